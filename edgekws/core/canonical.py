@@ -1,0 +1,27 @@
+"""Canonical JSON and sha256: how the identity of a thing is written down."""
+
+import hashlib
+import json
+from pathlib import Path
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON with sorted keys, no spaces, no NaN: equal values give equal text.
+
+    >>> canonical_json({"b": 1, "a": (1.5, None)})
+    '{"a":[1.5,null],"b":1}'
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def sha256_of(value: object) -> str:
+    """Return the sha256 of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,70 @@
+"""The contract of a model: what goes in, what comes out, and what it was trained for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from edgekws.runtime.front_end import FrontEnd
+
+Format = Literal["checkpoint", "onnx"]
+Representation = Literal["2d", "3d"]
+
+SILENCE = "_silence_"
+UNKNOWN = "_unknown_"
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Mean and standard deviation of each mel band over the training clips, `(n_mels,)` each."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What travels with every artifact, as data.
+
+    `input_shape` is that of one sample: `(n_mels, T)` in the 2-D, `(1, n_mels, T)` in the 3-D
+    representation, holding normalised log-mel. `architecture` is the recipe's backbone table,
+    from which the torch network of a checkpoint is built again.
+    """
+
+    front_end: FrontEnd
+    normalization: Normalization
+    labels: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    architecture: dict[str, Any]
+
+    @property
+    def representation(self) -> Representation:
+        """`2d` or `3d`, read off the input shape."""
+        return "3d" if len(self.input_shape) == 3 else "2d"
+
+    def to_json(self) -> str:
+        """Return the contract as JSON."""
+        return _ADAPTER.dump_json(self).decode()
+
+    @staticmethod
+    def from_json(text: str | bytes) -> "Contract":
+        """Read a contract back.
+
+        Raises:
+            pydantic.ValidationError: `text` is not a contract.
+        """
+        return _ADAPTER.validate_json(text)
+
+
+_ADAPTER = TypeAdapter(Contract)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file named by its content: a checkpoint (safetensors) or an ONNX model."""
+
+    format: Format
+    path: Path
+    sha256: str
+    contract: Contract

@@ -1,0 +1,91 @@
+"""Families of members by module name.
+
+A family is a package whose modules are its members: the `kind` of a recipe table is the name of
+the module, and the module holds one class, named after the family, with the fields and what
+builds the thing. Modules whose name starts with `_` are no members.
+"""
+
+import difflib
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, SerializeAsAny, ValidationError
+from pydantic_core import PydanticCustomError
+
+FAMILIES = {
+    "Backbone": "edgekws.backbones",
+    "Dataset": "edgekws.datasets",
+    "Quantizer": "edgekws.quantizers",
+    "Step": "edgekws.steps",
+    "Target": "edgekws.targets",
+}
+
+
+@cache
+def kinds(family: str) -> tuple[str, ...]:
+    """Names of the members of `family`, sorted; nothing is imported but the package itself.
+
+    >>> "bcresnet" in kinds("Backbone")
+    True
+    """
+    package = import_module(FAMILIES[family])
+    folder = Path(package.__path__[0])
+    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
+
+
+def load(family: str, kind: str) -> type[BaseModel]:
+    """Import the member `kind` and return its class.
+
+    Raises:
+        KeyError: no member has that name.
+    """
+    if kind not in kinds(family):
+        raise KeyError(kind)
+    member: type[BaseModel] = getattr(import_module(f"{FAMILIES[family]}.{kind}"), family)
+    return member
+
+
+def closest(name: str, names: tuple[str, ...]) -> str:
+    """Return `; did you mean …?` for the nearest of `names`, or the list of them.
+
+    >>> closest("bcresnt", ("bcresnet", "plain"))
+    '; did you mean bcresnet?'
+    >>> closest("zzz", ("bcresnet", "plain"))
+    '; known: bcresnet, plain'
+    """
+    match = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {match[0]}?" if match else f"; known: {', '.join(names)}"
+
+
+def member_of(family: str) -> Any:
+    """Return the annotation of a field that holds any member of `family`, chosen by its `kind`.
+
+    The errors inside a member are carried in the context of a `member` error, so that the
+    recipe can show each of them at its own line.
+    """
+
+    def choose(value: object) -> object:
+        if isinstance(value, BaseModel):
+            return value
+        if not isinstance(value, dict):
+            raise PydanticCustomError("member_table", 'expected a table with a "kind"')
+        kind = value.get("kind")
+        if not isinstance(kind, str) or kind not in kinds(family):
+            ctx = {
+                "what": family.lower(),
+                "kind": repr(kind),
+                "hint": closest(str(kind), kinds(family)),
+            }
+            if kind is None:
+                raise PydanticCustomError("member_kind", '"kind" is missing{hint}', ctx)
+            raise PydanticCustomError("member_kind", "no {what} is called {kind}{hint}", ctx)
+        try:
+            return load(family, kind).model_validate(value)
+        except ValidationError as error:
+            raise PydanticCustomError(
+                "member", "is not valid", {"errors": error.errors()}
+            ) from error
+
+    return Annotated[SerializeAsAny[BaseModel], BeforeValidator(choose)]

@@ -1,0 +1,96 @@
+"""What a step may see, and what it gives back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.core.contract import Artifact, Format, Normalization
+from edgekws.core.corpus import Examples, Split
+from edgekws.core.events import Emit
+from edgekws.runtime.front_end import FrontEnd
+
+
+class Data(Protocol):
+    """The dataset as features; computed when first asked for, and cached."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names, in the order of the logits."""
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """The front end's parameters."""
+
+    @property
+    def normalization(self) -> Normalization:
+        """Statistics of the training clips."""
+
+    def examples(self, split: Split) -> Examples:
+        """Return the clips of `split`, without augmentation."""
+
+    def augmented(self, epoch: int) -> NDArray[np.float16]:
+        """Return the training clips as epoch `epoch` hears them, `(N, n_mels, T)`.
+
+        Noise, time shift and gain are in; `mask` is still to be applied to each batch.
+        """
+
+    def mask(
+        self, features: NDArray[np.float32], clips: NDArray[np.int64], epoch: int
+    ) -> NDArray[np.float32]:
+        """Return a batch `(B, n_mels, T)` under SpecAugment, drawn from (seed, epoch, clip)."""
+
+    def calibration(self, n: int) -> NDArray[np.int64]:
+        """Return the indices of `n` training clips for calibration, every label in its share."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a step may see besides its fields and its inputs.
+
+    `workdir` is the step's own folder; it survives a killed run, so that a step finds there what
+    it saved. `device` is `cpu` or `cuda`.
+    """
+
+    data: Data
+    seed: int
+    device: str
+    threads: int
+    workdir: Path
+    emit: Emit
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a step gives: the file it wrote, and the details that the report shows."""
+
+    path: Path
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class StepProtocol(Protocol):
+    """What the engine asks of the class `Step` of every module in `edgekws/steps`."""
+
+    keeps: ClassVar[str]
+    """`exact`, `quantized` or `retrained`: how the result is proven against the input."""
+
+    kind: str
+    name: str
+
+    @property
+    def takes(self) -> Format | None:
+        """The format that the step needs of the step before it; `None` if it starts anew."""
+
+    @property
+    def gives(self) -> Format:
+        """The format of what comes out."""
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """The names of earlier steps whose artifacts it also needs."""
+
+    def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
+        """Do the work; `inputs` holds the named inputs, and `input` for the step before it."""

@@ -1,0 +1,225 @@
+"""The log-mel front end in numpy: its parameters, and the filters and features they give."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """Parameters of waveform → log-mel, named as in torchaudio's `MelSpectrogram`.
+
+    Frames are not centred (`center=False`): frame `t` starts at sample `t * hop_length`, so that
+    the same frames come out of a stream. Mel scale HTK, no filter normalisation, power 2,
+    `log(mel + 1e-6)`.
+
+    >>> FrontEnd().window_samples, FrontEnd().n_frames
+    (16000, 97)
+    """
+
+    sample_rate: int = 16_000
+    window_s: float = 1.0
+    n_fft: int = 512
+    win_length: int = 480
+    hop_length: int = 160
+    n_mels: int = 40
+    f_min: float = 20.0
+    f_max: float = 8_000.0
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in one window."""
+        return round(self.window_s * self.sample_rate)
+
+    @property
+    def n_frames(self) -> int:
+        """Frames in one window, `T`."""
+        return 1 + (self.window_samples - self.n_fft) // self.hop_length
+
+    def to_dict(self) -> dict[str, int | float]:
+        """Return the parameters as data."""
+        return asdict(self)
+
+
+LOG_FLOOR = 1e-6
+EMPTY_WEIGHT = 1e-3
+"""A mel filter whose largest weight is below this holds no FFT bin."""
+
+
+def log_mel(waveform: NDArray[np.floating[Any]], front_end: FrontEnd) -> NDArray[np.float32]:
+    """Return the log-mel features of `waveform`, `(…, samples)` → `(…, n_mels, T)` float32.
+
+    Samples are in [-1, 1]; `T = 1 + (samples - n_fft) // hop_length`. Equals torchaudio's
+    `MelSpectrogram(center=False)` followed by `log(mel + 1e-6)`.
+
+    Raises:
+        ValueError: `waveform` is shorter than one frame.
+    """
+    samples = waveform.shape[-1]
+    if samples < front_end.n_fft:
+        raise ValueError(f"{samples} samples are less than one frame of {front_end.n_fft}")
+    frames = sliding_window_view(waveform, front_end.n_fft, axis=-1)
+    window, bank, first = _constants(front_end)
+    # In double precision: beside a loud vowel, a float32 FFT is wrong by up to 1e-3 near the floor.
+    spectrum = np.fft.rfft(frames[..., :: front_end.hop_length, :] * window)
+    spectrum = spectrum[..., first : first + bank.shape[1]]
+    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)  # (…, T, bins)
+    mel = np.matmul(bank, np.swapaxes(power, -1, -2))  # (…, n_mels, T)
+    mel += np.float32(LOG_FLOOR)
+    features: NDArray[np.float32] = np.log(mel, out=mel)
+    return features
+
+
+def mel_filterbank(front_end: FrontEnd) -> NDArray[np.float64]:
+    """Return the triangular mel filters, `(n_mels, n_fft // 2 + 1)`.
+
+    As `torchaudio.functional.melscale_fbanks` with the HTK scale and no normalisation, down to
+    its convention that the bins are spread evenly over 0 … `sample_rate // 2`.
+    """
+    edges, bins = _mel_edges(front_end), _bin_frequencies(front_end)
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    return np.maximum(0.0, np.minimum(rising, falling))
+
+
+def analysis_window(front_end: FrontEnd) -> NDArray[np.float64]:
+    """Return the periodic Hann window of `win_length`, centred in zeros to `(n_fft,)`."""
+    length = front_end.win_length
+    left = (front_end.n_fft - length) // 2
+    window = np.zeros(front_end.n_fft)
+    window[left : left + length] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    return window
+
+
+def problems(front_end: FrontEnd) -> tuple[tuple[str, str], ...]:
+    """Say which parameters physics forbids: `(key, message)` each, empty if all is well.
+
+    A message gives the reason and ends in the nearest valid value, `use <key> = <value>`, which
+    removes that problem when it is applied alone.
+    """
+    found = tuple(_not_positive(front_end))
+    if found:
+        return found
+    found = (*_window_problems(front_end), *_frequency_problems(front_end))
+    if any(key in ("f_min", "f_max") for key, _ in found):
+        return found
+    return (*found, *_empty_filters(front_end))
+
+
+@lru_cache(maxsize=8)
+def _constants(front_end: FrontEnd) -> tuple[NDArray[np.float64], NDArray[np.float32], int]:
+    """Window, filters over the bins that any filter uses, and the first such bin."""
+    bank = mel_filterbank(front_end)
+    used = np.flatnonzero(bank.any(axis=0))
+    first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 0)
+    window = analysis_window(front_end)
+    return window, np.ascontiguousarray(bank[:, first : last + 1], np.float32), first
+
+
+def _mel_edges(front_end: FrontEnd) -> NDArray[np.float64]:
+    """Corner frequencies in Hz, `(n_mels + 2,)`: filter `m` spans edges `m` to `m + 2`."""
+    low, high = (2595 * math.log10(1 + f / 700) for f in (front_end.f_min, front_end.f_max))
+    mels = np.linspace(low, high, front_end.n_mels + 2)
+    return np.asarray(700 * (10 ** (mels / 2595) - 1))
+
+
+def _bin_frequencies(front_end: FrontEnd) -> NDArray[np.float64]:
+    return np.linspace(0, front_end.sample_rate // 2, front_end.n_fft // 2 + 1)
+
+
+def _not_positive(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
+    usual = FrontEnd()
+    for key, value in front_end.to_dict().items():
+        if key == "f_min":
+            if not value >= 0:
+                yield key, f"{value} Hz is below zero; use f_min = 0.0"
+        elif not value > 0:
+            yield key, f"{value} is not positive; use {key} = {getattr(usual, key)}"
+
+
+def _window_problems(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
+    n_fft, win_length = front_end.n_fft, front_end.win_length
+    if win_length > n_fft:
+        power_of_two = 1 << (win_length - 1).bit_length()
+        yield (
+            "win_length",
+            f"a window of {win_length} samples does not fit into an FFT of {n_fft}; n_fft may be "
+            f"any length from {win_length} ({power_of_two} is the next power of two), or else "
+            f"use win_length = {n_fft}",
+        )
+    if front_end.hop_length > win_length:
+        yield (
+            "hop_length",
+            f"a hop of {front_end.hop_length} samples leaves gaps between windows of "
+            f"{win_length} samples; use hop_length = {win_length}",
+        )
+    if front_end.window_samples < n_fft:
+        shortest = n_fft / front_end.sample_rate
+        yield (
+            "window_s",
+            f"{front_end.window_s} s are {front_end.window_samples} samples, less than one frame "
+            f"of n_fft = {n_fft}; use window_s = {shortest}",
+        )
+
+
+def _frequency_problems(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
+    f_min, f_max, nyquist = front_end.f_min, front_end.f_max, front_end.sample_rate / 2
+    if f_max > nyquist:
+        yield (
+            "f_max",
+            f"{f_max} Hz is above the highest frequency that a sample rate of "
+            f"{front_end.sample_rate} Hz holds; use f_max = {nyquist}",
+        )
+    if f_min >= f_max:
+        below = min(FrontEnd.f_min, f_max / 2)
+        yield (
+            "f_min",
+            f"{f_min} Hz is not below f_max = {f_max} Hz; use f_min = {below}",
+        )
+
+
+def _empty_filters(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
+    empty = np.flatnonzero(_peak_weights(front_end) < EMPTY_WEIGHT)
+    if not len(empty):
+        return
+    spacing = front_end.sample_rate / front_end.n_fft
+    reason = (
+        f"{len(empty)} of {front_end.n_mels} mel filters hold no FFT bin (the first is filter "
+        f"{empty[0]}; bins are {spacing:.4g} Hz apart)"
+    )
+    ways = [f"{key} = {value}" for key, value in _remedies(front_end)]
+    yield (
+        "n_mels",
+        f"{reason}; "
+        + (f"use {' or '.join(ways)}" if ways else "widen f_min … f_max or lengthen window_s"),
+    )
+
+
+def _remedies(front_end: FrontEnd) -> Iterator[tuple[str, int]]:
+    """Largest smaller `n_mels`, and smallest larger `n_fft` within the window, without a gap."""
+    # A bin lies inside two filters at most, which bounds how many can be filled.
+    most = min(front_end.n_mels - 1, 2 * (front_end.n_fft // 2 + 1))
+    for n_mels in range(most, 0, -1):
+        if _peak_weights(replace(front_end, n_mels=n_mels)).min() >= EMPTY_WEIGHT:
+            yield "n_mels", n_mels
+            break
+    for n_fft in range(front_end.n_fft + 1, front_end.window_samples + 1):
+        if _peak_weights(replace(front_end, n_fft=n_fft)).min() >= EMPTY_WEIGHT:
+            yield "n_fft", n_fft
+            break
+
+
+def _peak_weights(front_end: FrontEnd) -> NDArray[np.float64]:
+    """Largest weight of each filter, `(n_mels,)`: that of a bin next to the filter's centre."""
+    edges, bins = _mel_edges(front_end), _bin_frequencies(front_end)
+    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
+    above = np.clip(np.searchsorted(bins, centre), 1, max(len(bins) - 1, 1))
+    near = bins[np.minimum(np.stack([above - 1, above]), len(bins) - 1)]  # (2, n_mels)
+    weights = np.minimum((near - left) / (centre - left), (right - near) / (right - centre))
+    return np.asarray(np.maximum(weights, 0.0).max(axis=0))
