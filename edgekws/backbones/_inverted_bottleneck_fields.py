@@ -1,0 +1,52 @@
+"""The fields that `inverted_bottleneck` and its 3-D twin share; importable without torch."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from edgekws.core.fields import Fields
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"{value} is even; a kernel has to be odd, padded alike on each side")
+    return value
+
+
+Kernel = Annotated[int, Field(ge=1, le=63), AfterValidator(_odd)]
+
+
+class Structure(Fields):
+    """A stem, inverted bottlenecks of one width, a pointwise head, mean over time, classifier."""
+
+    channels: int = Field(16, ge=1, le=1024, description="channels between the blocks")
+    expansion: float = Field(
+        3.0,
+        ge=0.25,
+        le=16,
+        description="channels inside a block over `channels`; the product is rounded to the "
+        "nearest whole number, at least 1",
+    )
+    blocks: int = Field(3, ge=1, le=64, description="number of inverted bottlenecks")
+    kernel_size: Kernel = Field(9, description="frames that a depthwise convolution spans; odd")
+    stem_kernel_size: Kernel = Field(3, description="frames that the first convolution spans; odd")
+    stem_stride: int = Field(2, ge=1, le=4, description="stride over time of the first convolution")
+    strided_blocks: tuple[int, ...] = Field(
+        (), description="blocks, counted from 1, of stride 2 over time; they have no residual"
+    )
+    head: int = Field(
+        32, ge=0, le=4096, description="channels of the pointwise layer before the mean; 0: none"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier")
+
+    @model_validator(mode="after")
+    def _strided_blocks_exist(self) -> "Structure":
+        wrong = [n for n in self.strided_blocks if not 1 <= n <= self.blocks]
+        if wrong:
+            raise ValueError(f"strided_blocks names block {wrong[0]}; there are 1 to {self.blocks}")
+        return self
+
+    @property
+    def hidden(self) -> int:
+        """Channels inside a block."""
+        return max(1, round(self.channels * self.expansion))

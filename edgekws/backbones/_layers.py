@@ -1,0 +1,98 @@
+"""Torch building blocks that several backbones share.
+
+Members of the family compose their networks from these inside `build`, so that reading a recipe
+does not import torch.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+CONVOLUTION: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
+NORM: dict[int, Callable[..., nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+MEAN: dict[int, Callable[..., nn.Module]] = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
+"""Torch's layers by the number of axes they run over: time, or frequency and time."""
+
+
+def conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel: tuple[int, ...],
+    *,
+    stride: tuple[int, ...] | int = 1,
+    padding: tuple[int, ...] | None = None,
+    dilation: tuple[int, ...] | int = 1,
+    groups: int = 1,
+) -> tuple[nn.Module, nn.Module]:
+    """Return a convolution without bias and its BatchNorm.
+
+    The length of `kernel` tells Conv1d from Conv2d. `padding` defaults to `k // 2` on each axis,
+    which keeps the size at stride 1, dilation 1 and odd `k`.
+    """
+    axes = len(kernel)
+    convolution = CONVOLUTION[axes](
+        in_channels,
+        out_channels,
+        kernel,
+        stride=stride,
+        padding=tuple(k // 2 for k in kernel) if padding is None else padding,
+        dilation=dilation,
+        groups=groups,
+        bias=False,
+    )
+    return convolution, NORM[axes](out_channels)
+
+
+class Residual(nn.Module):
+    """`body(x) + shortcut(x)`; the shortcut is the identity unless given."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module | None = None) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = nn.Identity() if shortcut is None else shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum; both branches give the same shape."""
+        out: Tensor = self.body(x) + self.shortcut(x)
+        return out
+
+
+class SubSpectralNorm(nn.Module):
+    """BatchNorm with statistics and affine of its own for each of `sub_bands` frequency bands.
+
+    Source: Chang et al., "Subspectral Normalization for Neural Audio Data Processing", 2021.
+    """
+
+    def __init__(self, channels: int, sub_bands: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.sub_bands = sub_bands
+        self.norm = nn.BatchNorm2d(channels * sub_bands)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `(B, C, F, T)`; `sub_bands` divides `F`."""
+        bands, frames = x.shape[2], x.shape[3]
+        # (B, C, F, T) -> (B, C * sub_bands, F / sub_bands, T): a sub-band becomes a channel
+        split = x.reshape(-1, self.channels * self.sub_bands, bands // self.sub_bands, frames)
+        normed: Tensor = self.norm(split)
+        return normed.reshape(-1, self.channels, bands, frames)
+
+
+class BroadcastedResidual(nn.Module):
+    """`f2(x) + f1(mean over frequency of f2(x))`, the second term broadcast over frequency.
+
+    Source: Kim et al., "Broadcasted Residual Learning for Efficient Keyword Spotting", 2021,
+    equation 2 without its identity term, which `Residual` adds where the shapes allow.
+    """
+
+    def __init__(self, f2: nn.Module, bands: int, f1: nn.Module) -> None:
+        super().__init__()
+        self.f2 = f2
+        self.mean = nn.AvgPool2d((bands, 1))
+        self.f1 = f1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, C, F, T)`, where `f2` leaves `F = bands`."""
+        two_d: Tensor = self.f2(x)  # (B, C, F, T)
+        temporal: Tensor = self.f1(self.mean(two_d))  # (B, C, 1, T)
+        return two_d + temporal

@@ -1,0 +1,38 @@
+"""Inverted bottlenecks in the 3-D representation, whose exact 2-D form exists."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgekws.backbones._inverted_bottleneck_fields import Structure
+from edgekws.core.contract import Representation
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Backbone(Structure):
+    """Conv2d whose first kernel spans all mels, so that a height of 1 is left after it.
+
+    What follows are the inverted bottlenecks of `inverted_bottleneck` with kernels of height 1.
+    The conversion to the 2-D representation is exact: see `twin`.
+    """
+
+    kind: Literal["mel_spanning"] = "mel_spanning"
+
+    @property
+    def representation(self) -> Representation:
+        """`3d`: the network takes `(B, 1, n_mels, T)`."""
+        return "3d"
+
+    def twin(self) -> dict[str, Any]:
+        """Return the recipe table of the 2-D backbone that computes the same.
+
+        Its parameters have the same names in the same order, each this one's reshaped to the
+        twin's shape; buffers are equal.
+        """
+        return {**self.model_dump(), "kind": "inverted_bottleneck"}
+
+    def build(self, n_mels: int, n_labels: int) -> "nn.Module":
+        """Return the network: `(B, 1, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
+        from edgekws.backbones._inverted_bottleneck import spanning_mels
+
+        return spanning_mels(self, n_mels, n_labels)

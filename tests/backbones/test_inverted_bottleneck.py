@@ -1,0 +1,54 @@
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from edgekws.backbones._layers import Residual
+from edgekws.backbones.inverted_bottleneck import Backbone
+
+
+def test_parameters_and_macs_by_hand(macs, parameters, folded_parameters):
+    # 40 mels, 97 frames, 49 after the stem; 16 channels, 48 inside a block, kernel 9, head 32
+    stem, block = 40 * 16 * 3, 16 * 48 + 9 * 48 + 48 * 16
+    head, classifier = 16 * 32, 32 * 12
+    weights = stem + 3 * block + head + classifier
+    biases = 16 + 3 * (48 + 48 + 16) + 32
+    network = Backbone().build(40, 12)
+    assert parameters(network) == weights + 2 * biases + 12
+    assert folded_parameters(network) == weights + biases + 12 == 9_116
+    by_layer = 49 * (stem + 3 * block + head) + classifier
+    assert macs(network, (1, 40, 97)) == by_layer == 408_848
+
+
+def test_the_teacher_of_the_docstring(macs, folded_parameters):
+    teacher = Backbone(
+        channels=48, expansion=4, blocks=4, strided_blocks=(2,), head=192, dropout=0.1
+    ).build(40, 40)
+    assert round(folded_parameters(teacher) / 1000) == 105
+    assert round(macs(teacher, (1, 40, 97)) / 1e6, 1) == 3.2
+
+
+def test_strided_blocks_halve_time_and_have_no_residual():
+    network = Backbone(blocks=4, strided_blocks=(2, 4), stem_stride=1).build(40, 12).eval()
+    x = torch.zeros(1, 40, 96)
+    assert network.stem(x).shape == (1, 16, 96)
+    assert network.blocks(network.stem(x)).shape == (1, 16, 24)
+    assert [isinstance(block, Residual) for block in network.blocks] == [True, False, True, False]
+
+
+def test_fields_reach_the_network():
+    fields = {"kernel_size": 5, "stem_kernel_size": 7, "expansion": 1.5, "dropout": 0.3}
+    network = Backbone(head=0, **fields).build(40, 12)
+    assert network.stem[0].kernel_size == (7,)
+    depthwise = [m for m in network.modules() if isinstance(m, nn.Conv1d) and m.groups > 1]
+    assert [(m.kernel_size, m.groups) for m in depthwise] == [((5,), 24)] * 3
+    assert network.dropout.p == 0.3
+    assert network.classifier.in_features == 16
+    assert Backbone(channels=5, expansion=0.5).hidden == 2
+
+
+def test_wrong_fields():
+    with pytest.raises(ValidationError, match="4 is even; a kernel has to be odd"):
+        Backbone(kernel_size=4)
+    with pytest.raises(ValidationError, match="names block 4; there are 1 to 3"):
+        Backbone(strided_blocks=(1, 4))
