@@ -1,9 +1,14 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from edgekws.core.contract import Contract, Normalization
+from edgekws.runtime.front_end import FrontEnd
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +19,37 @@ def shared_data() -> Path:
     if not (folder / "asc" / "train.csv").is_file():
         pytest.skip(f"no recordings under {folder}; point EDGEKWS_TEST_DATA at them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with random weights and Cyrillic labels; not to be changed."""
+    import torch
+
+    from edgekws.bundle import pack
+    from edgekws.lowering import checkpoint, export, onnx_file
+
+    folder = tmp_path_factory.mktemp("связка")
+    contract = Contract(
+        FrontEnd(),
+        Normalization((-6.0,) * 40, (3.0,) * 40),
+        ("да", "нет", "_unknown_", "_silence_"),
+        (40, FrontEnd().n_frames),
+        {"kind": "inverted_bottleneck"},
+    )
+    torch.manual_seed(0)
+    model = export.export_lowered(checkpoint.build(contract).eval(), contract)
+    onnx_file.save(model, contract, folder / "model.onnx")
+    bundle = folder / "bundle"
+    bundle.mkdir()
+    noise = np.random.default_rng(3).standard_normal((4, 16_000)) * np.hanning(16_000) * 3_000
+    origin = {"recipe": "проба"}
+    pack.pack(bundle, folder / "model.onnx", contract, noise.astype(np.int16), origin)
+    pack.seal(bundle, "# card\n")
+    return bundle
+
+
+@pytest.fixture
+def bundle(packed: Path, tmp_path: Path) -> Path:
+    """A copy of the bundle that a test may spoil."""
+    return Path(shutil.copytree(packed, tmp_path / "bundle"))

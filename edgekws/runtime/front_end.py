@@ -48,6 +48,10 @@ class FrontEnd:
 
 
 LOG_FLOOR = 1e-6
+BLOCK_BYTES = 100_000
+"""Frames are transformed in blocks of this size: larger ones are memory new from the system each
+time, whose page faults cost more than the transform."""
+
 EMPTY_WEIGHT = 1e-3
 """A mel filter whose largest weight is below this holds no FFT bin."""
 
@@ -65,11 +69,16 @@ def log_mel(waveform: NDArray[np.floating[Any]], front_end: FrontEnd) -> NDArray
     if samples < front_end.n_fft:
         raise ValueError(f"{samples} samples are less than one frame of {front_end.n_fft}")
     frames = sliding_window_view(waveform, front_end.n_fft, axis=-1)
+    frames = frames[..., :: front_end.hop_length, :]  # (…, T, n_fft)
     window, bank, first = _constants(front_end)
-    # In double precision: beside a loud vowel, a float32 FFT is wrong by up to 1e-3 near the floor.
-    spectrum = np.fft.rfft(frames[..., :: front_end.hop_length, :] * window)
-    spectrum = spectrum[..., first : first + bank.shape[1]]
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)  # (…, T, bins)
+    power = np.empty((*frames.shape[:-1], bank.shape[1]), np.float32)
+    step = max(1, BLOCK_BYTES // (8 * front_end.n_fft))
+    for start in range(0, frames.shape[-2], step):
+        block = slice(start, start + step)
+        # In double precision: beside a loud vowel a float32 FFT is off by 1e-3 near the floor.
+        spectrum = np.fft.rfft(frames[..., block, :] * window)
+        spectrum = spectrum[..., first : first + bank.shape[1]]
+        power[..., block, :] = spectrum.real**2 + spectrum.imag**2
     mel = np.matmul(bank, np.swapaxes(power, -1, -2))  # (…, n_mels, T)
     mel += np.float32(LOG_FLOOR)
     features: NDArray[np.float32] = np.log(mel, out=mel)
@@ -221,5 +230,7 @@ def _peak_weights(front_end: FrontEnd) -> NDArray[np.float64]:
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     above = np.clip(np.searchsorted(bins, centre), 1, max(len(bins) - 1, 1))
     near = bins[np.minimum(np.stack([above - 1, above]), len(bins) - 1)]  # (2, n_mels)
-    weights = np.minimum((near - left) / (centre - left), (right - near) / (right - centre))
+    # Frequencies may be so close that edges coincide.
+    rise, fall = np.maximum(centre - left, 1e-9), np.maximum(right - centre, 1e-9)
+    weights = np.minimum((near - left) / rise, (right - near) / fall)
     return np.asarray(np.maximum(weights, 0.0).max(axis=0))

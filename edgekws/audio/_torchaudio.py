@@ -1,0 +1,35 @@
+"""torchaudio, also beside a torch without CUDA.
+
+The wheels of torchaudio for Linux are built for CUDA; beside a CPU build of torch, importing it
+fails in its optional extension, which none of its Python parts used here needs.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+
+def load() -> ModuleType:
+    """Import torchaudio; where its extension cannot be loaded, import it without.
+
+    Raises:
+        ImportError: torchaudio is not installed.
+    """
+    try:
+        return import_module("torchaudio")
+    except OSError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+        sys.modules["torchaudio._extension"] = _no_extension()
+        return import_module("torchaudio")
+
+
+def _no_extension() -> ModuleType:
+    def identity(function: Any) -> Any:
+        return function
+
+    extension: Any = ModuleType("torchaudio._extension")
+    extension._IS_TORCHAUDIO_EXT_AVAILABLE = False
+    extension.fail_if_no_align = identity
+    return extension  # type: ignore[no-any-return]

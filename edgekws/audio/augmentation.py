@@ -1,0 +1,165 @@
+"""Augmentation: noise, time shift and gain on waveforms, SpecAugment on features.
+
+Every draw depends on the seed, the copy or epoch, and the clip alone: neither the order of clips
+nor the size of batches changes what a clip sounds like.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+
+from edgekws.core.fields import Fields
+
+
+def _ordered(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError(f"[{value[0]}, {value[1]}] is not [lowest, highest]")
+    return value
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+"""Lowest and highest value of a uniform draw."""
+
+
+class Noise(Fields):
+    """Noise mixed in at a ratio drawn from `snr_db`, into a share `probability` of the clips."""
+
+    snr_db: Range = (0.0, 20.0)
+    probability: float = Field(default=0.8, ge=0, le=1)
+
+
+class SpecAugment(Fields):
+    """Masks over time and frequency (Park et al. 2019), each of a width drawn from 0 upwards."""
+
+    time_masks: int = Field(default=2, ge=0)
+    freq_masks: int = Field(default=1, ge=0)
+    max_time_frames: int = Field(default=20, ge=1)
+    max_freq_bands: int = Field(default=7, ge=1)
+
+
+class Augment(Fields):
+    """The recipe's `[augment]` table.
+
+    `copies` augmented renderings of the training clips are made once and kept; epochs go through
+    them in turn, and 0 trains on the clips as they are. Without noise recordings, half of the
+    noise is white and half pink.
+    """
+
+    copies: int = Field(default=8, ge=0)
+    noise: Noise | None = None
+    time_shift_ms: float = Field(default=100.0, ge=0)
+    gain_db: Range = (-6.0, 6.0)
+    spec_augment: SpecAugment | None = None
+
+
+def augment_waveforms(
+    waves: NDArray[np.float32],
+    noise: Sequence[NDArray[np.float32]],
+    augment: Augment,
+    seed: int,
+    copy: int,
+    clips: NDArray[np.int64],
+    sample_rate: int,
+) -> NDArray[np.float32]:
+    """Return `waves` `(B, samples)` in [-1, 1] shifted, mixed with noise and amplified.
+
+    `clips` `(B,)` are the indices of the clips in the training set, `noise` recordings of any
+    length at `sample_rate`. What a shift leaves empty is zero; what the gain takes beyond ±1 is
+    clipped, as a converter would. `_silence_` clips get noise as well: noise over noise is still
+    no word. Only a clip of zeros, which has no level to set a ratio against, stays without.
+    """
+    result = np.empty_like(waves)
+    most = round(augment.time_shift_ms / 1000 * sample_rate)
+    for wave, out, clip in zip(waves, result, clips, strict=True):
+        random = np.random.default_rng([seed, copy, int(clip)])
+        _shift(wave, int(random.integers(-most, most + 1)), out)
+        if augment.noise and random.random() < augment.noise.probability:
+            _mix(out, _draw_noise(noise, len(out), random), random.uniform(*augment.noise.snr_db))
+        out *= np.float32(10 ** (random.uniform(*augment.gain_db) / 20))
+        np.clip(out, -1, 1, out=out)
+    return result
+
+
+def mask(
+    features: NDArray[np.float32],
+    spec_augment: SpecAugment,
+    seed: int,
+    epoch: int,
+    clips: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Return normalised features `(B, n_mels, T)` with bands and frames set to 0, the mean.
+
+    `clips` `(B,)` are the indices of the clips in the training set.
+    """
+    _, n_mels, n_frames = features.shape
+    draws = _uniform(seed, epoch, clips, 2 * (spec_augment.time_masks + spec_augment.freq_masks))
+    time, freq = np.split(draws, [2 * spec_augment.time_masks], axis=1)
+    keep_time = _keep(time, n_frames, spec_augment.max_time_frames)  # (B, T)
+    keep_freq = _keep(freq, n_mels, spec_augment.max_freq_bands)  # (B, n_mels)
+    keep = keep_freq[:, :, None] & keep_time[:, None, :]
+    return np.multiply(features, keep, dtype=np.float32)
+
+
+def _shift(wave: NDArray[np.float32], samples: int, out: NDArray[np.float32]) -> None:
+    size = len(wave)
+    samples = max(-size, min(size, samples))
+    out[:] = 0
+    out[max(0, samples) : size + min(0, samples)] = wave[max(0, -samples) : size - max(0, samples)]
+
+
+def _mix(wave: NDArray[np.float32], noise: NDArray[np.float32], snr_db: float) -> None:
+    """Add `noise` at `snr_db`, both powers taken over the whole window."""
+    level, noise_level = float(np.vdot(wave, wave)), float(np.vdot(noise, noise))
+    if level > 0 and noise_level > 0:
+        wave += noise * np.float32(np.sqrt(level / noise_level / 10 ** (snr_db / 10)))
+
+
+def _draw_noise(
+    recordings: Sequence[NDArray[np.float32]], size: int, random: np.random.Generator
+) -> NDArray[np.float32]:
+    if not recordings:
+        white = random.standard_normal(size, dtype=np.float32)
+        return white if random.random() < 0.5 else _pink(white)
+    recording = recordings[int(random.integers(len(recordings)))]
+    start = int(random.integers(max(1, len(recording) - size + 1)))
+    part = np.asarray(recording[start : start + size])
+    return part if len(part) == size else np.resize(part, size)
+
+
+def _pink(white: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give white noise a power that falls as 1/f."""
+    spectrum = np.fft.rfft(white)
+    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum), dtype=np.float32), 1))
+    return np.fft.irfft(spectrum, len(white)).astype(np.float32)
+
+
+def _keep(draws: NDArray[np.float64], size: int, widest: int) -> NDArray[np.bool_]:
+    """Return `(B, size)`, false under the masks; `draws` `(B, 2 * masks)` lie in [0, 1)."""
+    widths = np.floor(draws[:, 0::2] * (min(widest, size) + 1))
+    starts = np.floor(draws[:, 1::2] * (size - widths + 1))
+    place = np.arange(size)
+    inside = (place >= starts[..., None]) & (place < (starts + widths)[..., None])
+    return np.asarray(~inside.any(axis=1))
+
+
+def _uniform(seed: int, epoch: int, clips: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """Return `(B, n)` in [0, 1) from (seed, epoch, clip) alone.
+
+    SplitMix64 (Steele, Lea, Flood 2014) in counter form, for all clips at once: a generator for
+    each clip would cost more than the masks.
+    """
+    state = _splitmix64(_splitmix64(np.array([seed % 2**64], np.uint64)) + np.uint64(epoch))
+    streams = _splitmix64(state + clips.astype(np.uint64))[:, None]  # (B, 1)
+    words = _splitmix64(streams + np.arange(n).astype(np.uint64))
+    return np.asarray((words >> np.uint64(11)) * 2.0**-53)
+
+
+def _splitmix64(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    value = word + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: NDArray[np.uint64] = value ^ (value >> np.uint64(31))
+    return mixed

@@ -1,0 +1,241 @@
+"""Every clip of a listing decoded once: audited, cut to the window, kept as int16 in the cache."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from edgekws.audio import audit, reading
+from edgekws.audio.audit import (
+    Decoded,
+    check_coverage,
+    check_labels,
+    check_readable,
+    check_speakers,
+    without_duplicates,
+)
+from edgekws.audio.parallel import in_parallel
+from edgekws.audio.reading import read_audio
+from edgekws.core.canonical import sha256_file, sha256_of
+from edgekws.core.contract import SILENCE
+from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split
+from edgekws.core.events import Emit, Event
+from edgekws.core.store import allocate, build_folder, is_complete, open_array, read_array
+from edgekws.errors import DataError
+from edgekws.runtime.detect import fit_window
+from edgekws.runtime.front_end import FrontEnd
+
+SILENT_PEAK = 10 ** (-60 / 20)
+"""A clip whose largest sample is below -60 dBFS holds no word."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What is left of a listing once every clip was read.
+
+    `noise` are mono recordings `(samples,)` at the front end's rate, mapped from the cache;
+    `fingerprint` is the sha256 over labels, speakers and decoded audio, in order, whatever the
+    files are called.
+    """
+
+    labels: tuple[str, ...]
+    splits: dict[Split, tuple[Clip, ...]]
+    rejected: tuple[Rejected, ...]
+    noise: tuple[NDArray[np.float32], ...]
+    fingerprint: str
+    notes: tuple[str, ...]
+    folder: Path
+    window_samples: int
+
+    def waveforms(self, split: Split) -> NDArray[np.int16]:
+        """Return the clips of `split`, `(N, window_samples)` int16, mapped for reading."""
+        shape = (len(self.splits[split]), self.window_samples)
+        return read_array(self.folder / f"{split}.i16", np.int16, shape)
+
+
+def decode(listing: Listing, front_end: FrontEnd, cache: Path, emit: Emit) -> Corpus:
+    """Read every clip on all cores, or take the result from the cache.
+
+    Clips that are unreadable, empty, silent (below -60 dBFS) or a repetition of another clip's
+    audio are left out and told in `Corpus.rejected`; `_silence_` clips may be silent and repeat.
+
+    Raises:
+        DataError: a speaker is in two splits, a label has no train or no dev clip, more than 1 %
+            of the clips are unreadable, or a noise recording is.
+        MachineError: the cache cannot be written.
+    """
+    check_labels(listing)
+    check_speakers(listing.clips)
+    check_coverage(listing.labels, listing.clips)
+    target = cache / "waveforms" / _key(listing, front_end)
+    if not is_complete(target):
+        build_folder(target, lambda folder: _build(listing, front_end, folder, emit))
+    corpus = _load(listing, front_end, target)
+    if corpus.rejected:
+        reasons = Counter(rejected.reason for rejected in corpus.rejected)
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        emit(Event("warning", f"{len(corpus.rejected)} clips left out: {told}"))
+    return corpus
+
+
+def _key(listing: Listing, front_end: FrontEnd) -> str:
+    rows = [
+        (*_file_state(clip.path), clip.start_s, clip.end_s, clip.label, clip.speaker, clip.split)
+        for clip in listing.clips
+    ]
+    return sha256_of(
+        {
+            "rows": rows,
+            "labels": listing.labels,
+            "noise": [_file_state(path) for path in listing.noise],
+            "sample_rate": front_end.sample_rate,
+            "window_samples": front_end.window_samples,
+            "versions": [version("numpy"), version("soxr"), soundfile.__libsndfile_version__],
+            "code": [
+                sha256_file(Path(path)) for path in (__file__, audit.__file__, reading.__file__)
+            ],
+        }
+    )
+
+
+def _file_state(path: Path) -> tuple[str, int, int]:
+    """Path, size and time of a file; a missing one is told later, by reading it."""
+    try:
+        state = path.stat()
+    except OSError:
+        return str(path), -1, -1
+    return str(path), state.st_size, state.st_mtime_ns
+
+
+def _build(listing: Listing, front_end: FrontEnd, folder: Path, emit: Emit) -> None:
+    try:
+        outcome = _decode_clips(listing.clips, front_end, folder, emit)
+        check_readable(listing.clips, outcome)
+        outcome = without_duplicates(listing.clips, outcome)
+        kept = [clip for clip, decoded in zip(listing.clips, outcome, strict=True) if decoded.ok]
+        check_coverage(listing.labels, kept)
+        _compact(listing.clips, outcome, front_end.window_samples, folder)
+        noise = _decode_noise(listing.noise, front_end, folder, emit)
+    except DataError:
+        shutil.rmtree(folder)  # nothing of it would be used again
+        raise
+    written = {"outcome": [asdict(decoded) for decoded in outcome], "noise": noise}
+    (folder / "outcome.json").write_text(json.dumps(written))
+
+
+def _decode_clips(
+    clips: Sequence[Clip], front_end: FrontEnd, folder: Path, emit: Emit
+) -> list[Decoded]:
+    size = front_end.window_samples
+    counts = Counter(clip.split for clip in clips)
+    arrays = {s: allocate(folder / f"{s}.i16", np.int16, (counts[s], size)) for s in SPLITS}
+    places = dict.fromkeys(SPLITS, 0)
+    rows = []
+    for clip in clips:
+        rows.append(arrays[clip.split][places[clip.split]])
+        places[clip.split] += 1
+    return in_parallel(
+        lambda i: _decode_clip(clips[i], front_end, rows[i]), len(clips), emit, "reading audio"
+    )
+
+
+def _decode_clip(clip: Clip, front_end: FrontEnd, row: NDArray[np.int16]) -> Decoded:
+    try:
+        wave = read_audio(clip.path, front_end.sample_rate, clip.start_s, clip.end_s)
+    except DataError as error:
+        return Decoded(reason="unreadable", detail=str(error))
+    if not len(wave):
+        end = "the end" if clip.end_s is None else f"{clip.end_s:g} s"
+        return Decoded(reason="empty", detail=f"no samples from {clip.start_s:g} s to {end}")
+    peak = float(np.abs(wave).max())
+    if peak < SILENT_PEAK and clip.label != SILENCE:
+        return Decoded(reason="silent", detail=f"largest sample {peak:.1g} of 1")
+    row[:] = to_int16(fit_window(wave, front_end.window_samples))
+    return Decoded(hashlib.sha256(row.data).hexdigest())
+
+
+def to_int16(wave: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Return samples in [-1, 1] as int16; those of a 16-bit file come out unchanged."""
+    return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)
+
+
+def to_float32(waves: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return int16 samples as float32 in [-1, 1)."""
+    return waves * np.float32(1 / 32768)
+
+
+def _compact(
+    clips: Sequence[Clip], outcome: Sequence[Decoded], window_samples: int, folder: Path
+) -> None:
+    """Close the gaps that rejected clips left in the arrays."""
+    for split in SPLITS:
+        path = folder / f"{split}.i16"
+        pairs = zip(clips, outcome, strict=True)
+        keep = [decoded.ok for clip, decoded in pairs if clip.split == split]
+        array = open_array(path, np.int16, (len(keep), window_samples))
+        for place, source in enumerate(np.flatnonzero(keep)):
+            if place != source:
+                array[place] = array[source]
+        os.truncate(path, sum(keep) * window_samples * 2)
+
+
+def _decode_noise(
+    paths: Sequence[Path], front_end: FrontEnd, folder: Path, emit: Emit
+) -> dict[str, Any]:
+    """Write all recordings end to end as `noise.npy`; return their lengths and the sha256."""
+    waves: list[NDArray[np.float32]] = in_parallel(
+        lambda i: read_audio(paths[i], front_end.sample_rate), len(paths), emit, "reading noise", 10
+    )
+    for path, wave in zip(paths, waves, strict=True):
+        if not len(wave):
+            raise DataError(f"{path}: holds no audio; leave it out of the noise recordings")
+    joined = np.concatenate([np.empty(0, np.float32), *waves])
+    np.save(folder / "noise.npy", joined)
+    return {
+        "lengths": [len(wave) for wave in waves],
+        "sha256": hashlib.sha256(joined.data).hexdigest(),
+    }
+
+
+def _load(listing: Listing, front_end: FrontEnd, folder: Path) -> Corpus:
+    written = json.loads((folder / "outcome.json").read_text())
+    outcome = [Decoded(**row) for row in written["outcome"]]
+    pairs = list(zip(listing.clips, outcome, strict=True))
+    splits: dict[Split, tuple[Clip, ...]] = {
+        split: tuple(clip for clip, decoded in pairs if clip.split == split and decoded.ok)
+        for split in SPLITS
+    }
+    rejected = tuple(
+        Rejected(clip.path, clip.label, clip.split, decoded.reason, decoded.detail)
+        for clip, decoded in pairs
+        if decoded.reason is not None
+    )
+    lengths = written["noise"]["lengths"]
+    joined = np.load(folder / "noise.npy", mmap_mode="r") if lengths else np.empty(0, np.float32)
+    noise = tuple(np.split(joined, np.cumsum(lengths)[:-1])) if lengths else ()
+    content = {
+        "labels": listing.labels,
+        "window_samples": front_end.window_samples,
+        "clips": [(c.split, c.label, c.speaker, d.digest) for c, d in pairs if d.ok],
+        "noise": written["noise"],
+    }
+    return Corpus(
+        listing.labels,
+        splits,
+        rejected,
+        noise,
+        sha256_of(content),
+        listing.notes,
+        folder,
+        front_end.window_samples,
+    )

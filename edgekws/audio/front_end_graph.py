@@ -1,0 +1,217 @@
+"""The front end as an ONNX graph: waveform → normalised log-mel, in plain operators.
+
+The Fourier transform is one step of Cooley and Tukey (1965) for real input, `n_fft = n1 * n2` with
+`n2` a divisor of the hop. Sample `n2 * a + b` of a frame belongs to residue `b`:
+
+1. a grouped convolution with stride of one hop frames the signal, windows it, and transforms each
+   residue over `a` (`n1` points);
+2. a grouped 1 x 1 convolution, one group for each frequency of that transform, applies the twiddle
+   factors and transforms over `b`, for the bins that a mel filter uses.
+
+No sample is gathered by itself, and a dense transform would need six times the MACs.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekws.core.contract import Normalization
+from edgekws.runtime.front_end import LOG_FLOOR, FrontEnd, analysis_window, mel_filterbank
+
+OPSET = 17
+IR_VERSION = 8
+
+Array = NDArray[np.float64]
+
+
+def front_end_model(front_end: FrontEnd, normalization: Normalization) -> onnx.ModelProto:
+    """Return the graph `waveform` `(batch, window_samples)` → `features` `(batch, n_mels, T)`.
+
+    Both are float32, samples in [-1, 1]; features are normalised by band. The batch is free.
+    """
+    plan = _plan(front_end)
+    graph = _Graph()
+    blocks = _hop_blocks(graph, front_end, plan)  # (B, n2 * hop / n2, T + q - 1)
+    residues = graph.add("Conv", blocks, graph.floats(_stage_one(front_end, plan)), group=plan.n2)
+    slots = _by_slot(graph, residues, front_end.n_frames, plan)  # (B, slots * 2 * n2, 1, T)
+    power, mel = _power(graph, slots, front_end, plan)  # (B, slots * bins, 1, T)
+    floor = graph.floats(np.full(front_end.n_mels, LOG_FLOOR))
+    mels = graph.add("Conv", power, graph.floats(mel), floor)
+    mels = graph.add("Reshape", mels, graph.ints(-1, front_end.n_mels, front_end.n_frames))
+    _normalise(graph, graph.add("Log", mels), normalization)
+    return graph.model(front_end)
+
+
+@dataclass(frozen=True)
+class _Bin:
+    """One bin as what stage two multiplies `[A, B]` `(2 * n2,)` of its slot by."""
+
+    k: int
+    real: Array
+    imaginary: Array
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How `n_fft` is split, and which bins each slot gives.
+
+    Stage one gives, for each residue, the real spectrum over `n1` points. Slot `f` holds its
+    frequency `f` as (A, B) = (real, imaginary) over the residues; slot 0 the two frequencies that
+    are real by themselves, 0 and `n1 / 2`. `slots` maps a slot to its bins; unused ones are absent.
+    """
+
+    n1: int
+    n2: int
+    hop: int
+    slots: dict[int, tuple[_Bin, ...]]
+
+    @property
+    def hops(self) -> int:
+        """Hops that a frame reaches over, `q`."""
+        return -(-self.n1 * self.n2 // self.hop)
+
+    @property
+    def bins(self) -> int:
+        """Bins of the fullest slot; the others are filled up with zeros."""
+        return max(len(bins) for bins in self.slots.values())
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of a frame in both stages."""
+        stage_one = self.n2 * 2 * len(self.slots) * self.hops * self.hop // self.n2
+        return stage_one + len(self.slots) * 2 * self.bins * 2 * self.n2
+
+
+def _plan(front_end: FrontEnd) -> _Plan:
+    """Choose the cheapest of the possible splits."""
+    common = math.gcd(front_end.n_fft, front_end.hop_length)
+    splits = [n2 for n2 in range(1, common + 1) if common % n2 == 0]
+    return min((_split(front_end, n2) for n2 in splits), key=lambda plan: plan.macs)
+
+
+def _split(front_end: FrontEnd, n2: int) -> _Plan:
+    n1 = front_end.n_fft // n2
+    slots: dict[int, list[_Bin]] = {}
+    for k in np.flatnonzero(mel_filterbank(front_end).any(axis=0)).tolist():
+        # A real signal's spectrum at n1 - f is the conjugate of that at f.
+        frequency, sign = (k % n1, 1) if 2 * (k % n1) <= n1 else (n1 - k % n1, -1)
+        angle = 2 * np.pi * k * np.arange(n2) / front_end.n_fft
+        cos, sin, zeros = np.cos(angle), np.sin(angle), np.zeros(n2)
+        if frequency == 0:
+            entry = _Bin(k, np.r_[cos, zeros], np.r_[-sin, zeros])
+        elif 2 * frequency == n1:
+            entry = _Bin(k, np.r_[zeros, cos], np.r_[zeros, -sin])
+        else:
+            entry = _Bin(k, np.r_[cos, sign * sin], np.r_[-sin, sign * cos])
+        slots.setdefault(frequency if 2 * frequency < n1 else 0, []).append(entry)
+    return _Plan(n1, n2, front_end.hop_length, {f: tuple(b) for f, b in sorted(slots.items())})
+
+
+def _hop_blocks(graph: "_Graph", front_end: FrontEnd, plan: _Plan) -> str:
+    """Cut the signal into hops, samples of one residue side by side, time last."""
+    hop, n2 = plan.hop, plan.n2
+    length = front_end.n_frames + plan.hops - 1
+    signal, missing = "waveform", length * hop - front_end.window_samples
+    if missing > 0:  # under the zeros that fill stage one up to whole hops
+        signal = graph.add("Pad", signal, graph.ints(0, 0, 0, missing))
+    elif missing < 0:
+        signal = graph.add("Slice", signal, graph.ints(0), graph.ints(length * hop), graph.ints(1))
+    # Two transpositions that move rows are several times faster than one that moves samples.
+    rows = graph.add("Reshape", signal, graph.ints(-1, length, hop))
+    columns = graph.add("Transpose", rows, perm=[0, 2, 1])
+    split = graph.add("Reshape", columns, graph.ints(-1, hop // n2, n2, length))
+    residues = graph.add("Transpose", split, perm=[0, 2, 1, 3])
+    return graph.add("Reshape", residues, graph.ints(-1, hop, length))
+
+
+def _stage_one(front_end: FrontEnd, plan: _Plan) -> Array:
+    """Weights `(n2 * slots * 2, hop / n2, q)`: window times real DFT over `n1` points."""
+    n1, n2 = plan.n1, plan.n2
+    transform = np.zeros((len(plan.slots), 2, n1))
+    for row, frequency in enumerate(plan.slots):
+        angle = 2 * np.pi * frequency * np.arange(n1) / n1
+        transform[row] = np.cos(angle), -np.sin(angle)
+        if frequency == 0 and n1 % 2 == 0:
+            transform[row, 1] = np.cos(np.pi * np.arange(n1))
+    window = analysis_window(front_end).reshape(n1, n2)
+    taps = np.einsum("fpa,ab->bfpa", transform, window).reshape(n2, -1, n1)
+    per_hop = plan.hop // n2
+    filled = np.zeros((*taps.shape[:2], plan.hops * per_hop))
+    filled[..., :n1] = taps
+    # Sample n2 * a + b of a frame lies in hop a // per_hop, at place a % per_hop of residue b.
+    return filled.reshape(-1, plan.hops, per_hop).swapaxes(1, 2)
+
+
+def _by_slot(graph: "_Graph", residues: str, n_frames: int, plan: _Plan) -> str:
+    parts = 2 * len(plan.slots)
+    split = graph.add("Reshape", residues, graph.ints(-1, plan.n2, parts, n_frames))
+    slots = graph.add("Transpose", split, perm=[0, 2, 1, 3])
+    return graph.add("Reshape", slots, graph.ints(-1, parts * plan.n2, 1, n_frames))
+
+
+def _power(graph: "_Graph", slots: str, front_end: FrontEnd, plan: _Plan) -> tuple[str, Array]:
+    """Add stage two; return the power of every bin, and the mel filters in that order of bins."""
+    shape = (len(plan.slots), plan.bins)
+    weights = np.zeros((2, *shape, 2 * plan.n2))
+    mel = np.zeros((front_end.n_mels, *shape))
+    bank = mel_filterbank(front_end)
+    for row, bins in enumerate(plan.slots.values()):
+        for column, entry in enumerate(bins):
+            weights[:, row, column] = entry.real, entry.imaginary
+            mel[:, row, column] = bank[:, entry.k]
+    squares = []
+    for part in weights:
+        kernel = graph.floats(part.reshape(-1, 2 * plan.n2, 1, 1))
+        spectrum = graph.add("Conv", slots, kernel, group=len(plan.slots))
+        squares.append(graph.add("Mul", spectrum, spectrum))
+    return graph.add("Add", *squares), mel.reshape(front_end.n_mels, -1, 1, 1)
+
+
+def _normalise(graph: "_Graph", log_mel: str, normalization: Normalization) -> None:
+    mean, std = np.array(normalization.mean)[:, None], np.array(normalization.std)[:, None]
+    scaled = graph.add("Mul", log_mel, graph.floats(1 / std))
+    graph.add("Add", scaled, graph.floats(-mean / std), output="features")
+
+
+class _Graph:
+    """Nodes and constants, named in the order they are added."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        name = output or f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def floats(self, values: Array) -> str:
+        return self._constant(np.ascontiguousarray(values, np.float32))
+
+    def ints(self, *values: int) -> str:
+        return self._constant(np.array(values, np.int64))
+
+    def _constant(self, values: NDArray[Any]) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    def model(self, front_end: FrontEnd) -> onnx.ModelProto:
+        shapes: dict[str, list[str | int | None]] = {
+            "waveform": ["batch", front_end.window_samples],
+            "features": ["batch", front_end.n_mels, front_end.n_frames],
+        }
+        given, result = (
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in shapes.items()
+        )
+        graph = helper.make_graph(self.nodes, "front_end", [given], [result], self.constants)
+        opset = helper.make_opsetid("", OPSET)
+        model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+        onnx.checker.check_model(model, full_check=True)
+        return model

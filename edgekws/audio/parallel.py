@@ -1,0 +1,34 @@
+"""All cores for work that releases the interpreter lock: decoding, resampling, numpy."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from edgekws.core.events import Emit, progress
+
+R = TypeVar("R")
+
+
+def in_parallel(
+    task: Callable[[int], R], count: int, emit: Emit, text: str, step: int = 100
+) -> list[R]:
+    """Return `[task(0), …]`, computed by one thread a core, telling the progress.
+
+    Where a task fails or the user interrupts, the tasks that have not begun are dropped.
+    """
+    results: list[R] = []
+    pool = ThreadPoolExecutor(cores())
+    try:
+        for done, result in enumerate(pool.map(task, range(count)), 1):
+            results.append(result)
+            if done % step == 0 or done == count:
+                progress(emit, text, done, count)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,60 @@
+"""Checkpoints: the weights of a torch network in one safetensors file, with the contract."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from edgekws.core import family
+from edgekws.core.contract import Contract
+from edgekws.errors import UsageError
+
+
+def build(contract: Contract) -> nn.Module:
+    """Return the network of `contract.architecture`, with freshly drawn weights.
+
+    Raises:
+        pydantic.ValidationError: the architecture is not that of a known backbone.
+    """
+    member = family.load("Backbone", str(contract.architecture["kind"]))
+    backbone = member.model_validate(contract.architecture)
+    network: nn.Module = backbone.build(  # type: ignore[attr-defined]
+        n_mels=contract.input_shape[-2], n_labels=len(contract.labels)
+    )
+    return network
+
+
+def save(network: nn.Module, contract: Contract, path: Path) -> None:
+    """Write the weights, with the contract as JSON in the metadata under `contract`.
+
+    The same weights and contract give the same bytes; the file appears whole or not at all.
+    """
+    state = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    save_file(state, partial, metadata={"contract": contract.to_json()})
+    partial.replace(path)
+
+
+def load(path: Path) -> tuple[nn.Module, Contract]:
+    """Return the network, in eval mode on the CPU, and its contract.
+
+    Raises:
+        UsageError: the file is no checkpoint, or its weights do not fit its architecture.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path}: expected a checkpoint (safetensors): {error}") from error
+    if "contract" not in metadata:
+        raise UsageError(f"{path}: holds no contract; expected a checkpoint written by edgekws")
+    contract = Contract.from_json(metadata["contract"])
+    network = build(contract)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise UsageError(f"{path}: the weights do not fit the architecture: {error}") from error
+    return network.eval(), contract

@@ -1,0 +1,63 @@
+"""Networks that steps start from: a new one for a backbone table, and the teachers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgekws.core.contract import Artifact, Contract
+from edgekws.core.job import Data, Job
+from edgekws.errors import Problem, RecipeError
+from edgekws.lowering import checkpoint
+from edgekws.training.model import Model
+
+
+def new_contract(backbone: Any, data: Data) -> Contract:
+    """Return the contract of the network that `backbone`, a member of its family, builds."""
+    shape = (data.front_end.n_mels, data.front_end.n_frames)
+    return Contract(
+        front_end=data.front_end,
+        normalization=data.normalization,
+        labels=data.labels,
+        input_shape=(1, *shape) if backbone.representation == "3d" else shape,
+        architecture=backbone.model_dump(mode="json"),
+    )
+
+
+def new_network(backbone: Any, job: Job) -> tuple[nn.Module, Contract]:
+    """Return the network, its weights drawn from `job.seed`, and its contract."""
+    contract = new_contract(backbone, job.data)
+    torch.manual_seed(job.seed)
+    return checkpoint.build(contract), contract
+
+
+def load_teachers(names: Sequence[str], inputs: Mapping[str, Artifact], data: Data) -> list[Model]:
+    """Return the teachers called `names`.
+
+    Raises:
+        RecipeError: a teacher hears another front end or knows other labels than the student;
+            every one that does is named.
+    """
+    problems = [
+        Problem("", "teachers", message)
+        for name in names
+        if (message := _mismatch(name, inputs[name].contract, data))
+    ]
+    if problems:
+        raise RecipeError(problems)
+    return [Model.of(*checkpoint.load(inputs[name].path)) for name in names]
+
+
+def _mismatch(name: str, teacher: Contract, data: Data) -> str:
+    if teacher.labels != data.labels:
+        return (
+            f"{name} knows the labels {', '.join(teacher.labels)}, the student is to learn "
+            f"{', '.join(data.labels)}; train the teacher on the same dataset"
+        )
+    if (teacher.front_end, teacher.normalization) != (data.front_end, data.normalization):
+        return (
+            f"{name} was trained on another front end or normalization than the student's; "
+            "train the teacher with the same dataset and front end"
+        )
+    return ""

@@ -1,0 +1,66 @@
+"""Training of a student from its labels and from teachers (Hinton et al. 2015)."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from edgekws.core.contract import Artifact, Format
+from edgekws.core.family import member_of
+from edgekws.core.job import Job, Output
+from edgekws.steps._fields import StepFields
+from edgekws.training.options import DistillationLoss, Training
+
+
+class Step(StepFields):
+    """Train a new student on the labels and on the averaged probabilities of its teachers.
+
+    Student and teachers hear the same augmented clips, each in its own representation. With
+    `loss.kl_weight = 0` it is the control of the same length without distillation.
+    """
+
+    keeps: ClassVar[str] = "retrained"
+
+    kind: Literal["distill"] = "distill"
+    teachers: tuple[str, ...] = Field(
+        min_length=1, description="names of earlier steps whose networks teach"
+    )
+    backbone: member_of("Backbone") = Field(  # type: ignore[valid-type]
+        description='the student, e.g. { kind = "bcresnet", tau = 1 }'
+    )
+    training: Training = Field(default=Training(), description="how the student is trained")
+    loss: DistillationLoss = Field(default=DistillationLoss(), description="what is minimised")
+
+    @property
+    def takes(self) -> None:
+        """Nothing: the student is new."""
+        return
+
+    @property
+    def gives(self) -> Format:
+        """A checkpoint."""
+        return "checkpoint"
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """The teachers."""
+        return self.teachers
+
+    def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
+        """Train, and write the checkpoint; `details` holds the `history` of `training.fit`.
+
+        Raises:
+            RecipeError: a teacher has other labels or another front end, or the loss is no number.
+            DataError, MachineError, MissingPartError: as `training.fit.fit`.
+        """
+        from edgekws.lowering import checkpoint
+        from edgekws.steps._networks import load_teachers, new_network
+        from edgekws.training.fit import fit
+        from edgekws.training.model import Model
+
+        teachers = load_teachers(self.teachers, inputs, job.data)
+        network, contract = new_network(self.backbone, job)
+        history = fit(Model.of(network, contract), self.training, self.loss, job, teachers)
+        path = job.workdir / "checkpoint.safetensors"
+        checkpoint.save(network, contract, path)
+        return Output(path, {"history": history})

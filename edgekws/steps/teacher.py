@@ -1,0 +1,57 @@
+"""Training from the labels alone: a teacher, or a network that needs none."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from edgekws.core.contract import Artifact, Format
+from edgekws.core.family import member_of
+from edgekws.core.job import Job, Output
+from edgekws.steps._fields import StepFields
+from edgekws.training.options import CrossEntropyLoss, Training
+
+
+class Step(StepFields):
+    """Train a new network by cross-entropy to the labels."""
+
+    keeps: ClassVar[str] = "retrained"
+
+    kind: Literal["teacher"] = "teacher"
+    backbone: member_of("Backbone") = Field(  # type: ignore[valid-type]
+        description='the network, e.g. { kind = "resnet18", width = 0.25 }'
+    )
+    training: Training = Field(default=Training(), description="how it is trained")
+    loss: CrossEntropyLoss = Field(default=CrossEntropyLoss(), description="what is minimised")
+
+    @property
+    def takes(self) -> None:
+        """Nothing: the network is new."""
+        return
+
+    @property
+    def gives(self) -> Format:
+        """A checkpoint."""
+        return "checkpoint"
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
+        """Train, and write the checkpoint; `details` holds the `history` of `training.fit`.
+
+        Raises:
+            DataError, MachineError, MissingPartError, RecipeError: as `training.fit.fit`.
+        """
+        from edgekws.lowering import checkpoint
+        from edgekws.steps._networks import new_network
+        from edgekws.training.fit import fit
+        from edgekws.training.model import Model
+
+        network, contract = new_network(self.backbone, job)
+        history = fit(Model.of(network, contract), self.training, self.loss, job)
+        path = job.workdir / "checkpoint.safetensors"
+        checkpoint.save(network, contract, path)
+        return Output(path, {"history": history})

@@ -1,0 +1,77 @@
+"""The batches of an epoch, every draw from (seed, epoch, batch or clip)."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgekws.core.job import Data
+from edgekws.training.options import Training
+
+# What a draw is for: numpy pads seeds with zeros, so that (seed, epoch) alone would give the same
+# stream as (seed, epoch, 0).
+_ORDER, _MIXUP = 1, 2
+
+
+class Batch(NamedTuple):
+    """`features` `(B, n_mels, T)` float32; `targets` `(B, n_labels)` float32 probabilities."""
+
+    features: NDArray[np.float32]
+    targets: NDArray[np.float32]
+
+
+def n_batches(n_clips: int, batch_size: int) -> int:
+    """Batches in an epoch; a last one of a single clip is left out, BatchNorm cannot take it.
+
+    >>> n_batches(256, 128), n_batches(257, 128), n_batches(258, 128)
+    (2, 2, 3)
+    """
+    return n_clips // batch_size + (n_clips % batch_size > 1)
+
+
+def shuffled_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return every clip once, `(N,)`."""
+    return np.random.default_rng((seed, epoch, _ORDER)).permutation(len(targets))
+
+
+def balanced_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return `(N,)` clips in which every label is equally frequent, to within one clip or two.
+
+    The clips of a scarce label repeat only after all of them were drawn.
+    """
+    rng = np.random.default_rng((seed, epoch, _ORDER))
+    labels = np.unique(targets)
+    share = -(-len(targets) // len(labels))
+    drawn = [np.resize(rng.permutation(np.flatnonzero(targets == k)), share) for k in labels]
+    turns = np.stack(drawn, axis=1)  # (share, n_labels): a round takes one clip of each label
+    return rng.permutation(turns.reshape(-1)[: len(targets)])
+
+
+def mix(batch: Batch, alpha: float, seed: int, epoch: int, index: int) -> Batch:
+    """Mix every clip of a batch with another of it, features and targets in the same share.
+
+    One share a batch, drawn from Beta(alpha, alpha), as in Zhang et al. 2018, "mixup: Beyond
+    Empirical Risk Minimization".
+    """
+    rng = np.random.default_rng((seed, epoch, _MIXUP, index))
+    share = np.float32(rng.beta(alpha, alpha))
+    other = rng.permutation(len(batch.targets))
+    return Batch(*(share * part + (1 - share) * part[other] for part in batch))
+
+
+def batches(
+    data: Data, targets: NDArray[np.int64], training: Training, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """Yield the batches of `epoch`; `targets` `(N,)` are those of the training clips."""
+    order_of = balanced_order if training.balanced else shuffled_order
+    order = order_of(targets, seed, epoch)
+    features = data.augmented(epoch)  # (N, n_mels, T) float16
+    one_hot = np.eye(len(data.labels), dtype=np.float32)
+
+    for index in range(n_batches(len(order), training.batch_size)):
+        clips = order[index * training.batch_size :][: training.batch_size]
+        heard = torch.from_numpy(features[clips]).float().numpy()  # 5 times as fast as astype
+        batch = Batch(data.mask(heard, clips, epoch), one_hot[targets[clips]])
+        yield mix(batch, training.mixup, seed, epoch, index) if training.mixup else batch

@@ -1,0 +1,257 @@
+"""Training of one network, from its labels or from teachers; resumes after a kill."""
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgekws.core.canonical import sha256_of
+from edgekws.core.events import Event, progress
+from edgekws.core.job import Job
+from edgekws.errors import DataError, Problem, RecipeError
+from edgekws.training import state
+from edgekws.training.batches import Batch, batches, n_batches
+from edgekws.training.losses import cross_entropy, distillation
+from edgekws.training.model import Model
+from edgekws.training.optimizers import RunningMean, build_optimizer, lr_at, restore_moments, set_lr
+from edgekws.training.options import CrossEntropyLoss, DistillationLoss, Training
+from edgekws.training.reproducible import reproducible, seed_torch
+from edgekws.training.scores import Scores, score
+
+TICK_S = 0.25
+
+
+def fit(
+    model: Model,
+    training: Training,
+    loss: CrossEntropyLoss | DistillationLoss,
+    job: Job,
+    teachers: Sequence[Model] = (),
+) -> dict[str, Any]:
+    """Train `model.network` in place on `job.data` and return the history.
+
+    The network ends on the CPU in eval mode, with the weights of the epoch that `training.keep`
+    chooses. Student and teachers see the same augmented clips, each in its own representation.
+    The state after every epoch lies in `job.workdir`: the same call in the same folder goes on
+    from there and ends with the same bytes as an uninterrupted one (on one machine, with the same
+    `job.threads`). Progress counts batches.
+
+    Returns `epochs` (a row each: `epoch`, `train_loss`, `dev_loss`, `dev_accuracy`,
+    `dev_macro_recall`, `lr`, `seconds`), `best_epoch` and `kept_epoch`, counted from 1. `dev_loss`
+    is the cross-entropy without smoothing.
+
+    Raises:
+        DataError: there are fewer than two training clips, or no dev clips.
+        RecipeError: the loss is no number any more.
+        MachineError: the state cannot be written.
+        MissingPartError: `job.device` is `cuda` and there is none.
+        ValueError: teachers without a `DistillationLoss`, or the reverse.
+    """
+    if bool(teachers) != isinstance(loss, DistillationLoss):
+        raise ValueError("teachers and DistillationLoss go together")
+    with reproducible(job):
+        run = _Run(model, training, loss, job, teachers)
+        run.resume()
+        for epoch in range(len(run.rows), training.epochs):
+            run.train_epoch(epoch)
+        return run.finish()
+
+
+class _Run:
+    """One training on its way; `rows` holds an entry per finished epoch."""
+
+    def __init__(
+        self,
+        model: Model,
+        training: Training,
+        loss: CrossEntropyLoss | DistillationLoss,
+        job: Job,
+        teachers: Sequence[Model],
+    ) -> None:
+        self.model, self.training, self.loss, self.job = model, training, loss, job
+        self.teachers = teachers
+        self.identity = _identity(model, training, loss, job, teachers)
+        self.network = _place(model, job)
+        for teacher in teachers:
+            _place(teacher, job).eval()
+        self.optimizer = build_optimizer(self.network, training)
+        self.mean = RunningMean(self.network, training.ema) if training.ema else None
+        self.dev = job.data.examples("dev")
+        self.targets = job.data.examples("train").targets
+        self.steps = n_batches(len(self.targets), training.batch_size)
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, Tensor] = {}
+        self.ticked = -math.inf
+        if not self.steps or not len(self.dev):
+            raise DataError(
+                f"{len(self.targets)} train and {len(self.dev)} dev clips; training needs at "
+                "least two and one: add clips or change the split"
+            )
+
+    def train_epoch(self, epoch: int) -> None:
+        """Train for one epoch, score it on dev and write the state."""
+        start = time.perf_counter()
+        seed_torch(self.job.seed, epoch)
+        self.network.train()
+        total = torch.zeros((), device=self.job.device)
+        data = self.job.data
+        coming = batches(data, self.targets, self.training, self.job.seed, epoch)
+        for index, batch in enumerate(coming):
+            total += self._learn(batch, epoch * self.steps + index)
+            self._tick(epoch, index + 1, total, start)
+        mean_loss = self._finite(total.item() / self.steps, epoch)
+        scores = score(
+            Model(self.kept_network, self.model.representation), self.dev, self.job.device
+        )
+        self._finite(scores.loss, epoch)
+        self._close_epoch(mean_loss, scores, time.perf_counter() - start)
+
+    @property
+    def kept_network(self) -> nn.Module:
+        """The network that is scored and kept: the running mean where there is one."""
+        return self.mean.network if self.mean else self.network
+
+    def _learn(self, batch: Batch, step: int) -> Tensor:
+        set_lr(self.optimizer, lr_at(self.training, step, self.steps))
+        features, targets = (torch.from_numpy(part).to(self.job.device) for part in batch)
+        loss = self._loss(features, targets)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        if self.mean:
+            self.mean.update(self.network, step)
+        return loss.detach()
+
+    def _loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        logits = self.model.logits(features)
+        if isinstance(self.loss, CrossEntropyLoss):
+            return cross_entropy(logits, targets, self.loss)
+        with torch.no_grad():
+            taught = torch.stack([teacher.logits(features) for teacher in self.teachers])
+        return distillation(logits, taught, targets, self.loss)
+
+    def _tick(self, epoch: int, done: int, total: Tensor, start: float) -> None:
+        """Tell the progress, but not of an epoch's last batch: that waits for its scores."""
+        now = time.perf_counter()
+        if done == self.steps or now - self.ticked < TICK_S:
+            return
+        self.ticked = now
+        self._tell(epoch, done, self._finite(total.item() / done, epoch), now - start)
+
+    def _tell(self, epoch: int, done: int, loss: float, seconds: float) -> None:
+        clips = min(done * self.training.batch_size, len(self.targets))
+        progress(
+            self.job.emit,
+            "training",
+            epoch * self.steps + done,
+            self.training.epochs * self.steps,
+            epoch=epoch + 1,
+            epochs=self.training.epochs,
+            loss=loss,
+            dev_accuracy=self.rows[-1]["dev_accuracy"] if self.rows else None,
+            clips_per_s=round(clips / max(seconds, 1e-6)),
+        )
+
+    def _finite(self, loss: float, epoch: int) -> float:
+        if math.isfinite(loss):
+            return loss
+        lr = self.training.optimizer.lr
+        message = f"the loss became {loss} in epoch {epoch + 1}; lower lr (it is {lr:g})"
+        raise RecipeError([Problem("", "training.optimizer.lr", message)])
+
+    def _close_epoch(self, loss: float, scores: Scores, seconds: float) -> None:
+        epoch = len(self.rows)
+        self.rows.append(
+            {
+                "epoch": epoch + 1,
+                "train_loss": loss,
+                "dev_loss": scores.loss,
+                "dev_accuracy": scores.accuracy,
+                "dev_macro_recall": scores.macro_recall,
+                "lr": self.optimizer.param_groups[0]["lr"],
+                "seconds": seconds,
+            }
+        )
+        if self.training.keep == "last" or _best(self.rows) is self.rows[-1]:
+            weights = self.kept_network.state_dict()
+            self.best = {name: t.detach().cpu().clone() for name, t in weights.items()}
+        state.write(self.job.workdir, self.identity, self._state())
+        self._tell(epoch, self.steps, loss, seconds)
+
+    def _state(self) -> state.State:
+        tensors = state.nest("network", self.network.state_dict())
+        tensors |= state.nest("optimizer", self.optimizer.state_dict()["state"])
+        tensors |= state.nest("best", self.best)
+        if self.mean:
+            tensors |= state.nest("mean", self.mean.network.state_dict())
+        return state.State(len(self.rows), tensors, {"rows": self.rows})
+
+    def resume(self) -> None:
+        """Go on from the state in the work folder, where there is one of this training."""
+        found = state.read(self.job.workdir, self.identity, self.job.emit)
+        if found is None:
+            return
+        self.network.load_state_dict(dict(state.under("network", found.tensors)))
+        if self.mean:
+            self.mean.network.load_state_dict(dict(state.under("mean", found.tensors)))
+        restore_moments(self.optimizer, dict(state.under("optimizer", found.tensors)))
+        self.best = dict(state.under("best", found.tensors))
+        self.rows = found.notes["rows"]
+        self.job.emit(Event("note", f"training goes on after epoch {found.epoch}"))
+
+    def finish(self) -> dict[str, Any]:
+        """Put the chosen weights into the network and return the history."""
+        self.network.load_state_dict(self.best)
+        _lay_out(self.network.cpu().eval(), torch.contiguous_format)
+        best = _best(self.rows)["epoch"]
+        kept = best if self.training.keep == "best" else len(self.rows)
+        return {"epochs": self.rows, "best_epoch": best, "kept_epoch": kept}
+
+
+def _place(model: Model, job: Job) -> nn.Module:
+    network = model.network.to(job.device)
+    if model.representation == "3d":
+        _lay_out(network, torch.channels_last)  # a quarter faster on the CPU
+    return network
+
+
+def _lay_out(network: nn.Module, memory_format: torch.memory_format) -> None:
+    network.to(memory_format=memory_format)  # type: ignore[call-overload]
+
+
+def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return max(rows, key=lambda row: (row["dev_macro_recall"], -row["dev_loss"]))
+
+
+def _identity(
+    model: Model,
+    training: Training,
+    loss: CrossEntropyLoss | DistillationLoss,
+    job: Job,
+    teachers: Sequence[Model],
+) -> str:
+    """Return what a state on disk must agree in: fields, data and all weights at the start."""
+    networks = [model, *teachers]
+    return sha256_of(
+        {
+            "training": training.model_dump(mode="json"),
+            "loss": loss.model_dump(mode="json"),
+            "networks": [(m.representation, _sha256_of_weights(m.network)) for m in networks],
+            "job": (job.seed, job.device, job.threads),
+            "labels": job.data.labels,
+            "front_end": job.data.front_end.to_dict(),
+            "normalization": (job.data.normalization.mean, job.data.normalization.std),
+        }
+    )
+
+
+def _sha256_of_weights(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,160 @@
+"""What a recipe says about training: optimizer, schedule, losses. Imports no torch."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from edgekws.core.family import closest
+from edgekws.core.fields import Fields
+
+
+class AdamW(Fields):
+    """AdamW (Loshchilov and Hutter 2019)."""
+
+    kind: Literal["adamw"] = Field(default="adamw", description="which optimizer")
+    lr: float = Field(default=3e-3, gt=0, description="learning rate after the warm-up")
+    weight_decay: float = Field(
+        default=1e-2,
+        ge=0,
+        description="decoupled decay of the weights; biases and BatchNorm have none",
+    )
+
+
+class SGD(Fields):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Literal["sgd"] = Field(default="sgd", description="which optimizer")
+    lr: float = Field(default=0.1, gt=0, description="learning rate after the warm-up")
+    weight_decay: float = Field(
+        default=1e-4, ge=0, description="decay of the weights; biases and BatchNorm have none"
+    )
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="share of the last step that is kept"
+    )
+
+
+_OPTIMIZERS: dict[str, type[AdamW] | type[SGD]] = {"adamw": AdamW, "sgd": SGD}
+
+
+def _choose_optimizer(value: Any) -> Any:
+    """Validate by `kind` (adamw where absent), with the errors that `core.family` gives."""
+    if isinstance(value, BaseModel):
+        return value
+    if not isinstance(value, dict):
+        raise PydanticCustomError("member_table", 'expected a table with a "kind"')
+    kind = value.get("kind", "adamw")
+    if not isinstance(kind, str) or kind not in _OPTIMIZERS:
+        ctx = {
+            "what": "optimizer",
+            "kind": repr(kind),
+            "hint": closest(str(kind), tuple(_OPTIMIZERS)),
+        }
+        raise PydanticCustomError("member_kind", "no {what} is called {kind}{hint}", ctx)
+    try:
+        return _OPTIMIZERS[kind].model_validate(value)
+    except ValidationError as error:
+        raise PydanticCustomError("member", "is not valid", {"errors": error.errors()}) from error
+
+
+class Schedule(Fields):
+    """The learning rate over time: a linear warm-up, then a half cosine, set at every batch."""
+
+    kind: Literal["cosine"] = Field(default="cosine", description="form of the way down")
+    warmup_epochs: float = Field(
+        default=1.0, ge=0, description="epochs over which the learning rate rises from zero"
+    )
+    final_lr_ratio: float = Field(
+        default=0.01, ge=0, le=1, description="learning rate at the end, as a share of the highest"
+    )
+
+
+class Training(Fields):
+    """How a network is trained."""
+
+    epochs: int = Field(default=30, ge=1, description="passes over the training clips")
+    batch_size: int = Field(
+        default=128,
+        ge=2,
+        description="clips in a batch; a last batch of a single clip is left out",
+    )
+    optimizer: Annotated[AdamW | SGD, BeforeValidator(_choose_optimizer)] = Field(
+        default=AdamW(), description="adamw or sgd, with its lr and weight_decay"
+    )
+    schedule: Schedule = Field(default=Schedule(), description="the learning rate over time")
+    mixup: float = Field(
+        default=0.0,
+        ge=0,
+        description="alpha of the Beta distribution that mixes two clips (Zhang et al. 2018); "
+        "0 is off",
+    )
+    ema: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="decay per batch of the running mean of the weights, which is what is "
+        "measured and kept; 0 is off",
+    )
+    balanced: bool = Field(
+        default=False,
+        description="draw every label equally often: clips of a scarce label repeat within an "
+        "epoch, those of an abundant one take turns from epoch to epoch",
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="which epoch's weights to keep: the one of the highest macro recall on dev "
+        "(at a tie, of the lower dev loss), or the last",
+    )
+
+    @model_validator(mode="after")
+    def _warms_up_in_time(self) -> Self:
+        if self.schedule.warmup_epochs > self.epochs:
+            raise PydanticCustomError(
+                "warmup",
+                "schedule.warmup_epochs = {warmup} is longer than epochs = {epochs}; "
+                "lower it or train for longer",
+                {"warmup": self.schedule.warmup_epochs, "epochs": self.epochs},
+            )
+        return self
+
+
+LabelSmoothing = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="share of the target that is spread evenly over all labels "
+        "(Szegedy et al. 2016)",
+    ),
+]
+
+
+class CrossEntropyLoss(Fields):
+    """Cross-entropy to the labels."""
+
+    label_smoothing: LabelSmoothing = 0.1
+
+
+class DistillationLoss(Fields):
+    """Cross-entropy to the labels plus KL divergence to the teachers (Hinton et al. 2015)."""
+
+    ce_weight: float = Field(
+        default=0.65, ge=0, description="weight of the cross-entropy to the labels"
+    )
+    kl_weight: float = Field(
+        default=0.35,
+        ge=0,
+        description="weight of the KL divergence to the teachers, which is taken times T²",
+    )
+    temperature: float = Field(
+        default=3.0, gt=0, description="T: what the logits of teacher and student are divided by"
+    )
+    label_smoothing: LabelSmoothing = 0.1
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if self.ce_weight == 0 and self.kl_weight == 0:
+            raise PydanticCustomError(
+                "loss_weights", "ce_weight and kl_weight are both 0; raise one of them"
+            )
+        return self

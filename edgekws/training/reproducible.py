@@ -1,0 +1,44 @@
+"""The settings of torch under which the same training gives the same bytes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from edgekws.core.job import Job
+from edgekws.errors import MissingPartError
+
+
+@contextmanager
+def reproducible(job: Job) -> Iterator[None]:
+    """Use `job.threads` and deterministic algorithms; what was set before comes back after.
+
+    On CUDA an operator that has no deterministic form warns and runs (some poolings have none);
+    on the CPU all have one.
+
+    Raises:
+        MissingPartError: the job asks for CUDA and torch finds none.
+    """
+    if job.device == "cuda" and not torch.cuda.is_available():
+        raise MissingPartError(
+            "torch finds no CUDA device; train on the CPU or install a CUDA build of torch"
+        )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its start
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_num_threads(job.threads)
+    torch.use_deterministic_algorithms(True, warn_only=job.device == "cuda")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+def seed_torch(seed: int, epoch: int) -> None:
+    """Seed torch's own draws (dropout) for `epoch`."""
+    entropy = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)
+    torch.manual_seed(int(entropy[0]))

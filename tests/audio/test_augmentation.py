@@ -1,0 +1,181 @@
+"""Augmentation: drawn from (seed, copy or epoch, clip) alone, and doing what its name says."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from edgekws.audio.augmentation import Augment, Noise, SpecAugment, augment_waveforms, mask
+
+RATE = 8_000
+STILL = Augment(time_shift_ms=0.0, gain_db=(0.0, 0.0))
+
+
+def _waves(n: int = 6, samples: int = 2_000) -> NDArray[np.float32]:
+    return np.random.default_rng(5).uniform(-0.1, 0.1, (n, samples)).astype(np.float32)
+
+
+def _augment(
+    waves: NDArray[np.float32],
+    augment: Augment,
+    clips: NDArray[np.int64],
+    copy: int = 0,
+    noise: tuple[NDArray[np.float32], ...] = (),
+    seed: int = 1,
+) -> NDArray[np.float32]:
+    return augment_waveforms(waves, noise, augment, seed, copy, clips, RATE)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(6)), st.integers(1, 6), st.booleans())
+def test_order_and_batch_size_do_not_matter(order: list[int], batch: int, recorded: bool) -> None:
+    waves, clips = _waves(), np.arange(6) + 100
+    noise = (np.random.default_rng(0).normal(0, 1, 5_000).astype(np.float32),) if recorded else ()
+    augment = Augment(noise=Noise())
+    expected = _augment(waves, augment, clips, noise=noise)
+    for start in range(0, 6, batch):
+        part = order[start : start + batch]
+        got = _augment(waves[part], augment, clips[part], noise=noise)
+        np.testing.assert_array_equal(got, expected[part])
+
+
+def test_copies_seeds_and_clips_differ() -> None:
+    wave, augment = np.tile(_waves(1), (2, 1)), Augment(noise=Noise(probability=1))
+    clips = np.array([0, 1])
+    a, b = _augment(wave, augment, clips), _augment(wave, augment, clips, copy=1)
+    c = _augment(wave, augment, clips, seed=2)
+    different = [a[0], a[1], b[0], b[1], c[0], c[1]]
+    assert len({w.tobytes() for w in different}) == 6
+
+
+@pytest.mark.parametrize("length", [500, 2_000, 9_000])
+def test_noise_has_the_ratio_asked_for(length: int) -> None:
+    waves = _waves()
+    noise = (np.random.default_rng(0).normal(0, 0.01, length).astype(np.float32),)
+    augment = STILL.model_copy(update={"noise": Noise(snr_db=(5.0, 5.0), probability=1.0)})
+    for recordings in (noise, ()):
+        added = _augment(waves, augment, np.arange(6), noise=recordings) - waves
+        ratio = (waves**2).sum(axis=1) / (added**2).sum(axis=1)
+        np.testing.assert_allclose(10 * np.log10(ratio), 5, atol=0.01)
+
+
+def test_share_of_clips_with_noise() -> None:
+    waves = np.tile(_waves(1, 200), (400, 1))
+    augment = STILL.model_copy(update={"noise": Noise(probability=0.3)})
+    touched = (_augment(waves, augment, np.arange(400)) != waves).any(axis=1)
+    assert 0.2 < touched.mean() < 0.4
+    np.testing.assert_array_equal(_augment(waves, STILL, np.arange(400)), waves)
+
+
+def test_made_noise_is_white_and_pink() -> None:
+    waves = np.tile(_waves(1, 8_000), (40, 1))
+    augment = STILL.model_copy(update={"noise": Noise(snr_db=(0.0, 0.0), probability=1.0)})
+    spectra = np.abs(np.fft.rfft(_augment(waves, augment, np.arange(40)) - waves)) ** 2
+    tilt = 10 * np.log10(spectra[:, 10:100].mean(axis=1) / spectra[:, 1_000:].mean(axis=1))
+    white, pink = tilt[tilt < 6], tilt[tilt >= 6]
+    assert min(len(white), len(pink)) > 8
+    assert abs(white.mean()) < 1
+    # 1/f: the mean over 10 … 100 over the mean over 1000 … 4000, each of 1/f
+    expected = 10 * np.log10(np.log(10) / 90 / (np.log(4) / 3_000))
+    assert abs(pink.mean() - expected) < 1
+
+
+def test_shift_moves_and_fills_with_zeros() -> None:
+    waves = np.ones((50, 400), np.float32) * np.linspace(0.1, 0.2, 400, dtype=np.float32)
+    augment = Augment(time_shift_ms=10.0, gain_db=(0.0, 0.0))
+    shifts = set()
+    for shifted in _augment(waves, augment, np.arange(50)):
+        found = [
+            s
+            for s in range(-80, 81)
+            if np.array_equal(shifted, np.pad(waves[0], 80)[80 - s : 480 - s])
+        ]
+        assert len(found) == 1
+        shifts.add(found[0])
+    assert min(shifts) < -40
+    assert max(shifts) > 40
+
+
+def test_gain_stays_in_its_range_and_clips() -> None:
+    waves = _waves(50, 100)
+    augment = Augment(time_shift_ms=0.0, gain_db=(-6.0, 6.0))
+    gains = 20 * np.log10(_augment(waves, augment, np.arange(50))[:, 7] / waves[:, 7])
+    assert -6.01 < gains.min() < -4
+    assert 4 < gains.max() < 6.01
+    loud = Augment(time_shift_ms=0.0, gain_db=(40.0, 40.0))
+    assert np.abs(_augment(waves, loud, np.arange(50))).max() == 1
+
+
+def test_zeros_stay_zeros() -> None:
+    silent = np.zeros((2, 500), np.float32)
+    augment = Augment(noise=Noise(probability=1.0))
+    np.testing.assert_array_equal(_augment(silent, augment, np.arange(2)), silent)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.builds(
+        SpecAugment,
+        time_masks=st.integers(0, 3),
+        freq_masks=st.integers(0, 3),
+        max_time_frames=st.integers(1, 40),
+        max_freq_bands=st.integers(1, 40),
+    ),
+    st.integers(0, 2**31),
+    st.integers(0, 500),
+)
+def test_masks(spec: SpecAugment, seed: int, epoch: int) -> None:
+    features, clips = np.ones((5, 12, 30), np.float32), np.arange(5) * 7
+    masked = mask(features, spec, seed, epoch, clips)
+    assert masked.dtype == np.float32
+    np.testing.assert_array_equal(features, 1)
+    for i, clip in enumerate(clips):
+        alone = mask(features[:1], spec, seed, epoch, np.array([clip]))
+        np.testing.assert_array_equal(alone[0], masked[i])
+        rows, columns = masked[i].any(axis=1), masked[i].any(axis=0)
+        if rows.any() and columns.any():  # masks are bands: rows times columns
+            np.testing.assert_array_equal(masked[i], np.outer(rows, columns))
+            assert (~rows).sum() <= spec.freq_masks * spec.max_freq_bands
+            assert (~columns).sum() <= spec.time_masks * spec.max_time_frames
+
+
+def test_widths_and_places_of_masks_are_even() -> None:
+    spec = SpecAugment(time_masks=1, freq_masks=0, max_time_frames=4)
+    masked = mask(np.ones((5_000, 1, 10), np.float32), spec, 0, 0, np.arange(5_000))
+    hidden = masked[:, 0] == 0
+    widths = np.bincount(hidden.sum(axis=1), minlength=5) / 5_000
+    np.testing.assert_allclose(widths, 0.2, atol=0.03)
+    one = hidden[hidden.sum(axis=1) == 1].mean(axis=0)
+    np.testing.assert_allclose(one, 0.1, atol=0.04)
+    other = mask(np.ones((5_000, 1, 10), np.float32), spec, 0, 1, np.arange(5_000))
+    assert 0.02 < (masked == other).all(axis=(1, 2)).mean() < 0.2
+
+
+def test_masks_cost_little() -> None:
+    features, clips = np.ones((500, 40, 97), np.float32), np.arange(500)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        mask(features, SpecAugment(), 0, 0, clips)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) * 7_000 / 500 < 0.5
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"gain_db": [6, -6]}, r"gain_db\n.*\[6.0, -6.0\] is not \[lowest, highest\]"),
+        ({"noise": {"snr_db": [3, 1]}}, r"noise.snr_db\n"),
+        ({"noise": {"probability": 1.5}}, r"noise.probability\n"),
+        ({"copies": -1}, r"copies\n"),
+        ({"spec_augment": {"max_time_frames": 0}}, r"spec_augment.max_time_frames\n"),
+        ({"pitch": 1}, r"pitch\n.*Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_fields(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Augment.model_validate(fields)

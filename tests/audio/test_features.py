@@ -1,0 +1,149 @@
+"""The dataset as features: normalised on train, cached under everything they depend on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekws.audio import features as module
+from edgekws.audio.augmentation import Augment, Noise, SpecAugment, augment_waveforms
+from edgekws.audio.decoding import Corpus, decode, to_float32
+from edgekws.audio.features import Features
+from edgekws.core.corpus import SPLITS, Listing
+from edgekws.core.events import quiet
+from edgekws.core.job import Data
+from edgekws.runtime.front_end import FrontEnd, log_mel
+
+AUGMENT = Augment(copies=2, noise=Noise(), spec_augment=SpecAugment(max_time_frames=5))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def corpus(listing: Listing, small: FrontEnd, cache: Path) -> Corpus:
+    return decode(listing, small, cache, quiet)
+
+
+def _features(
+    corpus: Corpus, small: FrontEnd, cache: Path, augment: Augment = AUGMENT, seed: int = 7
+) -> Features:
+    return Features(corpus, small, augment, seed, cache, quiet)
+
+
+def test_examples_are_normalised_log_mel(corpus: Corpus, small: FrontEnd, cache: Path) -> None:
+    data: Data = _features(corpus, small, cache)
+    clean = log_mel(to_float32(corpus.waveforms("train")), small).astype(np.float64)
+    np.testing.assert_allclose(data.normalization.mean, clean.mean(axis=(0, 2)), atol=1e-4)
+    np.testing.assert_allclose(data.normalization.std, clean.std(axis=(0, 2)), rtol=1e-4)
+    mean, std = (np.array(x)[:, None] for x in (data.normalization.mean, data.normalization.std))
+    for split in SPLITS:
+        examples = data.examples(split)
+        expected = (log_mel(to_float32(corpus.waveforms(split)), small) - mean) / std
+        assert examples.features.shape == (len(corpus.splits[split]), 20, small.n_frames)
+        assert examples.features.dtype == np.float32
+        np.testing.assert_allclose(examples.features, expected, atol=1e-4)
+        labels = [data.labels[target] for target in examples.targets]
+        assert labels == [clip.label for clip in corpus.splits[split]]
+    assert examples.names == ("no/5.wav", "yes/5.wav", "audio/noise0.wav@1")
+    assert examples.speakers.tolist() == ["speaker 5", "speaker 5", ""]
+
+
+def test_epochs_cycle_through_copies(corpus: Corpus, small: FrontEnd, cache: Path) -> None:
+    data = _features(corpus, small, cache)
+    np.testing.assert_array_equal(data.augmented(0), data.augmented(2))
+    assert (data.augmented(0) != data.augmented(1)).any()
+    waves = to_float32(corpus.waveforms("train"))
+    heard = augment_waveforms(waves, corpus.noise, AUGMENT, 7, 1, np.arange(9), 8_000)
+    mean, std = (np.array(x)[:, None] for x in (data.normalization.mean, data.normalization.std))
+    expected = (log_mel(heard, small) - mean) / std
+    assert data.augmented(1).dtype == np.float16
+    np.testing.assert_allclose(data.augmented(1), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_no_copies_means_clean_clips(corpus: Corpus, small: FrontEnd, cache: Path) -> None:
+    data = _features(corpus, small, cache, Augment(copies=0))
+    clean = data.examples("train").features.astype(np.float16)
+    np.testing.assert_array_equal(data.augmented(3), clean)
+    np.testing.assert_array_equal(data.mask(clean.astype(np.float32), np.arange(9), 0), clean)
+
+
+def test_masks_follow_the_recipe(corpus: Corpus, small: FrontEnd, cache: Path) -> None:
+    data = _features(corpus, small, cache)
+    ones = np.ones((9, 20, small.n_frames), np.float32)
+    assert (data.mask(ones, np.arange(9), 0) == 0).any()
+
+
+def test_what_is_computed_again(corpus: Corpus, small: FrontEnd, cache: Path) -> None:
+    def folders() -> int:
+        return sum(path.is_dir() for path in (cache / "features").iterdir())
+
+    _features(corpus, small, cache).augmented(0)
+    assert folders() == 2  # train and copy 0
+    masks_only = AUGMENT.model_copy(update={"spec_augment": None, "copies": 5})
+    _features(corpus, small, cache, masks_only).augmented(0)
+    assert folders() == 2
+    _features(corpus, small, cache, seed=8).augmented(0)
+    assert folders() == 3
+    louder = AUGMENT.model_copy(update={"gain_db": (0.0, 6.0)})
+    _features(corpus, small, cache, louder).augmented(0)
+    assert folders() == 4
+
+
+def test_key_covers_the_code(
+    corpus: Corpus, small: FrontEnd, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = {path.name for path in module.CODE}
+    assert {"features.py", "augmentation.py", "torch_front_end.py", "front_end.py"} <= names
+    _features(corpus, small, cache).examples("train")
+    (tmp_path / "new.py").touch()
+    monkeypatch.setattr(module, "CODE", (*module.CODE, tmp_path / "new.py"))
+    _features(corpus, small, cache).examples("train")
+    assert sum(path.is_dir() for path in (cache / "features").iterdir()) == 2
+
+
+def test_cores_do_not_change_a_bit(
+    corpus: Corpus, small: FrontEnd, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", 2)
+    before = torch.get_num_threads()
+    many = _features(corpus, small, cache)
+    monkeypatch.setattr("edgekws.audio.parallel.cores", lambda: 1)
+    one = _features(corpus, small, tmp_path / "other")
+    assert many.normalization == one.normalization
+    assert many.augmented(0).tobytes() == one.augmented(0).tobytes()
+    assert torch.get_num_threads() == before
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.data())
+def test_calibration_shares(counts: list[int], data: st.DataObject) -> None:
+    n = data.draw(st.integers(0, sum(counts)))
+    shares = module._largest_remainder(np.array(counts), n)
+    assert shares.sum() == n
+    exact = np.array(counts) * n / sum(counts)
+    assert (np.abs(shares - exact) < 1).all()
+    assert (shares <= counts).all()
+
+
+def test_calibration_is_seeded(corpus: Corpus, small: FrontEnd, cache: Path) -> None:
+    data = _features(corpus, small, cache)
+    chosen = data.calibration(5)
+    assert chosen.dtype == np.int64
+    assert (np.diff(chosen) > 0).all()
+    np.testing.assert_array_equal(chosen, _features(corpus, small, cache).calibration(5))
+    assert np.bincount(data.examples("train").targets[chosen]).tolist() in ([2, 2, 1], [3, 2, 0])
+    others = [_features(corpus, small, cache, seed=s).calibration(5).tolist() for s in range(8)]
+    assert len({tuple(other) for other in others}) > 1
+    np.testing.assert_array_equal(data.calibration(100), np.arange(9))
+
+
+def test_importing_needs_no_torch() -> None:
+    code = "import sys, edgekws.audio.features; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
