@@ -1,0 +1,171 @@
+"""espeak-ng through ctypes: the library and the voices come in the wheel `espeakng-loader`.
+
+The library keeps its state (voice, phases, noise generators) in globals, and what it speaks
+depends on what it spoke before. A fresh copy is therefore loaded for each voice, in processes
+rather than threads; the same calls then give the same samples.
+"""
+
+import _ctypes
+import ctypes
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.core.family import closest
+from edgekws.errors import DataError, MissingPartError
+
+INSTALL = "pip install espeakng-loader"
+
+_SYNCHRONOUS = 2
+_DO_NOT_EXIT = 0x8000
+_UTF8 = 1
+_PHONEMES = 0x100
+_RATE, _PITCH, _RANGE = 1, 3, 4
+_SEPARATED = ord("|") << 8
+
+Wave = NDArray[np.float32]
+
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
+
+
+class _Voice(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_void_p),
+        ("identifier", ctypes.c_char_p),
+    ]
+
+
+class Espeak:
+    """One loaded copy of espeak-ng; leave it with `close` or as a context.
+
+    Raises:
+        MissingPartError: the wheel is not installed, or its library does not load.
+    """
+
+    def __init__(self) -> None:
+        """Load the library and its data."""
+        library, self.data = _locate()
+        try:
+            self._library = ctypes.CDLL(str(library))
+        except OSError as error:
+            raise MissingPartError(f"{library}: does not load: {error}; {INSTALL}") from error
+        self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        self.sample_rate: int = self._library.espeak_Initialize(
+            _SYNCHRONOUS, 0, os.fsencode(self.data), _DO_NOT_EXIT
+        )
+        if self.sample_rate <= 0:
+            raise MissingPartError(f"{self.data}: espeak-ng cannot read its voices; {INSTALL}")
+        self._spoken: list[bytes] = []
+        self._callback = _Callback(self._collect)
+        self._library.espeak_SetSynthCallback(self._callback)
+        # breath is drawn from its own generator (seeded with the time of day), or in the Klatt
+        # voices from the C library's
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
+        ctypes.CDLL(None).srand(1)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Unload the library."""
+        self.close()
+
+    def close(self) -> None:
+        """Unload the library, so that the next copy starts from the same state."""
+        self._library.espeak_Terminate()
+        _ctypes.dlclose(self._library._handle)
+
+    def accents(self) -> tuple[tuple[str, str], ...]:
+        """Return (language code, identifier) of every accent: `("en-us", "gmw/en-US")`."""
+        found: list[tuple[str, str]] = []
+        voices = self._library.espeak_ListVoices(None)
+        while voices[len(found)]:
+            voice = voices[len(found)].contents
+            code = ctypes.string_at(voice.languages + 1).decode()
+            found.append((code, voice.identifier.decode()))
+        return tuple(found)
+
+    def use(self, voice: str) -> None:
+        """Speak with `voice`: an accent's identifier, `+` and a variant, `gmw/en-US+f1`.
+
+        Raises:
+            DataError: there is no such voice.
+        """
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise DataError(f"espeak-ng has no voice {voice!r}")
+
+    def say(self, text: str, rate_wpm: int = 170, pitch: int = 50, lively: int = 50) -> Wave:
+        """Return `text` as float32 `(samples,)` at `sample_rate`; `[[…]]` holds phonemes.
+
+        `rate_wpm` is in words per minute; `pitch` and `lively` (the pitch's range) in 0 … 99.
+        """
+        self._spoken.clear()
+        for parameter, value in ((_RATE, rate_wpm), (_PITCH, pitch), (_RANGE, lively)):
+            self._library.espeak_SetParameter(parameter, value, 0)
+        data = text.encode() + b"\0"
+        self._library.espeak_Synth(
+            data, ctypes.c_size_t(len(data)), 0, 1, 0, _UTF8 | _PHONEMES, None, None
+        )
+        samples = np.frombuffer(b"".join(self._spoken), dtype="<i2")
+        return samples.astype(np.float32) / np.float32(32768)
+
+    def phonemes(self, text: str) -> tuple[tuple[str, ...], ...]:
+        """Return the phonemes of each word of `text`, in espeak-ng's own spelling.
+
+        Stress stands before the vowel: `lights` is `(("l", "'aI", "t", "s"),)`.
+        """
+        data = ctypes.create_string_buffer(text.encode())
+        place = ctypes.c_void_p(ctypes.addressof(data))
+        words: list[tuple[str, ...]] = []
+        while place.value:
+            clause = self._library.espeak_TextToPhonemes(ctypes.byref(place), _UTF8, _SEPARATED)
+            text = clause.decode().replace("|;", ";")  # palatal: a mark of the sound before it
+            words += [tuple(filter(None, word.split("|"))) for word in text.split()]
+        return tuple(word for word in words if word)
+
+    def _collect(self, samples: object, count: int, events: object) -> int:
+        if samples and count:
+            self._spoken.append(ctypes.string_at(samples, 2 * count))  # type: ignore[arg-type]
+        return 0
+
+
+def accents_of(language: str, accents: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return the accents of `language`: its code and those that begin with it and a hyphen.
+
+    Codes with a script (`en-shaw`, `fa-latn`) read another alphabet and are left out unless
+    asked for by name.
+
+    Raises:
+        DataError: espeak-ng does not speak `language`.
+    """
+    wanted = language.lower()
+    exact = tuple((code, voice) for code, voice in accents if code.lower() == wanted)
+    wider = tuple((code, voice) for code, voice in accents if code.startswith(f"{wanted}-"))
+    plain = tuple(a for a in exact + wider if not any(len(p) == 4 for p in a[1].split("-")[1:]))
+    if not exact + wider:
+        codes = tuple(sorted({code for code, _ in accents} | {"en", "fr"}))
+        raise DataError(f"espeak-ng does not speak language {language!r}{closest(wanted, codes)}")
+    return plain or exact[:1]
+
+
+def _locate() -> tuple[Path, Path]:
+    try:
+        import espeakng_loader
+
+        return Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path())
+    except (ImportError, RuntimeError) as error:
+        raise MissingPartError(f"espeak-ng is not installed: {error}; {INSTALL}") from error

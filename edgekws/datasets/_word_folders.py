@@ -1,0 +1,159 @@
+"""Recordings in the layout of Speech Commands: one folder a word, and lists of the splits."""
+
+import csv
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from edgekws.audio.reading import AUDIO_SUFFIXES
+from edgekws.core.contract import UNKNOWN
+from edgekws.core.corpus import Split
+from edgekws.errors import DataError
+
+BACKGROUND_NOISE = "_background_noise_"
+
+_LISTS: dict[str, Split] = {"validation_list.txt": "dev", "testing_list.txt": "test"}
+_TABLES = ("train.csv", "val.csv", "test.csv")
+_COLUMNS = ("file", "class")
+
+
+class Recording(NamedTuple):
+    """A file, the word in it, and the split that a list gives it (`None`: not said)."""
+
+    path: Path
+    word: str
+    split: Split | None
+
+
+@dataclass
+class Recordings:
+    """What was found under a root.
+
+    `given_by` names the lists or tables; `ignored` counts by reason what is no recording.
+    """
+
+    recordings: list[Recording]
+    given_by: tuple[str, ...] = ()
+    ignored: Counter[str] = field(default_factory=Counter)
+    empty: list[Path] = field(default_factory=list)
+
+
+def audio_files(folder: Path, ignored: Counter[str]) -> Iterator[Path]:
+    """Yield the recordings directly in `folder` by name; count in `ignored` what is not one."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            if entry.name.startswith("."):
+                ignored["hidden"] += 1
+            elif entry.is_dir():
+                ignored["folder inside a folder"] += 1
+            elif Path(entry.name).suffix.lower() not in AUDIO_SUFFIXES:
+                ignored["not an audio suffix"] += 1
+            else:
+                yield folder / entry.name
+
+
+def find_recordings(root: Path, noise: Path | None) -> Recordings:
+    """Read the tables, or else the word folders and their lists, under `root`.
+
+    Raises:
+        DataError: `root` is missing, a table or list is wrong, or both kinds are there.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; dataset.root is relative to {Path.cwd()}")
+    tables = [name for name in _TABLES if (root / name).is_file()]
+    lists = [name for name in _LISTS if (root / name).is_file()]
+    if tables and lists:
+        raise DataError(f"{root}: the splits are given twice, by {tables[0]} and {lists[0]}")
+    found = _by_folder(root, noise)
+    if tables:
+        return _by_tables(root, tables, found)
+    if found.empty:
+        raise DataError(f"{found.empty[0]}: holds no recordings; fill the folder or remove it")
+    return _with_lists(root, lists, found) if lists else found
+
+
+def word_name(text: str) -> str:
+    """Return `text` composed (NFC), so that a name equals itself on every file system."""
+    return unicodedata.normalize("NFC", text)
+
+
+def _by_folder(root: Path, noise: Path | None) -> Recordings:
+    found = Recordings([])
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        if folder.name == BACKGROUND_NOISE or (noise and folder.resolve() == noise.resolve()):
+            continue
+        if folder.name.startswith((".", "_")) and folder.name != UNKNOWN:
+            found.ignored[f"folder {folder.name}"] += 1
+            continue
+        word = word_name(folder.name)
+        files = list(audio_files(folder, found.ignored))
+        if not files:
+            found.empty.append(folder)
+        found.recordings += [Recording(path, word, None) for path in files]
+    return found
+
+
+def _with_lists(root: Path, lists: list[str], found: Recordings) -> Recordings:
+    known = {recording.path.relative_to(root).as_posix() for recording in found.recordings}
+    split_of: dict[str, Split] = {}
+    for name in lists:
+        for number, line in enumerate(_text(root / name).splitlines(), 1):
+            file = line.strip()
+            if not file:
+                continue
+            where = f"{root / name}:{number}"
+            if file not in known:
+                raise DataError(f"{where}: {file} is not among the recordings under {root}")
+            if split_of.setdefault(file, _LISTS[name]) != _LISTS[name]:
+                raise DataError(f"{where}: {file} is in both lists; keep it in one")
+    recordings = [
+        r._replace(split=split_of.get(r.path.relative_to(root).as_posix()))
+        for r in found.recordings
+    ]
+    return Recordings(recordings, tuple(lists), found.ignored)
+
+
+def _by_tables(root: Path, tables: list[str], found: Recordings) -> Recordings:
+    if "train.csv" not in tables:
+        raise DataError(f"{root}: has {tables[0]} but no train.csv; add it (columns file,class)")
+    meaning: dict[str, Split | None] = {"train.csv": None, "val.csv": "test", "test.csv": "test"}
+    if "test.csv" in tables:
+        meaning["val.csv"] = "dev"
+    listed: dict[Path, Recording] = {}
+    for name in tables:
+        for where, row in _rows(root / name):
+            path = root / row["file"]
+            if path in listed:
+                raise DataError(f"{where}: {row['file']} is listed twice; keep it in one place")
+            if not path.is_file():
+                raise DataError(f"{where}: there is no file {path}")
+            listed[path] = Recording(path, word_name(row["class"]), meaning[name])
+    unlisted = sum(recording.path not in listed for recording in found.recordings)
+    if unlisted:
+        found.ignored[f"in none of {', '.join(tables)}"] += unlisted
+    return Recordings(list(listed.values()), tuple(tables), found.ignored)
+
+
+def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    reader = csv.DictReader(_text(table).splitlines())
+    columns = reader.fieldnames or ()
+    for column in _COLUMNS:
+        if column not in columns:
+            has = ", ".join(columns) or "nothing"
+            raise DataError(f"{table}:1: has no column {column!r}, but {has}; needed: file,class")
+    for row in reader:
+        where = f"{table}:{reader.line_num}"
+        if not row["file"] or not row["class"]:
+            raise DataError(f"{where}: file or class is empty")
+        yield where, row
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error

@@ -1,0 +1,155 @@
+"""Keywords spoken by espeak-ng: no recordings needed, hundreds of voices, any of its languages.
+
+Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packed by `espeakng-loader`.
+"""
+
+import csv
+from collections import Counter
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from edgekws.core.canonical import sha256_of
+from edgekws.core.contract import SILENCE, UNKNOWN
+from edgekws.core.corpus import SPLITS, Clip, Listing, Split
+from edgekws.core.events import Emit
+from edgekws.core.fields import Fields
+from edgekws.core.store import build_folder
+from edgekws.datasets._espeak import INSTALL
+from edgekws.datasets._source import code_fingerprint
+from edgekws.errors import MissingPartError
+from edgekws.runtime.front_end import FrontEnd
+
+_MANIFEST = "manifest.csv"
+_NOTES = "notes.txt"
+_COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s")
+
+
+class Dataset(Fields):
+    """Keywords, near-sounding and other words, and noise, spoken and made on this machine.
+
+    A speaker is a voice (accent and variant, `en-us+f1`). Variants are disjoint between train,
+    dev and test; the words of `_unknown_`, near-sounding ones too, are the same in all three.
+    Clips are FLAC, 16 bit, at the front end's sample rate, one window long, with a drawn place,
+    room, filter, level and background noise; equal fields, seed and library versions give equal
+    bytes.
+    """
+
+    kind: Literal["synthetic"] = "synthetic"
+    keywords: tuple[str, ...] = Field(
+        min_length=1, description="Words or phrases to spot, in the order of the labels"
+    )
+    language: str = Field(
+        "en",
+        min_length=2,
+        description="espeak-ng's code of the language or accent: en, en-us, de, ru, ar, …",
+    )
+    unknown_words: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Other words, spoken as _unknown_; without it 70 common English words, or "
+        "the numbers 0 to 69 in any other language",
+    )
+    near_sounding: int = Field(
+        4,
+        ge=0,
+        le=50,
+        description="Near-sounding words per keyword and accent, made by edits of its phonemes "
+        "(another first or last consonant, another vowel, half of it) and spoken as _unknown_",
+    )
+    clips_per_keyword: int = Field(400, ge=1, description="Training clips of each keyword")
+    dev_clips_per_keyword: int = Field(80, ge=1, description="Dev clips of each keyword")
+    test_clips_per_keyword: int = Field(80, ge=1, description="Test clips of each keyword")
+    unknown_ratio: float = Field(
+        1.5, gt=0, le=100, description="Clips of _unknown_ for each clip of a keyword"
+    )
+    silence_ratio: float = Field(
+        0.4, gt=0, le=100, description="Clips of _silence_ for each clip of a keyword"
+    )
+
+    @field_validator("keywords")
+    @classmethod
+    def _keywords_are_labels(cls, keywords: tuple[str, ...]) -> tuple[str, ...]:
+        for keyword, count in Counter(keywords).items():
+            if count > 1:
+                raise ValueError(f"{keyword!r} is named {count} times")
+            if not keyword.strip() or keyword in (UNKNOWN, SILENCE):
+                raise ValueError(f"{keyword!r} is not a word to speak")
+        return keywords
+
+    def fingerprint(self) -> str:
+        """Return the identity of what `list_clips` makes of a seed and a front end.
+
+        Raises:
+            MissingPartError: espeak-ng is not installed.
+        """
+        try:
+            code = code_fingerprint(("espeakng-loader", "numpy", "soxr", "soundfile"))
+        except PackageNotFoundError as error:
+            raise MissingPartError(f"{error.name} is not installed; {INSTALL}") from error
+        return sha256_of([self.model_dump(mode="json"), code])
+
+    def labels(self) -> tuple[str, ...]:
+        """Return the class names, in the order of the logits."""
+        return (*self.keywords, UNKNOWN, SILENCE)
+
+    def clips(self, label: str, split: Split) -> int:
+        """Return how many clips of `label` there are in `split`."""
+        per_keyword = {
+            "train": self.clips_per_keyword,
+            "dev": self.dev_clips_per_keyword,
+            "test": self.test_clips_per_keyword,
+        }[split]
+        ratio = {UNKNOWN: self.unknown_ratio, SILENCE: self.silence_ratio}.get(label, 1.0)
+        return max(round(per_keyword * ratio), 1)
+
+    def list_clips(self, front_end: FrontEnd, seed: int, cache: Path, emit: Emit) -> Listing:
+        """Speak the clips, or find them under `cache/synthetic`, and list them.
+
+        Raises:
+            DataError: the language is unknown, or a keyword gives no sound, does not fit the
+                window or sounds like another.
+            MissingPartError: espeak-ng is not installed.
+            MachineError: the cache cannot be written, or a process died.
+        """
+        from edgekws.datasets._synthesis import synthesise
+
+        key = sha256_of([self.fingerprint(), seed, front_end.sample_rate, front_end.window_samples])
+        folder = build_folder(
+            cache / "synthetic" / key,
+            lambda partial: _save(partial, *synthesise(self, front_end, seed, partial, emit)),
+        )
+        return _load(folder, self.labels())
+
+
+def _save(folder: Path, clips: list[Clip], notes: list[str]) -> None:
+    with (folder / _MANIFEST).open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(_COLUMNS)
+        for clip in clips:
+            path = clip.path.relative_to(folder).as_posix()
+            end_s = "" if clip.end_s is None else clip.end_s
+            table.writerow((path, clip.label, clip.speaker, clip.split, clip.start_s, end_s))
+    (folder / _NOTES).write_text("\n".join(notes), encoding="utf-8")
+
+
+def _load(folder: Path, labels: tuple[str, ...]) -> Listing:
+    splits: dict[str, Split] = {split: split for split in SPLITS}
+    with (folder / _MANIFEST).open(encoding="utf-8", newline="") as file:
+        clips = tuple(
+            Clip(
+                folder / row["path"],
+                row["label"],
+                row["speaker"] or None,
+                splits[row["split"]],
+                float(row["start_s"]),
+                float(row["end_s"]) if row["end_s"] else None,
+            )
+            for row in csv.DictReader(file)
+        )
+    notes = (folder / _NOTES).read_text(encoding="utf-8").splitlines()
+    return Listing(
+        labels, clips, tuple(sorted((folder / "noise" / "train").iterdir())), tuple(notes)
+    )

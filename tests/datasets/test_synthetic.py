@@ -1,0 +1,290 @@
+"""Synthetic speech: voices apart, audible, no two alike, and the same bytes again."""
+
+from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import Any
+
+import espeakng_loader
+import numpy as np
+import pytest
+import soundfile
+
+from edgekws.core.corpus import SPLITS, Clip, Listing
+from edgekws.core.events import Event, quiet
+from edgekws.core.family import load
+from edgekws.datasets import _rendering, synthetic
+from edgekws.datasets._espeak import Espeak, accents_of
+from edgekws.datasets._rendering import Format, Utterance, VoiceTask, speak
+from edgekws.datasets._synthesis import _vocabulary
+from edgekws.datasets._voices import (
+    Variants,
+    Voice,
+    correlation,
+    distinct_variants,
+    voices_per_split,
+)
+from edgekws.datasets.synthetic import Dataset
+from edgekws.errors import DataError, MachineError, MissingPartError
+from edgekws.runtime.front_end import FrontEnd
+
+FRONT_END = FrontEnd(sample_rate=8000, f_max=4000)
+SMALL = Dataset(
+    keywords=("свет", "стоп"),
+    language="ru",
+    unknown_words=("вода", "город"),
+    near_sounding=2,
+    clips_per_keyword=6,
+    dev_clips_per_keyword=3,
+    test_clips_per_keyword=3,
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Listing, list[Event]]:
+    cache, events = tmp_path_factory.mktemp("кэш"), list[Event]()
+    return cache, SMALL.list_clips(FRONT_END, 7, cache, events.append), events
+
+
+def wave_of(clip: Clip) -> np.ndarray:
+    samples, rate = soundfile.read(clip.path, dtype="int16")
+    assert rate == FRONT_END.sample_rate
+    start = int(clip.start_s * rate)
+    return np.asarray(samples[start : int(clip.end_s * rate) if clip.end_s else None])
+
+
+def test_labels_and_counts_are_what_the_fields_say(
+    made: tuple[Path, Listing, list[Event]],
+) -> None:
+    _, listing, events = made
+    assert listing.labels == ("свет", "стоп", "_unknown_", "_silence_")
+    counts = {
+        (split, label): sum((c.split, c.label) == (split, label) for c in listing.clips)
+        for split in SPLITS
+        for label in listing.labels
+    }
+    assert counts == {
+        (split, label): SMALL.clips(label, split) for split in SPLITS for label in listing.labels
+    }
+    assert counts["train", "_unknown_"] == 9
+    spoken = [event for event in events if event.text == "speaking"]
+    assert (
+        spoken[-1].done
+        == spoken[-1].total
+        == sum(count for (_, label), count in counts.items() if label != "_silence_")
+    )
+
+
+def test_no_voice_no_timbre_and_no_noise_is_in_two_splits(
+    made: tuple[Path, Listing, list[Event]],
+) -> None:
+    _, listing, _ = made
+    for of in (lambda c: c.speaker, lambda c: c.speaker and c.speaker.split("+")[1]):
+        groups = [{of(c) for c in listing.clips if c.split == s} - {None} for s in SPLITS]
+        assert all(groups)
+        assert sum(map(len, groups)) == len(set().union(*groups))
+    noise = {s: {c.path for c in listing.clips if c.split == s and not c.speaker} for s in SPLITS}
+    assert noise["train"] <= set(listing.noise)
+    assert not set(listing.noise) & (noise["dev"] | noise["test"])
+    assert {path.stem for path in listing.noise} == {"white", "pink", "brown", "hum", "babble"}
+
+
+def test_every_clip_is_audible_fills_the_window_and_is_no_copy(
+    made: tuple[Path, Listing, list[Event]],
+) -> None:
+    _, listing, _ = made
+    waves = [wave_of(clip) for clip in listing.clips]
+    assert {len(wave) for wave in waves} == {FRONT_END.window_samples}
+    assert len({wave.tobytes() for wave in waves}) == len(waves) == len(listing.clips)
+    for clip, wave in zip(listing.clips, waves, strict=True):
+        rms_db = 20 * np.log10(np.sqrt(np.mean(np.square(wave / 32768))))
+        assert rms_db > (-45 if clip.speaker else -60), clip
+
+
+def test_the_same_bytes_come_again(made: tuple[Path, Listing, list[Event]], tmp_path: Path) -> None:
+    cache, listing, _ = made
+    again = SMALL.list_clips(FRONT_END, 7, tmp_path, quiet)
+    bytes_of = {p.relative_to(cache): p.read_bytes() for p in cache.rglob("*") if p.is_file()}
+    assert bytes_of == {
+        p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()
+    }
+    assert again.notes == listing.notes
+
+
+def test_a_second_call_finds_the_clips_in_the_cache(
+    made: tuple[Path, Listing, list[Event]],
+) -> None:
+    cache, listing, _ = made
+    events: list[Event] = []
+    assert SMALL.list_clips(FRONT_END, 7, cache, events.append) == listing
+    assert not events
+    assert all(clip.path.is_relative_to(cache / "synthetic") for clip in listing.clips)
+
+
+def test_notes_tell_voices_words_and_noise(made: tuple[Path, Listing, list[Event]]) -> None:
+    notes = "\n".join(made[1].notes)
+    assert "voices (accent+variant) per split: train 2" in notes
+    assert "accents: ru, ru-cl, ru-lv" in notes
+    assert "_unknown_: 2 words and 12 near-sounding ones" in notes
+
+
+def test_the_fingerprint_follows_the_fields() -> None:
+    assert SMALL.fingerprint() == SMALL.model_copy().fingerprint()
+    assert SMALL.fingerprint() != SMALL.model_copy(update={"near_sounding": 3}).fingerprint()
+
+
+def test_variants_that_are_copies_are_left_out() -> None:
+    with Espeak() as espeak:
+        data = espeak.data
+    variants = distinct_variants(data, "gmw/en-US", "lights")
+    names = {path.name for path in (data / "voices" / "!v").iterdir()}
+    assert sorted(variants.kept + variants.inaudible + variants.alike) == sorted(names)
+    assert len(variants.kept) > 80
+    assert "adam" in variants.kept
+    assert {"benjamin", "klatt6", "steph2"} <= set(variants.alike)
+
+
+def test_correlation_is_one_for_a_louder_copy_only() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(1000).astype(np.float32) for _ in range(2))
+    assert correlation(a, 3 * a) == pytest.approx(1, abs=1e-5)
+    assert abs(correlation(a, b)) < 0.2
+    assert correlation(a, np.zeros(1000, np.float32)) == 0
+
+
+def test_a_breathy_and_a_klatt_voice_speak_the_same_twice() -> None:
+    def once(variant: str) -> bytes:
+        with Espeak() as espeak:
+            espeak.use(f"gmw/en-US+{variant}")
+            return espeak.say("six fish").tobytes()
+
+    for variant in ("whisper", "Reed", "f2"):
+        assert once(variant) == once(variant)
+        assert len(once(variant)) > 20_000
+
+
+def test_speech_depends_on_the_seed_and_not_on_other_voices(tmp_path: Path) -> None:
+    def task(variant: str) -> VoiceTask:
+        utterance = Utterance("lights", f"{variant}.flac", 1, whole=True)
+        return VoiceTask(Voice("en-us", "gmw/en-US", variant), (utterance,))
+
+    clips = Format(16_000, 16_000)
+    speak(task("f1"), clips, 1, tmp_path / "first")
+    speak(task("whisper"), clips, 1, tmp_path / "second")
+    speak(task("f1"), clips, 1, tmp_path / "second")
+    first, second = (tmp_path / name / "f1.flac" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    speak(task("f1"), clips, 2, tmp_path / "second")
+    assert first.read_bytes() != second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"keywords": ["..."]}, r"cannot speak keyword '\.\.\.' in language 'en'"),
+        ({"keywords": ["two", "too"]}, "keywords 'two' and 'too' sound the same"),
+        ({"keywords": ["a"], "language": "en-uk"}, "does not speak language 'en-uk'; did you mean"),
+        ({"keywords": ["two"], "unknown_words": ["too", "-"]}, "unknown_words: all are silent"),
+    ],
+)
+def test_what_cannot_be_spoken_is_refused(
+    fields: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=message):
+        Dataset(**fields).list_clips(FRONT_END, 7, tmp_path, quiet)
+
+
+def test_homophones_and_spelt_words_are_told() -> None:
+    with Espeak() as espeak:
+        wanted = Dataset(keywords=("two", "включи"), unknown_words=("too", "water"))
+        vocabulary = _vocabulary(wanted, espeak, 7)
+    assert vocabulary.fillers == ("water",)
+    assert "left out of _unknown_, silent or sounding like a keyword: too" in vocabulary.notes
+    assert "espeak-ng reads letter by letter: включи; is language right?" in vocabulary.notes
+
+
+def test_accents_of_a_language_leave_other_scripts_out() -> None:
+    with Espeak() as espeak:
+        everything = espeak.accents()
+    english = [code for code, _ in accents_of("en", everything)]
+    assert len(english) == 8
+    assert "en-us" in english
+    assert "en-shaw" not in english
+    assert [code for code, _ in accents_of("en-shaw", everything)] == ["en-shaw"]
+    assert [voice for _, voice in accents_of("yue", everything)] == ["sit/yue"]
+
+
+def test_a_keyword_longer_than_the_window_is_refused(tmp_path: Path) -> None:
+    utterance = Utterance("extraordinarily", "a.flac", 1, whole=True)
+    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (utterance,))
+    with pytest.raises(DataError, match=r"'extraordinarily' takes 0\.\d+ s .* window is 0\.20 s"):
+        speak(task, Format(16_000, 3200), 1, tmp_path)
+    cut = VoiceTask(task.voice, (Utterance("extraordinarily", "a.flac", 1, whole=False),))
+    assert speak(cut, Format(16_000, 3200), 1, tmp_path) == 1
+    assert soundfile.info(tmp_path / "a.flac").frames == 3200
+
+
+def test_a_text_without_sound_is_refused(tmp_path: Path) -> None:
+    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (Utterance(" ", "a.flac", 1, False),))
+    with pytest.raises(DataError, match=r"' ' gives no sound in espeak-ng's voice en-us\+f1"):
+        speak(task, Format(16_000, 16_000), 1, tmp_path)
+
+
+def test_an_unknown_voice_and_too_few_variants_are_refused() -> None:
+    with Espeak() as espeak, pytest.raises(DataError, match="has no voice 'xx'"):
+        espeak.use("xx")
+    few = Variants(("a", "b"), (), ())
+    with pytest.raises(DataError, match="only 2 of espeak-ng's variants"):
+        voices_per_split((("en", "gmw/en"),), few.kept, 1)
+
+
+def test_a_missing_espeak_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(espeakng_loader, "get_library_path", lambda: "/nowhere/lib.so")
+        with pytest.raises(MissingPartError, match=r"does not load: .*pip install espeakng-loader"):
+            Espeak()
+    with monkeypatch.context() as patch:
+        patch.setattr(espeakng_loader, "get_data_path", lambda: "/nowhere")
+        with pytest.raises(MissingPartError, match=r"/nowhere: .*cannot read its voices; pip"):
+            Espeak()
+    with monkeypatch.context() as patch:
+        patch.setitem(__import__("sys").modules, "espeakng_loader", None)
+        with pytest.raises(MissingPartError, match=r"not installed: .*pip install espeakng-loader"):
+            Espeak()
+
+    def absent(names: tuple[str, ...]) -> str:
+        raise PackageNotFoundError(names[0])
+
+    monkeypatch.setattr(synthetic, "code_fingerprint", absent)
+    with pytest.raises(MissingPartError, match="espeakng-loader is not installed; pip install"):
+        SMALL.fingerprint()
+
+
+def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Dying:
+        def __init__(self, *args: object) -> None:
+            pass
+
+        def submit(self, *args: object) -> None:
+            raise BrokenProcessPool
+
+        def shutdown(self, cancel_futures: bool) -> None:
+            pass
+
+    monkeypatch.setattr(_rendering, "ProcessPoolExecutor", Dying)
+    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), ())
+    with pytest.raises(MachineError, match="a process that speaks with espeak-ng died"):
+        _rendering.render([task], Format(16_000, 16_000), 1, tmp_path, quiet)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        (("a", "a"), "'a' is named 2 times"),
+        (("_unknown_",), "'_unknown_' is not a word to speak"),
+        ((" ",), "' ' is not a word to speak"),
+    ],
+)
+def test_keywords_that_are_no_labels_are_refused(keywords: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load("Dataset", "synthetic")(keywords=keywords)
