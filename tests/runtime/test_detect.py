@@ -1,0 +1,88 @@
+"""The runtime that every bundle carries, run as its users run it."""
+
+import io
+import json
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekws.runtime import detect
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = 16_000, subtype: str = "PCM_16") -> Path:
+    soundfile.write(path, samples, rate, subtype=subtype)
+    return path
+
+
+@given(st.lists(st.integers(-100, 100), max_size=30), st.integers(1, 20))
+def test_fit_window_against_a_search(samples: list[int], size: int) -> None:
+    wave = np.array(samples, np.float32)
+    fitted = detect.fit_window(wave, size)
+    assert fitted.shape == (size,)
+    assert fitted.dtype == np.float32
+    if len(wave) <= size:
+        left = (size - len(wave)) // 2
+        np.testing.assert_array_equal(fitted[left : left + len(wave)], wave)
+        assert np.abs(fitted).sum() == np.abs(wave).sum()
+    else:
+        parts = [wave[i : i + size] for i in range(len(wave) - size + 1)]
+        loudest = max(parts, key=lambda part: float((part.astype(float) ** 2).sum()))
+        np.testing.assert_array_equal(fitted, loudest)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_32"])
+def test_reading_equals_soundfile(tmp_path: Path, subtype: str):
+    stereo = np.random.default_rng(0).uniform(-0.9, 0.9, (400, 2))
+    path = write_wav(tmp_path / "звук.wav", stereo, subtype=subtype)
+    expected = soundfile.read(path, dtype="float32")[0].mean(axis=1)
+    np.testing.assert_allclose(detect.read_wav(path, 16_000), expected, atol=1e-6)
+
+
+def test_errors_say_what_to_do(tmp_path: Path):
+    path = write_wav(tmp_path / "a.wav", np.zeros(100), rate=8_000)
+    with pytest.raises(ValueError, match="8000 Hz, but the model hears 16000 Hz; resample it"):
+        detect.read_wav(path, 16_000)
+    path.write_bytes(b"RIFFnonsense")
+    with pytest.raises(ValueError, match=r"a\.wav: not a PCM WAV file"):
+        detect.read_wav(path, 16_000)
+    write_wav(path, np.zeros(100), subtype="PCM_24")
+    with pytest.raises(ValueError, match="24-bit samples; convert it to 16-bit"):
+        detect.read_wav(path, 16_000)
+
+
+def test_the_command_prints_a_line_a_clip_and_goes_on_after_a_bad_one(bundle: Path):
+    golden = json.loads((bundle / "golden" / "golden.json").read_text("utf-8"))
+    clips = [bundle / "golden" / row["file"] for row in golden]
+    command = [sys.executable, "-I", str(bundle / "detect.py"), "--clip", "missing.wav"]
+    done = subprocess.run(
+        [*command, *map(str, clips)], capture_output=True, text=True, encoding="utf-8"
+    )
+    lines = [json.loads(line) for line in io.StringIO(done.stdout)]
+    assert done.returncode == 5
+    assert "missing.wav" in done.stderr
+    assert [line["label"] for line in lines] == [row["label"] for row in golden]
+    assert all(set(line) == {"file", "label", "score"} for line in lines)
+
+
+def test_an_incomplete_bundle_is_named(bundle: Path):
+    (bundle / "model.onnx").unlink()
+    with pytest.raises(FileNotFoundError, match=r"model\.onnx is missing"):
+        detect.Classifier(bundle)
+
+
+def test_wave_module_files_are_read(tmp_path: Path):
+    with wave.open(str(tmp_path / "b.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(np.arange(-5, 5, dtype="<i2").tobytes())
+    np.testing.assert_array_equal(
+        detect.read_wav(tmp_path / "b.wav", 16_000), np.arange(-5, 5, dtype=np.float32) / 32768
+    )

@@ -1,0 +1,87 @@
+"""Measuring on this machine, through the harness in a clean process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from edgekws.errors import MachineError, MissingPartError
+from edgekws.targets._run import LatencyRun, ModelLatency
+from edgekws.targets.host import Target
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    made = helper.make_graph(
+        [helper.make_node("MatMul", ["features", "w"], ["logits"])],
+        "g",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 40, 97])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.ones((97, 6), np.float32), "w")],
+    )
+    path = tmp_path / "модель.onnx"
+    save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path
+
+
+def test_measures_in_a_clean_process(model: Path) -> None:
+    target = Target(seconds=0.05, warmup=2, affinity=(0,))
+    run = target.measure({"a": model, "b": model}, "b")
+    assert set(run.models) == {"a", "b"}
+    assert run.fingerprint == target.fingerprint()
+    assert run.fingerprint["target"]["affinity"] == [0]
+    found = {m.metric: m for m in run.measurements("a")}
+    assert found["latency_p50_us"].value == run.models["a"].p50_us
+    assert ("latency_ratio" in found) == run.level
+    assert run.to_dict("a")["control"] == "b"
+
+
+def test_without_a_level_control_there_is_no_ratio() -> None:
+    one = ModelLatency(20.0, 25.0, 40.0, (19.9, 20.2), 800, None, None)
+    run = LatencyRun({"a": one}, "a", False, 1.2, (1.1, 1.3), 2, {})
+    assert [m.metric for m in run.measurements("a")] == [
+        "latency_p50_us",
+        "latency_p90_us",
+        "latency_p99_us",
+    ]
+    assert run.to_dict("a")["control_ratio"] == 1.2
+
+
+def test_fields_are_checked() -> None:
+    for broken in ({"threads": 0}, {"seconds": 0}, {"warmup": 0}, {"affinity": ()}, {"cpu": 1}):
+        with pytest.raises(ValidationError, match=next(iter(broken))):
+            Target.model_validate(broken)
+
+
+def test_the_fingerprint_is_cheap() -> None:
+    code = (
+        "import sys; from edgekws.targets.host import Target; Target().fingerprint();"
+        "print(*{'torch', 'onnx', 'onnxruntime'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == ""
+
+
+def test_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = tmp_path / "missing.onnx"
+    with pytest.raises(MachineError, match=r"cannot be measured: .*missing\.onnx"):
+        Target().measure({"a": missing}, "a")
+
+    def harness(code: int, words: bytes) -> None:
+        done = subprocess.CompletedProcess([], code, b"no json", words)
+        monkeypatch.setattr(subprocess, "run", lambda *a, **k: done)
+
+    harness(6, b"onnxruntime cannot be used: no module")
+    with pytest.raises(MissingPartError, match="no module; install it with: pip install"):
+        Target().measure({"a": missing}, "a")
+    harness(-11, b"")
+    with pytest.raises(MachineError, match="it died with -11"):
+        Target().measure({"a": missing}, "a")
+    harness(0, b"")
+    with pytest.raises(MachineError, match="printed no result"):
+        Target().measure({"a": missing}, "a")
