@@ -1,0 +1,136 @@
+"""Errors of the chain of steps that can be told before anything runs."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from edgekws.core.family import closest
+from edgekws.recipe.model import budget_problems, slug_problem
+from edgekws.recipe.toml_lines import KeyPath
+
+Found = tuple[KeyPath, str]
+"""The key path where something stands, and what is to be said about it."""
+
+
+def problems(steps: Sequence[Any | None]) -> list[Found]:
+    """Return everything that is wrong with the chain; `None` is a step that could not be read."""
+    found: list[Found] = []
+    for n, step in enumerate(steps):
+        if step is not None:
+            found += _name(steps, n)
+            found += _link(steps, n)
+            found += _named_inputs(steps, n)
+            found += _representation(steps, n)
+            found += [(("steps", n, "budget", k), m) for k, m in budget_problems(step.budget)]
+    return found
+
+
+def notes(steps: Sequence[Any]) -> list[Found]:
+    """Return what looks unintended, though the chain can run."""
+    named = {name for step in steps for name in step.named_inputs}
+    return [
+        (
+            ("steps", n),
+            f'nothing uses what "{step.name}" gives: "{after.name}" behind it starts anew, '
+            "and no step names it",
+        )
+        for n, (step, after) in enumerate(pairwise(steps))
+        if after.takes is None and step.name not in named
+    ]
+
+
+def _name(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
+    name = steps[n].name  # type: ignore[union-attr]
+    message = slug_problem(name)
+    if message:
+        yield ("steps", n, "name"), message
+    if name in [step.name for step in steps[:n] if step is not None]:
+        yield (
+            ("steps", n, "name"),
+            f'an earlier step is called "{name}" too; give one of them another name = "…"',
+        )
+
+
+_WHAT = {"checkpoint": "a checkpoint (a torch network)", "onnx": "an ONNX model"}
+
+
+def _link(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
+    """Check that the step gets what it takes from the step before it."""
+    step: Any = steps[n]
+    if step.takes is None:
+        return
+    if n == 0:
+        yield (
+            ("steps", 0),
+            f'"{step.name}" needs {_WHAT[step.takes]}, but no step is before it; '
+            "begin with a step that trains a network",
+        )
+        return
+    before = steps[n - 1]
+    if before is not None and before.gives != step.takes:
+        yield ("steps", n), _mismatch(step, before)
+
+
+def _mismatch(step: Any, before: Any) -> str:
+    told = (
+        f'"{step.name}" needs {_WHAT[step.takes]}, '
+        f'but "{before.name}" before it gives {_WHAT[before.gives]}; '
+    )
+    if step.takes == "onnx":
+        return told + 'add a step { kind = "export" } before it'
+    backend = getattr(step, "backend", None)
+    other = ', or choose backend = { kind = "onnxruntime" }' if backend is not None else ""
+    return told + f'take "{before.name}" out or move it behind "{step.name}"{other}'
+
+
+def _named_inputs(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
+    """Check that every teacher is an earlier step that gives a checkpoint."""
+    step: Any = steps[n]
+    if any(earlier is None for earlier in steps[:n]):
+        return
+    earlier = {s.name: s for s in steps[:n] if s is not None}
+    later = [s.name for s in steps[n:] if s is not None]
+    for name in step.named_inputs:
+        path = ("steps", n, *_key_of(step, name))
+        if name in earlier:
+            if earlier[name].gives != "checkpoint":
+                yield (
+                    path,
+                    f'"{step.name}" learns from "{name}", which gives an ONNX model; '
+                    "name a step that gives a checkpoint",
+                )
+        elif name in later:
+            yield path, f'"{name}" is not before "{step.name}"; move it there'
+        else:
+            hint = closest(name, tuple(earlier)) if earlier else "; no step is before it"
+            yield path, f'no earlier step is called "{name}"{hint}'
+
+
+def _key_of(step: Any, name: str) -> KeyPath:
+    """Return the field of a step that holds the name of an input."""
+    for key in type(step).model_fields:
+        value = getattr(step, key)
+        if key not in ("kind", "name") and (
+            value == name or (isinstance(value, list | tuple) and name in value)
+        ):
+            return (key,)
+    return ()
+
+
+def _representation(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
+    """Refuse a conversion to 2-D of a network that is 2-D already."""
+    step: Any = steps[n]
+    if step.kind != "to2d":
+        return
+    for before in reversed(steps[:n]):
+        if before is None:
+            return
+        backbone = getattr(before, "backbone", None)
+        if before.kind == "to2d" or (backbone is not None and backbone.representation == "2d"):
+            yield (
+                ("steps", n),
+                f'"{before.name}" is in the 2-D representation already; '
+                f'take "{step.name}" out, or give "{before.name}" a 3-D backbone',
+            )
+        if backbone is not None or before.takes is None:
+            return

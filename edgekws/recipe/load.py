@@ -1,0 +1,114 @@
+"""From a TOML file to a typed recipe, with every error at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+import edgekws
+from edgekws.core.family import closest
+from edgekws.core.measurement import Budget
+from edgekws.errors import Problem, RecipeError
+from edgekws.recipe import chain
+from edgekws.recipe.messages import explain
+from edgekws.recipe.model import Recipe, budget_problems, limits, parse_step
+from edgekws.recipe.sources import Values, dotted, override, read
+from edgekws.recipe.toml_lines import KeyPath, read_toml
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A recipe and where it came from.
+
+    `sources` are the file and those that it extends, itself first; `notes` say what looks
+    unintended, each with file and line.
+    """
+
+    recipe: Recipe
+    path: Path
+    sources: tuple[Path, ...]
+    overrides: tuple[str, ...]
+    notes: tuple[str, ...]
+    values: Values
+
+    def where(self, *path: str | int) -> str:
+        """Return `file:line` (or the override) that the value at a key path came from."""
+        return self.values.where(path)
+
+
+def builtins() -> dict[str, Path]:
+    """Return the recipes that come with the package, by name."""
+    package = Path(edgekws.__file__).parent
+    inside = package / "recipes"
+    folder = inside if inside.is_dir() else package.parent / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
+    """Read the recipe in the file `path`, or the built-in one of that name.
+
+    `overrides` are `key=value` texts, such as `steps.distill.loss.temperature=2`.
+
+    Raises:
+        RecipeError: anything is wrong; holds every problem with its file, line and key.
+    """
+    file = _find(path)
+    values = read(file)
+    found = override(values, overrides)
+    steps = [parse_step(table) for table in _tables(values.data.get("steps"))]
+    located = dict(chain.problems(steps))
+    try:
+        recipe = Recipe.model_validate(values.data)
+    except ValidationError as error:
+        located = explain(Recipe, values.data, error.errors()) | located
+        recipe = None
+    found += [Problem(values.where(at), dotted(at), message) for at, message in located.items()]
+    if found or recipe is None:
+        raise RecipeError(sorted(found, key=_by_line))
+    notes = tuple(f"{values.where(at)}: {text}" for at, text in chain.notes(recipe.steps))
+    return Loaded(recipe, file, tuple(values.files), tuple(overrides), notes, values)
+
+
+def load_budget(path: Path) -> Budget:
+    """Read the limits of a TOML file: its `[budget]` table, or its top level.
+
+    Raises:
+        RecipeError: the file is no TOML, or a key is no limit.
+    """
+    data, lines = read_toml(path)
+    inside = isinstance(data.get("budget"), dict)
+    table: dict[str, Any] = data["budget"] if inside else data
+    prefix: KeyPath = ("budget",) if inside else ()
+    wrong = dict(budget_problems(table))
+    wrong |= {
+        key: "expected a number"
+        for key, value in table.items()
+        if key not in wrong and (isinstance(value, bool) or not isinstance(value, int | float))
+    }
+    if wrong or not table:
+        found = [Problem(f"{path}:{lines[*prefix, k]}", k, m) for k, m in wrong.items()]
+        raise RecipeError(found or [Problem(str(path), "", "holds no limits")])
+    return limits(table)
+
+
+def _find(path: Path | str) -> Path:
+    file, known = Path(path), builtins()
+    if file.exists():
+        return file
+    if str(path) in known:
+        return known[str(path)]
+    hint = f"; built-in recipes: {', '.join(known)}" if known else ""
+    if len(file.parts) == 1 and known:
+        hint = closest(file.stem, tuple(known))
+    raise RecipeError([Problem(str(path), "", f"there is no such recipe file{hint}")])
+
+
+def _tables(steps: object) -> list[Any]:
+    return steps if isinstance(steps, list) else []
+
+
+def _by_line(problem: Problem) -> tuple[str, int]:
+    file, _, line = problem.where.rpartition(":")
+    return (file, int(line)) if line.isdecimal() else (problem.where, 0)

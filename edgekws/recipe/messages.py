@@ -1,0 +1,164 @@
+"""Validation errors in the words of someone who writes a recipe."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from edgekws.core import family
+from edgekws.core.family import closest
+from edgekws.recipe.toml_lines import KeyPath
+
+_EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+    "string": "text in quotes",
+    "path": "a path in quotes",
+    "bool": "true or false",
+    "list": "a list, [ … ]",
+    "tuple": "a list, [ … ]",
+    "set": "a list, [ … ]",
+    "frozen": "a list, [ … ]",
+    "iterable": "a list, [ … ]",
+    "dict": "a table",
+    "mapping": "a table",
+    "model": "a table",
+    "dataclass": "a table",
+}
+_BOUNDS = {
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be {le} or less",
+    "multiple_of": "must be a multiple of {multiple_of}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "finite_number": "must be a finite number",
+    "string_pattern_mismatch": "must look like {pattern}",
+}
+_WRONG_KIND = ("member_kind", "union_tag_invalid")
+_MISSING = {("schema",): "is missing; begin the recipe with schema = 1"}
+_LENGTHS = {
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "string_too_short": "must have at least {min_length} letters",
+    "string_too_long": "must have at most {max_length} letters",
+}
+
+
+def explain(
+    model: type[BaseModel], data: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]
+) -> dict[KeyPath, str]:
+    """Return a message for the key path of every error that `model` found in `data`."""
+    found: dict[KeyPath, list[str]] = {}
+    for loc, error in _flat(errors, ()):
+        path = _in_data(loc, data)
+        if error["type"] in _WRONG_KIND and isinstance(error["input"], dict):
+            path += ("kind",) if "kind" in error["input"] else ()
+        messages = found.setdefault(path, [])
+        message = _message(error, _fields(model, data, path[:-1]))
+        if message not in messages:
+            messages.append(message)
+    return {path: "; or ".join(messages) for path, messages in found.items()}
+
+
+def _flat(
+    errors: Iterable[Mapping[str, Any]], prefix: KeyPath
+) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """Bring the errors of family members, which are nested, to their full path."""
+    for error in errors:
+        path = prefix + tuple(error["loc"])
+        if error["type"] == "member":
+            yield from _flat(error["ctx"]["errors"], path)
+        else:
+            yield path, error
+
+
+def _in_data(loc: KeyPath, data: Any) -> KeyPath:
+    """Drop from `loc` what is no key but the name of a branch of a union."""
+    path: KeyPath = ()
+    here = data
+    for n, part in enumerate(loc):
+        entry = isinstance(here, list) and isinstance(part, int) and part < len(here)
+        if entry or (isinstance(here, dict) and part in here):
+            path, here = (*path, part), here[part]
+        elif isinstance(here, dict) and n == len(loc) - 1:
+            path = (*path, part)
+    return path
+
+
+def _message(error: Mapping[str, Any], known: tuple[str, ...]) -> str:
+    kind, ctx = str(error["type"]), error.get("ctx", {})
+    if kind == "missing":
+        return _MISSING.get(tuple(error["loc"]), "is missing")
+    if kind == "extra_forbidden":
+        return "no such key" + (closest(str(error["loc"][-1]), known) if known else "")
+    if kind in _LENGTHS:
+        return _LENGTHS[kind].format(**ctx)
+    if kind == "value_error":
+        return str(ctx["error"])
+    if kind == "union_tag_not_found":
+        return f"{str(ctx['discriminator'])[1:-1]} is missing"
+    if kind == "union_tag_invalid":
+        tags = tuple(tag.strip(" '") for tag in str(ctx["expected_tags"]).split(","))
+        return f"no kind is called {ctx['tag']!r}{closest(str(ctx['tag']), tags)}"
+    if kind in _BOUNDS:
+        return f"{_BOUNDS[kind].format(**ctx)}, not {_shown(error['input'])}"
+    expected = _EXPECTED.get(kind.split("_", 1)[0])
+    if expected and kind.endswith(("_type", "_parsing", "_from_float", "_size")):
+        return f"expected {expected}, not {_shown(error['input'])}"
+    return str(error["msg"])
+
+
+def _shown(value: object) -> str:
+    """Write a value as TOML does, cut where it is long."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a table"
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _fields(model: type[BaseModel], data: Any, path: KeyPath) -> tuple[str, ...]:
+    """Return the keys that the table at `path` may have."""
+    models = _models([model], data)
+    for part in path:
+        data = data[part]
+        if isinstance(part, str):
+            inner = [_field(m, part) for m in models]
+            models = [m for annotation in inner for m in _inside(annotation)]
+        models = _models(models, data)
+    names = [f.alias or name for m in models for name, f in m.model_fields.items()]
+    return tuple(dict.fromkeys(names))
+
+
+def _field(model: type[BaseModel], key: str) -> object:
+    for name, info in model.model_fields.items():
+        if key in (name, info.alias):
+            return info.annotation
+    return None
+
+
+def _inside(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield every model that an annotation names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _inside(argument)
+
+
+def _models(models: Sequence[type[BaseModel]], data: Any) -> list[type[BaseModel]]:
+    """Choose among `models` by the table's `kind`; `BaseModel` itself stands for any member."""
+    if not isinstance(data, dict):
+        return list(models)
+    kind = data.get("kind")
+    members = [
+        family.load(name, kind)
+        for name in family.FAMILIES
+        if BaseModel in models and isinstance(kind, str) and kind in family.kinds(name)
+    ]
+    own = [m for m in models if m is not BaseModel]
+    same = [m for m in own if "kind" in m.model_fields and m.model_fields["kind"].default == kind]
+    return members + (same or own)

@@ -1,0 +1,157 @@
+"""The typed recipe: what a TOML file must hold."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from edgekws.audio.augmentation import Augment
+from edgekws.core.family import closest, member_of
+from edgekws.core.fields import Fields
+from edgekws.core.measurement import METRICS, Budget, Limit
+from edgekws.runtime.front_end import FrontEnd, problems
+
+
+def located(found: Sequence[tuple[str, str]]) -> PydanticCustomError:
+    """Return one error that carries `(key, message)` each at its own key."""
+    errors = [{"type": "located", "loc": (key,), "msg": message} for key, message in found]
+    return PydanticCustomError("member", "is not valid", {"errors": errors})
+
+
+def slug_problem(name: str) -> str | None:
+    """Say why `name` cannot name a folder, `None` where it can.
+
+    >>> slug_problem("arabic-5") is slug_problem("رئيسي") is slug_problem("रसोई") is None
+    True
+    >>> slug_problem("a/b")
+    "'/' cannot be in a name; use letters, digits, '-', '_' and '.'"
+    """
+    for char in name:
+        if unicodedata.category(char)[0] not in "LMN" and char not in "-_.":
+            return f"{char!r} cannot be in a name; use letters, digits, '-', '_' and '.'"
+    if not name or unicodedata.category(name[0])[0] not in "LN":
+        return "a name begins with a letter or a digit"
+    if len(name.encode()) > 100:
+        return "a name has at most 100 bytes"
+    return None
+
+
+def _slug(name: str) -> str:
+    message = slug_problem(name)
+    if message:
+        raise PydanticCustomError("slug", "{message}", {"message": message})
+    return name
+
+
+def budget_problems(budget: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Return `(key, message)` for every key of a budget table that is no limit."""
+    known = tuple(f"{op}_{metric}" for metric in METRICS for op in ("max", "min"))
+    return [
+        (key, f"not a limit; a limit is max_ or min_ and a metric{closest(key, known)}")
+        for key in budget
+        if key not in known
+    ]
+
+
+def limits(budget: Mapping[str, float]) -> Budget:
+    """Return the limits of a budget table.
+
+    Raises:
+        ValueError: a key is not `max_` or `min_` and a metric.
+    """
+    return Budget(tuple(Limit.parse(key, value) for key, value in budget.items()))
+
+
+def _known_limits(budget: dict[str, float]) -> dict[str, float]:
+    found = budget_problems(budget)
+    if found:
+        raise located(found)
+    return budget
+
+
+BudgetTable = Annotated[dict[str, float], AfterValidator(_known_limits)]
+
+
+def _named(steps: object) -> object:
+    """Give every step without a name that of its kind."""
+    if not isinstance(steps, list | tuple):
+        return steps
+    return [
+        {"name": step["kind"], **step} if isinstance(step, dict) and "kind" in step else step
+        for step in steps
+    ]
+
+
+STEP: TypeAdapter[Any] = TypeAdapter(member_of("Step"))
+
+
+class FrontEndFields(Fields):
+    """Waveform → log-mel, named as in torchaudio's `MelSpectrogram`."""
+
+    sample_rate: int = Field(default=16_000, gt=0, description="Hz")
+    window_s: float = Field(
+        default=1.0, gt=0, description="length of what the network hears at once"
+    )
+    n_fft: int = Field(default=512, gt=0)
+    win_length: int = Field(default=480, gt=0)
+    hop_length: int = Field(default=160, gt=0)
+    n_mels: int = Field(default=40, gt=0)
+    f_min: float = Field(default=20.0, ge=0, description="Hz")
+    f_max: float | None = Field(
+        default=None, gt=0, description="Hz; half the sample rate where omitted"
+    )
+
+    def front_end(self) -> FrontEnd:
+        """Return the parameters in the form that ships to a device."""
+        f_max = self.sample_rate / 2 if self.f_max is None else self.f_max
+        return FrontEnd(**{**self.model_dump(), "f_max": f_max})
+
+    @model_validator(mode="after")
+    def _physical(self) -> Self:
+        found = problems(self.front_end())
+        if found:
+            raise located(found)
+        return self
+
+
+class Recipe(Fields):
+    """One TOML file: the data, the front end, the target, the budget and the chain of steps."""
+
+    schema_version: Literal[1] = Field(alias="schema", description="version of this format")
+    name: Annotated[str, AfterValidator(_slug)] = Field(description="names runs/ and dist/ folders")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="all randomness comes from it")
+    threads: int | None = Field(
+        default=None, ge=1, description="for training; all cores where omitted"
+    )
+    dataset: member_of("Dataset")  # type: ignore[valid-type]
+    front_end: FrontEndFields = FrontEndFields()
+    augment: Augment = Field(default={}, validate_default=True)
+    target: member_of("Target") = Field(default={"kind": "host"}, validate_default=True)  # type: ignore[valid-type]
+    budget: BudgetTable = Field(default={}, description="judges the final model and the bundle")
+    steps: Annotated[tuple[member_of("Step"), ...], BeforeValidator(_named)] = Field(  # type: ignore[valid-type]
+        min_length=1
+    )
+
+    @property
+    def limits(self) -> Budget:
+        """The limits that judge the final model and the bundle."""
+        return limits(self.budget)
+
+
+def parse_step(table: object) -> BaseModel | None:
+    """Return the step that a table describes, `None` where the table is wrong."""
+    try:
+        step: BaseModel = STEP.validate_python(_named([table])[0])  # type: ignore[index]
+    except ValidationError:
+        return None
+    return step

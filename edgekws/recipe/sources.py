@@ -1,0 +1,203 @@
+"""Where every value of a recipe came from: its file and line, or the command line."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgekws.core.family import closest
+from edgekws.errors import Problem, RecipeError
+from edgekws.recipe.toml_lines import KeyPath, read_toml
+
+_USAGE = "expected KEY=VALUE, e.g. steps.1.training.epochs=5"
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a key path as it is written after `--set`.
+
+    >>> dotted(("steps", 1, "loss", "a.b"))
+    'steps.1.loss."a.b"'
+    """
+    return ".".join(f'"{part}"' if "." in str(part) else str(part) for part in path)
+
+
+@dataclass
+class Values:
+    """The merged tables of a recipe, and for every key path where it came from.
+
+    `files` are the recipe and those that it extends, itself first.
+    """
+
+    data: dict[str, Any]
+    origins: dict[KeyPath, str]
+    files: list[Path] = field(default_factory=list)
+
+    def where(self, path: KeyPath) -> str:
+        """Return `file:line` of `path`, or of the nearest table around it."""
+        for n in range(len(path), 0, -1):
+            if path[:n] in self.origins:
+                return self.origins[path[:n]]
+        return str(self.files[0]) if self.files else ""
+
+    def set(self, path: KeyPath, value: object, where: str) -> None:
+        """Replace the value at `path`, which came from `where`."""
+        table: Any = self.data
+        for part in path[:-1]:
+            table = table.setdefault(part, {}) if isinstance(table, dict) else table[part]
+        table[path[-1]] = value
+        self._forget(path)
+        self.origins[path] = where
+
+    def _forget(self, path: KeyPath) -> None:
+        for known in [known for known in self.origins if known[: len(path)] == path]:
+            del self.origins[known]
+
+    def merge(self, other: "Values") -> None:
+        """Lay `other` over these values: tables are merged, everything else is replaced.
+
+        A table of another `kind` replaces the one below, whose fields mean nothing to it.
+        """
+        self._merge(self.data, other.data, (), other)
+
+    def _merge(
+        self, below: dict[str, Any], above: dict[str, Any], path: KeyPath, other: "Values"
+    ) -> None:
+        for key, value in above.items():
+            here = (*path, key)
+            if _mergeable(below.get(key), value):
+                if here in other.origins:
+                    self.origins[here] = other.origins[here]
+                self._merge(below[key], value, here, other)
+                continue
+            below[key] = value
+            self._forget(here)
+            self.origins |= {p: at for p, at in other.origins.items() if p[: len(here)] == here}
+
+
+def _mergeable(below: object, above: object) -> bool:
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return False
+    return "kind" not in above or above["kind"] == below.get("kind")
+
+
+def read(path: Path) -> Values:
+    """Read a recipe file and those that it extends.
+
+    Raises:
+        RecipeError: a file cannot be read or is no TOML, or `extends` goes round in a circle.
+    """
+    return _read(path, ())
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> Values:
+    data, lines = read_toml(path)
+    origins = {key: f"{path}:{line}" for key, line in lines.items()}
+    own = Values(data, origins, [path])
+    if "extends" not in data:
+        return own
+    base = _base(own, path, (*above, path.resolve()))
+    values = _read(base, (*above, path.resolve()))
+    del data["extends"]
+    del origins[("extends",)]
+    values.merge(own)
+    values.files.insert(0, path)
+    return values
+
+
+def _base(own: Values, path: Path, above: tuple[Path, ...]) -> Path:
+    """Return the file that `path` extends."""
+    name = own.data["extends"]
+
+    def wrong(message: str) -> RecipeError:
+        return RecipeError([Problem(own.where(("extends",)), "extends", message)])
+
+    if not isinstance(name, str):
+        raise wrong("expected the path of another recipe, in quotes")
+    base = path.parent / name
+    if base.resolve() in above:
+        raise wrong(f"{name} already extends this recipe; a recipe cannot start from itself")
+    if not base.is_file():
+        raise wrong(f"there is no file {base}; the path is relative to {path}")
+    return base
+
+
+def override(values: Values, overrides: Sequence[str]) -> list[Problem]:
+    """Set the values given as `key=value`; return what is wrong with those that cannot be set."""
+    found = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        try:
+            if not equals:
+                raise ValueError(_USAGE)
+            values.set(_find(values.data, key.strip()), _parse(value.strip()), f"--set {text}")
+        except ValueError as error:
+            found.append(Problem(f"--set {text}", "", str(error)))
+    return found
+
+
+def _parse(text: str) -> object:
+    """Read a TOML value; a bare word is text."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError as error:
+        if not text or text[0] in "[{\"'":
+            raise ValueError(f"{text or 'nothing'} is not a TOML value") from error
+        return text
+    return parsed["value"] if set(parsed) == {"value"} else text
+
+
+def _split(key: str) -> list[str]:
+    """Split a dotted key; parts in quotes may hold dots, and bare ones any letter."""
+    try:
+        table = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        parts = [part.strip() for part in key.split(".")]
+    else:
+        parts = []
+        while isinstance(table, dict) and len(table) == 1:
+            name, table = table.popitem()
+            parts.append(name)
+    if not parts or not all(parts):
+        raise ValueError(_USAGE)
+    return parts
+
+
+def _find(data: dict[str, Any], key: str) -> KeyPath:
+    """Turn a dotted key into a path; a step is found by its number or its name.
+
+    Raises:
+        ValueError: the key leads nowhere.
+    """
+    parts = _split(key)
+    if parts == ["extends"]:
+        raise ValueError("extends stands in the file; it cannot be set here")
+    path: KeyPath = ()
+    here: Any = data
+    for n, part in enumerate(parts):
+        if isinstance(here, list):
+            path += (_index(here, part, dotted(path)),)
+        elif isinstance(here, dict):
+            path += (part,)
+        else:
+            raise ValueError(f"{dotted(path)} is a value, not a table; it has no {part}")
+        inside = n + 1 < len(parts)
+        here = _below(here, path[-1]) if inside else None
+    return path
+
+
+def _below(here: Any, part: str | int) -> Any:
+    return here.get(part, {}) if isinstance(here, dict) else here[part]
+
+
+def _index(items: list[Any], part: str, key: str) -> int:
+    if part.isdecimal():
+        if int(part) < len(items):
+            return int(part)
+        raise ValueError(f"{key} has {len(items)} entries, counted from 0")
+    names = [str(i.get("name", i.get("kind"))) if isinstance(i, dict) else "" for i in items]
+    if names.count(part) > 1:
+        raise ValueError(f"more than one of {key} is called {part}; use its number")
+    if part not in names:
+        raise ValueError(f"none of {key} is called {part}{closest(part, tuple(names))}")
+    return names.index(part)

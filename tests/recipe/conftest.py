@@ -1,0 +1,182 @@
+"""Small families, so that these tests hold whatever members the package has."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import pytest
+from pydantic import BaseModel, Field, model_validator
+
+from edgekws.core import family
+from edgekws.core.contract import Format
+from edgekws.core.family import member_of
+from edgekws.core.fields import Fields
+
+
+class Words(Fields):
+    kind: Literal["synthetic"] = "synthetic"
+    keywords: tuple[str, ...] = Field(min_length=1)
+    clips: int = Field(default=10, ge=1)
+    folder: Path | None = None
+
+
+class Host(Fields):
+    kind: Literal["host"] = "host"
+    threads: int = Field(default=1, ge=1)
+
+
+class Flat(Fields):
+    kind: Literal["plain"] = "plain"
+    channels: int = Field(default=16, ge=1)
+    representation: ClassVar[str] = "2d"
+
+
+class Deep(Fields):
+    kind: Literal["bcresnet"] = "bcresnet"
+    tau: float = Field(default=1.0, gt=0)
+    representation: ClassVar[str] = "3d"
+
+
+class Sgd(Fields):
+    kind: Literal["sgd"] = "sgd"
+    lr: float = 0.1
+
+
+class Adam(Fields):
+    kind: Literal["adamw"] = "adamw"
+    lr: float = 0.001
+
+
+class Training(Fields):
+    epochs: int = Field(default=10, ge=1)
+    optimizer: Sgd | Adam = Field(default=Adam(), discriminator="kind")
+
+
+class Loss(Fields):
+    temperature: float = Field(default=3.0, gt=0)
+    kl_weight: float = Field(default=0.5, ge=0, le=1)
+
+
+class Link(Fields):
+    name: str = ""
+    budget: dict[str, float] = Field(default={})
+    takes: ClassVar[Format | None] = None
+    gives: ClassVar[Format] = "checkpoint"
+    named_inputs: ClassVar[tuple[str, ...]] = ()
+
+
+class Teacher(Link):
+    kind: Literal["teacher"] = "teacher"
+    backbone: member_of("Backbone")  # type: ignore[valid-type]
+    training: Training = Training()
+
+
+class Distill(Link):
+    kind: Literal["distill"] = "distill"
+    teachers: tuple[str, ...] = Field(min_length=1)
+    backbone: member_of("Backbone")  # type: ignore[valid-type]
+    loss: Loss = Loss()
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.teachers
+
+
+class To2d(Link):
+    kind: Literal["to2d"] = "to2d"
+    backbone: member_of("Backbone") | None = None  # type: ignore[valid-type]
+    training: Training = Training()
+    takes: ClassVar[Format | None] = "checkpoint"
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> Self:
+        if self.backbone is None and "training" in self.model_fields_set:
+            raise ValueError("training has no effect without backbone")
+        return self
+
+
+class Export(Link):
+    kind: Literal["export"] = "export"
+    takes: ClassVar[Format | None] = "checkpoint"
+    gives: ClassVar[Format] = "onnx"
+
+
+class Backend(Fields):
+    kind: Literal["neural_compressor"] = "neural_compressor"
+
+
+class Quantize(Link):
+    kind: Literal["quantize"] = "quantize"
+    backend: member_of("Quantizer") = Backend()  # type: ignore[valid-type]
+    takes: ClassVar[Format | None] = "checkpoint"
+    gives: ClassVar[Format] = "onnx"
+
+
+class Simplify(Link):
+    kind: Literal["simplify"] = "simplify"
+    takes: ClassVar[Format | None] = "onnx"
+    gives: ClassVar[Format] = "onnx"
+
+
+MEMBERS: dict[str, list[type[BaseModel]]] = {
+    "Dataset": [Words],
+    "Target": [Host],
+    "Backbone": [Flat, Deep],
+    "Quantizer": [Backend],
+    "Step": [Teacher, Distill, To2d, Export, Quantize, Simplify],
+}
+
+
+@pytest.fixture(autouse=True)
+def _families(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: dict[str, dict[str, Any]] = {
+        name: {m.model_fields["kind"].default: m for m in members}
+        for name, members in MEMBERS.items()
+    }
+    monkeypatch.setattr(family, "kinds", lambda name: tuple(sorted(known[name])))
+    monkeypatch.setattr(family, "load", lambda name, kind: known[name][kind])
+
+
+QUICKSTART = """\
+schema = 1
+name = "quickstart"
+seed = 7
+
+[dataset]
+kind = "synthetic"
+keywords = ["lights", "music"]
+
+[budget]
+max_params = 10_000
+min_accuracy = 0.95
+
+[[steps]]
+kind = "teacher"
+backbone = { kind = "bcresnet", tau = 2 }
+training = { epochs = 20, optimizer = { kind = "adamw", lr = 3e-3 } }
+
+[[steps]]
+kind = "distill"
+teachers = ["teacher"]
+backbone = { kind = "bcresnet" }
+loss = { temperature = 3.0 }
+
+[[steps]]
+kind = "to2d"
+backbone = { kind = "plain", channels = 16 }
+
+[[steps]]
+kind = "quantize"
+budget = { min_int8_coverage = 0.9 }
+
+[[steps]]
+kind = "simplify"
+"""
+
+
+@pytest.fixture
+def quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of a recipe of five steps, relative to the working folder."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("quickstart.toml")
+    path.write_text(QUICKSTART, encoding="utf-8")
+    return path

@@ -1,0 +1,160 @@
+"""Errors of the chain, each at the line of its step."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edgekws.errors import RecipeError
+from edgekws.recipe.load import load
+
+HEAD = 'schema = 1\nname = "chain"\ndataset = { kind = "synthetic", keywords = ["a"] }\n'
+DEEP = 'backbone = { kind = "bcresnet" }'
+FLAT = 'backbone = { kind = "plain" }'
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Chain":
+    monkeypatch.chdir(tmp_path)
+    return Chain()
+
+
+class Chain:
+    """Writes one step a line, the first on line 5."""
+
+    def load(self, *steps: str) -> tuple[str, ...]:
+        rows = ",\n".join(f"{{ {step} }}" for step in steps)
+        Path("c.toml").write_text(f"{HEAD}steps = [\n{rows}\n]\n")
+        return load("c.toml").notes
+
+    def refuse(self, message: str, *steps: str) -> None:
+        with pytest.raises(RecipeError, match=re.escape(message)) as caught:
+            self.load(*steps)
+        assert len(caught.value.problems) == 1
+
+
+def test_a_sound_chain_has_no_notes(chain: Chain) -> None:
+    assert (
+        chain.load(
+            f'kind = "teacher", name = "big", {FLAT}',
+            f'kind = "teacher", {DEEP}',
+            f'kind = "distill", teachers = ["big", "teacher"], {DEEP}',
+            f'kind = "to2d", {FLAT}',
+            'kind = "export"',
+            'kind = "simplify"',
+        )
+        == ()
+    )
+
+
+def test_the_first_step_has_nothing_to_take(chain: Chain) -> None:
+    chain.refuse(
+        'c.toml:5: steps.0: "to2d" needs a checkpoint (a torch network), but no step is before it',
+        f'kind = "to2d", {FLAT}',
+    )
+    chain.refuse('c.toml:5: steps.0: "simplify" needs an ONNX model', 'kind = "simplify"')
+
+
+def test_a_checkpoint_cannot_come_from_onnx(chain: Chain) -> None:
+    chain.refuse(
+        'c.toml:7: steps.2: "to2d" needs a checkpoint (a torch network), but "export" before it '
+        'gives an ONNX model; take "export" out or move it behind "to2d"',
+        f'kind = "teacher", {DEEP}',
+        'kind = "export"',
+        f'kind = "to2d", {FLAT}',
+    )
+    chain.refuse(
+        'take "export" out or move it behind "quantize", '
+        'or choose backend = { kind = "onnxruntime" }',
+        f'kind = "teacher", {DEEP}',
+        'kind = "export"',
+        'kind = "quantize"',
+    )
+
+
+def test_onnx_has_to_be_exported_first(chain: Chain) -> None:
+    chain.refuse(
+        'c.toml:6: steps.1: "simplify" needs an ONNX model, but "teacher" before it gives a '
+        'checkpoint (a torch network); add a step { kind = "export" } before it',
+        f'kind = "teacher", {DEEP}',
+        'kind = "simplify"',
+    )
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ("teachr", 'no earlier step is called "teachr"; did you mean teacher?'),
+        ("distill", '"distill" is not before "distill"; move it there'),
+        ("late", '"late" is not before "distill"; move it there'),
+        ("export", '"distill" learns from "export", which gives an ONNX model; name a step that'),
+    ],
+)
+def test_teachers_are_earlier_checkpoints(chain: Chain, teacher: str, message: str) -> None:
+    chain.refuse(
+        f"c.toml:7: steps.2.teachers: {message}",
+        f'kind = "teacher", {DEEP}',
+        'kind = "export"',
+        f'kind = "distill", teachers = ["{teacher}"], {DEEP}',
+        f'kind = "teacher", name = "late", {DEEP}',
+    )
+
+
+def test_a_teacher_before_the_first_step_is_told(chain: Chain) -> None:
+    chain.refuse(
+        'c.toml:5: steps.0.teachers: no earlier step is called "a"; no step is before it',
+        f'kind = "distill", teachers = ["a"], {DEEP}',
+    )
+
+
+def test_names_are_told_apart_and_can_be_folders(chain: Chain) -> None:
+    teacher = f'kind = "teacher", {DEEP}'
+    chain.refuse(
+        'c.toml:6: steps.1.name: an earlier step is called "teacher" too; '
+        'give one of them another name = "…"',
+        teacher,
+        teacher,
+    )
+    chain.refuse("c.toml:5: steps.0.name: '/' cannot be in a name", f'{teacher}, name = "a/b"')
+
+
+def test_a_network_is_converted_to_2d_once(chain: Chain) -> None:
+    chain.refuse(
+        'c.toml:6: steps.1: "teacher" is in the 2-D representation already; '
+        'take "to2d" out, or give "teacher" a 3-D backbone',
+        f'kind = "teacher", {FLAT}',
+        f'kind = "to2d", {FLAT}',
+    )
+    chain.refuse(
+        'c.toml:7: steps.2: "to2d" is in the 2-D representation already; take "again" out',
+        f'kind = "teacher", {DEEP}',
+        'kind = "to2d"',
+        f'kind = "to2d", name = "again", {FLAT}',
+    )
+
+
+def test_a_step_that_nothing_uses_is_noted(chain: Chain) -> None:
+    notes = chain.load(
+        f'kind = "teacher", {DEEP}',
+        f'kind = "teacher", name = "used", {DEEP}',
+        f'kind = "distill", teachers = ["used"], {DEEP}',
+    )
+    assert notes == (
+        'c.toml:5: nothing uses what "teacher" gives: "used" behind it starts anew, '
+        "and no step names it",
+    )
+
+
+def test_the_chain_is_judged_beside_a_broken_step(chain: Chain) -> None:
+    with pytest.raises(RecipeError) as caught:
+        chain.load(
+            f'kind = "teacher", {DEEP}, budget = {{ max_size = 1 }}',
+            f'kind = "distill", teachers = ["x"], {DEEP}, loss = {{ temperature = 0 }}',
+            f'kind = "teacher", name = "b", {DEEP}',
+            'kind = "simplify"',
+        )
+    assert [(problem.where, problem.key) for problem in caught.value.problems] == [
+        ("c.toml:5", "steps.0.budget.max_size"),
+        ("c.toml:6", "steps.1.loss.temperature"),
+        ("c.toml:8", "steps.3"),
+    ]
