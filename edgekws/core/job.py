@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,11 +74,12 @@ class Output:
 class StepProtocol(Protocol):
     """What the engine asks of the class `Step` of every module in `edgekws/steps`."""
 
-    keeps: ClassVar[str]
-    """`exact`, `quantized` or `retrained`: how the result is proven against the input."""
-
     kind: str
     name: str
+
+    @property
+    def keeps(self) -> str:
+        """`exact`, `quantized` or `retrained`: how the result is proven against the input."""
 
     @property
     def takes(self) -> Format | None:

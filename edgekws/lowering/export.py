@@ -40,8 +40,8 @@ def export_lowered(network: nn.Module, contract: Contract) -> onnx.ModelProto:
     A 2-D network is written as Conv2d of height 1, the mean over frequency and time as
     GlobalAveragePool, and BatchNorm is folded into the layer before it or, where that is exact,
     behind it. What cannot be folded exactly stays as a BatchNormalization node: behind an
-    activation and in front of a convolution that pads, or of a sum. Input and output are those
-    of `export_naive`.
+    activation and in front of a convolution that pads, or of a sum; or with statistics for each
+    sub-band of the frequencies. Input and output are those of `export_naive`.
 
     Raises:
         UnsupportedError: a layer has no such form, or the exporter cannot write it.
@@ -49,18 +49,18 @@ def export_lowered(network: nn.Module, contract: Contract) -> onnx.ModelProto:
     copied = copy.deepcopy(network).cpu().eval()
     if contract.representation == "2d":
         copied = height1(copied)
-    with_fixed_pools(copied, contract)
+    with_fixed_pools(copied, contract.input_shape)
     model = pool_instead_of_mean(_export(copied, contract))
     return with_readable_names(fold_batch_norms(model))
 
 
-def with_fixed_pools(network: nn.Module, contract: Contract) -> None:
+def with_fixed_pools(network: nn.Module, input_shape: tuple[int, ...]) -> None:
     """Write, in place, adaptive average pools to more than one value as pools of fixed windows.
 
     Raises:
         UnsupportedError: the windows are not of one size at this length of input.
     """
-    shapes = _input_shapes(network, contract, (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d))
+    shapes = _input_shapes(network, input_shape, (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d))
     for path, shape in shapes.items():
         pool = network.get_submodule(path)
         sizes = pool.output_size
@@ -91,7 +91,7 @@ def _window(length: int, out: int, path: str) -> tuple[int, int]:
 
 
 def _input_shapes(
-    network: nn.Module, contract: Contract, kinds: tuple[type[nn.Module], ...]
+    network: nn.Module, input_shape: tuple[int, ...], kinds: tuple[type[nn.Module], ...]
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape behind the channels that each module of `kinds` is given, by path."""
     shapes: dict[str, tuple[int, ...]] = {}
@@ -106,7 +106,7 @@ def _input_shapes(
     handles = [m.register_forward_pre_hook(note(p)) for p, m in found]  # type: ignore[arg-type]
     if found:
         with torch.inference_mode():
-            network(torch.zeros(1, *contract.input_shape))
+            network(torch.zeros(1, *input_shape))
     for handle in handles:
         handle.remove()
     return shapes

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgekws.audio.front_end_graph import front_end_model
 from edgekws.core.contract import Normalization
+from edgekws.metrics import graph
 from edgekws.runtime.front_end import FrontEnd, log_mel, problems
 
 
@@ -92,3 +93,12 @@ def test_real_speech(front_end: FrontEnd, speech: NDArray[np.float32]) -> None:
     error = np.abs(features - log_mel(speech, front_end))
     assert np.mean(error > 1e-4) < 2e-3
     assert error.max() < 2e-3
+
+
+def test_costs_less_than_a_dense_dft_and_more_than_the_mel_filters() -> None:
+    front_end = FrontEnd()
+    normalization = Normalization((0.0,) * 40, (1.0,) * 40)
+    bins = front_end.n_fft // 2 + 1
+    mel = front_end.n_frames * bins * front_end.n_mels
+    dense = front_end.n_frames * 2 * bins * front_end.n_fft
+    assert mel < graph.macs(front_end_model(front_end, normalization)) < dense + mel

@@ -1,0 +1,54 @@
+"""The model card: what the bundle is, what it was measured at, and how to run it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from edgekws.core.contract import Contract
+from edgekws.core.measurement import Measurement
+
+_CARD = """# {recipe}
+
+A keyword spotter: {labels}.
+
+- Input: {window_s:g} s of audio at {sample_rate} Hz, as log-mel `{input_shape}`
+- Network: `{architecture}`
+- Identity (sha256 over all files but this card and the checksums): `{sha256}`
+
+## Measured on the test split by this bundle's own runtime
+
+| metric | value | 95 % interval | clips |
+|---|---|---|---|
+{rows}
+
+## Run it
+
+    pip install numpy onnxruntime
+    python detect.py --clip golden/00.wav
+
+`frontend.onnx` turns a waveform `(1, {window_samples})` in [-1, 1] into normalised log-mel,
+`model.onnx` turns that into logits, one a label in the order of `labels.txt`.
+"""
+
+
+def model_card(
+    contract: Contract, origin: dict[str, Any], measurements: Iterable[Measurement], sha256: str
+) -> str:
+    """Return the card as Markdown."""
+    front_end = contract.front_end
+    return _CARD.format(
+        recipe=origin["recipe"],
+        labels=", ".join(contract.labels),
+        window_s=front_end.window_s,
+        sample_rate=front_end.sample_rate,
+        input_shape=contract.input_shape,
+        architecture=contract.architecture,
+        sha256=sha256,
+        rows="\n".join(_row(m) for m in measurements),
+        window_samples=front_end.window_samples,
+    )
+
+
+def _row(m: Measurement) -> str:
+    interval = f"{m.ci95[0]:.4g} to {m.ci95[1]:.4g}" if m.ci95 else ""
+    value = f"{m.value:,.0f}" if m.value == int(m.value) else f"{m.value:.4g}"
+    return f"| {m.metric} | {value} {m.unit} | {interval} | {m.n or ''} |"

@@ -1,0 +1,124 @@
+"""The application: global options, and what becomes of every error."""
+
+import errno
+import sys
+import traceback
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from edgekws import __version__
+from edgekws.cli import commands
+from edgekws.errors import EdgekwsError
+
+_MACHINE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "access is denied",
+    errno.EPERM: "access is denied",
+}
+_AGAIN = "interrupted; run the same command again to go on from what is done"
+
+
+class _Group(TyperGroup):
+    """Turns errors into a message and the exit code of their cause."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EdgekwsError as error:
+            _fail(f"error: {error}", error.exit_code, debug=ctx.params.get("debug"))
+        except KeyboardInterrupt:
+            _fail(_AGAIN, 130, debug=False)
+        except MemoryError:
+            text = "error: this machine has not enough memory; close other programs and try again"
+            _fail(text, 1, debug=ctx.params.get("debug"))
+        except OSError as error:
+            if error.errno not in _MACHINE:
+                raise
+            of = f": {error.filename}" if error.filename else ""
+            text = f"error: {_MACHINE[error.errno]}{of}"
+            _fail(text, 1, debug=ctx.params.get("debug"))
+
+
+def _fail(text: str, exit_code: int, *, debug: bool | None) -> None:
+    from edgekws.cli.console import show_error
+
+    if debug:
+        traceback.print_exc()
+    show_error(text)
+    raise typer.Exit(exit_code)
+
+
+def show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say in one line that an unexpected exception is a bug; the traceback comes with --debug."""
+    from edgekws.cli.console import show_error
+
+    if "--debug" in sys.argv[1:]:
+        traceback.print_exception(kind, error, trace)
+    told = str(error).strip().splitlines() or [""]
+    show_error(f"a bug: {kind.__name__}: {told[0]}; run again with edgekws --debug … to see where")
+
+
+app = typer.Typer(
+    name="edgekws",
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgekws {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def edgekws(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; before the command.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Turn a recipe into a keyword spotter that fits an edge device, and prove that it fits.
+
+    \b
+    Examples:
+      edgekws plan quickstart        what it will weigh
+      edgekws compress quickstart    train, compress, measure, pack
+      edgekws report runs/quickstart --open
+
+    \b
+    Exit codes: 0 done, 1 a bug or the machine failed, 2 bad recipe or usage,
+    3 budget not met, 4 parity broken, 5 bad data, 6 missing part, 130 interrupted.
+    """
+
+
+for _command in (
+    commands.compress,
+    commands.plan,
+    commands.check,
+    commands.evaluate,
+    commands.predict,
+    commands.report,
+):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.excepthook = show_bug
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of a poor encoding shows a replacement, and does not end the run.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    typer.main.get_command(app)(prog_name="edgekws")

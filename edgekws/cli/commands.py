@@ -1,0 +1,267 @@
+"""The commands. Each imports what it needs when it is called, so that `--help` is quick."""
+
+import webbrowser
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgekws.core.events import Event
+from edgekws.core.measurement import Verdict
+from edgekws.errors import BudgetError, DataError, UsageError
+
+if TYPE_CHECKING:
+    from edgekws.cli.console import Terminal
+    from edgekws.cli.json_lines import JsonLines
+    from edgekws.core.report import Report
+
+Json = Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")]
+Recipe = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of a built-in recipe.", metavar="RECIPE")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one value; may be repeated."),
+]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option("--recipe", metavar="RECIPE", help="The recipe that the model came from."),
+]
+
+
+class Split(StrEnum):
+    """The splits on which a model can be evaluated."""
+
+    dev = "dev"
+    test = "test"
+
+
+def _view(json: bool) -> "Terminal | JsonLines":
+    if json:
+        from edgekws.cli.json_lines import JsonLines
+
+        return JsonLines()
+    from edgekws.cli.console import Terminal
+
+    return Terminal()
+
+
+def compress(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    force: Annotated[
+        list[str] | None,
+        typer.Option("--force", metavar="STEP", help="Run this step again; may be repeated."),
+    ] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on to the bundle where a limit is broken.")
+    ] = False,
+    runs: Annotated[
+        Path, typer.Option("--runs", metavar="DIR", help="Where reports are written.")
+    ] = Path("runs"),
+    dist: Annotated[
+        Path, typer.Option("--dist", metavar="DIR", help="Where the bundle is written.")
+    ] = Path("dist"),
+    json: Json = False,
+) -> None:
+    """Run the chain of a recipe, measured and judged at every step.
+
+    Steps that have been run before come from the cache; a run that was stopped goes on where it
+    was with the same command.
+
+    \b
+    Examples:
+      edgekws compress quickstart
+      edgekws compress recipe.toml --set steps.distill.loss.temperature=2
+      edgekws compress recipe.toml --force quantize --json > run.jsonl
+    """
+    from edgekws.cli.tables import budget_rows
+    from edgekws.engine import run
+    from edgekws.recipe.load import load
+    from edgekws.report.html import write_html
+
+    loaded = load(recipe, overrides or ())
+    with _view(json) as view:
+        for note in loaded.notes:
+            view.emit(Event("warning", note))
+        folders: list[Path] = []
+
+        def emit(event: Event) -> None:
+            if event.kind == "run":
+                folders.append(Path(event.data["folder"]))
+            view.emit(event)
+
+        report = run.compress(
+            loaded,
+            runs=runs,
+            dist=dist,
+            force=force or (),
+            keep_going=keep_going,
+            emit=emit,
+        )
+        for folder in folders:
+            write_html(report, folder / "report.html")
+            view.emit(Event("note", f"report in {folder / 'report.html'}"))
+        view.show_report(report, loaded)
+    if not report.ok:
+        rows = budget_rows(report, [step.budget for step in loaded.recipe.steps])
+        raise BudgetError(_broken(verdict for _, verdict in rows))
+
+
+def plan(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> None:
+    """Say what a recipe will weigh, without data or training.
+
+    \b
+    Examples:
+      edgekws plan quickstart
+      edgekws plan recipe.toml --set steps.to2d.backbone.channels=24
+    """
+    from edgekws.engine import plan as engine
+    from edgekws.recipe.load import load
+
+    loaded = load(recipe, overrides or ())
+    with _view(json) as view:
+        view.show_plan(engine.plan(loaded, view.emit))
+
+
+def check(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL|BUNDLE", help="An ONNX file or a bundle's folder.")
+    ],
+    budget: Annotated[
+        Path | None,
+        typer.Option("--budget", metavar="FILE", help="A TOML file with limits."),
+    ] = None,
+    recipe: RecipeOption = None,
+    json: Json = False,
+) -> None:
+    """Judge any ONNX file or bundle against a budget.
+
+    The exit code is 3 where a limit is broken or its metric was not measured. With --recipe, its
+    [budget] is taken, and accuracy is measured on the dev split of its data.
+
+    \b
+    Examples:
+      edgekws check model.onnx --budget budget.toml
+      edgekws check dist/quickstart --recipe quickstart
+    """
+    if (budget is None) == (recipe is None):
+        raise UsageError("check needs one of --budget FILE and --recipe FILE")
+    from edgekws.engine import check as engine
+    from edgekws.recipe.load import load, load_budget
+
+    loaded = load(recipe) if recipe is not None else None
+    limits = loaded.recipe.limits if loaded else load_budget(budget or Path())
+    with _view(json) as view:
+        found, verdicts = engine.check(model, limits, view.emit, loaded)
+        view.show_check(found, verdicts)
+    if not all(verdict.ok for verdict in verdicts):
+        raise BudgetError(_broken(verdicts))
+
+
+def evaluate(
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL|BUNDLE…", help="ONNX files or bundles' folders."),
+    ],
+    recipe: RecipeOption = None,
+    split: Annotated[Split, typer.Option(help="The clips to evaluate on.")] = Split.dev,
+    json: Json = False,
+) -> None:
+    """Report accuracy, class by class, on the data of a recipe.
+
+    The choice between models is made on dev; a model that was chosen on test has no honest figure.
+
+    \b
+    Examples:
+      edgekws evaluate dist/quickstart --recipe quickstart
+      edgekws evaluate a.onnx b.onnx --recipe recipe.toml --split test
+    """
+    if recipe is None:
+        raise UsageError("evaluate needs --recipe FILE, which names the data")
+    from edgekws.engine import evaluate as engine
+    from edgekws.recipe.load import load
+
+    loaded = load(recipe)
+    with _view(json) as view:
+        view.show_evaluations(engine.evaluate(models, loaded, split.value, view.emit))
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with audio files.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="The CSV file to write.")
+    ],
+    json: Json = False,
+) -> None:
+    """Label audio: writes a table of file, label and score.
+
+    \b
+    Example:
+      edgekws predict dist/quickstart recordings --output labels.csv
+    """
+    from edgekws.engine import predict as engine
+
+    with _view(json) as view:
+        view.show_predicted(engine.predict(bundle, folder, output, view.emit), output)
+
+
+def report(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A run's folder, e.g. runs/quickstart; the newest one in it."
+        ),
+    ],
+    browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    json: Json = False,
+) -> None:
+    """Rebuild the report of a run, and show its tables.
+
+    \b
+    Examples:
+      edgekws report runs/quickstart
+      edgekws report runs/quickstart/20260131-120000 --open
+    """
+    from edgekws.report.html import write_html
+
+    found, folder = _read_report(run)
+    page = folder / "report.html"
+    write_html(found, page)
+    with _view(json) as view:
+        view.show_file(found, page)
+    if browser:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _read_report(run: Path) -> tuple["Report", Path]:
+    from pydantic import ValidationError
+
+    from edgekws.core.report import Report
+
+    places = (run, run / "report.json", run / "latest" / "report.json")
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise UsageError(
+            f"{run}: there is no report; name a folder that compress wrote under runs/"
+        )
+    try:
+        return Report.load(file), file.parent
+    except ValidationError as error:
+        raise DataError(f"{file} is not the report of a run; run compress again") from error
+
+
+def _broken(verdicts: Iterable[Verdict]) -> str:
+    """Name the limits that are broken, and by how much."""
+    from edgekws.cli import numbers
+
+    told = [
+        f"{v.limit.key} = {numbers.metric(v.limit.metric, v.limit.value)} "
+        f"({numbers.metric(v.limit.metric, v.measured)}, {numbers.margin(v)})"
+        for v in verdicts
+        if not v.ok
+    ]
+    return "the budget is not met: " + ("; ".join(told))

@@ -1,0 +1,235 @@
+"""What people see: live progress on a terminal, plain lines elsewhere, tables at the end."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console  # noqa: TID251
+from rich.live import Live  # noqa: TID251
+from rich.progress_bar import ProgressBar  # noqa: TID251
+from rich.table import Table  # noqa: TID251
+from rich.text import Text  # noqa: TID251
+
+from edgekws.cli import numbers
+from edgekws.cli.tables import Row, budget_rows, confused, measured_lines, step_line
+from edgekws.core.events import Event
+from edgekws.core.measurement import Measurement, Verdict
+
+if TYPE_CHECKING:
+    from edgekws.core.report import Report
+    from edgekws.engine.evaluate import Evaluation
+    from edgekws.engine.plan import Plan
+    from edgekws.engine.predict import Predicted
+    from edgekws.recipe.load import Loaded
+
+PLAIN_WIDTH = 140
+"""Columns of a table that goes to a file or a pipe."""
+
+WIDE = 120
+"""Columns of a terminal on which the whole table of steps has room."""
+
+WEIGHT = {"params": "params", "macs": "MACs", "size_kib": "size", "int8_coverage": "INT8"}
+WORTH = {
+    "accuracy": "accuracy",
+    "macro_recall": "macro recall",
+    "latency_p50_us": "p50",
+    "latency_p90_us": "p90",
+    "latency_ratio": "vs naive",
+}
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PLAIN_WIDTH
+    # A terminal is what isatty says: no variable may bring control characters into a file.
+    return Console(
+        stderr=stderr,
+        width=width,
+        force_terminal=stream.isatty(),
+        highlight=False,
+        soft_wrap=False,
+    )
+
+
+def show_error(text: str) -> None:
+    """Write an error on standard error, red where that is a terminal."""
+    console = _console(stderr=True)
+    console.print(Text(text, style="red"), soft_wrap=True)
+
+
+class Terminal:
+    """Shows events on standard error while a command runs, and its result on standard output."""
+
+    def __init__(self) -> None:
+        """Look where the two streams go."""
+        self._err, self._out = _console(stderr=True), _console(stderr=False)
+        self._live: Live | None = None
+        self._task, self._started, self._step = "", 0.0, ""
+
+    def __enter__(self) -> Self:
+        """Begin; the progress line comes with the first progress."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the progress line away, also after an error."""
+        self._clear()
+
+    def emit(self, event: Event) -> None:
+        """Show an event."""
+        if event.kind == "progress":
+            if self._err.is_terminal:
+                self._progress(event)
+            return
+        self._clear()
+        if event.kind == "step":
+            of = f"{event.done}/{event.total} " if event.total else ""
+            self._step = f"{of}{event.text}"
+            self._say(f"{self._step} …", "bold")
+        elif event.kind == "measured":
+            self._say(step_line(self._step, event.data), "")
+        elif event.kind == "warning":
+            self._say(f"warning: {event.text}", "yellow")
+        elif event.kind == "run":
+            folder = event.data.get("folder")
+            self._say(f"run {event.text}" + (f" in {folder}" if folder else ""), "bold")
+        elif event.kind in ("note", "done"):
+            self._say(event.text, "dim")
+
+    def _say(self, text: str, style: str) -> None:
+        self._err.print(Text(text, style=style), soft_wrap=True)
+
+    def _progress(self, event: Event) -> None:
+        """Show the task with its bar and the time left, as its pace so far tells it."""
+        done, total = event.done or 0, event.total or 1
+        if event.text != self._task:
+            self._task, self._started = event.text, time.monotonic()
+        if done >= total:
+            self._clear()
+            return
+        passed = time.monotonic() - self._started
+        left = numbers.duration(passed * (total - done) / done) + " left" if done else ""
+        line = Table.grid(padding=(0, 1))
+        line.add_row(
+            Text(f"  {event.text}"), ProgressBar(total, done, width=30), f"{done}/{total}", left
+        )
+        if self._live is None:
+            self._live = Live(console=self._err, transient=True, auto_refresh=False)
+            self._live.start()
+        self._live.update(line, refresh=True)
+
+    def _clear(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._task = ""
+
+    def _table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+        table = Table(
+            title=Text(title, "italic"),
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+            padding=(0, 1),
+        )
+        for n, name in enumerate(head):
+            table.add_column(name, justify="left" if n == 0 else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        self._out.print(table)
+        self._out.print()
+
+    def show_report(self, report: "Report", loaded: "Loaded") -> None:
+        """Show a row a step, then the budget."""
+        self._steps(report)
+        self._budget(budget_rows(report, [step.budget for step in loaded.recipe.steps]))
+
+    def _steps(self, report: "Report") -> None:
+        self._clear()
+        wide = self._out.width >= WIDE
+        for columns in [WEIGHT | WORTH] if wide else [WEIGHT, WORTH]:
+            rows: list[list[str]] = []
+            for result in report.results:
+                found = {m.metric: m for m in result.measurements}
+                rows.append([result.name, *(numbers.measured(found.get(m)) for m in columns)])
+            self._table(f"{report.name}: every step", ("step", *columns.values()), rows)
+        for note in report.notes:
+            self._out.print(Text(f"note: {note}"), soft_wrap=True)
+
+    def _budget(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        styled: list[list[str | Text]] = []
+        for where, verdict in rows:
+            limit = verdict.limit
+            bound = (
+                f"{'≤' if limit.op == 'max' else '≥'} {numbers.metric(limit.metric, limit.value)}"
+            )
+            word = Text("met", "green") if verdict.ok else Text("broken", "bold red")
+            value = numbers.metric(limit.metric, verdict.measured)
+            margin = Text(numbers.margin(verdict), "green" if verdict.ok else "red")
+            styled.append([limit.key, where, bound, value, margin, word])
+        self._table("budget", ("limit", "of", "bound", "measured", "margin", ""), styled)
+
+    def show_plan(self, plan: "Plan") -> None:
+        """Show what every step will weigh, and what of the budget is known already."""
+        self._clear()
+        rows: list[list[str]] = [
+            [
+                row.name,
+                *(numbers.metric(m, getattr(row, m)) for m in ("params", "macs", "size_kib")),
+                numbers.metric("latency_p50_us", row.latency_p50_us),
+                row.note,
+            ]
+            for row in plan.rows
+        ]
+        self._table("plan", ("step", "params", "MACs", "size", "p50", "note"), rows)
+        self._budget([("final model", verdict) for verdict in plan.verdicts])
+        for note in plan.notes:
+            self._out.print(Text(f"note: {note}"), soft_wrap=True)
+
+    def show_check(self, found: Sequence[Measurement], verdicts: Sequence[Verdict]) -> None:
+        """Show every measurement, and the budget."""
+        self._clear()
+        self._table("measured", ("metric", "value"), list(measured_lines(found)))
+        self._budget([("model", verdict) for verdict in verdicts])
+
+    def show_evaluations(self, evaluations: Sequence["Evaluation"]) -> None:
+        """Show accuracies, a row a class, and the labels most often confused."""
+        self._clear()
+        for evaluation in evaluations:
+            title = evaluation.name
+            self._table(title, ("metric", "value"), list(measured_lines(evaluation.measurements)))
+            classes = list(_class_rows(evaluation))
+            self._table("per class", ("label", "recall", "precision", "clips"), classes)
+            mistakes = confused(evaluation.per_class, evaluation.confusion)
+            if mistakes:
+                self._table("most often confused", ("label", "heard as", "clips"), mistakes)
+
+    def show_predicted(self, predicted: "Predicted", output: Path) -> None:
+        """Say how many labels were written, and what could not be read."""
+        self._clear()
+        left_out = len(predicted.unreadable)
+        text = f"{numbers.count(predicted.rows)} labels in {output}"
+        if left_out:
+            text += f"; {numbers.count(left_out)} files could not be read and have no row"
+        self._out.print(Text(text), soft_wrap=True)
+
+    def show_file(self, report: "Report", path: Path) -> None:
+        """Show a row a step, and where the report is."""
+        self._steps(report)
+        self._budget(budget_rows(report, ()))
+        self._out.print(Text(str(path)), soft_wrap=True)
+
+
+def _class_rows(evaluation: "Evaluation") -> Iterator[list[str]]:
+    for row in evaluation.per_class:
+        shares = (numbers.metric(key, row[key]) for key in ("recall", "precision"))
+        yield [row["label"], *shares, numbers.count(row["support"])]

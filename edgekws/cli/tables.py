@@ -1,0 +1,72 @@
+"""The rows of the tables that people see, without a terminal in sight."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgekws.cli import numbers
+from edgekws.core.measurement import Measurement, Verdict
+
+if TYPE_CHECKING:
+    from edgekws.core.report import Report
+
+Row = tuple[str, Verdict]
+"""Where a limit bites, and how it came out."""
+
+_SHORT = {
+    "params": "params",
+    "macs": "MACs",
+    "size_kib": "",
+    "int8_coverage": "INT8",
+    "accuracy": "accuracy",
+    "latency_p50_us": "p50",
+}
+
+
+def step_line(step: str, data: Mapping[str, Any]) -> str:
+    """Return one line on a step that has been measured, from the data of its event."""
+    found = {m["metric"]: Measurement(**m) for m in data.get("measurements", ())}
+    parts = [
+        f"{label} {numbers.measured(found[metric])}".strip()
+        for metric, label in _SHORT.items()
+        if metric in found
+    ]
+    seconds = data.get("seconds", 0.0)
+    parts.append("from the cache" if data.get("cached") else numbers.duration(seconds))
+    return f"{step}: {', '.join(parts)}"
+
+
+def measured_lines(found: Iterable[Measurement]) -> Iterator[list[str]]:
+    """Yield name and value of every measurement, with the samples behind it."""
+    for measurement in found:
+        behind = f"  (n = {numbers.count(measurement.n)})" if measurement.n else ""
+        yield [measurement.metric, numbers.measured(measurement) + behind]
+
+
+def budget_rows(report: "Report", own: Sequence[Mapping[str, float]]) -> list[Row]:
+    """Return the verdicts that decide a run: each step's own budget, and the last result's.
+
+    `own` are the budgets of the steps, whose verdicts stand first in each result.
+    """
+    rows: list[Row] = []
+    for result, limits in zip(report.results, own, strict=False):
+        rows += [(result.name, verdict) for verdict in result.verdicts[: len(limits)]]
+    if report.results:
+        last = report.results[-1]
+        skip = len(own[len(report.results) - 1]) if len(report.results) <= len(own) else 0
+        rows += [(last.name, verdict) for verdict in last.verdicts[skip:]]
+    return rows
+
+
+def confused(
+    per_class: Sequence[Mapping[str, Any]], confusion: Sequence[Sequence[int]], most: int = 5
+) -> list[list[str]]:
+    """Return label, what it was heard as, and how often, for the `most` frequent mistakes."""
+    labels = [row["label"] for row in per_class]
+    mistakes = [
+        (clips, i, j)
+        for i, row in enumerate(confusion)
+        for j, clips in enumerate(row)
+        if i != j and clips
+    ]
+    mistakes.sort(key=lambda mistake: (-mistake[0], mistake[1:]))
+    return [[labels[i], labels[j], numbers.count(clips)] for clips, i, j in mistakes[:most]]

@@ -1,0 +1,110 @@
+"""Run one step of the chain, or find that it has been run before."""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekws.core.canonical import sha256_file, sha256_of
+from edgekws.core.contract import Artifact, Contract
+from edgekws.core.events import Emit
+from edgekws.core.job import Job
+from edgekws.core.store import build_folder
+from edgekws.engine.data import Source
+from edgekws.engine.environment import core_count, device_kind, library_versions
+from edgekws.engine.source import closure, modules_of
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step that has been run: its artifact, what it told, how long it took."""
+
+    artifact: Artifact
+    details: dict[str, Any]
+    seconds: float
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all steps of a run share."""
+
+    source: Source
+    seed: int
+    threads: int
+    device: str
+    cache: Path
+    emit: Emit
+
+
+def bench(source: Source, seed: int, threads: int | None, cache: Path, emit: Emit) -> Bench:
+    """Return the bench of this machine; `threads=None` takes every core."""
+    return Bench(source, seed, threads or core_count(), device_kind(), cache, emit)
+
+
+def step_key(step: Any, inputs: Mapping[str, Artifact], bench: Bench) -> str:
+    """Return the identity of a step's result: everything that it can read, and nothing else.
+
+    Its name and its budget change nothing in the result and stay out.
+    """
+    return sha256_of(
+        {
+            "kind": step.kind,
+            "fields": step.model_dump(mode="json", exclude={"name", "budget"}),
+            "inputs": {role: artifact.sha256 for role, artifact in inputs.items()},
+            "data": bench.source.key,
+            "seed": bench.seed,
+            "device": bench.device,
+            "threads": bench.threads,
+            "versions": library_versions(),
+            "source": closure(modules_of(step)),
+        }
+    )
+
+
+def run_step(
+    step: Any, inputs: Mapping[str, Artifact], bench: Bench, *, force: bool = False
+) -> Done:
+    """Return the step's result from the cache, or run it; a killed step goes on where it was.
+
+    Raises:
+        EdgekwsError: whatever the step raises; a failure is never cached.
+    """
+    target = bench.cache / "steps" / step_key(step, inputs, bench)
+    if force:
+        shutil.rmtree(target, ignore_errors=True)
+    cached = True
+
+    def build(folder: Path) -> None:
+        nonlocal cached
+        cached = False
+        _run(step, inputs, bench, folder)
+
+    folder = build_folder(target, build)
+    result = json.loads((folder / "result.json").read_text("utf-8"))
+    path = folder / result["file"]
+    contract = Contract.from_json(json.dumps(result["contract"]))
+    artifact = Artifact(step.gives, path, result["sha256"], contract)
+    return Done(artifact, result["details"], result["seconds"], cached)
+
+
+def _run(step: Any, inputs: Mapping[str, Artifact], bench: Bench, folder: Path) -> None:
+    from edgekws.lowering import checkpoint, onnx_file
+
+    data = bench.source.features
+    job = Job(data, bench.seed, bench.device, bench.threads, folder, bench.emit)
+    started = time.monotonic()
+    output = step.run(inputs, job)
+    seconds = time.monotonic() - started
+    read = checkpoint.load if step.gives == "checkpoint" else onnx_file.load
+    result = {
+        "file": output.path.relative_to(folder).as_posix(),
+        "sha256": sha256_file(output.path),
+        "contract": json.loads(read(output.path)[1].to_json()),
+        "details": output.details,
+        "seconds": seconds,
+    }
+    (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,63 @@
+"""Judge any ONNX file or bundle against a budget."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from edgekws.bundle.verify import verify
+from edgekws.core.events import Emit, Event
+from edgekws.core.family import load as load_member
+from edgekws.core.measurement import Budget, Measurement, Verdict
+from edgekws.engine.data import Source
+from edgekws.engine.environment import cache_folder
+from edgekws.engine.measure import count, latency
+from edgekws.engine.models import model_file, model_logits, read_model
+from edgekws.recipe.load import Loaded
+
+ACCURACIES = ("accuracy", "macro_recall", "unknown_accepted")
+
+
+def check(
+    path: Path, budget: Budget, emit: Emit, loaded: Loaded | None = None
+) -> tuple[tuple[Measurement, ...], tuple[Verdict, ...]]:
+    """Measure what the budget asks of a model or a bundle, and judge it.
+
+    Accuracies need the recipe's data (its dev split); a metric that cannot be measured fails.
+
+    Raises:
+        DataError: no model there, or a damaged bundle.
+    """
+    file = model_file(path)
+    if path.is_dir():
+        verify(path)
+    _, contract = read_model(file)
+    window_s = contract.front_end.window_s if contract else 1.0
+    if contract is None:
+        emit(Event("warning", f"{file} has no contract: MACs are counted per inference"))
+    found = list(count(file, window_s))
+    asked = {limit.metric for limit in budget.limits}
+    target = loaded.recipe.target if loaded else load_member("Target", "host")(kind="host")
+    if any(metric.startswith("latency") for metric in asked):
+        timed = latency(file, file, target, cache_folder())
+        found += [m for m in timed.measurements("model") if m.metric != "latency_ratio"]
+    if path.is_dir() and any(metric.startswith("front_end") for metric in asked):
+        found += _front_end(path / "frontend.onnx", window_s, target)
+    if loaded and asked.intersection(ACCURACIES):
+        found += _accuracy(file, loaded, emit)
+    return tuple(found), budget.check(found)
+
+
+def _front_end(file: Path, window_s: float, target: Any) -> Iterable[Measurement]:
+    macs = next(m for m in count(file, window_s) if m.metric == "macs")
+    p50 = latency(file, file, target, cache_folder()).measurements("model")[0]
+    yield Measurement("front_end_macs", macs.value, macs.unit)
+    yield Measurement("front_end_latency_p50_us", p50.value, p50.unit, p50.n, p50.ci95)
+
+
+def _accuracy(file: Path, loaded: Loaded, emit: Emit) -> tuple[Measurement, ...]:
+    from edgekws.metrics.accuracy import accuracy
+
+    data = Source(loaded.recipe, cache_folder(), emit).features
+    dev = data.examples("dev")
+    found: tuple[Measurement, ...] = accuracy(model_logits(file, data, dev), dev, data.labels)
+    return found

@@ -1,0 +1,101 @@
+"""The recipe's dataset: its identity without reading audio, its features once asked for."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekws.core.canonical import sha256_of
+from edgekws.core.corpus import SPLITS
+from edgekws.core.events import Emit, Event
+from edgekws.core.store import build_folder
+from edgekws.engine.environment import library_versions
+from edgekws.engine.source import closure, modules_of
+from edgekws.recipe.model import Recipe
+from edgekws.runtime.front_end import FrontEnd
+
+if TYPE_CHECKING:
+    from edgekws.audio.decoding import Corpus
+    from edgekws.audio.features import Features
+
+
+class Source:
+    """The data of one recipe. Everything but `key` and `front_end` is made on first use."""
+
+    def __init__(self, recipe: Recipe, cache: Path, emit: Emit) -> None:
+        """Take what the recipe says about data; nothing is read yet."""
+        self._recipe, self._cache, self._emit = recipe, cache, emit
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """The front end's parameters."""
+        return self._recipe.front_end.front_end()
+
+    @cached_property
+    def key(self) -> str:
+        """Identity of everything that the features depend on."""
+        recipe = self._recipe
+        modules = modules_of(recipe.dataset) | {"edgekws.audio.features", "edgekws.audio.decoding"}
+        return sha256_of(
+            {
+                "dataset": recipe.dataset.model_dump(mode="json"),
+                "fingerprint": recipe.dataset.fingerprint(),
+                "front_end": self.front_end.to_dict(),
+                "augment": recipe.augment.model_dump(mode="json"),
+                "seed": recipe.seed,
+                "versions": library_versions(),
+                "source": closure(modules),
+            }
+        )
+
+    @cached_property
+    def corpus(self) -> "Corpus":
+        """Every clip, decoded."""
+        from edgekws.audio.decoding import decode
+
+        recipe = self._recipe
+        listing = recipe.dataset.list_clips(self.front_end, recipe.seed, self._cache, self._emit)
+        corpus = decode(listing, self.front_end, self._cache, self._emit)
+        if corpus.rejected:
+            text = f"{len(corpus.rejected)} clips left out; the report lists them"
+            self._emit(Event("warning", text))
+        return corpus
+
+    @cached_property
+    def features(self) -> "Features":
+        """The features of the corpus; implements `core.job.Data`."""
+        from edgekws.audio.features import Features
+
+        recipe = self._recipe
+        return Features(
+            self.corpus, self.front_end, recipe.augment, recipe.seed, self._cache, self._emit
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the report shows of the data: counts, rejected clips, notes."""
+
+        def build(folder: Path) -> None:
+            text = json.dumps(_summary(self.corpus), ensure_ascii=False)
+            (folder / "summary.json").write_text(text, encoding="utf-8")
+
+        folder = build_folder(self._cache / "data" / self.key, build)
+        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        return summary
+
+
+def _summary(corpus: "Corpus") -> dict[str, Any]:
+    clips = corpus.splits
+    return {
+        "counts": {
+            split: {label: sum(c.label == label for c in clips[split]) for label in corpus.labels}
+            for split in SPLITS
+        },
+        "speakers": {split: len({c.speaker for c in clips[split]} - {None}) for split in SPLITS},
+        "rejected": [
+            {"path": str(r.path), "label": r.label, "split": r.split}
+            | {"reason": r.reason, "detail": r.detail}
+            for r in corpus.rejected
+        ],
+        "fingerprint": corpus.fingerprint,
+        "notes": list(corpus.notes),
+    }

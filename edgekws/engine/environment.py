@@ -1,0 +1,53 @@
+"""The machine and the libraries, told without importing any of them."""
+
+import ctypes
+import os
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import platformdirs
+
+LIBRARIES = (
+    "edgekws", "torch", "torchaudio", "onnx", "onnxruntime", "onnxsim", "onnxscript",
+    "neural-compressor", "torchao", "numpy", "scipy", "scikit-learn", "soundfile", "soxr",
+    "espeakng-loader",
+)  # fmt: skip
+
+
+def cache_folder() -> Path:
+    """Return the folder of cached steps and features; `EDGEKWS_CACHE` moves it."""
+    moved = os.environ.get("EDGEKWS_CACHE")
+    return Path(moved) if moved else platformdirs.user_cache_path("edgekws")
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Return the version of Python and of each library that can change a result."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@cache
+def device_kind() -> str:
+    """Return `cuda` where torch was built for it and the driver sees a device, else `cpu`."""
+    if "+cpu" in library_versions()["torch"]:
+        return "cpu"
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "cpu"
+    count = ctypes.c_int(0)
+    ready = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    return "cuda" if ready and count.value else "cpu"
+
+
+def core_count() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,126 @@
+"""The bundle, and the one evaluation on the test split: what is judged is what is deployed."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from edgekws.bundle import pack, verify
+from edgekws.bundle.card import model_card
+from edgekws.core.canonical import sha256_of
+from edgekws.core.contract import Artifact
+from edgekws.core.measurement import Measurement
+from edgekws.core.store import build_folder
+from edgekws.engine.chain import Bench
+from edgekws.engine.environment import library_versions
+from edgekws.engine.measure import Measured, count, latency
+from edgekws.engine.source import closure
+from edgekws.recipe.model import Recipe
+
+_MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
+
+GOLDEN_CLIPS = 8
+
+
+@dataclass(frozen=True)
+class Final:
+    """The sealed bundle in the cache, and what its own runtime reached on the test split."""
+
+    folder: Path
+    sha256: str
+    measurements: tuple[Measurement, ...]
+    parity: dict[str, Any]
+    details: dict[str, Any]
+    seconds: float
+    cached: bool
+
+
+def evaluate_bundle(
+    artifact: Artifact, measured: Measured, origin: dict[str, Any], recipe: Recipe, bench: Bench
+) -> Final:
+    """Pack the final model, prove its runtime, and evaluate it once on the test split.
+
+    Raises:
+        ParityError: the bundle's runtime does not give its own model's logits.
+    """
+    key = {
+        "model": measured.sha256,
+        "contract": asdict(artifact.contract),
+        "origin": origin,
+        "data": bench.source.key,
+        "versions": library_versions(),
+        "source": closure(["edgekws.engine.final", "edgekws.runtime.score_windows"]),
+    }
+    cached = True
+
+    def build(folder: Path) -> None:
+        nonlocal cached
+        cached = False
+        _build(artifact, measured, origin, bench, folder)
+
+    folder = build_folder(bench.cache / "bundles" / sha256_of(key), build)
+    told = json.loads((folder / "final.json").read_text("utf-8"))
+    timed = latency(folder / "bundle" / "model.onnx", measured.naive, recipe.target, bench.cache)
+    front_end = latency(
+        folder / "bundle" / "frontend.onnx", measured.naive, recipe.target, bench.cache
+    )
+    p50 = front_end.measurements("model")[0]
+    found = (
+        *_MEASUREMENTS.validate_python(told["measurements"]),
+        *timed.measurements("model"),
+        Measurement("front_end_latency_p50_us", p50.value, "µs", p50.n, p50.ci95),
+    )
+    details = told["details"] | {"latency": timed.to_dict("model")}
+    return Final(
+        folder / "bundle", told["sha256"], found, told["parity"], details, told["seconds"], cached
+    )
+
+
+def _build(
+    artifact: Artifact, measured: Measured, origin: dict[str, Any], bench: Bench, folder: Path
+) -> None:
+    from edgekws.lowering import parity
+    from edgekws.metrics import accuracy
+
+    started = time.monotonic()
+    data, bundle = bench.source.features, folder / "bundle"
+    bundle.mkdir(exist_ok=True)
+    dev, test = data.examples("dev"), data.examples("test")
+    golden = data.waveforms("dev")[parity.golden(dev, GOLDEN_CLIPS)]
+    sha256 = pack.pack(bundle, measured.model, artifact.contract, golden, origin)
+    logits = verify.score(bundle, data.waveforms("test"))
+    engine = parity.logits(bundle / "model.onnx", test.features)
+    found = (
+        *count(bundle / "model.onnx", artifact.contract.front_end.window_s),
+        *accuracy.accuracy(logits, test, artifact.contract.labels),
+        _front_end_macs(bundle / "frontend.onnx", artifact.contract.front_end.window_s),
+    )
+    pack.seal(bundle, model_card(artifact.contract, origin, found, sha256))
+    proofs = {
+        "golden_max_abs_diff": verify.verify(bundle),
+        "label_agreement_with_engine": float((logits.argmax(1) == engine.argmax(1)).mean()),
+    }
+    labels = artifact.contract.labels
+    told = {
+        "sha256": sha256,
+        "measurements": [asdict(m) for m in found],
+        "parity": proofs,
+        "details": {
+            "per_class": accuracy.per_class(logits, test, labels),
+            "confusion": np.asarray(accuracy.confusion(logits, test, labels)).tolist(),
+        },
+        "seconds": time.monotonic() - started,
+    }
+    (folder / "final.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+
+
+def _front_end_macs(model: Path, window_s: float) -> Measurement:
+    import onnx
+
+    from edgekws.metrics import graph
+
+    return Measurement("front_end_macs", graph.macs(onnx.load(str(model))) / window_s, "/s")

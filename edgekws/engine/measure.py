@@ -1,0 +1,169 @@
+"""The one measuring stick: every model as ONNX, one counter, one evaluator, one harness."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from edgekws.core.canonical import sha256_file, sha256_of
+from edgekws.core.contract import Artifact
+from edgekws.core.measurement import Measurement
+from edgekws.core.store import build_folder, is_complete
+from edgekws.engine.chain import Bench
+from edgekws.engine.environment import library_versions
+from edgekws.engine.source import closure
+from edgekws.targets._run import LatencyRun
+
+_MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
+_LATENCY = TypeAdapter(LatencyRun)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model in its ONNX form, with what does not depend on the machine's speed.
+
+    `model` is the ONNX file that was measured, `naive` the plain export of the FP32 network that
+    it came from (the control of every latency), `dev_logits` a `.npy` of `(N, n_labels)`.
+    """
+
+    model: Path
+    naive: Path
+    dev_logits: Path
+    measurements: tuple[Measurement, ...]
+    parity: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Of the ONNX file."""
+        return sha256_file(self.model)
+
+
+def measure(artifact: Artifact, keeps: str, parent: Measured | None, bench: Bench) -> Measured:
+    """Measure one artifact on the dev split, and prove it against the step before it.
+
+    Raises:
+        ParityError: a step that must not change what the network computes has changed it.
+    """
+    key = {
+        "artifact": artifact.sha256,
+        "parent": parent.sha256 if parent else None,
+        "keeps": keeps,
+        "data": bench.source.key,
+        "versions": library_versions(),
+        "source": closure(["edgekws.engine.measure"]),
+    }
+
+    def build(folder: Path) -> None:
+        _measure(artifact, keeps, parent, bench, folder)
+
+    folder = build_folder(bench.cache / "measurements" / sha256_of(key), build)
+    told = json.loads((folder / "measured.json").read_text("utf-8"))
+    naive = folder / "naive.onnx" if artifact.format == "checkpoint" or not parent else parent.naive
+    return Measured(
+        folder / "model.onnx",
+        naive,
+        folder / "dev_logits.npy",
+        _MEASUREMENTS.validate_python(told["measurements"]),
+        told["parity"],
+    )
+
+
+def _measure(
+    artifact: Artifact, keeps: str, parent: Measured | None, bench: Bench, folder: Path
+) -> None:
+    from edgekws.lowering import parity
+    from edgekws.metrics.accuracy import accuracy
+
+    dev = bench.source.features.examples("dev")
+    golden = parity.golden(dev)
+    proofs = _write_onnx(artifact, dev.features[golden], folder)
+    logits = parity.logits(folder / "model.onnx", dev.features)
+    np.save(folder / "dev_logits.npy", logits)
+    if parent:
+        proofs |= _prove(keeps, logits, np.load(parent.dev_logits), golden)
+    found = (
+        *count(folder / "model.onnx", artifact.contract.front_end.window_s),
+        *accuracy(logits, dev, artifact.contract.labels),
+    )
+    told = {"measurements": [asdict(m) for m in found], "parity": proofs}
+    (folder / "measured.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def _write_onnx(artifact: Artifact, golden: NDArray[np.float32], folder: Path) -> dict[str, Any]:
+    """Write `model.onnx`, and for a checkpoint `naive.onnx`, proven against torch."""
+    from edgekws.lowering import checkpoint, export, onnx_file, parity
+
+    if artifact.format == "onnx":
+        (folder / "model.onnx").write_bytes(artifact.path.read_bytes())
+        return {}
+    network, contract = checkpoint.load(artifact.path)
+    onnx_file.save(export.export_lowered(network, contract), contract, folder / "model.onnx")
+    onnx_file.save(export.export_naive(network, contract), contract, folder / "naive.onnx")
+    expected = parity.torch_logits(network, golden, contract)
+    return {
+        f"{form}_max_abs_diff": parity.check(
+            expected, parity.logits(folder / f"{form}.onnx", golden), what=f"the {form} ONNX form"
+        )
+        for form in ("model", "naive")
+    }
+
+
+def _prove(
+    keeps: str,
+    logits: NDArray[np.float32],
+    before: NDArray[np.float32],
+    golden: NDArray[np.int64],
+) -> dict[str, Any]:
+    """Climb the rung of the parity ladder that belongs to what the step must keep."""
+    from edgekws.lowering import parity, quantization_parity
+
+    if keeps == "exact":
+        return {"max_abs_diff": parity.check(before[golden], logits[golden], what="the step")}
+    if keeps == "quantized":
+        return quantization_parity.compare(before, logits)
+    return {}
+
+
+def count(model: Path, window_s: float) -> tuple[Measurement, ...]:
+    """Return what is read off the graph itself: parameters, MACs a second, size, INT8 coverage."""
+    import onnx
+
+    from edgekws.metrics import graph
+
+    proto = onnx.load(str(model))
+    return (
+        Measurement("params", graph.parameters(proto)),
+        Measurement("macs", graph.macs(proto) / window_s, "/s"),
+        Measurement("size_kib", model.stat().st_size / 1024, "KiB"),
+        Measurement("int8_coverage", graph.int8_coverage(proto)),
+    )
+
+
+def latency(model: Path, control: Path, target: Any, cache: Path) -> LatencyRun:
+    """Return the latency of `model` on the target, interleaved with `control`.
+
+    Cached by host, but for a run whose control was not level: the next run tries again.
+    """
+    key = {
+        "model": sha256_file(model),
+        "control": sha256_file(control),
+        "target": target.model_dump(mode="json"),
+        "host": target.fingerprint(),
+        "source": closure([type(target).__module__, "edgekws.runtime.latency"]),
+    }
+
+    folder = cache / "latency" / sha256_of(key)
+    if is_complete(folder):
+        return _LATENCY.validate_json((folder / "latency.json").read_bytes())
+    run: LatencyRun = target.measure({"model": model, "naive": control}, "naive")
+    if run.level:
+        build_folder(folder, lambda f: _write(f / "latency.json", _LATENCY.dump_json(run)))
+    return run
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

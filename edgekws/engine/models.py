@@ -1,0 +1,71 @@
+"""Models that a user names: an ONNX file or the folder of a bundle."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.core.contract import Contract
+from edgekws.core.corpus import Examples
+from edgekws.errors import DataError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgekws.audio.features import Features
+
+
+def model_file(path: Path) -> Path:
+    """Return the ONNX file of a model or bundle path.
+
+    Raises:
+        DataError: there is none.
+    """
+    file = path / "model.onnx" if path.is_dir() else path
+    if not file.is_file():
+        raise DataError(f"{file}: no such model; give an ONNX file or the folder of a bundle")
+    return file
+
+
+def read_model(file: Path) -> tuple["onnx.ModelProto", Contract | None]:
+    """Read an ONNX file, with its contract where it has one.
+
+    Raises:
+        DataError: the file is not an ONNX model.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load(str(file))
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "cannot be parsed"
+        raise DataError(f"{file}: not an ONNX model ({reason}); export it again") from error
+    texts = {p.key: p.value for p in model.metadata_props}
+    return model, Contract.from_json(texts["contract"]) if "contract" in texts else None
+
+
+def model_logits(file: Path, data: "Features", examples: Examples) -> NDArray[np.float32]:
+    """Return the logits `(N, n_labels)` of an ONNX file on examples.
+
+    Raises:
+        DataError: its contract does not fit the data.
+    """
+    from edgekws.lowering.parity import logits
+
+    _, contract = read_model(file)
+    if contract is None:
+        raise DataError(f"{file} has no contract: its labels and its front end are not known")
+    if contract.labels != data.labels:
+        raise DataError(
+            f"{file} knows {', '.join(contract.labels)}, but the recipe's data has "
+            f"{', '.join(data.labels)}; evaluate it with the recipe that it came from"
+        )
+    if contract.front_end != data.front_end or contract.normalization != data.normalization:
+        raise DataError(
+            f"{file} was trained with another front end or other data than the recipe gives; "
+            "evaluate it with the recipe that it came from, and with the same seed"
+        )
+    return logits(file, examples.features)

@@ -1,0 +1,173 @@
+"""What a recipe will weigh, told with random weights: no data, no training."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from edgekws.core.canonical import sha256_of
+from edgekws.core.contract import Contract, Normalization
+from edgekws.core.events import Emit, progress
+from edgekws.core.family import load as load_member
+from edgekws.core.measurement import Measurement, Verdict
+from edgekws.core.store import build_folder
+from edgekws.engine.environment import cache_folder, library_versions
+from edgekws.engine.measure import count
+from edgekws.engine.source import closure, modules_of
+from edgekws.recipe.load import Loaded
+from edgekws.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """One step as it will weigh; what is not known before training is `None`."""
+
+    name: str
+    kind: str
+    params: float
+    macs: float
+    size_kib: float
+    latency_p50_us: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows, and the verdicts on the final model that need no training."""
+
+    rows: tuple[PlanRow, ...]
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A plan as it lies in the cache: the rows, and what is known of the final model."""
+
+    rows: tuple[PlanRow, ...]
+    final: tuple[Measurement, ...]
+
+
+_KNOWN = TypeAdapter(_Known)
+
+
+def plan(loaded: Loaded, emit: Emit) -> Plan:
+    """Build every network of the recipe with random weights, lower it and weigh it.
+
+    The quantized model is estimated with onnxruntime's quantizer on random features: the size and
+    the latency of a network do not depend on its weights. Cached, but for the verdicts.
+    """
+    recipe = loaded.recipe
+    key = {
+        "recipe": recipe.model_dump(mode="json", exclude={"budget", "name"}),
+        "host": recipe.target.fingerprint(),
+        "versions": library_versions(),
+        "source": closure({"edgekws.engine.plan"} | modules_of(recipe)),
+    }
+
+    def build(folder: Path) -> None:
+        (folder / "plan.json").write_bytes(_KNOWN.dump_json(_weigh(recipe, emit)))
+
+    folder = build_folder(cache_folder() / "plans" / sha256_of(key), build)
+    known = _KNOWN.validate_json((folder / "plan.json").read_bytes())
+    metrics = {m.metric for m in known.final}
+    verdicts = tuple(v for v in recipe.limits.check(known.final) if v.limit.metric in metrics)
+    broken = tuple(
+        f"{v.limit.key} = {v.limit.value:g} cannot be met: the final model has {v.measured:g}"
+        for v in verdicts
+        if not v.ok
+    )
+    unknown = sorted({limit.key for limit in recipe.limits.limits if limit.metric not in metrics})
+    later = (f"known only after the run: {', '.join(unknown)}",) if unknown else ()
+    return Plan(known.rows, verdicts, loaded.notes + broken + later)
+
+
+def _weigh(recipe: Recipe, emit: Emit) -> _Known:
+    with tempfile.TemporaryDirectory(prefix="edgekws-plan-") as scratch:
+        models: dict[str, Path] = {}
+        counted: dict[str, tuple[Measurement, ...]] = {}
+        notes: dict[str, str] = {}
+        for step, form, note in _forms(recipe, emit):
+            path = Path(scratch, f"{len(models)}.onnx")
+            path.write_bytes(form.SerializeToString())
+            models[step.name], notes[step.name] = path, note
+            counted[step.name] = count(path, recipe.front_end.window_s)
+        final = recipe.steps[-1].name
+        progress(emit, "latency", 0, 1)
+        timed = recipe.target.measure(models, final)
+        rows = tuple(
+            _row(step, counted[step.name], timed.models[step.name].p50_us, notes[step.name])
+            for step in recipe.steps
+        )
+        speed = (m for m in timed.measurements(final) if m.metric != "latency_ratio")
+        return _Known(rows, (*counted[final], *speed))
+
+
+def _row(step: Any, found: tuple[Measurement, ...], p50_us: float, note: str) -> PlanRow:
+    value = {m.metric: m.value for m in found}
+    return PlanRow(
+        step.name, step.kind, value["params"], value["macs"], value["size_kib"], p50_us, note
+    )
+
+
+def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto", str]]:
+    """Yield each step with the ONNX form of what it will give, and what is estimated about it."""
+    from edgekws.lowering import export
+
+    network: nn.Module | None = None
+    contract: Contract | None = None
+    form: onnx.ModelProto | None = None
+    for number, step in enumerate(recipe.steps):
+        progress(emit, f"plan {step.name}", number, len(recipe.steps))
+        note = ""
+        if step.gives == "checkpoint":
+            network, contract = _network(recipe, step, network, contract)
+            form = export.export_lowered(network, contract)
+        elif step.keeps == "quantized" and form is not None and contract is not None:
+            form, note = _quantized(form, contract), "estimated with onnxruntime's quantizer"
+        assert form is not None  # the chain begins with a step that trains a network
+        yield step, form, note
+
+
+def _network(
+    recipe: Recipe, step: Any, before: "nn.Module | None", contract: "Contract | None"
+) -> "tuple[nn.Module, Contract]":
+    import torch
+
+    from edgekws.lowering import checkpoint, to2d
+
+    torch.manual_seed(recipe.seed)
+    if step.kind == "to2d" and step.backbone is None:
+        assert before is not None
+        assert contract is not None
+        return to2d.exact(before, contract)
+    front_end, labels = recipe.front_end.front_end(), recipe.dataset.labels()
+    shape: tuple[int, ...] = (front_end.n_mels, front_end.n_frames)
+    if step.backbone.representation == "3d":
+        shape = (1, *shape)
+    flat = Normalization((0.0,) * front_end.n_mels, (1.0,) * front_end.n_mels)
+    architecture = step.backbone.model_dump(mode="json")
+    fresh = Contract(front_end, flat, labels, shape, architecture)
+    network = checkpoint.build(fresh).eval()
+    for name, shift in network.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(shift, std=0.1)  # a shift of zero would be folded away
+    return network, fresh
+
+
+def _quantized(form: "onnx.ModelProto", contract: Contract) -> "onnx.ModelProto":
+    import numpy as np
+
+    quantizer: Any = load_member("Quantizer", "onnxruntime")(kind="onnxruntime")
+    noise = np.random.default_rng(0).standard_normal((8, *contract.input_shape))
+    quantized: onnx.ModelProto = quantizer.quantize(
+        form, noise.astype(np.float32), quantizer.calibrations()[0]
+    )
+    return quantized

@@ -1,0 +1,257 @@
+"""A 2-D network's first weights from a trained 3-D network, layer by layer by least squares.
+
+The layers of the 2-D network are walked in the order in which they run. Each dense convolution or
+Linear gets the weights by which its output, in front of the activation, comes nearest to what the
+3-D network has at the same relative depth: ridge regression on calibration clips, with the layers
+before it as they were already solved, so that each layer also mends what the earlier ones missed.
+
+- The target is the output of the 3-D network's layer (behind its BatchNorm and its residual sum),
+  averaged over frequency and resampled in time. With as many channels as the 2-D layer it is taken
+  channel by channel; with more, as the leading principal components (whitened and rotated); with
+  fewer, it is first set beside itself at neighbouring frames.
+- In a residual block the skip is taken off the target of the layer that closes the block.
+- Grouped convolutions, and the dense convolution that widens in front of a depthwise one whose
+  output is then narrowed (an inverted bottleneck), keep their drawn weights: as random features
+  (Rahimi, Recht, "Random Features for Large-Scale Kernel Machines", 2007), from which the
+  projection behind them is solved.
+- A BatchNorm gets the statistics of the calibration clips. Behind a solved layer its scale and
+  shift give the solved output back, otherwise they stay.
+- The last layer is solved for the 3-D network's logits.
+
+Layer-wise regression on a trained network's responses follows He, Zhang, Sun, "Channel Pruning for
+Accelerating Very Deep Neural Networks", 2017, section 3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edgekws.errors import UnsupportedError
+from edgekws.lowering.layer_trace import Layer, Tap, batches, layers, outputs
+
+RIDGE = 1e-4
+"""Weight of the penalty, as a share of the mean variance of the inputs."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A layer of the 2-D network whose weights were solved.
+
+    `like` is the layer of the 3-D network that it was fitted to; `explained` the share of the
+    target's variance that it reaches on the calibration clips.
+    """
+
+    layer: str
+    like: str
+    explained: float
+
+
+def initialise(
+    network: nn.Module, like: nn.Module, features: NDArray[np.float32]
+) -> tuple[Solved, ...]:
+    """Give the 2-D `network` weights, in place, by which it computes about what `like` does.
+
+    `features` are calibration clips `(N, n_mels, T)`; the 3-D network `like` takes them as
+    `(N, 1, n_mels, T)`. Both networks are on the CPU, and in eval mode afterwards. Layers that are
+    not solved keep their weights, so that these should be drawn from a seed.
+
+    Raises:
+        UnsupportedError: a layer runs twice, or the last one does not give the logits.
+    """
+    network.eval()
+    like.eval()
+    clips = torch.from_numpy(np.ascontiguousarray(features))
+    walk = layers(network, clips[:4])
+    hidden = [layer for layer in walk if not layer.is_norm]
+    models = [layer for layer in layers(like, clips[:4].unsqueeze(1)) if not layer.is_norm]
+    _check_last(hidden[-1], models[-1])
+    targets = {h.path: _at_same_depth(i, len(hidden), models) for i, h in enumerate(hidden)}
+    for layer in _random_features(hidden):
+        del targets[layer.path]
+    states = _states(like, list(targets.values()), clips.unsqueeze(1))
+    solved = []
+    for layer in walk:
+        if layer.path in targets:
+            model = targets[layer.path]
+            share = _solve(network, layer, states[model.path], clips)
+            solved.append(Solved(layer.path, model.path, share))
+        else:
+            _calibrate(network, layer.module if layer.is_norm else layer.norm, clips)
+    return tuple(solved)
+
+
+def _check_last(last: Layer, model: Layer) -> None:
+    widths = [_width(layer) for layer in (last, model)]
+    if widths[0] != widths[1]:
+        raise UnsupportedError(
+            f"layer {last.path} is the last one and gives {widths[0]} channels, the 3-D network "
+            f"{widths[1]} logits; the backbone has to end in the layer that gives the logits"
+        )
+
+
+def _width(layer: Layer) -> int:
+    weight: Tensor = layer.module.weight
+    return weight.shape[0]
+
+
+def _at_same_depth(index: int, n: int, models: Sequence[Layer]) -> Layer:
+    """Return the layer of the 3-D network at the relative depth of layer `index` of `n`.
+
+    The last layers stand for each other; the others are spread evenly.
+    """
+    if index == n - 1 or len(models) == 1:
+        return models[-1]
+    return models[max(1, round((index + 1) / (n - 1) * (len(models) - 1))) - 1]
+
+
+def _random_features(hidden: Sequence[Layer]) -> list[Layer]:
+    """Return the layers that keep their drawn weights (see the module's text)."""
+    kept = [layer for layer in hidden if getattr(layer.module, "groups", 1) > 1]
+    for wide, depthwise, narrow in zip(hidden, hidden[1:], hidden[2:], strict=False):
+        groups = getattr(depthwise.module, "groups", 1)
+        into = wide.module.weight.shape[1]
+        if 1 < groups == _width(wide) > max(into, _width(narrow)) and wide not in kept:
+            kept.append(wide)
+    return kept
+
+
+def _states(like: nn.Module, models: Sequence[Layer], clips: Tensor) -> dict[str, Tensor]:
+    """Return the state behind each layer, averaged over frequency: `(N, C, T')` by path."""
+    taps = {model.path: model.state for model in models}
+    parts: dict[str, list[Tensor]] = {path: [] for path in taps}
+    for tensors in batches(like, taps, clips):
+        for path, tensor in tensors.items():
+            flat = tensor.mean(dim=2) if tensor.dim() == 4 else tensor
+            parts[path].append(flat if flat.dim() == 3 else flat.unsqueeze(2))
+    return {path: torch.cat(tensors) for path, tensors in parts.items()}
+
+
+def _solve(network: nn.Module, layer: Layer, state: Tensor, clips: Tensor) -> float:
+    """Solve one layer and set its BatchNorm; return the share of variance explained."""
+    taps = {"input": Tap(layer.module, "input"), "output": Tap(layer.module, "output")}
+    taps |= {f"skip {i}": tap for i, tap in enumerate(layer.skips)}
+    seen = outputs(network, taps, clips)
+    target = _target(state, seen["output"])
+    for name in taps.keys() - {"input", "output"}:
+        target = target - seen[name]
+    x = _patches(layer.module, seen["input"])
+    y = target.transpose(1, 2).reshape(-1, target.shape[1]) if target.dim() == 3 else target
+    shift = layer.module.bias is not None or layer.norm is not None
+    weight, means = _ridge(x.double(), y.double(), shift)
+    scale = _set(layer, weight, means)
+    _calibrate(network, layer.norm, clips)
+    _give_back(layer.norm, scale, means[1])
+    got = x.double() @ weight.T
+    rest = y - got - ((means[1] - means[0] @ weight.T) if shift else 0)
+    return 1 - float(rest.square().sum() / (y - y.mean(0)).square().sum().clamp_min(1e-12))
+
+
+def _target(state: Tensor, output: Tensor) -> Tensor:
+    """Return the state `(N, C, T')` in the shape of the layer's output."""
+    frames = output.shape[2] if output.dim() == 3 else 1
+    if frames == 1:
+        state = state.mean(dim=2, keepdim=True)
+    elif frames != state.shape[2]:
+        state = F.interpolate(state, frames, mode="linear")
+    if state.shape[1] != output.shape[1]:
+        state = _principal(_beside_itself(state, output.shape[1]), output.shape[1])
+    return state if output.dim() == 3 else state.squeeze(2)
+
+
+def _beside_itself(state: Tensor, channels: int) -> Tensor:
+    """Return the state with later and earlier frames as channels, until there are enough."""
+    parts = [state]
+    while len(parts) * state.shape[1] < channels:
+        shift = (len(parts) + 1) // 2 * (1 if len(parts) % 2 else -1)
+        parts.append(state.roll(shift, dims=2))
+    return torch.cat(parts, dim=1)
+
+
+def _principal(state: Tensor, channels: int) -> Tensor:
+    """Return the leading `channels` principal components `(N, channels, T)`, of variance 1.
+
+    They are turned by a rotation drawn once for each number of channels: an activation cuts off
+    half of every channel, and so none of it cuts off half of the first component.
+    """
+    rows = state.transpose(1, 2).reshape(-1, state.shape[1]).double()
+    rows = rows - rows.mean(0)
+    values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
+    values, vectors = values.flip(0)[:channels], vectors.flip(1)[:, :channels]
+    vectors = torch.where(vectors.sum(0) < 0, -vectors, vectors)  # the sign is free; fix it
+    drawn = torch.randn(channels, channels, generator=torch.Generator().manual_seed(0))
+    rotation = torch.linalg.qr(drawn.double()).Q
+    scale = values.clamp_min(1e-6 * float(values[0]) + 1e-12).sqrt()
+    parts: Tensor = rows @ (vectors / scale) @ rotation
+    return parts.reshape(len(state), -1, channels).transpose(1, 2).float()
+
+
+def _patches(layer: Any, given: Tensor) -> Tensor:
+    """Return what each output value of the layer is computed from: `(rows, in * kernel)`."""
+    if isinstance(layer, nn.Linear):
+        return given
+    k, dilation = layer.kernel_size[0], layer.dilation[0]
+    sides = (layer.padding[0],) * 2
+    if isinstance(layer.padding, str):
+        total = dilation * (k - 1) if layer.padding == "same" else 0
+        sides = (total // 2, total - total // 2)
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = F.pad(given, sides, mode=mode).unsqueeze(2)  # (N, in, 1, T)
+    stride = (1, layer.stride[0])
+    patches = F.unfold(padded, (1, k), dilation=(1, dilation), stride=stride)
+    rows: Tensor = patches.transpose(1, 2).reshape(-1, patches.shape[1])
+    return rows
+
+
+def _ridge(x: Tensor, y: Tensor, shift: bool) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Return the weights `(out, in)`, and the means that were taken off `x` and `y` before."""
+    means = (x.mean(0), y.mean(0))
+    if shift:
+        x, y = x - means[0], y - means[1]
+    gram = x.T @ x
+    penalty = RIDGE * gram.diagonal().mean().clamp_min(1e-12)
+    gram.diagonal().add_(penalty)
+    weight: Tensor = torch.linalg.solve(gram, x.T @ y)
+    return weight.T, means
+
+
+@torch.no_grad()
+def _set(layer: Layer, weight: Tensor, means: tuple[Tensor, Tensor]) -> Tensor:
+    """Write weights `(out, in * kernel)`, and the shift between the means into the bias.
+
+    In front of a BatchNorm each output channel keeps the length of its drawn weights, which the
+    optimizer's step size is made for; returns what the BatchNorm has to scale it by, `(out,)`.
+    """
+    module = layer.module
+    scale = torch.ones(len(weight), dtype=weight.dtype)
+    if layer.norm is not None and layer.norm.weight is not None:
+        scale = weight.norm(dim=1).clamp_min(1e-12) / module.weight.flatten(1).norm(dim=1)
+    module.weight.copy_((weight / scale[:, None]).reshape(module.weight.shape))
+    if module.bias is not None:
+        module.bias.copy_((means[1] - weight @ means[0]) / scale)
+    return scale
+
+
+@torch.no_grad()
+def _calibrate(network: nn.Module, norm: Any, clips: Tensor) -> None:
+    """Set the running statistics of a BatchNorm to those of the calibration clips."""
+    if norm is None or norm.running_mean is None:
+        return
+    given = outputs(network, {"": Tap(norm, "input")}, clips)[""]
+    rows = given.transpose(0, 1).flatten(1).double()  # (C, values)
+    norm.running_mean.copy_(rows.mean(1))
+    norm.running_var.copy_(rows.var(1, correction=0))
+
+
+@torch.no_grad()
+def _give_back(norm: Any, scale: Tensor, mean: Tensor) -> None:
+    """Let a calibrated BatchNorm give what it is given times `scale`, moved to `mean`."""
+    if norm is None or norm.weight is None:
+        return
+    norm.weight.copy_((norm.running_var + norm.eps).sqrt() * scale)
+    norm.bias.copy_(mean)

@@ -1,0 +1,99 @@
+"""Graph clean-up by onnxsim, proven afterwards."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from edgekws.errors import MachineError, ParityError
+from edgekws.lowering import _simplify, onnx_file, parity
+
+TIMEOUT_S = 600.0
+
+
+def simplify(source: Path, target: Path, features: NDArray[np.float32]) -> dict[str, Any]:
+    """Simplify the ONNX file `source` into `target` and return what came of it.
+
+    `features` `(N, n_mels, T)` are the clips on which both must agree within `parity.TOLERANCE`,
+    which is far less than an output step of an INT8 model. The contract, the dynamic batch and
+    weights stored as INT8 stay. onnxsim runs in a process of its own: its native code may crash.
+
+    Returns `nodes_before`, `nodes_after` and `max_abs_diff` (logits).
+
+    Raises:
+        ParityError: the simplified model computes something else, or has lost its INT8 weights.
+        MachineError: onnxsim crashed or failed; the message names the signal or the error.
+    """
+    before, contract = onnx_file.load(source)
+    after = _in_own_process(source, before, features)
+    _check_int8_weights(before, after, source)
+    a, b = parity.logits(source, features), parity.logits(after, features)
+    worst = parity.check(a, b, what=f"simplify {source.name}")
+    onnx_file.save(after, contract, target)
+    return {
+        "nodes_before": len(before.graph.node),
+        "nodes_after": len(after.graph.node),
+        "max_abs_diff": worst,
+    }
+
+
+def _in_own_process(
+    source: Path, model: onnx.ModelProto, features: NDArray[np.float32]
+) -> onnx.ModelProto:
+    rank = len(model.graph.input[0].type.tensor_type.shape.dim)
+    with TemporaryDirectory() as folder:
+        inputs, target = Path(folder) / "inputs.npy", Path(folder) / "simplified.onnx"
+        np.save(inputs, features[:, None] if rank == 4 else features)
+        script = [sys.executable, "-P", str(_simplify.__file__)]
+        _run([*script, str(source), str(target), str(inputs), str(parity.TOLERANCE)], source)
+        return onnx.load(target)
+
+
+def _run(command: list[str], source: Path) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise MachineError(
+            f"{source}: onnxsim was not done after {TIMEOUT_S:.0f} s; leave out the simplify step"
+        ) from error
+    if done.returncode == _simplify.CHECK_FAILED:
+        raise ParityError(
+            f"{source}: onnxsim's own check failed: the simplified model computes something else; "
+            "leave out the simplify step"
+        )
+    if done.returncode:
+        raise MachineError(
+            f"{source}: onnxsim {_end_of(done)}; leave out the simplify step, or try another "
+            "version of onnxsim"
+        )
+
+
+def _end_of(done: "subprocess.CompletedProcess[str]") -> str:
+    """Say how the process ended: `crashed (SIGSEGV)`, or the last line of its error."""
+    if done.returncode < 0:
+        return f"crashed ({signal.Signals(-done.returncode).name})"
+    lines = done.stderr.strip().splitlines()
+    return f"failed: {lines[-1] if lines else f'exit code {done.returncode}'}"
+
+
+def _check_int8_weights(before: onnx.ModelProto, after: onnx.ModelProto, source: Path) -> None:
+    lost = _int8_weights(before) - _int8_weights(after)
+    if lost:
+        raise ParityError(
+            f"{source}: simplification turned {len(lost)} INT8 weights back into FP32; leave out "
+            "the simplify step"
+        )
+
+
+def _int8_weights(model: onnx.ModelProto) -> set[tuple[tuple[int, ...], bytes]]:
+    """Return shape and values of every INT8 initializer of two axes or more."""
+    int8 = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    arrays = [numpy_helper.to_array(i) for i in model.graph.initializer if i.data_type in int8]
+    return {(array.shape, array.tobytes()) for array in arrays if array.ndim > 1}

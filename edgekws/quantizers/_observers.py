@@ -1,0 +1,135 @@
+"""Observers where neural-compressor's quantizer places none.
+
+The quantizer fuses patterns as TorchInductor executes them (Conv + Add + ReLU, Conv + SELU), and
+leaves what lies between in FP32. onnxruntime executes a layer in INT8 only when its output is
+quantized too, so the missing observers are added before calibration; neural-compressor then
+calibrates and converts them like its own.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekws.errors import UnsupportedError
+
+aten = torch.ops.aten
+Observer = Any  # torchao's observers: modules with dtype, quant_min and quant_max
+
+SHAPE_ONLY = {
+    aten.dropout.default,
+    aten.feature_dropout.default,
+    aten.flatten.using_ints,
+    aten.reshape.default,
+    aten.view.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.unsqueeze.default,
+    aten.permute.default,
+    aten.transpose.int,
+}
+CLAMPING = {aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default}
+CONVOLUTIONS = {aten.conv2d.default}
+# Averages have a narrower range than what they average; sharing its scale would waste bits.
+AVERAGES = {aten.avg_pool2d.default, aten.adaptive_avg_pool2d.default, aten.mean.dim}
+
+
+def complete_observers(prepared: GraphModule) -> None:
+    """Give every activation of `prepared` an observer, of the kind that it already uses.
+
+    Left alone: what goes straight into a clamping activation (the two run as one layer) and the
+    logits, unless a convolution makes them. What only changes shape takes over the observer of
+    its input.
+
+    Raises:
+        UnsupportedError: the quantizer has not placed a single observer.
+    """
+    pristine = _activation_observer(prepared)
+    for node in list(prepared.graph.nodes):
+        if node.op != "call_function" or not _is_float(node):
+            continue
+        source = _observer_of(prepared, node.args[0]) if node.target in SHAPE_ONLY else None
+        if source is not None:
+            _observe(prepared, node, source)
+        elif node.target in AVERAGES and not _reaches_output(node):
+            _observe(prepared, node, copy.deepcopy(pristine))
+        elif _needs_observer(node):
+            _observe(prepared, node, _observer_of(prepared, node) or copy.deepcopy(pristine))
+    prepared.graph.lint()
+    prepared.recompile()
+
+
+def make_weights_symmetric(prepared: GraphModule, largest: int) -> None:
+    """Let the weights of `prepared` use the integers -`largest` … `largest`.
+
+    neural-compressor spans -128 … 127, whose middle is not zero: the largest weight of a channel
+    would be cut by half a step, which for the short kernels here is a visible loss of gain.
+    """
+    for observer in _observers(prepared):
+        if observer.dtype == torch.int8:
+            observer.quant_min, observer.quant_max = -largest, largest
+
+
+def _needs_observer(node: Node) -> bool:
+    if node.target not in CONVOLUTIONS and _reaches_output(node):
+        return False
+    users = list(node.users)
+    return not (len(users) == 1 and users[0].target in CLAMPING)
+
+
+def _observe(prepared: GraphModule, node: Node, observer: Observer) -> None:
+    """Let every reader of `node` read it through `observer`."""
+    placed = [user for user in node.users if _is_observer(user)]
+    if placed:
+        first = placed[0]
+        prepared.add_submodule(str(first.target), observer)
+    else:
+        name = f"activation_post_process_of_{node.name}"
+        prepared.add_submodule(name, observer)
+        with prepared.graph.inserting_after(node):
+            first = prepared.graph.call_module(name, (node,))
+        first.meta = dict(node.meta)
+    for other in placed[1:]:
+        other.replace_all_uses_with(first)
+        prepared.graph.erase_node(other)
+    node.replace_all_uses_with(first, delete_user_cb=lambda user: user is not first)
+
+
+def _observer_of(prepared: GraphModule, node: object) -> Observer:
+    """The observer that `node` is, or that reads it; None where there is none."""
+    assert isinstance(node, Node)
+    found = [node] if _is_observer(node) else [user for user in node.users if _is_observer(user)]
+    return prepared.get_submodule(str(found[0].target)) if found else None
+
+
+def _activation_observer(prepared: GraphModule) -> Observer:
+    for observer in _observers(prepared):
+        if observer.dtype == torch.uint8:
+            return observer
+    raise UnsupportedError(
+        "neural-compressor found no layer to quantize; the backbone needs a convolution or a "
+        "linear layer"
+    )
+
+
+def _observers(prepared: GraphModule) -> list[Observer]:
+    nodes = [node for node in prepared.graph.nodes if _is_observer(node)]
+    return [prepared.get_submodule(str(node.target)) for node in nodes]
+
+
+def _is_observer(node: Node) -> bool:
+    return node.op == "call_module" and str(node.target).startswith("activation_post_process")
+
+
+def _is_float(node: Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _reaches_output(node: Node) -> bool:
+    """Whether `node` is the logits, but for its shape."""
+    return any(
+        user.op == "output" or (user.target in SHAPE_ONLY and _reaches_output(user))
+        for user in node.users
+    )

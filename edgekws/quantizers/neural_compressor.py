@@ -1,0 +1,135 @@
+"""Static INT8 quantization with Intel Neural Compressor, from the torch module.
+
+neural-compressor 3.x quantizes exported torch graphs (PT2E, X86InductorQuantizer). What
+onnxruntime needs beyond that is done here: the network is lowered to Conv2d first (Conv1d would
+silently stay in FP32), missing observers are added, and the constants of the exported file are
+folded to integers.
+"""
+
+import copy
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from edgekws.core.fields import Fields
+from edgekws.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+    from torch import nn
+    from torch.fx import GraphModule
+
+OPSET = 18
+
+
+class Quantizer(Fields):
+    """INT8 with U8 activations (asymmetric, per tensor) and S8 weights (symmetric, per channel)."""
+
+    kind: Literal["neural_compressor"]
+    takes: ClassVar[str] = "checkpoint"
+    reduce_range: bool = Field(
+        default=False,
+        description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate",
+    )
+
+    def calibrations(self) -> tuple[str, ...]:
+        """Names of the calibrations, the default first.
+
+        `minmax` spans all values seen; `kl` is neural-compressor's name for the range that
+        minimizes the L2 error over a histogram of them.
+        """
+        return ("minmax", "kl")
+
+    def quantize(
+        self, network: "nn.Module", clips: np.ndarray, calibration: str
+    ) -> "onnx.ModelProto":
+        """Return `network` as an ONNX QDQ model with integer constants.
+
+        Args:
+            network: in eval mode, in the 2-D or 3-D representation.
+            clips: float32 (N, *input_shape), the features that the ranges are calibrated on;
+                they run as one batch.
+            calibration: one of `calibrations()`.
+
+        Raises:
+            UnsupportedError: the network cannot be exported, or a constant of it stays in FP32.
+        """
+        from edgekws.lowering.export import with_fixed_pools
+        from edgekws.lowering.graph_passes import pool_instead_of_mean
+        from edgekws.lowering.height1 import height1
+        from edgekws.lowering.onnx_file import strip
+        from edgekws.quantizers._integers import with_integer_constants
+        from edgekws.quantizers._names import with_layer_names
+
+        # height1 copies as well; the caller's network is left as it was
+        network = height1(network) if clips.ndim == 3 else copy.deepcopy(network)
+        with_fixed_pools(network, clips.shape[1:])
+        quantized = _quantized_torch(network, clips, calibration, 63 if self.reduce_range else 127)
+        model = pool_instead_of_mean(_to_onnx(quantized, clips))
+        return strip(with_layer_names(with_integer_constants(model)))
+
+
+def _quantized_torch(
+    network: "nn.Module", clips: np.ndarray, calibration: str, largest_weight: int
+) -> "GraphModule":
+    """Run neural-compressor: export, prepare, calibrate, convert."""
+    import neural_compressor.common  # noqa: F401  sets up its log handler: before the capture
+    import torch
+
+    from edgekws.quantizers._batch_norm import replace_batch_norms
+    from edgekws.quantizers._log_capture import captured_log
+    from edgekws.quantizers._observers import complete_observers, make_weights_symmetric
+
+    with captured_log():
+        from neural_compressor.torch.export import export
+        from neural_compressor.torch.quantization import INT8StaticQuantConfig, convert, prepare
+    with captured_log() as errors, torch.no_grad():
+        dynamic = ({0: torch.export.Dim("batch")},)
+        try:
+            exported = export(network, example_inputs=_example(clips), dynamic_shapes=dynamic)
+        except RuntimeError as error:
+            raise UnsupportedError(_unexportable(network, errors)) from error
+        replace_batch_norms(exported)
+        prepared = prepare(exported, INT8StaticQuantConfig(act_algo=calibration))
+        complete_observers(prepared)
+        make_weights_symmetric(prepared, largest_weight)
+        prepared(torch.from_numpy(clips))
+        converted: GraphModule = convert(prepared)
+    return converted
+
+
+def _example(clips: np.ndarray) -> "tuple[torch.Tensor]":
+    """A batch of two, because torch.export takes an axis of one for a constant."""
+    import torch
+
+    return (torch.from_numpy(np.concatenate([clips[:1], clips[:1]])),)
+
+
+def _unexportable(network: "nn.Module", errors: list[str]) -> str:
+    reason = errors[-1] if errors else "no reason given"
+    return (
+        f"{type(network).__name__}: neural-compressor cannot export it ({reason}); use layers "
+        "that torch.export supports, or the backend onnxruntime"
+    )
+
+
+def _to_onnx(quantized: "GraphModule", clips: np.ndarray) -> "onnx.ModelProto":
+    import torch
+
+    from edgekws.quantizers._log_capture import captured_log
+
+    with captured_log(), torch.no_grad():
+        program = torch.onnx.export(
+            quantized,
+            _example(clips),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["features"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto

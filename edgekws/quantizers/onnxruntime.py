@@ -1,0 +1,116 @@
+"""Static INT8 quantization with onnxruntime's own tool, from the FP32 ONNX file."""
+
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from edgekws.core.fields import Fields
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class Quantizer(Fields):
+    """INT8 with U8 activations (asymmetric, per tensor) and S8 weights (symmetric, per channel)."""
+
+    kind: Literal["onnxruntime"]
+    takes: ClassVar[str] = "onnx"
+    reduce_range: bool = Field(
+        default=False,
+        description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate",
+    )
+
+    percentile: float = Field(
+        default=99.99,
+        gt=50,
+        lt=100,
+        description="share of the values, in percent, that the calibration `percentile` spans",
+    )
+
+    def calibrations(self) -> tuple[str, ...]:
+        """Names of the calibrations, the default first, as in onnxruntime's `CalibrationMethod`.
+
+        `Entropy` is left out: `quantize_static` runs it with as many bins as levels, so that its
+        search has one candidate, the whole range, and gives what `MinMax` gives.
+        """
+        return ("minmax", "percentile")
+
+    def quantize(
+        self, network: "onnx.ModelProto", clips: np.ndarray, calibration: str
+    ) -> "onnx.ModelProto":
+        """Return `network` as an ONNX QDQ model with integer constants.
+
+        Args:
+            network: FP32, BatchNorm folded where it can be, convolutions two-dimensional.
+            clips: float32 (N, *input_shape), the features that the ranges are calibrated on.
+            calibration: one of `calibrations()`.
+
+        Raises:
+            UnsupportedError: a constant of the network stays in FP32; the message names its node.
+        """
+        from edgekws.lowering.graph_passes import pool_instead_of_mean
+        from edgekws.lowering.onnx_file import strip
+        from edgekws.quantizers._batch_norm import without_batch_norms
+        from edgekws.quantizers._integers import with_integer_constants
+        from edgekws.quantizers._logits import with_float_logits
+        from edgekws.quantizers._names import with_layer_names
+
+        prepared = without_batch_norms(pool_instead_of_mean(network))
+        model = with_float_logits(self._quantize_static(prepared, clips, calibration))
+        return strip(with_layer_names(with_integer_constants(model)))
+
+    def _quantize_static(
+        self, model: "onnx.ModelProto", clips: np.ndarray, calibration: str
+    ) -> "onnx.ModelProto":
+        import onnx
+
+        from edgekws.quantizers._log_capture import captured_log
+
+        printed = redirect_stdout(io.StringIO())  # the calibrators print their progress
+        with captured_log(), printed, tempfile.TemporaryDirectory() as folder:
+            from onnxruntime.quantization import (
+                CalibrationMethod,
+                QuantFormat,
+                QuantType,
+                quantize_static,
+            )
+
+            method = next(m for m in CalibrationMethod if m.name.lower() == calibration)
+            float_path, int8_path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+            onnx.save(onnx.shape_inference.infer_shapes(model), float_path)
+            quantize_static(
+                float_path,
+                int8_path,
+                _Reader(model.graph.input[0].name, clips),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                reduce_range=self.reduce_range,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=method,
+                extra_options={
+                    "CalibPercentile": self.percentile,
+                    # Pooling behind an activation that has no INT8 form is quantized too.
+                    "ForceQuantizeNoInputCheck": True,
+                },
+            )
+            return onnx.load(int8_path)
+
+
+class _Reader:
+    """The clips one by one, as onnxruntime's `CalibrationDataReader` gives them out.
+
+    The histogram calibrators stack what they collect, and so fail on batches of unequal size.
+    """
+
+    def __init__(self, name: str, clips: np.ndarray) -> None:
+        self._inputs: Iterator[dict[str, np.ndarray]] = ({name: clip[None]} for clip in clips)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._inputs, None)

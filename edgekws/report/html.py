@@ -1,0 +1,172 @@
+"""The report as one HTML page that needs nothing beside it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgekws.core.corpus import SPLITS
+from edgekws.core.measurement import METRICS, Measurement, Verdict
+from edgekws.core.report import Report, Result
+from edgekws.report import _numbers
+from edgekws.report._details import Block, block, heading
+from edgekws.report.plots import history_svg, overview_svg
+
+_OWN_SECTION = ("per_class", "confusion")
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write the page: verdict, budget, steps, classes, data and machine, pictures inside.
+
+    The same report gives the same bytes.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals["history_svg"] = lambda one: Markup(history_svg(one.epochs, one.kept_epoch))
+    template = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
+    page = environment.from_string(template).render(
+        report=report,
+        verdict=_verdict(report),
+        budget=[_budget_row(v) for v in _deciding(report)],
+        overview=Markup(overview_svg(report)) if report.results else "",
+        columns=[_numbers.title(metric) for metric in _metrics(report)],
+        steps=[_step(result, _metrics(report)) for result in report.results],
+        classes=[_classes(r) for r in report.results if "per_class" in r.details],
+        data=_data(report.data),
+        environment=block("", report.environment),
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _deciding(report: Report) -> tuple[Verdict, ...]:
+    return report.results[-1].verdicts if report.results else ()
+
+
+def _verdict(report: Report) -> dict[str, str]:
+    """Return the banner: its class, its words, and what they rest on."""
+    limits = _deciding(report)
+    broken = [v for v in limits if not v.ok]
+    if report.ok:
+        words = "Fits the budget" if limits else "Done, without a budget"
+    else:
+        words = "Does not fit the budget" if broken else "Not finished"
+    reached = f"{len(limits) - len(broken)} of {len(limits)} limits kept"
+    where = f"by {report.results[-1].name}" if report.results else "before the first step ended"
+    if report.bundle_sha256:
+        where = "by the packed bundle, run by its own runtime on the test split"
+    return {"kind": "ok" if report.ok else "broken", "words": words, "rests": f"{reached} {where}"}
+
+
+def _budget_row(verdict: Verdict) -> dict[str, Any]:
+    """Return a limit with its margin as a bar: `width` in percent of half the bar's room."""
+    limit, margin = verdict.limit, verdict.margin
+    measured = verdict.measured
+    return {
+        "key": limit.key,
+        "title": _numbers.title(limit.metric),
+        "bound": ("≤ " if limit.op == "max" else "≥ ") + _numbers.figure(limit.metric, limit.value),
+        "measured": "not measured" if measured is None else _numbers.figure(limit.metric, measured),
+        "margin": "–" if margin is None else f"{100 * margin:+.1f} %",
+        "width": 50.0 if margin is None else round(50 * min(abs(margin), 1.0), 2),
+        "ok": verdict.ok,
+    }
+
+
+def _metrics(report: Report) -> list[str]:
+    """Return every metric that any result has, the known ones first and in their order."""
+    found = dict.fromkeys(m.metric for result in report.results for m in result.measurements)
+    return [m for m in METRICS if m in found] + [m for m in found if m not in METRICS]
+
+
+def _step(result: Result, metrics: Sequence[str]) -> dict[str, Any]:
+    found = {m.metric: m for m in result.measurements}
+    return {
+        "result": result,
+        "split": "test" if result.kind == "bundle" else "dev",
+        "cells": [_cell(found.get(metric)) for metric in metrics],
+        "parity": [(heading(k), _numbers.plain(v)) for k, v in _flat(result.parity)],
+        "limits": [_budget_row(v) for v in result.verdicts],
+        "uneven": _uneven(result.details.get("latency")),
+        "told": block("", {k: v for k, v in result.details.items() if k not in _OWN_SECTION}),
+    }
+
+
+def _cell(one: Measurement | None) -> dict[str, str]:
+    if one is None:
+        return {"value": "–", "interval": "", "n": ""}
+    n = "" if one.n is None else f"n = {one.n:,}"
+    return {
+        "value": _numbers.figure(one.metric, one.value),
+        "interval": _numbers.interval(one),
+        "n": n,
+    }
+
+
+def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return nested parity rungs as one list of name and figure."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += [(f"{key} {inner}", v) for inner, v in _flat(value)]
+        else:
+            rows.append((key, value))
+    return rows
+
+
+def _uneven(latency: object) -> str:
+    """Return why there is no ratio, empty where there is one."""
+    if not isinstance(latency, Mapping) or latency.get("level", True):
+        return ""
+    ratio = _numbers.plain(latency.get("control_ratio"))
+    return f"the control measured {ratio} × itself: no ratio"
+
+
+def _classes(result: Result) -> dict[str, Any]:
+    rows = result.details["per_class"]
+    matrix = result.details.get("confusion") or []
+    shares = [[n / max(sum(row), 1) for n in row] for row in matrix]
+    return {
+        "name": result.name,
+        "rows": [
+            {
+                "label": row["label"],
+                "recall": _share(row["recall"]),
+                "precision": _share(row["precision"]),
+                "width": round(100 * (row["recall"] or 0), 1),
+                "support": row["support"],
+            }
+            for row in rows
+        ],
+        "labels": [row["label"] for row in rows],
+        "matrix": [
+            [{"n": n, "share": round(s, 3)} for n, s in zip(*pair, strict=True)]
+            for pair in zip(matrix, shares, strict=True)
+        ],
+    }
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return clips a split and label, what was left out, and all the rest as blocks."""
+    counts: Mapping[str, Mapping[str, int]] = data.get("counts", {})
+    splits = [s for s in SPLITS if s in counts] + [s for s in counts if s not in SPLITS]
+    labels = list(dict.fromkeys(label for split in splits for label in counts[split]))
+    shown = ("counts", "rejected", "notes")
+    return {
+        "splits": splits,
+        "rows": [(label, [counts[s].get(label, 0) for s in splits]) for label in labels],
+        "totals": [sum(counts[s].values()) for s in splits],
+        "rejected": block("", data.get("rejected", [])),
+        "notes": list(data.get("notes", [])),
+        "rest": _rest(data, shown),
+    }
+
+
+def _rest(data: Mapping[str, Any], shown: Sequence[str]) -> Block:
+    return block("", {key: value for key, value in data.items() if key not in shown})

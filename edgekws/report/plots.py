@@ -1,0 +1,193 @@
+"""The pictures of a report, drawn with matplotlib without a display."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekws.core.report import Report, Result
+from edgekws.report import _numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INK, _FAINT, _BLUE, _ORANGE, _RED = "#010203", "#8a8f98", "#3b7ddd", "#e08a1e", "#d0453b"
+_PAPER_INK = "#1b1f24"
+_STYLE = {
+    "font.size": 9,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "edgekws",
+}
+_PANELS = (
+    ("accuracy", "Accuracy"),
+    ("size_kib", "Size, KiB"),
+    ("macs", "MACs per second"),
+    ("latency_p50_us", "Latency p50, µs (tick: p90)"),
+)
+
+
+def write_overview(report: Report, path: Path) -> None:
+    """Write the picture of what each step cost and bought; the format follows the suffix."""
+    with _drawing(_PAPER_INK):
+        _overview(report).savefig(path, dpi=150, facecolor="white")
+
+
+def overview_svg(report: Report) -> str:
+    """Return the same picture as an SVG element in the ink of the page around it."""
+    return _svg(lambda: _overview(report))
+
+
+def history_svg(epochs: Sequence[Mapping[str, Any]], kept_epoch: int | None) -> str:
+    """Return loss and dev scores over the epochs as an SVG element."""
+    return _svg(lambda: _history(epochs, kept_epoch))
+
+
+@contextmanager
+def _drawing(ink: str) -> Iterator[None]:
+    import matplotlib
+
+    keys = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    style: Any = _STYLE | dict.fromkeys(keys, ink)
+    with warnings.catch_warnings(), matplotlib.rc_context(style):
+        # a name in a script that the font lacks is drawn by the browser's own fonts
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        yield
+
+
+def _svg(draw: Callable[[], "Figure"]) -> str:
+    """Return a figure as SVG that takes its ink from the page, the same bytes every time."""
+    text = StringIO()
+    with _drawing(_INK):
+        draw().savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # several figures stand in one page
+    return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
+
+
+def _overview(report: Report) -> "Figure":
+    from matplotlib.figure import Figure
+
+    results = report.results
+    figure = Figure(figsize=(11, 1.1 + 0.42 * max(len(results), 2)), layout="constrained")
+    panels = figure.subplots(1, len(_PANELS), sharey=True, squeeze=False)[0]
+    for axes, (metric, title) in zip(panels, _PANELS, strict=True):
+        axes.set_title(title)
+        axes.margins(y=0.08)
+        if metric == "accuracy":
+            _dots(axes, results, metric)
+        else:
+            _amounts(axes, results, metric)
+        _limit(axes, results, metric)
+        axes.tick_params(axis="y", length=0)
+    names = [_row_name(result) for result in results]
+    panels[0].set_yticks(range(len(results)), names)
+    figure.supxlabel("orange: the bundle, on test · dashed: the budget", fontsize=8)
+    panels[0].set_ylim(len(results) - 0.4, -0.6)
+    return figure
+
+
+def _row_name(result: Result) -> str:
+    return f"{result.name} (test)" if result.kind == "bundle" else result.name
+
+
+def _dots(axes: "Axes", results: Sequence[Result], metric: str) -> None:
+    """Draw shares as points with their 95 % intervals."""
+    lowest = 1.0
+    for row, result in enumerate(results):
+        one = next((m for m in result.measurements if m.metric == metric), None)
+        if one is None:
+            continue
+        low, high = one.ci95 or (one.value, one.value)
+        lowest = min(lowest, low)
+        color = _ORANGE if result.kind == "bundle" else _BLUE
+        axes.plot([low, high], [row, row], color=color, linewidth=2, alpha=0.45)
+        axes.plot(one.value, row, "o", color=color, markersize=6)
+        text = _numbers.figure(metric, one.value)
+        axes.annotate(text, (one.value, row), (0, 6), ha="center", fontsize=8,
+                      textcoords="offset points")  # fmt: skip
+    axes.set_xlim(lowest - 0.15 * (1.02 - lowest) - 0.005, 1.02)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
+    axes.locator_params(axis="x", nbins=4)
+
+
+def _amounts(axes: "Axes", results: Sequence[Result], metric: str) -> None:
+    """Draw amounts as points on a logarithmic scale, written out beside them."""
+    known = [(row, value) for row, r in enumerate(results) if (value := r.value(metric))]
+    if not known:
+        axes.set_xticks([])
+        return
+    least = min(value for _, value in known)
+    ends = [value for _, value in known]
+    for row, value in known:
+        color = _ORANGE if results[row].kind == "bundle" else _BLUE
+        axes.plot([least / 3, value], [row, row], color=color, linewidth=2, alpha=0.45)
+        axes.plot(value, row, "o", color=color, markersize=6)
+        p90 = results[row].value("latency_p90_us") if metric == "latency_p50_us" else None
+        end = max(value, p90 or value)
+        ends.append(end)
+        if p90:
+            axes.plot([p90, p90], [row - 0.2, row + 0.2], color=color, linewidth=1.6, alpha=0.7)
+        text = _numbers.large(value) if metric == "macs" else _numbers.amount(value)
+        axes.annotate(text, (end, row), (6, 0), va="center", fontsize=8,
+                      textcoords="offset points")  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlim(least / 3, max(ends) * (max(ends) / least * 3) ** 0.3)
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda x, _: _numbers.large(x))
+
+
+def _limit(axes: "Axes", results: Sequence[Result], metric: str) -> None:
+    """Draw the budget's limit as a dashed line."""
+    limits = [v.limit for v in results[-1].verdicts] if results else []
+    names = (metric, "latency_p90_us") if metric == "latency_p50_us" else (metric,)
+    low, high = axes.get_xlim()
+    for limit in limits:
+        if limit.metric in names and low < limit.value:
+            axes.axvline(limit.value, color=_RED, linewidth=1, linestyle="--", alpha=0.6, zorder=0)
+            axes.set_xlim(low, max(high, limit.value * (1.3 if limit.op == "max" else 1)))
+
+
+def _history(epochs: Sequence[Mapping[str, Any]], kept_epoch: int | None) -> "Figure":
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(8.5, 2.5), layout="constrained")
+    loss, score = figure.subplots(1, 2)
+    lines = (
+        (loss, "train_loss", "train", _FAINT),
+        (loss, "dev_loss", "dev", _BLUE),
+        (score, "dev_accuracy", "accuracy", _BLUE),
+        (score, "dev_macro_recall", "macro recall", _ORANGE),
+    )
+    for axes, key, label, color in lines:
+        points = [(row.get("epoch", i), row[key]) for i, row in enumerate(epochs, 1) if key in row]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=color, label=label, marker=".")
+    for axes, title in ((loss, "Loss"), (score, "Dev score")):
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if kept_epoch is not None:
+            axes.axvline(kept_epoch, color=_FAINT, linewidth=0.8, linestyle=":", label="kept")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8)
+    return figure

@@ -1,0 +1,123 @@
+"""The view on a terminal and off it."""
+
+import io
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekws.cli import app
+from edgekws.cli.console import Terminal, show_error
+from edgekws.core.events import Event
+from edgekws.core.measurement import Measurement
+from edgekws.core.report import Report, Result
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def open_screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    return screen
+
+
+def test_progress_shows_the_time_left_and_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = open_screen(monkeypatch)
+    clock = iter([0.0, 0.0, 30.0, 40.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock, 50.0))
+    with Terminal() as view:
+        view.emit(Event("progress", "train [b]x", 0, 4))
+        before = screen.getvalue()
+        view.emit(Event("progress", "train [b]x", 1, 4))
+        after = screen.getvalue()[len(before) :]
+        shown = len(screen.getvalue())
+    assert "train [b]x" in before
+    assert "0/4" in before
+    assert "left" not in before
+    assert "1/4 1 min 30 s left" in after
+    assert "\x1b[2K" in screen.getvalue()[shown:]
+
+
+def test_a_finished_task_leaves_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = open_screen(monkeypatch)
+    view = Terminal()
+    view.emit(Event("progress", "a", 1, 2))
+    view.emit(Event("progress", "a", 2, 2))
+    length = len(screen.getvalue())
+    view.emit(Event("note", "after"))
+    assert "after" in screen.getvalue()[length:]
+    assert "\x1b[2K" not in screen.getvalue()[length:]
+
+
+def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = open_screen(monkeypatch)
+    show_error("error: [red]x")
+    assert screen.getvalue() == "\x1b[31merror: [red]x\x1b[0m\n"
+    screen.truncate(0)
+    screen.seek(0)
+    monkeypatch.setenv("NO_COLOR", "1")
+    show_error("error: x")
+    assert screen.getvalue() == "error: x\n"
+
+
+def test_no_variable_brings_colour_into_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Terminal() as view:
+        view.emit(Event("progress", "train", 1, 4))
+        view.emit(Event("warning", "w" * 300))
+    assert file.getvalue() == f"warning: {'w' * 300}\n"
+
+
+def test_a_narrow_terminal_cuts_no_figure_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = open_screen(monkeypatch)
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    found = (
+        Measurement("params", 9184),
+        Measurement("macs", 523_400),
+        Measurement("accuracy", 0.951, ci95=(0.93, 0.968)),
+        Measurement("macro_recall", 0.9, ci95=(0.85, 0.95)),
+        Measurement("latency_p50_us", 1240),
+        Measurement("latency_ratio", 0.41),
+    )
+    result = Result("quantize", "quantize", "aa", found, ())
+    report = Report("demo", "cc", {}, {}, (result,), ok=True)
+    Terminal().show_file(report, Path("report.html"))
+    shown = screen.getvalue()
+    for figure in ("9,184", "0.52 M/s", "95.1 % [93.0, 96.8]", "90.0 % [85.0, 95.0]", "1,240 µs"):
+        assert shown.count(figure) == 1
+    assert shown.count("quantize") == 2
+    assert max(map(len, re.sub(r"\x1b\[\d*m", "", shown).splitlines())) <= 80
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_bug_is_one_line_with_the_way_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, debug: bool
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["edgekws", *["--debug"] * debug, "plan"])
+    error: Any = None
+    try:
+        _ = [][0]
+    except IndexError as caught:
+        error = caught
+    app.show_bug(IndexError, error, error.__traceback__)
+    told = capsys.readouterr().err
+    assert told.endswith(
+        "a bug: IndexError: list index out of range; run again with edgekws --debug … to see "
+        "where\n"
+    )
+    assert ("Traceback" in told) == debug

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+
+from edgekws.core.corpus import Examples
+from edgekws.errors import ParityError
+from edgekws.lowering.parity import check, golden, torch_logits
+
+
+def test_the_largest_difference():
+    a = np.zeros((3, 2), np.float32)
+    b = a.copy()
+    b[1, 0] = -5e-5
+    assert check(a, b) == pytest.approx(5e-5)
+
+
+@pytest.mark.parametrize("wrong", [2e-4, np.nan, np.inf])
+def test_a_broken_rung(wrong):
+    a = np.zeros((3, 2), np.float32)
+    b = a.copy()
+    b[1, 0] = wrong
+    with pytest.raises(ParityError, match=r"simplify: logits differ by .* \(golden clip 1\), at"):
+        check(a, b, what="simplify")
+
+
+def test_shapes_and_emptiness():
+    with pytest.raises(ParityError, match=r"parity: logits of shape \(2, 3\) against \(2, 4\)"):
+        check(np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32))
+    with pytest.raises(ParityError, match=r"\(0, 3\)"):
+        check(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
+
+
+def test_golden_clips_take_the_labels_in_turn():
+    targets = np.array([0] * 50 + [1] * 3 + [2] * 9)
+    examples = Examples(np.zeros((62, 1, 1), np.float32), targets, np.array([""] * 62), ("",) * 62)
+    chosen = golden(examples, n=9)
+    assert [int((targets[chosen] == label).sum()) for label in range(3)] == [3, 3, 3]
+    assert len(set(golden(examples, n=32).tolist())) == 32
+    assert len(golden(examples, n=1000)) == 62
+
+
+def test_torch_logits_leave_the_mode_and_do_not_depend_on_batches(network_of, contract_of):
+    network, contract = network_of("plain").train(), contract_of("plain")
+    features = np.random.default_rng(1).standard_normal((300, 12, 41)).astype(np.float32)
+    got = torch_logits(network, features, contract)
+    assert network.training
+    with torch.inference_mode():
+        expected = network.eval()(torch.from_numpy(features)).numpy()
+    np.testing.assert_allclose(got, expected, atol=1e-5)

@@ -1,0 +1,131 @@
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from edgekws.errors import MachineError, ParityError
+from edgekws.lowering import _simplify, onnx_file, simplify
+from edgekws.lowering.export import export_lowered, export_naive
+from edgekws.lowering.parity import logits
+
+
+@pytest.fixture
+def source(network_of, contract_of, tmp_path):
+    contract = contract_of("relu_first_padded")
+    model = export_naive(network_of("relu_first_padded"), contract)
+    extra = helper.make_node("Identity", ["logits_"], ["logits"], name="needless")
+    model.graph.node[-1].output[0] = "logits_"
+    model.graph.node.append(extra)
+    onnx_file.save(model, contract, tmp_path / "source.onnx")
+    return tmp_path / "source.onnx"
+
+
+def test_fewer_nodes_same_logits(source, features, tmp_path, capfd):
+    target = tmp_path / "target.onnx"
+    told = simplify.simplify(source, target, features)
+    before, after = onnx.load(source), onnx.load(target)
+    assert told["nodes_before"] == len(before.graph.node)
+    assert told["nodes_after"] == len(after.graph.node) < told["nodes_before"]
+    assert told["max_abs_diff"] <= 1e-4
+    np.testing.assert_allclose(
+        logits(target, features[:1]), logits(source, features[:1]), atol=1e-4
+    )
+    assert after.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert onnx_file.load(target)[1] == onnx_file.load(source)[1]
+    assert [p.key for p in after.metadata_props] == ["contract"]
+    simplify.simplify(source, tmp_path / "again.onnx", features)
+    assert (tmp_path / "again.onnx").read_bytes() == target.read_bytes()
+    assert capfd.readouterr() == ("", "")
+
+
+def _quantized_weights(model):
+    """Write each Conv weight as INT8 behind DequantizeLinear, with a needless Identity."""
+    graph = model.graph
+    for node in [n for n in graph.node if n.op_type == "Conv"]:
+        weight = next(i for i in graph.initializer if i.name == node.input[1])
+        values = numpy_helper.to_array(weight)
+        scale = np.float32(np.abs(values).max() / 127)
+        graph.initializer.remove(weight)
+        graph.initializer.extend(
+            [
+                numpy_helper.from_array(
+                    np.rint(values / scale).astype(np.int8), f"{weight.name}.q"
+                ),
+                numpy_helper.from_array(scale, f"{weight.name}.scale"),
+            ]
+        )
+        graph.node.insert(
+            0,
+            helper.make_node(
+                "DequantizeLinear", [f"{weight.name}.q", f"{weight.name}.scale"], [weight.name]
+            ),
+        )
+    return model
+
+
+def test_int8_weights_stay_int8(network_of, contract_of, features, tmp_path):
+    contract = contract_of("3d")
+    model = _quantized_weights(export_lowered(network_of("3d"), contract))
+    onnx_file.save(model, contract, tmp_path / "q.onnx")
+    simplify.simplify(tmp_path / "q.onnx", tmp_path / "s.onnx", features)
+    after = onnx.load(tmp_path / "s.onnx")
+    assert Counter(n.op_type for n in after.graph.node)["DequantizeLinear"] == 2
+    int8 = [i for i in after.graph.initializer if i.data_type == onnx.TensorProto.INT8]
+    assert sorted(i.dims[0] for i in int8) == [6, 6]
+
+
+def test_lost_int8_weights_are_an_error(network_of, contract_of, source):
+    plain = export_lowered(network_of("3d"), contract_of("3d"))
+    with pytest.raises(ParityError, match="turned 2 INT8 weights back into FP32"):
+        simplify._check_int8_weights(_quantized_weights(plain), onnx.load(source), source)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "message"),
+    [
+        (f"import os; os.kill(os.getpid(), {int(signal.SIGSEGV)})", MachineError, "SIGSEGV"),
+        ("raise RuntimeError('no such operator')", MachineError, "failed: .*no such operator"),
+        ("raise SystemExit(7)", MachineError, "failed: exit code 7"),
+        (f"raise SystemExit({_simplify.CHECK_FAILED})", ParityError, "own check failed"),
+    ],
+)
+def test_every_bad_end_is_an_error(code, error, message, source):
+    with pytest.raises(error, match=rf"source\.onnx: onnxsim.*{message}"):
+        simplify._run([sys.executable, "-c", code], source)
+
+
+def test_a_hanging_onnxsim_is_stopped(source, monkeypatch):
+    monkeypatch.setattr(simplify, "TIMEOUT_S", 0.2)
+    with pytest.raises(MachineError, match="onnxsim was not done after 0 s"):
+        simplify._run([sys.executable, "-c", "import time; time.sleep(30)"], source)
+
+
+def test_a_failing_check_writes_nothing(source, tmp_path, monkeypatch):
+    import onnxsim
+
+    monkeypatch.setattr(onnxsim, "simplify", lambda model, **options: (model, False))
+    np.save(tmp_path / "i.npy", np.zeros((1, 12, 41), np.float32))
+    target = tmp_path / "t.onnx"
+    arguments = (str(source), str(target), str(tmp_path / "i.npy"), 1e-4)
+    assert _simplify.main(*arguments) == _simplify.CHECK_FAILED
+    assert not target.exists()
+
+
+def test_the_script_stands_alone(tmp_path):
+    """It runs from any folder, whether or not the package is on the path."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-P", _simplify.__file__, "none.onnx", "t.onnx", "i.npy", "1e-4"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert "FileNotFoundError" in done.stderr
+    assert "edgekws" not in done.stderr.splitlines()[-1]

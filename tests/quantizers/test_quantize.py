@@ -1,0 +1,259 @@
+"""What both backends have to give: a file that runs in INT8 throughout and computes the same."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, numpy_helper
+from pydantic import ValidationError
+from torch import nn
+
+from edgekws.core import family
+from edgekws.errors import UnsupportedError
+from edgekws.quantizers import neural_compressor
+from edgekws.quantizers import onnxruntime as onnxruntime_backend
+
+BACKENDS = family.kinds("Quantizer")
+EXECUTED_IN_INT8 = {"QLinearConv", "QGemm"}
+LAYERS = {
+    "bottleneck": {"neural_compressor": 8, "onnxruntime": 8},
+    "plain": {"neural_compressor": 4, "onnxruntime": 4},
+    "selu": {"neural_compressor": 4, "onnxruntime": 4},
+    # The lowering moves the second BatchNorm into the dense layer behind it.
+    "relu_before_norm": {"neural_compressor": 5, "onnxruntime": 4},
+    "spectrogram": {"neural_compressor": 3, "onnxruntime": 3},
+}
+
+
+def backend_of(name, **fields):
+    return family.load("Quantizer", name).model_validate({"kind": name, **fields})
+
+
+def session(model, optimized_to=None):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    if optimized_to is not None:
+        options.optimized_model_filepath = str(optimized_to)
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def logits(model, features):
+    return session(model).run(["logits"], {"features": features})[0]
+
+
+def relative_error(model, case):
+    return np.abs(logits(model, case.unseen) - case.logits).mean() / case.logits.std()
+
+
+def test_the_members():
+    assert BACKENDS == ("neural_compressor", "onnxruntime")
+
+
+def test_every_layer_runs_in_int8(quantized, tmp_path):
+    backend, case, model = quantized
+    session(model, tmp_path / "optimized.onnx")
+    executed = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    in_int8 = [kind for kind in executed if kind in EXECUTED_IN_INT8]
+    multiplying = [kind for kind in executed if re.search("Conv|Gemm|MatMul", kind)]
+    assert in_int8 == multiplying
+    assert len(in_int8) == LAYERS[case.name][backend]
+
+
+def test_float_constants_are_scales_only(quantized):
+    _, _, model = quantized
+    scales = {
+        node.input[1]
+        for node in model.graph.node
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+    }
+    weights = biases = 0
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            assert tensor.name in scales
+        elif tensor.data_type == TensorProto.INT8 and len(tensor.dims) > 1:
+            weights += 1
+        biases += tensor.data_type == TensorProto.INT32
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    assert weights == len(layers)
+    assert biases == sum(len(node.input) > 2 for node in layers)
+    assert not {"Clip", "Relu"} & {node.op_type for node in model.graph.node}
+
+
+def test_weights_are_symmetric_per_channel(quantized):
+    _, _, model = quantized
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    checked = 0
+    for node in model.graph.node:
+        weight = constants.get(node.input[0])
+        if weight is not None and weight.dtype == np.int8:
+            peaks = np.abs(weight.reshape(len(weight), -1).astype(int)).max(axis=1)
+            assert constants[node.input[1]].shape == (len(weight),)
+            assert not constants[node.input[2]].any()
+            assert (peaks == 127).all()
+            checked += 1
+    assert checked >= 3
+
+
+def test_it_computes_what_the_float_network_computes(quantized):
+    _, case, model = quantized
+    agreement = logits(model, case.unseen).argmax(1) == case.logits.argmax(1)
+    assert relative_error(model, case) < 0.08
+    assert agreement.mean() >= 0.9
+
+
+def test_rows_do_not_depend_on_the_batch(quantized):
+    _, case, model = quantized
+    one_by_one = [logits(model, case.unseen[i : i + 1]) for i in range(8)]
+    np.testing.assert_array_equal(np.concatenate(one_by_one), logits(model, case.unseen[:8]))
+
+
+def test_the_interface(quantized):
+    _, case, model = quantized
+    (features,), (scores,) = model.graph.input, model.graph.output
+    assert (features.name, scores.name) == ("features", "logits")
+    for value, sizes in ((features, list(case.clips.shape[1:])), (scores, [5])):
+        first, *others = value.type.tensor_type.shape.dim
+        assert first.dim_param
+        assert [dim.dim_value for dim in others] == sizes
+        assert value.type.tensor_type.elem_type == TensorProto.FLOAT
+    assert next(o.version for o in model.opset_import if not o.domain) >= 17
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_the_file_says_nothing_of_the_machine(quantized):
+    _, _, model = quantized
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    for tensor in bare.graph.initializer:
+        tensor.CopyFrom(TensorProto(name=tensor.name))
+    text = str(bare)
+    assert '"logits"' in text
+    for trace in ("/", ".py", "torch", "Traceback"):
+        assert trace not in text
+    assert not model.metadata_props
+    assert not any(node.doc_string or node.metadata_props for node in model.graph.node)
+
+
+def test_layers_and_weights_are_named_as_in_the_network(quantized):
+    _, case, model = quantized
+    modules = dict(case.network.named_modules())
+    layers = [node.name for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    assert layers
+    assert len(set(layers)) == len(layers)
+    assert all(name in modules for name in layers), layers
+
+
+def test_it_repeats_byte_by_byte_and_leaves_the_network_alone(backend, spectrogram_in_minmax):
+    case, model = spectrogram_in_minmax
+    before = {name: value.clone() for name, value in case.network.state_dict().items()}
+    again = backend_of(backend).quantize(case.source(backend), case.clips, "minmax")
+    assert again.SerializeToString() == model.SerializeToString()
+    after = case.network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_the_other_calibration_is_close_its_own_and_quiet(backend, spectrogram_in_minmax, capfd):
+    case, minmax = spectrogram_in_minmax
+    first, other = backend_of(backend).calibrations()
+    assert first == "minmax"
+    capfd.readouterr()
+    model = backend_of(backend).quantize(case.source(backend), case.clips, other)
+    assert capfd.readouterr() == ("", "")
+    assert relative_error(model, case) < 0.05
+    assert model.SerializeToString() != minmax.SerializeToString()
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "plain"])
+def test_both_backends_compute_the_same(name, in_minmax_of):
+    """Two tools that share no code round the same weights and ranges: what is left is noise."""
+    (case, one), (_, other) = (in_minmax_of(backend, name) for backend in BACKENDS)
+    apart = np.abs(logits(one, case.unseen) - logits(other, case.unseen)).mean()
+    assert apart < 0.01 * case.logits.std()
+
+
+def test_percentile_narrows_the_ranges(known_case):
+    case = known_case("spectrogram")
+    narrow, wide = (
+        backend_of("onnxruntime", percentile=share).quantize(
+            case.source("onnxruntime"), case.clips, "percentile"
+        )
+        for share in (90, 99.999)
+    )
+    assert relative_error(narrow, case) > 2 * relative_error(wide, case)
+
+
+def test_reduce_range_keeps_weights_in_seven_bits(backend, spectrogram_in_minmax):
+    case, _ = spectrogram_in_minmax
+    quantizer = backend_of(backend, reduce_range=True)
+    model = quantizer.quantize(case.source(backend), case.clips, "minmax")
+    weights = [
+        numpy_helper.to_array(tensor).astype(int)
+        for tensor in model.graph.initializer
+        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) > 1
+    ]
+    assert len(weights) == 3
+    assert all(63 <= np.abs(weight).max() <= 64 for weight in weights)
+    assert relative_error(model, case) < 0.05
+
+
+def test_a_channel_that_died_keeps_its_bias(case_of):
+    class Dying(nn.Sequential):
+        """Forgets channel 1 of its convolution whenever it is put in eval mode."""
+
+        def eval(self):
+            with torch.no_grad():
+                self[1].weight[1], self[1].bias[1] = 1e-20, 40.0
+            return super().eval()
+
+    network = Dying(
+        *[nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU()],
+        *[nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)],
+    )
+    case = case_of("spectrogram", network)
+    model = backend_of("neural_compressor").quantize(case.network, case.clips, "minmax")
+    error = np.abs(logits(model, case.unseen) - case.logits).max()
+    assert error < 0.02 * np.abs(case.logits).max()
+
+
+def test_a_network_without_layers_is_an_error(case_of):
+    network = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d((5, 1)), nn.Flatten())
+    case = case_of("spectrogram", network)
+    with pytest.raises(UnsupportedError, match="found no layer to quantize"):
+        backend_of("neural_compressor").quantize(case.network, case.clips, "minmax")
+
+
+def test_a_network_that_cannot_be_exported_is_an_error(case_of):
+    class Branching(nn.Module):
+        def forward(self, x):
+            return x.mean((1, 2))[:, :5] if x.sum() > 0 else x.amax((1, 2))[:, :5]
+
+    case = case_of("spectrogram", Branching())
+    with pytest.raises(UnsupportedError, match=r"Branching: neural-compressor cannot export it \("):
+        backend_of("neural_compressor").quantize(case.network, case.clips, "minmax")
+
+
+def test_fields(backend):
+    member = family.load("Quantizer", backend)
+    assert member.takes == {"neural_compressor": "checkpoint", "onnxruntime": "onnx"}[backend]
+    assert all(f.description for name, f in member.model_fields.items() if name != "kind")
+    with pytest.raises(ValidationError, match="extra"):
+        member(kind=backend, bits=4)
+    with pytest.raises(ValidationError, match="frozen"):
+        member(kind=backend).reduce_range = True
+
+
+def test_parsing_a_recipe_imports_no_library():
+    modules = [neural_compressor.__name__, onnxruntime_backend.__name__]
+    heavy = "{'torch', 'onnx', 'onnxruntime', 'neural_compressor'}"
+    code = f"import sys, {', '.join(modules)}; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

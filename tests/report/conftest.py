@@ -1,0 +1,157 @@
+"""A small made-up run, with names in several scripts and one that tries to be markup."""
+
+from typing import Any
+
+import pytest
+
+from edgekws.core.measurement import Budget, Limit, Measurement
+from edgekws.core.report import Report, Result
+
+LABELS = ("_silence_", "_unknown_", "<script>alert(1)</script>", "музыка", "توقف", "$lights$")
+BUDGET = Budget(
+    (
+        Limit("params", "max", 10_000),
+        Limit("macs", "max", 1_000_000),
+        Limit("size_kib", "max", 40),
+        Limit("int8_coverage", "min", 0.99),
+        Limit("latency_p90_us", "max", 1000),
+        Limit("accuracy", "min", 0.95),
+    )
+)
+
+
+def found(params: int, macs: float, kib: float, int8: float, right: float, p50: float) -> Any:
+    return (
+        Measurement("params", params),
+        Measurement("macs", macs, "/s"),
+        Measurement("size_kib", kib, "KiB"),
+        Measurement("int8_coverage", int8),
+        Measurement("accuracy", right, "", 420, (right - 0.02, min(1.0, right + 0.012))),
+        Measurement("macro_recall", right - 0.01, "", 380, (right - 0.04, right)),
+        Measurement("unknown_accepted", 0.04, "", 60, (0.01, 0.09)),
+        Measurement("latency_p50_us", p50, "µs", 8000, (p50 - 0.3, p50 + 0.4)),
+        Measurement("latency_p90_us", 1.4 * p50, "µs", 8000),
+        Measurement("latency_p99_us", 2.1 * p50, "µs", 8000),
+        Measurement("latency_ratio", p50 / 61, "× naive", 8000, (p50 / 62, p50 / 60)),
+    )
+
+
+def history(n: int, top: float) -> dict[str, Any]:
+    rows = [
+        {
+            "epoch": i,
+            "train_loss": 2 / i + 0.1,
+            "dev_loss": 2 / i + 0.2 + 0.01 * i,
+            "dev_accuracy": top - 0.5 / i,
+            "dev_macro_recall": top - 0.6 / i,
+            "lr": 3e-3 * (1 - i / n),
+            "seconds": 4.2,
+        }
+        for i in range(1, n + 1)
+    ]
+    return {"epochs": rows, "best_epoch": n - 2, "kept_epoch": n - 2}
+
+
+LATENCY = {
+    "control": "naive",
+    "control_p50_us": 61.0,
+    "level": True,
+    "control_ratio": 1.004,
+    "control_ratio_ci95": [0.998, 1.011],
+    "attempts": 1,
+    "runs": 8000,
+}
+TRIALS = [
+    {"backend": "neural_compressor", "calibration": c, "accuracy": a, "drop": 0.96 - a}
+    | {"coverage": 1.0, "kept": c == "kl"}
+    for c, a in (("minmax", 0.94), ("kl", 0.957), ("percentile", 0.951))
+]
+
+
+def result(name: str, kind: str, values: Any, **rest: Any) -> Result:
+    return Result(name, kind, "ab" * 32, values, BUDGET.check(values), **rest)
+
+
+@pytest.fixture
+def report() -> Report:
+    bundle = found(8_764, 452_310, 23.9, 1.0, 0.9583, 24.4)
+    results = (
+        result(
+            "teacher",
+            "teacher",
+            found(702_116, 58e6, 2754.2, 0.0, 0.9812, 1450),
+            parity={"model_max_abs_diff": 2.1e-06, "naive_max_abs_diff": 1.4e-06},
+            details={"history": history(12, 0.98), "latency": LATENCY},
+            seconds=512.3,
+            cached=True,
+        ),
+        result(
+            "to2d",
+            "to2d",
+            found(8_764, 452_310, 41.2, 0.0, 0.9617, 23.5),
+            details={
+                "history": history(20, 0.96),
+                "control": {"what": "random start", "history": history(20, 0.94)},
+                "mode": "initialised from the 3-D weights",
+                "latency": LATENCY | {"level": False, "control_ratio": 1.083, "attempts": 2},
+            },
+            seconds=260.0,
+        ),
+        result(
+            "quantize",
+            "quantize",
+            found(8_764, 452_310, 24.8, 1.0, 0.957, 24.6),
+            parity={"label_agreement": 0.988, "logit_error_steps": {"median": 0.4, "max": 3.1}},
+            details={
+                "calibrations": TRIALS,
+                "calibration_clips": [f"музыка/clip-{i}.wav" for i in range(60)],
+                "shortfalls": [],
+            },
+            seconds=31.0,
+        ),
+        result(
+            "bundle",
+            "bundle",
+            (
+                *bundle,
+                Measurement("front_end_macs", 3.96e6, "/s"),
+                Measurement("front_end_latency_p50_us", 298.1, "µs", 5000, (296.0, 301.2)),
+            ),
+            parity={"golden_max_abs_diff": 0.0},
+            details={
+                "per_class": [
+                    {"label": label, "recall": r, "precision": 0.96 if r else None, "support": 70}
+                    for label, r in zip(LABELS, (1.0, 0.91, 0.96, 0.94, 0.97, None), strict=True)
+                ],
+                "confusion": [
+                    [64 if i == j else (i * j) % 4 for j in range(len(LABELS))]
+                    for i in range(len(LABELS))
+                ],
+                "latency": LATENCY,
+            },
+            seconds=12.0,
+        ),
+    )
+    data = {
+        "counts": {
+            "train": dict.fromkeys(LABELS, 600),
+            "dev": dict.fromkeys(LABELS, 80),
+            "test": dict.fromkeys(LABELS, 70),
+        },
+        "speakers": {"train": 90, "dev": 12, "test": 11},
+        "rejected": [
+            {"path": "да/<b>1.wav", "label": "музыка", "split": "train", "reason": "silent"}
+            | {"detail": "no sample above -60 dBFS"}
+        ],
+        "fingerprint": "cd" * 32,
+        "notes": ["dev: 10 % of the speakers, carved from train"],
+    }
+    environment = {
+        "versions": {"torch": "2.13.0", "onnxruntime": "1.31.1"},
+        "device": "cpu",
+        "threads": 1,
+        "target": {"cpu": "AMD EPYC", "isa": ["avx2", "avx512_vnni"], "governor": None},
+    }
+    return Report(
+        "quickstart", "ef" * 32, environment, data, results, ok=True, bundle_sha256="12" * 32
+    )

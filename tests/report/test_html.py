@@ -1,0 +1,134 @@
+"""The page: whole, self-contained, escaped, and honest about what was not measured."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from edgekws.core.measurement import Budget, Limit
+from edgekws.core.report import Report
+from edgekws.report.html import write_html
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every element is closed in turn; keeps the words and the links."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.words: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def page_of(report: Report, folder: Path) -> Page:
+    path = folder / "report.html"
+    write_html(report, path)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_shows_everything_of_a_run(report: Report, tmp_path: Path) -> None:
+    page = page_of(report, tmp_path)
+    expected = (
+        "Fits the budget", "6 of 6 limits kept by the packed bundle", "≤ 10,000", "8,764",
+        "+12.4 %", "95.8 %", "93.8–97.0 %", "3.96 M", "298 µs", "logit error steps median",
+        "neural_compressor", "percentile", "random start", "epoch 18 kept", "60 entries",
+        "no sample above -60 dBFS", "carved from train", "AMD EPYC", "2.13.0", "avx512_vnni",
+        "the control measured 1.083 × itself: no ratio", "12" * 32, "from the cache",
+    )  # fmt: skip
+    assert [words for words in expected if words not in page.text] == []
+    assert page.tags.count("svg") == 1 + 3  # the overview, and three training curves
+    assert "Distance to the budget" in page.text
+
+
+def test_names_are_escaped_and_kept(report: Report, tmp_path: Path) -> None:
+    page = page_of(report, tmp_path)
+    assert "script" not in page.tags
+    assert "b" in page.tags
+    for name in ("<script>alert(1)</script>", "музыка", "توقف", "$lights$", "да/<b>1.wav"):
+        assert name in page.text
+    results = tuple(replace(r, name=f"<i>{r.name}</i> $x$ шаг") for r in report.results)
+    named = page_of(replace(report, name="</title><script>", results=results), tmp_path)
+    assert not {"script", "i"} & set(named.tags)
+    assert named.text.count("<i>teacher</i> $x$ шаг") >= 3  # table, section and picture
+
+
+def test_needs_nothing_beside_it(report: Report, tmp_path: Path) -> None:
+    page = page_of(report, tmp_path)
+    assert [link for link in page.links if not link.startswith("#")] == []
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"url\((?!#)|@import", text)
+    ids = re.findall(r'\bid="([^"]*)"', text)
+    referred = {link[1:] for link in page.links} | set(re.findall(r"url\(#([^)]*)\)", text))
+    assert referred <= set(ids)
+
+
+def test_same_report_same_bytes_also_after_loading(report: Report, tmp_path: Path) -> None:
+    report.save(tmp_path / "report.json")
+    write_html(report, tmp_path / "a.html")
+    write_html(Report.load(tmp_path / "report.json"), tmp_path / "b.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_a_broken_limit_does_not_fit(report: Report, tmp_path: Path) -> None:
+    budget = Budget((Limit("params", "max", 5_000), Limit("front_end_macs", "max", 1e6)))
+    last = report.results[-2]
+    judged = replace(last, verdicts=budget.check(last.measurements))
+    failed = replace(report, results=(judged,), ok=False, bundle_sha256=None)
+    text = page_of(failed, tmp_path).text
+    assert "Does not fit the budget" in text
+    assert "0 of 2 limits kept by quantize" in text
+    assert "not measured" in text
+    assert "-75.3 %" in text
+
+
+@pytest.mark.parametrize(
+    ("ok", "words"), [(True, "Done, without a budget"), (False, "Not finished")]
+)
+def test_a_run_without_limits(report: Report, tmp_path: Path, ok: bool, words: str) -> None:
+    bare = tuple(replace(r, verdicts=(), measurements=()) for r in report.results)
+    assert words in page_of(replace(report, results=bare, ok=ok), tmp_path).text
+    empty = Report("empty", "", {}, {}, (), ok=ok)
+    assert words in page_of(empty, tmp_path).text
+
+
+def test_unknown_details_are_shown_whatever_their_form(report: Report, tmp_path: Path) -> None:
+    details = {
+        "новое": {"deep": {"er": [{"a": 1.5, "b": [1, 2]}, {"c": {"d": "here"}}]}},
+        "flags": [True, None],
+        "nothing": {},
+        "many": [{"row": i} for i in range(50)],
+        "history": [{"train_loss": 1.0}, {"train_loss": 0.5, "dev_loss": 0.7}],
+    }
+    odd = replace(report.results[0], details=details)
+    page = page_of(replace(report, results=(odd,)), tmp_path)
+    for words in ("новое", "d here", "1, 2", "yes, –", "50 rows", "2 epochs"):
+        assert words in page.text
+    assert page.tags.count("svg") == 2
