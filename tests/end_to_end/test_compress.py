@@ -1,0 +1,283 @@
+"""From a recipe to a bundle: the whole chain, again, changed, killed, and told to fail."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from edgekws.bundle.verify import verify
+from edgekws.core.report import Report
+from edgekws.metrics import graph
+from tests.end_to_end.conftest import TINY, Run, command, environment
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def no_torch(folder: Path) -> str:
+    """Return a PYTHONPATH on which importing torch is an error."""
+    (folder / "torch").mkdir(parents=True, exist_ok=True)
+    (folder / "torch" / "__init__.py").write_text("raise ImportError('torch was imported')\n")
+    return f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+
+
+def test_what_a_run_leaves(compressed: Path):
+    run = compressed / "runs" / "проба" / "latest"
+    names = {path.name for path in run.iterdir()}
+    assert names == {
+        "recipe.lock.toml", "events.jsonl", "report.json", "report.html", "baseline",
+        "01-teacher", "02-distill", "03-to2d", "04-quantize", "05-simplify",
+    }  # fmt: skip
+    report = Report.load(run / "report.json")
+    assert report.ok
+    assert [r.name for r in report.results] == [
+        "teacher", "distill", "to2d", "quantize", "simplify", "bundle",
+    ]  # fmt: skip
+    for result in report.results:
+        for metric in ("params", "macs", "size_kib", "int8_coverage", "accuracy", "macro_recall"):
+            assert result.value(metric) is not None, (result.name, metric)
+        assert result.value("latency_p90_us")
+    bundle = report.results[-1]
+    assert bundle.value("front_end_macs")
+    assert bundle.value("int8_coverage") == 1
+    assert bundle.parity["golden_max_abs_diff"] == 0
+
+
+def test_the_bundle_is_int8_and_whole(compressed: Path):
+    bundle = compressed / "dist" / "проба"
+    assert verify(bundle) == 0
+    model = onnx.load(bundle / "model.onnx")
+    assert graph.float_weights(model) == ()
+    assert graph.int8_coverage(model) == 1
+    names = {path.relative_to(bundle).as_posix() for path in bundle.iterdir()}
+    assert names >= {
+        "model.onnx", "frontend.onnx", "labels.txt", "manifest.json", "SHA256SUMS",
+        "MODEL_CARD.md", "detect.py", "golden",
+    }  # fmt: skip
+    origin = json.loads((bundle / "manifest.json").read_text("utf-8"))["origin"]
+    assert len(origin["calibration_clips"]) == 32
+
+
+def test_the_naive_baseline_is_a_conv1d_network(compressed: Path):
+    naive = onnx.load(compressed / "runs" / "проба" / "latest" / "baseline" / "naive_fp32.onnx")
+    weights = {i.name: len(i.dims) for i in naive.graph.initializer}
+    ranks = [weights[n.input[1]] for n in naive.graph.node if n.op_type == "Conv"]
+    assert ranks
+    assert set(ranks) == {3}
+
+
+def test_again_everything_comes_from_the_cache_without_torch(
+    compressed: Path, edgekws: Run, tmp_path: Path
+):
+    done = edgekws("compress", "run.toml", "--json", PYTHONPATH=no_torch(tmp_path))
+    assert done.returncode == 0, done.stderr
+    measured = [e for e in lines(done.stdout) if e["event"] == "measured"]
+    assert len(measured) == 6
+    assert all(e["data"]["cached"] for e in measured)
+
+
+def test_a_changed_budget_is_judged_again_without_torch(
+    compressed: Path, edgekws: Run, tmp_path: Path
+):
+    done = edgekws(
+        "compress", "run.toml", "--set", "budget.max_params=10", PYTHONPATH=no_torch(tmp_path)
+    )
+    assert done.returncode == 3, done.stderr
+    assert "max_params = 10" in done.stderr
+
+
+def test_a_broken_budget_ends_before_the_test_split_unless_told_to_go_on(
+    compressed: Path, edgekws: Run
+):
+    arguments = ("compress", "run.toml", "--set", "budget.max_params=10", "--runs", "r", "--dist")
+    assert edgekws(*arguments, "d1").returncode == 3
+    assert not (compressed / "d1").exists()
+    assert edgekws(*arguments, "d2", "--keep-going").returncode == 3
+    assert verify(compressed / "d2" / "проба") == 0
+
+
+def test_a_step_of_its_own_budget_ends_the_run_there(compressed: Path, edgekws: Run):
+    done = edgekws(
+        "compress", "run.toml", "--runs", "r2", "--set", "steps.distill.budget.max_macs=1"
+    )
+    assert done.returncode == 3
+    report = Report.load(compressed / "r2" / "проба" / "latest" / "report.json")
+    assert [r.name for r in report.results] == ["teacher", "distill"]
+
+
+def test_killed_in_distillation_it_goes_on_and_ends_with_the_same_bytes(
+    compressed: Path, tmp_path: Path
+):
+    (tmp_path / "run.toml").write_text(TINY, encoding="utf-8")
+    cache = tmp_path / "cache"
+    shutil.copytree(compressed / "cache", cache)
+    for folder in (cache / "steps").iterdir():
+        if folder.is_dir() and not (folder / "checkpoint.safetensors").exists():
+            shutil.rmtree(folder)
+    teacher = json.loads((compressed / "runs/проба/latest/report.json").read_text("utf-8"))[
+        "results"
+    ][0]["sha256"]
+    for folder in (cache / "steps").iterdir():
+        if (
+            folder.is_dir()
+            and json.loads((folder / "result.json").read_text())["sha256"] != teacher
+        ):
+            shutil.rmtree(folder)
+    arguments = command("compress", "run.toml")
+    first = subprocess.Popen(
+        arguments, cwd=tmp_path, env=environment(cache), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    _wait_for(lambda: any(p.stat().st_size for p in cache.glob("steps/*.partial/*.safetensors")))
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert not (tmp_path / "dist").exists()
+    done = subprocess.run(
+        arguments, cwd=tmp_path, env=environment(cache), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    final = "dist/проба/model.onnx"
+    assert (tmp_path / final).read_bytes() == (compressed / final).read_bytes()
+
+
+def _wait_for(happened: "object", limit_s: float = 120) -> None:
+    end = time.monotonic() + limit_s
+    while not happened():  # type: ignore[operator]
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.005)
+
+
+def test_ctrl_c_says_how_to_go_on(home: Path, tmp_path: Path):
+    started = subprocess.Popen(
+        command("compress", "run.toml", "--set", "seed=5"), cwd=home,
+        env=environment(tmp_path / "cache"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    _wait_for(lambda: (tmp_path / "cache").exists())
+    started.send_signal(signal.SIGINT)
+    _, told = started.communicate(timeout=60)
+    assert started.returncode == 130, told
+    assert "run the same command again" in told
+    assert "Traceback" not in told
+
+
+def test_export_then_simplify_then_quantize_with_onnxruntime(compressed: Path, edgekws: Run):
+    recipe = TINY[: TINY.index('[[steps]]\nkind = "quantize"')].replace('"проба"', '"order"') + (
+        '[[steps]]\nkind = "export"\n[[steps]]\nkind = "simplify"\n'
+        '[[steps]]\nkind = "quantize"\nbackend = { kind = "onnxruntime" }\n'
+        "calibration_clips = 32\n"
+    )
+    (compressed / "order.toml").write_text(recipe, encoding="utf-8")
+    done = edgekws("compress", "order.toml")
+    assert done.returncode == 0, done.stderr
+    report = Report.load(compressed / "runs" / "order" / "latest" / "report.json")
+    assert report.results[0].cached
+    assert report.results[-1].value("int8_coverage") == 1
+
+
+def test_both_backends_side_by_side(compressed: Path, edgekws: Run):
+    done = edgekws(
+        "compress", "run.toml", "--runs", "r3", "--dist", "d3",
+        "--set", 'steps.quantize.compare=[{kind="onnxruntime"}]',
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = Report.load(compressed / "r3" / "проба" / "latest" / "report.json")
+    tried = report.results[3].details["calibrations"]
+    assert {row["backend"] for row in tried} == {"neural_compressor", "onnxruntime"}
+    assert sum(row["kept"] for row in tried) == 1
+
+
+def test_plan_needs_no_data(edgekws: Run, home: Path, tmp_path: Path):
+    done = edgekws("plan", "run.toml", "--json", EDGEKWS_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "cache" / "synthetic").exists()
+    text = edgekws("plan", "run.toml", EDGEKWS_CACHE=str(tmp_path / "cache"))
+    assert text.returncode == 0
+    assert "distill" in text.stdout
+
+
+def test_plan_weighs_what_the_run_weighs(compressed: Path, edgekws: Run):
+    planned = lines(edgekws("plan", "run.toml", "--json").stdout)
+    report = Report.load(compressed / "runs" / "проба" / "latest" / "report.json")
+    rows = {row["name"]: row for row in planned[-1]["rows"]}
+    for result in report.results[:-1]:
+        for metric in ("params", "macs"):
+            assert rows[result.name][metric] == result.value(metric), (result.name, metric)
+
+
+def test_plan_warns_where_the_budget_cannot_be_met(edgekws: Run):
+    done = edgekws("plan", "run.toml", "--set", "budget.max_params=10")
+    assert "max_params = 10 cannot be met" in done.stdout + done.stderr
+
+
+def test_check_evaluate_predict_and_report(compressed: Path, edgekws: Run):
+    bundle = "dist/проба"
+    done = edgekws("check", bundle, "--recipe", "run.toml")
+    assert done.returncode == 0, done.stderr
+    (compressed / "tight.toml").write_text("max_size_kib = 1\n")
+    assert edgekws("check", bundle, "--budget", "tight.toml").returncode == 3
+    done = edgekws("evaluate", bundle, "--recipe", "run.toml", "--json")
+    assert done.returncode == 0, done.stderr
+    done = edgekws("predict", bundle, f"{bundle}/golden", "--output", "labels.csv")
+    assert done.returncode == 0, done.stderr
+    golden = json.loads((compressed / bundle / "golden" / "golden.json").read_text("utf-8"))
+    rows = (compressed / "labels.csv").read_text("utf-8").splitlines()
+    assert rows[0] == "file,label,score"
+    assert [row.split(",")[:2] for row in rows[1:]] == [[g["file"], g["label"]] for g in golden]
+    said = subprocess.run(
+        [sys.executable, "-I", f"{bundle}/detect.py", "--clip", f"{bundle}/golden/00.wav"],
+        cwd=compressed, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(said.stdout)["label"] == golden[0]["label"]
+    assert edgekws("report", "runs/проба").returncode == 0
+
+
+def test_exit_codes_of_bad_input(compressed: Path, edgekws: Run, tmp_path: Path):
+    done = edgekws("compress", "run.toml", "--set", "front_end.n_mel=40")
+    assert done.returncode == 2
+    assert "did you mean n_mels?" in done.stderr
+    assert edgekws("compress", "missing.toml").returncode == 2
+    done = edgekws("check", tmp_path / "none.onnx", "--budget", "run.toml")
+    assert done.returncode == 5
+    assert "no such model" in done.stderr
+    (tmp_path / "broken.onnx").write_bytes(b"not a model")
+    done = edgekws("check", tmp_path / "broken.onnx", "--budget", "run.toml")
+    assert done.returncode == 5
+    assert "not an ONNX model" in done.stderr
+    spoiled = tmp_path / "bundle"
+    shutil.copytree(compressed / "dist" / "проба", spoiled)
+    (spoiled / "labels.txt").write_text("x\n")
+    done = edgekws("check", spoiled, "--budget", "run.toml")
+    assert done.returncode == 5
+    assert "labels.txt is not the file that was packed" in done.stderr
+
+
+def test_broken_parity_is_exit_code_4(compressed: Path, edgekws: Run, tmp_path: Path):
+    from edgekws.bundle import pack
+
+    spoiled = tmp_path / "bundle"
+    shutil.copytree(compressed / "dist" / "проба", spoiled)
+    golden = spoiled / "golden" / "golden.json"
+    rows = json.loads(golden.read_text("utf-8"))
+    rows[0]["logits"][0] += 1
+    golden.write_text(json.dumps(rows))
+    pack.seal(spoiled, "card")
+    done = edgekws("check", spoiled, "--budget", "run.toml")
+    assert done.returncode == 4
+    assert "golden clips differ" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_exit_code_1(compressed: Path, edgekws: Run):
+    (compressed / "a file").write_text("x")
+    done = edgekws("compress", "run.toml", "--runs", "a file")
+    assert done.returncode == 1
+    assert "name a folder with --runs" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,82 @@
+"""Keys: a step is run again when something it can read has changed, and only then."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edgekws.core.contract import Artifact, Contract, Normalization
+from edgekws.core.events import quiet
+from edgekws.core.family import load
+from edgekws.engine import chain
+from edgekws.engine.chain import Bench, step_key
+from edgekws.engine.source import closure
+from edgekws.runtime.front_end import FrontEnd
+
+CONTRACT = Contract(
+    FrontEnd(), Normalization((0.0,) * 40, (1.0,) * 40), ("a", "b"), (40, 97), {"kind": "plain"}
+)
+
+
+def step(**fields: Any) -> Any:
+    return load("Step", "distill")(
+        **{"teachers": ["teacher"], "backbone": {"kind": "plain"}, **fields}
+    )
+
+
+def bench(**changed: Any) -> Any:
+    shared = {"seed": 1, "threads": 2, "device": "cpu", "cache": Path(), "emit": quiet}
+    return Bench(SimpleNamespace(key="data"), **{**shared, **changed})  # type: ignore[arg-type]
+
+
+def teacher(sha256: str) -> dict[str, Artifact]:
+    return {"teacher": Artifact("checkpoint", Path("x"), sha256, CONTRACT)}
+
+
+KEY = step_key(step(), teacher("0"), bench())
+
+
+def test_name_and_budget_change_nothing():
+    named = step(name="student", budget={"max_params": 10})
+    assert step_key(named, teacher("0"), bench()) == KEY
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"loss": {"temperature": 2.0}},
+        {"training": {"epochs": 31}},
+        {"backbone": {"kind": "plain", "variant": "tinycnn"}},
+    ],
+)
+def test_a_field_changes_the_key(changed: dict[str, Any]):
+    assert step_key(step(**changed), teacher("0"), bench()) != KEY
+
+
+@pytest.mark.parametrize("changed", [{"seed": 2}, {"threads": 1}, {"device": "cuda"}])
+def test_what_the_step_runs_on_changes_the_key(changed: dict[str, Any]):
+    assert step_key(step(), teacher("0"), bench(**changed)) != KEY
+
+
+def test_inputs_change_the_key_by_content_and_not_by_place():
+    assert step_key(step(), teacher("1"), bench()) != KEY
+    moved = {"teacher": Artifact("checkpoint", Path("elsewhere"), "0", CONTRACT)}
+    assert step_key(step(), moved, bench()) == KEY
+
+
+def test_data_and_versions_change_the_key(monkeypatch: pytest.MonkeyPatch):
+    other = bench()
+    other.source.key = "other data"
+    assert step_key(step(), teacher("0"), other) != KEY
+    monkeypatch.setattr(chain, "library_versions", lambda: {"torch": "0"})
+    assert step_key(step(), teacher("0"), bench()) != KEY
+
+
+def test_the_source_of_what_runs_changes_the_key(monkeypatch: pytest.MonkeyPatch):
+    def edited(modules: Any) -> dict[str, str]:
+        return closure(modules) | {"edgekws.training.fit": "edited"}
+
+    assert "edgekws.training.fit" in closure({"edgekws.steps.distill"})
+    monkeypatch.setattr(chain, "closure", edited)
+    assert step_key(step(), teacher("0"), bench()) != KEY
