@@ -1,10 +1,13 @@
-"""What a dataset's fingerprint says about the code that makes it."""
+"""What a dataset's fingerprint is made of: the code that makes it, and the state of its files."""
 
+import os
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from edgekws.core.canonical import sha256_of
+from edgekws.errors import DataError
 
 
 @cache
@@ -19,3 +22,31 @@ def code_fingerprint(libraries: tuple[str, ...]) -> str:
         for path in sorted(Path(__file__).parent.glob("*.py"))
     }
     return sha256_of([sources, {name: version(name) for name in libraries}])
+
+
+def existing(folder: Path) -> Path:
+    """Return `folder` with `~` expanded.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not folder.expanduser().is_dir():
+        raise DataError(f"{folder}: no such folder; it is looked for from {Path.cwd()}")
+    return folder.expanduser()
+
+
+def stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of every file under `folder`, sorted by name."""
+    return sorted(_stamps(folder))
+
+
+def _stamps(folder: Path) -> Iterable[tuple[str, int, int]]:
+    top = os.fspath(folder)
+    for where, _, names in os.walk(top, followlinks=True):
+        for name in names:
+            path = f"{where}/{name}"
+            try:
+                stat = os.stat(path)  # noqa: PTH116 ten thousand Path objects are slow
+            except FileNotFoundError:  # a dangling link, which is told when it is read
+                continue
+            yield path[len(top) :], stat.st_size, stat.st_mtime_ns

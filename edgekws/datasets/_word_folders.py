@@ -16,17 +16,23 @@ from edgekws.errors import DataError
 
 BACKGROUND_NOISE = "_background_noise_"
 
-_LISTS: dict[str, Split] = {"validation_list.txt": "dev", "testing_list.txt": "test"}
+LISTS: dict[str, Split] = {"validation_list.txt": "dev", "testing_list.txt": "test"}
 _TABLES = ("train.csv", "val.csv", "test.csv")
 _COLUMNS = ("file", "class")
 
 
 class Recording(NamedTuple):
-    """A file, the word in it, and the split that a list gives it (`None`: not said)."""
+    """A file or a part of it, the word in it, and the split that a list gives it.
+
+    `None` is what is not said; `end_s=None` is the end of the file.
+    """
 
     path: Path
     word: str
     split: Split | None
+    speaker: str | None = None
+    start_s: float = 0.0
+    end_s: float | None = None
 
 
 @dataclass
@@ -65,7 +71,7 @@ def find_recordings(root: Path, noise: Path | None) -> Recordings:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; dataset.root is relative to {Path.cwd()}")
     tables = [name for name in _TABLES if (root / name).is_file()]
-    lists = [name for name in _LISTS if (root / name).is_file()]
+    lists = [name for name in LISTS if (root / name).is_file()]
     if tables and lists:
         raise DataError(f"{root}: the splits are given twice, by {tables[0]} and {lists[0]}")
     found = _by_folder(root, noise)
@@ -108,7 +114,7 @@ def _with_lists(root: Path, lists: list[str], found: Recordings) -> Recordings:
             where = f"{root / name}:{number}"
             if file not in known:
                 raise DataError(f"{where}: {file} is not among the recordings under {root}")
-            if split_of.setdefault(file, _LISTS[name]) != _LISTS[name]:
+            if split_of.setdefault(file, LISTS[name]) != LISTS[name]:
                 raise DataError(f"{where}: {file} is in both lists; keep it in one")
     recordings = [
         r._replace(split=split_of.get(r.path.relative_to(root).as_posix()))

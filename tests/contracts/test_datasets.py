@@ -20,6 +20,8 @@ KINDS = kinds("Dataset")
 
 SAMPLE_FIELDS: dict[str, dict[str, Any]] = {
     "folder": {"root": "words"},
+    "manifest": {"path": "words/clips.csv", "columns": {"path": "file"}, "keywords": ["left"]},
+    "speech_commands": {"root": "commands"},
     "synthetic": {
         "keywords": ["stop"],
         "language": "en-us",
@@ -29,27 +31,44 @@ SAMPLE_FIELDS: dict[str, dict[str, Any]] = {
         "test_clips_per_keyword": 1,
     },
 }
-"""Fields of a small instance, made in a folder where `words` holds two words of four speakers."""
+"""Fields of a small instance, made in a folder where `words` holds two words of four speakers
+and a table of them, and `commands` a small Speech Commands."""
 
 
 def small(kind: str) -> Any:
     return load("Dataset", kind).model_validate({"kind": kind, **SAMPLE_FIELDS[kind]})
 
 
+def record(path: Path, pitch: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * np.sin(np.arange(4000) * 0.1 * pitch), 16_000)
+
+
+def record_commands(folder: Path) -> None:
+    """Speakers 1, 0 and 2 are of train, dev and test, by the hash of their names."""
+    for word in ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", "bed"):
+        for speaker in range(3):
+            record(folder / word / f"{speaker:08x}_nohash_0.wav", speaker + len(word))
+    for noise in range(3):
+        record(folder / "_background_noise_" / f"{noise}.wav", noise + 20)
+
+
 @pytest.fixture
 def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    rows = ["file,label"]
     for word in ("left", "right"):
-        (tmp_path / "words" / word).mkdir(parents=True)
         for speaker in range(4):
-            wave = 0.1 * np.sin(np.arange(4000) * 0.1 * (speaker + len(word)))
-            soundfile.write(tmp_path / "words" / word / f"s{speaker}_1.wav", wave, 16_000)
+            record(tmp_path / "words" / word / f"s{speaker}_1.wav", speaker + len(word))
+            rows.append(f"{word}/s{speaker}_1.wav,{word}")
+    (tmp_path / "words" / "clips.csv").write_text("\n".join(rows))
+    record_commands(tmp_path / "commands" / "SpeechCommands" / "speech_commands_v0.02")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_every_dataset_has_sample_fields() -> None:
     assert set(SAMPLE_FIELDS) == set(KINDS)
-    assert {"folder", "synthetic"} <= set(KINDS)
+    assert {"folder", "manifest", "speech_commands", "synthetic"} <= set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,166 @@
+"""Recordings listed in a table: CSV, TSV or JSON lines, one clip a row."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from edgekws.core.canonical import sha256_file, sha256_of
+from edgekws.core.corpus import Listing
+from edgekws.core.events import Emit
+from edgekws.core.fields import Fields
+from edgekws.datasets._fields import (
+    DevFraction,
+    Keywords,
+    MaxUnknownRatio,
+    NoiseFolder,
+    Silence,
+    SilenceRatio,
+    SpeakerPattern,
+    TestFraction,
+    Unknown,
+)
+from edgekws.datasets._listing import (
+    Choice,
+    choose_keywords,
+    find_noise,
+    labels_of,
+    list_recordings,
+)
+from edgekws.datasets._manifest_rows import Columns, filtered, recordings
+from edgekws.datasets._source import code_fingerprint, existing, stamps
+from edgekws.datasets._splits import Rule
+from edgekws.datasets._tables import SUFFIXES, read_table
+from edgekws.datasets._word_folders import BACKGROUND_NOISE, Recordings, word_name
+from edgekws.runtime.front_end import FrontEnd
+
+
+class Dataset(Fields):
+    """A table of clips with the columns `path,label,speaker,split,start_s,end_s`.
+
+    Only `path` and `label` are needed. `start_s` and `end_s` cut a clip out of a long recording.
+    Splits that the table does not give are held out by speaker: test by a hash of the speaker's
+    name alone, dev by a hash of seed and name. Rows labelled `_unknown_` or `_silence_` are those
+    classes; where there are rows of `_silence_`, none is cut from the noise unless
+    `silence = true`.
+    """
+
+    kind: Literal["manifest"] = "manifest"
+    path: Path = Field(
+        description="The table, .csv, .tsv or .jsonl, relative to the working directory"
+    )
+    root: Path | None = Field(
+        None, description="Folder that the paths in it start from; default that of the table"
+    )
+    columns: Columns = Field(
+        Columns(), description='Columns of other names: columns = { path = "file" }'
+    )
+    where: dict[str, tuple[str, ...]] = Field(
+        {}, description='Only rows with these values: where = { kind = ["isolated"] }'
+    )
+    keywords: Keywords = None
+    unknown: Unknown = True
+    max_unknown_ratio: MaxUnknownRatio = None
+    noise: NoiseFolder = None
+    silence: Silence = None
+    silence_ratio: SilenceRatio = 0.4
+    dev_fraction: DevFraction = 0.15
+    test_fraction: TestFraction = 0.1
+    speaker_pattern: SpeakerPattern = "^([^_]+)_"
+
+    @field_validator("path")
+    @classmethod
+    def _is_a_table(cls, path: Path) -> Path:
+        if path.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{path} is no table; a table ends in {', '.join(SUFFIXES)}")
+        return path
+
+    def fingerprint(self) -> str:
+        """Return a hash over the fields, the table, and size and time of every file in it.
+
+        Raises:
+            DataError: the table, a file or a folder is missing, or a row is wrong.
+        """
+        fields = self.model_dump(mode="json", exclude={"path", "root", "noise"})
+        files = [(path.stat().st_size, path.stat().st_mtime_ns) for path in self._files()]
+        noise = stamps(existing(self.noise)) if self.noise else []
+        beside = self._root / BACKGROUND_NOISE
+        if self.noise is None and beside.is_dir():
+            noise = stamps(beside)
+        table = sha256_file(self.path.expanduser())
+        return sha256_of([fields, table, files, noise, code_fingerprint(("soundfile",))])
+
+    def labels(self) -> tuple[str, ...]:
+        """Return the class names, in the order of the logits.
+
+        With `keywords` the table need not be there; other words and `_unknown_` are then assumed.
+
+        Raises:
+            DataError: the table is missing or wrong, or a keyword has no rows.
+        """
+        noise = self.noise is not None or (self._root / BACKGROUND_NOISE).is_dir()
+        if self.keywords and not self.path.expanduser().exists():
+            keywords = tuple(map(word_name, self.keywords))
+            return labels_of(self._choice, keywords, ("any other word",), noise=noise)
+        found = self._read()
+        words = {recording.word for recording in found.recordings}
+        return labels_of(self._choice, self._keywords(found), words, noise=noise)
+
+    def list_clips(self, front_end: FrontEnd, seed: int, cache: Path, emit: Emit) -> Listing:
+        """List the rows; nothing but some windows of noise is read.
+
+        Raises:
+            DataError: the table is missing, columns or rows are wrong (the first ten problems are
+                told at once), a keyword has no rows, or there are too few speakers or noise
+                recordings to split.
+        """
+        found = self._read()
+        return list_recordings(
+            found,
+            self._choice,
+            self._keywords(found),
+            self._rule,
+            find_noise(self.noise, self._root, self.silence is True),
+            front_end,
+            seed,
+            self.path,
+        )
+
+    @property
+    def _root(self) -> Path:
+        return (self.root or self.path.parent).expanduser()
+
+    @property
+    def _choice(self) -> Choice:
+        return Choice(
+            self.keywords, self.unknown, self.max_unknown_ratio, self.silence, self.silence_ratio
+        )
+
+    @property
+    def _rule(self) -> Rule:
+        return Rule(
+            self.speaker_pattern, self.dev_fraction, self.test_fraction, self.columns.speaker
+        )
+
+    def _keywords(self, found: Recordings) -> tuple[str, ...]:
+        words = {recording.word for recording in found.recordings}
+        missing = f"holds no rows with a word in column {self.columns.label!r}"
+        return choose_keywords(self._choice, words, self.path, missing)
+
+    def _read(self) -> Recordings:
+        table = read_table(self.path.expanduser())
+        rows = filtered(table, self.where)
+        found = Recordings(recordings(table, rows, self.columns, self._root, self._rule))
+        table.refuse()
+        if any(recording.split for recording in found.recordings):
+            found.given_by = (self.path.name,)
+        unread = self.columns.unused(table, self.where)
+        if unread:
+            found.ignored[f"columns that nothing reads ({', '.join(unread)})"] = len(unread)
+        if len(rows) < len(table.rows):
+            found.ignored["rows by dataset.where"] = len(table.rows) - len(rows)
+        return found
+
+    def _files(self) -> Iterator[Path]:
+        yield from dict.fromkeys(recording.path for recording in self._read().recordings)
