@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,9 @@ class StepProtocol(Protocol):
     @property
     def named_inputs(self) -> tuple[str, ...]:
         """The names of earlier steps whose artifacts it also needs."""
+
+    def resolved(self, isa: frozenset[str]) -> Self:
+        """Return the step with what the target's instruction set decides filled in."""
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
         """Do the work; `inputs` holds the named inputs, and `input` for the step before it."""

@@ -25,6 +25,18 @@ def build(contract: Contract) -> nn.Module:
     return network
 
 
+def untrained(contract: Contract) -> nn.Module:
+    """Return the network of `contract.architecture` in eval mode, to be weighed before training.
+
+    Every shift is drawn: one of zero would be folded away, and its parameters with it.
+    """
+    network = build(contract).eval()
+    for name, shift in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(shift, std=0.1)
+    return network
+
+
 def save(network: nn.Module, contract: Contract, path: Path) -> None:
     """Write the weights, with the contract as JSON in the metadata under `contract`.
 

@@ -36,7 +36,7 @@ class Graph:
 
     def set_array(self, name: str, values: NDArray[np.float32]) -> None:
         """Write the initializer's values; a new name makes a new one."""
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        self._constants[name] = numpy_helper.from_array(np.asarray(values, order="C"), name)
 
     def rank(self, name: str) -> int | None:
         """Return the number of axes of a tensor, `None` where no shape is known."""

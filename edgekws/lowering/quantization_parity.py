@@ -1,7 +1,14 @@
 """How far a quantized model is from its FP32 parent: labels, and logits in output steps."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+
+from edgekws.errors import ParityError
+
+AGREEMENT_FLOOR = 0.5
+"""Share of dev clips; what is above it is judged by accuracy."""
 
 
 def compare(before: NDArray[np.float32], after: NDArray[np.float32]) -> dict[str, float]:
@@ -11,17 +18,25 @@ def compare(before: NDArray[np.float32], after: NDArray[np.float32]) -> dict[str
     logits and in output steps: a step is 1/255 of the range of the parent's logits, what 8 bits
     can tell apart at best.
 
+    Raises:
+        ParityError: hardly a label is kept; that is a fault, not a loss of precision.
+
     >>> before = np.array([[0, 255.0]], np.float32)
     >>> compare(before, before + 1)["mean_diff_in_output_steps"]
     1.0
     """
     difference = np.abs(after.astype(np.float64) - before)
-    step = (float(before.max()) - float(before.min())) / 255
+    agreement = float((before.argmax(axis=1) == after.argmax(axis=1)).mean())
+    if not agreement >= AGREEMENT_FLOOR:
+        raise ParityError(
+            f"the quantized model keeps only {agreement:.1%} of the labels of its FP32 parent, at "
+            f"least {AGREEMENT_FLOOR:.0%} is expected; try another backend or calibration"
+        )
+    step = float(before.max() - before.min()) / 255 or math.inf
     return {
-        "label_agreement": float((before.argmax(axis=1) == after.argmax(axis=1)).mean()),
+        "label_agreement": agreement,
         "mean_abs_diff": float(difference.mean()),
         "max_abs_diff": float(difference.max()),
-        "output_step": step,
         "mean_diff_in_output_steps": float(difference.mean()) / step,
         "max_diff_in_output_steps": float(difference.max()) / step,
     }

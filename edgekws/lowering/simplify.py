@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,9 +29,12 @@ def simplify(source: Path, target: Path, features: NDArray[np.float32]) -> dict[
     Returns `nodes_before`, `nodes_after` and `max_abs_diff` (logits).
 
     Raises:
+        ModuleNotFoundError: onnxsim is not installed.
         ParityError: the simplified model computes something else, or has lost its INT8 weights.
         MachineError: onnxsim crashed or failed; the message names the signal or the error.
     """
+    if find_spec("onnxsim") is None:
+        raise ModuleNotFoundError("onnxsim is not installed", name="onnxsim")
     before, contract = onnx_file.load(source)
     after = _in_own_process(source, before, features)
     _check_int8_weights(before, after, source)

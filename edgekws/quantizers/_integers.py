@@ -9,6 +9,7 @@ from onnx import helper
 
 from edgekws.errors import UnsupportedError
 from edgekws.lowering.graph import Graph, attribute
+from edgekws.quantizers._scales import floor_scales, widen
 
 Values = NDArray[Any]
 # A bias beyond this would overflow INT32 together with what is accumulated on it.
@@ -21,13 +22,26 @@ def with_integer_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         UnsupportedError: a float constant other than a scale is left; the message names its node.
     """
+    bare = without_clamps(with_integer_weights(model))
+    refuse_floats(bare)
+    return bare
+
+
+def with_integer_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with INT8 weights and INT32 biases, its activations' clamps left in."""
     graph = Graph(model)
     fold_weights(graph)
     drop_clips(graph)
+    floor_scales(graph)
     quantize_biases(graph)
     drop_bias_zero_points(graph)
+    return graph.to_model()
+
+
+def without_clamps(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model without the activations that a QuantizeLinear does anyway."""
+    graph = Graph(model)
     drop_clamps(graph)
-    _refuse_floats(graph)
     return graph.to_model()
 
 
@@ -98,13 +112,8 @@ def _widen_vanishing_channels(
     """Raise the weight scale of channels so close to zero that their bias would overflow."""
     scale = graph.array(weights.input[1])
     wider = np.maximum(scale, (np.abs(bias) / (input_scale * LARGEST_BIAS)).astype(np.float32))
-    if np.array_equal(wider, scale):
-        return
-    integers = graph.array(weights.input[0])
-    ratio = _along(scale / wider, attribute(weights, "axis", 1), integers.ndim)
-    graph.set_array(weights.input[0], np.rint(integers * ratio).astype(integers.dtype))
-    weights.input[1] = f"{weights.output[0]}_scale"
-    graph.set_array(weights.input[1], wider)
+    if not np.array_equal(wider, scale):
+        widen(graph, weights, wider)
 
 
 def _put_bias(graph: Graph, node: onnx.NodeProto, integers: Values, scale: Values) -> None:
@@ -158,7 +167,9 @@ def _is_float(graph: Graph, name: str) -> bool:
     return graph.is_constant(name) and np.issubdtype(graph.array(name).dtype, np.floating)
 
 
-def _refuse_floats(graph: Graph) -> None:
+def refuse_floats(model: onnx.ModelProto) -> None:
+    """Refuse a model with float constants other than scales; see `with_integer_constants`."""
+    graph = Graph(model)
     for node in graph.nodes:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             continue

@@ -38,10 +38,13 @@ def with_layer_names(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def weight_of(graph: Graph, node: onnx.NodeProto) -> str:
-    """Return the name of the constant that a Conv or Gemm reads dequantized; "" where none."""
+    """Return the constant that a Conv or Gemm has for weights, also dequantized; "" where none."""
     if node.op_type not in ("Conv", "Gemm"):
         return ""
-    dequantize = graph.producer(node.input[1])
+    weight: str = node.input[1]
+    if graph.is_constant(weight):
+        return weight
+    dequantize = graph.producer(weight)
     if dequantize is None or dequantize.op_type != "DequantizeLinear":
         return ""
     return dequantize.input[0] if graph.is_constant(dequantize.input[0]) else ""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.fx import GraphModule
 
+    from edgekws.quantizers._mixed import QuantizedNetwork
+
 OPSET = 18
 
 
@@ -29,9 +31,10 @@ class Quantizer(Fields):
 
     kind: Literal["neural_compressor"]
     takes: ClassVar[str] = "checkpoint"
-    reduce_range: bool = Field(
-        default=False,
-        description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate",
+    reduce_range: bool | None = Field(
+        default=None,
+        description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate; "
+        "the target decides where omitted",
     )
 
     def calibrations(self) -> tuple[str, ...]:
@@ -45,7 +48,13 @@ class Quantizer(Fields):
     def quantize(
         self, network: "nn.Module", clips: np.ndarray, calibration: str
     ) -> "onnx.ModelProto":
-        """Return `network` as an ONNX QDQ model with integer constants.
+        """Return `network` as an ONNX QDQ model with integer constants; see `quantized`."""
+        return self.quantized(network, clips, calibration).model()
+
+    def quantized(
+        self, network: "nn.Module", clips: np.ndarray, calibration: str
+    ) -> "QuantizedNetwork":
+        """Return `network` quantized, so that single layers can be put back to FP32.
 
         Args:
             network: in eval mode, in the 2-D or 3-D representation.
@@ -59,16 +68,15 @@ class Quantizer(Fields):
         from edgekws.lowering.export import with_fixed_pools
         from edgekws.lowering.graph_passes import pool_instead_of_mean
         from edgekws.lowering.height1 import height1
-        from edgekws.lowering.onnx_file import strip
-        from edgekws.quantizers._integers import with_integer_constants
-        from edgekws.quantizers._names import with_layer_names
+        from edgekws.quantizers._mixed import QuantizedNetwork
 
         # height1 copies as well; the caller's network is left as it was
         network = height1(network) if clips.ndim == 3 else copy.deepcopy(network)
         with_fixed_pools(network, clips.shape[1:])
-        quantized = _quantized_torch(network, clips, calibration, 63 if self.reduce_range else 127)
-        model = pool_instead_of_mean(_to_onnx(quantized, clips))
-        return strip(with_layer_names(with_integer_constants(model)))
+        largest_weight = 63 if self.reduce_range else 127
+        rounded = _quantized_torch(network, clips, calibration, largest_weight)
+        model = pool_instead_of_mean(_to_onnx(rounded, clips))
+        return QuantizedNetwork(model, source=model)
 
 
 def _quantized_torch(

@@ -15,15 +15,18 @@ from edgekws.core.fields import Fields
 if TYPE_CHECKING:
     import onnx
 
+    from edgekws.quantizers._mixed import QuantizedNetwork
+
 
 class Quantizer(Fields):
     """INT8 with U8 activations (asymmetric, per tensor) and S8 weights (symmetric, per channel)."""
 
     kind: Literal["onnxruntime"]
     takes: ClassVar[str] = "onnx"
-    reduce_range: bool = Field(
-        default=False,
-        description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate",
+    reduce_range: bool | None = Field(
+        default=None,
+        description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate; "
+        "the target decides where omitted",
     )
 
     percentile: float = Field(
@@ -44,7 +47,13 @@ class Quantizer(Fields):
     def quantize(
         self, network: "onnx.ModelProto", clips: np.ndarray, calibration: str
     ) -> "onnx.ModelProto":
-        """Return `network` as an ONNX QDQ model with integer constants.
+        """Return `network` as an ONNX QDQ model with integer constants; see `quantized`."""
+        return self.quantized(network, clips, calibration).model()
+
+    def quantized(
+        self, network: "onnx.ModelProto", clips: np.ndarray, calibration: str
+    ) -> "QuantizedNetwork":
+        """Return `network` quantized, so that single layers can be put back to FP32.
 
         Args:
             network: FP32, BatchNorm folded where it can be, convolutions two-dimensional.
@@ -55,15 +64,14 @@ class Quantizer(Fields):
             UnsupportedError: a constant of the network stays in FP32; the message names its node.
         """
         from edgekws.lowering.graph_passes import pool_instead_of_mean
-        from edgekws.lowering.onnx_file import strip
         from edgekws.quantizers._batch_norm import without_batch_norms
-        from edgekws.quantizers._integers import with_integer_constants
+        from edgekws.quantizers._clamps import with_clamps
         from edgekws.quantizers._logits import with_float_logits
-        from edgekws.quantizers._names import with_layer_names
+        from edgekws.quantizers._mixed import QuantizedNetwork
 
         prepared = without_batch_norms(pool_instead_of_mean(network))
-        model = with_float_logits(self._quantize_static(prepared, clips, calibration))
-        return strip(with_layer_names(with_integer_constants(model)))
+        rounded = with_clamps(self._quantize_static(prepared, clips, calibration), prepared)
+        return QuantizedNetwork(with_float_logits(rounded), source=prepared)
 
     def _quantize_static(
         self, model: "onnx.ModelProto", clips: np.ndarray, calibration: str
@@ -90,7 +98,7 @@ class Quantizer(Fields):
                 _Reader(model.graph.input[0].name, clips),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
-                reduce_range=self.reduce_range,
+                reduce_range=bool(self.reduce_range),
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=method,
@@ -98,6 +106,11 @@ class Quantizer(Fields):
                     "CalibPercentile": self.percentile,
                     # Pooling behind an activation that has no INT8 form is quantized too.
                     "ForceQuantizeNoInputCheck": True,
+                    # Biases are rounded here, for both backends alike: see `_integers`.
+                    "QuantizeBias": False,
+                    "QDQDisableWeightAdjustForInt32Bias": True,
+                    # What never moved gets a step so small that `_scales` finds it, not 1.
+                    "MinimumRealRange": 1e-9,
                 },
             )
             return onnx.load(int8_path)

@@ -1,5 +1,7 @@
 """The fields that every step of the chain has."""
 
+from typing import Self
+
 from pydantic import Field
 
 from edgekws.core.fields import Fields
@@ -12,3 +14,11 @@ class StepFields(Fields):
     budget: dict[str, float] = Field(
         {}, description="limits that bite at this step, e.g. { max_params = 10_000 }"
     )
+
+    def resolved(self, isa: frozenset[str]) -> Self:
+        """Return the step with what the target's instruction set decides filled in.
+
+        The engine asks once, before any key is made; `isa` holds the target's architecture and
+        its extensions. Most steps have nothing to decide.
+        """
+        return self

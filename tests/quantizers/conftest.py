@@ -14,6 +14,7 @@ from torch import nn
 from edgekws.core.contract import Contract, Normalization
 from edgekws.lowering.export import export_lowered
 from edgekws.quantizers import neural_compressor, onnxruntime
+from edgekws.quantizers._mixed import QuantizedNetwork
 from edgekws.runtime.front_end import FrontEnd
 
 Features = NDArray[np.float32]
@@ -155,10 +156,15 @@ def settled_case(name: str) -> Case:
 
 
 @cache
-def in_minmax(backend: str, name: str) -> tuple[Case, onnx.ModelProto]:
-    """Case and model by the default calibration; made once, because it takes seconds."""
+def network_in_minmax(backend: str, name: str) -> tuple[Case, QuantizedNetwork]:
+    """Case and network by the default calibration; made once, because it takes seconds."""
     found = settled_case(name)
-    return found, BACKENDS[backend].quantize(found.source(backend), found.clips, "minmax")
+    return found, BACKENDS[backend].quantized(found.source(backend), found.clips, "minmax")
+
+
+def in_minmax(backend: str, name: str) -> tuple[Case, onnx.ModelProto]:
+    found, network = network_in_minmax(backend, name)
+    return found, network.model()
 
 
 @pytest.fixture(params=[(b, n) for b in BACKENDS for n in NETWORKS], ids="-".join)
@@ -166,6 +172,17 @@ def quantized(request: pytest.FixtureRequest) -> tuple[str, Case, onnx.ModelProt
     """Backend, network and quantized model."""
     backend, name = request.param
     return backend, *in_minmax(backend, name)
+
+
+@pytest.fixture(params=[(b, n) for b in BACKENDS for n in NETWORKS], ids="-".join)
+def quantized_network(request: pytest.FixtureRequest) -> tuple[Case, QuantizedNetwork]:
+    """A network whose layers can be put back to FP32."""
+    return network_in_minmax(*request.param)
+
+
+@pytest.fixture
+def network_of() -> Callable[[str, str], tuple[Case, QuantizedNetwork]]:
+    return network_in_minmax
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def test_a_clip_that_changes_weights_stays():
 
 
 def test_a_bias_too_large_for_its_scale_widens_that_channel():
-    before = dense([[0, 1e-7, 0], [1, 2, 3]], [1e-9, 0.1], [9.0, 1.0])
+    before = dense([[0, 1e-7, 0], [1, 2, 3]], [1e-9, 0.1], [900.0, 1.0])
     after = with_integer_constants(before)
     bias = constant(after, "y_bias_quantized")
     assert np.abs(bias).max() <= 2**30
