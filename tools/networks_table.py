@@ -27,7 +27,7 @@ def count(variant: str, representation: str, n_mels: int, n_labels: int) -> tupl
         shape if representation == "2d" else (1, *shape),
         {"kind": "plain", "variant": variant, "representation": representation},
     )
-    model = export_lowered(checkpoint.build(contract).eval(), contract)
+    model = export_lowered(checkpoint.untrained(contract), contract)
     return graph.parameters(model), graph.macs(model)
 
 

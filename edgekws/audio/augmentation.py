@@ -25,34 +25,46 @@ Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 
 
 class Noise(Fields):
-    """Noise mixed in at a ratio drawn from `snr_db`, into a share `probability` of the clips."""
+    """Noise mixed in; without recordings, half of it is white and half pink."""
 
-    snr_db: Range = (0.0, 20.0)
-    probability: float = Field(default=0.8, ge=0, le=1)
+    snr_db: Range = Field(
+        default=(0.0, 20.0),
+        description="lowest and highest ratio of clip to noise, in dB; uniform draw",
+    )
+    probability: float = Field(
+        default=0.8, ge=0, le=1, description="share of the clips that noise is mixed into"
+    )
 
 
 class SpecAugment(Fields):
     """Masks over time and frequency (Park et al. 2019), each of a width drawn from 0 upwards."""
 
-    time_masks: int = Field(default=2, ge=0)
-    freq_masks: int = Field(default=1, ge=0)
-    max_time_frames: int = Field(default=20, ge=1)
-    max_freq_bands: int = Field(default=7, ge=1)
+    time_masks: int = Field(default=2, ge=0, description="masks over time in each clip")
+    freq_masks: int = Field(default=1, ge=0, description="masks over mel bands in each clip")
+    max_time_frames: int = Field(default=20, ge=1, description="widest mask over time, in frames")
+    max_freq_bands: int = Field(default=7, ge=1, description="widest mask over mel bands")
 
 
 class Augment(Fields):
-    """The recipe's `[augment]` table.
+    """What is done to training clips, so that few of them sound like many."""
 
-    `copies` augmented renderings of the training clips are made once and kept; epochs go through
-    them in turn, and 0 trains on the clips as they are. Without noise recordings, half of the
-    noise is white and half pink.
-    """
-
-    copies: int = Field(default=8, ge=0)
-    noise: Noise | None = None
-    time_shift_ms: float = Field(default=100.0, ge=0)
-    gain_db: Range = (-6.0, 6.0)
-    spec_augment: SpecAugment | None = None
+    copies: int = Field(
+        default=8,
+        ge=0,
+        description="augmented renderings of the training clips, made once and kept; epochs go "
+        "through them in turn, and 0 trains on the clips as they are",
+    )
+    noise: Noise | None = Field(default=None, description="noise mixed in; default none")
+    time_shift_ms: float = Field(
+        default=100.0, ge=0, description="a clip moves at most so far to either side, in ms"
+    )
+    gain_db: Range = Field(
+        default=(-6.0, 6.0), description="lowest and highest gain, in dB; uniform draw"
+    )
+    spec_augment: SpecAugment | None = Field(
+        default=None,
+        description="masks over time and mel bands, drawn in every epoch; default none",
+    )
 
 
 def augment_waveforms(

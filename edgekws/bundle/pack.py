@@ -1,8 +1,12 @@
 """What is deployed: one folder with model, front end, labels, runtime, golden clips, checksums."""
 
+import fcntl
 import json
+import os
 import shutil
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -98,10 +102,22 @@ def deliver(folder: Path, destination: Path) -> None:
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     fresh, old = (destination.with_name(f".{destination.name}.{x}") for x in ("new", "old"))
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(folder, fresh)
-    if destination.exists():
-        destination.rename(old)
-    fresh.rename(destination)
-    shutil.rmtree(old, ignore_errors=True)
+    with _locked(destination.parent):
+        for leftover in (fresh, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.copytree(folder, fresh)
+        if destination.exists():
+            destination.rename(old)
+        fresh.rename(destination)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep another process from delivering into `folder` at the same moment."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

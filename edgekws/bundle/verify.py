@@ -1,76 +1,176 @@
-"""Check a bundle: checksums, and golden clips through its own runtime in a clean interpreter."""
+"""Check a bundle: checksums, what it declares, and golden clips in a clean interpreter."""
 
-import json
 import subprocess
 import sys
 import tempfile
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.bundle.pack import SUMS, members
+import edgekws
+from edgekws.bundle.archive import unpacked
+from edgekws.bundle.declared import check_declared, read_json
+from edgekws.bundle.pack import SUMS, identity, members
 from edgekws.core.canonical import sha256_file
+from edgekws.core.contract import Contract
 from edgekws.errors import DataError, MachineError, ParityError
-from edgekws.runtime import score_windows
+from edgekws.runtime import detect, score_windows
 
 GOLDEN_TOLERANCE = 1e-4
+RUNTIME = Path(detect.__file__)
+"""The installed runtime: the only code that a bundle is checked with."""
+
+_ALWAYS = ("MODEL_CARD.md", "detect.py", "golden/golden.json", "labels.txt", "manifest.json")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A bundle that was found whole.
+
+    `sha256` is its identity, `max_abs_diff` the largest |Δlogit| on its golden clips, `notes`
+    what is worth knowing all the same.
+    """
+
+    sha256: str
+    labels: tuple[str, ...]
+    files: int
+    clips: int
+    max_abs_diff: float
+    notes: tuple[str, ...]
 
 
 def score(bundle: Path, windows: NDArray[np.int16]) -> NDArray[np.float32]:
     """Return the logits `(N, n_labels)` of windows `(N, window_samples)` from the bundle itself.
 
-    Its `detect.py` runs in an interpreter of its own that holds neither torch nor edgekws.
+    Its own `detect.py` runs, in an interpreter that holds neither torch nor edgekws: only for a
+    bundle that was packed here.
 
     Raises:
         MachineError: the runtime failed; the message ends with what it said.
     """
+    with named(bundle):
+        return _score(bundle / "detect.py", bundle, windows)
+
+
+def verify(bundle: Path) -> Verified:
+    """Check a sealed bundle, a folder or a zip, without running any code of it.
+
+    Raises:
+        DataError: a file is missing, added or changed, or does not fit the manifest; the archive
+            is damaged or not safe.
+        ParityError: the installed runtime gives other logits than those written down.
+        MachineError: the installed runtime failed on it.
+    """
+    with unpacked(bundle) as folder, named(bundle):
+        return verify_folder(folder)
+
+
+def verify_folder(folder: Path) -> Verified:
+    """Check a bundle's folder as `verify` does; messages do not say which folder it is."""
+    names = _check_sums(folder)
+    contract, version = check_declared(folder)
+    clips, difference = _check_golden(folder, contract, names)
+    own = (folder / "detect.py").read_bytes()
+    note = (
+        f"detect.py is another runtime version (bundle packed by edgekws {version}, this is "
+        f"{edgekws.__version__}) and was not run: the installed one gave the golden logits"
+    )
+    return Verified(
+        identity(folder),
+        contract.labels,
+        len(names),
+        clips,
+        difference,
+        () if own == RUNTIME.read_bytes() else (note,),
+    )
+
+
+@contextmanager
+def named(bundle: Path) -> Iterator[None]:
+    """Put the bundle's path before the message of an error."""
+    try:
+        yield
+    except (DataError, MachineError, ParityError) as error:
+        raise type(error)(f"{bundle}: {error}") from error
+
+
+def _score(runtime: Path, bundle: Path, windows: NDArray[np.int16]) -> NDArray[np.float32]:
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch, "windows.npy"), Path(scratch, "logits.npy")
         np.save(source, windows)
         command = [sys.executable, "-I", "-B", score_windows.__file__]
-        command += [str(path.resolve()) for path in (bundle, source, target)]
+        command += [str(path.resolve()) for path in (runtime, bundle, source, target)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise MachineError(f"{bundle}: its runtime failed: {done.stderr.strip()[-2000:]}")
+            raise MachineError(f"its runtime failed: {done.stderr.strip()[-2000:]}")
         logits: NDArray[np.float32] = np.load(target)
     return logits
 
 
-def verify(bundle: Path) -> float:
-    """Check a sealed bundle; return the largest |Δlogit| on its golden clips.
+def _check_sums(folder: Path) -> list[str]:
+    if not (folder / SUMS).is_file():
+        raise DataError(f"holds no {SUMS}: not a bundle, or not a complete one")
+    if links := sorted(p.name for p in folder.rglob("*") if p.is_symlink()):
+        raise DataError(f"{links[0]} is a link; a bundle holds plain files")
+    names, expected = members(folder), _read_sums(folder / SUMS)
+    if missing := sorted({*expected, *_ALWAYS}.difference(names)):
+        raise DataError(f"{missing[0]} is missing; copy the whole bundle again")
+    for name in names:
+        if expected.get(name) != sha256_file(folder / name):
+            raise DataError(f"{name} is not the file that was packed; copy it again")
+    for model in ("frontend", "model"):
+        if not detect.model_file(folder, model).is_file():
+            raise DataError(f"{model}.onnx is missing; copy the whole bundle again")
+    return names
 
-    Raises:
-        DataError: a file is missing, added or changed.
-        ParityError: the runtime gives other logits than those written down.
-    """
-    _check_sums(bundle)
-    rows = json.loads((bundle / "golden" / "golden.json").read_text("utf-8"))
-    windows = np.stack([_read_window(bundle / "golden" / row["file"]) for row in rows])
-    written = np.array([row["logits"] for row in rows], dtype=np.float32)
-    difference = float(np.abs(score(bundle, windows) - written).max())
-    if difference > GOLDEN_TOLERANCE:
+
+def _read_sums(path: Path) -> dict[str, str]:
+    try:
+        pairs = [line.split("  ", 1) for line in path.read_text("utf-8").splitlines()]
+        return {name: digest for digest, name in pairs}
+    except ValueError as error:  # not UTF-8, or a line of another form
+        raise DataError(f"{SUMS} cannot be read; copy the whole bundle again") from error
+
+
+def _check_golden(folder: Path, contract: Contract, names: list[str]) -> tuple[int, float]:
+    """Return the number of golden clips and the largest |Δlogit| on them."""
+    rows = read_json(folder / "golden" / "golden.json")
+    try:
+        files = [f"golden/{row['file']}" for row in rows]
+        written = np.array([row["logits"] for row in rows], dtype=np.float32)
+    except (TypeError, KeyError, ValueError) as error:
+        raise DataError(f"golden.json is not a list of clips and logits ({error})") from error
+    if not files or written.shape != (len(files), len(contract.labels)):
+        raise DataError("golden.json does not hold a clip, or a logit for every label")
+    if strange := sorted(set(files).difference(names)):
+        raise DataError(f"golden.json names {strange[0]}, which is not among the bundle's files")
+    windows = np.stack([_read_window(folder / file, contract) for file in files])
+    difference = float(np.abs(_score(RUNTIME, folder, windows) - written).max())
+    if not difference <= GOLDEN_TOLERANCE:  # also when it is not a number
         raise ParityError(
-            f"{bundle}: logits on the golden clips differ by {difference:.2g}, more than "
+            f"logits on the golden clips differ by {difference:.2g}, more than "
             f"{GOLDEN_TOLERANCE:g}; build the bundle again on this machine to compare"
         )
-    return difference
+    return len(files), difference
 
 
-def _check_sums(bundle: Path) -> None:
-    sums = bundle / SUMS
-    if not sums.is_file():
-        raise DataError(f"{bundle} holds no {SUMS}: not a bundle, or not a complete one")
-    lines = (line.split("  ", 1) for line in sums.read_text("utf-8").splitlines())
-    expected = {name: digest for digest, name in lines}
-    if missing := sorted(set(expected) - set(members(bundle))):
-        raise DataError(f"{bundle}: {missing[0]} is missing; copy the whole bundle again")
-    for name in members(bundle):
-        if expected.get(name) != sha256_file(bundle / name):
-            raise DataError(f"{bundle}: {name} is not the file that was packed; copy it again")
-
-
-def _read_window(path: Path) -> NDArray[np.int16]:
-    with wave.open(str(path), "rb") as file:
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+def _read_window(path: Path, contract: Contract) -> NDArray[np.int16]:
+    front_end = contract.front_end
+    expected = (front_end.sample_rate, 1, 2, front_end.window_samples)
+    try:
+        with wave.open(str(path), "rb") as file:
+            form = file.getframerate(), file.getnchannels(), file.getsampwidth(), file.getnframes()
+            data = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise DataError(f"golden clip {path.name} is not a WAV file ({error})") from error
+    if form != expected or len(data) != 2 * front_end.window_samples:
+        raise DataError(
+            f"golden clip {path.name} has (Hz, channels, bytes, samples) {form}; the manifest "
+            f"says {expected}"
+        )
+    return np.frombuffer(data, "<i2")

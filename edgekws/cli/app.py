@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgekws import __version__
-from edgekws.cli import commands
+from edgekws.cli import bundle_commands, commands, setup_commands
 from edgekws.errors import EdgekwsError
 
 _MACHINE = {
@@ -31,6 +31,13 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except EdgekwsError as error:
             _fail(f"error: {error}", error.exit_code, debug=ctx.params.get("debug"))
+        except ModuleNotFoundError as error:
+            from edgekws.engine.parts import missing_part
+
+            part = missing_part(error)
+            if part is None:
+                raise
+            _fail(f"error: {part}", part.exit_code, debug=ctx.params.get("debug"))
         except KeyboardInterrupt:
             _fail(_AGAIN, 130, debug=False)
         except MemoryError:
@@ -93,6 +100,7 @@ def edgekws(
 
     \b
     Examples:
+      edgekws init --list            recipes to start from
       edgekws plan quickstart        what it will weigh
       edgekws compress quickstart    train, compress, measure, pack
       edgekws report runs/quickstart --open
@@ -110,6 +118,10 @@ for _command in (
     commands.evaluate,
     commands.predict,
     commands.report,
+    bundle_commands.export,
+    bundle_commands.verify,
+    setup_commands.init,
+    setup_commands.doctor,
 ):
     app.command()(_command)
 

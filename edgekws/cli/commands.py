@@ -4,11 +4,11 @@ import webbrowser
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgekws.core.events import Event
+from edgekws.core.events import Emit, Event
 from edgekws.core.measurement import Verdict
 from edgekws.errors import BudgetError, DataError, UsageError
 
@@ -38,7 +38,8 @@ class Split(StrEnum):
     test = "test"
 
 
-def _view(json: bool) -> "Terminal | JsonLines":
+def view_for(json: bool) -> "Terminal | JsonLines":
+    """Return what shows events and results: to people, or to machines."""
     if json:
         from edgekws.cli.json_lines import JsonLines
 
@@ -64,6 +65,9 @@ def compress(
     dist: Annotated[
         Path, typer.Option("--dist", metavar="DIR", help="Where the bundle is written.")
     ] = Path("dist"),
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the recipe's data first, if it can be.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run the chain of a recipe, measured and judged at every step.
@@ -76,16 +80,18 @@ def compress(
       edgekws compress quickstart
       edgekws compress recipe.toml --set steps.distill.loss.temperature=2
       edgekws compress recipe.toml --force quantize --json > run.jsonl
+      edgekws compress speech-commands-v2-12 --download
     """
-    from edgekws.cli.tables import budget_rows
     from edgekws.engine import run
     from edgekws.recipe.load import load
     from edgekws.report.html import write_html
 
     loaded = load(recipe, overrides or ())
-    with _view(json) as view:
+    with view_for(json) as view:
         for note in loaded.notes:
             view.emit(Event("warning", note))
+        if download:
+            _download(loaded.recipe.dataset, view.emit)
         folders: list[Path] = []
 
         def emit(event: Event) -> None:
@@ -104,10 +110,15 @@ def compress(
         for folder in folders:
             write_html(report, folder / "report.html")
             view.emit(Event("note", f"report in {folder / 'report.html'}"))
-        view.show_report(report, loaded)
+        view.show_report(report)
     if not report.ok:
-        rows = budget_rows(report, [step.budget for step in loaded.recipe.steps])
-        raise BudgetError(_broken(verdict for _, verdict in rows))
+        raise BudgetError(_broken(verdict for _, verdict in report.deciding()))
+
+
+def _download(dataset: Any, emit: Emit) -> None:
+    if not hasattr(dataset, "download"):
+        raise UsageError(f"dataset {dataset.kind} has nothing to fetch; leave --download out")
+    dataset.download(emit)
 
 
 def plan(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> None:
@@ -122,7 +133,7 @@ def plan(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> Non
     from edgekws.recipe.load import load
 
     loaded = load(recipe, overrides or ())
-    with _view(json) as view:
+    with view_for(json) as view:
         view.show_plan(engine.plan(loaded, view.emit))
 
 
@@ -135,26 +146,32 @@ def check(
         typer.Option("--budget", metavar="FILE", help="A TOML file with limits."),
     ] = None,
     recipe: RecipeOption = None,
+    overrides: Overrides = None,
     json: Json = False,
 ) -> None:
     """Judge any ONNX file or bundle against a budget.
 
-    The exit code is 3 where a limit is broken or its metric was not measured. With --recipe, its
-    [budget] is taken, and accuracy is measured on the dev split of its data.
+    The exit code is 3 where a limit is broken or its metric was not measured. With --recipe,
+    accuracy is measured on the dev split of its data, and its [budget] is taken unless --budget
+    names another. The recipe.lock.toml of a run is a recipe too.
 
     \b
     Examples:
       edgekws check model.onnx --budget budget.toml
       edgekws check dist/quickstart --recipe quickstart
+      edgekws check dist/quickstart --recipe runs/quickstart/latest/recipe.lock.toml
     """
-    if (budget is None) == (recipe is None):
-        raise UsageError("check needs one of --budget FILE and --recipe FILE")
     from edgekws.engine import check as engine
     from edgekws.recipe.load import load, load_budget
 
-    loaded = load(recipe) if recipe is not None else None
-    limits = loaded.recipe.limits if loaded else load_budget(budget or Path())
-    with _view(json) as view:
+    loaded = load(recipe, overrides or ()) if recipe is not None else None
+    if budget is not None:
+        limits = load_budget(budget)
+    elif loaded is not None:
+        limits = loaded.recipe.limits
+    else:
+        raise UsageError("check needs --budget FILE, --recipe FILE or both")
+    with view_for(json) as view:
         found, verdicts = engine.check(model, limits, view.emit, loaded)
         view.show_check(found, verdicts)
     if not all(verdict.ok for verdict in verdicts):
@@ -167,6 +184,7 @@ def evaluate(
         typer.Argument(metavar="MODEL|BUNDLE…", help="ONNX files or bundles' folders."),
     ],
     recipe: RecipeOption = None,
+    overrides: Overrides = None,
     split: Annotated[Split, typer.Option(help="The clips to evaluate on.")] = Split.dev,
     json: Json = False,
 ) -> None:
@@ -184,8 +202,8 @@ def evaluate(
     from edgekws.engine import evaluate as engine
     from edgekws.recipe.load import load
 
-    loaded = load(recipe)
-    with _view(json) as view:
+    loaded = load(recipe, overrides or ())
+    with view_for(json) as view:
         view.show_evaluations(engine.evaluate(models, loaded, split.value, view.emit))
 
 
@@ -199,14 +217,19 @@ def predict(
 ) -> None:
     """Label audio: writes a table of file, label and score.
 
+    Files that cannot be read are listed, left out, and make the exit code 5.
+
     \b
     Example:
       edgekws predict dist/quickstart recordings --output labels.csv
     """
     from edgekws.engine import predict as engine
 
-    with _view(json) as view:
-        view.show_predicted(engine.predict(bundle, folder, output, view.emit), output)
+    with view_for(json) as view:
+        predicted = engine.predict(bundle, folder, output, view.emit)
+        view.show_predicted(predicted, output)
+    if predicted.unreadable:
+        raise DataError(f"{len(predicted.unreadable)} files are not in {output}: cannot be read")
 
 
 def report(
@@ -217,6 +240,10 @@ def report(
         ),
     ],
     browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="Also draw its overview: .png, .svg, .pdf."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Rebuild the report of a run, and show its tables.
@@ -225,13 +252,17 @@ def report(
     Examples:
       edgekws report runs/quickstart
       edgekws report runs/quickstart/20260131-120000 --open
+      edgekws report runs/quickstart --picture overview.png
     """
     from edgekws.report.html import write_html
+    from edgekws.report.plots import write_overview
 
     found, folder = _read_report(run)
     page = folder / "report.html"
     write_html(found, page)
-    with _view(json) as view:
+    if picture is not None:
+        write_overview(found, picture)
+    with view_for(json) as view:
         view.show_file(found, page)
     if browser:
         webbrowser.open(page.resolve().as_uri())

@@ -14,16 +14,18 @@ from rich.table import Table  # noqa: TID251
 from rich.text import Text  # noqa: TID251
 
 from edgekws.cli import numbers
-from edgekws.cli.tables import Row, budget_rows, confused, measured_lines, step_line
+from edgekws.cli.tables import Row, confused, measured_lines, step_line
 from edgekws.core.events import Event
 from edgekws.core.measurement import Measurement, Verdict
 
 if TYPE_CHECKING:
+    from edgekws.bundle.export import Exported
+    from edgekws.bundle.verify import Verified
     from edgekws.core.report import Report
+    from edgekws.engine.doctor import Check
     from edgekws.engine.evaluate import Evaluation
     from edgekws.engine.plan import Plan
     from edgekws.engine.predict import Predicted
-    from edgekws.recipe.load import Loaded
 
 PLAIN_WIDTH = 140
 """Columns of a table that goes to a file or a pipe."""
@@ -31,7 +33,13 @@ PLAIN_WIDTH = 140
 WIDE = 120
 """Columns of a terminal on which the whole table of steps has room."""
 
-WEIGHT = {"params": "params", "macs": "MACs", "size_kib": "size", "int8_coverage": "INT8"}
+WEIGHT = {
+    "params": "params",
+    "macs": "MACs",
+    "size_kib": "size",
+    "peak_ram_kib": "RAM",
+    "int8_coverage": "INT8",
+}
 WORTH = {
     "accuracy": "accuracy",
     "macro_recall": "macro recall",
@@ -39,6 +47,8 @@ WORTH = {
     "latency_p90_us": "p90",
     "latency_ratio": "vs naive",
 }
+
+_STATUS = {"ok": "green", "warn": "yellow", "missing": "bold red"}
 
 
 def _console(*, stderr: bool) -> Console:
@@ -146,10 +156,10 @@ class Terminal:
         self._out.print(table)
         self._out.print()
 
-    def show_report(self, report: "Report", loaded: "Loaded") -> None:
+    def show_report(self, report: "Report") -> None:
         """Show a row a step, then the budget."""
         self._steps(report)
-        self._budget(budget_rows(report, [step.budget for step in loaded.recipe.steps]))
+        self._budget(report.deciding())
 
     def _steps(self, report: "Report") -> None:
         self._clear()
@@ -158,7 +168,8 @@ class Terminal:
             rows: list[list[str]] = []
             for result in report.results:
                 found = {m.metric: m for m in result.measurements}
-                rows.append([result.name, *(numbers.measured(found.get(m)) for m in columns)])
+                name = "bundle (test)" if result.kind == "bundle" else result.name
+                rows.append([name, *(numbers.measured(found.get(m)) for m in columns)])
             self._table(f"{report.name}: every step", ("step", *columns.values()), rows)
         for note in report.notes:
             self._out.print(Text(f"note: {note}"), soft_wrap=True)
@@ -222,11 +233,48 @@ class Terminal:
             text += f"; {numbers.count(left_out)} files could not be read and have no row"
         self._out.print(Text(text), soft_wrap=True)
 
+    def show_verified(self, found: "Verified", bundle: Path) -> None:
+        """Say that a bundle is whole, and what it hears."""
+        self._clear()
+        text = (
+            f"{bundle}: {found.files} files as they were packed; {found.clips} golden clips, "
+            f"max |Δlogit| {found.max_abs_diff:.2g}\nlabels: {', '.join(found.labels)}\n"
+            f"sha256: {found.sha256}"
+        )
+        self._out.print(Text(text), soft_wrap=True)
+
+    def show_exported(self, made: "Exported") -> None:
+        """Say what was written, and that it was verified."""
+        self.show_verified(made.verified, made.output)
+
     def show_file(self, report: "Report", path: Path) -> None:
         """Show a row a step, and where the report is."""
         self._steps(report)
-        self._budget(budget_rows(report, ()))
+        self._budget(report.deciding())
         self._out.print(Text(str(path)), soft_wrap=True)
+
+    def show_recipe(self, path: Path) -> None:
+        """Say where a recipe was written, and what to do with it."""
+        text = f"{path} is written; next: edgekws plan {path}, edgekws compress {path}"
+        self._out.print(Text(text), soft_wrap=True)
+
+    def show_recipes(self, found: Sequence[tuple[str, str, Path]]) -> None:
+        """Show name and description of every built-in recipe, and where they lie."""
+        widest = max((len(name) for name, _, _ in found), default=0)
+        for name, told, _ in found:
+            self._out.print(Text(f"{name:<{widest}}  {told}"), soft_wrap=True)
+        for folder in sorted({str(path.parent) for _, _, path in found}):
+            self._out.print(Text(f"in {folder}"), soft_wrap=True)
+
+    def show_doctor(self, checks: Sequence["Check"]) -> None:
+        """Show a line for every check, and under it what to do where something is wrong."""
+        widest = max(len(check.name) for check in checks)
+        for check in checks:
+            line = Text(f"{check.status:<8}", _STATUS[check.status])
+            line.append(f"{check.name:<{widest}}  {check.detail}", "default")
+            self._out.print(line, soft_wrap=True)
+            if check.advice:
+                self._out.print(Text(f"{'':<{widest + 10}}{check.advice}"), soft_wrap=True)
 
 
 def _class_rows(evaluation: "Evaluation") -> Iterator[list[str]]:

@@ -13,11 +13,13 @@ from edgekws.core.events import Event
 from edgekws.core.measurement import Measurement, Verdict
 
 if TYPE_CHECKING:
+    from edgekws.bundle.export import Exported
+    from edgekws.bundle.verify import Verified
     from edgekws.core.report import Report
+    from edgekws.engine.doctor import Check
     from edgekws.engine.evaluate import Evaluation
     from edgekws.engine.plan import Plan
     from edgekws.engine.predict import Predicted
-    from edgekws.recipe.load import Loaded
 
 
 class JsonLines:
@@ -40,7 +42,7 @@ class JsonLines:
         fields = asdict(event)
         _write(fields.pop("kind"), {k: v for k, v in fields.items() if v not in (None, {})})
 
-    def show_report(self, report: "Report", loaded: "Loaded") -> None:
+    def show_report(self, report: "Report") -> None:
         """Write the report of a run."""
         _write("report", asdict(report))
 
@@ -66,9 +68,31 @@ class JsonLines:
         """Write how many labels stand in which file, and what could not be read."""
         _write("predicted", {"output": str(output), **asdict(predicted)})
 
+    def show_verified(self, found: "Verified", bundle: Path) -> None:
+        """Write what a bundle was found to be."""
+        _write("verified", {"bundle": str(bundle), **asdict(found)})
+
+    def show_exported(self, made: "Exported") -> None:
+        """Write which form of the bundle stands where."""
+        _write("exported", asdict(made))
+
     def show_file(self, report: "Report", path: Path) -> None:
         """Write a report, and where its HTML form is."""
         _write("report", {"html": str(path), **asdict(report)})
+
+    def show_recipe(self, path: Path) -> None:
+        """Write where a recipe was written."""
+        _write("recipe", {"path": str(path)})
+
+    def show_recipes(self, found: Sequence[tuple[str, str, Path]]) -> None:
+        """Write a line for every built-in recipe."""
+        for name, told, path in found:
+            _write("recipe", {"name": name, "description": told, "path": str(path)})
+
+    def show_doctor(self, checks: Sequence["Check"]) -> None:
+        """Write every check, and whether nothing that is needed is missing."""
+        ok = all(check.status != "missing" for check in checks)
+        _write("doctor", {"ok": ok, "checks": [asdict(check) for check in checks]})
 
 
 def _write(event: str, fields: dict[str, Any]) -> None:

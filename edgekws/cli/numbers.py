@@ -63,6 +63,7 @@ _FORMS: dict[str, Callable[[float], str]] = {
     "macs": lambda value: f"{large(value)}/s",
     "front_end_macs": lambda value: f"{large(value)}/s",
     "size_kib": lambda value: f"{value:,.1f} KiB",
+    "peak_ram_kib": lambda value: f"{value:,.1f} KiB",
     "latency_p50_us": micros,
     "latency_p90_us": micros,
     "latency_p99_us": micros,

@@ -7,7 +7,7 @@ from edgekws.cli import numbers
 from edgekws.core.measurement import Measurement, Verdict
 
 if TYPE_CHECKING:
-    from edgekws.core.report import Report
+    pass
 
 Row = tuple[str, Verdict]
 """Where a limit bites, and how it came out."""
@@ -40,21 +40,6 @@ def measured_lines(found: Iterable[Measurement]) -> Iterator[list[str]]:
     for measurement in found:
         behind = f"  (n = {numbers.count(measurement.n)})" if measurement.n else ""
         yield [measurement.metric, numbers.measured(measurement) + behind]
-
-
-def budget_rows(report: "Report", own: Sequence[Mapping[str, float]]) -> list[Row]:
-    """Return the verdicts that decide a run: each step's own budget, and the last result's.
-
-    `own` are the budgets of the steps, whose verdicts stand first in each result.
-    """
-    rows: list[Row] = []
-    for result, limits in zip(report.results, own, strict=False):
-        rows += [(result.name, verdict) for verdict in result.verdicts[: len(limits)]]
-    if report.results:
-        last = report.results[-1]
-        skip = len(own[len(report.results) - 1]) if len(report.results) <= len(own) else 0
-        rows += [(last.name, verdict) for verdict in last.verdicts[skip:]]
-    return rows
 
 
 def confused(

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-EventKind = Literal["run", "step", "progress", "note", "warning", "measured", "verdict", "done"]
+EventKind = Literal[
+    "run", "step", "progress", "note", "warning", "measured", "verdict", "done", "error"
+]
 
 
 @dataclass(frozen=True)

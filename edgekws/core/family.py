@@ -11,7 +11,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, SerializeAsAny, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    SerializeAsAny,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 FAMILIES = {
@@ -63,7 +69,7 @@ def member_of(family: str) -> Any:
     """Return the annotation of a field that holds any member of `family`, chosen by its `kind`.
 
     The errors inside a member are carried in the context of a `member` error, so that the
-    recipe can show each of them at its own line.
+    recipe can show each of them at its own line. In a JSON schema, `{"family": …}` stands for it.
     """
 
     def choose(value: object) -> object:
@@ -88,4 +94,5 @@ def member_of(family: str) -> Any:
                 "member", "is not valid", {"errors": error.errors()}
             ) from error
 
-    return Annotated[SerializeAsAny[BaseModel], BeforeValidator(choose)]
+    marker = WithJsonSchema({"family": family})
+    return Annotated[SerializeAsAny[BaseModel], BeforeValidator(choose), marker]

@@ -10,6 +10,7 @@ METRICS: dict[str, str] = {
     "params": "",
     "macs": "/s",
     "size_kib": "KiB",
+    "peak_ram_kib": "KiB",
     "int8_coverage": "",
     "accuracy": "",
     "macro_recall": "",
@@ -22,6 +23,9 @@ METRICS: dict[str, str] = {
     "front_end_latency_p50_us": "µs",
 }
 """Every metric that a budget can name, with its unit."""
+
+SHARES = ("int8_coverage", "accuracy", "macro_recall", "unknown_accepted")
+"""Those that lie between 0 and 1."""
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,18 @@ from edgekws.core.measurement import Measurement, Verdict
 class Result:
     """One step of the chain, or the bundle at its end (`kind` is `bundle`).
 
-    `parity` holds the rungs that were proven (max |Δlogit|, label agreement); `details` what the
-    step itself told (training curves, calibrations tried); `latency` percentiles and the control.
+    `verdicts` are those that bite here: the step's own budget, and on the final model and the
+    bundle the recipe's. `to_go` are the recipe's limits on the steps before. `parity` holds the
+    rungs that were proven (max |Δlogit|, label agreement); `details` what the step itself told
+    (training curves, calibrations tried, the latency's control).
     """
 
     name: str
     kind: str
     sha256: str
     measurements: tuple[Measurement, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    to_go: tuple[Verdict, ...] = ()
     parity: dict[str, Any] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
@@ -48,6 +51,21 @@ class Report:
     ok: bool
     bundle_sha256: str | None = None
     notes: tuple[str, ...] = ()
+
+    def deciding(self) -> tuple[tuple[str, Verdict], ...]:
+        """Return the verdicts that decide the run, each with the name of its result.
+
+        What the final model meets on dev is said once more, and better, by the bundle on test.
+        """
+        bundled = self.bundle_sha256 is not None
+        last = self.results[-1:] if bundled else ()
+        again = {verdict.limit for result in last for verdict in result.verdicts}
+        return tuple(
+            (result.name, verdict)
+            for result in self.results
+            for verdict in result.verdicts
+            if result in last or not verdict.ok or verdict.limit not in again
+        )
 
     def save(self, path: Path) -> None:
         """Write the report as JSON."""

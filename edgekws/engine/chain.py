@@ -10,12 +10,15 @@ from typing import Any
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact, Contract
-from edgekws.core.events import Emit
+from edgekws.core.events import Emit, Event
 from edgekws.core.job import Job
 from edgekws.core.store import build_folder
 from edgekws.engine.data import Source
 from edgekws.engine.environment import core_count, device_kind, library_versions
 from edgekws.engine.source import closure, modules_of
+
+SCHEMA = 1
+"""Of `result.json`; to be raised when its form changes."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,11 @@ def step_key(step: Any, inputs: Mapping[str, Artifact], bench: Bench) -> str:
 
     Its name and its budget change nothing in the result and stay out.
     """
+    architectures = {a.contract.architecture["kind"] for a in inputs.values()}
+    modules = modules_of(step) | {f"edgekws.backbones.{kind}" for kind in architectures}
     return sha256_of(
         {
+            "schema": SCHEMA,
             "kind": step.kind,
             "fields": step.model_dump(mode="json", exclude={"name", "budget"}),
             "inputs": {role: artifact.sha256 for role, artifact in inputs.items()},
@@ -60,7 +66,7 @@ def step_key(step: Any, inputs: Mapping[str, Artifact], bench: Bench) -> str:
             "device": bench.device,
             "threads": bench.threads,
             "versions": library_versions(),
-            "source": closure(modules_of(step)),
+            "source": closure(modules),
         }
     )
 
@@ -83,12 +89,20 @@ def run_step(
         cached = False
         _run(step, inputs, bench, folder)
 
-    folder = build_folder(target, build)
-    result = json.loads((folder / "result.json").read_text("utf-8"))
-    path = folder / result["file"]
+    result = _result(build_folder(target, build))
+    if sha256_file(target / result["file"]) != result["sha256"]:
+        bench.emit(Event("warning", f"{target}: was changed in the cache; {step.name} runs again"))
+        shutil.rmtree(target)
+        result = _result(build_folder(target, build))
+    path = target / result["file"]
     contract = Contract.from_json(json.dumps(result["contract"]))
     artifact = Artifact(step.gives, path, result["sha256"], contract)
     return Done(artifact, result["details"], result["seconds"], cached)
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
+    return result
 
 
 def _run(step: Any, inputs: Mapping[str, Artifact], bench: Bench, folder: Path) -> None:

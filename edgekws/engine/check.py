@@ -29,7 +29,8 @@ def check(
     """
     file = model_file(path)
     if path.is_dir():
-        verify(path)
+        for note in verify(path).notes:
+            emit(Event("warning", f"{path}: {note}"))
     _, contract = read_model(file)
     window_s = contract.front_end.window_s if contract else 1.0
     if contract is None:
@@ -42,8 +43,12 @@ def check(
         found += [m for m in timed.measurements("model") if m.metric != "latency_ratio"]
     if path.is_dir() and any(metric.startswith("front_end") for metric in asked):
         found += _front_end(path / "frontend.onnx", window_s, target)
+    if "latency_ratio" in asked:
+        emit(Event("warning", "latency_ratio needs the control of a run; compress judges it"))
     if loaded and asked.intersection(ACCURACIES):
         found += _accuracy(file, loaded, emit)
+    elif asked.intersection(ACCURACIES):
+        emit(Event("warning", "accuracy needs data; name the recipe with --recipe"))
     return tuple(found), budget.check(found)
 
 

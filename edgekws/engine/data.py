@@ -1,13 +1,14 @@
 """The recipe's dataset: its identity without reading audio, its features once asked for."""
 
 import json
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import SPLITS
-from edgekws.core.events import Emit, Event
+from edgekws.core.events import Emit
 from edgekws.core.store import build_folder
 from edgekws.engine.environment import library_versions
 from edgekws.engine.source import closure, modules_of
@@ -55,11 +56,7 @@ class Source:
 
         recipe = self._recipe
         listing = recipe.dataset.list_clips(self.front_end, recipe.seed, self._cache, self._emit)
-        corpus = decode(listing, self.front_end, self._cache, self._emit)
-        if corpus.rejected:
-            text = f"{len(corpus.rejected)} clips left out; the report lists them"
-            self._emit(Event("warning", text))
-        return corpus
+        return decode(listing, self.front_end, self._cache, self._emit)
 
     @cached_property
     def features(self) -> "Features":
@@ -97,5 +94,10 @@ def _summary(corpus: "Corpus") -> dict[str, Any]:
             for r in corpus.rejected
         ],
         "fingerprint": corpus.fingerprint,
-        "notes": list(corpus.notes),
+        "notes": [*_left_out(corpus), *corpus.notes],
     }
+
+
+def _left_out(corpus: "Corpus") -> list[str]:
+    reasons = Counter(clip.reason for clip in corpus.rejected)
+    return [f"left out as {reason}: {count}" for reason, count in sorted(reasons.items())]

@@ -54,7 +54,12 @@ def measure(artifact: Artifact, keeps: str, parent: Measured | None, bench: Benc
         "keeps": keeps,
         "data": bench.source.key,
         "versions": library_versions(),
-        "source": closure(["edgekws.engine.measure"]),
+        "source": closure(
+            [
+                "edgekws.engine.measure",
+                f"edgekws.backbones.{artifact.contract.architecture['kind']}",
+            ]
+        ),
     }
 
     def build(folder: Path) -> None:
@@ -129,16 +134,17 @@ def _prove(
 
 
 def count(model: Path, window_s: float) -> tuple[Measurement, ...]:
-    """Return what is read off the graph itself: parameters, MACs a second, size, INT8 coverage."""
+    """Return what is read off the graph itself: parameters, MACs a second, size, memory, INT8."""
     import onnx
 
-    from edgekws.metrics import graph
+    from edgekws.metrics import graph, memory
 
     proto = onnx.load(str(model))
     return (
         Measurement("params", graph.parameters(proto)),
         Measurement("macs", graph.macs(proto) / window_s, "/s"),
         Measurement("size_kib", model.stat().st_size / 1024, "KiB"),
+        Measurement("peak_ram_kib", memory.peak_ram_kib(proto), "KiB"),
         Measurement("int8_coverage", graph.int8_coverage(proto)),
     )
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples
@@ -44,7 +45,10 @@ def read_model(file: Path) -> tuple["onnx.ModelProto", Contract | None]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "cannot be parsed"
         raise DataError(f"{file}: not an ONNX model ({reason}); export it again") from error
     texts = {p.key: p.value for p in model.metadata_props}
-    return model, Contract.from_json(texts["contract"]) if "contract" in texts else None
+    try:
+        return model, Contract.from_json(texts["contract"]) if "contract" in texts else None
+    except ValidationError as error:
+        raise DataError(f"{file}: its contract cannot be read; export it again") from error
 
 
 def model_logits(file: Path, data: "Features", examples: Examples) -> NDArray[np.float32]:

@@ -56,6 +56,7 @@ class _Known:
 
 
 _KNOWN = TypeAdapter(_Known)
+_MODULES = {"edgekws.engine.plan", "edgekws.quantizers.onnxruntime"}
 
 
 def plan(loaded: Loaded, emit: Emit) -> Plan:
@@ -67,9 +68,10 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     recipe = loaded.recipe
     key = {
         "recipe": recipe.model_dump(mode="json", exclude={"budget", "name"}),
+        "labels": recipe.dataset.labels(),
         "host": recipe.target.fingerprint(),
         "versions": library_versions(),
-        "source": closure({"edgekws.engine.plan"} | modules_of(recipe)),
+        "source": closure(_MODULES | modules_of(recipe)),
     }
 
     def build(folder: Path) -> None:
@@ -155,11 +157,7 @@ def _network(
     flat = Normalization((0.0,) * front_end.n_mels, (1.0,) * front_end.n_mels)
     architecture = step.backbone.model_dump(mode="json")
     fresh = Contract(front_end, flat, labels, shape, architecture)
-    network = checkpoint.build(fresh).eval()
-    for name, shift in network.named_parameters():
-        if name.endswith("bias"):
-            torch.nn.init.normal_(shift, std=0.1)  # a shift of zero would be folded away
-    return network, fresh
+    return checkpoint.untrained(fresh), fresh
 
 
 def _quantized(form: "onnx.ModelProto", contract: Contract) -> "onnx.ModelProto":

@@ -1,11 +1,14 @@
 """Labels for unlabelled audio, from a bundle."""
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgekws.audio.reading import AUDIO_SUFFIXES, read_audio
+from edgekws.bundle.verify import verify
 from edgekws.core.events import Emit, Event, progress
 from edgekws.errors import DataError, MachineError
 from edgekws.runtime.detect import Classifier
@@ -28,14 +31,17 @@ def predict(bundle: Path, folder: Path, output: Path, emit: Emit) -> Predicted:
         DataError: no bundle, no audio there, or not one file that can be read.
         MachineError: `output` cannot be written.
     """
-    classifier = _classifier(bundle)
+    _check_output(output)
     files = _audio_files(folder)
+    for note in verify(bundle).notes:
+        emit(Event("warning", f"{bundle}: {note}"))
+    classifier = Classifier(bundle)
     rows, unreadable = [], []
     for done, file in enumerate(files):
         name = file.relative_to(folder).as_posix()
         progress(emit, "predict", done, len(files))
         try:
-            label, score = classifier.classify(read_audio(file, classifier.sample_rate))
+            label, score = classifier.classify(_samples(file, classifier.sample_rate))
         except DataError as error:
             unreadable.append((name, str(error)))
             emit(Event("warning", str(error)))
@@ -48,19 +54,22 @@ def predict(bundle: Path, folder: Path, output: Path, emit: Emit) -> Predicted:
     return Predicted(len(rows), tuple(unreadable))
 
 
-def _classifier(bundle: Path) -> Classifier:
-    try:
-        return Classifier(bundle)
-    except (FileNotFoundError, NotADirectoryError, KeyError, json.JSONDecodeError) as error:
-        raise DataError(
-            f"{bundle} is not a bundle ({error}); give the folder that compress wrote under dist/"
-        ) from error
+def _check_output(output: Path) -> None:
+    if output.is_dir():
+        raise MachineError(f"{output}: is a folder; name the file to write with --output")
+
+
+def _samples(file: Path, sample_rate: int) -> NDArray[np.float32]:
+    samples = read_audio(file, sample_rate)
+    if not len(samples):
+        raise DataError(f"{file}: holds no samples; record it again, or leave it out")
+    return samples
 
 
 def _audio_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the folder that holds the audio")
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file()]
+    files = [p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and not p.is_dir()]
     if not files:
         raise DataError(f"{folder} holds no audio ({', '.join(sorted(AUDIO_SUFFIXES))})")
     return sorted(files)
@@ -76,6 +85,7 @@ def _write(output: Path, rows: list[tuple[str, str, str]]) -> None:
             writer.writerows(rows)
         fresh.replace(output)
     except OSError as error:
+        fresh.unlink(missing_ok=True)
         raise MachineError(
             f"{output}: cannot be written ({error}); name another --output"
         ) from error

@@ -1,5 +1,6 @@
 """What onnxruntime makes of a graph: the shapes that flow through it, and its optimized form."""
 
+import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,16 +12,60 @@ import onnx
 from edgekws.errors import UnsupportedError
 
 _INPUT_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+_KERNEL = "_kernel_time"
+"""What the names of a profile's events end with where a node ran."""
 
 
 def shapes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors `names` (outputs of nodes) at batch 1.
-
-    They are read off a run on zeros without any optimization, so that no operator that can be
-    run is without a shape.
+    """Return the shapes of the graph's inputs and of the tensors `names` at batch 1.
 
     Raises:
         UnsupportedError: the graph cannot be run, or has a free dimension besides the batch.
+    """
+    return {name: value.shape for name, value in _values(model, names).items()}
+
+
+def sizes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, int]:
+    """Return the bytes of the graph's inputs and of the tensors `names` at batch 1.
+
+    Raises:
+        UnsupportedError: the graph cannot be run, or has a free dimension besides the batch.
+    """
+    return {name: value.nbytes for name, value in _values(model, names).items()}
+
+
+def in_order_of_execution(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Return the nodes of an optimized graph as onnxruntime runs them, by its own profile.
+
+    Its order is not that of the file. Nodes that it does not run (Constant) come first.
+
+    Raises:
+        UnsupportedError: the graph cannot be run, or has a free dimension besides the batch.
+    """
+    numbered = onnx.ModelProto()
+    numbered.CopyFrom(model)
+    for i, node in enumerate(numbered.graph.node):
+        node.name = str(i)
+    with tempfile.TemporaryDirectory(prefix="edgekws-profile-") as folder:
+        options = _options("ORT_DISABLE_ALL")
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = _session(numbered.SerializeToString(), options)
+        _run(session, None, {one.name: _zeros(one) for one in session.get_inputs()})
+        events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
+    kernels = (e["name"] for e in events if e["name"].endswith(_KERNEL))
+    position = {name.removesuffix(_KERNEL): i for i, name in enumerate(kernels)}
+    ranks = [position.get(node.name, -1) for node in numbered.graph.node]
+    return [model.graph.node[i] for i in sorted(range(len(ranks)), key=ranks.__getitem__)]
+
+
+def _values(
+    model: onnx.ModelProto, names: Iterable[str]
+) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """Return the graph's inputs and the tensors `names` (outputs of nodes).
+
+    They are those of a run on zeros without any optimization, so that no operator that can be
+    run is without a shape.
     """
     asked = onnx.ModelProto()
     asked.CopyFrom(model)
@@ -29,14 +74,9 @@ def shapes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, tuple[int,
     asked.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in present)
     session = _session(asked.SerializeToString(), _options("ORT_DISABLE_ALL"))
     feed = {one.name: _zeros(one) for one in session.get_inputs()}
-    found = {name: value.shape for name, value in feed.items()}
-    if wanted:
-        try:
-            values = session.run(wanted, feed)
-        except _errors() as error:
-            raise UnsupportedError(f"onnxruntime cannot run the graph: {error}") from error
-        found |= {name: value.shape for name, value in zip(wanted, values, strict=True)}
-    return found
+    if not wanted:
+        return feed
+    return feed | dict(zip(wanted, _run(session, wanted, feed), strict=True))
 
 
 def optimized(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -74,6 +114,14 @@ def _session(model: bytes, options: Any) -> Any:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except _errors() as error:
         raise UnsupportedError(f"onnxruntime cannot load the graph: {error}") from error
+
+
+def _run(session: Any, wanted: list[str] | None, feed: dict[str, Any]) -> list[Any]:
+    try:
+        values: list[Any] = session.run(wanted, feed)
+    except _errors() as error:
+        raise UnsupportedError(f"onnxruntime cannot run the graph: {error}") from error
+    return values
 
 
 def _errors() -> tuple[type[Exception], ...]:

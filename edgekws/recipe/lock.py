@@ -60,14 +60,14 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_value(item) for item in value)}]"
     if isinstance(value, str):
-        return _text(value)
+        return toml_text(value)
     return json.dumps(value)
 
 
 def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else _text(key)
+    return key if _BARE.fullmatch(key) else toml_text(key)
 
 
-def _text(text: str) -> str:
+def toml_text(text: str) -> str:
     """Write a TOML basic string; JSON's differs only in that it leaves DEL as it is."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from edgekws.audio.augmentation import Augment
 from edgekws.core.family import closest, member_of
 from edgekws.core.fields import Fields
-from edgekws.core.measurement import METRICS, Budget, Limit
+from edgekws.core.measurement import METRICS, SHARES, Budget, Limit
 from edgekws.runtime.front_end import FrontEnd, problems
 
 
@@ -56,7 +56,19 @@ def _slug(name: str) -> str:
 def budget_problems(budget: Mapping[str, float]) -> list[tuple[str, str]]:
     """Return `(key, message)` for every key of a budget table that is no limit."""
     known = tuple(f"{op}_{metric}" for metric in METRICS for op in ("max", "min"))
-    return [
+    wrong = [
+        (key, f"{value:g} can never be met or never be broken: a share lies between 0 and 1")
+        for key, value in budget.items()
+        if key.partition("_")[2] in SHARES
+        and isinstance(value, int | float)
+        and not 0 <= value <= 1
+    ]
+    wrong += [
+        (key, f"{value:g} is below 0, where no measurement lies")
+        for key, value in budget.items()
+        if key.partition("_")[2] not in SHARES and isinstance(value, int | float) and value < 0
+    ]
+    return wrong + [
         (key, f"not a limit; a limit is max_ or min_ and a metric{closest(key, known)}")
         for key in budget
         if key not in known
@@ -98,17 +110,21 @@ STEP: TypeAdapter[Any] = TypeAdapter(member_of("Step"))
 class FrontEndFields(Fields):
     """Waveform → log-mel, named as in torchaudio's `MelSpectrogram`."""
 
-    sample_rate: int = Field(default=16_000, gt=0, description="Hz")
-    window_s: float = Field(
-        default=1.0, gt=0, description="length of what the network hears at once"
+    sample_rate: int = Field(
+        default=16_000, gt=0, description="Hz; recordings of another rate are resampled"
     )
-    n_fft: int = Field(default=512, gt=0)
-    win_length: int = Field(default=480, gt=0)
-    hop_length: int = Field(default=160, gt=0)
-    n_mels: int = Field(default=40, gt=0)
-    f_min: float = Field(default=20.0, ge=0, description="Hz")
+    window_s: float = Field(
+        default=1.0, gt=0, description="length of what the network hears at once, in seconds"
+    )
+    n_fft: int = Field(default=512, gt=0, description="length of the Fourier transform, in samples")
+    win_length: int = Field(default=480, gt=0, description="length of a frame, in samples")
+    hop_length: int = Field(default=160, gt=0, description="samples from one frame to the next")
+    n_mels: int = Field(default=40, gt=0, description="mel bands")
+    f_min: float = Field(default=20.0, ge=0, description="lower end of the lowest mel band, in Hz")
     f_max: float | None = Field(
-        default=None, gt=0, description="Hz; half the sample rate where omitted"
+        default=None,
+        gt=0,
+        description="upper end of the highest mel band, in Hz; half the sample rate where omitted",
     )
 
     def front_end(self) -> FrontEnd:
@@ -133,13 +149,21 @@ class Recipe(Fields):
     threads: int | None = Field(
         default=None, ge=1, description="for training; all cores where omitted"
     )
-    dataset: member_of("Dataset")  # type: ignore[valid-type]
-    front_end: FrontEndFields = FrontEndFields()
-    augment: Augment = Field(default={}, validate_default=True)
-    target: member_of("Target") = Field(default={"kind": "host"}, validate_default=True)  # type: ignore[valid-type]
+    dataset: member_of("Dataset") = Field(  # type: ignore[valid-type]
+        description="where the clips come from, and the words to spot"
+    )
+    front_end: FrontEndFields = Field(default=FrontEndFields(), description="waveform to log-mel")
+    augment: Augment = Field(
+        default={}, validate_default=True, description="what is done to the training clips"
+    )
+    target: member_of("Target") = Field(  # type: ignore[valid-type]
+        default={"kind": "host"},
+        validate_default=True,
+        description="the CPU on which latency is measured, and how",
+    )
     budget: BudgetTable = Field(default={}, description="judges the final model and the bundle")
     steps: Annotated[tuple[member_of("Step"), ...], BeforeValidator(_named)] = Field(  # type: ignore[valid-type]
-        min_length=1
+        min_length=1, description="the chain; each step takes what the one before it gives"
     )
 
     @property

@@ -9,18 +9,21 @@ from edgekws.report._numbers import plain
 
 @dataclass(frozen=True)
 class Block:
-    """One thing to show: `pairs`, a `table`, a `list`, a training `history`, or a `group` of them.
+    """One thing to show: `pairs`, a `table`, a `list`, a `group`, or a table with its picture.
+
+    The pictures are those of a training `history` and of a `frontier` of accuracy and coverage.
 
     `columns` head the `rows` of a table; pairs are rows of two; `inner` are the blocks of a group.
     """
 
-    kind: Literal["pairs", "table", "list", "history", "group"]
+    kind: Literal["pairs", "table", "list", "history", "frontier", "group"]
     title: str
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     inner: tuple["Block", ...] = ()
     epochs: tuple[Mapping[str, Any], ...] = ()
     kept_epoch: int | None = None
+    points: tuple[Mapping[str, Any], ...] = ()
 
 
 def block(title: str, value: object) -> Block:
@@ -29,7 +32,7 @@ def block(title: str, value: object) -> Block:
         return _mapping(title, value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         if value and all(isinstance(one, Mapping) for one in value):
-            return _history(title, value) if "train_loss" in value[0] else _table(title, value)
+            return _rows(title, value)
         return Block("list", title, rows=tuple((_line(one),) for one in value))
     return Block("pairs", title, rows=((title, plain(value)),))
 
@@ -53,6 +56,36 @@ def _mapping(title: str, value: Mapping[str, Any]) -> Block:
         return pairs
     inner = [block(heading(k), v) for k, v in value.items() if k not in scalars]
     return Block("group", title, inner=(*((pairs,) if scalars else ()), *inner))
+
+
+def _rows(title: str, value: Sequence[Mapping[str, Any]]) -> Block:
+    if "train_loss" in value[0]:
+        return _history(title, value)
+    if value[0].keys() >= {"layers", "coverage", "accuracy"}:
+        return _frontier(title, value)
+    if "only_this" in value[0]:
+        return _table(title, [_flat(row) for row in value])
+    return _table(title, value)
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with the figures of its inner tables beside its own."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        inner = value if isinstance(value, Mapping) else {"": value}
+        flat |= {f"{key}: {k}" if k else key: v for k, v in inner.items()}
+    return flat
+
+
+def _frontier(title: str, points: Sequence[Mapping[str, Any]]) -> Block:
+    """Return the points, each row naming the layer that it keeps in FP32 besides those above."""
+    rows = [
+        {"in FP32": f"+ {point['layers'][-1]}" if point["layers"] else "none"}
+        | {key: value for key, value in point.items() if key != "layers"}
+        for point in points
+    ]
+    table = _table(title, rows)
+    return Block("frontier", title, table.columns, table.rows, points=tuple(points))
 
 
 def _is_scalar(value: object) -> bool:

@@ -9,6 +9,7 @@ TITLES = {
     "params": "parameters",
     "macs": "MACs/s",
     "size_kib": "size",
+    "peak_ram_kib": "peak memory",
     "int8_coverage": "INT8 coverage",
     "macro_recall": "macro recall",
     "unknown_accepted": "unknown accepted",

@@ -9,7 +9,7 @@ from edgekws.core.measurement import METRICS, Measurement, Verdict
 from edgekws.core.report import Report, Result
 from edgekws.report import _numbers
 from edgekws.report._details import Block, block, heading
-from edgekws.report.plots import history_svg, overview_svg
+from edgekws.report.plots import frontier_svg, history_svg, overview_svg
 
 _OWN_SECTION = ("per_class", "confusion")
 
@@ -26,6 +26,7 @@ def write_html(report: Report, path: Path) -> None:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["history_svg"] = lambda one: Markup(history_svg(one.epochs, one.kept_epoch))
+    environment.globals["frontier_svg"] = lambda one: Markup(frontier_svg(one.points))
     template = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
     page = environment.from_string(template).render(
         report=report,
@@ -42,7 +43,7 @@ def write_html(report: Report, path: Path) -> None:
 
 
 def _deciding(report: Report) -> tuple[Verdict, ...]:
-    return report.results[-1].verdicts if report.results else ()
+    return tuple(verdict for _, verdict in report.deciding())
 
 
 def _verdict(report: Report) -> dict[str, str]:
@@ -88,7 +89,7 @@ def _step(result: Result, metrics: Sequence[str]) -> dict[str, Any]:
         "split": "test" if result.kind == "bundle" else "dev",
         "cells": [_cell(found.get(metric)) for metric in metrics],
         "parity": [(heading(k), _numbers.plain(v)) for k, v in _flat(result.parity)],
-        "limits": [_budget_row(v) for v in result.verdicts],
+        "limits": [_budget_row(v) for v in (*result.verdicts, *result.to_go)],
         "uneven": _uneven(result.details.get("latency")),
         "told": block("", {k: v for k, v in result.details.items() if k not in _OWN_SECTION}),
     }

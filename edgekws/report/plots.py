@@ -58,6 +58,11 @@ def history_svg(epochs: Sequence[Mapping[str, Any]], kept_epoch: int | None) -> 
     return _svg(lambda: _history(epochs, kept_epoch))
 
 
+def frontier_svg(points: Sequence[Mapping[str, Any]]) -> str:
+    """Return accuracy against INT8 coverage, layer by layer put back to FP32, as an SVG element."""
+    return _svg(lambda: _frontier(points))
+
+
 @contextmanager
 def _drawing(ink: str) -> Iterator[None]:
     import matplotlib
@@ -190,4 +195,29 @@ def _history(epochs: Sequence[Mapping[str, Any]], kept_epoch: int | None) -> "Fi
             axes.axvline(kept_epoch, color=_FAINT, linewidth=0.8, linestyle=":", label="kept")
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8)
+    return figure
+
+
+def _frontier(points: Sequence[Mapping[str, Any]]) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.5, 2.8), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title("Accuracy with layers in FP32")
+    coverages, accuracies = ([point[key] for point in points] for key in ("coverage", "accuracy"))
+    axes.plot(coverages, accuracies, color=_BLUE, marker=".", linewidth=1)
+    for point in points:
+        at = (point["coverage"], point["accuracy"])
+        if point.get("kept"):
+            axes.plot(*at, "o", color=_ORANGE, markersize=8, label="shipped")
+        if point["layers"]:
+            axes.annotate(point["layers"][-1], at, (0, 5), fontsize=7, rotation=30,
+                          textcoords="offset points", color=_FAINT)  # fmt: skip
+    axes.set_xlim(1.04, -0.04)  # from all in INT8 to all in FP32
+    axes.margins(y=0.3)
+    axes.set_xlabel("INT8 coverage")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda x, _: f"{100 * x:.4g} %")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8)
     return figure

@@ -1,7 +1,7 @@
 """Keyword spotting from a bundle, with numpy and onnxruntime alone.
 
 This file is the runtime that every bundle carries. Beside it lie `frontend.onnx`, `model.onnx`
-and `manifest.json`.
+(or `frontend.ort`, `model.ort`) and `manifest.json`.
 
     python detect.py --clip a.wav b.wav
 
@@ -75,8 +75,8 @@ class Classifier:
         self.sample_rate: int = front_end["sample_rate"]
         self.window_samples: int = round(front_end["window_s"] * self.sample_rate)
         self._add_axis = len(manifest["contract"]["input_shape"]) == 3
-        self._front_end = _session(bundle / "frontend.onnx", threads)
-        self._network = _session(bundle / "model.onnx", threads)
+        self._front_end = session(model_file(bundle, "frontend"), threads)
+        self._network = session(model_file(bundle, "model"), threads)
 
     def logits(self, window: np.ndarray) -> np.ndarray:
         """Return the logits `(n_labels,)` of one window, float32 `(window_samples,)`."""
@@ -94,7 +94,19 @@ class Classifier:
         return self.labels[best], float(odds[best] / odds.sum())
 
 
-def _session(path: Path, threads: int) -> ort.InferenceSession:
+def model_file(bundle: Path, name: str) -> Path:
+    """Return the file of the model `name`: its ONNX form, or `.ort` where that alone is there."""
+    converted = bundle / f"{name}.ort"
+    whole = bundle / f"{name}.onnx"
+    return converted if converted.is_file() and not whole.is_file() else whole
+
+
+def session(path: Path, threads: int) -> ort.InferenceSession:
+    """Return an onnxruntime session on the CPU, not spinning, as on a device.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the bundle is not complete")
     options = ort.SessionOptions()

@@ -1,34 +1,45 @@
-"""Score windows with a bundle's own runtime, in an interpreter without torch.
+"""Score windows with a bundle's runtime, in an interpreter without torch.
 
-    python -I score_windows.py BUNDLE WINDOWS.npy LOGITS.npy
+    python -I score_windows.py DETECT.py BUNDLE WINDOWS.npy LOGITS.npy
 
-`WINDOWS.npy` holds int16 `(N, window_samples)`; `LOGITS.npy` gets float32 `(N, n_labels)`.
+`DETECT.py` is the runtime, the bundle's own or the installed one; no other code is looked for in
+the bundle. `WINDOWS.npy` holds int16 `(N, window_samples)`; `LOGITS.npy` gets float32
+`(N, n_labels)`.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 
-def main(bundle: Path, windows: Path, logits: Path) -> None:
-    """Run every window through `detect.Classifier` of the bundle.
+def main(detect: Path, bundle: Path, windows: Path, logits: Path) -> None:
+    """Run every window through `Classifier` of the runtime `detect`.
 
     Raises:
         RuntimeError: the runtime pulled in a training library.
     """
-    sys.path.insert(0, str(bundle))
-    from detect import Classifier  # type: ignore[import-not-found]
-
-    classifier = Classifier(bundle)
+    classifier = _load(detect).Classifier(bundle)
     waveforms = np.load(windows, mmap_mode="r")
     scores = [classifier.logits(row.astype(np.float32) / 32768) for row in waveforms]
     training = {"torch", "torchaudio", "edgekws"} & set(sys.modules)
     if training:
         raise RuntimeError(f"the bundle's runtime imports {', '.join(sorted(training))}")
     np.save(logits, np.stack(scores))
+
+
+def _load(detect: Path) -> ModuleType:
+    spec = spec_from_file_location("detect", detect)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["detect"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 if __name__ == "__main__":

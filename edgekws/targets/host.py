@@ -19,18 +19,22 @@ _RUN = TypeAdapter(LatencyRun)
 
 
 class Target(Fields):
-    """Latency on this host, one inference at a time, batch 1.
-
-    `threads` are onnxruntime's; `affinity` binds the process to these CPUs; `warmup` untimed runs
-    a model; `seconds` of measuring, as much again where the control was not level at first.
-    """
+    """Latency on this host, one inference at a time, batch 1."""
 
     kind: Literal["host"] = "host"
-    threads: int = Field(default=1, ge=1)
-    affinity: tuple[int, ...] | None = Field(default=None, min_length=1)
-    warmup: int = Field(default=20, ge=1)
-    seconds: float = Field(default=2.0, gt=0)
-    seed: int = 0
+    threads: int = Field(default=1, ge=1, description="onnxruntime's threads within an operator")
+    affinity: tuple[int, ...] | None = Field(
+        default=None, min_length=1, description="CPUs that the process is bound to; default any"
+    )
+    warmup: int = Field(default=20, ge=1, description="untimed runs of each model, before the rest")
+    seconds: float = Field(
+        default=2.0,
+        gt=0,
+        description="of measuring; as much again where the control was not level at first",
+    )
+    seed: int = Field(
+        default=0, description="of the random inputs, the order and the intervals' resampling"
+    )
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what a latency here depends on: CPU, kernel, versions and the fields."""

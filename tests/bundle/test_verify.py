@@ -1,18 +1,24 @@
 import json
+import re
 import wave
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from edgekws.bundle import pack
 from edgekws.bundle.verify import score, verify
+from edgekws.core.events import Event
+from edgekws.core.measurement import Budget
+from edgekws.engine.check import check
+from edgekws.engine.predict import predict
 from edgekws.errors import DataError, MachineError, ParityError
 from edgekws.runtime.detect import Classifier
 
 
 def test_a_fresh_bundle_passes(bundle: Path):
-    assert verify(bundle) == 0
+    assert verify(bundle).max_abs_diff == 0
 
 
 def test_its_own_runtime_gives_what_the_package_gives(bundle: Path):
@@ -68,6 +74,140 @@ def test_a_runtime_that_pulls_in_torch_is_refused(bundle: Path):
         score(bundle, np.zeros((1, 16_000), np.int16))
 
 
+def spoil_runtime(bundle: Path, mark: Path) -> None:
+    """Let every module of the bundle that might be imported leave a mark."""
+    code = f"open({str(mark)!r}, 'a').write('ran')\n"
+    for name in ("detect.py", "numpy.py", "onnxruntime.py", "sitecustomize.py"):
+        own = (bundle / name).read_text("utf-8") if (bundle / name).exists() else ""
+        (bundle / name).write_text(own + code)
+    pack.seal(bundle, "# card\n")
+
+
+def test_no_code_of_a_foreign_bundle_is_run(bundle: Path, tmp_path: Path):
+    mark, events = tmp_path / "mark", list[Event]()
+    spoil_runtime(bundle, mark)
+    note = verify(bundle).notes[0]
+    assert re.match(r"detect\.py is another runtime version \(.*\) and was not run", note)
+    check(bundle, Budget(), events.append)
+    assert [e.text for e in events if e.kind == "warning"] == [f"{bundle}: {note}"]
+    predict(bundle, bundle / "golden", tmp_path / "labels.csv", events.append)
+    assert not mark.exists()
+    score(bundle, np.zeros((1, 16_000), np.int16))  # what a bundle that was packed here gets
+    assert mark.exists()
+
+
+def reseal(bundle: Path, name: str, content: bytes) -> None:
+    (bundle / name).write_bytes(content)
+    pack.seal(bundle, "# card\n")
+
+
+def manifest(bundle: Path, **changes: object) -> bytes:
+    """Return the manifest with changes to its contract."""
+    told = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    told["contract"] |= changes
+    return json.dumps(told).encode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["да"]}, r"labels\.txt does not hold the labels of manifest\.json"),
+        ({"input_shape": [1, 97]}, r"input_shape \(1, 97\) is not the \(40, 97\) of its front end"),
+        ({"input_shape": [1, 40, 97]}, r"model\.onnx takes .*\(40, 97\)}, but by manifest\.json"),
+        ({"architecture": {"kind": "x"}}, r"model\.onnx holds another contract than manifest"),
+        ({"front_end": {"hop_length": 0}}, r"holds no contract \(integer division"),
+        ({"front_end": {"window_s": 1e999}}, "holds no contract"),
+        ({"front_end": 3}, "holds no contract"),
+    ],
+)
+def test_a_manifest_that_does_not_fit(bundle: Path, changes: dict[str, object], message: str):
+    reseal(bundle, "manifest.json", manifest(bundle, **changes))
+    with pytest.raises(DataError, match=message):
+        verify(bundle)
+
+
+def test_a_front_end_of_another_length(bundle: Path):
+    told = json.loads((bundle / "manifest.json").read_text("utf-8"))["contract"]["front_end"]
+    longer = manifest(bundle, front_end=told | {"window_s": 1.001})
+    reseal(bundle, "manifest.json", longer)
+    with pytest.raises(DataError, match=r"frontend\.onnx takes .*16000.* it takes .*16016"):
+        verify(bundle)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("manifest.json", b"{", r"manifest\.json cannot be read"),
+        ("manifest.json", b"[" * 100_000, r"manifest\.json cannot be read"),
+        ("manifest.json", b'{"schema": 2}', r"manifest\.json is not of schema 1"),
+        ("golden/golden.json", b"[1]", r"golden\.json is not a list of clips and logits"),
+        ("golden/golden.json", b"[]", r"golden\.json does not hold a clip"),
+        ("golden/00.wav", b"RIFF", r"golden clip 00\.wav is not a WAV file"),
+        ("model.onnx", b"\xff", r"model\.onnx is not an ONNX model"),
+        ("model.onnx", b"", r"model\.onnx: onnxruntime cannot load it"),
+    ],
+)
+def test_content_that_is_not_what_it_should_be(
+    bundle: Path, name: str, content: bytes, message: str
+):
+    reseal(bundle, name, content)
+    with pytest.raises(DataError, match=message):
+        verify(bundle)
+
+
+def test_golden_clips_lie_in_the_bundle_and_are_one_window_long(bundle: Path):
+    path = bundle / "golden" / "golden.json"
+    rows = json.loads(path.read_text("utf-8"))
+    rows[0]["file"] = "../../x.wav"
+    reseal(bundle, "golden/golden.json", json.dumps(rows).encode())
+    with pytest.raises(DataError, match=r"names golden/\.\./\.\./x\.wav, which is not among"):
+        verify(bundle)
+    rows[0]["file"] = "00.wav"
+    reseal(bundle, "golden/golden.json", json.dumps(rows).encode())
+    with wave.open(str(bundle / "golden" / "00.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 10, "NONE", ""))
+        file.writeframes(bytes(20))
+    pack.seal(bundle, "# card\n")
+    with pytest.raises(DataError, match=r"has \(Hz, .*\) \(16000, 1, 2, 10\); the manifest says"):
+        verify(bundle)
+
+
+def test_logits_that_are_no_numbers_break_parity(bundle: Path):
+    rows = json.loads((bundle / "golden" / "golden.json").read_text("utf-8"))
+    rows[0]["logits"][0] = float("nan")
+    reseal(bundle, "golden/golden.json", json.dumps(rows).encode())
+    with pytest.raises(ParityError, match="golden clips differ by nan"):
+        verify(bundle)
+
+
+def test_links_and_weights_in_other_files_are_refused(bundle: Path):
+    model = onnx.load(bundle / "model.onnx")
+    tensor = model.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(tensor, "../../etc/passwd")
+    reseal(bundle, "model.onnx", model.SerializeToString())
+    with pytest.raises(DataError, match=r"model\.onnx keeps weights in another file"):
+        verify(bundle)
+    (bundle / "MODEL_CARD.md").unlink()
+    (bundle / "MODEL_CARD.md").symlink_to("/etc/hostname")
+    with pytest.raises(DataError, match=r"MODEL_CARD\.md is a link"):
+        verify(bundle)
+
+
+def test_control_characters_do_not_reach_the_terminal(bundle: Path):
+    labels = ["\x1b[2J", "нет", "_unknown_", "_silence_"]
+    (bundle / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
+    reseal(bundle, "manifest.json", manifest(bundle, labels=labels))
+    with pytest.raises(DataError, match=r"labels\.txt holds control characters"):
+        verify(bundle)
+
+
+@pytest.mark.parametrize("content", [b"one word\n", b"\xff\n"])
+def test_checksums_that_cannot_be_read(bundle: Path, content: bytes):
+    (bundle / "SHA256SUMS").write_bytes(content)
+    with pytest.raises(DataError, match="SHA256SUMS cannot be read"):
+        verify(bundle)
+
+
 def test_identity_leaves_out_only_the_card(bundle: Path):
     before = pack.identity(bundle)
     pack.seal(bundle, "# another card\n")
@@ -81,7 +221,7 @@ def test_delivery_replaces_a_whole_bundle(bundle: Path, tmp_path: Path):
     destination.mkdir(parents=True)
     (destination / "old.txt").write_text("x")
     pack.deliver(bundle, destination)
-    assert verify(destination) == 0
+    assert verify(destination).max_abs_diff == 0
     assert [p.name for p in destination.parent.iterdir()] == ["имя"]
 
 

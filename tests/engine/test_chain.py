@@ -73,6 +73,15 @@ def test_data_and_versions_change_the_key(monkeypatch: pytest.MonkeyPatch):
     assert step_key(step(), teacher("0"), bench()) != KEY
 
 
+def test_what_the_target_decides_is_in_the_key_and_nothing_else_of_it():
+    quantize = load("Step", "quantize")(backend={"kind": "onnxruntime"})
+    old, new, arm = (
+        step_key(quantize.resolved(frozenset(isa)), teacher("0"), bench())
+        for isa in (("x86_64", "avx2"), ("x86_64", "avx2", "avx_vnni"), ("aarch64", "asimd"))
+    )
+    assert old != new == arm
+
+
 def test_the_source_of_what_runs_changes_the_key(monkeypatch: pytest.MonkeyPatch):
     def edited(modules: Any) -> dict[str, str]:
         return closure(modules) | {"edgekws.training.fit": "edited"}

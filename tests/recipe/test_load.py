@@ -300,3 +300,17 @@ def test_a_wrong_budget_file_is_told(tmp_path: Path, text: str, message: str) ->
     path.write_text(text)
     with pytest.raises(RecipeError, match=message):
         load_budget(path)
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("min_accuracy = 95", "95 can never be met or never be broken: a share lies between 0 and"),
+        ("max_size_kib = -1", "-1 is below 0, where no measurement lies"),
+    ],
+)
+def test_limits_that_say_nothing_are_refused(tmp_path: Path, limit: str, message: str) -> None:
+    file = tmp_path / "b.toml"
+    file.write_text(f"[budget]\n{limit}\n")
+    with pytest.raises(RecipeError, match=message):
+        load_budget(file)

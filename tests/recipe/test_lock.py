@@ -25,9 +25,7 @@ TABLES = st.fixed_dictionaries(
             }
         ),
         "front_end": st.fixed_dictionaries({"n_mels": st.integers(8, 40)}),
-        "budget": st.dictionaries(
-            st.sampled_from(["max_params", "min_accuracy"]), st.floats(-1e300, 1e300)
-        ),
+        "budget": st.dictionaries(st.sampled_from(["max_params", "min_accuracy"]), st.floats(0, 1)),
         "steps": st.lists(
             st.fixed_dictionaries(
                 {

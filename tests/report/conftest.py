@@ -68,8 +68,25 @@ TRIALS = [
 ]
 
 
+SENSITIVITY = [
+    {"layer": layer, "macs_share": share}
+    | {
+        key: {"accuracy": 0.955, "agreement": 0.991, "mean_abs_diff": error}
+        for key in ("only_this", "all_but_this")
+    }
+    for layer, share, error in (("stem", 0.6, 0.21), ("блок.<0>", 0.39, 0.13), ("head", 0.01, 0.3))
+]
+FRONTIER = [
+    {"layers": ["head", "stem", "блок.<0>"][:n], "coverage": c, "accuracy": a, "drop": 0.9617 - a}
+    | {"size_kib": 24.8 + 5 * n, "kept": n == 1}
+    for n, (c, a) in enumerate(((1.0, 0.951), (0.99, 0.957), (0.39, 0.96), (0.0, 0.9617)))
+]
+
+
 def result(name: str, kind: str, values: Any, **rest: Any) -> Result:
-    return Result(name, kind, "ab" * 32, values, BUDGET.check(values), **rest)
+    verdicts = BUDGET.check(values)
+    bites = {"verdicts" if kind == "bundle" else "to_go": verdicts}
+    return Result(name, kind, "ab" * 32, values, **bites, **rest)
 
 
 @pytest.fixture
@@ -104,6 +121,8 @@ def report() -> Report:
             parity={"label_agreement": 0.988, "logit_error_steps": {"median": 0.4, "max": 3.1}},
             details={
                 "calibrations": TRIALS,
+                "sensitivity": SENSITIVITY,
+                "frontier": FRONTIER,
                 "calibration_clips": [f"музыка/clip-{i}.wav" for i in range(60)],
                 "shortfalls": [],
             },

@@ -64,7 +64,7 @@ def test_shows_everything_of_a_run(report: Report, tmp_path: Path) -> None:
         "the control measured 1.083 × itself: no ratio", "12" * 32, "from the cache",
     )  # fmt: skip
     assert [words for words in expected if words not in page.text] == []
-    assert page.tags.count("svg") == 1 + 3  # the overview, and three training curves
+    assert page.tags.count("svg") == 1 + 3 + 1  # the overview, three training curves, a frontier
     assert "Distance to the budget" in page.text
 
 
@@ -132,3 +132,12 @@ def test_unknown_details_are_shown_whatever_their_form(report: Report, tmp_path:
     for words in ("новое", "d here", "1, 2", "yes, –", "50 rows", "2 epochs"):
         assert words in page.text
     assert page.tags.count("svg") == 2
+
+
+def test_what_quantization_costs_layer_by_layer(report: Report, tmp_path: Path) -> None:
+    text = page_of(report, tmp_path).text
+    assert "only this: mean abs diff" in text
+    assert "all but this: agreement" in text
+    assert "stem 0.6 0.955 0.991 0.21 0.955 0.991 0.21" in text
+    assert "in FP32 coverage accuracy drop size kib kept none 1 0.951" in text
+    assert "+ блок.<0> 0 0.9617 0 39.8 no" in text

@@ -9,7 +9,7 @@ import matplotlib.image
 import numpy as np
 
 from edgekws.core.report import Report
-from edgekws.report.plots import history_svg, overview_svg, write_overview
+from edgekws.report.plots import frontier_svg, history_svg, overview_svg, write_overview
 
 
 def test_overview_is_a_picture_with_something_on_it(report: Report, tmp_path: Path) -> None:
@@ -46,6 +46,19 @@ def test_draws_what_there_is(report: Report) -> None:
     for results in (bare, bare[:1], report.results[:1], ()):
         assert "<svg" in overview_svg(replace(report, results=results))
     assert "<svg" in history_svg([], 3)
+
+
+def test_the_frontier_names_each_layer_and_marks_what_is_shipped() -> None:
+    points = [
+        {"layers": layers, "coverage": c, "accuracy": 0.9, "kept": not layers}
+        for layers, c in (([], 1.0), (["stem"], 0.6), (["stem", "<b>"], 0.0))
+    ]
+    svg = frontier_svg(points)
+    assert "shipped" in svg
+    assert "stem" in svg
+    assert "&lt;b&gt;" in svg
+    assert "shipped" not in frontier_svg([point | {"kept": False} for point in points])
+    assert "<svg" in frontier_svg(points[:1])
 
 
 def test_importing_the_page_imports_no_matplotlib() -> None:

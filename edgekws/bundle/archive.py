@@ -1,0 +1,129 @@
+"""Bundles in one file: a zip whose bytes depend on its content alone, and safe unpacking."""
+
+import errno
+import shutil
+import stat
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from edgekws.errors import DataError
+
+MAX_ENTRIES = 1_000
+MAX_BYTES = 256 * 2**20
+"""What all files of a bundle may hold together when unpacked."""
+
+MAX_NAME = 200
+"""Bytes of a file's path in a bundle."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_PLAIN_FILE = (stat.S_IFREG | 0o644) << 16
+_UNIX = 3
+_ENCRYPTED = 0x1
+_CHUNK = 2**20
+
+
+def write_zip(folder: Path, names: Iterable[str], path: Path) -> None:
+    """Write the files `names` of `folder`: the same content gives the same bytes anywhere.
+
+    Sorted, with fixed times and permissions, and stored: what deflate gives depends on the zlib.
+    """
+    with ZipFile(path, "w", ZIP_STORED) as archive:
+        for name in sorted(names):
+            entry = ZipInfo(name, _EPOCH)
+            entry.create_system, entry.external_attr = _UNIX, _PLAIN_FILE
+            archive.writestr(entry, (folder / name).read_bytes())
+
+
+@contextmanager
+def unpacked(bundle: Path) -> Iterator[Path]:
+    """Yield the folder of a bundle; that of a zip is a temporary one.
+
+    Raises:
+        DataError: there is none, it is not a whole zip archive, or one that is not safe to unpack.
+    """
+    if bundle.is_dir():
+        yield bundle
+        return
+    if not bundle.is_file():
+        raise DataError(f"{bundle}: no such bundle; give its folder or its zip")
+    with tempfile.TemporaryDirectory(prefix="edgekws-bundle-") as scratch:
+        with _explained(bundle), ZipFile(bundle) as archive:
+            _unpack(archive, Path(scratch))
+        yield Path(scratch)
+
+
+@contextmanager
+def _explained(bundle: Path) -> Iterator[None]:
+    """Turn what a damaged or harmful archive raises into a `DataError`."""
+    try:
+        yield
+    except _UnsafeError as error:
+        raise DataError(f"{bundle}: {error}; nothing of it was used") from error
+    except (BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a seek before the start
+            raise
+        raise DataError(
+            f"{bundle}: not a zip archive, or a damaged one ({error}); copy it again"
+        ) from error
+
+
+class _UnsafeError(Exception):
+    """The archive would do harm when unpacked."""
+
+
+def _unpack(archive: ZipFile, folder: Path) -> None:
+    entries = archive.infolist()
+    if len(entries) > MAX_ENTRIES:
+        raise _UnsafeError(f"{len(entries)} entries, more than the {MAX_ENTRIES} of any bundle")
+    if sum(entry.file_size for entry in entries) > MAX_BYTES:
+        raise _UnsafeError(f"unpacked it has more than {MAX_BYTES // 2**20} MiB")
+    files = [entry for entry in entries if not _is_folder(entry)]
+    _check_names([entry.filename for entry in files])
+    for entry in files:
+        _check_kind(entry)
+        target = folder / entry.filename
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A ZipExtFile ends at the size that the entry states, whatever its data expands to.
+        with archive.open(entry) as source, target.open("xb") as copy:
+            shutil.copyfileobj(source, copy, _CHUNK)
+
+
+def _is_folder(entry: ZipInfo) -> bool:
+    name = entry.filename
+    if name.endswith("/"):
+        _check_name(name.removesuffix("/"))
+    return name.endswith("/")
+
+
+def _check_names(names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        _check_name(name)
+        if name in seen:
+            raise _UnsafeError(f"{name!r} is in it twice")
+        seen.add(name)
+    for name in names:
+        if above := [str(p) for p in PurePosixPath(name).parents if str(p) in seen]:
+            raise _UnsafeError(f"{above[0]!r} is both a file and a folder")
+
+
+def _check_name(name: str) -> None:
+    parts = name.split("/")
+    if len(name.encode()) > MAX_NAME:
+        raise _UnsafeError(f"{name[:20]!r}… has a name of more than {MAX_NAME} bytes")
+    if {"", ".", ".."}.intersection(parts) or "\\" in name or ":" in name:
+        raise _UnsafeError(f"{name!r} leads out of the bundle's folder, or is no plain path")
+
+
+def _check_kind(entry: ZipInfo) -> None:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise _UnsafeError(f"{entry.filename!r} is a link or a device; a bundle holds plain files")
+    if entry.flag_bits & _ENCRYPTED:
+        raise _UnsafeError(f"{entry.filename!r} is encrypted")
+    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise _UnsafeError(f"{entry.filename!r} is compressed in a way other than deflate")

@@ -1,0 +1,139 @@
+"""Give a bundle away: as a folder, as a zip, or with its models in onnxruntime's own format."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from zipfile import is_zipfile
+
+from edgekws.bundle.archive import unpacked, write_zip
+from edgekws.bundle.declared import read_json
+from edgekws.bundle.pack import CARD, SUMS, deliver, identity, members, seal
+from edgekws.bundle.verify import RUNTIME, Verified, named, verify_folder
+from edgekws.errors import MachineError, UsageError
+
+Form = Literal["folder", "zip", "ort"]
+
+MODELS = ("frontend", "model")
+
+_CARD_NOTE = """
+## This form
+
+`frontend.ort` and `model.ort` are `frontend.onnx` and `model.onnx` in the format of onnxruntime
+{version}, for which its minimal builds need no ONNX parser. The figures above are those of the
+bundle that they were converted from, {sha256}.
+"""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written where; `verified` is the result of checking the written bundle."""
+
+    output: Path
+    form: Form
+    verified: Verified
+
+
+def export(bundle: Path, to: Form, output: Path) -> Exported:
+    """Write a bundle (a folder or a zip) to `output` in another form.
+
+    It is verified before, and what was written is verified again before it gets its name. A
+    bundle of that form that is at `output` already is replaced. The same bundle gives the same
+    bytes, but with `ort`: onnxruntime writes that in an order of its own every time.
+
+    Raises:
+        UsageError: `output` holds something else, or is the bundle, or that has no ONNX models.
+        DataError: the bundle is damaged, incomplete or not safe.
+        ParityError: the logits on the golden clips are not those written down.
+        MachineError: `output` cannot be written.
+    """
+    _check_output(bundle, to, output)
+    with unpacked(bundle) as folder, tempfile.TemporaryDirectory(prefix="edgekws-export-") as made:
+        with named(bundle):
+            before = verify_folder(folder)
+        fresh = Path(made, "bundle.zip" if to == "zip" else "bundle")
+        if to == "zip":
+            write_zip(folder, [*members(folder), SUMS], fresh)
+        elif to == "folder":
+            _copy(folder, fresh)
+        else:
+            _convert(bundle, folder, fresh)
+        with unpacked(fresh) as written, named(output):
+            after = verify_folder(written)
+        _place(fresh, output)
+    return Exported(output, to, after if to == "ort" else before)
+
+
+def _check_output(bundle: Path, to: Form, output: Path) -> None:
+    here, there = bundle.resolve(), output.resolve()
+    if there == here or here in there.parents or there in here.parents:
+        raise UsageError(f"{output} is the bundle itself or around it; name another --output")
+    if not there.exists() or (there.is_dir() and to != "zip" and not any(there.iterdir())):
+        return
+    ours = is_zipfile(there) if to == "zip" else all((there / n).is_file() for n in (SUMS, CARD))
+    if not ours:
+        what = "zip archive" if to == "zip" else "bundle"
+        raise UsageError(f"{output} exists and is no {what}; name another --output")
+
+
+def _copy(folder: Path, fresh: Path) -> None:
+    for name in [*members(folder), SUMS]:
+        (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, fresh / name)
+
+
+def _convert(bundle: Path, folder: Path, fresh: Path) -> None:
+    """Write the bundle with its models as `.ort`, the installed runtime, and new checksums."""
+    import onnxruntime
+
+    if missing := [name for name in MODELS if not (folder / f"{name}.onnx").is_file()]:
+        raise UsageError(
+            f"{bundle}: holds {missing[0]}.ort, not {missing[0]}.onnx; export the bundle that it "
+            "was converted from"
+        )
+    sha256 = identity(folder)
+    _copy(folder, fresh)
+    for name in MODELS:
+        convert_to_ort(folder / f"{name}.onnx", fresh / f"{name}.ort")
+        (fresh / f"{name}.onnx").unlink()
+    shutil.copyfile(RUNTIME, fresh / RUNTIME.name)
+    manifest: dict[str, Any] = read_json(folder / "manifest.json")
+    manifest["converted"] = {"from": sha256, "onnxruntime": onnxruntime.__version__}
+    text = json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
+    (fresh / "manifest.json").write_text(text, encoding="utf-8")
+    card = (folder / CARD).read_text("utf-8", "replace")
+    note = _CARD_NOTE.format(version=onnxruntime.__version__, sha256=sha256)
+    seal(fresh, card + note)
+
+
+def convert_to_ort(model: Path, path: Path) -> None:
+    """Write an ONNX model in onnxruntime's format, optimized as any CPU can run it.
+
+    The level is `EXTENDED`: the blocked layouts of `ALL` are made for the CPU that made them.
+    Source: onnxruntime's `tools/convert_onnx_models_to_ort.py`.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(path)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def _place(fresh: Path, output: Path) -> None:
+    try:
+        if fresh.is_dir():
+            deliver(fresh, output)
+            return
+        output.parent.mkdir(parents=True, exist_ok=True)
+        beside = output.with_name(f".{output.name}.part")
+        shutil.copyfile(fresh, beside)
+        beside.replace(output)
+    except OSError as error:
+        raise MachineError(
+            f"{output}: cannot be written ({error}); name another --output"
+        ) from error

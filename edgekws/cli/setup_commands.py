@@ -1,0 +1,156 @@
+"""The commands before the first run: a recipe to start from, and a look at the machine."""
+
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgekws.cli.commands import Json, view_for
+from edgekws.errors import MachineError, MissingPartError, UsageError
+
+_LIMITS = {
+    "max_params": "Parameters, at most",
+    "max_macs": "MACs for one second of audio, at most",
+    "max_size_kib": "Size in KiB, at most",
+}
+
+Told = dict[str, Any]
+"""What the command line or its user said; `None` where nothing was said."""
+
+
+def init(
+    keywords: Annotated[
+        str | None,
+        typer.Option("--keywords", metavar="WORDS", help="Words to spot, separated by commas."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Recordings, as <DIR>/<word>/<recording>."),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option("--language", help="Of the synthesizer, where there are no recordings."),
+    ] = None,
+    max_params: Annotated[
+        int | None, typer.Option("--max-params", min=1, help="Parameters at most (10000).")
+    ] = None,
+    max_macs: Annotated[
+        int | None, typer.Option("--max-macs", min=1, help="MACs a second at most (1000000).")
+    ] = None,
+    max_size_kib: Annotated[
+        int | None, typer.Option("--max-size-kib", min=1, help="Size at most, in KiB (40).")
+    ] = None,
+    target: Annotated[str, typer.Option("--target", help="Where latency is measured.")] = "host",
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="The recipe to write.")
+    ] = Path("recipe.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="Show the built-in recipes.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a commented recipe to start from.
+
+    What is not said is asked for where there is a terminal; elsewhere it takes its default.
+    Without --keywords, every word folder of --data is a keyword.
+
+    \b
+    Examples:
+      edgekws init --list
+      edgekws init --keywords lights,music --output lights.toml
+      edgekws init --data recordings --keywords yes,no --max-params 8000
+    """
+    if listing:
+        _list(json=json)
+        return
+    if output.exists() and not force:
+        raise UsageError(f"{output} is there already; --output names another, --force replaces it")
+    limits = {"max_params": max_params, "max_macs": max_macs, "max_size_kib": max_size_kib}
+    told: Told = {"keywords": keywords, "data": data, "language": language, **limits}
+    if sys.stdin.isatty() and not json:
+        told = _ask(told)
+    _write(output, _recipe(told | {"target": target}, output))
+    with view_for(json) as view:
+        view.show_recipe(output)
+
+
+def doctor(json: Json = False) -> None:
+    """Say what this machine has, what is missing, and what to do about it.
+
+    The exit code is 6 where something is missing that is needed.
+
+    \b
+    Examples:
+      edgekws doctor
+      edgekws doctor --json
+    """
+    from edgekws.engine.doctor import examine
+
+    checks = tuple(examine())
+    with view_for(json) as view:
+        view.show_doctor(checks)
+    if missing := [check for check in checks if check.status == "missing"]:
+        raise MissingPartError(
+            "missing: " + "; ".join(f"{check.name} ({check.advice})" for check in missing)
+        )
+
+
+def _list(*, json: bool) -> None:
+    from edgekws.recipe.load import builtins
+
+    found = [(name, _first_comment(path), path) for name, path in builtins().items()]
+    with view_for(json) as view:
+        view.show_recipes(found)
+
+
+def _first_comment(path: Path) -> str:
+    line = path.read_text(encoding="utf-8").partition("\n")[0]
+    return line.lstrip("# ") if line.startswith("#") else ""
+
+
+def _ask(told: Told) -> Told:
+    """Ask for what was not said; an empty answer takes the default."""
+    from edgekws.recipe.template import Answers
+
+    try:
+        if told["keywords"] is None and told["data"] is None:
+            told |= {"keywords": _prompt("Words to spot, separated by commas", "lights, music")}
+            folder = _prompt("Folder of recordings (empty: spoken by a synthesizer)", "")
+            told |= {"data": Path(folder) if folder else None}
+        if told["data"] is None and told["language"] is None:
+            told |= {"language": _prompt("Language of the synthesizer", Answers.language)}
+        asked = {
+            key: _prompt(question, getattr(Answers, key))
+            for key, question in _LIMITS.items()
+            if told[key] is None
+        }
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    return told | asked
+
+
+def _prompt(question: str, default: str | int) -> Any:
+    return typer.prompt(question, default=default, err=True)
+
+
+def _recipe(told: Told, output: Path) -> str:
+    from edgekws.recipe.template import Answers, recipe_text
+
+    composed = unicodedata.normalize("NFC", told["keywords"] or "")
+    words = tuple(word.strip() for word in composed.split(",") if word.strip())
+    if not words and told["data"] is None:
+        raise UsageError("init needs --keywords WORDS, or --data DIR with a folder for each word")
+    if told["data"] is not None and told["language"] is not None:
+        raise UsageError("--language is the synthesizer's; it has no effect with --data")
+    answers = {key: value for key, value in told.items() if value is not None}
+    return recipe_text(Answers(**(answers | {"keywords": words})), output)
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MachineError(
+            f"{output}: cannot write there ({error.strerror}); name another --output"
+        ) from error

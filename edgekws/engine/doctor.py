@@ -1,0 +1,207 @@
+"""What this machine has, what it lacks, and what to do about it; nothing heavy is imported."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+
+from edgekws.core.family import kinds
+from edgekws.engine.environment import cache_folder, core_count, device_kind
+from edgekws.engine.parts import installed, pip_line, requirements
+from edgekws.errors import MissingPartError
+from edgekws.runtime import latency
+
+Status = Literal["ok", "warn", "missing"]
+
+ENOUGH_MEMORY_GIB = 2.0
+ENOUGH_DISK_GIB = 5.0
+LIMIT_S = 60.0
+
+_GIB = 2**30
+_ELSEWHERE = "point EDGEKWS_CACHE at another folder"
+_VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
+_REDUCE = 'in a quantize step, say backend = { kind = "neural_compressor", reduce_range = true }'
+
+_ONE_NODE = """
+import time
+import onnxruntime
+from onnx import TensorProto, helper
+value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in "xy"]
+graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", value[:1], value[1:])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+import numpy
+session = onnxruntime.InferenceSession(
+    model.SerializeToString(), providers=["CPUExecutionProvider"]
+)
+feed, times = {"x": numpy.ones(1, numpy.float32)}, []
+for _ in range(200):
+    start = time.perf_counter()
+    session.run(None, feed)
+    times.append(time.perf_counter() - start)
+print(f"{1e6 * sorted(times)[100]:.1f}")
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: `warn` can be lived with, `missing` is needed.
+
+    `detail` says what was found, `advice` what to do where that is not enough.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    advice: str = ""
+
+
+def examine() -> Iterator[Check]:
+    """Yield a check for everything that the chain uses on this machine."""
+    yield _processor()
+    yield _int8()
+    yield _cores()
+    yield _memory()
+    yield _device()
+    yield Check("Python", "ok", platform.python_version())
+    yield from (library(requirement) for requirement in requirements())
+    yield _onnxruntime()
+    yield _espeak()
+    yield from _cache(cache_folder())
+    if "ssh" in kinds("Target"):
+        yield _ssh()
+
+
+def _processor() -> Check:
+    told = latency.fingerprint(1)
+    flags = ", ".join(told["isa"]) or "none that matter here"
+    return Check("CPU", "ok", f"{told['cpu']} ({told['machine']}); features: {flags}")
+
+
+def _int8() -> Check:
+    return int8(set(latency.fingerprint(1)["isa"]), platform.machine())
+
+
+def int8(flags: set[str], machine: str) -> Check:
+    """Say what the CPU's features mean for INT8 models."""
+    if found := flags.intersection(_VNNI):
+        text = f"{', '.join(sorted(found))}: INT8 sums are fast and exact"
+        return Check("INT8", "ok", text)
+    if "asimddp" in flags:
+        return Check("INT8", "ok", "asimddp: INT8 dot products in hardware")
+    if machine in ("x86_64", "AMD64"):
+        text = "no VNNI: sums of U8 × S8 products saturate at 16 bits, which costs accuracy"
+        return Check("INT8", "warn", text, _REDUCE)
+    text = "no INT8 dot products: an INT8 model is small here, but hardly faster than FP32"
+    return Check("INT8", "warn", text, "compare both with edgekws check before choosing")
+
+
+def _cores() -> Check:
+    usable, there = core_count(), os.cpu_count() or 1
+    load = os.getloadavg()[0]
+    text = f"{usable} of {there} usable, load {load:.1f}"
+    if load < usable:
+        return Check("cores", "ok", text)
+    return Check("cores", "warn", text, "latencies are unsteady while other programs run")
+
+
+def _memory() -> Check:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    text = f"{memory.available / _GIB:.1f} GiB free of {memory.total / _GIB:.1f} GiB"
+    if memory.available >= ENOUGH_MEMORY_GIB * _GIB:
+        return Check("memory", "ok", text)
+    return Check(
+        "memory", "warn", text, f"training wants {ENOUGH_MEMORY_GIB:g} GiB; close programs"
+    )
+
+
+def _device() -> Check:
+    cuda = device_kind() == "cuda"
+    return Check("GPU", "ok", "CUDA; training runs on it" if cuda else "none; training runs on CPU")
+
+
+def library(requirement: Requirement) -> Check:
+    """Compare the installed version of a package with the range that edgekws was tested in."""
+    found = installed(requirement)
+    if found is None:
+        return Check(requirement.name, "missing", "not installed", pip_line(requirement))
+    wanted = str(requirement.specifier) or "any"
+    if requirement.specifier.contains(found, prereleases=True):
+        return Check(requirement.name, "ok", f"{found} ({wanted})")
+    text = f"{found} is outside of {wanted}"
+    return Check(requirement.name, "warn", text, pip_line(requirement))
+
+
+def _onnxruntime() -> Check:
+    """Run a graph in a process of its own, which a CPU that is too old would end by a signal."""
+    name, command = "onnxruntime runs", [sys.executable, "-P", "-c", _ONE_NODE]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return Check(name, "missing", f"no answer in {LIMIT_S:g} s", "run edgekws doctor again")
+    if done.returncode == 0:
+        return Check(name, "ok", f"a graph of one node in {done.stdout.strip()} µs")
+    last = (done.stderr.strip().splitlines() or [f"it died with {done.returncode}"])[-1]
+    needed = [r for r in requirements() if r.name in ("onnx", "onnxruntime")]
+    advice = " ".join(["pip install --force-reinstall", *(f"'{r}'" for r in needed)])
+    return Check(name, "missing", last, advice)
+
+
+def _espeak() -> Check:
+    from edgekws.datasets._espeak import INSTALL, Espeak
+
+    try:
+        with Espeak() as espeak:
+            accents = espeak.accents()
+            espeak.use(dict(accents)["en-us"])
+            wave = espeak.say("lights")
+    except MissingPartError as error:
+        return Check("espeak-ng speaks", "missing", str(error), INSTALL)
+    if not len(wave):
+        return Check("espeak-ng speaks", "missing", "it loads, but gives no sound", INSTALL)
+    text = f"{len(wave) / espeak.sample_rate:.1f} s of speech; {len(accents)} languages and accents"
+    return Check("espeak-ng speaks", "ok", text)
+
+
+def _cache(folder: Path) -> Iterator[Check]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        text = f"{folder} cannot be written: {error.strerror}"
+        yield Check("cache", "missing", text, _ELSEWHERE)
+        return
+    yield Check("cache", "ok", f"{folder}, {_size(folder) / _GIB:.2f} GiB")
+    free = shutil.disk_usage(folder).free / _GIB
+    enough = free >= ENOUGH_DISK_GIB
+    advice = "" if enough else f"free some space, or {_ELSEWHERE}"
+    yield Check("disk", "ok" if enough else "warn", f"{free:.1f} GiB free for the cache", advice)
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(f"{where}/{name}").st_size
+            except FileNotFoundError:  # another run has just renamed it
+                continue
+    return total
+
+
+def _ssh() -> Check:
+    found = shutil.which("ssh")
+    if found:
+        return Check("ssh", "ok", f"{found}: latency can be measured on another machine")
+    advice = "install openssh-client to measure on another machine"
+    return Check("ssh", "warn", "no client (optional)", advice)

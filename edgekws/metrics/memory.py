@@ -1,0 +1,109 @@
+"""Peak activation memory: the most bytes that are alive at once while onnxruntime runs a graph.
+
+A plan of buffers, not a reading of the process: the sum over the tensors that are alive, as the
+planners of microcontroller runtimes count it (TensorFlow Lite Micro's arena; MCUNet, Lin et al.
+2020). Weights, a kernel's scratch space and the runtime itself are not in it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import AttributeProto, NodeProto, inliner
+
+from edgekws.errors import UnsupportedError
+from edgekws.metrics import _executed
+
+VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+"""Operators whose output is their first input under another shape: no memory of its own."""
+
+_INNER = {AttributeProto.GRAPH, AttributeProto.GRAPHS}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Nodes in the order of execution, the tensors at the graph's two ends, and its constants."""
+
+    nodes: Sequence[NodeProto]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    constants: frozenset[str]
+
+
+def peak_ram_kib(model: Path | onnx.ModelProto) -> float:
+    """Return the peak activation memory of one inference at batch 1, in KiB.
+
+    The graph is the one that onnxruntime executes after its fusions, in its order. A tensor lives
+    from the node that writes it up to the last that reads it, an input of the graph from the
+    start, an output up to the end. In-place operation is not assumed: while a node runs, its
+    inputs and its outputs are alive together. Views share the memory of what they show. An
+    element counts as many bytes as its type has, so one in INT8.
+
+    Raises:
+        UnsupportedError: a node holds a graph of its own (If, Loop), or the graph cannot be run.
+    """
+    loaded = onnx.load(model) if isinstance(model, Path) else model
+    flat = inliner.inline_local_functions(loaded) if loaded.functions else loaded
+    executed = _executed.optimized(flat)
+    schedule = _schedule(executed)
+    return peak_bytes(schedule, _executed.sizes(executed, _computed(schedule))) / 1024
+
+
+def peak_bytes(schedule: Schedule, sizes: Mapping[str, int]) -> int:
+    """Return the most bytes alive while any node runs.
+
+    `sizes` are the bytes of every tensor that is no constant.
+    """
+    nodes = schedule.nodes
+    owner = _owners(nodes)
+    last = len(nodes)
+    first = dict.fromkeys(schedule.inputs, 0)
+    until = {owner.get(name, name): last for name in schedule.outputs}
+    for i, node in enumerate(nodes):
+        for name in node.output:
+            first.setdefault(owner.get(name, name), i)
+        for name in (*node.input, *node.output):
+            held = owner.get(name, name)
+            until[held] = max(until.get(held, 0), i)
+    change = [0] * (last + 2)
+    for name, start in first.items():
+        if name and name not in schedule.constants:
+            change[start] += sizes[name]
+            change[until.get(name, start) + 1] -= sizes[name]
+    peak = alive = 0
+    for step in change:
+        alive += step
+        peak = max(peak, alive)
+    return peak
+
+
+def _owners(nodes: Iterable[NodeProto]) -> dict[str, str]:
+    """Return for every view the tensor whose memory it shows."""
+    owner: dict[str, str] = {}
+    for node in nodes:
+        if node.op_type in VIEWS:
+            owner[node.output[0]] = owner.get(node.input[0], node.input[0])
+    return owner
+
+
+def _schedule(model: onnx.ModelProto) -> Schedule:
+    for node in model.graph.node:
+        if any(attribute.type in _INNER for attribute in node.attribute):
+            raise UnsupportedError(
+                f"operator {node.op_type} (node {node.name or node.output[0]}) holds a graph of "
+                "its own: its memory cannot be planned; export the model without control flow"
+            )
+    constants = {tensor.name for tensor in model.graph.initializer}
+    constants |= {n.output[0] for n in model.graph.node if n.op_type == "Constant"}
+    return Schedule(
+        _executed.in_order_of_execution(model),
+        tuple(i.name for i in model.graph.input if i.name not in constants),
+        tuple(o.name for o in model.graph.output),
+        frozenset(constants),
+    )
+
+
+def _computed(schedule: Schedule) -> list[str]:
+    names = (name for node in schedule.nodes for name in node.output)
+    return [name for name in names if name and name not in schedule.constants]

@@ -1,0 +1,184 @@
+"""A commented recipe written from a few answers."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from edgekws.backbones.mel_spanning import Backbone
+from edgekws.core.contract import UNKNOWN
+from edgekws.core.family import closest
+from edgekws.core.family import load as load_member
+from edgekws.errors import RecipeError, UsageError
+from edgekws.recipe.load import load
+from edgekws.recipe.lock import toml_text
+from edgekws.recipe.messages import explain
+from edgekws.recipe.model import FrontEndFields, slug_problem
+
+NOISE_FOLDERS = ("_background_noise_", "background_noise", "noise", "noises")
+WIDTHS = range(64, 0, -4)
+"""Widths of the student, the widest first."""
+
+_GRAPH_KIB = 8.0
+_CHANNEL_BYTES = 13
+"""What the quantized file holds beside its weights: nodes and contract, and for each channel its
+bias and its scales."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What the template's student will weigh: MACs a second, size as quantized."""
+
+    params: int
+    macs: int
+    size_kib: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a recipe is made from.
+
+    Without `keywords` every word folder under `data` is a keyword; without `data` the words are
+    spoken by a synthesizer in `language`. `max_*` are the limits of the budget.
+    """
+
+    keywords: tuple[str, ...] = ()
+    data: Path | None = None
+    language: str = "en"
+    target: str = "host"
+    max_params: int = 10_000
+    max_macs: int = 1_000_000
+    max_size_kib: int = 40
+
+
+def recipe_text(answers: Answers, file: Path) -> str:
+    """Return the text of a recipe for `file`, which loads; its student fits the budget if one can.
+
+    Raises:
+        UsageError: the answers make no recipe; the message names the key.
+        DataError: the folder is missing or holds no recordings.
+    """
+    name = file.stem
+    if problem := slug_problem(name):
+        raise UsageError(f"{file}: the file's name becomes the recipe's name: {problem}")
+    table = _dataset(answers)
+    labels = _labels(answers, table)
+    channels = _widest(answers, len(labels))
+    weight = student_weight(channels, len(labels))
+    text: str = _template().render(
+        asdict(answers) | {"root": None, "noise": None} | table,
+        name=name,
+        file=file.as_posix(),
+        summary=_summary(answers, labels),
+        channels=channels,
+        weight=f"{weight.params:,} parameters, {weight.macs / 1e6:.2f} M MACs",
+    )
+    text += "\n"
+    _prove(text)
+    return text
+
+
+def student_weight(channels: int, n_labels: int) -> Weight:
+    """Return what the template's student of this width weighs, BatchNorm folded."""
+    s = Backbone.model_validate({"channels": channels})
+    front_end = FrontEndFields().front_end()
+    frames = -(-front_end.n_frames // s.stem_stride)
+    stem = front_end.n_mels * s.stem_kernel_size * channels
+    block = s.hidden * (2 * channels + s.kernel_size)
+    head, classifier = channels * s.head, s.head * n_labels
+    biases = channels + s.blocks * (2 * s.hidden + channels) + s.head + n_labels
+    convolutions = stem + s.blocks * block + head
+    params = convolutions + classifier + biases
+    size_kib = _GRAPH_KIB + (params + _CHANNEL_BYTES * biases) / 1024
+    return Weight(params, convolutions * frames + classifier, size_kib)
+
+
+def _widest(answers: Answers, n_labels: int) -> int:
+    for channels in WIDTHS:
+        weight = student_weight(channels, n_labels)
+        if all(
+            getattr(weight, key) <= getattr(answers, f"max_{key}")
+            for key in ("params", "macs", "size_kib")
+        ):
+            return channels
+    return WIDTHS[-1]
+
+
+def _dataset(answers: Answers) -> dict[str, Any]:
+    words = {"keywords": list(answers.keywords)} if answers.keywords else {}
+    if answers.data is None:
+        return {"kind": "synthetic", "language": answers.language, **words}
+    noise = _noise(answers.data)
+    beside = {"noise": noise} if noise else {}
+    return {"kind": "folder", "root": str(answers.data), **beside, **words}
+
+
+def _noise(root: Path) -> str | None:
+    """Return the folder of noise inside or beside `root`; the dataset itself finds the first."""
+    places = [folder / name for folder in (root, root.parent) for name in NOISE_FOLDERS]
+    found = next((place for place in places if place.expanduser().is_dir()), None)
+    return None if found in (None, places[0]) else str(found)
+
+
+def _labels(answers: Answers, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the labels, having looked whether the keywords are among the words."""
+    model = load_member("Dataset", str(table["kind"]))
+    try:
+        dataset: Any = model.model_validate(table)
+        words = _words(model, table) if answers.data else answers.keywords
+    except ValidationError as error:
+        told = explain(model, table, error.errors())
+        lines = [f"{'.'.join(map(str, path))}: {message}" for path, message in told.items()]
+        raise UsageError("; ".join(lines)) from error
+    if missing := [word for word in answers.keywords if word not in words]:
+        hint = closest(missing[0], words)
+        raise UsageError(f"{answers.data} has no folder for {missing[0]!r}{hint}")
+    labels: tuple[str, ...] = dataset.labels()
+    return labels
+
+
+def _words(model: Any, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return every word under the root."""
+    everything: tuple[str, ...] = model.model_validate({**table, "keywords": None}).labels()
+    return tuple(label for label in everything if label != UNKNOWN)
+
+
+def _summary(answers: Answers, labels: tuple[str, ...]) -> str:
+    words = answers.keywords or labels
+    told = ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
+    source = f"recorded in {answers.data}" if answers.data else "spoken by a synthesizer"
+    return " ".join(f"{told}: {source}.".split())
+
+
+def _prove(text: str) -> None:
+    """Load the text as a recipe.
+
+    Raises:
+        UsageError: it is none; the message holds key and reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgekws-init-") as folder:
+        file = Path(folder, "recipe.toml")
+        file.write_text(text, encoding="utf-8")
+        try:
+            load(file)
+        except RecipeError as error:
+            told = "; ".join(f"{p.key}: {p.message}" for p in error.problems)
+            raise UsageError(f"these answers make no recipe: {told}") from error
+
+
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, undefined=StrictUndefined)
+    environment.filters["toml"] = _toml
+    return environment.get_template("template.toml.jinja")
+
+
+def _toml(value: str | list[str]) -> str:
+    if isinstance(value, str):
+        return toml_text(value)
+    return f"[{', '.join(map(toml_text, value))}]"

@@ -1,0 +1,121 @@
+"""The machine: what is well, what can be lived with, what is missing."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from edgekws.core.family import load
+from edgekws.engine import doctor, environment
+from edgekws.engine.doctor import Check, examine, int8, library
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("EDGEKWS_CACHE", str(folder))
+    return folder
+
+
+def checks() -> dict[str, Check]:
+    return {check.name: check for check in examine()}
+
+
+def test_nothing_is_missing_here_and_every_complaint_has_an_advice(cache: Path) -> None:
+    found = checks()
+    names = {"CPU", "INT8", "cores", "memory", "GPU", "Python", "onnxruntime runs", "cache", "disk"}
+    assert names | {"torch", "onnxsim", "espeak-ng speaks"} <= set(found)
+    assert [c for c in found.values() if c.status == "missing"] == []
+    assert [c.name for c in found.values() if (c.status == "ok") == bool(c.advice)] == []
+    assert float(found["onnxruntime runs"].detail.split()[-2]) > 0
+    assert not list(cache.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "machine", "status", "told"),
+    [
+        ({"avx2", "avx512_vnni"}, "x86_64", "ok", "avx512_vnni"),
+        ({"avx2", "avx_vnni"}, "x86_64", "ok", "avx_vnni"),
+        ({"asimd", "asimddp"}, "aarch64", "ok", "asimddp"),
+        ({"avx2"}, "x86_64", "warn", "saturate"),
+        ({"asimd"}, "aarch64", "warn", "hardly faster"),
+    ],
+)
+def test_the_features_of_a_cpu_are_told_for_int8(
+    flags: set[str], machine: str, status: str, told: str
+) -> None:
+    check = int8(flags, machine)
+    assert check.status == status
+    assert told in check.detail
+    assert bool(check.advice) == (status == "warn")
+
+
+def test_without_vnni_the_advice_is_what_a_recipe_can_say() -> None:
+    advice = tomllib.loads(int8({"avx2"}, "x86_64").advice.partition("say ")[2])["backend"]
+    made = load("Quantizer", advice["kind"]).model_validate(advice)
+    assert made.model_dump()["reduce_range"] is True
+
+
+def test_a_library_is_held_against_its_range() -> None:
+    assert library(Requirement("numpy>=2")).status == "ok"
+    outside = library(Requirement("numpy<2"))
+    assert (outside.status, outside.advice) == ("warn", "pip install 'numpy<2'")
+    assert "is outside of <2" in outside.detail
+    absent = library(Requirement("no-such-package>=1"))
+    assert (absent.status, absent.detail) == ("missing", "not installed")
+    assert absent.advice == "pip install 'no-such-package>=1'"
+
+
+def test_a_cache_that_cannot_be_written_is_missing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.write_text("a file")
+    found = checks()
+    assert found["cache"].status == "missing"
+    assert "cannot be written: File exists" in found["cache"].detail
+    assert found["cache"].advice == "point EDGEKWS_CACHE at another folder"
+    assert "disk" not in found
+
+
+def test_the_size_of_the_cache_is_that_of_its_files(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cache / "steps").mkdir(parents=True)
+    (cache / "steps" / "sparse").touch()
+    with (cache / "steps" / "sparse").open("r+b") as file:
+        file.truncate(3 * 2**30)
+    assert checks()["cache"].detail == f"{cache}, 3.00 GiB"
+
+
+def test_an_onnxruntime_that_dies_is_missing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_ONE_NODE", "import os; os.kill(os.getpid(), 4)")
+    check = checks()["onnxruntime runs"]
+    assert (check.status, check.detail) == ("missing", "it died with -4")
+    assert "pip install --force-reinstall 'onnx>=" in check.advice
+
+
+def test_without_espeak_the_line_says_how_to_get_it(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    check = checks()["espeak-ng speaks"]
+    assert check.status == "missing"
+    assert check.advice == "pip install espeakng-loader"
+
+
+def test_too_little_room_and_memory_are_warnings(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "ENOUGH_DISK_GIB", 1e9)
+    monkeypatch.setattr(doctor, "ENOUGH_MEMORY_GIB", 1e9)
+    found = checks()
+    assert found["disk"].status == found["memory"].status == "warn"
+    assert "EDGEKWS_CACHE" in found["disk"].advice
+
+
+def test_a_gpu_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.device_kind is environment.device_kind
+    monkeypatch.setattr(doctor, "device_kind", lambda: "cuda")
+    assert checks()["GPU"].detail == "CUDA; training runs on it"
