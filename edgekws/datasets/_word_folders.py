@@ -133,11 +133,15 @@ def _by_tables(root: Path, tables: list[str], found: Recordings) -> Recordings:
     for name in tables:
         for where, row in _rows(root / name):
             path = root / row["file"]
+            if not path.is_relative_to(root) or ".." in path.parts:
+                raise DataError(f"{where}: {row['file']} leads out of {root}; move it there")
             if path in listed:
                 raise DataError(f"{where}: {row['file']} is listed twice; keep it in one place")
             if not path.is_file():
                 raise DataError(f"{where}: there is no file {path}")
             listed[path] = Recording(path, word_name(row["class"]), meaning[name])
+    for folder in found.empty:
+        found.ignored[f"empty folder {folder.name}"] += 1
     unlisted = sum(recording.path not in listed for recording in found.recordings)
     if unlisted:
         found.ignored[f"in none of {', '.join(tables)}"] += unlisted

@@ -257,6 +257,8 @@ def test_a_keyword_that_one_split_lacks_is_told(tmp_path: Path) -> None:
         ("train.csv", "path,class\n", r"train\.csv:1: has no column 'file', but path, class"),
         ("train.csv", "", r"train\.csv:1: has no column 'file', but nothing"),
         ("train.csv", "file,class\nда/x.wav,да\n", r"train\.csv:2: there is no file .*x\.wav"),
+        ("train.csv", "file,class\n../да/x.wav,да\n", r"train\.csv:2: \.\./да/x\.wav leads out of"),
+        ("train.csv", "file,class\n/да/x.wav,да\n", r"train\.csv:2: /да/x\.wav leads out of"),
         ("train.csv", "file,class\nда/s1_nohash_0.wav\n", r"train\.csv:2: file or class is empty"),
         ("train.csv", "file,class\n" + 2 * "да/s1_nohash_0.wav,да\n", r":3: .* is listed twice"),
         ("val.csv", "file,class\n", r"has val\.csv but no train\.csv"),
