@@ -54,6 +54,8 @@ def explain(
     found: dict[KeyPath, list[str]] = {}
     for loc, error in _flat(errors, ()):
         path = _in_data(loc, data)
+        if error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]:
+            continue  # counted after the wrong entries were dropped; they have their own errors
         if error["type"] in _WRONG_KIND and isinstance(error["input"], dict):
             path += ("kind",) if "kind" in error["input"] else ()
         messages = found.setdefault(path, [])

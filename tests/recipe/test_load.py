@@ -314,3 +314,14 @@ def test_limits_that_say_nothing_are_refused(tmp_path: Path, limit: str, message
     file.write_text(f"[budget]\n{limit}\n")
     with pytest.raises(RecipeError, match=message):
         load_budget(file)
+
+
+def test_a_step_that_is_wrong_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    file = tmp_path / "r.toml"
+    file.write_text(
+        'schema = 1\nname = "x"\n[dataset]\nkind = "synthetic"\nkeywords = ["a"]\n'
+        '[[steps]]\nkind = "teachr"\n'
+    )
+    with pytest.raises(RecipeError) as caught:
+        load(file)
+    assert [problem.key for problem in caught.value.problems] == ["steps.0.kind"]
