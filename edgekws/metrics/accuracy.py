@@ -31,8 +31,8 @@ def accuracy(
     clips; `unknown_accepted`, the share of `_unknown_` clips called a keyword. The last two are
     absent where no clip counts for them.
 
-    The 95 % intervals come from resampling whole speakers (a clip without a speaker stands for
-    itself), or clips where at most one speaker is known; `accuracy` then has a Wilson interval, and
+    The 95 % intervals come from resampling whole speakers and, apart from them, the clips without
+    a speaker (`_silence_`), or clips alone where at most one speaker is known; `accuracy` then has a Wilson interval, and
     so has a share of exactly 0 or 1, where resampling sees no doubt. Sources: Bisani & Ney 2004
     (bootstrap over speakers), Wilson 1927.
 
@@ -40,14 +40,18 @@ def accuracy(
         DataError: there are no clips, or a clip's logits are not finite.
     """
     predicted = _predictions(logits, examples)
-    groups, by_speaker = _groups(examples.speakers)
+    groups, n_speakers = _groups(examples.speakers)
     tables = _tables(predicted, examples.targets, groups, labels)
-    total, draws, kinds = tables.sum(1, keepdims=True), _resampled(tables), _kinds(labels)
+    total, draws, kinds = (
+        tables.sum(1, keepdims=True),
+        _resampled(tables, n_speakers),
+        _kinds(labels),
+    )
     found = []
     for name, share in _SHARES.items():
         (value,), n = share(total, kinds)
         if n:
-            plain = name == "accuracy" and not by_speaker
+            plain = name == "accuracy" and not n_speakers
             values = None if plain or value in (0, 1) else share(draws, kinds)[0]
             ci95 = _wilson(value, n) if values is None else _ci95(values)
             found.append(Measurement(name, float(value), "", n, ci95))
@@ -112,14 +116,20 @@ def _predictions(logits: NDArray[np.float32], examples: Examples) -> Counts:
     return predicted
 
 
-def _groups(speakers: NDArray[np.str_]) -> tuple[Counts, bool]:
-    """Number the clips that are drawn together, `(N,)`, and tell whether they are speakers'."""
+def _groups(speakers: NDArray[np.str_]) -> tuple[Counts, int]:
+    """Number the clips that are drawn together, `(N,)`, speakers first; return how many they are.
+
+    A clip without a speaker is a group of its own; so is every clip where fewer than two speakers
+    are known.
+    """
     known = speakers != ""
-    if len(np.unique(speakers[known])) < 2:
-        return np.arange(len(speakers)), False
-    groups = np.unique(speakers, return_inverse=True)[1].astype(np.int64)
-    groups[~known] = groups.max() + 1 + np.arange(np.count_nonzero(~known))
-    return np.unique(groups, return_inverse=True)[1].astype(np.int64), True
+    names, codes = np.unique(speakers[known], return_inverse=True)
+    if len(names) < 2:
+        return np.arange(len(speakers)), 0
+    groups = np.empty(len(speakers), np.int64)
+    groups[known] = codes
+    groups[~known] = len(names) + np.arange(np.count_nonzero(~known))
+    return groups, len(names)
 
 
 def _tables(predicted: Counts, targets: Counts, groups: Counts, labels: Sequence[str]) -> Counts:
@@ -137,13 +147,18 @@ def _kinds(labels: Sequence[str]) -> NDArray[np.int64]:
     return np.array([{UNKNOWN: 1, SILENCE: 2}.get(label, 0) for label in labels])
 
 
-def _resampled(tables: Counts) -> Counts:
-    """Draw groups with replacement and sum their counts, `(3, RESAMPLES, n_labels)`."""
+def _resampled(tables: Counts, n_speakers: int) -> Counts:
+    """Draw groups with replacement and sum their counts, `(3, RESAMPLES, n_labels)`.
+
+    As many speakers and as many single clips as there are: were they drawn from one urn, a draw
+    might hold hardly a speaker.
+    """
     rng = np.random.default_rng(_SEED)
     n_groups = tables.shape[1]
+    urns = [(0, n_speakers), (n_speakers, n_groups)]
     sums = []
     for _ in range(RESAMPLES // _CHUNK):
-        drawn = rng.integers(0, n_groups, (_CHUNK, n_groups))
+        drawn = np.hstack([rng.integers(a, b, (_CHUNK, b - a)) for a, b in urns if a < b])
         drawn += n_groups * np.arange(_CHUNK)[:, None]
         times = np.bincount(drawn.ravel(), minlength=_CHUNK * n_groups)
         # in floats, whose matrix product is fast, and exact for counts

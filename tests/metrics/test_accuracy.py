@@ -146,3 +146,12 @@ def test_says_what_is_wrong() -> None:
     for measure in (accuracy, per_class, confusion):
         with pytest.raises(DataError, match=r"clip 1: .*not finite \(1 of 2 clips\)"):
             measure(broken, examples([2, 3]), LABELS)
+
+
+def test_clips_without_a_speaker_do_not_crowd_out_the_speakers() -> None:
+    targets = [2] * 800 + [0] * 12
+    predicted = [3] * 40 + [2] * 772  # a of 90 %, b of 100 %, and every `_silence_` clip missed
+    speakers = ["a"] * 400 + ["b"] * 400 + [""] * 12
+    found = accuracy(logits(predicted), examples(targets, speakers), LABELS)[0]
+    assert found.ci95 is not None
+    assert found.ci95[0] >= 0.9 * 800 / 812
