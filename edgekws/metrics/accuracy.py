@@ -32,9 +32,9 @@ def accuracy(
     absent where no clip counts for them.
 
     The 95 % intervals come from resampling whole speakers and, apart from them, the clips without
-    a speaker (`_silence_`), or clips alone where at most one speaker is known; `accuracy` then has a Wilson interval, and
-    so has a share of exactly 0 or 1, where resampling sees no doubt. Sources: Bisani & Ney 2004
-    (bootstrap over speakers), Wilson 1927.
+    a speaker (`_silence_`), or clips alone where at most one speaker is known; `accuracy` then has
+    a Wilson interval, and so has a share of exactly 0 or 1, where resampling sees no doubt.
+    Sources: Bisani & Ney 2004 (bootstrap over speakers), Wilson 1927.
 
     Raises:
         DataError: there are no clips, or a clip's logits are not finite.
