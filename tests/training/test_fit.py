@@ -310,3 +310,15 @@ def test_settings_of_torch_come_back(tmp_path: Path, job_in: JobIn, network_2d: 
 def test_cuda_that_is_not_there(tmp_path: Path, job_in: JobIn, network_2d: Build) -> None:
     with pytest.raises(MissingPartError, match="torch finds no CUDA device; train on the CPU or"):
         fit(Model(network_2d(), "2d"), SHORT, CE, job_in(tmp_path, device="cuda"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize("representation", ["2d", "3d"])
+def test_it_learns_on_cuda_and_ends_on_the_cpu(
+    tmp_path: Path, job_in: JobIn, request: pytest.FixtureRequest, representation: Any
+) -> None:
+    network = request.getfixturevalue(f"network_{representation}")()
+    job = job_in(tmp_path, device="cuda")
+    history = fit(Model(network, representation), short(8), CE, job)
+    assert history["epochs"][-1]["dev_accuracy"] > 0.9
+    assert {str(tensor.device) for tensor in network.state_dict().values()} == {"cpu"}
