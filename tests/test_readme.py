@@ -1,0 +1,47 @@
+"""What the README shows is what the package takes."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from edgekws.cli.app import app
+from edgekws.errors import RecipeError
+from edgekws.recipe.load import load
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def test_its_recipe_loads(tmp_path: Path):
+    (recipe,) = re.findall(r"```toml\n(schema = 1.*?)```", README, re.DOTALL)
+    file = tmp_path / "recipe.toml"
+    file.write_text(recipe, encoding="utf-8")
+    loaded = load(file)
+    assert loaded.notes == ()
+    assert [step.kind for step in loaded.recipe.steps] == [
+        "teacher", "distill", "to2d", "quantize", "simplify",
+    ]  # fmt: skip
+
+
+def test_its_error_is_what_is_said(tmp_path: Path):
+    (said,) = re.findall(r"\nrecipe\.toml:7: (.*)\n", README)
+    file = tmp_path / "recipe.toml"
+    file.write_text("schema = 1\n[front_end]\nn_mel = 40\n")
+    with pytest.raises(RecipeError) as caught:
+        load(file)
+    assert said in [f"{problem.key}: {problem.message}" for problem in caught.value.problems]
+
+
+def test_its_table_names_every_command_and_no_other():
+    commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    table = re.findall(r"^\| `edgekws (\w+)", README, re.MULTILINE)
+    assert set(table) == commands
+    assert set(re.findall(r"edgekws (\w+) ", README)) <= commands | {"through", "is"}
+
+
+def test_the_files_it_names_are_there():
+    root = Path(__file__).parents[1]
+    names = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert names
+    assert [name for name in names if not (root / name).is_file()] == []
