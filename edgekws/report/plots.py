@@ -130,8 +130,9 @@ def _dots(axes: "Axes", results: Sequence[Result], metric: str) -> None:
         axes.annotate(text, (one.value, row), (0, 6), ha="center", fontsize=8,
                       textcoords="offset points")  # fmt: skip
     axes.set_xlim(lowest - 0.15 * (1.02 - lowest) - 0.005, 1.02)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
     axes.locator_params(axis="x", nbins=4)
+    axes.set_xticks([tick for tick in axes.get_xticks() if axes.get_xlim()[0] <= tick <= 1])
+    axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:g} %")
 
 
 def _amounts(axes: "Axes", results: Sequence[Result], metric: str) -> None:

@@ -147,7 +147,8 @@ def test_a_run_that_fails_says_so_in_its_folder(compressed: Path, edgekws: Run):
 
 
 def test_two_runs_at_once_share_the_work(compressed: Path):
-    arguments = command("compress", "run.toml", "--set", "steps.teacher.training.epochs=1")
+    change = ("--set", "steps.teacher.training.epochs=1", "--runs", "r4", "--dist", "d4")
+    arguments = command("compress", "run.toml", *change)
     both = [
         subprocess.Popen(
             arguments, cwd=compressed, env=environment(compressed / "cache"),
@@ -157,7 +158,8 @@ def test_two_runs_at_once_share_the_work(compressed: Path):
     ]  # fmt: skip
     told = [process.communicate(timeout=300)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
-    assert verify(compressed / "dist" / "проба").max_abs_diff == 0
+    assert verify(compressed / "d4" / "проба").max_abs_diff == 0
+    assert (compressed / "r4" / "проба" / "latest" / "report.json").is_file()
 
 
 def test_a_broken_budget_ends_before_the_test_split_unless_told_to_go_on(
@@ -165,7 +167,7 @@ def test_a_broken_budget_ends_before_the_test_split_unless_told_to_go_on(
 ):
     arguments = ("compress", "run.toml", "--set", "budget.max_params=10", "--runs", "r", "--dist")
     assert edgekws(*arguments, "d1").returncode == 3
-    assert not (compressed / "d1").exists()
+    assert not (compressed / "d1" / "проба").exists()
     assert edgekws(*arguments, "d2", "--keep-going").returncode == 3
     assert verify(compressed / "d2" / "проба").max_abs_diff == 0
 
