@@ -207,7 +207,7 @@ def test_killed_in_distillation_it_goes_on_and_ends_with_the_same_bytes(
     _wait_for(lambda: any(p.stat().st_size for p in cache.glob("steps/*.partial/*.safetensors")))
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert not (tmp_path / "dist").exists()
+    assert not (tmp_path / "dist" / "проба").exists()
     done = subprocess.run(
         arguments, cwd=tmp_path, env=environment(cache), capture_output=True, text=True, check=False
     )
