@@ -15,6 +15,11 @@ class StepFields(Fields):
         {}, description="limits that bite at this step, e.g. { max_params = 10_000 }"
     )
 
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """Names of the earlier steps whose artifacts are needed besides that of the step before."""
+        return ()
+
     def resolved(self, isa: frozenset[str]) -> Self:
         """Return the step with what the target's instruction set decides filled in.
 

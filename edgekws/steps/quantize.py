@@ -93,11 +93,6 @@ class Step(StepFields):
         """Always ONNX."""
         return "onnx"
 
-    @property
-    def named_inputs(self) -> tuple[str, ...]:
-        """None but the step before."""
-        return ()
-
     def resolved(self, isa: frozenset[str]) -> Self:
         """Return the step with `saturates`, and each backend's `reduce_range`, decided."""
         saturates = saturates_on(isa) if self.saturates is None else self.saturates

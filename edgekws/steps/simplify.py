@@ -24,11 +24,6 @@ class Step(StepFields):
         """An ONNX model."""
         return "onnx"
 
-    @property
-    def named_inputs(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
         """Simplify the model and prove it on the golden clips of dev.
 

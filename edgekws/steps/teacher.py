@@ -34,11 +34,6 @@ class Step(StepFields):
         """A checkpoint."""
         return "checkpoint"
 
-    @property
-    def named_inputs(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
         """Train, and write the checkpoint; `details` holds the `history` of `training.fit`.
 
