@@ -59,10 +59,10 @@ def step_key(step: Any, inputs: Mapping[str, Artifact], bench: Bench) -> str:
         {
             "schema": SCHEMA,
             "kind": step.kind,
-            "fields": step.model_dump(mode="json", exclude={"name", "budget"}),
+            "fields": step.model_dump(mode="json", exclude={"name", "budget", "seed"}),
             "inputs": {role: artifact.sha256 for role, artifact in inputs.items()},
             "data": bench.source.key,
-            "seed": bench.seed,
+            "seed": _seed(step, bench),
             "device": bench.device,
             "threads": bench.threads,
             "versions": library_versions(),
@@ -100,6 +100,12 @@ def run_step(
     return Done(artifact, result["details"], result["seconds"], cached)
 
 
+def _seed(step: Any, bench: Bench) -> int:
+    """Return the seed of the step's draws: its own where it trains and names one."""
+    own = getattr(step, "seed", None)
+    return bench.seed if own is None else int(own)
+
+
 def _result(folder: Path) -> dict[str, Any]:
     result: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
     return result
@@ -109,7 +115,7 @@ def _run(step: Any, inputs: Mapping[str, Artifact], bench: Bench, folder: Path) 
     from edgekws.lowering import checkpoint, onnx_file
 
     data = bench.source.features
-    job = Job(data, bench.seed, bench.device, bench.threads, folder, bench.emit)
+    job = Job(data, _seed(step, bench), bench.device, bench.threads, folder, bench.emit)
     started = time.monotonic()
     output = step.run(inputs, job)
     seconds = time.monotonic() - started

@@ -27,3 +27,15 @@ class StepFields(Fields):
         its extensions. Most steps have nothing to decide.
         """
         return self
+
+
+class TrainedStepFields(StepFields):
+    """What every step that trains may hold besides."""
+
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="of the draws of this step, so that a student can be trained from several "
+        "seeds on one split and with one teacher; the recipe's seed where omitted",
+    )

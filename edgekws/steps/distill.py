@@ -8,11 +8,11 @@ from pydantic import Field
 from edgekws.core.contract import Artifact, Format
 from edgekws.core.family import member_of
 from edgekws.core.job import Job, Output
-from edgekws.steps._fields import StepFields
+from edgekws.steps._fields import TrainedStepFields
 from edgekws.training.options import DistillationLoss, Training
 
 
-class Step(StepFields):
+class Step(TrainedStepFields):
     """Train a new student on the labels and on the averaged probabilities of its teachers.
 
     Student and teachers hear the same augmented clips, each in its own representation. With

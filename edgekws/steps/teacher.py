@@ -8,11 +8,11 @@ from pydantic import Field
 from edgekws.core.contract import Artifact, Format
 from edgekws.core.family import member_of
 from edgekws.core.job import Job, Output
-from edgekws.steps._fields import StepFields
+from edgekws.steps._fields import TrainedStepFields
 from edgekws.training.options import CrossEntropyLoss, Training
 
 
-class Step(StepFields):
+class Step(TrainedStepFields):
     """Train a new network by cross-entropy to the labels."""
 
     keeps: ClassVar[str] = "retrained"

@@ -11,7 +11,7 @@ from edgekws.core.contract import Artifact, Contract, Format
 from edgekws.core.events import Event
 from edgekws.core.family import member_of
 from edgekws.core.job import Job, Output
-from edgekws.steps._fields import StepFields
+from edgekws.steps._fields import TrainedStepFields
 from edgekws.training.options import DistillationLoss, Training
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 CALIBRATION_CLIPS = 512
 """Training clips on which the first weights are solved."""
 
-_OF_TRAINING = ("training", "loss", "teachers", "control")
+_OF_TRAINING = ("training", "loss", "teachers", "control", "seed")
 
 
-class Step(StepFields):
+class Step(TrainedStepFields):
     """Turn a 3-D network into a 2-D one.
 
     Exact, without training, where the first layer spans all mels (`mel_spanning`): leave out

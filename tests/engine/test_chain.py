@@ -42,6 +42,11 @@ def test_name_and_budget_change_nothing():
     assert step_key(named, teacher("0"), bench()) == KEY
 
 
+def test_a_seed_of_its_own_goes_before_the_recipes():
+    assert step_key(step(seed=2), teacher("0"), bench()) != KEY
+    assert step_key(step(seed=1), teacher("0"), bench(seed=5)) == KEY
+
+
 @pytest.mark.parametrize(
     "changed",
     [
