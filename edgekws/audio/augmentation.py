@@ -1,27 +1,23 @@
-"""Augmentation: noise, time shift and gain on waveforms, SpecAugment on features.
+"""Augmentation: voice, room, noise, time shift and gain on waveforms, SpecAugment on features.
 
 Every draw depends on the seed, the copy or epoch, and the clip alone: neither the order of clips
 nor the size of batches changes what a clip sounds like.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from edgekws.audio.perturbation import change_speed, shift_pitch
+from edgekws.audio.ranges import Range, SemitoneRange, SpeedRange
+from edgekws.audio.room import Room, reverberate, room_response
 from edgekws.core.fields import Fields
 
-
-def _ordered(value: tuple[float, float]) -> tuple[float, float]:
-    if value[0] > value[1]:
-        raise ValueError(f"[{value[0]}, {value[1]}] is not [lowest, highest]")
-    return value
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-"""Lowest and highest value of a uniform draw."""
+# What a draw is for: numpy pads seeds with zeros, so that [seed, copy, clip] is purpose 0, and
+# what is drawn there stays the same whether voice and room are changed or not.
+_VOICE_AND_ROOM = 1
 
 
 class Noise(Fields):
@@ -54,6 +50,19 @@ class Augment(Fields):
         description="augmented renderings of the training clips, made once and kept; epochs go "
         "through them in turn, and 0 trains on the clips as they are",
     )
+    speed: SpeedRange | None = Field(
+        default=None,
+        description="lowest and highest speed, e.g. [0.85, 1.18]; tempo and pitch change together; "
+        "uniform draw; default unchanged",
+    )
+    pitch_semitones: SemitoneRange | None = Field(
+        default=None,
+        description="lowest and highest shift of the pitch at the same tempo, in semitones, e.g. "
+        "[-2, 2]; uniform draw; default unchanged",
+    )
+    room: Room | None = Field(
+        default=None, description="reverberation of a simulated room; default none"
+    )
     noise: Noise | None = Field(default=None, description="noise mixed in; default none")
     time_shift_ms: float = Field(
         default=100.0, ge=0, description="a clip moves at most so far to either side, in ms"
@@ -76,8 +85,9 @@ def augment_waveforms(
     clips: NDArray[np.int64],
     sample_rate: int,
 ) -> NDArray[np.float32]:
-    """Return `waves` `(B, samples)` in [-1, 1] shifted, mixed with noise and amplified.
+    """Return `waves` `(B, samples)` in [-1, 1] as other voices would say them elsewhere.
 
+    In this order: speed, pitch, time shift, room, noise, gain; so the noise is not in the room.
     `clips` `(B,)` are the indices of the clips in the training set, `noise` recordings of any
     length at `sample_rate`. What a shift leaves empty is zero; what the gain takes beyond ±1 is
     clipped, as a converter would. `_silence_` clips get noise as well: noise over noise is still
@@ -87,7 +97,12 @@ def augment_waveforms(
     most = round(augment.time_shift_ms / 1000 * sample_rate)
     for wave, out, clip in zip(waves, result, clips, strict=True):
         random = np.random.default_rng([seed, copy, int(clip)])
-        _shift(wave, int(random.integers(-most, most + 1)), out)
+        shift = int(random.integers(-most, most + 1))
+        if augment.speed or augment.pitch_semitones or augment.room:
+            draws = np.random.default_rng([seed, copy, int(clip), _VOICE_AND_ROOM])
+            _say_elsewhere(wave, shift, augment, draws, sample_rate, out)
+        else:
+            _shift(wave, shift, out)
         if augment.noise and random.random() < augment.noise.probability:
             _mix(out, _draw_noise(noise, len(out), random), random.uniform(*augment.noise.snr_db))
         out *= np.float32(10 ** (random.uniform(*augment.gain_db) / 20))
@@ -101,18 +116,47 @@ def mask(
     seed: int,
     epoch: int,
     clips: NDArray[np.int64],
+    strength: float = 1.0,
 ) -> NDArray[np.float32]:
     """Return normalised features `(B, n_mels, T)` with bands and frames set to 0, the mean.
 
-    `clips` `(B,)` are the indices of the clips in the training set.
+    `clips` `(B,)` are the indices of the clips in the training set. The widest mask is `strength`
+    times as wide as the fields say; at 0 there is none.
     """
+    widest_time = round(strength * spec_augment.max_time_frames)
+    widest_freq = round(strength * spec_augment.max_freq_bands)
     _, n_mels, n_frames = features.shape
     draws = _uniform(seed, epoch, clips, 2 * (spec_augment.time_masks + spec_augment.freq_masks))
     time, freq = np.split(draws, [2 * spec_augment.time_masks], axis=1)
-    keep_time = _keep(time, n_frames, spec_augment.max_time_frames)  # (B, T)
-    keep_freq = _keep(freq, n_mels, spec_augment.max_freq_bands)  # (B, n_mels)
+    keep_time = _keep(time, n_frames, widest_time)  # (B, T)
+    keep_freq = _keep(freq, n_mels, widest_freq)  # (B, n_mels)
     keep = keep_freq[:, :, None] & keep_time[:, None, :]
     return np.multiply(features, keep, dtype=np.float32)
+
+
+def _say_elsewhere(
+    wave: NDArray[np.float32],
+    shift: int,
+    augment: Augment,
+    random: np.random.Generator,
+    sample_rate: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Change speed and pitch, shift, and put into a room; all is drawn, whatever is asked for."""
+    speed, pitch, heard_in_room, rt60, direct = random.random(5)
+    if augment.speed:
+        wave = change_speed(wave, _between(augment.speed, speed))
+    if augment.pitch_semitones:
+        wave = shift_pitch(wave, _between(augment.pitch_semitones, pitch), sample_rate)
+    _shift(wave, shift, out)
+    room = augment.room
+    if room and heard_in_room < room.probability:
+        rt60_s, direct_db = _between(room.rt60_s, rt60), _between(room.direct_db, direct)
+        out[:] = reverberate(out, room_response(rt60_s, direct_db, sample_rate, random))
+
+
+def _between(bounds: Range, share: float) -> float:
+    return bounds[0] + share * (bounds[1] - bounds[0])
 
 
 def _shift(wave: NDArray[np.float32], samples: int, out: NDArray[np.float32]) -> None:

@@ -108,12 +108,20 @@ class Features:
         return read_array(folder / "features.f16", np.float16, self._shape("train"))
 
     def mask(
-        self, features: NDArray[np.float32], clips: NDArray[np.int64], epoch: int
+        self,
+        features: NDArray[np.float32],
+        clips: NDArray[np.int64],
+        epoch: int,
+        strength: float = 1.0,
     ) -> NDArray[np.float32]:
-        """Return a batch `(B, n_mels, T)` under SpecAugment, drawn from (seed, epoch, clip)."""
-        if self._augment.spec_augment is None:
+        """Return a batch `(B, n_mels, T)` under SpecAugment, drawn from (seed, epoch, clip).
+
+        The widest mask is `strength` times as wide as the recipe's `[augment]` says.
+        """
+        spec = self._augment.spec_augment
+        if spec is None:
             return features
-        return augmentation.mask(features, self._augment.spec_augment, self._seed, epoch, clips)
+        return augmentation.mask(features, spec, self._seed, epoch, clips, strength)
 
     def calibration(self, n: int) -> NDArray[np.int64]:
         """Return the sorted indices of `n` training clips, every label in its share.

@@ -35,13 +35,20 @@ class Data(Protocol):
     def augmented(self, epoch: int) -> NDArray[np.float16]:
         """Return the training clips as epoch `epoch` hears them, `(N, n_mels, T)`.
 
-        Noise, time shift and gain are in; `mask` is still to be applied to each batch.
+        All that changes waveforms is in; `mask` is still to be applied to each batch.
         """
 
     def mask(
-        self, features: NDArray[np.float32], clips: NDArray[np.int64], epoch: int
+        self,
+        features: NDArray[np.float32],
+        clips: NDArray[np.int64],
+        epoch: int,
+        strength: float = 1.0,
     ) -> NDArray[np.float32]:
-        """Return a batch `(B, n_mels, T)` under SpecAugment, drawn from (seed, epoch, clip)."""
+        """Return a batch `(B, n_mels, T)` under SpecAugment, drawn from (seed, epoch, clip).
+
+        The widest mask is `strength` times as wide as the recipe's `[augment]` says.
+        """
 
     def calibration(self, n: int) -> NDArray[np.int64]:
         """Return the indices of `n` training clips for calibration, every label in its share."""

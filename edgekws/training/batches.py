@@ -73,5 +73,5 @@ def batches(
     for index in range(n_batches(len(order), training.batch_size)):
         clips = order[index * training.batch_size :][: training.batch_size]
         heard = torch.from_numpy(features[clips]).float().numpy()  # 5 times as fast as astype
-        batch = Batch(data.mask(heard, clips, epoch), one_hot[targets[clips]])
+        batch = Batch(data.mask(heard, clips, epoch, training.masking), one_hot[targets[clips]])
         yield mix(batch, training.mixup, seed, epoch, index) if training.mixup else batch

@@ -15,20 +15,23 @@ from edgekws.core.job import Job
 from edgekws.errors import DataError, Problem, RecipeError
 from edgekws.training import state
 from edgekws.training.batches import Batch, batches, n_batches
-from edgekws.training.losses import cross_entropy, distillation
+from edgekws.training.feature_matching import FeatureMatching, logits_and_features
+from edgekws.training.losses import distillation, label_loss
 from edgekws.training.model import Model
 from edgekws.training.optimizers import RunningMean, build_optimizer, lr_at, restore_moments, set_lr
-from edgekws.training.options import CrossEntropyLoss, DistillationLoss, Training
+from edgekws.training.options import CrossEntropyLoss, DistillationLoss, FocalLoss, Training
 from edgekws.training.reproducible import reproducible, seed_torch
 from edgekws.training.scores import Scores, score
 
 TICK_S = 0.25
 
+Loss = CrossEntropyLoss | FocalLoss | DistillationLoss
+
 
 def fit(
     model: Model,
     training: Training,
-    loss: CrossEntropyLoss | DistillationLoss,
+    loss: Loss,
     job: Job,
     teachers: Sequence[Model] = (),
 ) -> dict[str, Any]:
@@ -38,7 +41,8 @@ def fit(
     chooses. Student and teachers see the same augmented clips, each in its own representation.
     The state after every epoch lies in `job.workdir`: the same call in the same folder goes on
     from there and ends with the same bytes as an uninterrupted one (on one machine, with the same
-    `job.threads`). Progress counts batches.
+    `job.threads`). Progress counts batches. The maps of `feature_weight` are part of the state,
+    but not of what is kept.
 
     Returns `epochs` (a row each: `epoch`, `train_loss`, `dev_loss`, `dev_accuracy`,
     `dev_macro_recall`, `lr`, `seconds`), `best_epoch` and `kept_epoch`, counted from 1. `dev_loss`
@@ -49,7 +53,8 @@ def fit(
         RecipeError: the loss is no number any more.
         MachineError: the state cannot be written.
         MissingPartError: `job.device` is `cuda` and there is none.
-        ValueError: teachers without a `DistillationLoss`, or the reverse.
+        ValueError: teachers without a `DistillationLoss`, or the reverse; a network without a
+            linear classifier under `feature_weight`.
     """
     if bool(teachers) != isinstance(loss, DistillationLoss):
         raise ValueError("teachers and DistillationLoss go together")
@@ -68,7 +73,7 @@ class _Run:
         self,
         model: Model,
         training: Training,
-        loss: CrossEntropyLoss | DistillationLoss,
+        loss: Loss,
         job: Job,
         teachers: Sequence[Model],
     ) -> None:
@@ -78,7 +83,9 @@ class _Run:
         self.network = _place(model, job)
         for teacher in teachers:
             _place(teacher, job).eval()
-        self.optimizer = build_optimizer(self.network, training)
+        self.matching = self._feature_matching()
+        trained = nn.ModuleList([self.network, self.matching]) if self.matching else self.network
+        self.optimizer = build_optimizer(trained, training)
         self.mean = RunningMean(self.network, training.ema) if training.ema else None
         self.dev = job.data.examples("dev")
         self.targets = job.data.examples("train").targets
@@ -126,13 +133,33 @@ class _Run:
             self.mean.update(self.network, step)
         return loss.detach()
 
+    def _feature_matching(self) -> FeatureMatching | None:
+        if not isinstance(self.loss, DistillationLoss) or not self.loss.feature_weight:
+            return None
+        teachers = [teacher.network for teacher in self.teachers]
+        return FeatureMatching(self.network, teachers, self.job.seed).to(self.job.device)
+
     def _loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        if not isinstance(self.loss, DistillationLoss):
+            return label_loss(self.model.logits(features), targets, self.loss)
+        if self.matching:
+            return self._matched(self.matching, features, targets, self.loss)
         logits = self.model.logits(features)
-        if isinstance(self.loss, CrossEntropyLoss):
-            return cross_entropy(logits, targets, self.loss)
         with torch.no_grad():
             taught = torch.stack([teacher.logits(features) for teacher in self.teachers])
         return distillation(logits, taught, targets, self.loss)
+
+    def _matched(
+        self, matching: FeatureMatching, features: Tensor, targets: Tensor, loss: DistillationLoss
+    ) -> Tensor:
+        """Return the loss of distillation with that of the features."""
+        logits, learnt = logits_and_features(self.model, features)
+        with torch.no_grad():
+            pairs = [logits_and_features(teacher, features) for teacher in self.teachers]
+        taught, their_features = zip(*pairs, strict=True)
+        unmatched: Tensor = matching(learnt, their_features)
+        soft = distillation(logits, torch.stack(taught), targets, loss)
+        return soft + loss.feature_weight * unmatched
 
     def _tick(self, epoch: int, done: int, total: Tensor, start: float) -> None:
         """Tell the progress, but not of an epoch's last batch: that waits for its scores."""
@@ -188,6 +215,8 @@ class _Run:
         tensors |= state.nest("best", self.best)
         if self.mean:
             tensors |= state.nest("mean", self.mean.network.state_dict())
+        if self.matching:
+            tensors |= state.nest("matching", self.matching.state_dict())
         return state.State(len(self.rows), tensors, {"rows": self.rows})
 
     def resume(self) -> None:
@@ -198,6 +227,8 @@ class _Run:
         self.network.load_state_dict(dict(state.under("network", found.tensors)))
         if self.mean:
             self.mean.network.load_state_dict(dict(state.under("mean", found.tensors)))
+        if self.matching:
+            self.matching.load_state_dict(dict(state.under("matching", found.tensors)))
         restore_moments(self.optimizer, dict(state.under("optimizer", found.tensors)))
         self.best = dict(state.under("best", found.tensors))
         self.rows = found.notes["rows"]
@@ -230,7 +261,7 @@ def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _identity(
     model: Model,
     training: Training,
-    loss: CrossEntropyLoss | DistillationLoss,
+    loss: Loss,
     job: Job,
     teachers: Sequence[Model],
 ) -> str:

@@ -1,5 +1,6 @@
 """What a recipe says about training: optimizer, schedule, losses. Imports no torch."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
@@ -34,27 +35,30 @@ class SGD(Fields):
     )
 
 
-_OPTIMIZERS: dict[str, type[AdamW] | type[SGD]] = {"adamw": AdamW, "sgd": SGD}
+def _one_of(what: str, tables: Mapping[str, type[Fields]]) -> BeforeValidator:
+    """Validate by `kind` (the first where absent), with the errors that `core.family` gives."""
+
+    def choose(value: Any) -> Any:
+        if isinstance(value, BaseModel):
+            return value
+        if not isinstance(value, dict):
+            raise PydanticCustomError("member_table", 'expected a table with a "kind"')
+        kind = value.get("kind", next(iter(tables)))
+        if not isinstance(kind, str) or kind not in tables:
+            hint = closest(str(kind), tuple(tables))
+            ctx = {"what": what, "kind": repr(kind), "hint": hint}
+            raise PydanticCustomError("member_kind", "no {what} is called {kind}{hint}", ctx)
+        try:
+            return tables[kind].model_validate(value)
+        except ValidationError as error:
+            raise PydanticCustomError(
+                "member", "is not valid", {"errors": error.errors()}
+            ) from error
+
+    return BeforeValidator(choose)
 
 
-def _choose_optimizer(value: Any) -> Any:
-    """Validate by `kind` (adamw where absent), with the errors that `core.family` gives."""
-    if isinstance(value, BaseModel):
-        return value
-    if not isinstance(value, dict):
-        raise PydanticCustomError("member_table", 'expected a table with a "kind"')
-    kind = value.get("kind", "adamw")
-    if not isinstance(kind, str) or kind not in _OPTIMIZERS:
-        ctx = {
-            "what": "optimizer",
-            "kind": repr(kind),
-            "hint": closest(str(kind), tuple(_OPTIMIZERS)),
-        }
-        raise PydanticCustomError("member_kind", "no {what} is called {kind}{hint}", ctx)
-    try:
-        return _OPTIMIZERS[kind].model_validate(value)
-    except ValidationError as error:
-        raise PydanticCustomError("member", "is not valid", {"errors": error.errors()}) from error
+Optimizer = Annotated[AdamW | SGD, _one_of("optimizer", {"adamw": AdamW, "sgd": SGD})]
 
 
 class Schedule(Fields):
@@ -78,7 +82,7 @@ class Training(Fields):
         ge=2,
         description="clips in a batch; a last batch of a single clip is left out",
     )
-    optimizer: Annotated[AdamW | SGD, BeforeValidator(_choose_optimizer)] = Field(
+    optimizer: Optimizer = Field(
         default=AdamW(), description="adamw or sgd, with its lr and weight_decay"
     )
     schedule: Schedule = Field(default=Schedule(), description="the learning rate over time")
@@ -87,6 +91,13 @@ class Training(Fields):
         ge=0,
         description="alpha of the Beta distribution that mixes two clips (Zhang et al. 2018); "
         "0 is off",
+    )
+    masking: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="width of the widest masks of augment.spec_augment for this network, as a "
+        "share: the smaller the network, the lighter the masks it bears; 0 is off",
     )
     ema: float = Field(
         default=0.0,
@@ -132,7 +143,28 @@ LabelSmoothing = Annotated[
 class CrossEntropyLoss(Fields):
     """Cross-entropy to the labels."""
 
+    kind: Literal["cross_entropy"] = Field(default="cross_entropy", description="which loss")
     label_smoothing: LabelSmoothing = 0.1
+
+
+class FocalLoss(Fields):
+    """Cross-entropy that counts what is already right for less (Lin et al. 2017)."""
+
+    kind: Literal["focal"] = Field(default="focal", description="which loss")
+    gamma: float = Field(
+        default=2.0,
+        ge=0,
+        description="a label's term is taken times (1 - its probability) to this power; at 0 it "
+        "is cross-entropy",
+    )
+    label_smoothing: LabelSmoothing = 0.1
+
+
+LabelLoss = Annotated[
+    CrossEntropyLoss | FocalLoss,
+    _one_of("loss", {"cross_entropy": CrossEntropyLoss, "focal": FocalLoss}),
+]
+"""What a network that learns from its labels alone minimises."""
 
 
 class DistillationLoss(Fields):
@@ -150,6 +182,18 @@ class DistillationLoss(Fields):
         default=3.0, gt=0, description="T: what the logits of teacher and student are divided by"
     )
     label_smoothing: LabelSmoothing = 0.1
+    focal_gamma: float = Field(
+        default=0.0,
+        ge=0,
+        description="makes the cross-entropy to the labels a focal loss of this gamma (Lin et al. "
+        "2017); 0 is off",
+    )
+    feature_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of the error with which the student's pooled features, mapped "
+        "linearly, foretell the teachers' (after Romero et al. 2015); 0 is off",
+    )
 
     @model_validator(mode="after")
     def _learns_something(self) -> Self:

@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from edgekws.audio.augmentation import Augment, Noise, SpecAugment, augment_waveforms, mask
+from edgekws.audio.perturbation import change_speed, shift_pitch
+from edgekws.audio.room import Room
 
 RATE = 8_000
 STILL = Augment(time_shift_ms=0.0, gain_db=(0.0, 0.0))
+VOICES = Augment(
+    speed=(0.85, 1.18), pitch_semitones=(-2, 2), room=Room(probability=0.5), noise=Noise()
+)
 
 
 def _waves(n: int = 6, samples: int = 2_000) -> NDArray[np.float32]:
@@ -35,7 +40,7 @@ def _augment(
 def test_order_and_batch_size_do_not_matter(order: list[int], batch: int, recorded: bool) -> None:
     waves, clips = _waves(), np.arange(6) + 100
     noise = (np.random.default_rng(0).normal(0, 1, 5_000).astype(np.float32),) if recorded else ()
-    augment = Augment(noise=Noise())
+    augment = VOICES
     expected = _augment(waves, augment, clips, noise=noise)
     for start in range(0, 6, batch):
         part = order[start : start + batch]
@@ -43,8 +48,9 @@ def test_order_and_batch_size_do_not_matter(order: list[int], batch: int, record
         np.testing.assert_array_equal(got, expected[part])
 
 
-def test_copies_seeds_and_clips_differ() -> None:
-    wave, augment = np.tile(_waves(1), (2, 1)), Augment(noise=Noise(probability=1))
+@pytest.mark.parametrize("augment", [Augment(noise=Noise(probability=1)), VOICES])
+def test_copies_seeds_and_clips_differ(augment: Augment) -> None:
+    wave = np.tile(_waves(1), (2, 1))
     clips = np.array([0, 1])
     a, b = _augment(wave, augment, clips), _augment(wave, augment, clips, copy=1)
     c = _augment(wave, augment, clips, seed=2)
@@ -110,9 +116,101 @@ def test_gain_stays_in_its_range_and_clips() -> None:
     assert np.abs(_augment(waves, loud, np.arange(50))).max() == 1
 
 
-def test_zeros_stay_zeros() -> None:
+def _ratios(waves: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the strongest frequency of each of `waves`, as a ratio to 500 Hz."""
+    spectra = np.abs(np.fft.rfft(waves * np.hanning(waves.shape[1]), 1 << 16))
+    return np.asarray(spectra.argmax(axis=1) * RATE / (1 << 16) / 500)
+
+
+@pytest.mark.parametrize(
+    ("fields", "lowest", "highest"),
+    [
+        ({"speed": (0.85, 1.18)}, 0.85, 1.18),
+        ({"pitch_semitones": (-2.0, 2.0)}, 2 ** (-2 / 12), 2 ** (2 / 12)),
+    ],
+)
+def test_speed_and_pitch_are_drawn_from_their_range(
+    fields: dict[str, object], lowest: float, highest: float
+) -> None:
+    tone = np.sin(2 * np.pi * 500 * np.arange(4_000) / RATE).astype(np.float32) / 2
+    augment = STILL.model_copy(update=fields)
+    ratios = _ratios(_augment(np.tile(tone, (40, 1)), augment, np.arange(40)))
+    span = highest - lowest
+    assert lowest - 0.005 <= ratios.min() < lowest + 0.2 * span
+    assert highest - 0.2 * span < ratios.max() <= highest + 0.005
+
+
+def test_speed_comes_before_pitch_before_shift() -> None:
+    waves = _waves(3)
+    augment = STILL.model_copy(update={"speed": (1.1, 1.1), "pitch_semitones": (1.0, 1.0)})
+    expected = [shift_pitch(change_speed(wave, 1.1), 1.0, RATE) for wave in waves]
+    np.testing.assert_allclose(_augment(waves, augment, np.arange(3)), expected, atol=1e-6)
+    moved = augment.model_copy(update={"time_shift_ms": 50.0})
+    for still, wave in zip(expected, _augment(waves, moved, np.arange(3)), strict=True):
+        found = [
+            np.allclose(wave, np.pad(still, 400)[400 - s : 2_400 - s], atol=1e-6)
+            for s in range(-400, 401)
+        ]
+        assert sum(found) == 1
+
+
+def test_share_of_clips_in_a_room() -> None:
+    waves = np.tile(_waves(1, 400), (400, 1))
+    augment = STILL.model_copy(update={"room": Room(probability=0.3, rt60_s=(0.02, 0.05))})
+    heard = _augment(waves, augment, np.arange(400))
+    touched = (heard != waves).any(axis=1)
+    assert 0.2 < touched.mean() < 0.4
+    np.testing.assert_allclose((heard**2).sum(axis=1), (waves**2).sum(axis=1), rtol=1e-4)
+
+
+def test_noise_is_mixed_in_after_voice_and_room() -> None:
+    """A click in a room with a steady noise: the noise is that of the clip outside the room."""
+    waves = np.zeros((4, 2_000), np.float32)
+    waves[:, 0] = 0.5
+    noise = (np.random.default_rng(0).normal(0, 0.1, 2_000).astype(np.float32),)
+    noisy = {"noise": Noise(snr_db=(0.0, 0.0), probability=1.0)}
+    for fields in (
+        {"room": Room(probability=1.0)},
+        {"speed": (0.9, 0.9)},
+        {"pitch_semitones": (2.0, 2.0)},
+    ):
+        clean = _augment(waves, STILL.model_copy(update=fields), np.arange(4), noise=noise)
+        augment = STILL.model_copy(update={**fields, **noisy})
+        added = _augment(waves, augment, np.arange(4), noise=noise) - clean
+        scale = np.sqrt((clean**2).sum(axis=1) / (noise[0] ** 2).sum())
+        np.testing.assert_allclose(added, scale[:, None] * noise[0], atol=1e-5)
+
+
+def test_one_change_leaves_the_draws_of_the_others_alone() -> None:
+    waves, clips = _waves(), np.arange(6)
+    alone = {"speed": (0.85, 1.18)}
+    expected = _augment(waves, STILL.model_copy(update=alone), clips)
+    with_room = {**alone, "room": Room(probability=0.0), "pitch_semitones": None}
+    np.testing.assert_array_equal(
+        _augment(waves, STILL.model_copy(update=with_room), clips), expected
+    )
+    same = {"speed": (1.0, 1.0)}
+    noise = Augment(noise=Noise())
+    np.testing.assert_allclose(
+        _augment(waves, noise.model_copy(update=same), clips),
+        _augment(waves, noise, clips),
+        atol=1e-5,
+    )
+
+
+def test_voices_cost_little() -> None:
+    waves, seconds = _waves(16, 16_000), []
+    augment = VOICES.model_copy(update={"room": Room(probability=1.0)})
+    for copy in range(4):
+        start = time.thread_time()
+        augment_waveforms(waves, (), augment, 1, copy, np.arange(16), 16_000)
+        seconds.append(time.thread_time() - start)
+    assert min(seconds) / 16 < 0.02
+
+
+@pytest.mark.parametrize("augment", [Augment(noise=Noise(probability=1.0)), VOICES])
+def test_zeros_stay_zeros(augment: Augment) -> None:
     silent = np.zeros((2, 500), np.float32)
-    augment = Augment(noise=Noise(probability=1.0))
     np.testing.assert_array_equal(_augment(silent, augment, np.arange(2)), silent)
 
 
@@ -155,6 +253,18 @@ def test_widths_and_places_of_masks_are_even() -> None:
     assert 0.02 < (masked == other).all(axis=(1, 2)).mean() < 0.2
 
 
+def test_strength_narrows_the_masks() -> None:
+    spec = SpecAugment(time_masks=1, freq_masks=1, max_time_frames=20, max_freq_bands=8)
+    ones, clips = np.ones((3_000, 12, 40), np.float32), np.arange(3_000)
+    np.testing.assert_array_equal(mask(ones, spec, 0, 0, clips, 1.0), mask(ones, spec, 0, 0, clips))
+    np.testing.assert_array_equal(mask(ones, spec, 0, 0, clips, 0.0), ones)
+    half = mask(ones, spec, 0, 0, clips, 0.5)
+    narrow = SpecAugment(time_masks=1, freq_masks=1, max_time_frames=10, max_freq_bands=4)
+    np.testing.assert_array_equal(half, mask(ones, narrow, 0, 0, clips))
+    hidden = (half.max(axis=1) == 0).sum(axis=1)
+    assert (hidden.min(), hidden.max()) == (0, 10)
+
+
 def test_masks_cost_little() -> None:
     features, clips = np.ones((500, 40, 97), np.float32), np.arange(500)
     seconds = []
@@ -174,6 +284,11 @@ def test_masks_cost_little() -> None:
         ({"copies": -1}, r"copies\n"),
         ({"spec_augment": {"max_time_frames": 0}}, r"spec_augment.max_time_frames\n"),
         ({"pitch": 1}, r"pitch\n.*Extra inputs are not permitted"),
+        ({"speed": [1.2, 0.9]}, r"speed\n.*\[1.2, 0.9\] is not \[lowest, highest\]"),
+        ({"speed": [0, 1]}, r"speed.0\n.*greater than or equal to 0.5"),
+        ({"pitch_semitones": [-13, 0]}, r"pitch_semitones.0\n.*greater than or equal to -12"),
+        ({"room": {"rt60_s": [0, 0.3]}}, r"room.rt60_s.0\n.*greater than 0"),
+        ({"room": {"probability": 2}}, r"room.probability\n"),
     ],
 )
 def test_wrong_fields(fields: dict[str, object], message: str) -> None:

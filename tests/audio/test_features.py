@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekws.audio import features as module
-from edgekws.audio.augmentation import Augment, Noise, SpecAugment, augment_waveforms
+from edgekws.audio.augmentation import Augment, Noise, SpecAugment, augment_waveforms, mask
 from edgekws.audio.decoding import Corpus, decode, to_float32
 from edgekws.audio.features import Features
 from edgekws.core.corpus import SPLITS, Listing
@@ -79,6 +79,9 @@ def test_masks_follow_the_recipe(corpus: Corpus, small: FrontEnd, cache: Path) -
     data = _features(corpus, small, cache)
     ones = np.ones((9, 20, small.n_frames), np.float32)
     assert (data.mask(ones, np.arange(9), 0) == 0).any()
+    masked = mask(ones, SpecAugment(max_time_frames=5), 7, 0, np.arange(9), 0.4)
+    np.testing.assert_array_equal(data.mask(ones, np.arange(9), 0, 0.4), masked)
+    np.testing.assert_array_equal(data.mask(ones, np.arange(9), 0, 0.0), ones)
 
 
 def test_what_is_computed_again(corpus: Corpus, small: FrontEnd, cache: Path) -> None:
@@ -101,7 +104,8 @@ def test_key_covers_the_code(
     corpus: Corpus, small: FrontEnd, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     names = {path.name for path in module.CODE}
-    assert {"features.py", "augmentation.py", "torch_front_end.py", "front_end.py"} <= names
+    expected = {"features.py", "augmentation.py", "perturbation.py", "room.py"}
+    assert {*expected, "torch_front_end.py", "front_end.py"} <= names
     _features(corpus, small, cache).examples("train")
     (tmp_path / "new.py").touch()
     monkeypatch.setattr(module, "CODE", (*module.CODE, tmp_path / "new.py"))

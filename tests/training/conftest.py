@@ -46,11 +46,15 @@ class Patterns:
         return (clean + 0.3 * noise).astype(np.float16)
 
     def mask(
-        self, features: NDArray[np.float32], clips: NDArray[np.int64], epoch: int
+        self,
+        features: NDArray[np.float32],
+        clips: NDArray[np.int64],
+        epoch: int,
+        strength: float = 1.0,
     ) -> NDArray[np.float32]:
         for row, clip in zip(features, clips, strict=True):
             start = np.random.default_rng((2, epoch, int(clip))).integers(FRONT_END.n_frames)
-            row[:, start : start + 2] = 0
+            row[:, start : start + round(2 * strength)] = 0
         return features
 
     def calibration(self, n: int) -> NDArray[np.int64]:

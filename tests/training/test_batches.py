@@ -85,3 +85,13 @@ def test_batches_are_mixed_when_asked(patterns: Any) -> None:
         expected = mix(batch, 0.4, 7, 2, index)
         assert np.array_equal(mixed[index].features, expected.features)
         assert np.array_equal(mixed[index].targets, expected.targets)
+
+
+def test_masks_are_as_wide_as_the_network_bears(patterns: Any) -> None:
+    targets = patterns.examples("train").targets
+    hidden = []
+    for masking in (1.0, 0.5, 0.0):
+        got = batches(patterns, targets, Training(batch_size=60, masking=masking), 7, 2)
+        features = np.concatenate([batch.features for batch in got])
+        hidden.append((features == 0).all(axis=1).sum(axis=1).max())
+    assert hidden == [2, 1, 0]

@@ -18,7 +18,15 @@ from edgekws.errors import DataError, MissingPartError, RecipeError
 from edgekws.training import fit as fit_module
 from edgekws.training.fit import fit
 from edgekws.training.model import Model
-from edgekws.training.options import SGD, AdamW, CrossEntropyLoss, DistillationLoss, Training
+from edgekws.training.optimizers import RunningMean
+from edgekws.training.options import (
+    SGD,
+    AdamW,
+    CrossEntropyLoss,
+    DistillationLoss,
+    FocalLoss,
+    Training,
+)
 from edgekws.training.scores import score
 from edgekws.training.state import NEWEST, PREVIOUS
 
@@ -209,6 +217,81 @@ def test_a_student_learns_from_teachers_alone(
             assert torch.equal(tensor, state[name])
 
 
+MATCHING = DistillationLoss(focal_gamma=1.0, feature_weight=2.0)
+
+
+@pytest.mark.usefixtures("every_batch")
+@pytest.mark.parametrize(
+    ("training", "stop"),
+    [(EVERYTHING.model_copy(update={"masking": 0.5}), 8), (EVERYTHING, 11), (MOMENTUM, 13)],
+)
+def test_a_stopped_student_ends_with_the_same_bytes(
+    tmp_path: Path,
+    job_in: JobIn,
+    network_2d: Build,
+    network_3d: Build,
+    training: Training,
+    stop: int,
+) -> None:
+    """The maps to the teachers' features go on as they were, and so do their moments."""
+    teachers = [Model(network_3d(), "3d"), Model(network_2d(), "2d")]
+    whole, resumed = Model(network_2d(), "2d"), Model(network_2d(), "2d")
+    expected = fit(whole, training, MATCHING, job_in(tmp_path / "whole"), teachers)
+    job = job_in(tmp_path / "stopped", stop_after(stop))
+    with pytest.raises(StoppedError):
+        fit(Model(network_2d(), "2d"), training, MATCHING, job, teachers)
+    history = fit(resumed, training, MATCHING, job_in(tmp_path / "stopped"), teachers)
+    assert weights(resumed.network) == weights(whole.network)
+    for row in expected["epochs"] + history["epochs"]:
+        del row["seconds"]
+    assert history == expected
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        DistillationLoss(focal_gamma=1.0),
+        DistillationLoss(feature_weight=1.0),
+        DistillationLoss(kl_weight=0.5),
+    ],
+)
+def test_every_part_of_the_loss_has_its_effect(
+    tmp_path: Path, job_in: JobIn, network_2d: Build, network_3d: Build, loss: DistillationLoss
+) -> None:
+    plain, changed = Model(network_2d(), "2d"), Model(network_2d(), "2d")
+    for model, fields in ((plain, DistillationLoss()), (changed, loss)):
+        fit(model, short(1), fields, job_in(tmp_path / str(id(model))), [Model(network_3d(), "3d")])
+    assert weights(plain.network) != weights(changed.network)
+
+
+def test_it_learns_by_focal_loss(tmp_path: Path, job_in: JobIn, network_2d: Build) -> None:
+    job, model = job_in(tmp_path), Model(network_2d(), "2d")
+    fit(model, short(8), FocalLoss(gamma=2.0), job)
+    assert score(model, job.data.examples("dev"), "cpu").accuracy > 0.9
+
+
+def test_the_running_mean_is_what_is_scored_and_kept(
+    tmp_path: Path, job_in: JobIn, network_2d: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    means: list[RunningMean] = []
+
+    def build(network: nn.Module, decay: float) -> RunningMean:
+        means.append(RunningMean(network, decay))
+        return means[-1]
+
+    monkeypatch.setattr(fit_module, "RunningMean", build)
+    model, job = Model(network_2d(), "2d"), job_in(tmp_path)
+    training = SHORT.model_copy(update={"ema": 0.9, "keep": "last"})
+    history = fit(model, training, CE, job)
+    assert len(means) == 1
+    assert weights(model.network) == weights(means[0].network)
+    plain = Model(network_2d(), "2d")
+    fit(plain, SHORT.model_copy(update={"keep": "last"}), CE, job_in(tmp_path / "plain"))
+    assert weights(plain.network) != weights(model.network)
+    dev_loss = score(model, job.data.examples("dev"), "cpu").loss
+    assert history["epochs"][-1]["dev_loss"] == pytest.approx(dev_loss, rel=1e-5)
+
+
 class Recorder(nn.Module):
     """Passes a network's input on and keeps a copy of it."""
 
@@ -290,6 +373,8 @@ def test_progress_is_told_four_times_a_second(
     fit(Model(network_2d(), "2d"), SHORT, CE, job_in(tmp_path, events.append))
     # An epoch reads the clock six times, 0.1 s apart; its end is always told.
     assert [e.done for e in events] == [1, 4, 5, 8, 9, 12, 13, 16]
+    # The first batch of 60 clips is told 0.1 s after the start, all 240 are 0.5 s after it.
+    assert [e.data["clips_per_s"] for e in events[:2]] == [600, 480]
 
 
 def test_settings_of_torch_come_back(tmp_path: Path, job_in: JobIn, network_2d: Build) -> None:

@@ -1,0 +1,96 @@
+"""Speed moves tempo and pitch together; the shift of the pitch moves the pitch alone."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgekws.audio.perturbation import SEARCH_S, change_speed, shift_pitch, stretch
+
+RATE = 16_000
+SIZE = 16_000
+MIDDLE = slice(2_500, 13_500)
+
+
+def _tone(hz: float) -> NDArray[np.float32]:
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(SIZE) / RATE)).astype(np.float32)
+
+
+def _vowel(hz: float) -> NDArray[np.float32]:
+    return np.sum([_tone(hz * k) / (2 * k**2) for k in range(1, 8)], axis=0, dtype=np.float32)
+
+
+def _hz(wave: NDArray[np.float32]) -> float:
+    """Return the strongest frequency in the middle of `wave`."""
+    part = wave[MIDDLE] * np.hanning(MIDDLE.stop - MIDDLE.start)
+    return float(np.argmax(np.abs(np.fft.rfft(part, 1 << 19))) * RATE / (1 << 19))
+
+
+def _ticks(places: list[int]) -> NDArray[np.float32]:
+    """Return bursts of 5 ms at `places`."""
+    wave, burst = np.zeros(SIZE, np.float32), _tone(1_500)[:80]
+    for place in places:
+        wave[place - 40 : place + 40] = burst
+    return wave
+
+
+def _places(wave: NDArray[np.float32]) -> list[int]:
+    """Return the middles of the bursts in `wave`."""
+    loud = np.convolve(wave**2, np.ones(160), "same") > 1.0
+    edges = np.flatnonzero(np.diff(loud.astype(int)))
+    return [int(a + b + 1) // 2 for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+@pytest.mark.parametrize("ratio", [0.85, 0.97, 1.0, 1.18])
+def test_speed_moves_the_pitch_and_the_tempo(ratio: float) -> None:
+    changed = change_speed(_tone(440), ratio)
+    assert (changed.dtype, changed.shape) == (np.float32, (SIZE,))
+    assert _hz(changed) == pytest.approx(440 * ratio, rel=1e-3)
+    assert changed[MIDDLE].std() == pytest.approx(_tone(440)[MIDDLE].std(), rel=0.01)
+    ticks = [5_000, 8_000, 10_000]
+    expected = [8_000 + (tick - 8_000) / ratio for tick in ticks]
+    np.testing.assert_allclose(_places(change_speed(_ticks(ticks), ratio)), expected, atol=3)
+
+
+def test_what_speed_leaves_empty_is_zero_on_both_sides() -> None:
+    changed = change_speed(np.ones(SIZE, np.float32), 1.25)
+    empty = SIZE - round(SIZE / 1.25)
+    assert not changed[: empty // 2].any()
+    assert not changed[-(empty // 2) :].any()
+    np.testing.assert_allclose(changed[empty // 2 + 50 : -empty // 2 - 50], 1, atol=0.05)
+
+
+@pytest.mark.parametrize("semitones", [-2.0, -0.5, 0.0, 1.3, 2.0, 5.0])
+@pytest.mark.parametrize("hz", [110, 240, 900])
+def test_the_pitch_moves_and_the_level_stays(semitones: float, hz: float) -> None:
+    for wave in (_tone(hz), _vowel(hz)):
+        shifted = shift_pitch(wave, semitones, RATE)
+        assert (shifted.dtype, shifted.shape) == (np.float32, (SIZE,))
+        assert _hz(shifted) == pytest.approx(_hz(wave) * 2 ** (semitones / 12), rel=3e-3)
+        assert shifted[MIDDLE].std() == pytest.approx(wave[MIDDLE].std(), rel=0.05)
+
+
+@pytest.mark.parametrize("semitones", [-2.0, 2.0])
+def test_the_tempo_stays_when_the_pitch_moves(semitones: float) -> None:
+    ticks = [3_000, 6_500, 9_000, 13_000]
+    found = _places(shift_pitch(_ticks(ticks), semitones, RATE))
+    assert len(found) == 4
+    assert np.abs(np.subtract(found, ticks)).max() <= SEARCH_S * RATE + 20
+
+
+def test_real_speech_keeps_its_level_and_its_envelope(speech: NDArray[np.float32]) -> None:
+    for wave in speech[::8]:
+        shifted = shift_pitch(wave, 1.5, RATE)
+        assert shifted.std() == pytest.approx(wave.std(), rel=0.2)
+        before, after = (np.convolve(w**2, np.ones(1_600), "valid")[::400] for w in (wave, shifted))
+        assert np.corrcoef(before, after)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("ratio", [0.7, 1.0, 1.4])
+@pytest.mark.parametrize("size", [1, 37, 5_000])
+def test_any_length_can_be_stretched(ratio: float, size: int) -> None:
+    wave = np.random.default_rng(0).normal(0, 0.1, size).astype(np.float32)
+    longer = stretch(wave, ratio, RATE)
+    assert len(longer) == round(size * ratio)
+    assert np.isfinite(longer).all()
+    if ratio == 1.0:
+        np.testing.assert_allclose(longer, wave, atol=1e-6)
