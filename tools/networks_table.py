@@ -12,6 +12,7 @@ from edgekws.backbones.plain import Backbone
 from edgekws.core.contract import Contract, Normalization
 from edgekws.lowering import checkpoint
 from edgekws.lowering.export import export_lowered
+from edgekws.lowering.folding import folded
 from edgekws.metrics import graph
 from edgekws.runtime.front_end import FrontEnd
 
@@ -27,7 +28,7 @@ def count(variant: str, representation: str, n_mels: int, n_labels: int) -> tupl
         shape if representation == "2d" else (1, *shape),
         {"kind": "plain", "variant": variant, "representation": representation},
     )
-    model = export_lowered(checkpoint.untrained(contract), contract)
+    model = export_lowered(*folded(checkpoint.untrained(contract), contract))
     return graph.parameters(model), graph.macs(model)
 
 

@@ -10,31 +10,30 @@ from collections import OrderedDict
 from torch import nn
 
 from edgekws.backbones._inverted_bottleneck_fields import Structure
-from edgekws.backbones._layers import MEAN, Residual, conv_norm
+from edgekws.backbones._layers import MEAN, CroppedResidual, Residual, conv_norm
 
 
 def over_mels(structure: Structure, n_mels: int, n_labels: int) -> nn.Module:
     """Return the 2-D form, whose channels are the mels: `(B, n_mels, T)` to `(B, n_labels)`."""
     k, s = structure.stem_kernel_size, structure.stem_stride
-    stem = conv_norm(n_mels, structure.channels, (k,), stride=(s,))
-    return _network(structure, 1, stem, n_labels)
+    stem = conv_norm(n_mels, structure.channels, (k,), stride=(s,), padding=(pad(structure, k),))
+    return after_stem(structure, 1, nn.Sequential(*stem, nn.ReLU()), n_labels)
 
 
 def spanning_mels(structure: Structure, n_mels: int, n_labels: int) -> nn.Module:
     """Return the 3-D form, whose first kernel spans all mels: `(B, 1, n_mels, T)` to logits."""
     k, s = structure.stem_kernel_size, structure.stem_stride
-    stem = conv_norm(1, structure.channels, (n_mels, k), stride=(1, s), padding=(0, k // 2))
-    return _network(structure, 2, stem, n_labels)
+    padding = (0, pad(structure, k))
+    stem = conv_norm(1, structure.channels, (n_mels, k), stride=(1, s), padding=padding)
+    return after_stem(structure, 2, nn.Sequential(*stem, nn.ReLU()), n_labels)
 
 
-def _network(
-    structure: Structure, axes: int, stem: tuple[nn.Module, nn.Module], n_labels: int
-) -> nn.Module:
-    """Return what follows the stem; shapes are those of `axes` 1, else with a height of 1."""
+def after_stem(structure: Structure, axes: int, stem: nn.Module, n_labels: int) -> nn.Module:
+    """Return `stem` and what follows it; shapes are those of `axes` 1, else with a height of 1."""
     c, head = structure.channels, structure.head
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    parts["stem"] = nn.Sequential(*stem, nn.ReLU())  # (B, C, T / stem_stride)
-    parts["blocks"] = nn.Sequential(  # (B, C, T'): halved by each strided block
+    parts["stem"] = stem  # (B, C, T / stem_stride)
+    parts["blocks"] = nn.Sequential(  # (B, C, T'): halved by each strided block; shorter if valid
         *(_block(structure, axes, number) for number in range(1, structure.blocks + 1))
     )
     if head:
@@ -49,14 +48,36 @@ def _network(
 def _block(structure: Structure, axes: int, number: int) -> nn.Module:
     c, hidden, k = structure.channels, structure.hidden, structure.kernel_size
     stride = 2 if number in structure.strided_blocks else 1
+    padding = (0,) * (axes - 1) + (pad(structure, k),)
+    over_time = conv_norm(
+        hidden,
+        hidden,
+        _along(axes, k),
+        stride=_along(axes, stride),
+        padding=padding,
+        groups=hidden,
+    )
     body = nn.Sequential(
         *conv_norm(c, hidden, _along(axes, 1)),  # (B, hidden, T)
         nn.ReLU(),
-        *conv_norm(hidden, hidden, _along(axes, k), stride=_along(axes, stride), groups=hidden),
-        nn.ReLU(),  # (B, hidden, T / stride)
-        *conv_norm(hidden, c, _along(axes, 1)),  # (B, C, T / stride)
+        *over_time,
+        nn.ReLU(),  # (B, hidden, T'), T' = T / stride where it pads
+        *conv_norm(hidden, c, _along(axes, 1)),  # (B, C, T')
     )
-    return Residual(body) if stride == 1 else body
+    if stride > 1:
+        return body
+    return residual(structure, body, k)
+
+
+def residual(structure: Structure, body: nn.Module, kernel_size: int) -> nn.Module:
+    """Return `body(x) + x`, cropped over time where a kernel of `body` does not pad."""
+    lost = kernel_size // 2 - pad(structure, kernel_size)
+    return CroppedResidual(body, lost) if lost else Residual(body)
+
+
+def pad(structure: Structure, kernel_size: int) -> int:
+    """Return the zeros before and after the frames, for a kernel over time."""
+    return kernel_size // 2 if structure.padding == "same" else 0
 
 
 def _along(axes: int, size: int) -> tuple[int, ...]:

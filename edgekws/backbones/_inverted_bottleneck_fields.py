@@ -1,6 +1,6 @@
 """The fields that `inverted_bottleneck` and its 3-D twin share; importable without torch."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -38,6 +38,11 @@ class Structure(Fields):
         32, ge=0, le=4096, description="channels of the pointwise layer before the mean; 0: none"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier")
+    padding: Literal["same", "valid"] = Field(
+        "same",
+        description="valid pads no convolution over time, so that each layer loses frames at both "
+        "ends and the network can be streamed exactly",
+    )
 
     @model_validator(mode="after")
     def _strided_blocks_exist(self) -> "Structure":
@@ -45,6 +50,25 @@ class Structure(Fields):
         if wrong:
             raise ValueError(f"strided_blocks names block {wrong[0]}; there are 1 to {self.blocks}")
         return self
+
+    @property
+    def min_frames(self) -> int:
+        """Frames that the window must have at least: the receptive field where nothing pads.
+
+        >>> Structure(padding="valid").min_frames, Structure().min_frames
+        (51, 1)
+        """
+        if self.padding == "same":
+            return 1
+        frames = 1
+        for number in range(self.blocks, 0, -1):
+            stride = 2 if number in self.strided_blocks else 1
+            frames = (frames - 1) * stride + self.kernel_size
+        return self._heard_by_stem(frames)
+
+    def _heard_by_stem(self, frames: int) -> int:
+        """Return the frames of the window from which an unpadded stem makes `frames`."""
+        return (frames - 1) * self.stem_stride + self.stem_kernel_size
 
     @property
     def hidden(self) -> int:

@@ -6,6 +6,7 @@ does not import torch.
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 CONVOLUTION: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
@@ -57,6 +58,19 @@ class Residual(nn.Module):
         return out
 
 
+class CroppedResidual(Residual):
+    """`body(x) + x`, where the body does not pad and so gives `frames` fewer at each end."""
+
+    def __init__(self, body: nn.Module, frames: int) -> None:
+        super().__init__(body)
+        self.frames = frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum, as long as what the body gives; `frames` is at least 1."""
+        out: Tensor = self.body(x) + self.shortcut(x[..., self.frames : -self.frames])
+        return out
+
+
 class SubSpectralNorm(nn.Module):
     """BatchNorm with statistics and affine of its own for each of `sub_bands` frequency bands.
 
@@ -96,3 +110,33 @@ class BroadcastedResidual(nn.Module):
         two_d: Tensor = self.f2(x)  # (B, C, F, T)
         temporal: Tensor = self.f1(self.mean(two_d))  # (B, C, 1, T)
         return two_d + temporal
+
+
+class SqueezeExcitation(nn.Module):
+    """Each channel scaled by a gate in [0, 1] that is computed from the means of all channels.
+
+    The gate of the source is a sigmoid; here it is the hard one of Howard et al., "Searching for
+    MobileNetV3", 2019, with slope and offset (1/6 and 1/2 at the start) held by the convolution in
+    front: what is left is a clamp, for which INT8 rounding saturates anyway.
+
+    Source: Hu et al., "Squeeze-and-Excitation Networks", 2018.
+    """
+
+    def __init__(self, channels: int, squeezed: int, axes: int) -> None:
+        super().__init__()
+        expand = CONVOLUTION[axes](squeezed, channels, 1)
+        with torch.no_grad():
+            for parameter, offset in zip(expand.parameters(), (0.0, 0.5), strict=True):
+                parameter.div_(6).add_(offset)  # weight, bias
+        self.gate = nn.Sequential(
+            MEAN[axes](1),  # (B, C, 1)
+            CONVOLUTION[axes](channels, squeezed, 1),  # (B, squeezed, 1)
+            nn.ReLU(),
+            expand,  # (B, C, 1)
+            nn.Hardtanh(0.0, 1.0),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, C, T)` or `(B, C, F, T)`, as given."""
+        scaled: Tensor = x * self.gate(x)
+        return scaled

@@ -1,4 +1,4 @@
-"""Networks that steps start from: a new one for a backbone table, and the teachers."""
+"""Networks that steps start from (a new one, the teachers), and the trained one that they give."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from edgekws.core.contract import Artifact, Contract
-from edgekws.core.job import Data, Job
+from edgekws.core.events import Event
+from edgekws.core.job import Data, Job, Output
 from edgekws.errors import Problem, RecipeError
-from edgekws.lowering import checkpoint
+from edgekws.lowering import checkpoint, parity
+from edgekws.lowering.folding import folded
 from edgekws.training.model import Model
 
 
@@ -30,6 +32,30 @@ def new_network(backbone: Any, job: Job) -> tuple[nn.Module, Contract]:
     contract = new_contract(backbone, job.data)
     torch.manual_seed(job.seed)
     return checkpoint.build(contract), contract
+
+
+def save_trained(
+    network: nn.Module, contract: Contract, details: dict[str, Any], job: Job
+) -> Output:
+    """Write the checkpoint of a trained network, its branches folded into one, and return it.
+
+    Its contract names the folded backbone, so that no later step meets the branches; `details`
+    gets `folded_max_abs_diff`, the largest difference in the logits of the golden clips of dev.
+
+    Raises:
+        ParityError: the folded network computes something else.
+    """
+    path = job.workdir / "checkpoint.safetensors"
+    result, new = folded(network, contract)
+    if result is not network:
+        dev = job.data.examples("dev")
+        golden = dev.features[parity.golden(dev)]
+        a, b = (parity.torch_logits(n, golden, contract) for n in (network, result))
+        worst = parity.check(a, b, what="folding")
+        job.emit(Event("note", f"branches folded into one, max |Δlogit| {worst:.1e}"))
+        details = {**details, "folded_max_abs_diff": worst}
+    checkpoint.save(result, new, path)
+    return Output(path, details)
 
 
 def load_teachers(names: Sequence[str], inputs: Mapping[str, Artifact], data: Data) -> list[Model]:

@@ -15,8 +15,9 @@ from edgekws.training.options import DistillationLoss, Training
 class Step(TrainedStepFields):
     """Train a new student on the labels and on the averaged probabilities of its teachers.
 
-    Student and teachers hear the same augmented clips, each in its own representation. With
-    `loss.kl_weight = 0` it is the control of the same length without distillation.
+    Student and teachers hear the same augmented clips, each in its own representation, under the
+    student's `training.masking`. With `loss.kl_weight = 0` it is the control of the same length
+    without distillation.
     """
 
     keeps: ClassVar[str] = "retrained"
@@ -52,15 +53,13 @@ class Step(TrainedStepFields):
         Raises:
             RecipeError: a teacher has other labels or another front end, or the loss is no number.
             DataError, MachineError, MissingPartError: as `training.fit.fit`.
+            ParityError: folded into one, the branches of the student compute something else.
         """
-        from edgekws.lowering import checkpoint
-        from edgekws.steps._networks import load_teachers, new_network
+        from edgekws.steps._networks import load_teachers, new_network, save_trained
         from edgekws.training.fit import fit
         from edgekws.training.model import Model
 
         teachers = load_teachers(self.teachers, inputs, job.data)
         network, contract = new_network(self.backbone, job)
         history = fit(Model.of(network, contract), self.training, self.loss, job, teachers)
-        path = job.workdir / "checkpoint.safetensors"
-        checkpoint.save(network, contract, path)
-        return Output(path, {"history": history})
+        return save_trained(network, contract, {"history": history}, job)

@@ -9,11 +9,11 @@ from edgekws.core.contract import Artifact, Format
 from edgekws.core.family import member_of
 from edgekws.core.job import Job, Output
 from edgekws.steps._fields import TrainedStepFields
-from edgekws.training.options import CrossEntropyLoss, Training
+from edgekws.training.options import CrossEntropyLoss, LabelLoss, Training
 
 
 class Step(TrainedStepFields):
-    """Train a new network by cross-entropy to the labels."""
+    """Train a new network on the labels, by cross-entropy or focal loss."""
 
     keeps: ClassVar[str] = "retrained"
 
@@ -22,7 +22,9 @@ class Step(TrainedStepFields):
         description='the network, e.g. { kind = "resnet18", width = 0.25 }'
     )
     training: Training = Field(default=Training(), description="how it is trained")
-    loss: CrossEntropyLoss = Field(default=CrossEntropyLoss(), description="what is minimised")
+    loss: LabelLoss = Field(
+        default=CrossEntropyLoss(), description="what is minimised: cross_entropy or focal"
+    )
 
     @property
     def takes(self) -> None:
@@ -39,14 +41,12 @@ class Step(TrainedStepFields):
 
         Raises:
             DataError, MachineError, MissingPartError, RecipeError: as `training.fit.fit`.
+            ParityError: folded into one, the branches of the network compute something else.
         """
-        from edgekws.lowering import checkpoint
-        from edgekws.steps._networks import new_network
+        from edgekws.steps._networks import new_network, save_trained
         from edgekws.training.fit import fit
         from edgekws.training.model import Model
 
         network, contract = new_network(self.backbone, job)
         history = fit(Model.of(network, contract), self.training, self.loss, job)
-        path = job.workdir / "checkpoint.safetensors"
-        checkpoint.save(network, contract, path)
-        return Output(path, {"history": history})
+        return save_trained(network, contract, {"history": history}, job)

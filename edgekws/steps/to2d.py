@@ -101,11 +101,12 @@ class Step(TrainedStepFields):
 
         Raises:
             UnsupportedError: the input is 2-D already, or the exact conversion does not exist.
-            ParityError: the exact conversion is not.
+            ParityError: the exact conversion, or the folding of branches into one, is not.
             RecipeError: a teacher has other labels or another front end, or the loss is no number.
             DataError, MachineError, MissingPartError: as `training.fit.fit`.
         """
         from edgekws.lowering import checkpoint, to2d
+        from edgekws.steps._networks import save_trained
 
         network, contract = checkpoint.load(inputs["input"].path)
         to2d.refuse_2d(contract)
@@ -113,9 +114,7 @@ class Step(TrainedStepFields):
             result, new, details = _exact(network, contract, job)
         else:
             result, new, details = self._initialised(network, contract, inputs, job)
-        path = job.workdir / "checkpoint.safetensors"
-        checkpoint.save(result, new, path)
-        return Output(path, details)
+        return save_trained(result, new, details, job)
 
     def _is_twin(self, network: "nn.Module", contract: Contract) -> bool:
         """Tell whether the exact conversion is asked for."""

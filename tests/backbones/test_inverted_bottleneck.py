@@ -52,3 +52,38 @@ def test_wrong_fields():
         Backbone(kernel_size=4)
     with pytest.raises(ValidationError, match="names block 4; there are 1 to 3"):
         Backbone(strided_blocks=(1, 4))
+
+
+VALID = (
+    {},
+    {"strided_blocks": (2,), "kernel_size": 5, "stem_stride": 3},
+    {"strided_blocks": (1, 3), "kernel_size": 3, "stem_kernel_size": 5, "stem_stride": 1},
+    {"kernel_size": 1, "blocks": 2, "head": 0},
+)
+
+
+@pytest.mark.parametrize("fields", VALID)
+def test_valid_pads_nothing_and_reaches_as_far_as_min_frames_says(fields):
+    backbone = Backbone(padding="valid", **fields)
+    network = backbone.build(40, 12).eval()
+    assert {m.padding for m in network.modules() if isinstance(m, nn.Conv1d)} == {(0,)}
+    shortest = torch.zeros(1, 40, backbone.min_frames)
+    assert network[:2](shortest).shape == (1, 16, 1)
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+        network(shortest[..., 1:])
+
+
+@pytest.mark.parametrize("fields", [{}, {"kernel_size": 5, "stem_kernel_size": 7, "blocks": 2}])
+def test_valid_gives_the_middle_of_what_same_gives(fields):
+    valid, same = (
+        Backbone(stem_stride=1, padding=padding, **fields).build(40, 12).eval()
+        for padding in ("valid", "same")
+    )
+    valid.load_state_dict(same.state_dict())
+    x = torch.randn(2, 40, 97)
+    with torch.no_grad():
+        middle, whole = valid[:2](x), same[:2](x)
+    cut = (97 - middle.shape[2]) // 2
+    assert middle.shape[2] == 98 - Backbone(stem_stride=1, padding="valid", **fields).min_frames
+    assert torch.allclose(middle, whole[..., cut:-cut], atol=1e-5)
+    assert not torch.allclose(middle, whole[..., cut - 1 : -cut - 1], atol=1e-2)

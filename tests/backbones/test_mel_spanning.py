@@ -7,8 +7,13 @@ from edgekws.core import family
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"strided_blocks": (2,), "head": 0, "stem_stride": 1, "stem_kernel_size": 5}],
-    ids=["default", "other"],
+    [
+        {},
+        {"strided_blocks": (2,), "head": 0, "stem_stride": 1, "stem_kernel_size": 5},
+        {"padding": "valid"},
+        {"padding": "valid", "strided_blocks": (1,), "kernel_size": 5, "stem_kernel_size": 5},
+    ],
+    ids=["default", "other", "valid", "valid strided"],
 )
 def test_the_twin_computes_the_same(fields, macs, parameters):
     torch.manual_seed(0)

@@ -43,7 +43,11 @@ class Noise:
         return self.examples("train").features.astype(np.float16)
 
     def mask(
-        self, features: NDArray[np.float32], clips: NDArray[np.int64], epoch: int
+        self,
+        features: NDArray[np.float32],
+        clips: NDArray[np.int64],
+        epoch: int,
+        strength: float = 1.0,
     ) -> NDArray[np.float32]:
         return features
 
@@ -98,6 +102,19 @@ def test_the_student_comes_to_say_what_its_teachers_say(tmp_path: Path) -> None:
     with torch.no_grad():
         said = network(torch.from_numpy(Noise().examples("dev").features)).softmax(dim=1)
     torch.testing.assert_close(said.mean(dim=0), torch.tensor([0.5, 0.0, 0.5]), atol=0.1, rtol=0)
+
+
+def test_features_of_teachers_of_any_form_can_be_matched(tmp_path: Path) -> None:
+    flat = other(input_shape=(40, 25), architecture={"kind": "inverted_bottleneck", "channels": 12})
+    inputs = {"one": teacher(tmp_path), "two": teacher(tmp_path, flat, always=1)}
+    files = []
+    for weight in (0.0, 1.0):
+        step = step_of(teachers=["one", "two"], loss={"feature_weight": weight})
+        job = Job(Noise(), 7, "cpu", 1, tmp_path / f"{weight}", quiet)
+        files.append(step.run(inputs, job).path)
+    states = [checkpoint.load(path)[0].state_dict() for path in files]
+    assert states[0].keys() == states[1].keys()
+    assert any(not torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def other(**fields: Any) -> Contract:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,11 @@ class Noise:
         return self.examples("train").features.astype(np.float16)
 
     def mask(
-        self, features: NDArray[np.float32], clips: NDArray[np.int64], epoch: int
+        self,
+        features: NDArray[np.float32],
+        clips: NDArray[np.int64],
+        epoch: int,
+        strength: float = 1.0,
     ) -> NDArray[np.float32]:
         return features
 
@@ -44,8 +49,8 @@ class Noise:
         return np.arange(n)
 
 
-def step_of(backbone: str) -> StepProtocol:
-    table = {"kind": "teacher", "backbone": BACKBONES[backbone], "training": TRAINING}
+def step_of(backbone: str, **fields: Any) -> StepProtocol:
+    table = {"kind": "teacher", "backbone": BACKBONES[backbone], "training": TRAINING, **fields}
     step: StepProtocol = family.load("Step", "teacher").model_validate(table)  # type: ignore[assignment]
     return step
 
@@ -70,6 +75,19 @@ def test_it_writes_a_checkpoint_with_its_contract(tmp_path: Path, representation
     assert contract.normalization == Noise.normalization
     assert contract.architecture.items() >= BACKBONES[representation].items()
     assert network(torch.zeros(2, *contract.input_shape)).shape == (2, 3)
+
+
+def test_the_loss_is_the_one_of_the_recipe(tmp_path: Path) -> None:
+    files = []
+    for folder, loss in (
+        ("default", {}),
+        ("named", {"kind": "cross_entropy", "label_smoothing": 0.1}),
+        ("focal", {"kind": "focal", "gamma": 2}),
+    ):
+        job = Job(Noise(), 7, "cpu", 1, tmp_path / folder, quiet)
+        files.append(step_of("2d", loss=loss).run({}, job).path.read_bytes())
+    assert files[0] == files[1]
+    assert files[0] != files[2]
 
 
 def test_the_seed_decides_the_bytes(tmp_path: Path) -> None:

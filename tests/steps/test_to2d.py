@@ -38,7 +38,7 @@ class Patterns:
     def augmented(self, epoch):
         return self.examples("train").features.astype(np.float16)
 
-    def mask(self, features, clips, epoch):
+    def mask(self, features, clips, epoch, strength=1.0):
         return features
 
     def calibration(self, n):

@@ -1,0 +1,31 @@
+"""Gates that are a clamp run in INT8 without a float operator of their own, in both backends."""
+
+import numpy as np
+import pytest
+import torch
+
+from edgekws.core import family
+from edgekws.metrics import _executed, graph
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"kind": "tenet", "stages": 1, "blocks": 1, "squeeze": 4, "kernels": [9]},
+        {"kind": "sparknet", "kernels": [5]},
+    ],
+    ids=["squeeze-excitation", "sparknet"],
+)
+def test_every_layer_and_gate_runs_in_int8(backend, case_of, table):
+    torch.manual_seed(0)
+    network = family.load("Backbone", table["kind"]).model_validate(table).build(20, 5)
+    case = case_of("gates", network)
+    quantizer = family.load("Quantizer", backend).model_validate({"kind": backend})
+    model = quantizer.quantize(case.source(backend), case.clips, "minmax")
+    assert graph.int8_coverage(model) == 1
+    assert graph.float_weights(model) == ()
+    executed = {node.op_type for node in _executed.optimized(model).graph.node}
+    integer = {op for op in executed if op.startswith("Q")}
+    assert executed - integer <= {"Unsqueeze", "Reshape", "Flatten"}
+    assert ("QLinearMul" in executed) == (table["kind"] == "tenet")
+    assert np.isfinite(case.logits).all()
