@@ -101,7 +101,7 @@ def _weigh(recipe: Recipe, emit: Emit) -> _Known:
             path.write_bytes(form.SerializeToString())
             models[step.name], notes[step.name] = path, note
             counted[step.name] = count(path, recipe.front_end.window_s)
-        final = recipe.steps[-1].name
+        final = next(step.name for step in reversed(recipe.steps) if step.gives != "stream")
         progress(emit, "latency", 0, 1)
         timed = recipe.target.measure(models, final)
         rows = tuple(
@@ -121,7 +121,7 @@ def _row(step: Any, found: tuple[Measurement, ...], p50_us: float, note: str) ->
 
 def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto", str]]:
     """Yield each step with the ONNX form of what it will give, and what is estimated about it."""
-    from edgekws.lowering import export
+    from edgekws.lowering import export, stream
 
     network: nn.Module | None = None
     contract: Contract | None = None
@@ -135,6 +135,10 @@ def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto",
         elif step.keeps == "quantized" and form is not None and contract is not None:
             form, note = _quantized(form, contract), "estimated with onnxruntime's quantizer"
         assert form is not None  # the chain begins with a step that trains a network
+        if step.gives == "stream":
+            assert contract is not None
+            yield step, stream.streaming_form(form, contract), "per hop"
+            continue
         yield step, form, note
 
 
@@ -144,12 +148,13 @@ def _network(
     import torch
 
     from edgekws.lowering import checkpoint, to2d
+    from edgekws.lowering.folding import folded
 
     torch.manual_seed(recipe.seed)
-    if step.kind == "to2d" and step.backbone is None:
+    if getattr(step, "backbone", None) is None:
         assert before is not None
         assert contract is not None
-        return to2d.exact(before, contract)
+        return to2d.exact(before, contract) if step.kind == "to2d" else (before, contract)
     front_end, labels = recipe.front_end.front_end(), recipe.dataset.labels()
     shape: tuple[int, ...] = (front_end.n_mels, front_end.n_frames)
     if step.backbone.representation == "3d":
@@ -157,7 +162,7 @@ def _network(
     flat = Normalization((0.0,) * front_end.n_mels, (1.0,) * front_end.n_mels)
     architecture = step.backbone.model_dump(mode="json")
     fresh = Contract(front_end, flat, labels, shape, architecture)
-    return checkpoint.untrained(fresh), fresh
+    return folded(checkpoint.untrained(fresh), fresh)
 
 
 def _quantized(form: "onnx.ModelProto", contract: Contract) -> "onnx.ModelProto":
