@@ -53,3 +53,12 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(packed: Path, tmp_path: Path) -> Path:
     """A copy of the bundle that a test may spoil."""
     return Path(shutil.copytree(packed, tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="session", params=["windowed", "streaming"])
+def tone_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose keywords are tones, with and without a streaming form; not to be changed."""
+    from tests.tone_bundle import make
+
+    folder = tmp_path_factory.mktemp("тоны")
+    return make(folder, streaming=request.param == "streaming")

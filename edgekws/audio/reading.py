@@ -1,5 +1,6 @@
 """Reading audio files of any rate and number of channels: WAV, FLAC, OGG, all of libsndfile."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,44 @@ def read_audio(
         return wave
     resampled: NDArray[np.float32] = soxr.resample(wave, rate, sample_rate)
     return resampled
+
+
+def read_blocks(
+    path: Path, sample_rate: int, block_s: float = 1.0
+) -> Iterator[NDArray[np.float32]]:
+    """Yield a file as mono `(samples,)` in [-1, 1], block by block: a long one fits in memory.
+
+    Joined they are what `read_audio` gives.
+
+    Raises:
+        DataError: the file is missing, not audio, or holds samples that are not numbers.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            frames = max(1, round(block_s * file.samplerate))
+            yield from resampled(_blocks(path, file, frames), file.samplerate, sample_rate)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise DataError(_unreadable(path, error)) from error
+
+
+def resampled(
+    blocks: Iterable[NDArray[np.float32]], rate: int, sample_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield blocks of a stream at another rate, with soxr as `read_audio`; some may be empty."""
+    if rate == sample_rate:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _blocks(path: Path, file: soundfile.SoundFile, frames: int) -> Iterator[NDArray[np.float32]]:
+    while len(block := file.read(frames, dtype="float32", always_2d=True)):
+        if not np.isfinite(block).all():
+            raise DataError(f"{path}: holds samples that are not finite numbers; write it anew")
+        yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
 
 
 def _read_part(

@@ -17,13 +17,15 @@ from edgekws.errors import MachineError, UsageError
 Form = Literal["folder", "zip", "ort"]
 
 MODELS = ("frontend", "model")
+STREAMING = ("frontend_stream", "stream")
+"""Models that a bundle may hold beside them."""
 
 _CARD_NOTE = """
 ## This form
 
-`frontend.ort` and `model.ort` are `frontend.onnx` and `model.onnx` in the format of onnxruntime
-{version}, for which its minimal builds need no ONNX parser. The figures above are those of the
-bundle that they were converted from, {sha256}.
+`frontend.ort`, `model.ort` and any other `.ort` file are the `.onnx` files in the format of
+onnxruntime {version}, for which its minimal builds need no ONNX parser. The figures above are those
+of the bundle that they were converted from, {sha256}.
 """
 
 
@@ -95,7 +97,8 @@ def _convert(bundle: Path, folder: Path, fresh: Path) -> None:
         )
     sha256 = identity(folder)
     _copy(folder, fresh)
-    for name in MODELS:
+    present = [name for name in STREAMING if (folder / f"{name}.onnx").is_file()]
+    for name in (*MODELS, *present):
         convert_to_ort(folder / f"{name}.onnx", fresh / f"{name}.ort")
         (fresh / f"{name}.onnx").unlink()
     shutil.copyfile(RUNTIME, fresh / RUNTIME.name)

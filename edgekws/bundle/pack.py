@@ -7,7 +7,7 @@ import shutil
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,13 @@ import edgekws
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Contract
 from edgekws.runtime import detect
+from edgekws.runtime.front_end import FrontEnd
 
 SUMS = "SHA256SUMS"
 CARD = "MODEL_CARD.md"
+
+HOP_MS = 20.0
+"""About how many ms of new frames the streaming front end takes at once."""
 
 
 def pack(
@@ -29,19 +33,26 @@ def pack(
     contract: Contract,
     golden: NDArray[np.int16],
     origin: dict[str, Any],
+    stream: Path | None = None,
 ) -> str:
     """Write a bundle into the empty `folder` and return its identity.
 
     `golden` are windows `(n, window_samples)`; `origin` says in the manifest where the model
-    comes from. The model card and the checksums are added by `seal`.
+    comes from; `stream` is the model's streaming form, where it has one. The model card and the
+    checksums are added by `seal`.
     """
     import onnx
 
     from edgekws.audio.front_end_graph import front_end_model
 
     shutil.copyfile(model, folder / "model.onnx")
-    front_end = front_end_model(contract.front_end, contract.normalization)
-    onnx.save(front_end, str(folder / "frontend.onnx"))
+    if stream is not None:
+        shutil.copyfile(stream, folder / "stream.onnx")
+    detection = default_detection(contract, stream)
+    one_hop = hop_front_end(contract.front_end, detection["hop_frames"])
+    for name, front_end in (("frontend", contract.front_end), ("frontend_stream", one_hop)):
+        graph = front_end_model(front_end, contract.normalization)
+        onnx.save(graph, str(folder / f"{name}.onnx"))
     shutil.copyfile(detect.__file__, folder / "detect.py")
     (folder / "labels.txt").write_text("\n".join(contract.labels) + "\n", encoding="utf-8")
     manifest = {
@@ -49,15 +60,54 @@ def pack(
         "edgekws": edgekws.__version__,
         "contract": asdict(contract),
         "origin": origin,
+        "detection": detection,
     }
     _write_json(folder / "manifest.json", manifest)
     _write_golden(folder, contract, golden)
     return identity(folder)
 
 
+def hop_front_end(front_end: FrontEnd, hop_frames: int) -> FrontEnd:
+    """Return the front end whose window holds `hop_frames` frames only."""
+    samples = front_end.n_fft + (hop_frames - 1) * front_end.hop_length
+    return replace(front_end, window_s=samples / front_end.sample_rate)
+
+
+def default_detection(contract: Contract, stream: Path | None) -> dict[str, Any]:
+    """Return how to detect in continuous audio as long as nothing was calibrated.
+
+    With a streaming form a decision comes every hop of it, otherwise about every 100 ms. A keyword
+    is taken to be as long as 60 % of the window, 0.6 s at most, and in the middle of the window
+    when it is heard best, as in the clips of training.
+    """
+    front_end = contract.front_end
+    frame_ms = 1000 * front_end.hop_length / front_end.sample_rate
+    hop_frames = _stream_hop(stream) if stream else max(1, round(HOP_MS / frame_ms))
+    hop_ms = hop_frames * frame_ms
+    keyword_ms = min(600.0, 600 * front_end.window_s)
+    return {
+        "hop_frames": hop_frames,
+        "hop_ms": hop_ms if stream else max(1, round(100 / hop_ms)) * hop_ms,
+        "smoothing_ms": 200.0,
+        "refractory_ms": 500.0,
+        "keyword_ms": keyword_ms,
+        "timing_offset_ms": (1000 * front_end.window_s - keyword_ms) / 2,
+        "thresholds": {word: 0.7 for word in contract.labels if word not in detect.FILLERS},
+        "source": "default",
+    }
+
+
+def _stream_hop(stream: Path) -> int:
+    metadata = detect.session(stream, threads=1).get_modelmeta().custom_metadata_map
+    hop_frames: int = json.loads(metadata["stream"])["hop_frames"]
+    return hop_frames
+
+
 def _write_golden(folder: Path, contract: Contract, windows: NDArray[np.int16]) -> None:
     (folder / "golden").mkdir()
     classifier = detect.Classifier(folder)
+    streaming = (folder / "stream.onnx").is_file()
+    network = detect.streaming_network(folder) if streaming else None
     rows = []
     for number, window in enumerate(windows):
         path = folder / "golden" / f"{number:02d}.wav"
@@ -66,9 +116,14 @@ def _write_golden(folder: Path, contract: Contract, windows: NDArray[np.int16]) 
             file.setsampwidth(2)
             file.setframerate(contract.front_end.sample_rate)
             file.writeframes(window.astype("<i2").tobytes())
-        logits = classifier.logits(window.astype(np.float32) / 32768)
+        wave_form = window.astype(np.float32) / 32768
+        logits = classifier.logits(wave_form)
         label = contract.labels[int(logits.argmax())]
-        rows.append({"file": path.name, "label": label, "logits": [float(x) for x in logits]})
+        row = {"file": path.name, "label": label, "logits": [float(x) for x in logits]}
+        if isinstance(network, detect.StreamingNetwork):
+            logits = network.window_logits(classifier.features(wave_form))
+            row["stream_logits"] = [float(x) for x in logits]
+        rows.append(row)
     _write_json(folder / "golden" / "golden.json", rows)
 
 

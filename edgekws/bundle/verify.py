@@ -54,7 +54,7 @@ def score(bundle: Path, windows: NDArray[np.int16]) -> NDArray[np.float32]:
         MachineError: the runtime failed; the message ends with what it said.
     """
     with named(bundle):
-        return _score(bundle / "detect.py", bundle, windows)
+        return _score(bundle / "detect.py", bundle, windows)[0]
 
 
 def verify(bundle: Path) -> Verified:
@@ -99,17 +99,20 @@ def named(bundle: Path) -> Iterator[None]:
         raise type(error)(f"{bundle}: {error}") from error
 
 
-def _score(runtime: Path, bundle: Path, windows: NDArray[np.int16]) -> NDArray[np.float32]:
+def _score(
+    runtime: Path, bundle: Path, windows: NDArray[np.int16], *names: str
+) -> list[NDArray[np.float32]]:
+    """Return the logits of the network, and of its streaming form if `stream` is in `names`."""
     with tempfile.TemporaryDirectory() as scratch:
-        source, target = Path(scratch, "windows.npy"), Path(scratch, "logits.npy")
+        source = Path(scratch, "windows.npy")
+        targets = [Path(scratch, f"{name}.npy") for name in ("logits", *names)]
         np.save(source, windows)
         command = [sys.executable, "-I", "-B", score_windows.__file__]
-        command += [str(path.resolve()) for path in (runtime, bundle, source, target)]
+        command += [str(path.resolve()) for path in (runtime, bundle, source, *targets)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise MachineError(f"its runtime failed: {done.stderr.strip()[-2000:]}")
-        logits: NDArray[np.float32] = np.load(target)
-    return logits
+        return [np.load(target) for target in targets]
 
 
 def _check_sums(folder: Path) -> list[str]:
@@ -140,17 +143,20 @@ def _read_sums(path: Path) -> dict[str, str]:
 def _check_golden(folder: Path, contract: Contract, names: list[str]) -> tuple[int, float]:
     """Return the number of golden clips and the largest |Δlogit| on them."""
     rows = read_json(folder / "golden" / "golden.json")
+    streaming = ["stream"] if detect.model_file(folder, "stream").is_file() else []
+    keys = ["logits", *(f"{name}_logits" for name in streaming)]
     try:
         files = [f"golden/{row['file']}" for row in rows]
-        written = np.array([row["logits"] for row in rows], dtype=np.float32)
+        written = np.array([[row[key] for row in rows] for key in keys], dtype=np.float32)
     except (TypeError, KeyError, ValueError) as error:
         raise DataError(f"golden.json is not a list of clips and logits ({error})") from error
-    if not files or written.shape != (len(files), len(contract.labels)):
+    if not files or written.shape != (len(keys), len(files), len(contract.labels)):
         raise DataError("golden.json does not hold a clip, or a logit for every label")
     if strange := sorted(set(files).difference(names)):
         raise DataError(f"golden.json names {strange[0]}, which is not among the bundle's files")
     windows = np.stack([_read_window(folder / file, contract) for file in files])
-    difference = float(np.abs(_score(RUNTIME, folder, windows) - written).max())
+    found = np.stack(_score(RUNTIME, folder, windows, *streaming))
+    difference = float(np.abs(found - written).max())
     if not difference <= GOLDEN_TOLERANCE:  # also when it is not a number
         raise ParityError(
             f"logits on the golden clips differ by {difference:.2g}, more than "

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from edgekws.runtime.front_end import FrontEnd
 
-Format = Literal["checkpoint", "onnx"]
+Format = Literal["checkpoint", "onnx", "stream"]
 Representation = Literal["2d", "3d"]
 
 SILENCE = "_silence_"
@@ -62,7 +62,10 @@ _ADAPTER = TypeAdapter(Contract)
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file named by its content: a checkpoint (safetensors) or an ONNX model."""
+    """A file named by its content: a checkpoint (safetensors), an ONNX model, or a streaming graph.
+
+    A streaming graph is ONNX with explicit state, which stands beside the model it was made of.
+    """
 
     format: Format
     path: Path

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from edgekws.bundle import pack, verify
 from edgekws.bundle.card import model_card
-from edgekws.core.canonical import sha256_of
+from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact
 from edgekws.core.measurement import Measurement
 from edgekws.core.store import build_folder
@@ -50,9 +50,16 @@ class Final:
 
 
 def evaluate_bundle(
-    artifact: Artifact, measured: Measured, origin: dict[str, Any], recipe: Recipe, bench: Bench
+    artifact: Artifact,
+    measured: Measured,
+    origin: dict[str, Any],
+    recipe: Recipe,
+    bench: Bench,
+    stream: Path | None = None,
 ) -> Final:
     """Pack the final model, prove its runtime, and evaluate it once on the test split.
+
+    `stream` is the streaming form of the model, which is packed beside it.
 
     Raises:
         ParityError: the bundle's runtime does not give its own model's logits.
@@ -60,6 +67,7 @@ def evaluate_bundle(
     key = {
         "model": measured.sha256,
         "contract": asdict(artifact.contract),
+        "stream": sha256_file(stream) if stream else None,
         "origin": origin,
         "data": bench.source.key,
         "versions": library_versions(),
@@ -70,7 +78,7 @@ def evaluate_bundle(
     def build(folder: Path) -> None:
         nonlocal cached
         cached = False
-        _build(artifact, measured, origin, bench, folder)
+        _build(artifact, measured, origin, bench, stream, folder)
 
     folder = build_folder(bench.cache / "bundles" / sha256_of(key), build)
     told = json.loads((folder / "final.json").read_text("utf-8"))
@@ -91,7 +99,12 @@ def evaluate_bundle(
 
 
 def _build(
-    artifact: Artifact, measured: Measured, origin: dict[str, Any], bench: Bench, folder: Path
+    artifact: Artifact,
+    measured: Measured,
+    origin: dict[str, Any],
+    bench: Bench,
+    stream: Path | None,
+    folder: Path,
 ) -> None:
     from edgekws.lowering import parity
     from edgekws.metrics import accuracy
@@ -101,7 +114,7 @@ def _build(
     bundle.mkdir(exist_ok=True)
     dev, test = data.examples("dev"), data.examples("test")
     golden = data.waveforms("dev")[parity.golden(dev, GOLDEN_CLIPS)]
-    sha256 = pack.pack(bundle, measured.model, artifact.contract, golden, origin)
+    sha256 = pack.pack(bundle, measured.model, artifact.contract, golden, origin, stream)
     logits = verify.score(bundle, data.waveforms("test"))
     proofs = _prove_runtime(bundle, logits, data.waveforms("test"), test.features)
     found = (

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from edgekws.engine.chain import Bench
 from edgekws.engine.environment import library_versions
 from edgekws.engine.source import closure
 from edgekws.targets._run import LatencyRun
+
+if TYPE_CHECKING:
+    import onnx
 
 _MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
 _LATENCY = TypeAdapter(LatencyRun)
@@ -77,6 +80,46 @@ def measure(artifact: Artifact, keeps: str, parent: Measured | None, bench: Benc
     )
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """The streaming form of a windowed model, measured per hop, with its proof against it."""
+
+    model: Path
+    measurements: tuple[Measurement, ...]
+    parity: dict[str, Any]
+
+
+def measure_stream(artifact: Artifact, windowed: Measured, bench: Bench) -> Streamed:
+    """Measure a streaming graph, and prove it on golden clips against its windowed model.
+
+    Raises:
+        ParityError: a decision is not that of the windowed network.
+    """
+    key = {
+        "artifact": artifact.sha256,
+        "windowed": windowed.sha256,
+        "data": bench.source.key,
+        "versions": library_versions(),
+        "source": closure(["edgekws.engine.measure"]),
+    }
+
+    def build(folder: Path) -> None:
+        from edgekws.lowering import onnx_file, parity, stream_parity
+
+        dev = bench.source.features.examples("dev")
+        golden = dev.features[parity.golden(dev)]
+        model, contract = onnx_file.load(artifact.path)
+        proof = stream_parity.check(windowed.model, model, golden)
+        found = count(artifact.path, contract.front_end.window_s)
+        told = {"measurements": [asdict(m) for m in found], "parity": proof}
+        (folder / "measured.json").write_text(json.dumps(told), encoding="utf-8")
+
+    folder = build_folder(bench.cache / "measurements" / sha256_of(key), build)
+    told = json.loads((folder / "measured.json").read_text("utf-8"))
+    measurements = _MEASUREMENTS.validate_python(told["measurements"])
+    return Streamed(artifact.path, measurements, told["parity"])
+
+
 def _measure(
     artifact: Artifact, keeps: str, parent: Measured | None, bench: Bench, folder: Path
 ) -> None:
@@ -134,19 +177,31 @@ def _prove(
 
 
 def count(model: Path, window_s: float) -> tuple[Measurement, ...]:
-    """Return what is read off the graph itself: parameters, MACs a second, size, memory, INT8."""
+    """Return what is read off the graph itself: parameters, MACs a second, size, memory, INT8.
+
+    An inference is that of one window of `window_s` seconds, of a streaming graph that of one hop.
+    """
     import onnx
 
     from edgekws.metrics import graph, memory
 
-    proto = onnx.load(str(model))
+    proto, seconds = _one_inference(onnx.load(str(model)), window_s)
     return (
         Measurement("params", graph.parameters(proto)),
-        Measurement("macs", graph.macs(proto) / window_s, "/s"),
+        Measurement("macs", graph.macs(proto) / seconds, "/s"),
         Measurement("size_kib", model.stat().st_size / 1024, "KiB"),
         Measurement("peak_ram_kib", memory.peak_ram_kib(proto), "KiB"),
         Measurement("int8_coverage", graph.int8_coverage(proto)),
     )
+
+
+def _one_inference(model: "onnx.ModelProto", window_s: float) -> "tuple[onnx.ModelProto, float]":
+    """Return the graph of one inference, and the seconds of audio that it is for."""
+    from edgekws.lowering import stream_state
+
+    if stream_state.stream_of(model) is None:
+        return model, window_s
+    return stream_state.of_one_hop(model), stream_state.hop_s(model)
 
 
 def latency(model: Path, control: Path, target: Any, cache: Path) -> LatencyRun:

@@ -58,8 +58,11 @@ def model_logits(file: Path, data: "Features", examples: Examples) -> NDArray[np
         DataError: its contract does not fit the data.
     """
     from edgekws.lowering.parity import logits
+    from edgekws.lowering.stream_state import stream_of
 
-    _, contract = read_model(file)
+    model, contract = read_model(file)
+    if stream_of(model):
+        raise DataError(f"{file} hears hops, not clips; name the model.onnx beside it")
     if contract is None:
         raise DataError(f"{file} has no contract: its labels and its front end are not known")
     if contract.labels != data.labels:

@@ -1,15 +1,10 @@
 """Run a recipe: every step, measured and judged, then the bundle and its last evaluation."""
 
-import itertools
-import json
 import shutil
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from edgekws.bundle.pack import deliver
 from edgekws.core.canonical import sha256_of
@@ -21,10 +16,10 @@ from edgekws.engine.chain import Bench, Done, bench, run_step
 from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.final import evaluate_bundle
-from edgekws.engine.measure import Measured, latency, measure
-from edgekws.errors import EdgekwsError, MachineError, UsageError
+from edgekws.engine.measure import Measured, Streamed, latency, measure, measure_stream
+from edgekws.engine.run_folder import check_dist, close_run, logged, open_run
+from edgekws.errors import EdgekwsError, UsageError
 from edgekws.recipe.load import Loaded
-from edgekws.recipe.lock import lock
 from edgekws.recipe.model import Recipe, limits
 
 
@@ -48,10 +43,10 @@ def compress(
     """
     recipe = loaded.recipe
     _check_names(recipe, force)
-    _check_dist(dist)
-    folder, log = _open_run(runs / recipe.name, recipe)
+    check_dist(dist)
+    folder, log = open_run(runs / recipe.name, recipe)
     with log:
-        emit = _logged(emit, log)
+        emit = logged(emit, log)
         emit(Event("run", recipe.name, data={"folder": str(folder)}))
         cache = cache_folder()
         shared = bench(Source(recipe, cache, emit), recipe.seed, recipe.threads, cache, emit)
@@ -65,7 +60,7 @@ def compress(
             emit(Event("error", str(error)))
             run.failed_report(str(error)).save(folder / "report.json")
             raise
-    _close_run(folder, report)
+    close_run(folder, report)
     return report
 
 
@@ -73,63 +68,6 @@ def _check_names(recipe: Recipe, force: Sequence[str]) -> None:
     names = [step.name for step in recipe.steps]
     if unknown := sorted(set(force) - set(names)):
         raise UsageError(f"--force {unknown[0]}: no step has that name; known: {', '.join(names)}")
-
-
-def _check_dist(dist: Path) -> None:
-    """Find out before the work, not after it, whether the bundle can be written."""
-    try:
-        dist.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=dist):
-            pass
-    except OSError as error:
-        raise MachineError(
-            f"{dist}: cannot write there ({error}); name a folder with --dist"
-        ) from error
-
-
-def _open_run(parent: Path, recipe: Recipe) -> tuple[Path, TextIO]:
-    """Make the folder of this run, with the recipe and the log of its events."""
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    try:
-        folder = _new_folder(parent, stamp)
-        (folder / "recipe.lock.toml").write_text(lock(recipe), encoding="utf-8")
-        return folder, (folder / "events.jsonl").open("a", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise MachineError(
-            f"{parent}: cannot write there ({error}); name a folder with --runs"
-        ) from error
-
-
-def _new_folder(parent: Path, stamp: str) -> Path:
-    """Make the first of `stamp`, `stamp-2`, … that is free."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        folder = parent / (stamp if number == 1 else f"{stamp}-{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        break
-    return folder
-
-
-def _logged(emit: Emit, log: TextIO) -> Emit:
-    """Return an `emit` that writes every event into the run's log as well."""
-
-    def both(event: Event) -> None:
-        if event.kind != "progress" or event.done == event.total:
-            log.write(json.dumps({"time": time.time()} | asdict(event), ensure_ascii=False) + "\n")
-        emit(event)
-
-    return both
-
-
-def _close_run(folder: Path, report: Report) -> None:
-    """Write the report, and let `latest` point to this run only now that it is complete."""
-    report.save(folder / "report.json")
-    fresh = folder.with_name(f".latest.{folder.name}")
-    fresh.symlink_to(folder.name)
-    fresh.replace(folder.with_name("latest"))
 
 
 class _Run:
@@ -141,6 +79,7 @@ class _Run:
         self._steps = _resolved(recipe)
         self._done: dict[str, Done] = {}
         self._measured: Measured | None = None
+        self._streamed: Streamed | None = None
         self._results: list[Result] = []
         self._bundle_sha256: str | None = None
         self.going_on = True
@@ -157,32 +96,49 @@ class _Run:
             done = run_step(step, inputs, self._bench, force=step.name in force)
             self._done[step.name] = done
             before = done.artifact
-            parent = self._measured if step.takes is not None else None
-            self._measured = measure(done.artifact, step.keeps, parent, self._bench)
+            measured = self._measure(step, done.artifact)
             self._keep_files(number, step.name, done)
-            self._judge(step, done, final=number == total)
+            self._judge(step, done, measured)
             if not self.going_on:
                 break
 
-    def _judge(self, step: Any, done: Done, *, final: bool) -> None:
+    def _measure(self, step: Any, artifact: Artifact) -> Measured | Streamed:
+        """Measure what a step gave; a streaming form stands beside the model that it came from."""
+        if step.gives == "stream":
+            assert self._measured is not None
+            self._streamed = measure_stream(artifact, self._measured, self._bench)
+            return self._streamed
+        parent = self._measured if step.takes is not None else None
+        self._measured = measure(artifact, step.keeps, parent, self._bench)
+        self._streamed = None
+        return self._measured
+
+    def _judge(self, step: Any, done: Done, measured: Measured | Streamed) -> None:
         """Measure latency, hold everything against the limits, and decide whether to go on."""
         assert self._measured is not None
         timed = latency(
-            self._measured.model, self._measured.naive, self._recipe.target, self._bench.cache
+            measured.model, self._measured.naive, self._recipe.target, self._bench.cache
         )
-        found = (*self._measured.measurements, *timed.measurements("model"))
+        found = (*measured.measurements, *timed.measurements("model"))
         verdicts = limits(step.budget).check(found)
-        recipe = self._recipe.limits.check(found)
-        if final:
-            verdicts += _known(recipe, found)
+        to_go: tuple[Verdict, ...] = ()
+        if step.name == self._final.name:
+            verdicts += _known(self._recipe.limits.check(found), found)
+        elif step.gives != "stream":  # the recipe's limits are for the model, not for a hop
+            to_go = self._recipe.limits.check(found)
         details = done.details | {"latency": timed.to_dict("model")}
         self._add(
             Result(
                 step.name, step.kind, done.artifact.sha256, found, verdicts,
-                () if final else recipe, self._measured.parity, details, done.seconds, done.cached,
+                to_go, measured.parity, details, done.seconds, done.cached,
             )
         )  # fmt: skip
         self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
+
+    @property
+    def _final(self) -> Any:
+        """The step that gives the model of the bundle."""
+        return next(step for step in reversed(self._steps) if step.gives != "stream")
 
     def _add(self, result: Result) -> None:
         self._results.append(result)
@@ -208,11 +164,11 @@ class _Run:
     def bundle(self, destination: Path) -> None:
         """Pack, evaluate once on the test split with the bundle's own runtime, judge, deliver."""
         assert self._measured is not None
-        step = self._recipe.steps[-1]
+        stream = self._streamed.model if self._streamed else None
         self._emit(Event("step", "bundle", data={"step_kind": "bundle"}))
-        done = self._done[step.name]
+        artifact = self._done[self._final.name].artifact
         final = evaluate_bundle(
-            done.artifact, self._measured, self._origin(), self._recipe, self._bench
+            artifact, self._measured, self._origin(), self._recipe, self._bench, stream
         )
         verdicts = self._recipe.limits.check(final.measurements)
         self._bundle_sha256 = final.sha256

@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from edgekws.core.contract import Contract
 from edgekws.errors import UsageError
+from edgekws.lowering.stream_state import KEY as STREAM
 
 IR_VERSION = 10
 """Written into every file, so that the installed onnx does not decide it."""
@@ -15,10 +16,12 @@ IR_VERSION = 10
 def save(model: onnx.ModelProto, contract: Contract, path: Path) -> None:
     """Write `model` with the contract as JSON in its metadata under `contract`.
 
-    Doc strings, the exporter's notes (file names, versions) and inferred shapes are left out. The
-    same model and contract give the same bytes; the file appears whole or not at all.
+    How a streaming graph is fed stays in its metadata. Doc strings, the exporter's notes (file
+    names, versions) and inferred shapes are left out. The same model and contract give the same
+    bytes; the file appears whole or not at all.
     """
     clean = strip(model)
+    clean.metadata_props.extend(entry for entry in model.metadata_props if entry.key == STREAM)
     entry = clean.metadata_props.add()
     entry.key, entry.value = "contract", contract.to_json()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,12 @@ import onnx
 
 from edgekws.errors import UnsupportedError
 
-_INPUT_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+_INPUT_TYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+}
 _KERNEL = "_kernel_time"
 """What the names of a profile's events end with where a node ran."""
 
@@ -139,8 +144,8 @@ def _zeros(one: Any) -> np.ndarray[Any, np.dtype[Any]]:
     fixed = [n for n in rest if isinstance(n, int)]
     if one.type not in _INPUT_TYPES or len(fixed) < len(rest):
         raise UnsupportedError(
-            f"input {one.name} is {one.type} {one.shape}: expected floats with every dimension"
-            " fixed but the first (the batch)"
+            f"input {one.name} is {one.type} {one.shape}: expected floats or 8 bits with every"
+            " dimension fixed but the first (the batch)"
         )
     shape = [batch if isinstance(batch, int) else 1, *fixed] if one.shape else []
     return np.zeros(shape, _INPUT_TYPES[one.type])

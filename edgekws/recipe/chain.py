@@ -25,6 +25,20 @@ def problems(steps: Sequence[Any | None]) -> list[Found]:
     return found
 
 
+def too_short(steps: Sequence[Any], n_frames: int) -> list[Found]:
+    """Return the backbones whose receptive field does not fit the window of `n_frames` frames."""
+    return [
+        (
+            ("steps", n, "backbone"),
+            f"its layers reach over {least} frames without padding, but the window has {n_frames}; "
+            "lower kernel_size, blocks or the strides, raise window_s in [front_end], or set "
+            'padding = "same"',
+        )
+        for n, step in enumerate(steps)
+        if (least := getattr(getattr(step, "backbone", None), "min_frames", 1)) > n_frames
+    ]
+
+
 def notes(steps: Sequence[Any]) -> list[Found]:
     """Return what looks unintended, though the chain can run."""
     named = {name for step in steps for name in step.named_inputs}
@@ -36,6 +50,18 @@ def notes(steps: Sequence[Any]) -> list[Found]:
         )
         for n, (step, after) in enumerate(pairwise(steps))
         if after.takes is None and step.name not in named
+    ]
+
+
+def idle_masking(steps: Sequence[Any]) -> list[Found]:
+    """Return the trainings that make lighter masks of which the recipe has none."""
+    return [
+        (
+            ("steps", n, "training", "masking"),
+            "has no effect: [augment] has no spec_augment; add it, or take masking out",
+        )
+        for n, step in enumerate(steps)
+        if getattr(getattr(step, "training", None), "masking", 1) != 1
     ]
 
 
@@ -51,7 +77,11 @@ def _name(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
         )
 
 
-_WHAT = {"checkpoint": "a checkpoint (a torch network)", "onnx": "an ONNX model"}
+_WHAT = {
+    "checkpoint": "a checkpoint (a torch network)",
+    "onnx": "an ONNX model",
+    "stream": "a streaming graph, which stands beside the bundle's model",
+}
 
 
 def _link(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
@@ -76,6 +106,8 @@ def _mismatch(step: Any, before: Any) -> str:
         f'"{step.name}" needs {_WHAT[step.takes]}, '
         f'but "{before.name}" before it gives {_WHAT[before.gives]}; '
     )
+    if before.gives == "stream":
+        return told + f'move "{before.name}" to the end'
     if step.takes == "onnx":
         return told + 'add a step { kind = "export" } before it'
     backend = getattr(step, "backend", None)
@@ -93,10 +125,11 @@ def _named_inputs(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
     for name in step.named_inputs:
         path = ("steps", n, *_key_of(step, name))
         if name in earlier:
-            if earlier[name].gives != "checkpoint":
+            gives = earlier[name].gives
+            if gives != "checkpoint":
                 yield (
                     path,
-                    f'"{step.name}" learns from "{name}", which gives an ONNX model; '
+                    f'"{step.name}" learns from "{name}", which gives {_WHAT[gives]}; '
                     "name a step that gives a checkpoint",
                 )
         elif name in later:

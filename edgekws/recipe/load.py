@@ -61,13 +61,17 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
     located = dict(chain.problems(steps))
     try:
         recipe = Recipe.model_validate(values.data)
+        located |= chain.too_short(recipe.steps, recipe.front_end.front_end().n_frames)
     except ValidationError as error:
         located = explain(Recipe, values.data, error.errors()) | located
         recipe = None
     found += [Problem(values.where(at), dotted(at), message) for at, message in located.items()]
     if found or recipe is None:
         raise RecipeError(sorted(found, key=_by_line))
-    notes = tuple(f"{values.where(at)}: {text}" for at, text in chain.notes(recipe.steps))
+    told = chain.notes(recipe.steps)
+    if recipe.augment.spec_augment is None:
+        told += chain.idle_masking(recipe.steps)
+    notes = tuple(f"{values.where(at)}: {text}" for at, text in told)
     return Loaded(recipe, file, tuple(values.files), tuple(overrides), notes, values)
 
 

@@ -1,27 +1,71 @@
 """Keyword spotting from a bundle, with numpy and onnxruntime alone.
 
-This file is the runtime that every bundle carries. Beside it lie `frontend.onnx`, `model.onnx`
-(or `frontend.ort`, `model.ort`) and `manifest.json`.
+This file is the runtime that every bundle carries. Beside it lie `frontend.onnx`, `model.onnx`,
+`frontend_stream.onnx`, often `stream.onnx` (or any of them as `.ort`) and `manifest.json`.
 
     python detect.py --clip a.wav b.wav
 
 prints one JSON line per clip: `file`, `label`, `score`.
+
+    python detect.py --stream long.wav
+    arecord -q -f S16_LE -c 1 -r 16000 -t raw | python detect.py --stream -
+
+prints one JSON line per keyword heard: `file`, `keyword`, `start_s`, `end_s`, `score`. From code:
+
+    detector = Detector(Path("bundle"))
+    for piece in microphone:            # float32 in [-1, 1], or int16; of any length
+        for event in detector.feed(piece):
+            print(event.keyword, event.end_s)
+
+The length of the pieces changes nothing: the same samples give the same events.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import wave
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
 
+FILLERS = ("_unknown_", "_silence_")
+"""Labels that are no keywords: they never make an event."""
+
 PCM = {1: ("<u1", 128.0, 128.0), 2: ("<i2", 0.0, 32768.0), 4: ("<i4", 0.0, 2147483648.0)}
 """Bytes per sample: numpy type, offset and full scale."""
+
+BLOCK_SAMPLES = 16_384
+"""Samples of a file that are read at once."""
+
+BLOCK_HOPS = 40
+"""Hops that go through the graphs at once, at most: what bounds the memory."""
+
+LANES = 16
+"""Floats in the widest vector register of a CPU: what is left over of a buffer after whole ones is
+computed element by element, and may round otherwise."""
+
+UNIT = 1 << 16
+"""Posteriors are counted in units of `1 / UNIT`: sums of integers are the same in any order."""
+
+
+class Event(NamedTuple):
+    """A keyword that was heard: where it is, in seconds, and its smoothed posterior."""
+
+    start_s: float
+    end_s: float
+    keyword: str
+    score: float
+
+    def line(self, file: str) -> dict[str, str | float]:
+        """Return what is printed of it."""
+        times = {"start_s": round(self.start_s, 3), "end_s": round(self.end_s, 3)}
+        return {"file": file, "keyword": self.keyword, **times, "score": round(self.score, 4)}
 
 
 def fit_window(samples: np.ndarray, window_samples: int) -> np.ndarray:
@@ -44,20 +88,55 @@ def read_wav(path: Path, sample_rate: int) -> np.ndarray:
     Raises:
         ValueError: not a PCM WAV file, or of another sample rate.
     """
+    return np.concatenate([np.zeros(0, np.float32), *wav_blocks(path, sample_rate)])
+
+
+def wav_blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
+    """Yield the samples of a PCM WAV file as mono float32 in [-1, 1], block by block.
+
+    Raises:
+        ValueError: not a PCM WAV file, or of another sample rate.
+    """
     try:
-        with wave.open(str(path), "rb") as file:
-            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            data = file.readframes(file.getnframes())
+        file = wave.open(str(path), "rb")  # noqa: SIM115
     except (wave.Error, EOFError) as error:
         raise ValueError(f"{path}: not a PCM WAV file ({error}); convert it to 16-bit") from error
-    if rate != sample_rate:
-        raise ValueError(f"{path}: {rate} Hz, but the model hears {sample_rate} Hz; resample it")
-    if width not in PCM:
-        raise ValueError(f"{path}: {8 * width}-bit samples; convert it to 16-bit")
+    with file:
+        rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+        if rate != sample_rate:
+            raise ValueError(
+                f"{path}: {rate} Hz, but the model hears {sample_rate} Hz; resample it"
+            )
+        while data := file.readframes(BLOCK_SAMPLES):
+            whole = len(data) - len(data) % (width * channels)
+            samples = from_pcm(data[:whole], width).reshape(-1, channels)
+            yield samples.mean(axis=1, dtype=np.float32)
+
+
+def from_pcm(data: bytes, width: int) -> np.ndarray:
+    """Return little-endian PCM of `width` bytes per sample as float32 in [-1, 1]."""
+    if width == 3:  # as the upper bytes of four
+        wide = np.zeros((len(data) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        data, width = wide.tobytes(), 4
     kind, offset, full_scale = PCM[width]
-    samples = (np.frombuffer(data, kind).astype(np.float32) - offset) / full_scale
-    mono: np.ndarray = samples.reshape(-1, channels).mean(axis=1, dtype=np.float32)
-    return mono
+    samples: np.ndarray = (np.frombuffer(data, kind).astype(np.float32) - offset) / full_scale
+    return samples
+
+
+def pcm_blocks(path: Path) -> Iterator[np.ndarray]:
+    """Yield raw 16-bit little-endian mono PCM as float32; `-` is standard input, as it comes."""
+    with (
+        open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+        if str(path) == "-"
+        else path.open("rb", buffering=0)
+    ) as file:
+        rest = b""
+        while data := file.read(2 * BLOCK_SAMPLES):
+            data = rest + data
+            whole = len(data) - len(data) % 2
+            yield from_pcm(data[:whole], 2)
+            rest = data[whole:]
 
 
 class Classifier:
@@ -80,11 +159,16 @@ class Classifier:
 
     def logits(self, window: np.ndarray) -> np.ndarray:
         """Return the logits `(n_labels,)` of one window, float32 `(window_samples,)`."""
-        features = self._front_end.run(None, {"waveform": window[None]})[0]  # (1, n_mels, T)
+        features = self.features(window)[None]  # (1, n_mels, T)
         if self._add_axis:
             features = features[:, None]  # (1, 1, n_mels, T)
         logits: np.ndarray = self._network.run(None, {"features": features})[0][0]
         return logits
+
+    def features(self, window: np.ndarray) -> np.ndarray:
+        """Return the normalised log-mel `(n_mels, T)` of one window."""
+        features: np.ndarray = self._front_end.run(None, {"waveform": window[None]})[0][0]
+        return features
 
     def classify(self, samples: np.ndarray) -> tuple[str, float]:
         """Return the label of a clip of any length and its score, the softmax probability."""
@@ -92,6 +176,453 @@ class Classifier:
         odds = np.exp(logits - logits.max())
         best = int(np.argmax(logits))
         return self.labels[best], float(odds[best] / odds.sum())
+
+
+class StreamFrontEnd:
+    """The front end of a stream: each hop of `hop_frames` frames costs only its own.
+
+    A few hops go through `frontend_stream.onnx`, as a batch of overlapping windows of one hop
+    each. Many go through `frontend.onnx` as one long window, at a fifth of the cost, where that is
+    found to give the same bits on this machine.
+    """
+
+    FEW = 10
+    """From here on one long window costs less."""
+
+    def __init__(self, bundle: Path, manifest: dict[str, Any], threads: int) -> None:
+        """Load the two graphs, and compare them on noise."""
+        front_end = manifest["contract"]["front_end"]
+        hop_length, n_fft = front_end["hop_length"], front_end["n_fft"]
+        self.hop_frames: int = manifest["detection"]["hop_frames"]
+        self.hop_samples = self.hop_frames * hop_length
+        self.samples = n_fft + self.hop_samples - hop_length  # of the frames of one hop
+        self.window_samples = round(front_end["window_s"] * front_end["sample_rate"])
+        self.n_mels: int = front_end["n_mels"]
+        self.n_frames = 1 + (self.window_samples - n_fft) // hop_length
+        self._hops = session(model_file(bundle, "frontend_stream"), threads)
+        self._window = session(model_file(bundle, "frontend"), threads)
+        # In whole registers, so that a hop's features are the same beside any others.
+        self._together = LANES // math.gcd(LANES, self.n_mels * self.hop_frames)
+        self._long = 0
+        self._long = self._same_bits()
+
+    def features(self, samples: np.ndarray) -> np.ndarray:
+        """Return the features `(n_mels, n * hop_frames)` of all hops that are whole in `samples`.
+
+        There may be `BLOCK_HOPS` of them at most.
+        """
+        hops = 1 + (len(samples) - self.samples) // self.hop_samples
+        if hops < self.FEW or not self._long:
+            return self._one_by_one(samples, hops)
+        parts = []
+        for start in range(0, hops, self._long):
+            n = min(self._long, hops - start)
+            part = samples[start * self.hop_samples :][: self.samples + (n - 1) * self.hop_samples]
+            few = n < self.FEW
+            parts.append(self._one_by_one(part, n) if few else self._as_window(part, n))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _one_by_one(self, samples: np.ndarray, hops: int) -> np.ndarray:
+        windows = np.zeros((hops + -hops % self._together, self.samples), np.float32)
+        for hop in range(hops):
+            windows[hop] = samples[hop * self.hop_samples :][: self.samples]
+        features: np.ndarray = self._hops.run(None, {"waveform": windows})[0][:hops]
+        return features.transpose(1, 0, 2).reshape(self.n_mels, -1)
+
+    def _as_window(self, samples: np.ndarray, hops: int) -> np.ndarray:
+        window = np.zeros((1, self.window_samples), np.float32)
+        window[0, : len(samples)] = samples
+        features: np.ndarray = self._window.run(None, {"waveform": window})[0][0]
+        return np.ascontiguousarray(features[:, : hops * self.hop_frames])
+
+    def _same_bits(self) -> int:
+        """Return how many hops one window can stand for; 0 where it gives other bits.
+
+        The last frames of a window are left out: they end the buffer, outside of whole registers.
+        """
+        hops = min(BLOCK_HOPS, (self.n_frames - LANES) // self.hop_frames)
+        if hops < self.FEW:
+            return 0
+        noise = np.random.default_rng(0).standard_normal(
+            self.samples + (hops - 1) * self.hop_samples
+        )
+        noise = (noise * np.geomspace(1e-4, 0.3, len(noise))).astype(np.float32)
+        same = np.array_equal(self._one_by_one(noise, hops), self._as_window(noise, hops))
+        return hops if same else 0
+
+
+class StreamingNetwork:
+    """`stream.onnx`: a network with explicit state, one decision a hop.
+
+    Several hops go through it at once where that is found to give the same bits as one by one.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], threads: int) -> None:
+        """Load the graph of a network that takes `shape`, `(…, n_mels, T)`; compare on noise."""
+        self._session = session(path, threads)
+        told = json.loads(self._session.get_modelmeta().custom_metadata_map["stream"])
+        self.hop_frames: int = told["hop_frames"]
+        self._initial = {
+            state["input"]: np.full(state["shape"], state["fill"], state["dtype"])
+            for state in told["states"]
+        }
+        self._names = ["logits", *(state["output"] for state in told["states"])]
+        self._shape = (1, *shape[:-1], -1)
+        self.reset()
+        self._at_once = self._same_bits()
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._states = self._initial
+
+    def logits(self, features: np.ndarray, wanted: range) -> np.ndarray:
+        """Return the logits `(len(wanted), n_labels)` at hops of features `(n_mels, F)`."""
+        frames = features.shape[1] if self._at_once else self.hop_frames
+        starts = range(0, features.shape[1], frames)
+        parts = [self._run(features[:, start : start + frames]) for start in starts]
+        every = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return (
+            every if len(wanted) == len(every) else every[wanted.start : wanted.stop : wanted.step]
+        )
+
+    def window_logits(self, features: np.ndarray) -> np.ndarray:
+        """Return the logits `(n_labels,)` of one window `(n_mels, T)`, and forget it."""
+        before = -features.shape[1] % self.hop_frames  # to whole hops; no part of the window
+        hops = (before + features.shape[1]) // self.hop_frames
+        logits: np.ndarray = self.logits(np.pad(features, ((0, 0), (before, 0))), range(hops))[-1]
+        self.reset()
+        return logits
+
+    def _run(self, features: np.ndarray) -> np.ndarray:
+        features = np.ascontiguousarray(features).reshape(self._shape)
+        logits, *states = self._session.run(self._names, {"features": features, **self._states})
+        self._states = dict(zip(self._initial, states, strict=True))
+        result: np.ndarray = logits
+        return result
+
+    def _same_bits(self) -> bool:
+        frames = BLOCK_HOPS * self.hop_frames
+        noise = np.random.default_rng(0).standard_normal((self._shape[-2], frames))
+        results = []
+        for cuts in (range(1, BLOCK_HOPS), (7, 15, 18), ()):
+            pieces = np.split(noise.astype(np.float32), [c * self.hop_frames for c in cuts], axis=1)
+            results.append(np.concatenate([self._run(piece) for piece in pieces]))
+            self.reset()
+        return all(np.array_equal(results[0], other) for other in results[1:])
+
+
+class WindowedNetwork:
+    """`model.onnx` on the last window of frames, anew for every decision."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], hop_frames: int, threads: int) -> None:
+        """Load the graph, which takes one sample of `shape`, `(…, n_mels, T)`."""
+        self._session = session(path, threads)
+        self._shape, self.hop_frames = (1, *shape), hop_frames
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._last = np.zeros(self._shape[-2:], np.float32)
+
+    def logits(self, features: np.ndarray, wanted: range) -> np.ndarray:
+        """Return the logits `(len(wanted), n_labels)` at hops of features `(n_mels, F)`."""
+        n_frames = self._shape[-1]
+        frames = np.concatenate([self._last, features], axis=1)  # (n_mels, T + F)
+        self._last = frames[:, -n_frames:]
+        ends = (n_frames + (hop + 1) * self.hop_frames for hop in wanted)
+        # One by one: a batch may be computed in another order, and round otherwise.
+        decisions = [self._run(frames[:, end - n_frames : end]) for end in ends]
+        return np.concatenate(decisions) if decisions else np.zeros((0, 1), np.float32)
+
+    def _run(self, window: np.ndarray) -> np.ndarray:
+        given = np.ascontiguousarray(window).reshape(self._shape)
+        logits: np.ndarray = self._session.run(None, {"features": given})[0]
+        return logits
+
+
+class Heard(NamedTuple):
+    """A run of decisions above the threshold: when it was told, its keyword, centre and peak.
+
+    `told` and `centre` count decisions; `score` is the highest smoothed posterior.
+    """
+
+    told: int
+    keyword: int
+    centre: float
+    score: float
+
+
+class _Run:
+    """A run of decisions above the threshold, from decision `start` on."""
+
+    def __init__(self, start: int, told: bool) -> None:
+        self.start, self.told = start, told
+        self.weight = self.moment = self.peak = 0
+
+    def add(self, decision: int, value: int, threshold: int) -> None:
+        weight = value - threshold + 1
+        self.weight += weight
+        self.moment += weight * (decision - self.start)
+        self.peak = max(self.peak, value)
+
+
+class Trigger:
+    """Posteriors → runs above a threshold: smoothing, one event a run, refractory time.
+
+    The posterior of a keyword is averaged over the last `smoothing_ms`. A run begins where the
+    average reaches the keyword's threshold, and is told when it falls below it, or has lasted for
+    `longest_s`. A run that begins less than `refractory_ms` after the last one of the same keyword
+    was told is left out. All is counted in integers, so that it does not matter how many decisions
+    come at once.
+    """
+
+    def __init__(
+        self, labels: list[str], settings: dict[str, Any], interval_s: float, longest_s: float
+    ) -> None:
+        """Take the manifest's `detection` as `settings`; a decision comes every `interval_s`."""
+        thresholds = settings["thresholds"]
+        self._columns = [i for i, label in enumerate(labels) if label not in FILLERS]
+        self.keywords = [labels[i] for i in self._columns]
+        self._span = max(1, round(settings["smoothing_ms"] / 1000 / interval_s))
+        self._refractory = round(settings["refractory_ms"] / 1000 / interval_s)
+        self._longest = max(1, round(longest_s / interval_s))
+        full = self._span * UNIT
+        self._thresholds = [max(1, math.ceil(thresholds[word] * full)) for word in self.keywords]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._last = np.zeros((self._span, len(self._columns)), np.int64)
+        self._sums = self._last[0]
+        self._decisions = 0
+        self._runs: list[_Run | None] = [None] * len(self._columns)
+        self._free = [0] * len(self._columns)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The smoothed posterior of every keyword at the last decision."""
+        full = self._span * UNIT
+        return {k: int(v) / full for k, v in zip(self.keywords, self._sums, strict=True)}
+
+    def feed(self, posteriors: np.ndarray) -> list[Heard]:
+        """Take the posteriors `(D, n_labels)` of the next decisions; return the runs now told."""
+        counts = np.rint(posteriors[:, self._columns] * UNIT).astype(np.int64)
+        joined = np.concatenate([self._last, counts])  # (span + D, keywords)
+        sums = self._sums + np.cumsum(counts - joined[: len(counts)], axis=0)
+        self._last, self._sums = joined[len(counts) :], sums[-1]
+        above = (sums >= self._thresholds).any(axis=0).tolist()
+        heard: list[Heard] = []
+        for k, run in enumerate(self._runs):
+            if above[k] or run:
+                heard += self._follow(k, sums[:, k].tolist())
+        self._decisions += len(counts)
+        return sorted(heard)
+
+    def flush(self) -> list[Heard]:
+        """Return the runs that the end of the stream cuts off, and forget all that was heard."""
+        open_runs = ((k, run) for k, run in enumerate(self._runs) if run and not run.told)
+        heard = [self._tell(k, run, self._decisions) for k, run in open_runs]
+        self.reset()
+        return heard
+
+    def _follow(self, k: int, values: list[int]) -> Iterator[Heard]:
+        threshold = self._thresholds[k]
+        for decision, value in enumerate(values, self._decisions):
+            run = self._runs[k]
+            if value < threshold:
+                self._runs[k] = None
+                if run and not run.told:
+                    yield self._tell(k, run, decision)
+                continue
+            if run is None:
+                run = self._runs[k] = _Run(decision, told=decision < self._free[k])
+            if not run.told:
+                run.add(decision, value, threshold)
+                if decision - run.start + 1 >= self._longest:
+                    yield self._tell(k, run, decision)
+
+    def _tell(self, k: int, run: _Run, decision: int) -> Heard:
+        run.told = True
+        self._free[k] = decision + self._refractory
+        # An average over the span stands for its middle.
+        centre = run.start + run.moment / run.weight - (self._span - 1) / 2
+        return Heard(decision, k, centre, run.peak / (self._span * UNIT))
+
+
+class Detector:
+    """Continuous detection: audio in pieces of any length → events.
+
+    The stream is heard as if half a window of digital silence came before and after it, so that
+    the first and the last word are in the middle of a window once. Memory is bounded, and a second
+    costs the same however long the stream is.
+
+    An event's times are estimates: its run of decisions above the threshold has a centre (weighted
+    by the height above it), half the smoothing is taken off, and the window heard then ends
+    `timing_offset_ms` after the keyword does; it began `keyword_ms` before its end.
+
+    Raises:
+        FileNotFoundError: a file of the bundle is missing.
+        ValueError: the bundle holds no settings for detection, or `hop_ms` cannot be had.
+    """
+
+    def __init__(
+        self,
+        bundle: Path,
+        threads: int = 1,
+        threshold: float | None = None,
+        hop_ms: float | None = None,
+    ) -> None:
+        """Load the bundle in folder `bundle`.
+
+        `threshold` stands in for those of the manifest, `hop_ms` for its time between decisions.
+        """
+        manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text("utf-8"))
+        if "detection" not in manifest:
+            raise ValueError(f"{bundle}: packed without settings for detection; pack it again")
+        settings, contract = manifest["detection"], manifest["contract"]
+        self.labels: list[str] = contract["labels"]
+        self.sample_rate: int = contract["front_end"]["sample_rate"]
+        self._front_end = StreamFrontEnd(bundle, manifest, threads)
+        self._network = streaming_network(bundle, threads)
+        own_ms = 1000 * self._front_end.hop_samples / self.sample_rate
+        self._every = decision_hops(settings["hop_ms"] if hop_ms is None else hop_ms, own_ms)
+        self._first = -(-contract["input_shape"][-1] // self._front_end.hop_frames) - 1
+        if threshold is not None:
+            settings["thresholds"] = dict.fromkeys(self.labels, threshold)
+        interval_s = self._every * self._front_end.hop_samples / self.sample_rate
+        window_s = self._front_end.window_samples / self.sample_rate
+        self.trigger = Trigger(self.labels, settings, interval_s, window_s)
+        self._offset_s = settings["timing_offset_ms"] / 1000
+        self._keyword_s = settings["keyword_ms"] / 1000
+        front_end, block = self._front_end, (BLOCK_HOPS - 1) * self._front_end.hop_samples
+        self._buffer = np.zeros(front_end.samples + block, np.float32)
+        self._silence = np.zeros(front_end.window_samples // 2, np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._network.reset()
+        self.trigger.reset()
+        self._filled = self._hop = self._fed = 0
+        for _ in self._posteriors(self._silence):
+            pass  # half a window holds no decision
+
+    def feed(self, samples: np.ndarray) -> list[Event]:
+        """Take the next samples, float32 in [-1, 1] or int16, and return the events now told.
+
+        Raises:
+            ValueError: samples are not finite, or not one channel.
+        """
+        heard = [h for p in self.posteriors(samples) for h in self.trigger.feed(p)]
+        return [self._event(h) for h in heard]
+
+    def flush(self) -> list[Event]:
+        """End the stream and return its last events; the next sample begins a new one."""
+        duration_s = self.heard_s
+        heard = [h for p in self._posteriors(self._silence) for h in self.trigger.feed(p)]
+        events = [self._event(h) for h in heard + self.trigger.flush()]
+        self.reset()
+        return [event._replace(end_s=min(event.end_s, duration_s)) for event in events]
+
+    def posteriors(self, samples: np.ndarray) -> Iterator[np.ndarray]:
+        """Take the next samples and yield the posteriors `(D, n_labels)` of their decisions.
+
+        What `feed` gives to `trigger`; for choosing its settings.
+
+        Raises:
+            ValueError: samples are not finite, or not one channel.
+        """
+        if samples.ndim != 1 or not np.isfinite(samples).all():
+            raise ValueError("a stream is one channel of finite numbers")
+        self._fed += len(samples)
+        if samples.dtype == np.int16:
+            samples = samples / np.float32(32768)
+        yield from self._posteriors(samples)
+
+    def seconds(self, decision: float) -> float:
+        """Return the time in the stream at which the window of a decision ends."""
+        front_end = self._front_end
+        hop = self._first + decision * self._every
+        end: float = hop * front_end.hop_samples + front_end.samples - len(self._silence)
+        return end / self.sample_rate
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The smoothed posterior of every keyword at the last decision."""
+        return self.trigger.scores
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of the stream that were fed."""
+        return self._fed / self.sample_rate
+
+    def _event(self, heard: Heard) -> Event:
+        end_s = max(0.0, self.seconds(heard.centre) - self._offset_s)
+        start_s = max(0.0, end_s - self._keyword_s)
+        return Event(start_s, end_s, self.trigger.keywords[heard.keyword], heard.score)
+
+    def _posteriors(self, samples: np.ndarray) -> Iterator[np.ndarray]:
+        """Buffer the samples; go on with all whole hops when they end or the buffer is full."""
+        front_end, done = self._front_end, 0
+        while done < len(samples):
+            part = samples[done : done + len(self._buffer) - self._filled]
+            self._buffer[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+            done += len(part)
+            if self._filled < front_end.samples:
+                return
+            features = front_end.features(self._buffer[: self._filled])
+            used = features.shape[1] // front_end.hop_frames * front_end.hop_samples
+            self._filled -= used
+            self._buffer[: self._filled] = self._buffer[used : used + self._filled]
+            logits = self._decide(features)
+            if len(logits):
+                yield softmax(logits)
+
+    def _decide(self, features: np.ndarray) -> np.ndarray:
+        """Return the logits `(D, n_labels)` of the decisions that fall on these hops."""
+        hops = features.shape[1] // self._front_end.hop_frames
+        to_next = self._first - self._hop
+        wanted = range(to_next if to_next > 0 else to_next % self._every, hops, self._every)
+        self._hop += hops
+        return self._network.logits(features, wanted)
+
+
+def decision_hops(hop_ms: float, own_ms: float) -> int:
+    """Return how many hops of `own_ms` lie between two decisions `hop_ms` apart.
+
+    Raises:
+        ValueError: it is not a multiple.
+    """
+    hops = round(hop_ms / own_ms)
+    if hops < 1 or abs(hops * own_ms - hop_ms) > 0.01 * own_ms:
+        raise ValueError(
+            f"a decision every {hop_ms:g} ms cannot be had; give a multiple of {own_ms:g} ms"
+        )
+    return hops
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the posteriors `(D, n_labels)` of logits, the same bits for any `D`."""
+    wide = logits.astype(np.float64)
+    odds = np.exp(wide - wide.max(axis=1, keepdims=True))
+    posteriors: np.ndarray = odds / np.cumsum(odds, axis=1)[:, -1:]  # which has one order
+    return posteriors
+
+
+def streaming_network(bundle: Path, threads: int = 1) -> StreamingNetwork | WindowedNetwork:
+    """Return the bundle's network for a stream: `stream.onnx`, or `model.onnx` window by window.
+
+    Raises:
+        FileNotFoundError: a file of the bundle is missing.
+    """
+    manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    shape = tuple(manifest["contract"]["input_shape"])
+    streaming = model_file(bundle, "stream")
+    if streaming.is_file():
+        return StreamingNetwork(streaming, shape, threads)
+    hop_frames = manifest["detection"]["hop_frames"]
+    return WindowedNetwork(model_file(bundle, "model"), shape, hop_frames, threads)
 
 
 def model_file(bundle: Path, name: str) -> Path:
@@ -116,16 +647,10 @@ def session(path: Path, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Classify the clips of the command line; 0 when all were read, 5 when one was not."""
-    parser = argparse.ArgumentParser(description="Say which keyword is in each clip.")
-    parser.add_argument("--clip", nargs="+", type=Path, required=True, metavar="WAV")
-    parser.add_argument("--bundle", type=Path, default=Path(__file__).resolve().parent)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args(arguments)
-    classifier = Classifier(options.bundle, options.threads)
+def classify(classifier: Classifier, paths: list[Path]) -> int:
+    """Print a line a clip; 0 when all were read, 5 when one was not."""
     failed = False
-    for path in options.clip:
+    for path in paths:
         try:
             label, score = classifier.classify(read_wav(path, classifier.sample_rate))
         except (OSError, ValueError) as error:
@@ -135,6 +660,50 @@ def main(arguments: list[str] | None = None) -> int:
         line = {"file": str(path), "label": label, "score": round(score, 6)}
         print(json.dumps(line, ensure_ascii=False))
     return 5 if failed else 0
+
+
+def detect(detector: Detector, paths: list[Path], *, pcm: bool) -> int:
+    """Print a line an event as it is heard; 0 when all were read, 5 when one was not."""
+    failed = False
+    for path in paths:
+        raw = pcm or str(path) == "-"
+        try:
+            for samples in pcm_blocks(path) if raw else wav_blocks(path, detector.sample_rate):
+                _print(detector.feed(samples), path)
+            _print(detector.flush(), path)
+        except (OSError, ValueError) as error:
+            print(error, file=sys.stderr)
+            detector.reset()
+            failed = True
+    return 5 if failed else 0
+
+
+def _print(events: list[Event], path: Path) -> None:
+    for event in events:
+        print(json.dumps(event.line(str(path)), ensure_ascii=False), flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0 when all was read, 5 when something was not, 2 for bad usage."""
+    parser = argparse.ArgumentParser(description="Say which keyword is heard, and when.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--clip", nargs="+", type=Path, metavar="WAV", help="a label a clip")
+    told = "events in long audio; - is raw PCM on standard input"
+    what.add_argument("--stream", nargs="+", type=Path, metavar="FILE", help=told)
+    told = "files of --stream are raw 16-bit little-endian mono, at the model's rate"
+    parser.add_argument("--pcm", action="store_true", help=told)
+    parser.add_argument("--threshold", type=float, help="of every keyword, for the manifest's")
+    parser.add_argument("--hop-ms", type=float, help="time between decisions, for the manifest's")
+    parser.add_argument("--bundle", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    if options.clip:
+        return classify(Classifier(options.bundle, options.threads), options.clip)
+    try:
+        detector = Detector(options.bundle, options.threads, options.threshold, options.hop_ms)
+    except ValueError as error:
+        parser.error(str(error))
+    return detect(detector, options.stream, pcm=options.pcm)
 
 
 if __name__ == "__main__":

@@ -167,12 +167,18 @@ def _onnxruntime_errors() -> list[type[Exception]]:
     return [*own, RuntimeError]
 
 
-def _feed(session: Any, path: str, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Return a fixed random input of the model's own shape, batch 1."""
+def _feed(session: Any, path: str, seed: int) -> dict[str, NDArray[Any]]:
+    """Return a fixed random input of the model's own shape, batch 1, or of a stream's one hop."""
     rng = np.random.default_rng(seed)
-    feed = {}
+    stream = json.loads(session.get_modelmeta().custom_metadata_map.get("stream", "{}"))
+    states = stream.get("states", ())
+    feed = {s["input"]: np.full(s["shape"], s["fill"], s["dtype"]) for s in states}
     for one in session.get_inputs():
+        if one.name in feed:
+            continue
         batch, *rest = one.shape or [1]
+        if stream:
+            rest[-1] = stream["hop_frames"]
         fixed = [n for n in rest if isinstance(n, int)]
         if one.type != "tensor(float)" or len(fixed) < len(rest):
             raise LatencyError(

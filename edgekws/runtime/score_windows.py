@@ -1,10 +1,10 @@
 """Score windows with a bundle's runtime, in an interpreter without torch.
 
-    python -I score_windows.py DETECT.py BUNDLE WINDOWS.npy LOGITS.npy
+    python -I score_windows.py DETECT.py BUNDLE WINDOWS.npy LOGITS.npy [STREAM.npy]
 
 `DETECT.py` is the runtime, the bundle's own or the installed one; no other code is looked for in
 the bundle. `WINDOWS.npy` holds int16 `(N, window_samples)`; `LOGITS.npy` gets float32
-`(N, n_labels)`.
+`(N, n_labels)`, `STREAM.npy` those of the bundle's streaming form.
 """
 
 from __future__ import annotations
@@ -17,15 +17,22 @@ from types import ModuleType
 import numpy as np
 
 
-def main(detect: Path, bundle: Path, windows: Path, logits: Path) -> None:
-    """Run every window through `Classifier` of the runtime `detect`.
+def main(
+    detect: Path, bundle: Path, windows: Path, logits: Path, stream: Path | None = None
+) -> None:
+    """Run every window through `Classifier` of the runtime `detect`, and the streaming form.
 
     Raises:
         RuntimeError: the runtime pulled in a training library.
     """
-    classifier = _load(detect).Classifier(bundle)
+    runtime = _load(detect)
+    classifier = runtime.Classifier(bundle)
     waveforms = np.load(windows, mmap_mode="r")
     scores = [classifier.logits(row.astype(np.float32) / 32768) for row in waveforms]
+    if stream is not None:
+        network = runtime.streaming_network(bundle)
+        features = (classifier.features(row.astype(np.float32) / 32768) for row in waveforms)
+        np.save(stream, np.stack([network.window_logits(window) for window in features]))
     training = {"torch", "torchaudio", "edgekws"} & set(sys.modules)
     if training:
         raise RuntimeError(f"the bundle's runtime imports {', '.join(sorted(training))}")

@@ -23,7 +23,7 @@ def test_verify_says_what_was_found(bundle: Path) -> None:
     done = run("verify", bundle)
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines() == [
-        f"{bundle}: 11 files as they were packed; 4 golden clips, max |Δlogit| 0",
+        f"{bundle}: 12 files as they were packed; 4 golden clips, max |Δlogit| 0",
         "labels: да, нет, _unknown_, _silence_",
         f"sha256: {pack.identity(bundle)}",
     ]
@@ -72,7 +72,7 @@ def test_export_says_what_was_written(bundle: Path, tmp_path: Path) -> None:
     path = tmp_path / "связка.zip"
     done = run("export", bundle, "--to", "zip", "--output", path)
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith(f"{path}: 11 files as they were packed; 4 golden clips")
+    assert done.stdout.startswith(f"{path}: 12 files as they were packed; 4 golden clips")
     (line,) = told(run("export", path, "--to", "ort", "--output", tmp_path / "ort", "--json"))
     assert (line["event"], line["form"]) == ("exported", "ort")
     assert line["output"] == str(tmp_path / "ort")

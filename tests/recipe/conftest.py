@@ -27,6 +27,7 @@ class Host(Fields):
 class Flat(Fields):
     kind: Literal["plain"] = "plain"
     channels: int = Field(default=16, ge=1)
+    min_frames: int = 1
     representation: ClassVar[str] = "2d"
 
 
@@ -48,6 +49,7 @@ class Adam(Fields):
 
 class Training(Fields):
     epochs: int = Field(default=10, ge=1)
+    masking: float = Field(default=1.0, ge=0, le=1)
     optimizer: Sgd | Adam = Field(default=Adam(), discriminator="kind")
 
 
@@ -117,12 +119,18 @@ class Simplify(Link):
     gives: ClassVar[Format] = "onnx"
 
 
+class Stream(Link):
+    kind: Literal["stream"] = "stream"
+    takes: ClassVar[Format | None] = "onnx"
+    gives: ClassVar[Format] = "stream"
+
+
 MEMBERS: dict[str, list[type[BaseModel]]] = {
     "Dataset": [Words],
     "Target": [Host],
     "Backbone": [Flat, Deep],
     "Quantizer": [Backend],
-    "Step": [Teacher, Distill, To2d, Export, Quantize, Simplify],
+    "Step": [Teacher, Distill, To2d, Export, Quantize, Simplify, Stream],
 }
 
 

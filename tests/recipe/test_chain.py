@@ -100,6 +100,33 @@ def test_teachers_are_earlier_checkpoints(chain: Chain, teacher: str, message: s
     )
 
 
+def test_nothing_takes_a_streaming_graph(chain: Chain) -> None:
+    before = (f'kind = "teacher", {FLAT}', 'kind = "export"', 'kind = "stream"')
+    assert chain.load(*before) == ()
+    chain.refuse(
+        'c.toml:8: steps.3: "simplify" needs an ONNX model, but "stream" before it gives a '
+        'streaming graph, which stands beside the bundle\'s model; move "stream" to the end',
+        *before,
+        'kind = "simplify"',
+    )
+    chain.refuse(
+        'c.toml:8: steps.3.teachers: "distill" learns from "stream", which gives a streaming graph',
+        *before,
+        f'kind = "distill", teachers = ["stream"], {FLAT}',
+    )
+
+
+def test_a_window_shorter_than_the_receptive_field(chain: Chain) -> None:
+    short = 'kind = "teacher", backbone = { kind = "plain", min_frames = 98 }'
+    chain.refuse(
+        "c.toml:6: steps.1.backbone: its layers reach over 98 frames without padding, but the "
+        "window has 97; lower kernel_size, blocks or the strides, raise window_s",
+        f'kind = "teacher", name = "big", {FLAT}',
+        short,
+    )
+    assert chain.load(short.replace("98", "97")) == ()
+
+
 def test_a_teacher_before_the_first_step_is_told(chain: Chain) -> None:
     chain.refuse(
         'c.toml:5: steps.0.teachers: no earlier step is called "a"; no step is before it',
@@ -158,3 +185,13 @@ def test_the_chain_is_judged_beside_a_broken_step(chain: Chain) -> None:
         ("c.toml:6", "steps.1.loss.temperature"),
         ("c.toml:8", "steps.3"),
     ]
+
+
+def test_lighter_masks_without_masks_are_noted(chain: Chain) -> None:
+    step = f'kind = "teacher", {DEEP}, training = {{ masking = 0.5 }}'
+    assert chain.load(step) == (
+        "c.toml:5: has no effect: [augment] has no spec_augment; add it, or take masking out",
+    )
+    with Path("c.toml").open("a") as file:
+        file.write("[augment]\nspec_augment = { time_masks = 1 }\n")
+    assert load("c.toml").notes == ()

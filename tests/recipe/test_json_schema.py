@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads(
     (ROOT / "docs" / "recipe.schema.json").read_text(encoding="utf-8")
 )
-RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+FILES = sorted((ROOT / "recipes").glob("*.toml"))
+RECIPES = [path for path in FILES if "base" not in tomllib.loads(path.read_text(encoding="utf-8"))]
+"""A file with a `base` is a sweep over a recipe."""
+
 WHOLE = """
 schema = 1
 name = "n"

@@ -1,0 +1,161 @@
+"""The commands for continuous audio: which keyword, and when."""
+
+import sys
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from edgekws.cli.bundle_commands import Bundle
+from edgekws.cli.commands import Json
+from edgekws.core.events import Emit, Event
+from edgekws.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from edgekws.cli.event_lines import Write
+    from edgekws.cli.live_scores import LiveScores
+    from edgekws.engine.detect import Blocks
+    from edgekws.runtime.detect import Detector
+
+MICROPHONE = "microphone"
+"""What stands for the file of an event that the microphone heard."""
+
+
+class EventFormat(StrEnum):
+    """The forms in which events can be written."""
+
+    TEXT = "text"
+    CSV = "csv"
+    AUDACITY = "audacity"
+
+
+def detect(
+    bundle: Bundle,
+    audio: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[AUDIO…]", help="Audio files; - is raw PCM on standard input."),
+    ] = None,
+    microphone: Annotated[
+        bool, typer.Option("--microphone", help="Listen to the microphone until Ctrl-C.")
+    ] = False,
+    rate: Annotated[
+        int | None,
+        typer.Option("--rate", metavar="HZ", min=1, help="Of the PCM on standard input."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", min=0, max=1, help="For every keyword, not the bundle's."),
+    ] = None,
+    hop_ms: Annotated[
+        float | None,
+        typer.Option("--hop-ms", metavar="MS", help="Time between decisions, not the bundle's."),
+    ] = None,
+    form: Annotated[
+        EventFormat | None, typer.Option("--format", help="How events are written; text.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Where; standard output.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say which keyword is heard in continuous audio, and when.
+
+    Files may be of any length, format and rate; they are read block by block. PCM on standard
+    input is 16-bit little-endian mono, at the model's rate or at --rate. Thresholds, smoothing and
+    refractory time are those of the bundle. --json writes a line an event: file, keyword, start_s,
+    end_s, score. The bundle's own detect.py --stream gives the same events.
+
+    Files that cannot be read are told, left out, and make the exit code 5.
+
+    \b
+    Examples:
+      edgekws detect dist/quickstart meeting.flac
+      edgekws detect dist/quickstart *.wav --json > events.jsonl
+      edgekws detect dist/quickstart talk.mp3 --format audacity --output talk.txt
+      arecord -q -f S16_LE -c 1 -r 44100 -t raw | edgekws detect dist/quickstart - --rate 44100
+      edgekws detect dist/quickstart --microphone --threshold 0.6
+    """
+    names = _sources(audio or [], microphone, rate)
+    _check_form(len(names), form, output, json)
+    from edgekws.cli.console import Terminal
+    from edgekws.cli.event_lines import json_lines, whole_file
+    from edgekws.cli.live_scores import LiveScores
+    from edgekws.engine import detect as engine
+
+    with ExitStack() as stack:
+        notes = stack.enter_context(Terminal())  # on standard error, with --json as well
+        detector = stack.enter_context(engine.detector(bundle, notes.emit, threshold, hop_ms))
+        writers = [json_lines(sys.stdout)] if json else []
+        if output:
+            file = stack.enter_context(whole_file(output))
+            writers.append(_writer(form, file, len(names)))
+        elif not json:
+            writers.append(_writer(form, sys.stdout, len(names)))
+        live = stack.enter_context(LiveScores())
+        unreadable = 0
+        for name in names:
+            blocks = (
+                engine.microphone(detector.sample_rate, notes.emit)
+                if microphone
+                else engine.source(name, detector.sample_rate, rate)
+            )
+            unreadable += not _listen(detector, name, blocks, writers, live, notes.emit)
+    if unreadable:
+        raise DataError(f"{unreadable} of {len(names)} could not be read; their events are missing")
+
+
+def _sources(audio: list[str], microphone: bool, rate: int | None) -> list[str]:
+    """Return what is listened to, by name."""
+    if microphone == bool(audio):
+        raise UsageError("name audio files, - for standard input, or --microphone; one of these")
+    if audio.count("-") > 1:
+        raise UsageError("standard input, -, can be heard once only")
+    if rate is not None and "-" not in audio:
+        raise UsageError("--rate is for PCM on standard input, -; files tell their own rate")
+    return [MICROPHONE] if microphone else audio
+
+
+def _check_form(sources: int, form: EventFormat | None, output: Path | None, json: bool) -> None:
+    if form and json and not output:
+        raise UsageError("--json is a format already; with it --format is for --output FILE")
+    if form is EventFormat.AUDACITY and sources > 1:
+        raise UsageError("a label track of Audacity belongs to one recording; name one file")
+
+
+def _writer(form: EventFormat | None, file: TextIO, sources: int) -> "Write":
+    from edgekws.cli.event_lines import audacity_lines, csv_lines, text_lines
+
+    if form is EventFormat.CSV:
+        return csv_lines(file)
+    if form is EventFormat.AUDACITY:
+        return audacity_lines(file)
+    return text_lines(file, with_names=sources > 1)
+
+
+def _listen(
+    detector: "Detector",
+    name: str,
+    blocks: "Blocks",
+    writers: list["Write"],
+    live: "LiveScores",
+    emit: Emit,
+) -> bool:
+    """Write the events of one source; say whether it could be read to its end."""
+    from edgekws.engine.detect import listen
+
+    try:
+        for events in listen(detector, blocks):
+            if events:
+                live.clear()
+            for event in events:
+                for write in writers:
+                    write(name, event)
+            live.show(name, detector.heard_s, detector.scores)
+    except DataError as error:
+        live.clear()
+        emit(Event("warning", str(error)))
+        detector.reset()
+        return False
+    return True

@@ -1,0 +1,112 @@
+"""Keywords and when, in continuous audio of any source, by the runtime that a bundle carries."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.audio.reading import read_blocks, resampled
+from edgekws.bundle.archive import unpacked
+from edgekws.bundle.verify import named, verify_folder
+from edgekws.core.events import Emit, Event
+from edgekws.errors import DataError, MissingPartError, UsageError
+from edgekws.runtime import detect
+from edgekws.runtime.detect import Detector
+
+Blocks = Iterable[NDArray[np.float32]]
+
+MICROPHONE_BLOCK_S = 0.02
+"""What is taken from the microphone at once."""
+
+STDIN = "-"
+
+
+@contextmanager
+def detector(
+    bundle: Path, emit: Emit, threshold: float | None = None, hop_ms: float | None = None
+) -> Iterator[Detector]:
+    """Yield the detector of a bundle, a folder or a zip, that was verified.
+
+    `threshold` stands in for those of the manifest, `hop_ms` for its time between decisions.
+
+    Raises:
+        DataError: no bundle, a damaged one, or one that was packed without settings for detection.
+        UsageError: a decision every `hop_ms` cannot be had.
+    """
+    with unpacked(bundle) as folder, named(bundle):
+        verified = verify_folder(folder)
+        if not detect.model_file(folder, "frontend_stream").is_file():
+            raise DataError("packed without settings for detection; run compress again")
+        for note in verified.notes:
+            emit(Event("warning", f"{bundle}: {note}"))
+        try:
+            found = Detector(folder, threshold=threshold, hop_ms=hop_ms)
+        except ValueError as error:
+            raise UsageError(f"--hop-ms: {error}") from error
+    yield found
+
+
+def listen(detector: Detector, blocks: Blocks) -> Iterator[list[detect.Event]]:
+    """Yield the events that each block of a stream makes known, at the end those left over."""
+    for block in blocks:
+        yield detector.feed(block)
+    yield detector.flush()
+
+
+def source(name: str, sample_rate: int, rate: int | None) -> Blocks:
+    """Return the blocks of a file of any format, or of raw PCM at `rate` on standard input, `-`.
+
+    Raises:
+        DataError: while it is read: the file is missing or not audio.
+    """
+    if name == STDIN:
+        return resampled(detect.pcm_blocks(Path(STDIN)), rate or sample_rate, sample_rate)
+    return read_blocks(Path(name), sample_rate)
+
+
+def microphone(sample_rate: int, emit: Emit) -> Iterator[NDArray[np.float32]]:
+    """Yield what the default microphone hears, until it is interrupted.
+
+    Raises:
+        MissingPartError: sounddevice, PortAudio or the microphone is missing.
+    """
+    device = _sounddevice()
+    try:
+        rate = int(device.query_devices(kind="input")["default_samplerate"])
+        blocksize = round(MICROPHONE_BLOCK_S * rate)
+        with device.InputStream(rate, blocksize, channels=1, dtype="float32") as stream:
+            yield from resampled(_heard(stream, blocksize, emit), rate, sample_rate)
+    except device.PortAudioError as error:
+        raise MissingPartError(
+            f"the microphone cannot be used ({error}); plug one in, or pipe audio to standard "
+            "input: arecord … | edgekws detect BUNDLE -"
+        ) from error
+
+
+def _heard(stream: Any, blocksize: int, emit: Emit) -> Iterator[NDArray[np.float32]]:
+    try:
+        while True:
+            block, lost = stream.read(blocksize)
+            if lost:
+                emit(Event("warning", "this machine is too slow: audio of the microphone was lost"))
+            yield block[:, 0]
+    except KeyboardInterrupt:
+        return
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice  # type: ignore[import-not-found, unused-ignore]
+    except ModuleNotFoundError as error:
+        raise MissingPartError(
+            "the microphone needs the package sounddevice; install it with: pip install sounddevice"
+        ) from error
+    except OSError as error:
+        raise MissingPartError(
+            f"sounddevice does not find PortAudio ({error}); install it, on Debian with: "
+            "apt install libportaudio2"
+        ) from error
+    return sounddevice

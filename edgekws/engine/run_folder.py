@@ -1,0 +1,73 @@
+"""The folder of a run: where its recipe, its events and its report are written."""
+
+import itertools
+import json
+import tempfile
+import time
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from edgekws.core.events import Emit, Event
+from edgekws.core.report import Report
+from edgekws.errors import MachineError
+from edgekws.recipe.lock import lock
+from edgekws.recipe.model import Recipe
+
+
+def check_dist(dist: Path) -> None:
+    """Find out before the work, not after it, whether the bundle can be written."""
+    try:
+        dist.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=dist):
+            pass
+    except OSError as error:
+        raise MachineError(
+            f"{dist}: cannot write there ({error}); name a folder with --dist"
+        ) from error
+
+
+def open_run(parent: Path, recipe: Recipe) -> tuple[Path, TextIO]:
+    """Make the folder of this run, with the recipe and the log of its events."""
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    try:
+        folder = _new_folder(parent, stamp)
+        (folder / "recipe.lock.toml").write_text(lock(recipe), encoding="utf-8")
+        return folder, (folder / "events.jsonl").open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise MachineError(
+            f"{parent}: cannot write there ({error}); name a folder with --runs"
+        ) from error
+
+
+def _new_folder(parent: Path, stamp: str) -> Path:
+    """Make the first of `stamp`, `stamp-2`, … that is free."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        break
+    return folder
+
+
+def logged(emit: Emit, log: TextIO) -> Emit:
+    """Return an `emit` that writes every event into the run's log as well."""
+
+    def both(event: Event) -> None:
+        if event.kind != "progress" or event.done == event.total:
+            log.write(json.dumps({"time": time.time()} | asdict(event), ensure_ascii=False) + "\n")
+        emit(event)
+
+    return both
+
+
+def close_run(folder: Path, report: Report) -> None:
+    """Write the report, and let `latest` point to this run only now that it is complete."""
+    report.save(folder / "report.json")
+    fresh = folder.with_name(f".latest.{folder.name}")
+    fresh.symlink_to(folder.name)
+    fresh.replace(folder.with_name("latest"))
