@@ -178,60 +178,6 @@ def check(
         raise BudgetError(_broken(verdicts))
 
 
-def evaluate(
-    models: Annotated[
-        list[Path],
-        typer.Argument(metavar="MODEL|BUNDLE…", help="ONNX files or bundles' folders."),
-    ],
-    recipe: RecipeOption = None,
-    overrides: Overrides = None,
-    split: Annotated[Split, typer.Option(help="The clips to evaluate on.")] = Split.dev,
-    json: Json = False,
-) -> None:
-    """Report accuracy, class by class, on the data of a recipe.
-
-    The choice between models is made on dev; a model that was chosen on test has no honest figure.
-
-    \b
-    Examples:
-      edgekws evaluate dist/quickstart --recipe quickstart
-      edgekws evaluate a.onnx b.onnx --recipe recipe.toml --split test
-    """
-    if recipe is None:
-        raise UsageError("evaluate needs --recipe FILE, which names the data")
-    from edgekws.engine import evaluate as engine
-    from edgekws.recipe.load import load
-
-    loaded = load(recipe, overrides or ())
-    with view_for(json) as view:
-        view.show_evaluations(engine.evaluate(models, loaded, split.value, view.emit))
-
-
-def predict(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with audio files.")],
-    output: Annotated[
-        Path, typer.Option("--output", metavar="FILE", help="The CSV file to write.")
-    ],
-    json: Json = False,
-) -> None:
-    """Label audio: writes a table of file, label and score.
-
-    Files that cannot be read are listed, left out, and make the exit code 5.
-
-    \b
-    Example:
-      edgekws predict dist/quickstart recordings --output labels.csv
-    """
-    from edgekws.engine import predict as engine
-
-    with view_for(json) as view:
-        predicted = engine.predict(bundle, folder, output, view.emit)
-        view.show_predicted(predicted, output)
-    if predicted.unreadable:
-        raise DataError(f"{len(predicted.unreadable)} files are not in {output}: cannot be read")
-
-
 def report(
     run: Annotated[
         Path,

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console  # noqa: TID251
 from rich.live import Live  # noqa: TID251
@@ -14,14 +14,17 @@ from rich.table import Table  # noqa: TID251
 from rich.text import Text  # noqa: TID251
 
 from edgekws.cli import numbers
-from edgekws.cli.tables import Row, confused, measured_lines, step_line
+from edgekws.cli.evaluation_tables import comparison_tables, evaluation_tables
+from edgekws.cli.tables import Row, measured_lines, step_line
 from edgekws.core.events import Event
 from edgekws.core.measurement import Measurement, Verdict
 
 if TYPE_CHECKING:
     from edgekws.bundle.export import Exported
     from edgekws.bundle.verify import Verified
+    from edgekws.cli.tables import Table as Shown
     from edgekws.core.report import Report
+    from edgekws.engine.compare import Comparison
     from edgekws.engine.doctor import Check
     from edgekws.engine.evaluate import Evaluation
     from edgekws.engine.plan import Plan
@@ -215,14 +218,16 @@ class Terminal:
     def show_evaluations(self, evaluations: Sequence["Evaluation"]) -> None:
         """Show accuracies, a row a class, and the labels most often confused."""
         self._clear()
-        for evaluation in evaluations:
-            title = evaluation.name
-            self._table(title, ("metric", "value"), list(measured_lines(evaluation.measurements)))
-            classes = list(_class_rows(evaluation))
-            self._table("per class", ("label", "recall", "precision", "clips"), classes)
-            mistakes = confused(evaluation.per_class, evaluation.confusion)
-            if mistakes:
-                self._table("most often confused", ("label", "heard as", "clips"), mistakes)
+        for table in evaluation_tables(evaluations):
+            self._table(*table)
+
+    def show_comparison(self, made: "Comparison") -> None:
+        """Show the systems and their differences, and end with a sentence a pair."""
+        self._clear()
+        for table in comparison_tables(made):
+            self._table(*table)
+        for pair in made.pairs:
+            self._out.print(Text(pair.sentence, "bold"), soft_wrap=True)
 
     def show_predicted(self, predicted: "Predicted", output: Path) -> None:
         """Say how many labels were written, and what could not be read."""
@@ -276,8 +281,12 @@ class Terminal:
             if check.advice:
                 self._out.print(Text(f"{'':<{widest + 10}}{check.advice}"), soft_wrap=True)
 
-
-def _class_rows(evaluation: "Evaluation") -> Iterator[list[str]]:
-    for row in evaluation.per_class:
-        shares = (numbers.metric(key, row[key]) for key in ("recall", "precision"))
-        yield [row["label"], *shares, numbers.count(row["support"])]
+    def show_tables(
+        self, event: str, told: dict[str, Any], tables: "Sequence[Shown]", lines: Sequence[str]
+    ) -> None:
+        """Show tables, and lines under them; `event` and `told` are for machines."""
+        self._clear()
+        for table in tables:
+            self._table(*table)
+        for line in lines:
+            self._out.print(Text(line), soft_wrap=True)

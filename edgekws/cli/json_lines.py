@@ -15,7 +15,9 @@ from edgekws.core.measurement import Measurement, Verdict
 if TYPE_CHECKING:
     from edgekws.bundle.export import Exported
     from edgekws.bundle.verify import Verified
+    from edgekws.cli.tables import Table
     from edgekws.core.report import Report
+    from edgekws.engine.compare import Comparison
     from edgekws.engine.doctor import Check
     from edgekws.engine.evaluate import Evaluation
     from edgekws.engine.plan import Plan
@@ -64,6 +66,10 @@ class JsonLines:
         for evaluation in evaluations:
             _write("evaluation", asdict(evaluation))
 
+    def show_comparison(self, made: "Comparison") -> None:
+        """Write the systems, and the difference and verdict of every pair."""
+        _write("comparison", asdict(made))
+
     def show_predicted(self, predicted: "Predicted", output: Path) -> None:
         """Write how many labels stand in which file, and what could not be read."""
         _write("predicted", {"output": str(output), **asdict(predicted)})
@@ -93,6 +99,12 @@ class JsonLines:
         """Write every check, and whether nothing that is needed is missing."""
         ok = all(check.status != "missing" for check in checks)
         _write("doctor", {"ok": ok, "checks": [asdict(check) for check in checks]})
+
+    def show_tables(
+        self, event: str, told: dict[str, Any], tables: "Sequence[Table]", lines: Sequence[str]
+    ) -> None:
+        """Write what is told; the tables and lines made of it are for people."""
+        _write(event, told)
 
 
 def _write(event: str, fields: dict[str, Any]) -> None:

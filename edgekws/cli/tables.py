@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 Row = tuple[str, Verdict]
 """Where a limit bites, and how it came out."""
 
+Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
+"""Title, heads and rows of a table."""
+
 _SHORT = {
     "params": "params",
     "macs": "MACs",

@@ -1,52 +1,111 @@
 """Accuracy of models and bundles on the data of a recipe, class by class."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgekws.core.corpus import Split
+from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit, progress
 from edgekws.core.measurement import Measurement
-from edgekws.engine.data import Source
-from edgekws.engine.environment import cache_folder
-from edgekws.engine.models import model_file, model_logits
+from edgekws.engine.trial import Trial
 from edgekws.recipe.load import Loaded
+
+if TYPE_CHECKING:
+    from edgekws.metrics.detection_tradeoff import Tradeoff
+
+ALL_KEYWORDS = "all keywords"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on one split: `per_class` has a row a label, `confusion[i][j]` counts i as j."""
+    """One model on one split.
+
+    `per_class` has a row a label: `label`, `recall` with its interval by speaker `recall_ci95`,
+    `precision`, `f1`, `support` (clips), where there is no such figure `None`.
+    `confusion[i][j]` counts label i called label j. `detection` holds the trade-off of each
+    keyword, `pooled` that of all of them at a common threshold.
+    """
 
     name: str
     measurements: tuple[Measurement, ...]
     per_class: list[dict[str, Any]]
     confusion: list[list[int]]
+    detection: tuple["Tradeoff", ...] = ()
+    pooled: "Tradeoff | None" = None
 
 
 def evaluate(paths: Sequence[Path], loaded: Loaded, split: Split, emit: Emit) -> list[Evaluation]:
-    """Evaluate ONNX models or bundles on one split of the recipe's data.
+    """Evaluate ONNX models, bundles or runs on one split of the recipe's data.
+
+    Each hears the clips through its own front end; a warning says where that is not the recipe's.
 
     Raises:
-        DataError: no model there, or one with another front end or other labels.
+        DataError: no model there, or one with other labels.
     """
-    from edgekws.metrics import accuracy
-
-    files = [model_file(path) for path in paths]
-    data = Source(loaded.recipe, cache_folder(), emit).features
-    examples = data.examples(split)
+    trial = Trial(loaded, split, emit)
     evaluations = []
-    for done, (path, file) in enumerate(zip(paths, files, strict=True)):
-        progress(emit, f"evaluate {path}", done, len(paths))
-        logits = model_logits(file, data, examples)
-        evaluations.append(
-            Evaluation(
-                str(path),
-                accuracy.accuracy(logits, examples, data.labels),
-                accuracy.per_class(logits, examples, data.labels),
-                np.asarray(accuracy.confusion(logits, examples, data.labels)).tolist(),
-            )
-        )
+    for done, path in enumerate(paths):
+        progress(emit, "evaluate", done, len(paths))
+        logits = trial.logits(path)
+        evaluations.append(evaluation(str(path), logits, trial.examples, trial.labels))
+    progress(emit, "evaluate", len(paths), len(paths))
     return evaluations
+
+
+def evaluation(
+    name: str, logits: NDArray[np.float32], examples: Examples, labels: Sequence[str]
+) -> Evaluation:
+    """Return everything that is told of a model from its logits `(N, n_labels)`.
+
+    Raises:
+        DataError: there are no clips, or a clip's logits are not finite.
+    """
+    from edgekws.metrics import accuracy, detection_tradeoff
+
+    return Evaluation(
+        name,
+        accuracy.accuracy(logits, examples, labels),
+        [
+            _detailed(i, row, logits, examples, labels)
+            for i, row in enumerate(accuracy.per_class(logits, examples, labels))
+        ],
+        accuracy.confusion(logits, examples, labels),
+        detection_tradeoff.per_keyword(logits, examples, labels),
+        detection_tradeoff.pooled(logits, examples, labels, ALL_KEYWORDS),
+    )
+
+
+def _detailed(
+    index: int,
+    row: dict[str, Any],
+    logits: NDArray[np.float32],
+    examples: Examples,
+    labels: Sequence[str],
+) -> dict[str, Any]:
+    """Add F1, and the interval of the recall: the accuracy on the clips of that class alone."""
+    from edgekws.metrics.accuracy import accuracy
+
+    mine = np.flatnonzero(examples.targets == index)
+    f1 = _f1(row["precision"], row["recall"])
+    if not len(mine):
+        return row | {"f1": f1, "recall_ci95": None}
+    own = replace(
+        examples,
+        features=examples.features[:0],
+        targets=examples.targets[mine],
+        speakers=examples.speakers[mine],
+        names=tuple(examples.names[i] for i in mine),
+    )
+    return row | {"f1": f1, "recall_ci95": accuracy(logits[mine], own, labels)[0].ci95}
+
+
+def _f1(precision: float | None, recall: float | None) -> float | None:
+    """Return the harmonic mean; `None` where the class was neither there nor called."""
+    if precision is None and recall is None:
+        return None
+    sides = (precision or 0.0, recall or 0.0)
+    return 2 * sides[0] * sides[1] / sum(sides) if sum(sides) else 0.0

@@ -1,17 +1,25 @@
 """Labels for unlabelled audio, from a bundle."""
 
-import csv
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgekws.audio.reading import AUDIO_SUFFIXES, read_audio
+from edgekws.audio.parallel import in_parallel
+from edgekws.audio.reading import read_audio
+from edgekws.bundle.archive import unpacked
 from edgekws.bundle.verify import verify
-from edgekws.core.events import Emit, Event, progress
-from edgekws.errors import DataError, MachineError
-from edgekws.runtime.detect import Classifier
+from edgekws.core.canonical import sha256_of
+from edgekws.core.events import Emit, Event, progress, quiet
+from edgekws.engine.partial import Partial, partial_beside
+from edgekws.engine.unlabelled import Unlabelled, list_unlabelled
+from edgekws.errors import DataError, UsageError
+from edgekws.runtime.detect import Classifier, fit_window
+
+BLOCK = 64
+"""Clips that are labelled on all cores before they are written down."""
 
 
 @dataclass(frozen=True)
@@ -22,70 +30,101 @@ class Predicted:
     unreadable: tuple[tuple[str, str], ...]
 
 
-def predict(bundle: Path, folder: Path, output: Path, emit: Emit) -> Predicted:
-    """Write `file,label,score` for every audio file under `folder`, sorted by name.
+def predict(bundle: Path, source: Path, output: Path, emit: Emit, top_k: int = 1) -> Predicted:
+    """Write `file,label,score` for every audio file of a folder, or every row of a table, in order.
 
-    `file` is relative to `folder`. The table appears under its name only when it is complete.
+    With `top_k`, the next best labels and their scores follow. The table appears under its name
+    only when it is complete; until then `.NAME.part` beside it holds what is done, and the same
+    call goes on from there. Labels are those of the bundle's own runtime, `Classifier.classify`.
 
     Raises:
         DataError: no bundle, no audio there, or not one file that can be read.
+        UsageError: `top_k` does not fit the bundle, or another process is writing `output`.
         MachineError: `output` cannot be written.
     """
-    _check_output(output)
-    files = _audio_files(folder)
-    for note in verify(bundle).notes:
+    head, clips = list_unlabelled(source)
+    verified = verify(bundle)
+    for note in verified.notes:
         emit(Event("warning", f"{bundle}: {note}"))
-    classifier = Classifier(bundle)
-    rows, unreadable = [], []
-    for done, file in enumerate(files):
-        name = file.relative_to(folder).as_posix()
-        progress(emit, "predict", done, len(files))
+    n_labels = len(verified.labels)
+    if not 1 <= top_k <= n_labels:
+        raise UsageError(f"--top-k {top_k}: from 1 to the {n_labels} labels of {bundle}")
+    identity = _identity(verified.sha256, clips, top_k)
+    with partial_beside(output, identity) as partial, unpacked(bundle) as folder:
+        _label(Classifier(folder), clips, top_k, partial, emit)
+        rows = [record["row"] for record in partial.records if "row" in record]
+        if not rows:
+            partial.drop()
+            raise DataError(f"{source}: none of its {len(clips)} audio files can be read")
+        partial.finish([_head(head, top_k), *rows])
+    unreadable = (record["unreadable"] for record in partial.records if "unreadable" in record)
+    return Predicted(len(rows), tuple((name, why) for name, why in unreadable))
+
+
+def _label(
+    classifier: Classifier, clips: Sequence[Unlabelled], top_k: int, partial: Partial, emit: Emit
+) -> None:
+    """Add a record for every clip that has none yet: its row, or why it cannot be read."""
+    if partial.foreign:
+        emit(Event("note", "what was begun there is of another bundle, or other clips: begun anew"))
+    _warn(partial.records, emit)
+    before = len(partial.records)
+    if before:
+        emit(Event("note", f"{before} of {len(clips)} are done already; going on"))
+    for start in range(before, len(clips), BLOCK):
+        progress(emit, "predict", start - before, len(clips) - before)
+        block = clips[start : start + BLOCK]
+        records = _records(classifier, block, top_k)
+        partial.add(records)
+        _warn(records, emit)
+    progress(emit, "predict", len(clips) - before, len(clips) - before)
+
+
+def _records(
+    classifier: Classifier, clips: Sequence[Unlabelled], top_k: int
+) -> list[dict[str, Any]]:
+    def record(i: int) -> dict[str, Any]:
         try:
-            label, score = classifier.classify(_samples(file, classifier.sample_rate))
+            return {"row": [*clips[i].cells, *_best(classifier, clips[i], top_k)]}
         except DataError as error:
-            unreadable.append((name, str(error)))
-            emit(Event("warning", str(error)))
-            continue
-        rows.append((name, label, f"{score:.6f}"))
-    progress(emit, "predict", len(files), len(files))
-    if not rows:
-        raise DataError(f"{folder}: none of its {len(files)} audio files can be read")
-    _write(output, rows)
-    return Predicted(len(rows), tuple(unreadable))
+            return {"unreadable": [clips[i].name, str(error)]}
+
+    return in_parallel(record, len(clips), quiet, "predict")
 
 
-def _check_output(output: Path) -> None:
-    if output.is_dir():
-        raise MachineError(f"{output}: is a folder; name the file to write with --output")
-
-
-def _samples(file: Path, sample_rate: int) -> NDArray[np.float32]:
-    samples = read_audio(file, sample_rate)
+def _best(classifier: Classifier, clip: Unlabelled, top_k: int) -> list[str]:
+    """Return labels and scores, best first; of equal ones the first, as the runtime does."""
+    samples = read_audio(clip.path, classifier.sample_rate, clip.start_s, clip.end_s)
     if not len(samples):
-        raise DataError(f"{file}: holds no samples; record it again, or leave it out")
-    return samples
+        raise DataError(f"{clip.path}: holds no samples; record it again, or leave it out")
+    window = fit_window(samples, classifier.window_samples)
+    logits = classifier.logits(window).astype(np.float64)
+    odds = np.exp(logits - logits.max())
+    scores = odds / odds.sum()
+    best = np.argsort(-logits, kind="stable")[:top_k]
+    return [cell for i in best for cell in (classifier.labels[i], f"{scores[i]:.6f}")]
 
 
-def _audio_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give the folder that holds the audio")
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and not p.is_dir()]
-    if not files:
-        raise DataError(f"{folder} holds no audio ({', '.join(sorted(AUDIO_SUFFIXES))})")
-    return sorted(files)
+def _head(cells: Sequence[str], top_k: int) -> list[str]:
+    more = (f"{name}_{k}" for k in range(2, top_k + 1) for name in ("label", "score"))
+    return [*cells, "label", "score", *more]
 
 
-def _write(output: Path, rows: list[tuple[str, str, str]]) -> None:
-    fresh = output.with_name(f".{output.name}.part")
+def _warn(records: Iterable[dict[str, Any]], emit: Emit) -> None:
+    for record in records:
+        if "unreadable" in record:
+            emit(Event("warning", record["unreadable"][1]))
+
+
+def _identity(bundle_sha256: str, clips: Sequence[Unlabelled], top_k: int) -> str:
+    """Identity of everything that a row depends on; a file that was changed makes it another."""
+    rows = [(clip.cells, *_state(clip.path)) for clip in clips]
+    return sha256_of({"bundle": bundle_sha256, "clips": rows, "top_k": top_k})
+
+
+def _state(path: Path) -> tuple[str, int, int]:
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("file", "label", "score"))
-            writer.writerows(rows)
-        fresh.replace(output)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise MachineError(
-            f"{output}: cannot be written ({error}); name another --output"
-        ) from error
+        state = path.stat()
+    except OSError:
+        return str(path), -1, -1
+    return str(path), state.st_size, state.st_mtime_ns

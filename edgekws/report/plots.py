@@ -44,8 +44,13 @@ _PANELS = (
 
 def write_overview(report: Report, path: Path) -> None:
     """Write the picture of what each step cost and bought; the format follows the suffix."""
+    write_figure(lambda: _overview(report), path)
+
+
+def write_figure(draw: Callable[[], "Figure"], path: Path) -> None:
+    """Write what `draw` draws, in the report's style on white; the format follows the suffix."""
     with _drawing(_PAPER_INK):
-        _overview(report).savefig(path, dpi=150, facecolor="white")
+        draw().savefig(path, dpi=150, facecolor="white")
 
 
 def overview_svg(report: Report) -> str:

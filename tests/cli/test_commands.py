@@ -271,53 +271,6 @@ def test_check_needs_a_budget() -> None:
     assert result.stderr == "error: check needs --budget FILE, --recipe FILE or both\n"
 
 
-def test_evaluate_shows_classes_and_mistakes(engine: Engine) -> None:
-    from edgekws.engine.evaluate import Evaluation
-
-    classes = [
-        {"label": "نعم", "recall": 0.9, "precision": None, "support": 1200},
-        {"label": "no", "recall": 1.0, "precision": 0.5, "support": 3},
-    ]
-    made = [Evaluation("m[0].onnx", MEASUREMENTS, classes, [[1080, 120], [0, 3]])]
-    seen: list[Any] = []
-
-    def evaluate(paths: Any, loaded: Any, split: str, emit: Any) -> Any:
-        seen.append((paths, split))
-        return made
-
-    engine("edgekws.engine.evaluate", "evaluate", evaluate)
-    result = run("evaluate", "a.onnx", "b.onnx", "--recipe", "r.toml", "--split", "test")
-    assert result.exit_code == 0, result.output
-    assert seen == [([Path("a.onnx"), Path("b.onnx")], "test")]
-    assert "m[0].onnx" in result.stdout
-    assert re.search(r"نعم +90\.0 % +– +1,200", result.stdout)
-    assert re.search(r"نعم +no +120", result.stdout)
-    (told,) = lines(run("evaluate", "a.onnx", "--recipe", "r.toml", "--json"))
-    assert told["confusion"] == [[1080, 120], [0, 3]]
-    assert seen[-1][1] == "dev"
-    result = run("evaluate", "a.onnx")
-    assert result.exit_code == 2
-    assert "evaluate needs --recipe FILE, which names the data" in result.stderr
-
-
-def test_predict_counts_what_it_wrote(engine: Engine) -> None:
-    from edgekws.engine.predict import Predicted
-
-    made = Predicted(1200, (("a.wav", "empty"),))
-    engine("edgekws.engine.predict", "predict", lambda bundle, folder, output, emit: made)
-    result = run("predict", "dist/x", "clips", "--output", "l.csv")
-    assert result.exit_code == 5, result.output
-    assert "1 files are not in l.csv: cannot be read" in result.stderr
-    assert result.stdout == ("1,200 labels in l.csv; 1 files could not be read and have no row\n")
-    (told,) = lines(run("predict", "dist/x", "clips", "--output", "l.csv", "--json"))
-    assert told == {
-        "event": "predicted",
-        "output": "l.csv",
-        "rows": 1200,
-        "unreadable": [["a.wav", "empty"]],
-    }
-
-
 def test_report_is_rebuilt_and_opened(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,7 +298,7 @@ def test_report_is_rebuilt_and_opened(
 
 def test_version_and_help() -> None:
     assert run("--version").stdout == f"edgekws {__version__}\n"
-    for command in ("compress", "plan", "check", "evaluate", "predict", "report"):
+    for command in ("compress", "plan", "check", "report"):
         text = run(command, "--help").stdout
         assert "Example" in text
         assert f"edgekws {command} " in text

@@ -1,0 +1,137 @@
+"""The tables of evaluations and comparisons, without a terminal in sight."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgekws.cli import numbers
+from edgekws.cli.tables import confused, measured_lines
+from edgekws.core.measurement import Measurement
+
+if TYPE_CHECKING:
+    from edgekws.engine.compare import Comparison
+    from edgekws.engine.evaluate import Evaluation
+    from edgekws.engine.verdict import Pair
+    from edgekws.metrics.resampled import Difference
+
+Table = tuple[str, Sequence[str], list[list[str]]]
+"""Title, heads of the columns, rows."""
+
+
+def evaluation_tables(evaluations: Sequence["Evaluation"]) -> Iterator[Table]:
+    """Yield the tables of one model, or those of several side by side."""
+    if len(evaluations) == 1:
+        yield from _one(evaluations[0])
+    elif evaluations:
+        yield from _side_by_side(evaluations)
+    mistakes = [
+        [*([one.name] if len(evaluations) > 1 else []), *row]
+        for one in evaluations
+        for row in confused(one.per_class, one.confusion)
+    ]
+    if mistakes:
+        heads = ("label", "heard as", "clips")
+        yield "most often confused", heads if len(evaluations) == 1 else ("model", *heads), mistakes
+
+
+def _one(one: "Evaluation") -> Iterator[Table]:
+    yield one.name, ("metric", "value"), list(measured_lines(one.measurements))
+    rows = [
+        [
+            row["label"],
+            numbers.metric("precision", row["precision"]),
+            _recall(row),
+            numbers.metric("f1", row["f1"]),
+            numbers.metric("eer", _errors(one).get(row["label"])),
+            numbers.count(row["support"]),
+        ]
+        for row in one.per_class
+    ]
+    yield "per class", ("label", "precision", "recall", "F1", "EER", "clips"), rows
+
+
+def _side_by_side(evaluations: Sequence["Evaluation"]) -> Iterator[Table]:
+    names = [one.name for one in evaluations]
+    found = [{m.metric: m for m in one.measurements} for one in evaluations]
+    rows = [[metric, *(numbers.measured(one.get(metric)) for one in found)] for metric in found[0]]
+    pooled = [one.pooled.eer if one.pooled else None for one in evaluations]
+    rows.append(["EER, all keywords", *(numbers.metric("eer", eer) for eer in pooled)])
+    yield "side by side", ("metric", *names), rows
+    classes = [[row["label"], *map(_three, rows)] for row, *rows in _by_class(evaluations)]
+    yield "per class: precision, recall, F1 in %", ("label", *names), classes
+    if any(one.detection for one in evaluations):
+        errors = [_errors(one) for one in evaluations]
+        rows = [
+            [label, *(numbers.metric("eer", each.get(label)) for each in errors)]
+            for label in (row["label"] for row in evaluations[0].per_class)
+            if any(label in each for each in errors)
+        ]
+        yield "EER per keyword", ("label", *names), rows
+
+
+def _by_class(evaluations: Sequence["Evaluation"]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of one class in every model, the first one's at the front once more."""
+    for rows in zip(*(one.per_class for one in evaluations), strict=True):
+        yield [rows[0], *rows]
+
+
+def _three(row: dict[str, Any]) -> str:
+    shares = (row["precision"], row["recall"], row["f1"])
+    return "  ".join("    –" if share is None else f"{100 * share:5.1f}" for share in shares)
+
+
+def _recall(row: dict[str, Any]) -> str:
+    if row["recall"] is None:
+        return "–"
+    return numbers.measured(Measurement("recall", row["recall"], ci95=row["recall_ci95"]))
+
+
+def _errors(one: "Evaluation") -> dict[str, float]:
+    return {found.label: found.eer for found in one.detection}
+
+
+def comparison_tables(made: "Comparison") -> Iterator[Table]:
+    """Yield what each system gets right, and the difference of every pair."""
+    speakers = f", {made.speakers} speakers" if made.speakers else ""
+    metrics = ("accuracy", "macro_recall", "unknown_accepted")
+    rows = [
+        [one.name, str(len(one.paths)), *(_over_seeds(one.measurements, m) for m in metrics)]
+        for one in made.entrants
+    ]
+    title = f"{made.split}: {numbers.count(made.clips)} clips{speakers}"
+    heads = ("system", "seeds", "accuracy", "macro recall", "unknown accepted")
+    yield title, heads, rows
+    names = ("accuracy, points", "macro recall, points", "only a : b right", "p", "Holm")
+    yield "differences, a − b, 95 %", ("a − b", *names), [_pair(pair) for pair in made.pairs]
+
+
+def _over_seeds(models: Sequence[Sequence[Measurement]], metric: str) -> str:
+    """Write the measurement of one model, or mean and range of several."""
+    found = [m for model in models for m in model if m.metric == metric]
+    if len(found) < 2:
+        return numbers.measured(found[0] if found else None)
+    values = [m.value for m in found]
+    low, high = 100 * min(values), 100 * max(values)
+    return f"{numbers.share(sum(values) / len(values))} ({low:.1f} … {high:.1f})"
+
+
+def _pair(pair: "Pair") -> list[str]:
+    only = f"{pair.mcnemar.only_a} : {pair.mcnemar.only_b}" if pair.mcnemar else "–"
+    macro = _difference(pair.macro_recall) if pair.macro_recall else "–"
+    name = f"{pair.a} − {pair.b}"
+    return [name, _difference(pair.accuracy), macro, only, _p(pair.p), _p(pair.p_corrected)]
+
+
+def _difference(found: "Difference") -> str:
+    value, low, high = (
+        f"{100 * bound:+.2f}".replace("-", "−") for bound in (found.value, *found.ci95)
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def _p(p: float) -> str:
+    """Write a p-value.
+
+    >>> _p(0.0312), _p(0.0004), _p(1.0)
+    ('0.031', '< 0.001', '1.000')
+    """
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,94 @@
+"""Clips without labels: the audio files of a folder, or the rows of a table."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekws.audio.reading import AUDIO_SUFFIXES
+from edgekws.datasets._tables import SUFFIXES, Row, Table, read_table
+from edgekws.errors import DataError
+
+NAMES = ("file", "path")
+TIMES = ("start_s", "end_s")
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """One clip: `cells` are what its row begins with; `end_s=None` is the end of the file."""
+
+    cells: tuple[str, ...]
+    path: Path
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The file as it was named, and the part of it."""
+        times = "–".join(self.cells[1:])
+        return f"{self.cells[0]} ({times} s)" if times.strip("–") else self.cells[0]
+
+
+def list_unlabelled(source: Path) -> tuple[tuple[str, ...], list[Unlabelled]]:
+    """Return the names of the cells, and the clips in order.
+
+    The files of a folder are named relative to it and sorted. A table (CSV, TSV, JSON lines) has
+    a column `file` or `path`, relative to the table's folder, and may have `start_s` and `end_s`,
+    which then stand in every row that comes out.
+
+    Raises:
+        DataError: there is no such folder or table, no clip in it, or a row is wrong.
+    """
+    if source.is_dir():
+        return NAMES[:1], _in_folder(source)
+    if source.suffix.lower() not in SUFFIXES:
+        what = "is neither a folder nor a table" if source.exists() else "no such folder"
+        raise DataError(
+            f"{source}: {what}; give the folder that holds the audio, or a table "
+            f"({', '.join(SUFFIXES)}) with a column file"
+        )
+    return _in_table(read_table(source))
+
+
+def _in_folder(folder: Path) -> list[Unlabelled]:
+    files = [p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and not p.is_dir()]
+    if not files:
+        raise DataError(f"{folder} holds no audio ({', '.join(sorted(AUDIO_SUFFIXES))})")
+    return [Unlabelled((p.relative_to(folder).as_posix(),), p) for p in sorted(files)]
+
+
+def _in_table(table: Table) -> tuple[tuple[str, ...], list[Unlabelled]]:
+    name = next((name for name in NAMES if name in table.columns), None)
+    if name is None:
+        found = f"it has {', '.join(table.columns)}" if table.columns else "the file is empty"
+        raise DataError(f"{table.path}:1: a column file or path is needed; {found}")
+    times = tuple(column for column in TIMES if column in table.columns)
+    clips = [_clip(table, row, name, times) for row in table.rows]
+    table.refuse()
+    if not clips:
+        raise DataError(f"{table.path}: holds no rows; list a file in each")
+    return (NAMES[0], *times), clips
+
+
+def _clip(table: Table, row: Row, name: str, times: tuple[str, ...]) -> Unlabelled:
+    file = row.cells[name]
+    if not file:
+        table.told(row.line, name, "is empty; name an audio file")
+    start, end = (_seconds(table, row, column) for column in TIMES)
+    if end is not None and end <= (start or 0):
+        table.told(row.line, "end_s", f"{end:g} is not after start_s = {start or 0:g}")
+    cells = (file, *(row.cells[column] for column in times))
+    return Unlabelled(cells, table.path.parent / file, start or 0.0, end)
+
+
+def _seconds(table: Table, row: Row, column: str) -> float | None:
+    text = row.cells.get(column, "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        table.told(row.line, column, f"expected seconds, 0 or more, not {text!r}")
+        return None
+    return value

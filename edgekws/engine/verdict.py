@@ -1,0 +1,161 @@
+"""What came out of a paired comparison: its verdict in one sentence, and what would tell more."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import ceil
+from statistics import NormalDist
+from typing import Literal
+
+from edgekws.metrics import paired, resampled
+from edgekws.metrics.paired import McNemar
+from edgekws.metrics.resampled import Difference, System
+
+LEAST = 0.001
+"""The smallest difference whose cost in clips is told where none was asked for."""
+
+Outcome = Literal["better", "worse", "not told apart"]
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would tell a `difference`: clips, and speakers with as many clips each as here.
+
+    Where the seeds leave too much in doubt for any number of clips, `clips` is `None` and `seeds`
+    says how many of each system would do.
+    """
+
+    difference: float
+    clips: int | None
+    speakers: int | None
+    seeds: int | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """System a held against system b; differences are a − b, shares of one.
+
+    `p` is the larger of the p-values of the bootstrap and, with one seed each, of McNemar's test;
+    `p_corrected` is Holm's over all pairs. `outcome` says what a is.
+    """
+
+    a: str
+    b: str
+    accuracy: Difference
+    macro_recall: Difference | None
+    mcnemar: McNemar | None
+    p: float
+    p_corrected: float
+    outcome: Outcome
+    needed: Needed | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all pairs have in common; `asked` is the difference whose cost is told, if any."""
+
+    clips: int
+    speakers: int
+    comparisons: int
+    asked: float | None
+
+
+def judge(
+    names: Sequence[str], systems: Sequence[System], n_speakers: int, asked: float | None
+) -> tuple[Pair, ...]:
+    """Judge every pair of systems, corrected for the number of pairs.
+
+    One is called better where the corrected p-value is below 0.05 and the interval leaves out 0.
+    """
+    chosen = list(combinations(range(len(systems)), 2))
+    pairs = [_tested((names[i], names[j]), systems[i], systems[j]) for i, j in chosen]
+    ground = Ground(systems[0].right.shape[1], n_speakers, len(chosen), asked)
+    corrected = paired.holm([pair.p for pair in pairs])
+    return tuple(
+        _judged(replace(pair, p_corrected=p), systems[i], systems[j], ground)
+        for pair, p, (i, j) in zip(pairs, corrected, chosen, strict=True)
+    )
+
+
+def _tested(names: tuple[str, str], a: System, b: System) -> Pair:
+    drawn, macro, counted = resampled.difference(a, b), None, None
+    if "macro_recall" in a.values:
+        macro = resampled.difference(a, b, "macro_recall")
+    if len(a.right) == len(b.right) == 1:
+        counted = paired.mcnemar(a.right[0], b.right[0])
+    p = max(drawn.p, counted.p) if counted else drawn.p
+    return Pair(*names, drawn, macro, counted, p, p, "not told apart", None, "")
+
+
+def _judged(pair: Pair, a: System, b: System, ground: Ground) -> Pair:
+    drawn = pair.accuracy
+    if pair.p_corrected < paired.ALPHA and drawn.ci95[0] * drawn.ci95[1] > 0:
+        pair = replace(pair, outcome="better" if drawn.value > 0 else "worse")
+    else:
+        pair = replace(pair, needed=_needed(a, b, drawn, ground))
+    return replace(pair, sentence=_sentence(pair, ground))
+
+
+def _needed(a: System, b: System, drawn: Difference, ground: Ground) -> Needed:
+    """Return what would tell a difference with a power of 0.8, were all else as it is here.
+
+    What the seeds leave in doubt does not shrink with more clips; it is taken off the difference.
+    """
+    asked = ground.asked or max(LEAST, abs(drawn.value))
+    doubt = (paired.critical(ground.comparisons) + NormalDist().inv_cdf(paired.POWER)) ** 2
+    left = 1 - doubt * drawn.seed_variance / asked**2
+    if left <= 0:
+        spread = sum(s.values["accuracy"].var(ddof=1) for s in (a, b) if len(s.right) > 1)
+        return Needed(asked, None, None, ceil(2 * doubt * spread / asked**2))
+    alone = drawn.clip_variance
+    effect = max(1.0, drawn.speaker_variance / alone) if alone else 1.0
+    discordance = ground.clips * alone  # McNemar's variance is the discordance over the clips
+    clips = paired.clips_needed(asked, discordance, ground.comparisons, effect) / left
+    speakers = ceil(clips / ground.clips * ground.speakers)
+    return Needed(asked, ceil(clips), speakers or None, None)
+
+
+def _sentence(pair: Pair, ground: Ground) -> str:
+    low, high = pair.accuracy.ci95
+    if pair.outcome == "better":
+        by = f"{points(pair.accuracy.value)} points [{points(low)}, {points(high)}]"
+        return f"{pair.a} is better than {pair.b} by {by}"
+    if pair.outcome == "worse":
+        by = f"{points(-pair.accuracy.value)} points [{points(-high)}, {points(-low)}]"
+        return f"{pair.a} is worse than {pair.b} by {by}"
+    seen = f"{points(pair.accuracy.value, '+')} points [{points(low)}, {points(high)}]"
+    if pair.p < paired.ALPHA <= pair.p_corrected:
+        seen += f", corrected for {ground.comparisons} comparisons"
+    told = f"{pair.a} and {pair.b} are not told apart with this much data ({seen})"
+    return f"{told}; {_cost(pair.needed, ground)}" if pair.needed else told
+
+
+def _cost(needed: Needed, ground: Ground) -> str:
+    what = f"a difference of {points(needed.difference)} points"
+    if needed.clips is None:
+        return f"no number of clips would tell {what}, about {needed.seeds} seeds of each would"
+    if needed.clips <= ground.clips:
+        return f"this much is enough to tell {what}"
+    speakers = f" ({_rough(needed.speakers)} speakers)" if needed.speakers else ""
+    return f"about {_rough(needed.clips)} clips{speakers} would tell {what}"
+
+
+def points(share: float, sign: str = "-") -> str:
+    """Write a share in percentage points, with two digits where one would be too few.
+
+    >>> points(0.0123), points(-0.0004), points(0.0123, "+"), points(0)
+    ('1.2', '−0.04', '+1.2', '0.0')
+    """
+    digits = 2 if 0 < abs(share) < 0.001 else 1
+    return f"{100 * share:{sign}.{digits}f}".replace("-", "−")
+
+
+def _rough(number: int) -> str:
+    """Write a whole number, with two digits that count.
+
+    >>> _rough(5234), _rough(7)
+    ('5,200', '7')
+    """
+    unit = 10 ** max(0, len(str(number)) - 2)
+    return f"{round(number / unit) * unit:,}"

@@ -1,0 +1,147 @@
+"""Differences between systems against loops over clips, and against simulated systems."""
+
+import numpy as np
+import pytest
+
+from edgekws.core.corpus import Examples
+from edgekws.metrics.resampled import RESAMPLES, difference, speaker_count, systems
+
+LABELS = ("_silence_", "_unknown_", "да", "no")
+
+
+def examples(targets: list[int], speakers: list[str]) -> Examples:
+    n = len(targets)
+    names = tuple(f"clip {i}" for i in range(n))
+    return Examples(np.zeros((n, 1, 1), np.float32), np.array(targets), np.array(speakers), names)
+
+
+def drawn(seed: int, n: int, speakers: int) -> tuple[Examples, np.random.Generator]:
+    rng = np.random.default_rng(seed)
+    names = [f"s{i % speakers}" if i % 7 else "" for i in range(n)]
+    return examples(rng.integers(0, 4, n).tolist(), names), rng
+
+
+def macro_recall(predicted: list[int], targets: list[int]) -> float:
+    recalls = []
+    for label in (1, 2, 3):
+        mine = [p for p, t in zip(predicted, targets, strict=True) if t == label]
+        recalls.append(sum(p == label for p in mine) / len(mine))
+    return sum(recalls) / 3
+
+
+def test_values_are_what_loops_count_for_every_seed():
+    clips, rng = drawn(0, 90, 5)
+    targets = clips.targets.tolist()
+    predicted = [[rng.integers(0, 4, 90) for _ in range(seeds)] for seeds in (1, 3)]
+    for system, seeds in zip(systems(predicted, clips, LABELS), predicted, strict=True):
+        assert system.draws["accuracy"].shape == (len(seeds), RESAMPLES)
+        for i, one in enumerate(seeds):
+            called = one.tolist()
+            right = [p == t for p, t in zip(called, targets, strict=True)]
+            assert system.right[i].tolist() == right
+            assert system.values["accuracy"][i] == pytest.approx(sum(right) / 90)
+            expected = macro_recall(called, targets)
+            assert system.values["macro_recall"][i] == pytest.approx(expected)
+            for metric in ("accuracy", "macro_recall"):
+                added = float((system.shares[metric] * right).sum())
+                assert added == pytest.approx(system.values[metric][i])
+
+
+def test_draws_are_of_whole_speakers_and_of_clips_without_one_apart():
+    """Each draw is a mean over n - 1 of n speakers, as listing all of them shows."""
+    targets, names = [2] * 8, ["a"] * 2 + ["b"] * 2 + ["c"] * 2 + [""] * 2
+    clips = examples(targets, names)
+    right = np.array([1, 1, 1, 0, 0, 0, 1, 0], bool)
+    (system,) = systems([[np.where(right, 2, 3)]], clips, LABELS)
+    shares = {"a": 1.0, "b": 0.5, "c": 0.0}
+    possible = {
+        round((3 * (shares[x] + shares[y]) + 2 * alone) / 8, 9)
+        for x in shares
+        for y in shares
+        for alone in (0.0, 1.0)
+    }
+    found = {round(value, 9) for value in system.draws["accuracy"][0].tolist()}
+    assert found == possible
+    assert speaker_count(clips) == 3
+    assert speaker_count(examples([2, 2], ["a", ""])) == 0
+
+
+def spread(seed: int, systems_apart: float) -> tuple[Examples, list[list[np.ndarray]]]:
+    """Two systems with two seeds each, on 8 speakers who are each easy or hard for a system."""
+    rng = np.random.default_rng(seed)
+    speakers = np.repeat(np.arange(8), 40)
+    clips = examples([2] * 320, [f"s{s}" for s in speakers])
+    predicted = []
+    for level in (0.8 + systems_apart / 2, 0.8 - systems_apart / 2):
+        of_speaker = 0.06 * rng.standard_normal(8)
+        seeds = []
+        for _ in range(2):
+            chance = level + 0.04 * rng.standard_normal() + of_speaker[speakers]
+            seeds.append(np.where(rng.random(320) < chance, 2, 3))
+        predicted.append(seeds)
+    return clips, predicted
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+    held = []
+    for seed in range(60):
+        clips, predicted = spread(seed, 0.05)
+        found = difference(*systems(predicted, clips, LABELS))
+        held.append(found.ci95[0] <= 0.05 <= found.ci95[1])
+    assert 0.85 <= np.mean(held) <= 1
+
+
+def test_level_systems_are_seldom_told_apart_and_unlike_ones_are():
+    p_values = []
+    for seed in range(60):
+        clips, predicted = spread(seed, 0.0)
+        p_values.append(difference(*systems(predicted, clips, LABELS)).p)
+    assert np.mean(np.array(p_values) < 0.05) < 0.15
+    clips, predicted = spread(0, 0.5)
+    found = difference(*systems(predicted, clips, LABELS))
+    assert found.p < 0.01
+    assert found.ci95[0] > 0.2
+
+
+def test_the_other_way_round_is_the_same_with_the_sign_turned():
+    clips, predicted = spread(3, 0.1)
+    a, b = systems([one[:1] for one in predicted], clips, LABELS)
+    there, back = difference(a, b), difference(b, a)
+    assert back.value == pytest.approx(-there.value)
+    assert back.ci95 == pytest.approx((-there.ci95[1], -there.ci95[0]))
+    assert back.p == pytest.approx(there.p)
+    assert there.seed_variance == 0
+
+
+def test_seeds_that_differ_widen_the_interval():
+    clips = examples([2] * 100, [f"s{i % 10}" for i in range(100)])
+
+    def called(right: int) -> np.ndarray:
+        return np.where(np.arange(100) < right, 2, 3)
+
+    apart = systems([[called(60), called(90)], [called(75)]], clips, LABELS)
+    level = systems([[called(75), called(75)], [called(75)]], clips, LABELS)
+    wide, narrow = difference(*apart), difference(*level)
+    assert wide.seed_variance == pytest.approx(np.var([0.6, 0.9], ddof=1) / 2)
+    assert narrow.seed_variance == 0
+    assert wide.ci95[1] - wide.ci95[0] > 0.25
+    assert narrow.ci95 == (0, 0)
+    assert narrow.p == 1
+
+
+def test_speakers_that_agree_by_chance_leave_as_much_doubt_as_clips():
+    """Two speakers, each with one clip for a and one for b: no draw of speakers differs."""
+    clips = examples([2] * 40, ["x"] * 20 + ["y"] * 20)
+    a = np.array(([2, 3] + [2] * 18) * 2)
+    b = np.array(([3, 2] + [2] * 18) * 2)
+    found = difference(*systems([[a], [b]], clips, LABELS))
+    assert found.speaker_variance == 0
+    assert found.clip_variance == pytest.approx(4 / 40**2)
+    assert found.ci95 == pytest.approx((-0.098, 0.098), abs=1e-3)
+    assert found.p == 1
+
+
+def test_without_any_class_but_silence_there_is_no_macro_recall():
+    clips = examples([0, 0, 0], ["", "", ""])
+    (system,) = systems([[np.zeros(3, np.int64)]], clips, LABELS)
+    assert set(system.values) == {"accuracy"}
