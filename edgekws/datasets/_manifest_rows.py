@@ -2,9 +2,10 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import soundfile
 from pydantic import Field
 
 from edgekws.core.corpus import SPLITS, Split
@@ -26,6 +27,8 @@ SPLIT_NAMES: dict[str, Split] = {
 }
 
 _SHOWN = 20
+_ROUNDED_S = 0.1
+"""By so much may an end lie beyond its file: times are rounded, and so are frames."""
 
 Where = Mapping[str, Sequence[str]]
 
@@ -100,6 +103,28 @@ def recordings(
     if {"dev", "test"} <= given:
         return [recording for _, recording in found]
     return [r._replace(split=None) if r.split == "train" else r for _, r in found]
+
+
+def beyond_the_end(found: Sequence[Recording]) -> Iterator[str]:
+    """Yield a line on clips that are said to end after their file does, if there are any.
+
+    Files that cannot be read are left to those who read them.
+    """
+    late = []
+    for recording in found:
+        if recording.end_s is not None:
+            try:
+                length_s = soundfile.info(recording.path).duration
+            except soundfile.LibsndfileError:
+                continue
+            if recording.end_s > length_s + _ROUNDED_S:
+                late.append((recording, length_s))
+    if late:
+        recording, length_s = late[0]
+        yield (
+            f"clips said to end after their file: {len(late)}, taken to its end; the first is "
+            f"{recording.path}, {length_s:g} s long, said to end at {recording.end_s:g} s"
+        )
 
 
 class _Rows:

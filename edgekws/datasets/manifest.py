@@ -1,6 +1,7 @@
 """Recordings listed in a table: CSV, TSV or JSON lines, one clip a row."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,7 @@ from edgekws.datasets._listing import (
     labels_of,
     list_recordings,
 )
-from edgekws.datasets._manifest_rows import Columns, filtered, recordings
+from edgekws.datasets._manifest_rows import Columns, beyond_the_end, filtered, recordings
 from edgekws.datasets._source import code_fingerprint, existing, stamps
 from edgekws.datasets._splits import Rule
 from edgekws.datasets._tables import SUFFIXES, read_table
@@ -116,7 +117,7 @@ class Dataset(Fields):
                 recordings to split.
         """
         found = self._read()
-        return list_recordings(
+        listing = list_recordings(
             found,
             self._choice,
             self._keywords(found),
@@ -126,6 +127,8 @@ class Dataset(Fields):
             seed,
             self.path,
         )
+        late = tuple(beyond_the_end(found.recordings))
+        return replace(listing, notes=(*listing.notes, *late))
 
     @property
     def _root(self) -> Path:

@@ -93,6 +93,12 @@ class Dataset(Fields):
         "12", description="12: ten commands, _unknown_ and _silence_; 30 or 35: every word"
     )
 
+    @field_validator("preset", mode="before")
+    @classmethod
+    def _as_text(cls, preset: object) -> object:
+        """Take 12 for "12": `--set dataset.preset=12` is a number."""
+        return str(preset) if type(preset) is int else preset
+
     @field_validator("preset")
     @classmethod
     def _every_word(cls, preset: str, info: ValidationInfo) -> str:

@@ -7,9 +7,12 @@ calibrates and converts them like its own.
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.fx import GraphModule, Node
 
 from edgekws.errors import UnsupportedError
@@ -69,6 +72,24 @@ def make_weights_symmetric(prepared: GraphModule, largest: int) -> None:
     for observer in _observers(prepared):
         if observer.dtype == torch.int8:
             observer.quant_min, observer.quant_max = -largest, largest
+
+
+def choose_ranges(
+    prepared: GraphModule, choose: Callable[[NDArray[np.float32]], tuple[float, float]]
+) -> None:
+    """Let `choose` find the range of each activation of `prepared` from all of its values.
+
+    The observers have to be those of `minmax`, and what calibrates them has to be one batch.
+    """
+
+    def narrow(observer: Observer, inputs: tuple[torch.Tensor], output: object) -> None:
+        low, high = choose(inputs[0].numpy())
+        observer.min_val.fill_(low)
+        observer.max_val.fill_(high)
+
+    for observer in _observers(prepared):
+        if observer.dtype == torch.uint8:
+            observer.register_forward_hook(narrow)
 
 
 def _needs_observer(node: Node) -> bool:

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from edgekws.lowering.graph import Graph, attribute
 from edgekws.quantizers._names import weight_of
+from edgekws.quantizers._values import values_of
 
 LOWEST, HIGHEST = -(2**15), 2**15 - 1
-_BATCH = 16
 
 Bytes = NDArray[Any]
 
@@ -91,7 +90,7 @@ def count_saturation(
     """
     layers = dict(_integer_layers(Graph(model)))
     counts = {name: dict.fromkeys(("pairs", "shipped", *variants), 0) for name in layers}
-    for inputs in _runs(model, [layer[0] for layer in layers.values()], clips):
+    for inputs in values_of(model, [layer[0] for layer in layers.values()], clips):
         for name, (tensor, zero_point, node, shipped) in layers.items():
             x, count = inputs[tensor], counts[name]
             for rows, weights in layer_products(node, x, shipped, zero_point):
@@ -127,26 +126,3 @@ def _integer_layers(graph: Graph) -> Iterator[tuple[str, tuple[str, int, onnx.No
             if integers.dtype == np.int8:
                 zero_point = int(graph.array(before.input[2]))
                 yield node.name, (before.input[0], zero_point, node, integers)
-
-
-def _runs(
-    model: onnx.ModelProto, tensors: list[str], clips: NDArray[np.float32]
-) -> Iterator[dict[str, Bytes]]:
-    """Yield the values of integer tensors, some clips at a time, as the graph defines them."""
-    asked = onnx.ModelProto()
-    asked.CopyFrom(model)
-    wanted = list(dict.fromkeys(tensors))
-    if not wanted:  # which onnxruntime would take for all outputs
-        return
-    asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        asked.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    name = session.get_inputs()[0].name
-    for start in range(0, len(clips), _BATCH):
-        values = session.run(wanted, {name: clips[start : start + _BATCH]})
-        yield dict(zip(wanted, values, strict=True))

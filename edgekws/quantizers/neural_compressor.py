@@ -41,9 +41,10 @@ class Quantizer(Fields):
         """Names of the calibrations, the default first.
 
         `minmax` spans all values seen; `kl` is neural-compressor's name for the range that
-        minimizes the L2 error over a histogram of them.
+        minimizes the L2 error over a histogram of them; that of `entropy` minimizes the
+        Kullback-Leibler divergence and is found here.
         """
-        return ("minmax", "kl")
+        return ("minmax", "kl", "entropy")
 
     def quantize(
         self, network: "nn.Module", clips: np.ndarray, calibration: str
@@ -87,8 +88,13 @@ def _quantized_torch(
     import torch
 
     from edgekws.quantizers._batch_norm import replace_batch_norms
+    from edgekws.quantizers._entropy import range_of
     from edgekws.quantizers._log_capture import captured_log
-    from edgekws.quantizers._observers import complete_observers, make_weights_symmetric
+    from edgekws.quantizers._observers import (
+        choose_ranges,
+        complete_observers,
+        make_weights_symmetric,
+    )
 
     with captured_log():
         from neural_compressor.torch.export import export
@@ -100,9 +106,14 @@ def _quantized_torch(
         except RuntimeError as error:
             raise UnsupportedError(_unexportable(network, errors)) from error
         replace_batch_norms(exported)
-        prepared = prepare(exported, INT8StaticQuantConfig(act_algo=calibration))
+        own = calibration == "entropy"
+        prepared = prepare(
+            exported, INT8StaticQuantConfig(act_algo="minmax" if own else calibration)
+        )
         complete_observers(prepared)
         make_weights_symmetric(prepared, largest_weight)
+        if own:
+            choose_ranges(prepared, range_of)
         prepared(torch.from_numpy(clips))
         converted: GraphModule = convert(prepared)
     return converted

@@ -39,10 +39,10 @@ class Quantizer(Fields):
     def calibrations(self) -> tuple[str, ...]:
         """Names of the calibrations, the default first, as in onnxruntime's `CalibrationMethod`.
 
-        `Entropy` is left out: `quantize_static` runs it with as many bins as levels, so that its
-        search has one candidate, the whole range, and gives what `MinMax` gives.
+        The ranges of `entropy` are found here: `quantize_static` runs its own with as many bins as
+        levels, so that its search has one candidate, the whole range, and gives what `MinMax` does.
         """
-        return ("minmax", "percentile")
+        return ("minmax", "percentile", "entropy")
 
     def quantize(
         self, network: "onnx.ModelProto", clips: np.ndarray, calibration: str
@@ -89,7 +89,8 @@ class Quantizer(Fields):
                 quantize_static,
             )
 
-            method = next(m for m in CalibrationMethod if m.name.lower() == calibration)
+            known = {method.name.lower(): method for method in CalibrationMethod}
+            ranges = _entropy_ranges(model, clips) if calibration == "entropy" else {}
             float_path, int8_path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
             onnx.save(onnx.shape_inference.infer_shapes(model), float_path)
             quantize_static(
@@ -101,9 +102,10 @@ class Quantizer(Fields):
                 reduce_range=bool(self.reduce_range),
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                calibrate_method=method,
+                calibrate_method=known["minmax" if ranges else calibration],
                 extra_options={
                     "CalibPercentile": self.percentile,
+                    "TensorQuantOverrides": ranges,
                     # Pooling behind an activation that has no INT8 form is quantized too.
                     "ForceQuantizeNoInputCheck": True,
                     # Biases are rounded here, for both backends alike: see `_integers`.
@@ -114,6 +116,18 @@ class Quantizer(Fields):
                 },
             )
             return onnx.load(int8_path)
+
+
+def _entropy_ranges(
+    model: "onnx.ModelProto", clips: np.ndarray
+) -> dict[str, list[dict[str, np.ndarray]]]:
+    """The ranges as `quantize_static` takes them."""
+    from edgekws.quantizers._entropy import ranges
+
+    return {
+        name: [{"rmin": np.array(low, np.float32), "rmax": np.array(high, np.float32)}]
+        for name, (low, high) in ranges(model, clips).items()
+    }
 
 
 class _Reader:

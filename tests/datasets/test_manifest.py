@@ -301,6 +301,17 @@ def test_a_missing_or_foreign_file_is_told(tmp_path: Path) -> None:
         Dataset(path=Path("a.xlsx"))
 
 
+def test_clips_that_end_after_their_file_are_told(tmp_path: Path, rows: Rows) -> None:
+    ends = {0: "0.55", 1: "9", 2: "7.5", 3: "3"}  # of half a second; the last is no audio
+    timed = [row | {"end_s": ends.get(i, "")} for i, row in enumerate(rows)]
+    (tmp_path / rows[3]["path"]).write_bytes(b"")
+    (told,) = (n for n in listed(save(tmp_path / "t.csv", timed)).notes if "said to end" in n)
+    assert told.startswith("clips said to end after their file: 2, taken to its end; the first is ")
+    assert told.endswith(f"{rows[1]['path']}, 0.5 s long, said to end at 9 s")
+    on_time = [row | {"end_s": ends[0]} for row in rows]
+    assert not any("said" in note for note in listed(save(tmp_path / "t.csv", on_time)).notes)
+
+
 def test_leaks_are_told_with_both_lines(tmp_path: Path, rows: Rows) -> None:
     leaky = with_splits(rows, ("train", "dev", "test"))
     leaky[0] |= {"split": "test"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from edgekws.core.corpus import SPLITS, Listing
 from edgekws.core.events import quiet
@@ -32,6 +33,10 @@ def test_labels_need_no_data() -> None:
     assert len(every) == len(set(every)) == 35
     assert every[:10] == TEN
     assert len(Dataset(root=Path("none"), version="v1", preset="30").labels()) == 30
+    as_number: Any = 35
+    assert Dataset(root=Path("none"), preset=as_number).labels() == every
+    with pytest.raises(ValidationError, match="Input should be '12', '30' or '35'"):
+        Dataset.model_validate({"root": "none", "preset": True})
 
 
 def test_the_hash_keeps_speakers_together_and_gives_tenths() -> None:

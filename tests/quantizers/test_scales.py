@@ -17,7 +17,11 @@ BACKENDS = {
 CASES = [
     (kind, backend, calibration)
     for backend, (first, *others) in ((b, q.calibrations()) for b, q in BACKENDS.items())
-    for kind, calibration in (("channels", first), ("input", first), ("input", others[0]))
+    for kind, calibration in (
+        ("channels", first),
+        ("input", first),
+        *(("input", o) for o in others),
+    )
 ]
 
 
