@@ -97,9 +97,10 @@ def doctor(json: Json = False) -> None:
 
 
 def _list(*, json: bool) -> None:
-    from edgekws.recipe.load import builtins
+    from edgekws.recipe.load import builtin_sweeps, builtins
 
-    found = [(name, _first_comment(path), path) for name, path in builtins().items()]
+    ready = builtins() | builtin_sweeps()
+    found = [(name, _first_comment(path), path) for name, path in ready.items()]
     with view_for(json) as view:
         view.show_recipes(found)
 

@@ -116,7 +116,7 @@ def _mismatch(step: Any, before: Any) -> str:
 
 
 def _named_inputs(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
-    """Check that every teacher is an earlier step that gives a checkpoint."""
+    """Check that every named input is an earlier step that gives a checkpoint."""
     step: Any = steps[n]
     if any(earlier is None for earlier in steps[:n]):
         return
@@ -127,9 +127,10 @@ def _named_inputs(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
         if name in earlier:
             gives = earlier[name].gives
             if gives != "checkpoint":
+                why = "learns from" if name in getattr(step, "teachers", ()) else "is built of"
                 yield (
                     path,
-                    f'"{step.name}" learns from "{name}", which gives {_WHAT[gives]}; '
+                    f'"{step.name}" {why} "{name}", which gives {_WHAT[gives]}; '
                     "name a step that gives a checkpoint",
                 )
         elif name in later:

@@ -1,5 +1,6 @@
 """From a TOML file to a typed recipe, with every error at once."""
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +41,27 @@ class Loaded:
 
 def builtins() -> dict[str, Path]:
     """Return the recipes that come with the package, by name."""
+    return {name: path for name, path in _ready().items() if not _is_sweep(path)}
+
+
+def builtin_sweeps() -> dict[str, Path]:
+    """Return the sweeps that come with the package, by name."""
+    return {name: path for name, path in _ready().items() if _is_sweep(path)}
+
+
+def _ready() -> dict[str, Path]:
     package = Path(edgekws.__file__).parent
     inside = package / "recipes"
     folder = inside if inside.is_dir() else package.parent / "recipes"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _is_sweep(path: Path) -> bool:
+    """Say whether a file varies a base recipe; what is no TOML is not told here."""
+    try:
+        return "base" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
@@ -98,15 +116,17 @@ def load_budget(path: Path) -> Budget:
 
 
 def _find(path: Path | str) -> Path:
-    file, known = Path(path), builtins()
-    if file.exists():
-        return file
-    if str(path) in known:
-        return known[str(path)]
-    hint = f"; built-in recipes: {', '.join(known)}" if known else ""
-    if len(file.parts) == 1 and known:
-        hint = closest(file.stem, tuple(known))
-    raise RecipeError([Problem(str(path), "", f"there is no such recipe file{hint}")])
+    file, known, sweeps = Path(path), builtins(), builtin_sweeps()
+    found = file if file.exists() else known.get(str(path), sweeps.get(str(path)))
+    if found is None:
+        hint = f"; built-in recipes: {', '.join(known)}" if known else ""
+        if len(file.parts) == 1 and known:
+            hint = closest(file.stem, tuple(known))
+        raise RecipeError([Problem(str(path), "", f"there is no such recipe file{hint}")])
+    if _is_sweep(found):
+        message = f"is a sweep, which varies a recipe; run it with edgekws sweep {path}"
+        raise RecipeError([Problem(str(path), "", message)])
+    return found
 
 
 def _tables(steps: object) -> list[Any]:

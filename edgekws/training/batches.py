@@ -36,17 +36,23 @@ def shuffled_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray
     return np.random.default_rng((seed, epoch, _ORDER)).permutation(len(targets))
 
 
-def balanced_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return `(N,)` clips in which every label is equally frequent, to within one clip or two.
+def balanced_order(
+    targets: NDArray[np.int64], seed: int, epoch: int, balance: float = 1.0
+) -> NDArray[np.int64]:
+    """Return `(N,)` clips in which a label of `n` clips stands in proportion to n^(1 - balance).
 
-    The clips of a scarce label repeat only after all of them were drawn.
+    At 1 every label is equally frequent, to within one clip. The clips of a scarce label repeat
+    only after all of them were drawn.
     """
     rng = np.random.default_rng((seed, epoch, _ORDER))
-    labels = np.unique(targets)
-    share = -(-len(targets) // len(labels))
-    drawn = [np.resize(rng.permutation(np.flatnonzero(targets == k)), share) for k in labels]
-    turns = np.stack(drawn, axis=1)  # (share, n_labels): a round takes one clip of each label
-    return rng.permutation(turns.reshape(-1)[: len(targets)])
+    labels, counts = np.unique(targets, return_counts=True)
+    weights = counts ** (1 - balance)
+    ends = np.round(np.cumsum(weights) / weights.sum() * len(targets)).astype(np.int64)
+    drawn = [
+        np.resize(rng.permutation(np.flatnonzero(targets == label)), share)
+        for label, share in zip(labels, np.diff(ends, prepend=0), strict=True)
+    ]
+    return rng.permutation(np.concatenate(drawn))
 
 
 def mix(batch: Batch, alpha: float, seed: int, epoch: int, index: int) -> Batch:
@@ -65,8 +71,11 @@ def batches(
     data: Data, targets: NDArray[np.int64], training: Training, seed: int, epoch: int
 ) -> Iterator[Batch]:
     """Yield the batches of `epoch`; `targets` `(N,)` are those of the training clips."""
-    order_of = balanced_order if training.balanced else shuffled_order
-    order = order_of(targets, seed, epoch)
+    order = (
+        balanced_order(targets, seed, epoch, float(training.balanced))
+        if training.balanced
+        else shuffled_order(targets, seed, epoch)
+    )
     features = data.augmented(epoch)  # (N, n_mels, T) float16
     one_hot = np.eye(len(data.labels), dtype=np.float32)
 

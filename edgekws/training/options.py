@@ -106,10 +106,11 @@ class Training(Fields):
         description="decay per batch of the running mean of the weights, which is what is "
         "measured and kept; 0 is off",
     )
-    balanced: bool = Field(
+    balanced: bool | Annotated[float, Field(ge=0, le=1)] = Field(
         default=False,
-        description="draw every label equally often: clips of a scarce label repeat within an "
-        "epoch, those of an abundant one take turns from epoch to epoch",
+        description="true draws every label equally often: clips of a scarce label repeat within "
+        "an epoch, those of an abundant one take turns from epoch to epoch; a number between 0, "
+        "the clips as they are, and 1, equally often, gives up some recall for fewer false alarms",
     )
     keep: Literal["best", "last"] = Field(
         default="best",

@@ -15,7 +15,7 @@ from typer.testing import Result as Ended
 from edgekws.cli.app import app
 from edgekws.engine import doctor
 from edgekws.engine.doctor import Check
-from edgekws.recipe.load import builtins, load
+from edgekws.recipe.load import builtin_sweeps, builtins, load
 
 
 def run(*arguments: str) -> Ended:
@@ -73,12 +73,13 @@ def test_init_says_what_is_wrong_and_writes_nothing(
 def test_init_lists_the_built_in_recipes() -> None:
     result = run("init", "--list")
     assert result.exit_code == 0
-    for name, path in builtins().items():
+    ready = builtins() | builtin_sweeps()
+    for name, path in ready.items():
         first = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
         assert any(line.startswith(name) and first in line for line in result.stdout.splitlines())
     assert str(builtins()["quickstart"].parent) in result.stdout
     told = [json.loads(line) for line in run("init", "--list", "--json").stdout.splitlines()]
-    assert {line["name"] for line in told} == set(builtins())
+    assert {line["name"] for line in told} == set(ready)
     assert all(line["description"] for line in told)
 
 

@@ -119,6 +119,17 @@ class Simplify(Link):
     gives: ClassVar[Format] = "onnx"
 
 
+class Tune(Link):
+    kind: Literal["tune"] = "tune"
+    fp32: str = ""
+    takes: ClassVar[Format | None] = "onnx"
+    gives: ClassVar[Format] = "onnx"
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        return (self.fp32,)
+
+
 class Stream(Link):
     kind: Literal["stream"] = "stream"
     takes: ClassVar[Format | None] = "onnx"
@@ -130,7 +141,7 @@ MEMBERS: dict[str, list[type[BaseModel]]] = {
     "Target": [Host],
     "Backbone": [Flat, Deep],
     "Quantizer": [Backend],
-    "Step": [Teacher, Distill, To2d, Export, Quantize, Simplify, Stream],
+    "Step": [Teacher, Distill, To2d, Export, Quantize, Simplify, Tune, Stream],
 }
 
 

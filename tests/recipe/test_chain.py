@@ -100,6 +100,17 @@ def test_teachers_are_earlier_checkpoints(chain: Chain, teacher: str, message: s
     )
 
 
+def test_tune_names_the_checkpoint_that_its_model_was_made_of(chain: Chain) -> None:
+    before = (f'kind = "teacher", {FLAT}', 'kind = "export"')
+    assert chain.load(*before, 'kind = "tune", fp32 = "teacher"') == ()
+    chain.refuse(
+        'c.toml:7: steps.2.fp32: "tune" is built of "export", which gives an ONNX model; name a '
+        "step that gives a checkpoint",
+        *before,
+        'kind = "tune", fp32 = "export"',
+    )
+
+
 def test_nothing_takes_a_streaming_graph(chain: Chain) -> None:
     before = (f'kind = "teacher", {FLAT}', 'kind = "export"', 'kind = "stream"')
     assert chain.load(*before) == ()

@@ -325,3 +325,10 @@ def test_a_step_that_is_wrong_is_not_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load(file)
     assert [problem.key for problem in caught.value.problems] == ["steps.0.kind"]
+
+
+def test_a_sweep_is_no_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "front-ends.toml"
+    path.write_text('schema = 1\nbase = "quickstart"\n')
+    with pytest.raises(RecipeError, match=r"is a sweep, which .*; run it with edgekws sweep .*ends"):
+        load(path)

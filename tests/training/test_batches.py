@@ -35,6 +35,15 @@ def test_balanced_order_takes_every_label_equally_often() -> None:
     assert np.array_equal(order, balanced_order(SKEWED, 7, 0))
 
 
+@pytest.mark.parametrize("balance", [0.0, 0.3, 0.65, 1.0])
+def test_a_partial_balance_lies_between_the_clips_as_they_are_and_equal(balance: float) -> None:
+    _, counts = np.unique(SKEWED, return_counts=True)
+    shares = counts ** (1 - balance) / (counts ** (1 - balance)).sum()
+    _, drawn = np.unique(SKEWED[balanced_order(SKEWED, 7, 0, balance)], return_counts=True)
+    assert drawn.sum() == len(SKEWED)
+    assert np.abs(drawn - shares * len(SKEWED)).max() <= 1
+
+
 def test_balanced_order_gets_to_every_clip_of_an_abundant_label() -> None:
     seen = np.concatenate([balanced_order(SKEWED, 7, epoch) for epoch in range(12)])
     assert set(seen) == set(range(100))
