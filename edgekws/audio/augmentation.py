@@ -5,6 +5,8 @@ nor the size of batches changes what a clip sounds like.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +78,24 @@ class Augment(Fields):
     )
 
 
+@dataclass(frozen=True)
+class Change:
+    """What was drawn for one clip; `None` stands for what was left as it was.
+
+    `noise` is `white`, `pink` or the index of a recording, `noise_start` the sample it begins at.
+    """
+
+    shift_samples: int
+    gain_db: float
+    speed: float | None = None
+    pitch_semitones: float | None = None
+    rt60_s: float | None = None
+    direct_db: float | None = None
+    noise: str | int | None = None
+    noise_start: int | None = None
+    snr_db: float | None = None
+
+
 def augment_waveforms(
     waves: NDArray[np.float32],
     noise: Sequence[NDArray[np.float32]],
@@ -94,20 +114,41 @@ def augment_waveforms(
     no word. Only a clip of zeros, which has no level to set a ratio against, stays without.
     """
     result = np.empty_like(waves)
-    most = round(augment.time_shift_ms / 1000 * sample_rate)
     for wave, out, clip in zip(waves, result, clips, strict=True):
-        random = np.random.default_rng([seed, copy, int(clip)])
-        shift = int(random.integers(-most, most + 1))
-        if augment.speed or augment.pitch_semitones or augment.room:
-            draws = np.random.default_rng([seed, copy, int(clip), _VOICE_AND_ROOM])
-            _say_elsewhere(wave, shift, augment, draws, sample_rate, out)
-        else:
-            _shift(wave, shift, out)
-        if augment.noise and random.random() < augment.noise.probability:
-            _mix(out, _draw_noise(noise, len(out), random), random.uniform(*augment.noise.snr_db))
-        out *= np.float32(10 ** (random.uniform(*augment.gain_db) / 20))
-        np.clip(out, -1, 1, out=out)
+        out[:] = augment_waveform(wave, noise, augment, (seed, copy, int(clip)), sample_rate)[0]
     return result
+
+
+def augment_waveform(
+    wave: NDArray[np.float32],
+    noise: Sequence[NDArray[np.float32]],
+    augment: Augment,
+    key: tuple[int, int, int],
+    sample_rate: int,
+) -> tuple[NDArray[np.float32], Change]:
+    """Return one clip of `augment_waveforms`, `(samples,)`, and what was drawn for it.
+
+    `key` is (seed, copy, clip), from which alone everything is drawn.
+    """
+    random = np.random.default_rng(key)
+    most = round(augment.time_shift_ms / 1000 * sample_rate)
+    shift = int(random.integers(-most, most + 1))
+    out = np.empty_like(wave)
+    drawn: dict[str, Any] = {}
+    if augment.speed or augment.pitch_semitones or augment.room:
+        draws = np.random.default_rng([*key, _VOICE_AND_ROOM])
+        drawn = _say_elsewhere(wave, shift, augment, draws, sample_rate, out)
+    else:
+        _shift(wave, shift, out)
+    if augment.noise and random.random() < augment.noise.probability:
+        added, what = _draw_noise(noise, len(out), random)
+        snr_db = random.uniform(*augment.noise.snr_db)
+        _mix(out, added, snr_db)
+        drawn |= what | {"snr_db": snr_db}
+    gain_db = random.uniform(*augment.gain_db)
+    out *= np.float32(10 ** (gain_db / 20))
+    np.clip(out, -1, 1, out=out)
+    return out, Change(shift, gain_db, **drawn)
 
 
 def mask(
@@ -141,18 +182,26 @@ def _say_elsewhere(
     random: np.random.Generator,
     sample_rate: int,
     out: NDArray[np.float32],
-) -> None:
-    """Change speed and pitch, shift, and put into a room; all is drawn, whatever is asked for."""
+) -> dict[str, float]:
+    """Change speed and pitch, shift, and put into a room; all is drawn, whatever is asked for.
+
+    Return what was changed.
+    """
     speed, pitch, heard_in_room, rt60, direct = random.random(5)
+    drawn: dict[str, float] = {}
     if augment.speed:
-        wave = change_speed(wave, _between(augment.speed, speed))
+        drawn["speed"] = _between(augment.speed, speed)
+        wave = change_speed(wave, drawn["speed"])
     if augment.pitch_semitones:
-        wave = shift_pitch(wave, _between(augment.pitch_semitones, pitch), sample_rate)
+        drawn["pitch_semitones"] = _between(augment.pitch_semitones, pitch)
+        wave = shift_pitch(wave, drawn["pitch_semitones"], sample_rate)
     _shift(wave, shift, out)
     room = augment.room
     if room and heard_in_room < room.probability:
         rt60_s, direct_db = _between(room.rt60_s, rt60), _between(room.direct_db, direct)
         out[:] = reverberate(out, room_response(rt60_s, direct_db, sample_rate, random))
+        drawn |= {"rt60_s": rt60_s, "direct_db": direct_db}
+    return drawn
 
 
 def _between(bounds: Range, share: float) -> float:
@@ -175,14 +224,19 @@ def _mix(wave: NDArray[np.float32], noise: NDArray[np.float32], snr_db: float) -
 
 def _draw_noise(
     recordings: Sequence[NDArray[np.float32]], size: int, random: np.random.Generator
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Return noise `(size,)` and which it is, as the fields of `Change`."""
     if not recordings:
         white = random.standard_normal(size, dtype=np.float32)
-        return white if random.random() < 0.5 else _pink(white)
-    recording = recordings[int(random.integers(len(recordings)))]
+        if random.random() < 0.5:
+            return white, {"noise": "white"}
+        return _pink(white), {"noise": "pink"}
+    index = int(random.integers(len(recordings)))
+    recording = recordings[index]
     start = int(random.integers(max(1, len(recording) - size + 1)))
     part = np.asarray(recording[start : start + size])
-    return part if len(part) == size else np.resize(part, size)
+    told = {"noise": index, "noise_start": start}
+    return part if len(part) == size else np.resize(part, size), told
 
 
 def _pink(white: NDArray[np.float32]) -> NDArray[np.float32]:

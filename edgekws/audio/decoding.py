@@ -45,7 +45,7 @@ class Corpus:
 
     `noise` are mono recordings `(samples,)` at the front end's rate, mapped from the cache;
     `fingerprint` is the sha256 over labels, speakers and decoded audio, in order, whatever the
-    files are called.
+    files are called. `negatives` are the listing's, not read.
     """
 
     labels: tuple[str, ...]
@@ -56,6 +56,7 @@ class Corpus:
     notes: tuple[str, ...]
     folder: Path
     window_samples: int
+    negatives: tuple[Clip, ...] = ()
 
     def waveforms(self, split: Split) -> NDArray[np.int16]:
         """Return the clips of `split`, `(N, window_samples)` int16, mapped for reading."""
@@ -89,13 +90,9 @@ def decode(listing: Listing, front_end: FrontEnd, cache: Path, emit: Emit) -> Co
 
 
 def _key(listing: Listing, front_end: FrontEnd) -> str:
-    rows = [
-        (*_file_state(clip.path), clip.start_s, clip.end_s, clip.label, clip.speaker, clip.split)
-        for clip in listing.clips
-    ]
     return sha256_of(
         {
-            "rows": rows,
+            "rows": identity(listing.clips),
             "labels": listing.labels,
             "noise": [_file_state(path) for path in listing.noise],
             "sample_rate": front_end.sample_rate,
@@ -106,6 +103,11 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
             ],
         }
     )
+
+
+def identity(clips: Sequence[Clip]) -> list[tuple[object, ...]]:
+    """Return what clips are known by without reading them, size and time of the file included."""
+    return [(*_file_state(c.path), c.start_s, c.end_s, c.label, c.speaker, c.split) for c in clips]
 
 
 def _file_state(path: Path) -> tuple[str, int, int]:
@@ -238,4 +240,5 @@ def _load(listing: Listing, front_end: FrontEnd, folder: Path) -> Corpus:
         listing.notes,
         folder,
         front_end.window_samples,
+        listing.negatives,
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.audio import augmentation
+from edgekws.audio import augmentation, long_features
 from edgekws.audio.augmentation import Augment, augment_waveforms
-from edgekws.audio.decoding import Corpus, to_float32
+from edgekws.audio.decoding import Corpus, identity, to_float32
 from edgekws.audio.parallel import in_parallel
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Normalization
@@ -122,6 +122,17 @@ class Features:
         if spec is None:
             return features
         return augmentation.mask(features, spec, self._seed, epoch, clips, strength)
+
+    def negatives(self) -> tuple[NDArray[np.float32], ...]:
+        """Return the training recordings without a keyword as they are long, `(n_mels, T)` each.
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        clips, front_end = self._corpus.negatives, self._front_end
+        fields = {"normalization": self._normalization_key, "clips": identity(clips)}
+        write = partial(long_features.write, clips, front_end, self.normalization, self._emit)
+        return long_features.read(self._folder("negatives", write, fields), front_end.n_mels)
 
     def calibration(self, n: int) -> NDArray[np.int64]:
         """Return the sorted indices of `n` training clips, every label in its share.

@@ -9,6 +9,9 @@ The Fourier transform is one step of Cooley and Tukey (1965) for real input, `n_
    factors and transforms over `b`, for the bins that a mel filter uses.
 
 No sample is gathered by itself, and a dense transform would need six times the MACs.
+
+A convolution over two frames costs more than its arithmetic. The front end of a stream, which
+takes a hop at a time, does the same in matrix products: see `hop_front_end_model`.
 """
 
 import math
@@ -26,6 +29,10 @@ from edgekws.runtime.front_end import LOG_FLOOR, FrontEnd, analysis_window, mel_
 OPSET = 17
 IR_VERSION = 8
 
+LANES = 16
+"""Floats in the widest vector register of a CPU: what is left over of a buffer after whole ones is
+computed element by element, and may round otherwise."""
+
 Array = NDArray[np.float64]
 
 
@@ -34,7 +41,7 @@ def front_end_model(front_end: FrontEnd, normalization: Normalization) -> onnx.M
 
     Both are float32, samples in [-1, 1]; features are normalised by band. The batch is free.
     """
-    plan = _plan(front_end)
+    plan = _plan(front_end, math.gcd(front_end.n_fft, front_end.hop_length))
     graph = _Graph()
     blocks = _hop_blocks(graph, front_end, plan)  # (B, n2 * hop / n2, T + q - 1)
     residues = graph.add("Conv", blocks, graph.floats(_stage_one(front_end, plan)), group=plan.n2)
@@ -44,6 +51,35 @@ def front_end_model(front_end: FrontEnd, normalization: Normalization) -> onnx.M
     mels = graph.add("Conv", power, graph.floats(mel), floor)
     mels = graph.add("Reshape", mels, graph.ints(-1, front_end.n_mels, front_end.n_frames))
     _normalise(graph, graph.add("Log", mels), normalization)
+    return graph.model(front_end)
+
+
+def hop_front_end_model(front_end: FrontEnd, normalization: Normalization) -> onnx.ModelProto:
+    """Return the graph `front_end_model` gives, for a window of few frames: the hop of a stream.
+
+    The batch are hops. A hop's features are the same bits beside any others: its logarithms fill
+    whole registers, for which bands may be added that are cut off again.
+    """
+    plan = _plan(front_end, front_end.n_fft)
+    graph, n_mels, n_slots = _Graph(), front_end.n_mels, len(plan.slots)
+    frames = _frames(graph, front_end, plan)  # (B * T, n1, n2)
+    window = analysis_window(front_end).reshape(plan.n1, plan.n2)
+    frames = graph.add("Mul", frames, graph.floats(window))
+    residues = graph.add("MatMul", graph.floats(_transform(plan).reshape(-1, plan.n1)), frames)
+    slots = graph.add("Reshape", residues, graph.ints(-1, n_slots, 2 * plan.n2))
+    spectra, mel = _spectra(graph, slots, front_end, plan)  # (B * T, slots * bins * 2)
+    # (log x - mean) / std = log(x * exp(-mean)) / std, so that the mean costs nothing.
+    scale = np.exp(-np.array(normalization.mean))
+    more = -n_mels % (LANES // math.gcd(LANES, front_end.n_frames))
+    bands = graph.floats(np.pad(mel * scale, ((0, 0), (0, more))))
+    floor = graph.floats(np.pad(LOG_FLOOR * scale, (0, more), constant_values=1))
+    log_mel = graph.add("Log", graph.add("Gemm", graph.add("Mul", spectra, spectra), bands, floor))
+    std = np.pad(normalization.std, (0, more), constant_values=1)
+    rows = graph.add("Mul", log_mel, graph.floats(1 / std))
+    rows = graph.add("Reshape", rows, graph.ints(-1, front_end.n_frames, n_mels + more))
+    if more:
+        rows = graph.add("Slice", rows, graph.ints(0), graph.ints(n_mels), graph.ints(2))
+    graph.add("Transpose", rows, perm=[0, 2, 1], output="features")
     return graph.model(front_end)
 
 
@@ -87,9 +123,8 @@ class _Plan:
         return stage_one + len(self.slots) * 2 * self.bins * 2 * self.n2
 
 
-def _plan(front_end: FrontEnd) -> _Plan:
-    """Choose the cheapest of the possible splits."""
-    common = math.gcd(front_end.n_fft, front_end.hop_length)
+def _plan(front_end: FrontEnd, common: int) -> _Plan:
+    """Choose the cheapest of the splits whose `n2` divides `common`."""
     splits = [n2 for n2 in range(1, common + 1) if common % n2 == 0]
     return min((_split(front_end, n2) for n2 in splits), key=lambda plan: plan.macs)
 
@@ -132,19 +167,25 @@ def _hop_blocks(graph: "_Graph", front_end: FrontEnd, plan: _Plan) -> str:
 def _stage_one(front_end: FrontEnd, plan: _Plan) -> Array:
     """Weights `(n2 * slots * 2, hop / n2, q)`: window times real DFT over `n1` points."""
     n1, n2 = plan.n1, plan.n2
-    transform = np.zeros((len(plan.slots), 2, n1))
-    for row, frequency in enumerate(plan.slots):
-        angle = 2 * np.pi * frequency * np.arange(n1) / n1
-        transform[row] = np.cos(angle), -np.sin(angle)
-        if frequency == 0 and n1 % 2 == 0:
-            transform[row, 1] = np.cos(np.pi * np.arange(n1))
     window = analysis_window(front_end).reshape(n1, n2)
-    taps = np.einsum("fpa,ab->bfpa", transform, window).reshape(n2, -1, n1)
+    taps = np.einsum("fpa,ab->bfpa", _transform(plan), window).reshape(n2, -1, n1)
     per_hop = plan.hop // n2
     filled = np.zeros((*taps.shape[:2], plan.hops * per_hop))
     filled[..., :n1] = taps
     # Sample n2 * a + b of a frame lies in hop a // per_hop, at place a % per_hop of residue b.
     return filled.reshape(-1, plan.hops, per_hop).swapaxes(1, 2)
+
+
+def _transform(plan: _Plan) -> Array:
+    """Return the real DFT over `n1` points, `(slots, 2, n1)`."""
+    points = np.arange(plan.n1)
+    transform = np.zeros((len(plan.slots), 2, plan.n1))
+    for row, frequency in enumerate(plan.slots):
+        angle = 2 * np.pi * frequency * points / plan.n1
+        transform[row] = np.cos(angle), -np.sin(angle)
+        if frequency == 0 and plan.n1 % 2 == 0:
+            transform[row, 1] = np.cos(np.pi * points)
+    return transform
 
 
 def _by_slot(graph: "_Graph", residues: str, n_frames: int, plan: _Plan) -> str:
@@ -156,6 +197,17 @@ def _by_slot(graph: "_Graph", residues: str, n_frames: int, plan: _Plan) -> str:
 
 def _power(graph: "_Graph", slots: str, front_end: FrontEnd, plan: _Plan) -> tuple[str, Array]:
     """Add stage two; return the power of every bin, and the mel filters in that order of bins."""
+    weights, mel = _stage_two(front_end, plan)
+    squares = []
+    for part in weights:
+        kernel = graph.floats(part.reshape(-1, 2 * plan.n2, 1, 1))
+        spectrum = graph.add("Conv", slots, kernel, group=len(plan.slots))
+        squares.append(graph.add("Mul", spectrum, spectrum))
+    return graph.add("Add", *squares), mel.reshape(front_end.n_mels, -1, 1, 1)
+
+
+def _stage_two(front_end: FrontEnd, plan: _Plan) -> tuple[Array, Array]:
+    """Weights `(2, slots, bins, 2 * n2)`, and the mel filters `(n_mels, slots, bins)`."""
     shape = (len(plan.slots), plan.bins)
     weights = np.zeros((2, *shape, 2 * plan.n2))
     mel = np.zeros((front_end.n_mels, *shape))
@@ -164,12 +216,36 @@ def _power(graph: "_Graph", slots: str, front_end: FrontEnd, plan: _Plan) -> tup
         for column, entry in enumerate(bins):
             weights[:, row, column] = entry.real, entry.imaginary
             mel[:, row, column] = bank[:, entry.k]
-    squares = []
-    for part in weights:
-        kernel = graph.floats(part.reshape(-1, 2 * plan.n2, 1, 1))
-        spectrum = graph.add("Conv", slots, kernel, group=len(plan.slots))
-        squares.append(graph.add("Mul", spectrum, spectrum))
-    return graph.add("Add", *squares), mel.reshape(front_end.n_mels, -1, 1, 1)
+    return weights, mel
+
+
+def _frames(graph: "_Graph", front_end: FrontEnd, plan: _Plan) -> str:
+    """Cut the frames out of the signal, in rows of as many samples as the hop allows."""
+    row = math.gcd(front_end.n_fft, front_end.hop_length)
+    reach = front_end.n_fft + (front_end.n_frames - 1) * front_end.hop_length
+    first = np.arange(front_end.n_frames)[:, None] * (front_end.hop_length // row)
+    places = first + np.arange(front_end.n_fft // row)
+    signal = "waveform"
+    if reach < front_end.window_samples:
+        signal = graph.add("Slice", signal, graph.ints(0), graph.ints(reach), graph.ints(1))
+    rows = graph.add("Reshape", signal, graph.ints(-1, reach // row, row))
+    frames = graph.add("Gather", rows, graph.ints(*places.ravel().tolist()), axis=1)
+    return graph.add("Reshape", frames, graph.ints(-1, plan.n1, plan.n2))
+
+
+def _spectra(graph: "_Graph", slots: str, front_end: FrontEnd, plan: _Plan) -> tuple[str, Array]:
+    """Add stage two to slots `(frames, slots, 2 * n2)`.
+
+    Returns the real and imaginary parts of every bin, one row a frame, and the mel filters
+    `(slots * bins * 2, n_mels)` that take their squares.
+    """
+    weights, mel = _stage_two(front_end, plan)
+    kernel = weights.transpose(1, 3, 2, 0).reshape(len(plan.slots), 2 * plan.n2, -1)
+    by_slot = graph.add("Transpose", slots, perm=[1, 0, 2])
+    parts = graph.add("MatMul", by_slot, graph.floats(kernel))  # (slots, frames, bins * 2)
+    by_frame = graph.add("Transpose", parts, perm=[1, 0, 2])
+    filters = np.repeat(mel.reshape(front_end.n_mels, -1), 2, axis=1).T
+    return graph.add("Reshape", by_frame, graph.ints(-1, len(filters))), filters
 
 
 def _normalise(graph: "_Graph", log_mel: str, normalization: Normalization) -> None:

@@ -29,12 +29,18 @@ class Listing:
 
     `noise` are the recordings that augmentation mixes in (train only). `notes` are lines for the
     report: how the splits were made, what was left out and why.
+
+    Where `clips` are windows cut out of longer recordings, `recordings` are those: words with the
+    place where they are said, and `_unknown_` without a place where no keyword is. `negatives` are
+    the parts of the training recordings without a keyword that are at least a window long.
     """
 
     labels: tuple[str, ...]
     clips: tuple[Clip, ...]
     noise: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    recordings: tuple[Clip, ...] = ()
+    negatives: tuple[Clip, ...] = ()
 
 
 @dataclass(frozen=True)

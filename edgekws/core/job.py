@@ -1,6 +1,6 @@
 """What a step may see, and what it gives back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -50,8 +50,18 @@ class Data(Protocol):
         The widest mask is `strength` times as wide as the recipe's `[augment]` says.
         """
 
+    def negatives(self) -> tuple[NDArray[np.float32], ...]:
+        """Return the training recordings without a keyword as they are long, `(n_mels, T)` each.
+
+        Normalised; none where the dataset has only clips.
+        """
+
     def calibration(self, n: int) -> NDArray[np.int64]:
         """Return the indices of `n` training clips for calibration, every label in its share."""
+
+
+Measure = Callable[[Mapping[str, Path], str], Any]
+"""Times models by name on the target, against the one named as control; gives a `LatencyRun`."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class Job:
     """All that a step may see besides its fields and its inputs.
 
     `workdir` is the step's own folder; it survives a killed run, so that a step finds there what
-    it saved. `device` is `cpu` or `cuda`.
+    it saved. `device` is `cpu` or `cuda`. `measure` is there for a step that `times_on_target`.
     """
 
     data: Data
@@ -68,6 +78,7 @@ class Job:
     threads: int
     workdir: Path
     emit: Emit
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,10 @@ class StepProtocol(Protocol):
     @property
     def keeps(self) -> str:
         """`exact`, `quantized` or `retrained`: how the result is proven against the input."""
+
+    @property
+    def times_on_target(self) -> bool:
+        """Whether it chooses by latency: its result is then keyed on the target and the host."""
 
     @property
     def takes(self) -> Format | None:

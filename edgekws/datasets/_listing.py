@@ -7,10 +7,12 @@ from typing import NamedTuple
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.family import closest
+from edgekws.datasets._negatives import negative_recordings, refuse_in_both
 from edgekws.datasets._silence import noise_per_split, noise_recordings, silence_clips
 from edgekws.datasets._source import existing
 from edgekws.datasets._speakers import ranked
 from edgekws.datasets._splits import Rule, split_clips, split_notes
+from edgekws.datasets._windows import Cut, Windows, cut_notes, cut_windows
 from edgekws.datasets._word_folders import BACKGROUND_NOISE, Recordings, word_name
 from edgekws.errors import DataError
 from edgekws.runtime.front_end import FrontEnd
@@ -24,6 +26,13 @@ class Choice(NamedTuple):
     max_unknown_ratio: float | None
     silence: bool | None
     silence_ratio: float
+
+
+class Cutting(NamedTuple):
+    """The windows that are cut, and folders of recordings without a keyword."""
+
+    windows: Windows
+    negatives: tuple[Path, ...]
 
 
 def choose_keywords(
@@ -67,8 +76,11 @@ def list_recordings(
     front_end: FrontEnd,
     seed: int,
     source: Path,
+    cutting: Cutting | None = None,
 ) -> Listing:
-    """Split the recordings, cap `_unknown_`, cut `_silence_` from the noise, and list it all.
+    """Split the recordings, cut windows and `_silence_`, cap `_unknown_`, and list it all.
+
+    Windows are cut where `cutting` says how, `_silence_` from the noise.
 
     Recordings of `_silence_` are that class as they are; windows are then cut only where the
     choice says `silence = true`.
@@ -78,19 +90,38 @@ def list_recordings(
             clips in some split.
     """
     words = {r.word for r in found.recordings}
+    if cutting and cutting.windows.gives_unknown:
+        words.add(UNKNOWN)
     labels = labels_of(choice, keywords, words, noise=bool(noise))
     wanted = [r for r in found.recordings if r.word in labels or _is_unknown(r.word, labels)]
     clips = split_clips(wanted, keywords, rule, seed, source)
     notes = split_notes(found, clips, rule) + _left_out(found, choice, words - {*keywords})
-    clips = _capped(clips, keywords, choice.max_unknown_ratio, seed, notes)
-    cut = SILENCE in labels and (choice.silence is True or SILENCE not in words)
-    per_split = noise_per_split(noise, seed, cut)
-    if cut:
+    recordings: list[Clip] = []
+    cut = Cut(clips)
+    if cutting:
+        negatives = _negatives(clips, cutting, rule, seed, source)
+        recordings = clips + negatives
+        cut = cut_windows(clips, negatives, cutting.windows, front_end.window_s, keywords, seed)
+        notes += cut_notes(cut, keywords, front_end.window_s, source)
+    clips = _capped(cut.clips, keywords, choice.max_unknown_ratio, seed, notes)
+    silence = SILENCE in labels and (choice.silence is True or SILENCE not in words)
+    per_split = noise_per_split(noise, seed, silence)
+    if silence:
         means = {split: mean_count(clips, keywords, split) for split in SPLITS}
         counts = {split: max(round(choice.silence_ratio * n), 1) for split, n in means.items()}
         clips += cut_silence(per_split, counts, front_end, seed)
     notes.append(noise_note(per_split))
-    return Listing(labels, tuple(clips), per_split["train"], tuple(notes))
+    free = tuple(clip for clip in cut.free if clip.split == "train")
+    return Listing(labels, tuple(clips), per_split["train"], tuple(notes), tuple(recordings), free)
+
+
+def _negatives(
+    words: Sequence[Clip], cutting: Cutting, rule: Rule, seed: int, source: Path
+) -> list[Clip]:
+    known = {clip.speaker or clip.path.name: clip.split for clip in words}
+    negatives = negative_recordings(cutting.negatives, known, rule, seed)
+    refuse_in_both(words, negatives, source)
+    return negatives
 
 
 def find_noise(noise: Path | None, root: Path, silence: bool) -> tuple[Path, ...]:

@@ -57,7 +57,7 @@ class Format:
 
 
 def render(tasks: Sequence[VoiceTask], clips: Format, seed: int, folder: Path, emit: Emit) -> None:
-    """Write every utterance of `tasks` under `folder` as FLAC, 16 bit.
+    """Write every utterance of `tasks` under `folder` as WAV or FLAC by its name, 16 bit.
 
     The bytes depend on `tasks`, `clips` and `seed` only, not on the number of processes.
 
@@ -95,10 +95,11 @@ def speak(task: VoiceTask, clips: Format, seed: int, folder: Path) -> int:
 
 
 def write(path: Path, samples: NDArray[np.int16], sample_rate: int) -> None:
-    """Write int16 `samples` as FLAC, making the folder first."""
+    """Write int16 `samples` as WAV or FLAC by the suffix, making the folder first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()  # soundfile flushes every file to disk, which takes longer than speaking
-    soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format="FLAC")
+    form = path.suffix[1:].upper()
+    soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=form)
     path.write_bytes(encoded.getvalue())
 
 

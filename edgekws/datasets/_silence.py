@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import soundfile
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import SPLITS, Clip, Split
 from edgekws.datasets._speakers import three_way
-from edgekws.datasets._word_folders import audio_files
+from edgekws.datasets._word_folders import audio_files_under
 from edgekws.errors import DataError
 
 _AUDIBLE_RMS = 1e-4
@@ -46,8 +45,7 @@ def noise_recordings(folder: Path) -> tuple[Path, ...]:
     Raises:
         DataError: there are none.
     """
-    parts = sorted({folder, *(path for path in folder.rglob("*") if path.is_dir())})
-    found = tuple(path for part in parts for path in audio_files(part, Counter()))
+    found = audio_files_under(folder)
     if not found:
         raise DataError(f"{folder}: holds no noise recordings; fill it or remove dataset.noise")
     return found

@@ -62,6 +62,12 @@ def audio_files(folder: Path, ignored: Counter[str]) -> Iterator[Path]:
                 yield folder / entry.name
 
 
+def audio_files_under(folder: Path) -> tuple[Path, ...]:
+    """Return the recordings in `folder` and in the folders under it, hidden ones left out."""
+    parts = sorted({folder, *(path for path in folder.rglob("*") if path.is_dir())})
+    return tuple(path for part in parts for path in audio_files(part, Counter()))
+
+
 def find_recordings(root: Path, noise: Path | None) -> Recordings:
     """Read the tables, or else the word folders and their lists, under `root`.
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from edgekws.core.canonical import sha256_file, sha256_of
+from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import Listing
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
@@ -24,6 +26,7 @@ from edgekws.datasets._fields import (
 )
 from edgekws.datasets._listing import (
     Choice,
+    Cutting,
     choose_keywords,
     find_noise,
     labels_of,
@@ -33,8 +36,12 @@ from edgekws.datasets._manifest_rows import Columns, beyond_the_end, filtered, r
 from edgekws.datasets._source import code_fingerprint, existing, stamps
 from edgekws.datasets._splits import Rule
 from edgekws.datasets._tables import SUFFIXES, read_table
+from edgekws.datasets._windows import Windows
 from edgekws.datasets._word_folders import BACKGROUND_NOISE, Recordings, word_name
 from edgekws.runtime.front_end import FrontEnd
+
+_PLACES = ("path", "root", "noise", "negatives")
+"""Fields that say where files are: another place of the same files changes nothing."""
 
 
 class Dataset(Fields):
@@ -45,6 +52,10 @@ class Dataset(Fields):
     name alone, dev by a hash of seed and name. Rows labelled `_unknown_` or `_silence_` are those
     classes; where there are rows of `_silence_`, none is cut from the noise unless
     `silence = true`.
+
+    To spot keywords in continuous speech, `windows` cuts several windows of the front end's
+    `window_s` around every keyword of a longer recording, others that hold only half of it, and
+    others of what is said beside it; `negatives` adds recordings in which no keyword is said.
     """
 
     kind: Literal["manifest"] = "manifest"
@@ -63,6 +74,16 @@ class Dataset(Fields):
     keywords: Keywords = None
     unknown: Unknown = True
     max_unknown_ratio: MaxUnknownRatio = None
+    windows: Windows | None = Field(
+        None,
+        description="Cut windows out of recordings that are longer than a keyword: windows = "
+        "{ per_keyword = 4, partial = 1, per_negative_second = 0.5 }",
+    )
+    negatives: tuple[Path, ...] = Field(
+        (),
+        description="Folders of recordings in which no keyword is said, for windows; a folder "
+        "in them is a speaker, held out like those of the table",
+    )
     noise: NoiseFolder = None
     silence: Silence = None
     silence_ratio: SilenceRatio = 0.4
@@ -77,20 +98,29 @@ class Dataset(Fields):
             raise ValueError(f"{path} is no table; a table ends in {', '.join(SUFFIXES)}")
         return path
 
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> Self:
+        problem = _without_effect(self.windows, self.negatives, self.unknown)
+        if problem:
+            raise PydanticCustomError("no_effect", "{problem}", {"problem": problem})
+        return self
+
     def fingerprint(self) -> str:
         """Return a hash over the fields, the table, and size and time of every file in it.
 
         Raises:
             DataError: the table, a file or a folder is missing, or a row is wrong.
         """
-        fields = self.model_dump(mode="json", exclude={"path", "root", "noise"})
+        fields = self.model_dump(mode="json", exclude={*_PLACES})
         files = [(path.stat().st_size, path.stat().st_mtime_ns) for path in self._files()]
         noise = stamps(existing(self.noise)) if self.noise else []
         beside = self._root / BACKGROUND_NOISE
         if self.noise is None and beside.is_dir():
             noise = stamps(beside)
+        negatives = [stamps(existing(folder)) for folder in self.negatives]
         table = sha256_file(self.path.expanduser())
-        return sha256_of([fields, table, files, noise, code_fingerprint(("soundfile",))])
+        code = code_fingerprint(("soundfile",))
+        return sha256_of([fields, table, files, noise, negatives, code])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits.
@@ -106,6 +136,8 @@ class Dataset(Fields):
             return labels_of(self._choice, keywords, ("any other word",), noise=noise)
         found = self._read()
         words = {recording.word for recording in found.recordings}
+        if self.windows and self.windows.gives_unknown:
+            words.add(UNKNOWN)
         return labels_of(self._choice, self._keywords(found), words, noise=noise)
 
     def list_clips(self, front_end: FrontEnd, seed: int, cache: Path, emit: Emit) -> Listing:
@@ -113,8 +145,8 @@ class Dataset(Fields):
 
         Raises:
             DataError: the table is missing, columns or rows are wrong (the first ten problems are
-                told at once), a keyword has no rows, or there are too few speakers or noise
-                recordings to split.
+                told at once), a keyword has no rows or fits into no window, or there are too few
+                speakers or noise recordings to split.
         """
         found = self._read()
         listing = list_recordings(
@@ -126,6 +158,7 @@ class Dataset(Fields):
             front_end,
             seed,
             self.path,
+            Cutting(self.windows, self.negatives) if self.windows else None,
         )
         late = tuple(beyond_the_end(found.recordings))
         return replace(listing, notes=(*listing.notes, *late))
@@ -167,3 +200,19 @@ class Dataset(Fields):
 
     def _files(self) -> Iterator[Path]:
         yield from dict.fromkeys(recording.path for recording in self._read().recordings)
+
+
+def _without_effect(
+    windows: Windows | None, negatives: tuple[Path, ...], unknown: bool
+) -> str | None:
+    """Say which field nothing would read, `None` where all are read."""
+    if negatives and windows is None:
+        return "negatives has no effect without windows; add windows = {}"
+    if negatives and windows and not windows.per_negative_second:
+        return "negatives has no effect with windows.per_negative_second = 0; raise it"
+    if windows and windows.gives_unknown and not unknown:
+        return (
+            "windows of _unknown_ have no effect with unknown = false; "
+            "set partial = 0 and per_negative_second = 0, or unknown = true"
+        )
+    return None

@@ -41,22 +41,31 @@ class Bench:
     device: str
     cache: Path
     emit: Emit
+    target: Any
 
 
-def bench(source: Source, seed: int, threads: int | None, cache: Path, emit: Emit) -> Bench:
+def bench(
+    source: Source, seed: int, threads: int | None, cache: Path, emit: Emit, target: Any
+) -> Bench:
     """Return the bench of this machine; `threads=None` takes every core."""
-    return Bench(source, seed, threads or core_count(), device_kind(), cache, emit)
+    return Bench(source, seed, threads or core_count(), device_kind(), cache, emit, target)
 
 
 def step_key(step: Any, inputs: Mapping[str, Artifact], bench: Bench) -> str:
     """Return the identity of a step's result: everything that it can read, and nothing else.
 
-    Its name and its budget change nothing in the result and stay out.
+    Its name and its budget change nothing in the result and stay out. The target and the host that
+    it runs on are in the key of a step that chooses by latency, and of no other.
     """
     architectures = {a.contract.architecture["kind"] for a in inputs.values()}
     modules = modules_of(step) | {f"edgekws.backbones.{kind}" for kind in architectures}
+    host = {}
+    if step.times_on_target:
+        modules |= {type(bench.target).__module__, "edgekws.runtime.latency"}
+        host = {"host": bench.target.fingerprint()}
     return sha256_of(
-        {
+        host
+        | {
             "schema": SCHEMA,
             "kind": step.kind,
             "fields": step.model_dump(mode="json", exclude={"name", "budget", "seed"}),
@@ -115,7 +124,8 @@ def _run(step: Any, inputs: Mapping[str, Artifact], bench: Bench, folder: Path) 
     from edgekws.lowering import checkpoint, onnx_file
 
     data = bench.source.features
-    job = Job(data, _seed(step, bench), bench.device, bench.threads, folder, bench.emit)
+    measure = bench.target.measure if step.times_on_target else None
+    job = Job(data, _seed(step, bench), bench.device, bench.threads, folder, bench.emit, measure)
     started = time.monotonic()
     output = step.run(inputs, job)
     seconds = time.monotonic() - started

@@ -1,13 +1,16 @@
 """The recipe's dataset: its identity without reading audio, its features once asked for."""
 
+import csv
 import json
+import shutil
 from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import sha256_of
-from edgekws.core.corpus import SPLITS
+from edgekws.core.corpus import SPLITS, Clip, Listing
 from edgekws.core.events import Emit
 from edgekws.core.store import build_folder
 from edgekws.engine.environment import library_versions
@@ -50,13 +53,20 @@ class Source:
         )
 
     @cached_property
+    def listing(self) -> Listing:
+        """Every clip, before any audio is read."""
+        recipe = self._recipe
+        listing: Listing = recipe.dataset.list_clips(
+            self.front_end, recipe.seed, self._cache, self._emit
+        )
+        return listing
+
+    @cached_property
     def corpus(self) -> "Corpus":
         """Every clip, decoded."""
         from edgekws.audio.decoding import decode
 
-        recipe = self._recipe
-        listing = recipe.dataset.list_clips(self.front_end, recipe.seed, self._cache, self._emit)
-        return decode(listing, self.front_end, self._cache, self._emit)
+        return decode(self.listing, self.front_end, self._cache, self._emit)
 
     @cached_property
     def features(self) -> "Features":
@@ -68,6 +78,19 @@ class Source:
             self.corpus, self.front_end, recipe.augment, recipe.seed, self._cache, self._emit
         )
 
+    def write_clips(self, path: Path) -> None:
+        """Write a table of the clips and the split that each is in: `file`, `label`, `speaker`, ….
+
+        Of windows the recordings that they were cut from are listed, with the place of the word,
+        and recordings without a keyword as `_unknown_`.
+        """
+
+        def build(folder: Path) -> None:
+            _write_table(self.listing.recordings or self.listing.clips, folder / "clips.csv")
+
+        folder = build_folder(self._cache / "clips" / self.key, build)
+        shutil.copyfile(folder / "clips.csv", path)
+
     def summary(self) -> dict[str, Any]:
         """Return what the report shows of the data: counts, rejected clips, notes."""
 
@@ -78,6 +101,18 @@ class Source:
         folder = build_folder(self._cache / "data" / self.key, build)
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return summary
+
+
+def _write_table(clips: Sequence[Clip], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("file", "label", "speaker", "split", "start_s", "end_s"))
+        for clip in clips:
+            end_s = "" if clip.end_s is None else clip.end_s
+            start_s = clip.start_s or ("" if clip.end_s is None else 0)
+            table.writerow(
+                (clip.path.absolute(), clip.label, clip.speaker or "", clip.split, start_s, end_s)
+            )
 
 
 def _summary(corpus: "Corpus") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from edgekws.core.store import build_folder
 from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.measure import count
 from edgekws.engine.source import closure, modules_of
+from edgekws.errors import MissingPartError
 from edgekws.recipe.load import Loaded
 from edgekws.recipe.model import Recipe
 
@@ -66,16 +67,18 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     the latency of a network do not depend on its weights. Cached, but for the verdicts.
     """
     recipe = loaded.recipe
+    host, unreached = _host(recipe.target)
+    target = recipe.target if host else None
     key = {
         "recipe": recipe.model_dump(mode="json", exclude={"budget", "name"}),
         "labels": recipe.dataset.labels(),
-        "host": recipe.target.fingerprint(),
+        "host": host,
         "versions": library_versions(),
         "source": closure(_MODULES | modules_of(recipe)),
     }
 
     def build(folder: Path) -> None:
-        (folder / "plan.json").write_bytes(_KNOWN.dump_json(_weigh(recipe, emit)))
+        (folder / "plan.json").write_bytes(_KNOWN.dump_json(_weigh(recipe, target, emit)))
 
     folder = build_folder(cache_folder() / "plans" / sha256_of(key), build)
     known = _KNOWN.validate_json((folder / "plan.json").read_bytes())
@@ -88,10 +91,18 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     )
     unknown = sorted({limit.key for limit in recipe.limits.limits if limit.metric not in metrics})
     later = (f"known only after the run: {', '.join(unknown)}",) if unknown else ()
-    return Plan(known.rows, verdicts, loaded.notes + broken + later)
+    return Plan(known.rows, verdicts, loaded.notes + unreached + broken + later)
 
 
-def _weigh(recipe: Recipe, emit: Emit) -> _Known:
+def _host(target: Any) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """Return the target's fingerprint, or why there is none: a plan can do without latencies."""
+    try:
+        return target.fingerprint(), ()
+    except MissingPartError as error:
+        return None, (f"latency is not estimated: {error}",)
+
+
+def _weigh(recipe: Recipe, target: Any | None, emit: Emit) -> _Known:
     with tempfile.TemporaryDirectory(prefix="edgekws-plan-") as scratch:
         models: dict[str, Path] = {}
         counted: dict[str, tuple[Measurement, ...]] = {}
@@ -102,17 +113,21 @@ def _weigh(recipe: Recipe, emit: Emit) -> _Known:
             models[step.name], notes[step.name] = path, note
             counted[step.name] = count(path, recipe.front_end.window_s)
         final = next(step.name for step in reversed(recipe.steps) if step.gives != "stream")
-        progress(emit, "latency", 0, 1)
-        timed = recipe.target.measure(models, final)
+        times: dict[str, float] = {}
+        speed: tuple[Measurement, ...] = ()
+        if target is not None:
+            progress(emit, "latency", 0, 1)
+            timed = target.measure(models, final)
+            times = {name: one.p50_us for name, one in timed.models.items()}
+            speed = tuple(m for m in timed.measurements(final) if m.metric != "latency_ratio")
         rows = tuple(
-            _row(step, counted[step.name], timed.models[step.name].p50_us, notes[step.name])
+            _row(step, counted[step.name], times.get(step.name), notes[step.name])
             for step in recipe.steps
         )
-        speed = (m for m in timed.measurements(final) if m.metric != "latency_ratio")
         return _Known(rows, (*counted[final], *speed))
 
 
-def _row(step: Any, found: tuple[Measurement, ...], p50_us: float, note: str) -> PlanRow:
+def _row(step: Any, found: tuple[Measurement, ...], p50_us: float | None, note: str) -> PlanRow:
     value = {m.metric: m.value for m in found}
     return PlanRow(
         step.name, step.kind, value["params"], value["macs"], value["size_kib"], p50_us, note
@@ -132,6 +147,8 @@ def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto",
         if step.gives == "checkpoint":
             network, contract = _network(recipe, step, network, contract)
             form = export.export_lowered(network, contract)
+        elif step.times_on_target:
+            note = "as the step before gives it: the form is chosen by its latency, in the run"
         elif step.keeps == "quantized" and form is not None and contract is not None:
             form, note = _quantized(form, contract), "estimated with onnxruntime's quantizer"
         assert form is not None  # the chain begins with a step that trains a network

@@ -49,9 +49,11 @@ def compress(
         emit = logged(emit, log)
         emit(Event("run", recipe.name, data={"folder": str(folder)}))
         cache = cache_folder()
-        shared = bench(Source(recipe, cache, emit), recipe.seed, recipe.threads, cache, emit)
+        source = Source(recipe, cache, emit)
+        shared = bench(source, recipe.seed, recipe.threads, cache, emit, recipe.target)
         run = _Run(recipe, folder, shared, keep_going)
         try:
+            source.write_clips(folder / "clips.csv")
             run.steps(force)
             if run.going_on:
                 run.bundle(dist / recipe.name)

@@ -34,7 +34,7 @@ class Graph:
         """Return the initializer's values."""
         return numpy_helper.to_array(self._constants[name])
 
-    def set_array(self, name: str, values: NDArray[np.float32]) -> None:
+    def set_array(self, name: str, values: NDArray[Any]) -> None:
         """Write the initializer's values; a new name makes a new one."""
         self._constants[name] = numpy_helper.from_array(np.asarray(values, order="C"), name)
 

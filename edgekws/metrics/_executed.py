@@ -84,18 +84,18 @@ def _values(
     return feed | dict(zip(wanted, _run(session, wanted, feed), strict=True))
 
 
-def optimized(model: onnx.ModelProto) -> onnx.ModelProto:
+def optimized(model: onnx.ModelProto, level: str = "ORT_ENABLE_EXTENDED") -> onnx.ModelProto:
     """Return the graph that onnxruntime's CPU provider executes, up to its fusions.
 
-    The level is `EXTENDED`: all fusions that decide whether a layer runs in INT8 are made, and
-    only the blocked memory layouts of `ALL`, which pad channels, are not.
+    At the level `EXTENDED` all fusions that decide whether a layer runs in INT8 are made, and
+    only the memory layouts of `ALL`, which pad or move channels, are not.
 
     Raises:
         UnsupportedError: the graph cannot be loaded.
     """
     with tempfile.TemporaryDirectory(prefix="edgekws-graph-") as folder:
         path = Path(folder) / "optimized.onnx"
-        options = _options("ORT_ENABLE_EXTENDED")
+        options = _options(level)
         options.optimized_model_filepath = str(path)
         _session(model.SerializeToString(), options)
         return onnx.load(path)

@@ -111,8 +111,9 @@ def _widen_vanishing_channels(
 ) -> None:
     """Raise the weight scale of channels so close to zero that their bias would overflow."""
     scale = graph.array(weights.input[1])
-    wider = np.maximum(scale, (np.abs(bias) / (input_scale * LARGEST_BIAS)).astype(np.float32))
-    if not np.array_equal(wider, scale):
+    least = (np.abs(bias) / (input_scale * LARGEST_BIAS)).astype(np.float32)
+    wider = np.maximum(scale, least if scale.ndim else least.max())
+    if (wider > scale).any():
         widen(graph, weights, wider)
 
 

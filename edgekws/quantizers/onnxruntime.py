@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Quantizer(Fields):
-    """INT8 with U8 activations (asymmetric, per tensor) and S8 weights (symmetric, per channel)."""
+    """INT8 with U8 activations (asymmetric, per tensor) and S8 weights (symmetric)."""
 
     kind: Literal["onnxruntime"]
     takes: ClassVar[str] = "onnx"
@@ -28,7 +28,10 @@ class Quantizer(Fields):
         description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate; "
         "the target decides where omitted",
     )
-
+    per_channel: bool = Field(
+        default=True,
+        description="weights with a step for each output channel instead of one for the layer",
+    )
     percentile: float = Field(
         default=99.99,
         gt=50,
@@ -98,7 +101,7 @@ class Quantizer(Fields):
                 int8_path,
                 _Reader(model.graph.input[0].name, clips),
                 quant_format=QuantFormat.QDQ,
-                per_channel=True,
+                per_channel=self.per_channel,
                 reduce_range=bool(self.reduce_range),
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,

@@ -1,6 +1,6 @@
 """The fields that every step of the chain has."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field
 
@@ -9,6 +9,8 @@ from edgekws.core.fields import Fields
 
 class StepFields(Fields):
     """What every `[[steps]]` table may hold besides its `kind`."""
+
+    times_on_target: ClassVar[bool] = False
 
     name: str = Field("", description="what later steps call it; its kind where omitted")
     budget: dict[str, float] = Field(

@@ -1,23 +1,15 @@
 """Fine-tuning under simulated INT8, for what quantization after training loses."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from edgekws.core.contract import Artifact, Contract, Format
+from edgekws.core.contract import Artifact, Contract
 from edgekws.core.events import Event
 from edgekws.core.job import Job, Output
 from edgekws.quantizers._isa import saturates_on
-from edgekws.steps._fields import TrainedStepFields
-from edgekws.training.options import (
-    AdamW,
-    CrossEntropyLoss,
-    DistillationLoss,
-    FocalLoss,
-    Training,
-)
+from edgekws.steps._finetuning import FinetuningFields
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,14 +18,8 @@ if TYPE_CHECKING:
     from edgekws.training.model import Model
     from edgekws.training.scores import Scores
 
-EPOCHS = 10
-LR = {"adamw": 3e-4, "sgd": 1e-2}
-"""A tenth of what each optimizer has by itself: the network has been trained already."""
 
-_OF_TEACHERS = ("ce_weight", "kl_weight", "temperature", "feature_weight")
-
-
-class Step(TrainedStepFields):
+class Step(FinetuningFields):
     """Train a network further while its weights and activations are rounded as INT8 rounds them.
 
     The network stays what it is, in FP32 and with its BatchNorm, whose statistics are kept; the
@@ -47,18 +33,6 @@ class Step(TrainedStepFields):
     keeps: ClassVar[str] = "retrained"
 
     kind: Literal["finetune_int8"] = "finetune_int8"
-    teachers: tuple[str, ...] = Field(
-        (), description="names of earlier steps whose networks teach; none: the labels alone"
-    )
-    training: Training = Field(
-        default=Training(epochs=EPOCHS, optimizer=AdamW(lr=LR["adamw"])),
-        description="how it is trained; where left out, epochs is 10 and lr a tenth of the "
-        "optimizer's own",
-    )
-    loss: DistillationLoss = Field(
-        default=DistillationLoss(),
-        description="what is minimised; without teachers, its cross-entropy or focal loss alone",
-    )
     calibration_clips: int = Field(
         256,
         ge=1,
@@ -70,46 +44,6 @@ class Step(TrainedStepFields):
         description="weights in 7 bits: for x86 CPUs without VNNI; the target decides where "
         "omitted, as for quantize",
     )
-
-    @field_validator("training", mode="before")
-    @classmethod
-    def _gently(cls, value: Any) -> Any:
-        """Let a table that leaves out `epochs` or `lr` have those of this step."""
-        if not isinstance(value, dict):
-            return value
-        optimizer = value.get("optimizer", {})
-        if isinstance(optimizer, dict) and optimizer.get("kind", "adamw") in LR:
-            optimizer = {"lr": LR[optimizer.get("kind", "adamw")], **optimizer}
-        return {"epochs": EPOCHS, **value, "optimizer": optimizer}
-
-    @model_validator(mode="after")
-    def _nothing_without_effect(self) -> Self:
-        # Compared by value: a recipe written back with all its defaults has to load again.
-        fields = DistillationLoss.model_fields
-        idle = [n for n in _OF_TEACHERS if getattr(self.loss, n) != fields[n].default]
-        if idle and not self.teachers:
-            raise PydanticCustomError(
-                "no_effect",
-                "loss.{names} has no effect without teachers; name an earlier step in teachers "
-                "or take it out",
-                {"names": ", loss.".join(idle)},
-            )
-        return self
-
-    @property
-    def takes(self) -> Format:
-        """A checkpoint, in either representation."""
-        return "checkpoint"
-
-    @property
-    def gives(self) -> Format:
-        """A checkpoint of the same architecture."""
-        return "checkpoint"
-
-    @property
-    def named_inputs(self) -> tuple[str, ...]:
-        """The teachers."""
-        return self.teachers
 
     def resolved(self, isa: frozenset[str]) -> Self:
         """Return the step with `reduce_range` decided."""
@@ -140,7 +74,7 @@ class Step(TrainedStepFields):
         simulated = Model.of(self._fake_quantized(network, contract, job), contract)
         forms = {"int8": simulated, "fp32": Model.of(network, contract)}
         before = {form: _scores(model, job) for form, model in forms.items()}
-        history = fit(simulated, self.training, self._loss(), job, teachers)
+        history = fit(simulated, self.training, self.minimised, job, teachers)
         after = {form: _scores(model, job) for form, model in forms.items()}
         kept = _better(before["int8"], after["int8"], job)
         if kept == "start":
@@ -162,15 +96,6 @@ class Step(TrainedStepFields):
         if contract.representation == "3d":
             clips = clips.unsqueeze(1)  # (N, 1, n_mels, T)
         return FakeQuantized(network, clips, largest_weight=63 if self.reduce_range else 127)
-
-    def _loss(self) -> CrossEntropyLoss | FocalLoss | DistillationLoss:
-        """Return what is minimised: where no teachers are, its part that regards the labels."""
-        if self.teachers:
-            return self.loss
-        smoothing, gamma = self.loss.label_smoothing, self.loss.focal_gamma
-        if gamma:
-            return FocalLoss(gamma=gamma, label_smoothing=smoothing)
-        return CrossEntropyLoss(label_smoothing=smoothing)
 
 
 def _scores(model: "Model", job: Job) -> "Scores":

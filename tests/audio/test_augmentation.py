@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from edgekws.audio.augmentation import Augment, Noise, SpecAugment, augment_waveforms, mask
+from edgekws.audio.augmentation import (
+    Augment,
+    Noise,
+    SpecAugment,
+    augment_waveform,
+    augment_waveforms,
+    mask,
+)
 from edgekws.audio.perturbation import change_speed, shift_pitch
 from edgekws.audio.room import Room
 
@@ -294,3 +301,32 @@ def test_masks_cost_little() -> None:
 def test_wrong_fields(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Augment.model_validate(fields)
+
+
+def test_a_change_tells_what_was_drawn() -> None:
+    wave = _waves(1)[0]
+    heard, change = augment_waveform(wave, (), Augment(), (1, 2, 3), RATE)
+    np.testing.assert_array_equal(heard, _augment(wave[None], Augment(), np.array([3]), 2)[0])
+    gain = np.float32(10 ** (change.gain_db / 20))
+    moved = np.zeros_like(wave)
+    shift = change.shift_samples
+    moved[max(0, shift) : len(wave) + min(0, shift)] = wave[
+        max(0, -shift) : len(wave) - max(0, shift)
+    ]
+    np.testing.assert_array_equal(heard, moved * gain)
+    assert change.speed is change.noise is change.snr_db is change.rt60_s is None
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_change_is_within_what_was_asked(recorded: bool) -> None:
+    noise = tuple(np.random.default_rng(n).normal(0, 1, 5_000).astype(np.float32) for n in (0, 1))
+    asked = VOICES.model_copy(update={"noise": Noise(snr_db=(3, 4), probability=1)})
+    told = [
+        augment_waveform(_waves(1)[0], noise if recorded else (), asked, (1, 0, clip), RATE)[1]
+        for clip in range(12)
+    ]
+    assert {c.noise for c in told} == ({0, 1} if recorded else {"white", "pink"})
+    assert {c.noise_start is not None for c in told} == {recorded}
+    assert all(3 <= (c.snr_db or 0) <= 4 and 0.85 <= (c.speed or 0) <= 1.18 for c in told)
+    assert all(-2 <= (c.pitch_semitones or 9) <= 2 for c in told)
+    assert {c.rt60_s is None for c in told} == {True, False}

@@ -1,5 +1,8 @@
 """The ONNX form of the front end against the numpy form, for any parameters that are valid."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -8,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgekws.audio.front_end_graph import front_end_model
+from edgekws.audio.front_end_graph import front_end_model, hop_front_end_model
 from edgekws.core.contract import Normalization
 from edgekws.metrics import graph
 from edgekws.runtime.front_end import FrontEnd, log_mel, problems
@@ -47,20 +50,38 @@ def _plain(front_end: FrontEnd) -> Normalization:
     return Normalization((0.0,) * front_end.n_mels, (1.0,) * front_end.n_mels)
 
 
-@settings(max_examples=40, deadline=None)
+Form = Callable[[FrontEnd, Normalization], onnx.ModelProto]
+FORMS = pytest.mark.parametrize("form", [front_end_model, hop_front_end_model])
+
+
+@FORMS
+@settings(max_examples=25, deadline=None)
 @given(front_ends())
-def test_any_valid_parameters(front_end: FrontEnd) -> None:
+def test_any_valid_parameters(form: Form, front_end: FrontEnd) -> None:
     assume(not problems(front_end))
     waves = np.random.default_rng(0).normal(0, 0.1, (2, front_end.window_samples))
-    features = _run(front_end_model(front_end, _plain(front_end)), waves.astype(np.float32))
+    features = _run(form(front_end, _plain(front_end)), waves.astype(np.float32))
     np.testing.assert_allclose(features, log_mel(waves, front_end), atol=1e-4)
 
 
-def test_normalisation_and_batch() -> None:
+@pytest.mark.parametrize("n_mels", [23, 40])
+def test_a_hop_has_the_same_bits_beside_any_others(n_mels: int) -> None:
+    front_end = replace(FrontEnd(n_mels=n_mels), window_s=672 / 16_000)
+    model = hop_front_end_model(front_end, _plain(front_end))
+    waves = np.random.default_rng(0).normal(0, 0.1, (50, 672)).astype(np.float32)
+    expected = _run(model, waves)
+    assert expected.shape == (50, n_mels, 2)
+    for n in (1, 5, 25):
+        parts = [_run(model, part) for part in np.split(waves[:25], 25 // n)]
+        np.testing.assert_array_equal(np.concatenate(parts), expected[:25])
+
+
+@FORMS
+def test_normalisation_and_batch(form: Form) -> None:
     front_end = FrontEnd()
     random = np.random.default_rng(0)
     mean, std = random.normal(-5, 3, 40), random.uniform(0.5, 4, 40)
-    model = front_end_model(front_end, Normalization(tuple(mean), tuple(std)))
+    model = form(front_end, Normalization(tuple(mean), tuple(std)))
     waves = random.normal(0, 0.1, (3, 16_000)).astype(np.float32)
     expected = (log_mel(waves, front_end) - mean[:, None]) / std[:, None]
     for batch in (1, 3):
@@ -86,10 +107,11 @@ def test_only_bins_of_filters_are_computed() -> None:
     assert sizes[1] < sizes[0] / 2
 
 
+@FORMS
 @pytest.mark.parametrize("front_end", [FrontEnd(), FrontEnd(n_mels=64)], ids=str)
-def test_real_speech(front_end: FrontEnd, speech: NDArray[np.float32]) -> None:
+def test_real_speech(form: Form, front_end: FrontEnd, speech: NDArray[np.float32]) -> None:
     """In float32, values 100 dB below the loudest bin of their frame keep three digits."""
-    features = _run(front_end_model(front_end, _plain(front_end)), speech)
+    features = _run(form(front_end, _plain(front_end)), speech)
     error = np.abs(features - log_mel(speech, front_end))
     assert np.mean(error > 1e-4) < 2e-3
     assert error.max() < 2e-3

@@ -27,6 +27,7 @@ def step(**fields: Any) -> Any:
 
 def bench(**changed: Any) -> Any:
     shared = {"seed": 1, "threads": 2, "device": "cpu", "cache": Path(), "emit": quiet}
+    shared |= {"target": load("Target", "host")()}
     return Bench(SimpleNamespace(key="data"), **{**shared, **changed})  # type: ignore[arg-type]
 
 
@@ -85,6 +86,47 @@ def test_what_the_target_decides_is_in_the_key_and_nothing_else_of_it():
         for isa in (("x86_64", "avx2"), ("x86_64", "avx2", "avx_vnni"), ("aarch64", "asimd"))
     )
     assert old != new == arm
+
+
+def test_a_choice_by_latency_is_keyed_on_the_host_and_no_other_result_is():
+    class Elsewhere(type(load("Target", "host")())):
+        def fingerprint(self) -> dict[str, Any]:
+            return super().fingerprint() | {"cpu": "another"}
+
+    given = teacher("0") | {"input": teacher("1")["teacher"]}
+    tune = load("Step", "tune")(fp32="teacher")
+    here, again, there, slower = (
+        step_key(tune, given, bench(**changed))
+        for changed in (
+            {},
+            {},
+            {"target": Elsewhere()},
+            {"target": load("Target", "host")(threads=2)},
+        )
+    )
+    assert here == again
+    assert len({here, there, slower}) == 3
+    assert step_key(step(), teacher("0"), bench(target=Elsewhere())) == KEY
+
+
+def test_only_a_step_that_is_keyed_on_the_target_may_measure_on_it(tmp_path, monkeypatch):
+    jobs = []
+
+    class StopHereError(Exception):
+        pass
+
+    def note(self: Any, inputs: Any, job: Any) -> None:
+        jobs.append(job)
+        raise StopHereError
+
+    for kind, fields in (("tune", {"fp32": "teacher"}), ("simplify", {})):
+        one = load("Step", kind)(**fields)
+        monkeypatch.setattr(type(one), "run", note)
+        shared = bench(cache=tmp_path / "cache")
+        shared.source.features = None
+        with pytest.raises(StopHereError):
+            chain.run_step(one, teacher("0"), shared)
+    assert [job.measure is None for job in jobs] == [False, True]
 
 
 def test_the_source_of_what_runs_changes_the_key(monkeypatch: pytest.MonkeyPatch):

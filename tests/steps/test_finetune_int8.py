@@ -244,10 +244,10 @@ def test_fields_that_make_no_sense(fields, message):
 
 
 def test_the_labels_alone_by_either_loss():
-    plain = step(loss={"label_smoothing": 0.2})._loss()
+    plain = step(loss={"label_smoothing": 0.2}).minimised
     assert plain == CrossEntropyLoss(label_smoothing=0.2)
-    assert step(loss={"focal_gamma": 1.0})._loss() == FocalLoss(gamma=1.0)
-    assert step(teachers=["a"])._loss() == step().loss
+    assert step(loss={"focal_gamma": 1.0}).minimised == FocalLoss(gamma=1.0)
+    assert step(teachers=["a"]).minimised == step().loss
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""Log-mel of whole recordings, from which the features of any window can be taken."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.audio.decoding import to_float32, to_int16
+from edgekws.audio.parallel import in_parallel
+from edgekws.audio.reading import read_audio
+from edgekws.core.contract import Normalization
+from edgekws.core.corpus import Clip
+from edgekws.core.events import Emit
+from edgekws.core.store import read_array
+from edgekws.runtime.front_end import FrontEnd, log_mel
+
+PIECE_FRAMES = 6000
+"""Frames that are transformed at once, so that an hour does not have to fit into memory."""
+
+BLOCK = 64
+"""Recordings between two writes."""
+
+
+def write(
+    clips: Sequence[Clip],
+    front_end: FrontEnd,
+    normalization: Normalization,
+    emit: Emit,
+    folder: Path,
+) -> None:
+    """Write the normalised log-mel of `clips`, each as long as it is, into `folder`.
+
+    Frame `t` of a clip is the first of the window that begins `t * hop_length` samples into it. A
+    clip shorter than one frame has none.
+
+    Raises:
+        DataError: a clip cannot be read.
+    """
+    mean = np.array(normalization.mean)[:, None]
+    std = np.array(normalization.std)[:, None]
+
+    def features(index: int) -> NDArray[np.float32]:
+        clip = clips[index]
+        wave = read_audio(clip.path, front_end.sample_rate, clip.start_s, clip.end_s)
+        long = _log_mel(to_float32(to_int16(wave)), front_end)
+        return np.ascontiguousarray(((long - mean) / std).T, np.float32)  # (T, n_mels)
+
+    lengths = []
+    with (folder / "frames.f32").open("wb") as file:
+        for start in range(0, len(clips), BLOCK):
+            count = min(BLOCK, len(clips) - start)
+            text = f"negatives {start} to {start + count} of {len(clips)}"
+            for part in in_parallel(lambda i, s=start: features(s + i), count, emit, text):  # type: ignore[misc]
+                lengths.append(len(part))
+                file.write(part.data)
+    (folder / "lengths.json").write_text(json.dumps(lengths))
+
+
+def read(folder: Path, n_mels: int) -> tuple[NDArray[np.float32], ...]:
+    """Return what `write` wrote, each clip `(n_mels, T)`, mapped for reading."""
+    lengths: list[int] = json.loads((folder / "lengths.json").read_text())
+    if not lengths:
+        return ()
+    frames = read_array(folder / "frames.f32", np.float32, (sum(lengths), n_mels))
+    return tuple(part.T for part in np.split(frames, np.cumsum(lengths)[:-1]))
+
+
+def _log_mel(wave: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    hop = front_end.hop_length
+    count = max(0, 1 + (len(wave) - front_end.n_fft) // hop)
+    pieces = [np.empty((front_end.n_mels, 0), np.float32)]
+    for first in range(0, count, PIECE_FRAMES):
+        last = min(first + PIECE_FRAMES, count)
+        pieces.append(log_mel(wave[first * hop : (last - 1) * hop + front_end.n_fft], front_end))
+    return np.concatenate(pieces, axis=1)

@@ -1,0 +1,298 @@
+"""Windows cut out of longer recordings, around the places of keywords and beside them."""
+
+import itertools
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+from pydantic import Field
+
+from edgekws.core.canonical import sha256_of
+from edgekws.core.contract import SILENCE, UNKNOWN
+from edgekws.core.corpus import SPLITS, Clip
+from edgekws.core.fields import Fields
+from edgekws.errors import DataError
+
+PART = (0.25, 0.5)
+"""Shares of a keyword that a window of `partial` holds, from the least to the most."""
+
+_TOLD = {
+    "word": "with a whole word",
+    "file": "that are a whole file, which is shorter",
+    "part": "with part of a keyword",
+    "free": "without a keyword",
+    "short": "recordings without a keyword left out, they are shorter",
+}
+
+_ROUNDING = 1e-6
+"""Milliseconds by which a place may miss the grid: times are decimal, floats are not."""
+
+
+class Windows(Fields):
+    """How windows are cut out of recordings whose rows say where the keyword is.
+
+    A window never holds more of the recording than there is: where the file is shorter, it is
+    taken whole. Places are drawn by a hash of seed, file and row in train, and of file and row
+    alone in dev and test, so that another seed is judged on the same windows of a speaker.
+    """
+
+    per_keyword: int = Field(
+        4, ge=1, le=100, description="windows that hold the whole keyword, spread over its places"
+    )
+    partial: int = Field(
+        1,
+        ge=0,
+        le=100,
+        description="windows that end or begin within the keyword and hold a quarter to half of "
+        "it, as _unknown_",
+    )
+    per_negative_second: float = Field(
+        0.5,
+        ge=0,
+        le=100,
+        description="windows for each second without a keyword, as _unknown_: of the same "
+        "recordings, and of dataset.negatives",
+    )
+
+    @property
+    def gives_unknown(self) -> bool:
+        """Whether windows of `_unknown_` are cut."""
+        return bool(self.partial or self.per_negative_second)
+
+
+class Cut(NamedTuple):
+    """What was cut.
+
+    `clips` are the windows, and rows without times as they were; `free` the parts of recordings
+    without a keyword that are at least a window long; `too_long` the keywords that no window
+    holds; `counts` says by the keys of `_TOLD` how many windows there are.
+    """
+
+    clips: list[Clip]
+    free: Sequence[Clip] = ()
+    too_long: Sequence[Clip] = ()
+    counts: Mapping[str, int] = MappingProxyType({})
+
+
+def cut_windows(
+    words: Sequence[Clip],
+    negatives: Sequence[Clip],
+    windows: Windows,
+    window_s: float,
+    keywords: Collection[str],
+    seed: int,
+) -> Cut:
+    """Cut `words`, rows with the place of what is said in them, and whole `negatives`.
+
+    The table is taken at its word: what no row of `keywords` covers is free of them.
+    """
+    cutter = _Cutter(windows, window_s, frozenset(keywords), seed)
+    by_file: dict[Path, list[Clip]] = defaultdict(list)
+    for clip in words:
+        by_file[clip.path].append(clip)
+    for clips in by_file.values():
+        cutter.file(clips)
+    for clip in negatives:
+        cutter.negative(clip)
+    return Cut(cutter.clips, cutter.free, cutter.too_long, cutter.counts)
+
+
+def cut_notes(cut: Cut, keywords: Sequence[str], window_s: float, source: Path) -> list[str]:
+    """Return lines for the report: how many windows there are, and which keywords have none.
+
+    Raises:
+        DataError: nothing was cut, or no window holds any clip of a keyword in some split.
+    """
+    if not cut.counts and not cut.too_long:
+        raise DataError(
+            f"{source}: no row says where its word is, so that dataset.windows cuts nothing; give "
+            "start_s and end_s, name their columns in dataset.columns, or take windows out"
+        )
+    need_s = max((_duration_s(clip) for clip in cut.too_long), default=0.0)
+    widen = f"set window_s in [front_end] to {math.ceil(100 * need_s) / 100:g} to take them all"
+    have = {(clip.split, clip.label) for clip in cut.clips}
+    for split, keyword in itertools.product(SPLITS, keywords):
+        if (split, keyword) not in have:
+            raise DataError(
+                f"{source}: no clip of {keyword!r} in {split} fits into a window of "
+                f"{window_s:g} s; {widen}"
+            )
+    counts = [f"{cut.counts[what]} {told}" for what, told in _TOLD.items() if what in cut.counts]
+    notes = [f"windows of {window_s:g} s: {', '.join(counts)}"]
+    if cut.too_long:
+        longest = max(cut.too_long, key=_duration_s)
+        notes.append(
+            f"keywords longer than the window of {window_s:g} s, left out: {len(cut.too_long)}, "
+            f"up to {need_s:g} s in {longest.path}; {widen}"
+        )
+    return notes
+
+
+def _to_cut(clip: Clip) -> bool:
+    """Tell whether a row says where in its file a word is."""
+    return clip.label != SILENCE and (clip.start_s > 0 or clip.end_s is not None)
+
+
+def _length_s(path: Path) -> float | None:
+    """Return how long a recording is; `None` for one that cannot be read, which is told later."""
+    try:
+        return float(soundfile.info(path).duration)
+    except soundfile.LibsndfileError:
+        return None
+
+
+class _Cutter:
+    """Cuts file after file."""
+
+    def __init__(
+        self, windows: Windows, window_s: float, keywords: frozenset[str], seed: int
+    ) -> None:
+        self._windows, self._window_s = windows, window_s
+        self._keywords, self._seed = keywords, seed
+        self.clips: list[Clip] = []
+        self.free: list[Clip] = []
+        self.too_long: list[Clip] = []
+        self.counts: Counter[str] = Counter()
+
+    def file(self, clips: Sequence[Clip]) -> None:
+        """Cut the rows of one file, and what is between its keywords."""
+        end = _length_s(clips[0].path)
+        placed: list[Clip] = []
+        for clip in clips:
+            if end is None or clip.start_s >= end or not _to_cut(clip):
+                self.clips.append(clip)
+            else:
+                last = end if clip.end_s is None else min(clip.end_s, end)
+                placed.append(replace(clip, end_s=last))
+        if end is None or not placed:
+            return
+        spoken = [clip for clip in placed if clip.label in self._keywords]
+        for clip in placed:
+            others = [_place(other) for other in spoken if other is not clip]
+            self._word(clip, others, end)
+        if len(placed) == len(clips):  # a row without a place may be anywhere
+            for first, last in _gaps([_place(clip) for clip in spoken], end):
+                self._free(placed[0], first, last)
+
+    def negative(self, clip: Clip) -> None:
+        """Cut a recording that holds no keyword."""
+        end = _length_s(clip.path)
+        if end is None:  # told when it is read
+            self.clips.append(clip)
+        elif end < self._window_s:
+            self.counts["short"] += 1
+        else:
+            self._free(clip, 0.0, end)
+
+    def _word(self, clip: Clip, others: Sequence[tuple[float, float]], end: float) -> None:
+        if end < self._window_s:
+            self.clips.append(replace(clip, start_s=0.0, end_s=None))
+            self.counts["file"] += 1
+            return
+        places = self._around(_place(clip), others, end)
+        if not places:
+            self.too_long.append(clip)
+            return
+        rng = self._rng(clip, "word")
+        self._add(clip, clip.label, _drawn(places, self._windows.per_keyword, rng), "word")
+        if clip.label in self._keywords:
+            parts = self._parts(clip, others, end)
+            self._add(clip, UNKNOWN, dict.fromkeys(parts), "part")
+
+    def _around(
+        self, word: tuple[float, float], others: Sequence[tuple[float, float]], end: float
+    ) -> range:
+        """Return where a window may start, in ms, to hold the word, and no other if it can."""
+        w = self._window_s
+        earliest, latest = max(word[1] - w, 0.0), min(word[0], end - w)
+        alone = _grid(
+            max([earliest, *(last for _, last in others if last <= word[0])]),
+            min([latest, *(first - w for first, _ in others if first >= word[1])]),
+        )
+        return alone or _grid(earliest, latest)
+
+    def _parts(
+        self, clip: Clip, others: Sequence[tuple[float, float]], end: float
+    ) -> Iterator[float]:
+        """Yield starts of windows with the first part of a keyword, or with the last.
+
+        A window with the other part takes the place of one that does not fit into the file, or
+        that touches another keyword; where neither does, there is none.
+        """
+        first, last = _place(clip)
+        rng = self._rng(clip, "part")
+        for side in rng.permutation(np.arange(self._windows.partial) % 2):
+            held_s = rng.uniform(*PART) * (last - first)
+            starts = [first + held_s - self._window_s, last - held_s]
+            for start in map(_to_ms, (starts[side], starts[1 - side])):
+                stop = start + self._window_s
+                inside = start >= 0 and stop <= end
+                if inside and all(b <= start or a >= stop for a, b in others):
+                    yield start
+                    break
+
+    def _free(self, clip: Clip, first: float, last: float) -> None:
+        """Take the part of a recording in which no keyword is."""
+        places = _grid(first, last - self._window_s)
+        if not places:
+            return
+        part = replace(clip, label=UNKNOWN, start_s=first, end_s=last)
+        self.free.append(part)
+        rng = self._rng(part, "free")
+        count = math.floor(self._windows.per_negative_second * (last - first) + rng.random())
+        self._add(clip, UNKNOWN, _drawn(places, count, rng), "free")
+
+    def _add(self, clip: Clip, label: str, starts: Collection[float], what: str) -> None:
+        for start in starts:
+            end = round(start + self._window_s, 6)
+            self.clips.append(replace(clip, label=label, start_s=start, end_s=end))
+        self.counts[what] += len(starts)
+
+    def _rng(self, clip: Clip, what: str) -> np.random.Generator:
+        name = f"{clip.path.parent.name}/{clip.path.name}@{clip.start_s:g}"
+        salt = self._seed if clip.split == "train" else None
+        return np.random.default_rng(int(sha256_of(["windows", what, salt, name])[:16], 16))
+
+
+def _duration_s(clip: Clip) -> float:
+    first, last = _place(clip)
+    return round(last - first, 3)
+
+
+def _place(clip: Clip) -> tuple[float, float]:
+    assert clip.end_s is not None
+    return clip.start_s, clip.end_s
+
+
+def _to_ms(seconds: float) -> float:
+    return round(seconds, 3)
+
+
+def _grid(earliest: float, latest: float) -> range:
+    """Return the whole milliseconds from `earliest` to `latest`, both in seconds."""
+    first = math.ceil(1000 * earliest - _ROUNDING)
+    return range(first, math.floor(1000 * latest + _ROUNDING) + 1)
+
+
+def _drawn(grid: range, count: int, rng: np.random.Generator) -> list[float]:
+    """Return up to `count` places of the grid in seconds, one from each of as many equal parts."""
+    edges = np.linspace(0, len(grid), count + 1)
+    places = (edges[:-1] + rng.random(count) * np.diff(edges)).astype(int)
+    return [grid[place] / 1000 for place in dict.fromkeys(places.tolist())]
+
+
+def _gaps(spans: Sequence[tuple[float, float]], end: float) -> Iterator[tuple[float, float]]:
+    """Yield what of 0 … `end` no span covers, in order."""
+    place = 0.0
+    for first, last in sorted(spans):
+        if first > place:
+            yield place, first
+        place = max(place, last)
+    if place < end:
+        yield place, end

@@ -1,0 +1,197 @@
+"""The step `tune`: the form of the network that is fastest on the target."""
+
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from edgekws.core.contract import Artifact, Format
+from edgekws.core.events import Event, progress
+from edgekws.core.job import Job, Output
+from edgekws.errors import Problem, RecipeError
+from edgekws.quantizers._isa import saturates_on
+from edgekws.steps._fields import StepFields
+
+if TYPE_CHECKING:
+    from edgekws.steps._forms import Material
+    from edgekws.steps._tuning import Row
+    from edgekws.targets._run import LatencyRun
+
+
+class Step(StepFields):
+    """Build the forms that the network can be shipped in, time them on the target, keep the best.
+
+    The forms are INT8 and FP32, convolutions over a row or a sequence, weights quantized per
+    channel or per tensor, U8 or S8 activations, mean or pooling, channels padded with zeros. They
+    are timed interleaved in one run, and the fastest that may be shipped once more against the
+    input; within noise, the form that came in stays. Every form stands in the report, with what
+    speaks against it. The choice holds for this host and this target, and is repeated on it.
+    """
+
+    keeps: ClassVar[str] = "quantized"
+    times_on_target: ClassVar[bool] = True
+
+    kind: Literal["tune"] = "tune"
+    fp32: str = Field(
+        description="name of the earlier step whose checkpoint the model was made of, for the "
+        "forms that have to be built anew and those in FP32"
+    )
+    max_drop: float = Field(
+        0.0, ge=0, le=1, description="accuracy on dev that a form may lose against the input"
+    )
+    min_int8_coverage: float = Field(
+        0.99, ge=0, le=1, description="share of MACs that must run as INT8; 0 lets FP32 be shipped"
+    )
+    max_size_kib: float | None = Field(
+        None, gt=0, description="size that a form may have; any where omitted"
+    )
+    max_params: int | None = Field(
+        None,
+        ge=1,
+        description="parameters up to which channels may be padded with zeros to the vector width; "
+        "none are padded where omitted",
+    )
+    calibration_clips: int = Field(
+        256, ge=1, description="training clips that set the ranges of the forms quantized anew"
+    )
+    reduce_range: bool | None = Field(
+        None,
+        description="weights in 7 bits in the forms quantized anew: for x86 CPUs without VNNI; "
+        "the target decides where omitted",
+    )
+
+    @property
+    def takes(self) -> Format:
+        """An ONNX model."""
+        return "onnx"
+
+    @property
+    def gives(self) -> Format:
+        """An ONNX model."""
+        return "onnx"
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """The FP32 network."""
+        return (self.fp32,)
+
+    def resolved(self, isa: frozenset[str]) -> Self:
+        """Return the step with `reduce_range` decided."""
+        if self.reduce_range is not None:
+            return self
+        return self.model_copy(update={"reduce_range": saturates_on(isa)})
+
+    def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
+        """Build, judge, time, choose; `details` holds the table of `forms` and what was chosen.
+
+        Raises:
+            RecipeError: `fp32` names another network than the one that the model was made of.
+            MissingPartError, MachineError: the target cannot measure.
+        """
+        from edgekws.steps import _forms, _tuning
+
+        material = self._material(inputs, job)
+        built = []
+        for form in _forms.build(material):
+            built.append(form)
+            progress(job.emit, form.name, len(built), len(built) + 1)
+        limits = _tuning.Limits(self.max_drop, self.min_int8_coverage, self.max_size_kib)
+        folder = job.workdir / "forms"
+        dev = job.data.examples("dev")
+        rows = _tuning.weigh(built, material.contract, dev, folder, limits)
+        rows, run = _measured(rows, job)
+        finals = [row for row in rows if row.name in run.models]
+        chosen = _tuning.choose(finals, run)
+        shipped = chosen or next(row for row in rows if row.name == _forms.INPUT)
+        path = job.workdir / "model.onnx"
+        shutil.copyfile(shipped.path, path)
+        shutil.rmtree(folder)
+        shortfalls = _shortfalls(shipped, run)
+        for line in shortfalls:
+            job.emit(Event("warning", line))
+        if buys := _tuning.what_int8_buys(shipped, finals):
+            job.emit(Event("note", buys))
+        return Output(
+            path,
+            {
+                "chosen": shipped.name,
+                **_compared(shipped, finals),
+                "int8_buys": buys or "FP32 is shipped",
+                "forms": _tuning.table(rows, built, shipped.name),
+                "shortfalls": shortfalls,
+                "control_ratio": run.control_ratio,
+                "level": run.level,
+                "reduce_range": bool(self.reduce_range),
+                "host": run.fingerprint,
+            },
+        )
+
+    def _material(self, inputs: Mapping[str, Artifact], job: Job) -> "Material":
+        from edgekws.lowering import checkpoint, onnx_file
+        from edgekws.steps._forms import Material
+
+        model, contract = onnx_file.load(inputs["input"].path)
+        network, of_network = checkpoint.load(inputs[self.fp32].path)
+        if of_network != contract:
+            told = (
+                f'"{self.fp32}" is not the network that the model was made of; name the step that '
+                "gave the checkpoint that was quantized or exported"
+            )
+            raise RecipeError([Problem("", f"steps.{self.name or self.kind}.fp32", told)])
+        indices = job.data.calibration(self.calibration_clips)
+        clips = np.ascontiguousarray(job.data.examples("train").features[indices])
+        if contract.representation == "3d":
+            clips = clips[:, None]  # (N, 1, n_mels, T)
+        narrow = bool(self.reduce_range)
+        return Material(model, network, contract, clips, narrow, self.max_params)
+
+
+def _measured(rows: "list[Row]", job: Job) -> "tuple[list[Row], LatencyRun]":
+    """Time all forms, then the best of them once more; return that run, whose control is the input.
+
+    The latencies of the other forms are those of the first run.
+    """
+    from edgekws.steps import _tuning
+    from edgekws.steps._forms import INPUT
+
+    assert job.measure is not None  # the engine gives it to a step that `times_on_target`
+    progress(job.emit, "latency of all forms", 0, 2)
+    first = job.measure({row.name: row.path for row in rows}, INPUT)
+    rows = _tuning.timed(rows, first)
+    progress(job.emit, "latency of the fastest forms", 1, 2)
+    last = {row.name: row.path for row in _tuning.finalists(rows)}
+    run: LatencyRun = job.measure(last, INPUT)
+    return _tuning.timed(rows, run), run
+
+
+def _shortfalls(shipped: "Row", run: "LatencyRun") -> list[str]:
+    lines = []
+    if shipped.refused:
+        lines.append(f"no form may be shipped; the input stays, though it {shipped.refused}")
+    if not run.level:
+        lines.append(
+            f"the machine was too busy to choose by latency (the input took {run.control_ratio:.2f}"
+            " of its own time); free it and run again with --force for this step"
+        )
+    return lines
+
+
+def _compared(shipped: "Row", rows: "list[Row]") -> dict[str, Any]:
+    """Return how the shipped form stands to the input, the plain export and the fastest FP32."""
+    from edgekws.steps._forms import INPUT, NAIVE
+    from edgekws.steps._tuning import fastest_float
+
+    p50 = {row.name: row.p50_us for row in rows}
+    fastest = fastest_float(rows)
+    told: dict[str, Any] = {
+        "of_input": shipped.p50_us / p50[INPUT],
+        "of_plain_export": shipped.p50_us / p50[NAIVE],
+    }
+    if fastest is not None:
+        told |= {
+            "fastest_fp32": fastest.name,
+            "of_fastest_fp32": shipped.p50_us / fastest.p50_us,
+        }
+    return told

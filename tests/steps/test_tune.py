@@ -1,0 +1,242 @@
+"""The step `tune`: what it may ship, and what decides."""
+
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from edgekws.core import family
+from edgekws.core.canonical import sha256_file
+from edgekws.core.contract import Artifact, Contract, Normalization
+from edgekws.core.corpus import Examples
+from edgekws.core.job import Job
+from edgekws.errors import RecipeError
+from edgekws.lowering import checkpoint, export, onnx_file, parity
+from edgekws.metrics import graph
+from edgekws.quantizers.onnxruntime import Quantizer
+from edgekws.report._details import block
+from edgekws.runtime.front_end import FrontEnd
+from edgekws.steps import _forms
+from edgekws.steps._forms import INPUT, NAIVE
+from edgekws.targets._run import LatencyRun, ModelLatency
+
+FRONT_END = FrontEnd(window_s=0.272, n_mels=16)  # 25 frames
+CONTRACT = Contract(
+    FRONT_END, Normalization((0.0,) * 16, (1.0,) * 16), ("a", "b", "c"), (16, 25),
+    {"kind": "inverted_bottleneck", "channels": 6, "blocks": 1, "head": 0},
+)  # fmt: skip
+CLIPS = np.random.default_rng(0).standard_normal((60, 16, 25)).astype(np.float32)
+SLOW = 40.0
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The checkpoint, its INT8 model and its FP32 model, as artifacts by name."""
+    folder = tmp_path_factory.mktemp("tune")
+    torch.manual_seed(0)
+    network = checkpoint.untrained(CONTRACT)
+    checkpoint.save(network, CONTRACT, folder / "network.safetensors")
+    lowered = export.export_lowered(network, CONTRACT)
+    onnx_file.save(lowered, CONTRACT, folder / "float.onnx")
+    int8 = Quantizer(kind="onnxruntime").quantize(lowered, CLIPS[:16], "minmax")
+    onnx_file.save(int8, CONTRACT, folder / "int8.onnx")
+    formats = {"network.safetensors": "checkpoint", "float.onnx": "onnx", "int8.onnx": "onnx"}
+    return {
+        name.partition(".")[0]: Artifact(kind, folder / name, sha256_file(folder / name), CONTRACT)
+        for name, kind in formats.items()
+    }
+
+
+class Clock:
+    """Tells latencies by form; what it is not told of takes `SLOW`."""
+
+    def __init__(self, p50_us: dict[str, float], *, level: bool = True, doubt: float = 0.01):
+        self.p50_us, self.level, self.doubt = p50_us, level, doubt
+        self.asked: list[tuple[str, ...]] = []
+
+    def __call__(self, models: Any, control: str) -> LatencyRun:
+        assert control == INPUT
+        assert all(path.is_file() for path in models.values())
+        self.asked.append(tuple(models))
+        found = {name: self._one(self.p50_us.get(name, SLOW)) for name in models}
+        return LatencyRun(found, control, self.level, 1.0, (0.99, 1.01), 1, {"cpu": "a clock"})
+
+    def _one(self, us: float) -> ModelLatency:
+        ratio = us / self.p50_us.get(INPUT, SLOW)
+        ci95 = (us * (1 - self.doubt), us * (1 + self.doubt))
+        between = (ratio * (1 - self.doubt), ratio * (1 + self.doubt))
+        one = ModelLatency(us, us, us, ci95, 100, ratio, between)
+        return one if self.level else replace(one, ratio=None, ratio_ci95=None)
+
+
+@pytest.fixture(scope="module")
+def built():
+    """The forms built so far, by model and `max_params`: the exporter takes its time."""
+    return {}
+
+
+@pytest.fixture
+def tuned(made, built, tmp_path, monkeypatch):
+    """Run the step on a model with a clock; return its output and what it told."""
+    build = _forms.build
+
+    def run(clock: Clock, model: str = "int8", **fields: Any) -> Any:
+        def once(material: Any) -> list[_forms.Form]:
+            key = (model, fields.get("max_params"))
+            built[key] = built.get(key) or list(build(material))
+            return built[key]
+
+        monkeypatch.setattr(_forms, "build", once)
+        targets = parity.logits(made[model].path, CLIPS).argmax(axis=1)
+        examples = Examples(CLIPS, targets, np.array([""] * 60), ("x",) * 60)
+        data = SimpleNamespace(examples=lambda split: examples, calibration=lambda n: np.arange(16))
+        told: list[Any] = []
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        job = Job(data, 7, "cpu", 1, folder, told.append, clock)  # type: ignore[arg-type]
+        step = family.load("Step", "tune")(fp32="network", **fields)
+        step = step.resolved(frozenset({"aarch64"}))
+        output = step.run({"input": made[model], "network": made["network"]}, job)
+        lines = {line["form"]: line for line in output.details["forms"]}
+        return SimpleNamespace(
+            path=output.path,
+            details=output.details,
+            lines=lines,
+            told=[(event.kind, event.text) for event in told if event.kind != "progress"],
+        )
+
+    return run
+
+
+def test_it_ships_the_fastest_form_that_may_be(tuned, made):
+    fast = "INT8, Conv1d, channels last at the end"
+    clock = Clock({fast: 30, "FP32": 20, "INT8, Conv1d": 33, "INT8 per tensor": 39})
+    result = tuned(clock, max_params=2000)
+    assert result.details["chosen"] == fast
+    assert result.lines[fast]["verdict"] == "shipped"
+    assert result.details["of_input"] == 30 / SLOW
+    assert result.details["fastest_fp32"] == "FP32"
+    assert result.details["of_fastest_fp32"] == 1.5
+    parity.check(parity.logits(made["int8"].path, CLIPS), parity.logits(result.path, CLIPS))
+    assert onnx_file.load(result.path)[1] == CONTRACT
+    assert {n.op_type for n in onnx_file.load(result.path)[0].graph.node} >= {"Transpose"}
+    everything, last = clock.asked
+    assert set(last) == {INPUT, NAIVE, fast, "INT8, Conv1d", "FP32"}
+    assert set(everything) == {k for k, v in result.lines.items() if "p50_us" in v}
+    (note,) = result.told
+    assert note[0] == "note"
+    assert re.search(r"INT8 buys size .* costs speed: 30.0 µs against 20.0 µs .*\(FP32\)", note[1])
+    assert not (result.path.parent / "forms").exists()
+
+
+def test_every_form_stands_in_the_table_with_what_speaks_against_it(tuned):
+    lines = tuned(Clock({}), max_drop=1.0, max_params=2000).lines
+    assert set(lines) >= {
+        INPUT, NAIVE, "FP32", "FP32, Conv1d", "FP32, ReduceMean", "INT8 per tensor",
+        "INT8, Conv1d", "INT8, ReduceMean", "INT8, S8 activations", "INT8, padded channels",
+    }  # fmt: skip
+    assert lines["FP32"]["verdict"].startswith("0.0% of the MACs run as INT8, min_int8_coverage")
+    assert lines[NAIVE]["verdict"] == "it is the control"
+    assert lines["INT8, Conv1d"]["nodes_run"] < lines[INPUT]["nodes_run"]
+    assert lines["INT8, Conv1d"]["max_abs_diff"] == lines["INT8, padded channels"]["drop"] == 0
+    assert lines["FP32"]["of_plain_export"] == 1
+    tight = tuned(Clock({})).lines["INT8, padded channels"]
+    assert tight["verdict"] == "not built: max_params says no room for more parameters"
+    full = tuned(Clock({}), max_params=10).lines["INT8, padded channels"]
+    assert re.fullmatch(r"not built: \d+ parameters are more than max_params = 10", full["verdict"])
+
+
+def test_a_tie_goes_to_the_input_and_then_to_the_plainer_form(tuned):
+    tie = tuned(Clock({"INT8, Conv1d": 39.8}))
+    assert tie.details["chosen"] == INPUT
+    both = Clock({"INT8, Conv1d": 30.2, "INT8, Conv1d, channels last at the end": 30.0})
+    assert tuned(both).details["chosen"] == "INT8, Conv1d"
+
+
+def test_without_a_level_control_the_input_stays_and_it_says_so(tuned):
+    result = tuned(Clock({"INT8, Conv1d": 10}, level=False))
+    assert result.details["chosen"] == INPUT
+    (line,) = result.details["shortfalls"]
+    assert "the machine was too busy to choose by latency" in line
+    assert ("warning", line) in result.told
+
+
+def test_the_limits_of_accuracy_size_and_coverage(tuned, made):
+    clock = Clock({"INT8 per tensor": 10, "FP32": 12})
+    open_ended = tuned(clock, max_drop=1.0)
+    assert open_ended.details["chosen"] == "INT8 per tensor"
+    assert any("INT8 buys size" in text and "and speed" in text for _, text in open_ended.told)
+    size = made["float"].path.stat().st_size / 1024
+    small = tuned(clock, max_drop=1.0, max_size_kib=0.001)
+    assert small.details["chosen"] == INPUT
+    (line,) = small.details["shortfalls"]
+    assert re.search(r"no form may be shipped; .* KiB, max_size_kib = 0.001", line)
+    in_float = tuned(clock, max_drop=0.05, min_int8_coverage=0, max_size_kib=size)
+    assert in_float.details["chosen"] in ("FP32", "INT8 per tensor")
+
+
+def test_of_an_fp32_model_int8_is_built_as_well(tuned, made):
+    result = tuned(Clock({"FP32": 12}), model="float", min_int8_coverage=0)
+    assert result.details["chosen"] == "FP32"
+    assert result.details["int8_buys"] == "FP32 is shipped"
+    assert result.told == []
+    assert set(result.lines) >= {"INT8", "INT8, Conv1d", "INT8 per tensor", "input, Conv1d"}
+    per_channel = tuned(Clock({"INT8, Conv1d": 12}), model="float", max_drop=1.0)
+    assert per_channel.details["chosen"] == "INT8, Conv1d"
+    assert graph.int8_coverage(onnx_file.load(per_channel.path)[0]) == 1
+
+
+def test_a_form_that_computes_something_else_is_not_shipped(tuned, monkeypatch):
+    from edgekws.lowering import forms
+
+    def broken(model: Any) -> Any:
+        other = forms.channels_last_end(model)
+        largest = max(other.graph.initializer, key=lambda i: len(i.raw_data))
+        largest.raw_data = bytes(len(largest.raw_data))
+        return other
+
+    monkeypatch.setattr(forms, "conv1d", broken)
+    result = tuned(Clock({"INT8, Conv1d": 1}), max_drop=1.0, max_params=1)
+    told = result.lines["INT8, Conv1d"]["verdict"]
+    assert re.match(r"its logits differ by \S+ from those of 'input', which it should give", told)
+    assert result.details["chosen"] != "INT8, Conv1d"
+
+
+def test_the_network_must_be_the_one_of_the_model(tuned, made, tmp_path):
+    other = replace(CONTRACT, architecture={"kind": "plain", "variant": "microcnn"})
+    path = tmp_path / "other.safetensors"
+    checkpoint.save(checkpoint.untrained(other), other, path)
+    made = made | {"network": Artifact("checkpoint", path, sha256_file(path), other)}
+    step = family.load("Step", "tune")(fp32="network")
+    job = Job(None, 7, "cpu", 1, tmp_path, lambda event: None)  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match='"network" is not the network that the model was made'):
+        step.run({"input": made["int8"], "network": made["network"]}, job)
+
+
+def test_the_target_decides_the_range():
+    step = family.load("Step", "tune")
+    assert step(fp32="a").resolved(frozenset({"x86_64", "avx2"})).reduce_range is True
+    assert step(fp32="a").resolved(frozenset({"aarch64"})).reduce_range is False
+    told = step(fp32="a", reduce_range=False).resolved(frozenset({"x86_64"}))
+    assert told.reduce_range is False
+    assert (step(fp32="a").named_inputs, step(fp32="a").times_on_target) == (("a",), True)
+
+
+def test_the_report_shows_the_table(tuned):
+    shown = block("tune", tuned(Clock({})).details)
+    (table,) = [inner for inner in shown.inner if inner.title == "forms"]
+    assert table.kind == "table"
+    assert "of plain export" in table.columns
+    assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_on_this_host(tuned):
+    target = family.load("Target", "host")(seconds=0.2, warmup=2)
+    result = tuned(target.measure, max_drop=1.0)
+    assert all(line["p50_us"] > 0 for line in result.lines.values() if "p50_us" in line)
+    assert result.details["host"]["onnxruntime"]
+    assert result.details["chosen"] in result.lines
