@@ -12,7 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "edgekws"
 ROOMS = (
     *("errors", "runtime", "core", "audio", "datasets", "backbones", "lowering", "targets"),
-    *("metrics", "training", "quantizers", "bundle", "steps", "recipe", "engine", "report", "cli"),
+    *("metrics", "training", "quantizers", "bundle", "steps", "recipe", "engine"),
+    *("search", "report", "cli"),
 )
 FAMILIES = ("datasets", "backbones", "targets", "quantizers", "steps")
 FRONT_DOOR = ("edgekws", "edgekws.__main__")

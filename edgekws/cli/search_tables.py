@@ -1,0 +1,81 @@
+"""The tables of a sweep that people see, without a terminal in sight."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgekws.cli import numbers
+from edgekws.cli.tables import Table
+
+if TYPE_CHECKING:
+    from edgekws.search.plan import SweepPlan
+    from edgekws.search.results import Results, Standing
+
+MOST = 15
+"""Rows of the ranking on a terminal; all of them are in the files."""
+
+
+def plan_tables(plan: "SweepPlan") -> tuple[list[Table], list[str]]:
+    """Return what a sweep will do: the reasons of what cannot be, and its size."""
+    rows = [
+        [one["key"], numbers.count(one["count"]), _params(one["first"][0]), one["message"]]
+        for one in plan.reasons
+    ]
+    head = ("key", "combinations", "e.g.", "reason")
+    tables: list[Table] = [("cannot be", head, rows)] if rows else []
+    of = "" if plan.listed else " of those drawn"
+    lines = [
+        f"{numbers.count(plan.valid)} valid, {numbers.count(plan.invalid)} invalid{of}",
+        f"{numbers.count(plan.trials)} trials, {numbers.count(plan.epochs)} epochs at most, "
+        f"seeds {', '.join(map(str, plan.seeds))}, {plan.workers} workers",
+    ]
+    if plan.estimated_s is not None:
+        lines.append(f"about {numbers.duration(plan.estimated_s)}, as the trials so far went")
+    return tables, [*lines, *plan.notes]
+
+
+def result_tables(found: "Results") -> tuple[list[Table], list[str]]:
+    """Return ranking, importance, the factors' verdicts, and what failed."""
+    tables: list[Table] = [_ranking(found)]
+    if found.importance:
+        rows = [[name, numbers.share(share)] for name, share in found.importance.items()]
+        tables.append(("importance (fANOVA)", ("parameter", "share of the variance"), rows))
+    if found.failures:
+        rows = [[_params(one["params"]), str(one["error"])] for one in found.failures]
+        tables.append((f"failed: {len(rows)}", ("combination", "reason"), rows[:MOST]))
+    lines = [f"{effect['sentence']} on {found.evaluate_on}" for effect in found.effects]
+    return tables, [*lines, *(f"note: {note}" for note in found.notes)]
+
+
+def _ranking(found: "Results") -> Table:
+    shown = found.standings[:MOST]
+    title = f"{found.name}: {found.objective} on dev"
+    if len(shown) < len(found.standings):
+        title += f", the first {MOST} of {len(found.standings)}"
+    head = ("combination", "", "score", "95 %", "behind", "params", "MACs")
+    return title, head, [_row(one) for one in shown]
+
+
+def _row(one: "Standing") -> list[str]:
+    state = one.state if one.state == "failed" else f"{one.state}, {one.epochs} epochs"
+    if len(one.seeds) > 1:
+        state += f", {len(one.seeds)} seeds"
+    return [
+        _params(one.params),
+        state,
+        numbers.metric("accuracy", one.value),
+        _interval(one.ci95),
+        "tie" if one.tied and one.behind else _points(one.behind),
+        *(numbers.metric(metric, one.measured.get(metric)) for metric in ("params", "macs")),
+    ]
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in params.items())
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "" if bounds is None else f"[{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]"
+
+
+def _points(behind: Sequence[float] | None) -> str:
+    return "" if behind is None else f"{100 * behind[0]:+.1f}"

@@ -1,0 +1,89 @@
+"""The results of a sweep as one HTML page that needs nothing beside it."""
+
+from pathlib import Path
+from typing import Any
+
+from edgekws.report import _numbers
+from edgekws.report.sweep_plots import fronts_svg, marginals_svg, parallel_svg
+from edgekws.search.results import Results, Standing
+
+MOST = 200
+"""Rows of the ranking on the page; all of them are in `ranking.csv`."""
+
+
+def write_page(found: Results, path: Path) -> None:
+    """Write the page: verdicts, ranking, what matters, fronts, what cannot be, what failed.
+
+    The same results give the same bytes.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    here = Path(__file__)
+    template = here.with_name("sweep.html").read_text(encoding="utf-8")
+    scored = [one for one in found.standings if one.value is not None]
+    ended = [one for one in scored if one.measured]
+    page = environment.from_string(template).render(
+        found=found,
+        style=Markup(_style(here.with_name("template.html").read_text(encoding="utf-8"))),
+        banner=_banner(found),
+        rows=[_row(rank, one) for rank, one in enumerate(found.standings[:MOST], 1)],
+        names=[name.rpartition(".")[2] for name in found.axes],
+        parallel=Markup(parallel_svg(found)) if scored else "",
+        fronts=Markup(fronts_svg(found)) if ended else "",
+        marginals=Markup(marginals_svg(found)) if found.marginals else "",
+        importance=[(name, f"{100 * share:.1f}") for name, share in found.importance.items()],
+        wall=f"{found.timing['wall_s'] / 60:.1f}",
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _style(template: str) -> str:
+    """Return the style of the report's page, so that both have one look."""
+    return template[template.index("<style>") : template.index("</style>") + len("</style>")]
+
+
+def _banner(found: Results) -> dict[str, str]:
+    if found.effects:
+        return {"words": "Verdict", "rests": f"on {found.evaluate_on}, paired; 95 % intervals"}
+    best = found.standings[0] if found.standings else None
+    if best is None or best.value is None:
+        return {"words": "Nothing came to its end", "rests": f"{len(found.failures)} failed"}
+    ties = sum(one.tied for one in found.standings if one.state == best.state) - 1
+    chosen = ", ".join(f"{n.rpartition('.')[2]} {v}" for n, v in best.params.items())
+    rests = f"{_score(best)} {_interval(best)} {found.objective} on dev"
+    more = f"; {ties} more cannot be told from it" if ties > 0 else ""
+    return {"words": f"Best: {chosen}", "rests": rests + more}
+
+
+def _score(one: Standing) -> str:
+    return "–" if one.value is None else f"{100 * one.value:.1f} %"
+
+
+def _interval(one: Standing) -> str:
+    return "" if one.ci95 is None else f"[{100 * one.ci95[0]:.1f}, {100 * one.ci95[1]:.1f}]"
+
+
+def _row(rank: int, one: Standing) -> dict[str, Any]:
+    behind = ""
+    if one.behind is not None:
+        gap, low, high = (100 * part for part in one.behind)
+        behind = "tie" if one.tied else f"{gap:+.1f}"
+        behind += f" [{low:+.1f}, {high:+.1f}]" if gap else ""
+    return {
+        "rank": rank,
+        "choices": [str(value) for value in one.params.values()],
+        "state": one.state,
+        "epochs": one.epochs,
+        "seeds": len(one.seeds),
+        "score": _score(one),
+        "interval": _interval(one),
+        "behind": behind,
+        "weight": [
+            _numbers.figure(metric, one.measured[metric]) if metric in one.measured else ""
+            for metric in ("params", "macs")
+        ],
+    }

@@ -1,0 +1,141 @@
+"""The pictures of a sweep, drawn with matplotlib without a display."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgekws.report import _numbers
+from edgekws.report.plots import _BLUE as BLUE
+from edgekws.report.plots import _FAINT as FAINT
+from edgekws.report.plots import _ORANGE as ORANGE
+from edgekws.report.plots import _svg as svg
+from edgekws.search.results import Results, Standing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def parallel_svg(found: Results) -> str:
+    """Return one line a combination across all axes to its score, as an SVG element."""
+    return svg(lambda: _parallel(found))
+
+
+def fronts_svg(found: Results) -> str:
+    """Return score against MACs and against parameters, as an SVG element."""
+    return svg(lambda: _fronts(found))
+
+
+def marginals_svg(found: Results) -> str:
+    """Return the mean score at every value with its interval, as an SVG element."""
+    return svg(lambda: _marginals(found))
+
+
+def _percent(value: float, _: object = None) -> str:
+    return f"{100 * value:.4g} %"
+
+
+def _scored(found: Results) -> list[Standing]:
+    return [one for one in found.standings if one.value is not None]
+
+
+def _parallel(found: Results) -> "Figure":
+    from matplotlib.figure import Figure
+
+    shown = _scored(found)
+    places = [_places(shown, name) for name in found.axes]
+    scores = [one.value or 0.0 for one in shown]
+    low, high = min(scores), max(scores)
+    figure = Figure(figsize=(max(6, 1.6 * len(places) + 2), 3.6), layout="constrained")
+    axes = figure.subplots()
+    for one in reversed(shown):  # the best lie on top
+        score = ((one.value or 0.0) - low) / ((high - low) or 1.0)
+        heights = [place[repr(one.params[name])] for place, name in _pairs(places, found.axes)]
+        best = one is shown[0]
+        color = ORANGE if best else BLUE if one.state in ("final", "complete") else FAINT
+        axes.plot(
+            range(len(heights) + 1),
+            [*heights, score],
+            color=color,
+            linewidth=2.2 if best else 0.7,
+            alpha=1.0 if best else 0.12 + 0.5 * score**3,
+        )
+    _rails(axes, places, found, (low, high))
+    return figure
+
+
+def _pairs(
+    places: Sequence[dict[str, float]], names: Sequence[str]
+) -> list[tuple[dict[str, float], str]]:
+    return list(zip(places, names, strict=True))
+
+
+def _places(shown: Sequence[Standing], name: str) -> dict[str, float]:
+    """Return the height of every value of an axis, from 0 to 1."""
+    values = {repr(one.params[name]): one.params[name] for one in shown}
+    numbers = all(isinstance(v, int | float) for v in values.values())
+    ordered = sorted(values, key=lambda text: values[text] if numbers else text)
+    return {text: i / max(len(ordered) - 1, 1) for i, text in enumerate(ordered)}
+
+
+def _rails(
+    axes: "Axes",
+    places: Sequence[dict[str, float]],
+    found: Results,
+    scores: tuple[float, float],
+) -> None:
+    for i, place in enumerate(places):
+        axes.axvline(i, color=FAINT, linewidth=0.6)
+        step = max(1, len(place) // 12)
+        for text, height in list(place.items())[::step]:
+            axes.annotate(text.strip("'"), (i, height), (3, 0), fontsize=7, va="center",
+                          textcoords="offset points")  # fmt: skip
+    end = len(places)
+    axes.axvline(end, color=FAINT, linewidth=0.6)
+    for height, score in zip((0.0, 1.0), scores, strict=True):
+        axes.annotate(_percent(score), (end, height), (3, 0), fontsize=7, va="center",
+                      textcoords="offset points")  # fmt: skip
+    names = [name.rpartition(".")[2] for name in found.axes]
+    axes.set_xticks(range(end + 1), [*names, found.objective])
+    axes.set_yticks([])
+    axes.set_xlim(-0.1, end + 0.35)
+    axes.spines["left"].set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def _fronts(found: Results) -> "Figure":
+    from matplotlib.figure import Figure
+
+    ended = [one for one in _scored(found) if one.measured]
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, metric in zip(panels, ("macs", "params"), strict=True):
+        for one in ended:
+            on = one.id in found.pareto[metric]
+            color, x, y = ORANGE if on else BLUE, one.measured[metric], one.value or 0.0
+            if one.ci95 and on:
+                axes.plot([x, x], one.ci95, color=color, linewidth=1.5, alpha=0.4)
+            axes.plot(x, y, "o", color=color, markersize=5 if on else 3, alpha=1 if on else 0.5)
+        axes.set_title(f"{found.objective} on dev against {_numbers.title(metric)}")
+        axes.yaxis.set_major_formatter(_percent)
+        axes.xaxis.set_major_formatter(lambda x, _: _numbers.large(x))
+        axes.margins(x=0.1)
+    figure.supxlabel("orange: nothing is better and smaller", fontsize=8)
+    return figure
+
+
+def _marginals(found: Results) -> "Figure":
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(row["axis"] for row in found.marginals))
+    figure = Figure(figsize=(max(4, 2.6 * len(names)), 2.8), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        rows: list[dict[str, Any]] = [row for row in found.marginals if row["axis"] == name]
+        for i, row in enumerate(rows):
+            axes.plot([i, i], row["ci95"], color=BLUE, linewidth=2, alpha=0.45)
+            axes.plot(i, row["mean"], "o", color=BLUE, markersize=5)
+        axes.set_xticks(range(len(rows)), [str(row["value"]) for row in rows])
+        axes.set_title(name.rpartition(".")[2])
+        axes.yaxis.set_major_formatter(_percent)
+        axes.margins(x=0.15)
+    return figure

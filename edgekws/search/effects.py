@@ -1,0 +1,136 @@
+"""What each factor of an ablation does: main effects, interactions, and a verdict in words."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgekws.search.space import Axis, Params
+from edgekws.search.statistics import Bench, Estimate, Scored, average, difference
+
+_WORDS = {1: "helps", -1: "hurts", 0: "not told apart"}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference of the objective, paired on clips, speakers and seeds.
+
+    `of` are factor and level, two of them for an interaction; `against` the first level of each.
+    """
+
+    of: tuple[tuple[str, str], ...]
+    against: tuple[str, ...]
+    estimate: Estimate
+
+    @property
+    def verdict(self) -> str:
+        """`helps`, `hurts` or `not told apart`."""
+        return _WORDS[self.estimate.sign]
+
+    def sentence(self) -> str:
+        """Return the verdict with its figures, in points of a hundred."""
+        low, high = (100 * bound for bound in self.estimate.ci95)
+        told = f"{100 * self.estimate.value:+.2f} points [{low:+.2f}, {high:+.2f}]"
+        if len(self.of) == 1:
+            ((factor, level),) = self.of
+            return f"{factor}: {level} {self._words()} against {self.against[0]}: {told}"
+        names = " and ".join(level for _, level in self.of)
+        more = {1: "more than the sum of both", -1: "less than the sum of both"}
+        word = more.get(self.estimate.sign, "not told apart from the sum of both")
+        return f"{names} together: {word}: {told}"
+
+    def _words(self) -> str:
+        return "is not told apart" if not self.estimate.sign else self.verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as data."""
+        return {
+            "of": [list(pair) for pair in self.of],
+            "against": list(self.against),
+            **asdict(self.estimate),
+            "verdict": self.verdict,
+            "sentence": self.sentence(),
+        }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels that is at its end: its values, and its trials by seed."""
+
+    params: Params
+    keys: tuple[str, ...]
+
+
+def effects(axes: Sequence[Axis], cells: Sequence[Cell], bench: Bench) -> list[Effect]:
+    """Return the main effect of every level, and the interaction of every two factors.
+
+    Effects are means over everything else that is varied. Where a combination is missing, what
+    would be compared with it is left out, and so the comparison stays paired.
+    """
+    seeds = min(len(cell.keys) for cell in cells) if cells else 0
+    means = {_at(cell.params): bench.mean(cell.keys) for cell in cells}
+    factors = [axis for axis in axes if axis.levels]
+    found = [e for factor in factors for e in _main(factor, cells, means, bench, seeds)]
+    for a, b in itertools.combinations(factors, 2):
+        found += _together(a, b, cells, means, bench, seeds)
+    return found
+
+
+def _at(params: Params, **changed: Any) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, repr(value)) for name, value in {**params, **changed}.items()))
+
+
+def _moved(params: Params, changes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return _at({**params, **changes})
+
+
+def _main(
+    factor: Axis,
+    cells: Sequence[Cell],
+    means: Mapping[Any, Scored],
+    bench: Bench,
+    seeds: int,
+) -> list[Effect]:
+    first, *others = factor.values
+    found = []
+    for level in others:
+        parts = [
+            difference(means[_at(cell.params)], means[other])
+            for cell in cells
+            if cell.params[factor.name] == level
+            and (other := _moved(cell.params, {factor.name: first})) in means
+        ]
+        if parts:
+            estimate = bench.estimate(average(parts), seeds)
+            found.append(Effect(((factor.name, level),), (first,), estimate))
+    return found
+
+
+def _together(
+    a: Axis,
+    b: Axis,
+    cells: Sequence[Cell],
+    means: Mapping[Any, Scored],
+    bench: Bench,
+    seeds: int,
+) -> list[Effect]:
+    """Return `(a and b) - (a alone) - (b alone) + (neither)` for every two levels."""
+    found = []
+    for one, two in itertools.product(a.values[1:], b.values[1:]):
+        parts = []
+        for cell in cells:
+            if (cell.params[a.name], cell.params[b.name]) != (one, two):
+                continue
+            corners = [
+                _moved(cell.params, {a.name: x, b.name: y})
+                for x in (one, a.values[0])
+                for y in (two, b.values[0])
+            ]
+            if all(corner in means for corner in corners):
+                both, only_a, only_b, none = (means[corner] for corner in corners)
+                parts.append(difference(difference(both, only_a), difference(only_b, none)))
+        if parts:
+            of = ((a.name, one), (b.name, two))
+            estimate = bench.estimate(average(parts), seeds)
+            found.append(Effect(of, (a.values[0], b.values[0]), estimate))
+    return found

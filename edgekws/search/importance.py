@@ -1,0 +1,87 @@
+"""Which parameters matter: Optuna's fANOVA, and the mean at every value."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgekws.search.space import Axis, Params
+from edgekws.search.storage import choice, distributions
+
+_SEED = 0
+FEWEST = 4
+"""Trials below which nothing is said of importance."""
+
+
+def importance(axes: Sequence[Axis], scores: Sequence[tuple[Params, float]]) -> dict[str, float]:
+    """Return the share of the variance that each parameter explains (Hutter et al. 2014).
+
+    Empty where there are too few trials, or all scores are equal.
+    """
+    if len(scores) < FEWEST or len({score for _, score in scores}) < 2:
+        return {}
+    import optuna
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+    from optuna.trial import create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="maximize")
+    shapes = distributions(axes)
+    for params, score in scores:
+        held = {name: choice(value) for name, value in params.items()}
+        study.add_trial(create_trial(params=held, distributions=shapes, value=score))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        evaluator = FanovaImportanceEvaluator(seed=_SEED)
+        found = get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in found.items()}
+
+
+def marginals(axes: Sequence[Axis], scores: Sequence[tuple[Params, float]]) -> list[dict[str, Any]]:
+    """Return, for every value of every listed axis, the mean score and its 95 % interval.
+
+    Where invalid combinations leave holes in a grid, plain means would mix the parameters: these
+    are least-squares means of an additive model, its residuals being the noise.
+    """
+    listed = [axis for axis in axes if axis.values]
+    columns = [(axis, value) for axis in listed for value in axis.values]
+    if len(scores) <= len(columns) - len(listed) + 1:
+        return []
+    x = np.array([[float(p[a.name] == v) for a, v in columns] for p, _ in scores])
+    y = np.array([score for _, score in scores])
+    used: list[bool] = (x.sum(axis=0) > 0).tolist()
+    full = np.hstack([np.ones((len(y), 1)), x])
+    inverse = np.linalg.pinv(full.T @ full)
+    weights = inverse @ full.T @ y
+    free = len(y) - np.linalg.matrix_rank(full)
+    noise = float(np.sum((y - full @ weights) ** 2) / max(free, 1))
+    rows = []
+    for n, (axis, value) in enumerate(columns):
+        if not used[n]:
+            continue
+        at = _middle(columns, used, axis, n)
+        half = 1.96 * float(np.sqrt(max(noise * at @ inverse @ at, 0.0)))
+        mean = float(at @ weights)
+        rows.append(
+            {
+                "axis": axis.name,
+                "value": value,
+                "n": int(x[:, n].sum()),
+                "mean": mean,
+                "ci95": (mean - half, mean + half),
+            }
+        )
+    return rows
+
+
+def _middle(columns: Sequence[tuple[Axis, Any]], used: Sequence[bool], axis: Axis, n: int) -> Any:
+    """Return the row of the model for one value, all other axes at the mean of their values."""
+    row = np.zeros(len(columns) + 1)
+    row[0] = 1
+    for i, (other, _) in enumerate(columns):
+        if other.name != axis.name and used[i]:
+            same = [used[j] for j, (a, _) in enumerate(columns) if a.name == other.name]
+            row[i + 1] = 1 / sum(same)
+    row[n + 1] = 1
+    return row

@@ -1,0 +1,164 @@
+"""The typed sweep file: what is searched, how, and on what."""
+
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from edgekws.core.fields import Fields
+from edgekws.recipe.model import slug_problem
+
+Objective = Literal["accuracy", "macro_recall"]
+
+
+def _slug(name: str) -> str:
+    message = slug_problem(name)
+    if message:
+        raise PydanticCustomError("slug", "{message}", {"message": message})
+    return name
+
+
+def _rising(rungs: tuple[int, ...]) -> tuple[int, ...]:
+    if rungs[0] < 1 or any(a >= b for a, b in pairwise(rungs)):
+        raise ValueError("rungs are epochs, each more than the one before: [2, 6]")
+    return rungs
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed stands there twice; each counts once")
+    return seeds
+
+
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
+    Field(min_length=1),
+    AfterValidator(_distinct),
+]
+
+
+class Range(Fields):
+    """All values from `low` to `high`, both included."""
+
+    low: int | float = Field(description="lowest value")
+    high: int | float = Field(description="highest value")
+    step: int | float | None = Field(
+        default=None, gt=0, description="from one value to the next; a grid needs it"
+    )
+    log: bool = Field(default=False, description="draw evenly on a logarithmic scale")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.low > self.high:
+            raise PydanticCustomError("range", "low is above high; exchange them")
+        if self.log and (self.step is not None or self.low <= 0):
+            raise PydanticCustomError("range", "log needs low above 0, and takes no step")
+        return self
+
+
+class Factor(Fields):
+    """A named choice between tables of overrides, for an ablation."""
+
+    name: str = Field(min_length=1, description="what tables call it, e.g. augmentation")
+    levels: dict[str, dict[str, Any]] = Field(
+        min_length=2,
+        description="name of each level and what it overrides; the first is what the others are "
+        "compared with",
+    )
+
+
+class Pruning(Fields):
+    """Successive halving (Jamieson and Talwalkar 2016) on the epochs of the step `until`.
+
+    All train to the first rung, the best share of them to the next one, and so on to the end. The
+    choice is made once all have reached a rung, so that it does not depend on who was faster.
+    """
+
+    rungs: Annotated[tuple[int, ...], AfterValidator(_rising)] = Field(
+        min_length=1, description="epochs after which the worst are given up, e.g. [2, 6]"
+    )
+    keep: float = Field(
+        default=1 / 3, gt=0, lt=1, description="share of the trials that goes on at each rung"
+    )
+
+
+class Finalists(Fields):
+    """The best of the search, trained once more and better."""
+
+    count: int = Field(default=5, ge=1, description="how many go on")
+    seeds: Seeds = Field(default=(1, 2, 3), description="each of them is trained from all of these")
+    set: dict[str, Any] = Field(
+        default={}, description="overrides of the base for them, e.g. more epochs"
+    )
+
+
+class Sweep(Fields):
+    """One sweep file: a base recipe, what is varied, and how the best is found."""
+
+    schema_version: Literal[1] = Field(alias="schema", description="version of this format")
+    name: Annotated[str, AfterValidator(_slug)] = Field(
+        description="names the folder in runs/sweeps and the study in the storage"
+    )
+    base: str = Field(
+        description="a recipe file, relative to this one, or the name of a built-in recipe"
+    )
+    until: str = Field(description="name of the last step that is run, e.g. distill")
+    set: dict[str, Any] = Field(
+        default={}, description="overrides of the base for all trials, keys as after --set"
+    )
+    parameters: dict[str, Any] = Field(
+        default={},
+        description="key of the recipe and its values: a list, or { low, high, step | log }",
+    )
+    factors: tuple[Factor, ...] = Field(default=(), description="named choices, for an ablation")
+    seeds: Seeds = Field(
+        default=(1,), description="of the step `until`; every trial is run with each of them"
+    )
+    sampler: Literal["grid", "tpe", "random"] = Field(
+        default="grid", description="all combinations, or drawn by Optuna's TPE or at random"
+    )
+    trials: int | None = Field(
+        default=None, ge=1, description="how many combinations are drawn; not for a grid"
+    )
+    batch: int = Field(
+        default=10, ge=1, description="combinations that TPE draws at once, before it learns"
+    )
+    pruning: Pruning | None = Field(default=None, description="gives up the worst early")
+    finalists: Finalists | None = Field(default=None, description="trains the best once more")
+    objective: Objective = Field(default="accuracy", description="what is best, on the dev split")
+    evaluate_on: Literal["dev", "test"] = Field(
+        default="dev",
+        description="split of the factors' verdict; what is chosen is always chosen on dev",
+    )
+    features_gib: float = Field(
+        default=8.0, gt=0, description="features kept on disk at most while the sweep runs"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for key, message in self._conflicts():
+            raise PydanticCustomError("member", "is not valid", {"errors": [_error(key, message)]})
+        return self
+
+    def _conflicts(self) -> "list[tuple[str, str]]":
+        found = []
+        if not self.parameters and not self.factors:
+            found.append(("parameters", "nothing is varied; name values in [parameters]"))
+        if self.sampler == "grid" and self.trials is not None:
+            found.append(("trials", "a grid runs every combination; take trials out"))
+        if self.sampler != "grid" and self.trials is None:
+            found.append(("trials", f"is missing; {self.sampler} must know how many to draw"))
+        if self.evaluate_on == "test" and (not self.factors or self.pruning or self.finalists):
+            text = (
+                "test is for the verdict on [[factors]] without pruning and finalists; "
+                "what is chosen among is measured on dev"
+            )
+            found.append(("evaluate_on", text))
+        names = [factor.name for factor in self.factors]
+        found += [("factors", f'two are called "{n}"') for n in {*names} if names.count(n) > 1]
+        return found
+
+
+def _error(key: str, message: str) -> dict[str, Any]:
+    return {"type": "located", "loc": (key,), "msg": message}

@@ -1,0 +1,51 @@
+"""Tables of a sweep file as overrides of a recipe, `key=value` as after `--set`."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edgekws.recipe.lock import toml_text
+from edgekws.recipe.toml_lines import KeyPath
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def flat(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPath, str, Any]]:
+    """Yield path in the table, dotted key and value of everything that is set.
+
+    A table goes down into its keys, but for one with a `kind`, and one of `low` and `high`: these
+    are values.
+
+    >>> list(flat({"a": {"b": 1}, "c.d": [2], "e": {"kind": "x"}}))
+    [(('a', 'b'), 'a.b', 1), (('c.d',), 'c.d', [2]), (('e',), 'e', {'kind': 'x'})]
+    """
+    for key, value in table.items():
+        here = (*path, key)
+        if isinstance(value, Mapping) and value and not {"kind", "low", "high"} & value.keys():
+            yield from flat(value, here)
+        else:
+            yield here, ".".join(map(str, here)), value
+
+
+def texts(table: Mapping[str, Any]) -> list[str]:
+    """Return a table as `key=value`.
+
+    >>> texts({"augment": {"copies": 0}, "steps.distill.backbone": {"kind": "plain"}})
+    ['augment.copies=0', 'steps.distill.backbone={kind = "plain"}']
+    """
+    return [f"{key}={inline(value)}" for _, key, value in flat(table)]
+
+
+def inline(value: Any) -> str:
+    """Write a value as TOML within a line."""
+    if isinstance(value, Mapping):
+        pairs = (f"{_key(key)} = {inline(inner)}" for key, inner in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(inline, value))}]"
+    return toml_text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else toml_text(key)

@@ -1,0 +1,242 @@
+"""What a sweep found: the ranking with its doubt, what matters, fronts, effects, the best."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edgekws.core.canonical import canonical_json, sha256_of
+from edgekws.recipe.load import load
+from edgekws.recipe.lock import lock
+from edgekws.search.effects import Cell, effects
+from edgekws.search.importance import importance, marginals
+from edgekws.search.space import Params, Space
+from edgekws.search.statistics import Bench, difference
+from edgekws.search.storage import Row, Storage
+from edgekws.search.trial import Plan, Trial
+
+State = Literal["running", "pruned", "complete", "final", "failed"]
+
+
+@dataclass
+class Standing:
+    """What became of one combination, over its seeds.
+
+    `value` is the mean objective on dev after `epochs` of the last step. `behind` is the distance
+    to the best, with its paired interval; `tied` says that it may be none.
+    """
+
+    id: str
+    params: Params
+    seeds: tuple[int, ...]
+    trials: tuple[Trial, ...]
+    state: State = "running"
+    epochs: int = 0
+    value: float | None = None
+    first: float | None = None
+    ci95: tuple[float, float] | None = None
+    behind: tuple[float, float, float] | None = None
+    tied: bool = False
+    measured: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+    @staticmethod
+    def begin(
+        plan: Plan, params: Params, seeds: Sequence[int], more: Sequence[str] = ()
+    ) -> "Standing":
+        """Return a combination of which nothing is known yet."""
+        trials = tuple(plan.trial(params, seed, more) for seed in seeds)
+        return Standing(canonical_json(dict(params)), params, tuple(seeds), trials)
+
+    def judge(self, rows: Sequence[Row], epochs: int | None) -> None:
+        """Take the score at a rung, or at the end with `None`, from the rows of all seeds."""
+        if epochs is None:
+            values = [row.result_value(self.trials[0].objective) for row in rows]
+            self.epochs = self.trials[0].epochs
+            self.measured = _mean_of([row.measured() for row in rows])
+        else:
+            values = [row.scores[epochs] for row in rows]
+            self.epochs = epochs
+        self.value = sum(values) / len(values)
+        if self.first is None:
+            self.first = self.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a table shows."""
+        told = {k: v for k, v in vars(self).items() if k not in ("trials", "id", "first")}
+        return {**told, "params": dict(self.params), "keys": [trial.key for trial in self.trials]}
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that pages and tables are drawn from."""
+
+    name: str
+    base: str
+    objective: str
+    evaluate_on: str
+    axes: tuple[str, ...]
+    valid: int
+    invalid: int
+    reasons: list[dict[str, Any]]
+    standings: tuple[Standing, ...]
+    importance: dict[str, float]
+    marginals: list[dict[str, Any]]
+    compared_at: int
+    pareto: dict[str, list[str]]
+    effects: list[dict[str, Any]]
+    failures: list[dict[str, Any]]
+    timing: dict[str, Any]
+    best: dict[str, Any] | None
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as data."""
+        told = {k: v for k, v in vars(self).items() if k != "standings"}
+        ranking = [{"rank": n} | s.to_dict() for n, s in enumerate(self.standings, 1)]
+        return {"schema": 1, **told, "ranking": ranking}
+
+    def save(self, folder: Path) -> None:
+        """Write `results.json` and `ranking.csv`."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+        (folder / "results.json").write_text(text, encoding="utf-8")
+        with (folder / "ranking.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            metrics = ("accuracy", "macro_recall", "params", "macs")
+            head = ("state", "epochs", "seeds", self.objective, "low", "high", "tied")
+            writer.writerow(["rank", *self.axes, *head, *(f"dev_{m}" for m in metrics), "error"])
+            for rank, one in enumerate(self.standings, 1):
+                values = [_cell(one.params[name]) for name in self.axes]
+                low, high = one.ci95 or ("", "")
+                told = [one.state, one.epochs, len(one.seeds), one.value, low, high, one.tied]
+                more = [one.measured.get(m, "") for m in metrics]
+                writer.writerow([rank, *values, *told, *more, one.error or ""])
+
+
+def results(
+    plan: Plan, store: Storage, standings: Sequence[Standing], space: Space, timing: dict[str, Any]
+) -> Results:
+    """Draw the conclusions from what came out."""
+    sweep = plan.loaded.sweep
+    bench = _compare(standings, store, sweep.objective)
+    ranked = _ranked(standings)
+    short = [s for s in standings if s.first is not None and s.state != "final"]
+    scores = [(s.params, s.first) for s in short if s.first is not None]
+    rungs = sweep.pruning.rungs if sweep.pruning else ()
+    at_end = [s for s in standings if s.state in ("final", "complete")]
+    pareto = {metric: [s.id for s in _front(at_end, metric)] for metric in ("macs", "params")}
+    return Results(
+        sweep.name,
+        plan.loaded.base,
+        sweep.objective,
+        sweep.evaluate_on,
+        tuple(axis.name for axis in plan.axes),
+        len(space.valid),
+        len(space.invalid),
+        space.reasons(),
+        tuple(ranked),
+        importance(plan.axes, scores),
+        marginals(plan.axes, scores),
+        rungs[0] if rungs else (short[0].epochs if short else 0),
+        pareto,
+        _effects(plan, store, standings),
+        [{"params": dict(s.params), "error": s.error} for s in standings if s.state == "failed"],
+        timing,
+        _best(plan, ranked),
+        tuple(_notes(bench, at_end, sweep.seeds, plan)),
+    )
+
+
+def _mean_of(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: sum(one[key] for one in found) / len(found) for key in found[0]}
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else canonical_json(value)
+
+
+def _compare(standings: Sequence[Standing], store: Storage, objective: str) -> Bench | None:
+    """Give every combination that is at its end its interval, and its distance to the best."""
+    for group in ("final", "complete"):
+        members = [s for s in standings if s.state == group]
+        if not members:
+            continue
+        tables = {t.key: store.rows[t.key].table("dev") for s in members for t in s.trials}
+        bench = Bench(tables, objective)
+        means = {s.id: bench.mean([t.key for t in s.trials]) for s in members}
+        top = max(members, key=lambda s: means[s.id].value)
+        for one in members:
+            seeds = len(one.seeds)
+            low, high = bench.estimate(means[one.id], seeds).ci95
+            one.ci95 = (max(low, 0.0), min(high, 1.0))
+            gap = bench.estimate(difference(means[one.id], means[top.id]), seeds)
+            one.behind = (gap.value, *gap.ci95)
+            one.tied = not gap.sign
+    return bench if any(s.state in ("final", "complete") for s in standings) else None
+
+
+_ORDER = {"final": 0, "complete": 1, "pruned": 2, "running": 3, "failed": 4}
+
+
+def _ranked(standings: Sequence[Standing]) -> list[Standing]:
+    """Return the combinations, those that went further first; a finalist stands there once."""
+    finals = {s.id for s in standings if s.state == "final"}
+    shown = [s for s in standings if s.state == "final" or s.id not in finals]
+    return sorted(shown, key=lambda s: (_ORDER[s.state], -s.epochs, -(s.value or 0.0)))
+
+
+def _front(standings: Sequence[Standing], metric: str) -> list[Standing]:
+    """Return those that no other beats in both: the metric, which costs, and the objective."""
+    found: list[Standing] = []
+    ordered = sorted(standings, key=lambda s: (s.measured[metric], -(s.value or 0.0)))
+    for one in ordered:
+        if not found or (one.value or 0.0) > (found[-1].value or 0.0):
+            found.append(one)
+    return found
+
+
+def _effects(plan: Plan, store: Storage, standings: Sequence[Standing]) -> list[dict[str, Any]]:
+    sweep = plan.loaded.sweep
+    ended = [s for s in standings if s.state == "complete"]
+    if not sweep.factors or not ended:
+        return []
+    cells = [Cell(s.params, tuple(t.key for t in s.trials)) for s in ended]
+    split = sweep.evaluate_on
+    tables = {key: store.rows[key].table(split) for cell in cells for key in cell.keys}
+    found = effects(plan.axes, cells, Bench(tables, sweep.objective))
+    return [effect.to_dict() for effect in found]
+
+
+def _best(plan: Plan, ranked: Sequence[Standing]) -> dict[str, Any] | None:
+    """Return the winner, and the base recipe with what it chose: `[set]` is not in it."""
+    if not ranked or ranked[0].value is None:
+        return None
+    top = ranked[0]
+    chosen = [text for axis in plan.axes for text in axis.overrides(top.params[axis.name])]
+    base = load(plan.loaded.base, plan.loaded.overrides).recipe
+    name = f"name={base.name}-{plan.loaded.sweep.name}"
+    recipe = load(plan.loaded.base, [*plan.loaded.overrides, *chosen, name]).recipe
+    text = lock(recipe)
+    return {
+        "params": dict(top.params),
+        "value": top.value,
+        "ci95": top.ci95,
+        "overrides": chosen,
+        "recipe": text,
+        "sha256": sha256_of(text),
+    }
+
+
+def _notes(
+    bench: Bench | None, ended: Sequence[Standing], seeds: Sequence[int], plan: Plan
+) -> list[str]:
+    notes = []
+    if bench and bench.speakers:
+        notes.append(f"intervals are over {bench.speakers} speakers of dev, drawn as a whole")
+    if bench and bench.speakers and bench.speakers < 5:
+        notes.append("so few speakers say little about others: widened, and still rough")
+    if not plan.loaded.sweep.finalists and len(seeds) == 1 and ended:
+        notes.append("one seed: what another seed would change is in no interval")
+    return notes

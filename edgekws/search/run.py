@@ -1,0 +1,297 @@
+"""Run a sweep: rung by rung, over workers that may die, and on from where it was."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgekws.core.events import Emit, Event, progress
+from edgekws.engine.environment import cache_folder
+from edgekws.errors import DataError, MachineError
+from edgekws.search.crew import Crew, LocalCrew
+from edgekws.search.load import LoadedSweep
+from edgekws.search.model import Sweep
+from edgekws.search.overrides import texts
+from edgekws.search.results import Results, Standing, results
+from edgekws.search.sampling import Draws, Known
+from edgekws.search.shelf import trim
+from edgekws.search.space import Params, Space, axes, enumerate_all
+from edgekws.search.storage import Storage, file_url
+from edgekws.search.trial import Outcome, Plan, Unit
+
+MakeCrew = Callable[[int, Path, Path, Path], Crew]
+"""Makes the workers: how many, the cache, the folder of the sweep's features, and the log."""
+
+
+def sweep(
+    loaded: LoadedSweep,
+    *,
+    runs: Path,
+    workers: int,
+    storage: str | None = None,
+    emit: Emit,
+    make_crew: MakeCrew = LocalCrew,
+) -> Results:
+    """Run every trial that has not been run, and return what came out.
+
+    What is finished lies in `storage`, a file in the sweep's folder under `runs` unless a URL
+    is given: the same call after an interruption goes on there. A trial that fails is listed and
+    tried again by the next call.
+
+    Raises:
+        RecipeError: the sweep is wrong; no combination is valid.
+        DataError: every trial failed.
+    """
+    started = time.monotonic()
+    folder = sweep_folder(runs, loaded.sweep.name)
+    shelf = cache_folder() / "sweeps" / loaded.sweep.name
+    found = axes(loaded)
+    crew = make_crew(workers, cache_folder(), shelf, folder / "workers.log")
+    try:
+        store = Storage(storage or file_url(folder), loaded.sweep.name)
+        driver = _Driver(Plan(loaded, found), store, crew, shelf, emit)
+        driver.run()
+    finally:
+        crew.close()
+    trim(shelf, 0.0)
+    wall_s = time.monotonic() - started
+    told = results(driver.plan, store, driver.standings(), driver.space, driver.timing(wall_s))
+    _check_any(told)
+    return told
+
+
+def sweep_folder(runs: Path, name: str) -> Path:
+    """Return the folder of a sweep's results, made where it is not there.
+
+    Raises:
+        MachineError: it cannot be made.
+    """
+    folder = runs / "sweeps" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(
+            f"{folder}: cannot write there ({error}); name another --runs"
+        ) from error
+    return folder
+
+
+def _check_any(told: Results) -> None:
+    if told.failures and not any(s.value is not None for s in told.standings):
+        first = told.failures[0]["error"]
+        raise DataError(f"all {len(told.failures)} trials failed; the first: {first}")
+
+
+def kept(sweep: Sweep, count: int) -> int:
+    """Return how many of `count` go on at a rung."""
+    return max(1, math.ceil(count * sweep.pruning.keep)) if sweep.pruning else count
+
+
+def total_epochs(plan: Plan, count: int) -> int:
+    """Return the epochs that a search over `count` combinations takes, finalists included."""
+    sweep = plan.loaded.sweep
+    todo, before, alive = 0, 0, count
+    for rung in sweep.pruning.rungs if sweep.pruning else ():
+        todo += alive * (rung - before)
+        before, alive = rung, kept(sweep, alive)
+    todo = (todo + alive * ((plan.epochs() or 1) - before)) * len(sweep.seeds)
+    if sweep.finalists:
+        finals = min(sweep.finalists.count, alive) * len(sweep.finalists.seeds)
+        todo += finals * (plan.epochs(texts(sweep.finalists.set)) or 1)
+    return todo
+
+
+@dataclass
+class _Driver:
+    """Goes through the trials of one sweep."""
+
+    plan: Plan
+    store: Storage
+    crew: Crew
+    shelf: Path
+    emit: Emit
+    space: Space = field(init=False)
+    done: int = 0
+    total: int = 0
+    units: int = 0
+    best: float = -math.inf
+    found: dict[str, Standing] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Search, then train the finalists."""
+        sweep = self.plan.loaded.sweep
+        if sweep.sampler == "grid":
+            self.space = enumerate_all(self.plan.loaded, self.emit)
+            self._say(f"{len(self.space.valid)} combinations, {len(self.space.invalid)} invalid")
+            self.total = total_epochs(self.plan, len(self.space.valid))
+            self._halve(self.space.valid)
+        else:
+            self._draw()
+        if sweep.finalists:
+            self._finals()
+
+    def _draw(self) -> None:
+        sweep = self.plan.loaded.sweep
+        assert sweep.trials is not None
+        draws = Draws(self.plan.loaded, self.plan.axes)
+        drawn: list[Params] = []
+        self.total = total_epochs(self.plan, sweep.trials)
+        size = sweep.batch if sweep.sampler == "tpe" else sweep.trials
+        while len(drawn) < sweep.trials:
+            fresh = draws.next(min(size, sweep.trials - len(drawn)), self._known())
+            drawn += fresh
+            self.space = Space(self.plan.axes, tuple(drawn), tuple(draws.invalid))
+            self._halve(fresh)
+            if not fresh:
+                self._say(f"nothing new to draw after {len(drawn)} combinations")
+                return
+
+    def _known(self) -> list[Known]:
+        return [Known(s.params, s.value) for s in self.found.values()]
+
+    def _halve(self, configs: Sequence[Params]) -> None:
+        """Train combinations, at every rung the best of them on."""
+        sweep = self.plan.loaded.sweep
+        alive = [Standing.begin(self.plan, params, sweep.seeds) for params in configs]
+        self.found |= {standing.id: standing for standing in alive}
+        before = 0
+        for rung in sweep.pruning.rungs if sweep.pruning else ():
+            self.complete([Unit(t, rung, before) for standing in alive for t in standing.trials])
+            before = rung
+            alive = [s for s in alive if self._judge(s, rung)]
+            ranked = sorted(alive, key=lambda s: -(s.value or 0.0))
+            keep = kept(sweep, len(ranked))
+            for standing in ranked[keep:]:
+                standing.state = "pruned"
+                self._close(standing)
+            going_on = {standing.id for standing in ranked[:keep]}
+            alive = [s for s in alive if s.id in going_on]  # in the order of the grid
+            self._say(f"after {rung} epochs {len(alive)} of {len(ranked)} go on")
+        self.complete([Unit(t, None, before) for standing in alive for t in standing.trials])
+        for standing in alive:
+            if self._judge(standing, None):
+                standing.state = "complete"
+            self._close(standing)
+
+    def _finals(self) -> None:
+        sweep = self.plan.loaded.sweep
+        assert sweep.finalists is not None
+        ranked = [s for s in self.found.values() if s.state == "complete"]
+        ranked.sort(key=lambda s: -(s.value or 0.0))
+        more = texts(sweep.finalists.set)
+        finals = [
+            Standing.begin(self.plan, s.params, sweep.finalists.seeds, more)
+            for s in ranked[: sweep.finalists.count]
+        ]
+        self._say(f"{len(finals)} finalists, {len(sweep.finalists.seeds)} seeds each")
+        self.complete([Unit(t) for standing in finals for t in standing.trials])
+        for standing in finals:
+            if self._judge(standing, None):
+                standing.state = "final"
+            self._close(standing)
+            self.found[f"final {standing.id}"] = standing
+
+    def _judge(self, standing: Standing, epochs: int | None) -> bool:
+        """Read the score of a combination at a rung; tell whether no seed of it failed."""
+        rows = [self.store.rows[trial.key] for trial in standing.trials]
+        if not all(row.reached(epochs) for row in rows):
+            standing.state = "failed"
+            standing.value = None
+            standing.error = next((row.error for row in rows if row.error), "not finished")
+            self._close(standing)
+            return False
+        standing.judge(rows, epochs)
+        return True
+
+    def _close(self, standing: Standing) -> None:
+        """Write into the study how the trials of a combination ended."""
+        for trial in standing.trials:
+            row = self.store.rows[trial.key]
+            if row.result is not None:
+                value = row.result_value(trial.objective)
+                self.store.close(trial.key, "complete", value)
+            elif standing.state == "pruned":
+                self.store.close(trial.key, "pruned", row.scores[max(row.scores)])
+            else:
+                self.store.close(trial.key, "failed")
+
+    def complete(self, units: Sequence[Unit]) -> None:
+        """Let the crew do every unit that is not done, and wait for what others do of them."""
+        self.store.add([unit.trial for unit in units], self.plan.axes)
+        todo = {unit.trial.key: unit for unit in units if not self._reached(unit)}
+        for unit in todo.values():
+            self.store.reopen(unit.trial, self.plan.axes)
+        self.total -= sum(u.size for u in units if u.trial.key not in todo)
+        running: dict[str, Unit] = {}
+        while todo or running:
+            self._submit(todo, running)
+            for told in self.crew.wait(1.0):
+                if isinstance(told, Event):
+                    self.emit(told)
+                else:
+                    self._finish(told, running)
+            self.store.renew(running)
+            if todo and not running:  # others work on what is left
+                self.store.refresh()
+                over = [k for k, u in todo.items() if self._reached(u)]
+                self._advance([todo.pop(key) for key in over])
+
+    def _submit(self, todo: dict[str, Unit], running: dict[str, Unit]) -> None:
+        for key in list(todo):
+            if len(running) >= self.crew.size:
+                return
+            if self.store.claim(key):
+                running[key] = todo.pop(key)
+                self.crew.submit(running[key])
+
+    def _finish(self, outcome: Outcome, running: dict[str, Unit]) -> None:
+        unit = running.pop(outcome.key)
+        self.store.record(outcome)
+        self.units += 1
+        trim(self.shelf, self.plan.loaded.sweep.features_gib)
+        if outcome.error:
+            told = ", ".join(texts(unit.trial.params))
+            self.emit(Event("warning", f"a trial failed ({told}): {outcome.error}"))
+        self._advance([unit])
+        self._boast(outcome, unit)
+
+    def _boast(self, outcome: Outcome, unit: Unit) -> None:
+        """Tell of a new best one among those that are at their end."""
+        if outcome.result is None:
+            return
+        value = self.store.rows[outcome.key].result_value(unit.trial.objective)
+        if value > self.best:
+            self.best = value
+            told = ", ".join(texts(unit.trial.params))
+            self._say(f"best so far {100 * value:.1f} % on dev: {told}")
+
+    def _reached(self, unit: Unit) -> bool:
+        return self.store.rows[unit.trial.key].reached(unit.epochs)
+
+    def _advance(self, units: Sequence[Unit]) -> None:
+        """Count the epochs of finished units, and show how far the sweep is."""
+        self.done += sum(unit.size for unit in units)
+        best = None if self.best == -math.inf else self.best
+        self.total = max(self.total, self.done)
+        progress(self.emit, "epochs of the sweep", self.done, self.total, best=best)
+
+    def _say(self, text: str) -> None:
+        self.emit(Event("note", text))
+
+    def standings(self) -> list[Standing]:
+        """Return what became of every combination; that of a finalist stands beside it."""
+        return list(self.found.values())
+
+    def timing(self, wall_s: float) -> dict[str, Any]:
+        """Return what this run took; what came from the storage cost nothing."""
+        rows = self.store.rows.values()
+        return {
+            "wall_s": wall_s,
+            "workers": self.crew.size,
+            "units": self.units,
+            "units_per_h": self.units / wall_s * 3600,
+            "busy_s": sum(row.seconds for row in rows),
+            "worker_mib": max((row.rss_mib for row in rows), default=0.0),
+        }

@@ -1,0 +1,108 @@
+"""Combinations drawn by Optuna, so that a run that was stopped draws the same again."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgekws.core.canonical import canonical_json
+from edgekws.search.load import LoadedSweep
+from edgekws.search.space import Axis, Invalid, Params, why_not
+from edgekws.search.storage import choice, distributions
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
+
+ATTEMPTS = 200
+"""Draws in a row that bring nothing new and valid, after which there is nothing left to draw."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What TPE learns from: a combination and its score, `None` where it failed."""
+
+    params: Params
+    score: float | None
+
+
+class Draws:
+    """Draws combinations that are valid and new.
+
+    Every batch has a sampler of its own, seeded by the batch's number, that is told all results
+    before it in their order: what is drawn depends on the results alone, not on who was faster.
+    """
+
+    def __init__(self, loaded: LoadedSweep, axes: Sequence[Axis]) -> None:
+        """Take the axes; nothing is drawn yet."""
+        self._loaded, self._axes = loaded, axes
+        self._shapes = distributions(axes)
+        self._values = {a.name: {choice(v): v for v in a.values} for a in axes if not a.bounds}
+        self._seen: set[str] = set()
+        self._batches = 0
+        self.invalid: list[Invalid] = []
+
+    def next(self, count: int, known: Sequence[Known]) -> list[Params]:
+        """Return up to `count` combinations; fewer where nothing new is found any more."""
+        study = self._study(known)
+        drawn: list[Params] = []
+        misses = 0
+        while len(drawn) < count and misses < ATTEMPTS:
+            trial = study.ask(self._shapes)
+            params = {name: self._value(name, held) for name, held in trial.params.items()}
+            if self._is_new(params):
+                drawn.append(params)
+                misses = 0
+            else:
+                study.tell(trial, state=_failed())
+                misses += 1
+        return drawn
+
+    def _is_new(self, params: Params) -> bool:
+        text = canonical_json(params)
+        if text in self._seen:
+            return False
+        self._seen.add(text)
+        reasons = why_not(self._loaded, self._axes, params)
+        if reasons:
+            self.invalid.append(Invalid(params, reasons))
+        return not reasons
+
+    def _value(self, name: str, held: Any) -> Any:
+        return self._values[name][held] if name in self._values else held
+
+    def _study(self, known: Sequence[Known]) -> "Study":
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._batches += 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study = optuna.create_study(direction="maximize", sampler=self._sampler())
+        study.add_trials([self._frozen(one) for one in known])
+        return study
+
+    def _sampler(self) -> "BaseSampler":
+        from optuna.samplers import RandomSampler, TPESampler
+
+        if self._loaded.sweep.sampler == "random":
+            return RandomSampler(seed=self._batches)
+        startup = self._loaded.sweep.batch
+        return TPESampler(seed=self._batches, n_startup_trials=startup, constant_liar=True)
+
+    def _frozen(self, one: Known) -> "FrozenTrial":
+        from optuna.trial import TrialState, create_trial
+
+        return create_trial(
+            params={name: choice(value) for name, value in one.params.items()},
+            distributions=self._shapes,
+            value=one.score,
+            state=TrialState.FAIL if one.score is None else TrialState.COMPLETE,
+        )
+
+
+def _failed() -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState.FAIL

@@ -1,0 +1,200 @@
+"""What a sweep varies: its axes, and every combination of them, valid or not."""
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgekws.core.canonical import canonical_json
+from edgekws.core.events import Emit, progress
+from edgekws.errors import Problem, RecipeError
+from edgekws.recipe.load import load
+from edgekws.recipe.model import Recipe
+from edgekws.search.load import LoadedSweep
+from edgekws.search.model import Range
+from edgekws.search.overrides import flat, texts
+
+SHOWN = 3
+"""Invalid combinations that are told for each reason."""
+
+Params = Mapping[str, Any]
+"""The value of every axis: of a parameter its value, of a factor the name of its level."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One thing that is varied. `values` are empty for a range without steps."""
+
+    name: str
+    values: tuple[Any, ...]
+    bounds: Range | None = None
+    levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def overrides(self, value: Any) -> list[str]:
+        """Return what `value` sets in the recipe."""
+        return texts(self.levels[value] if self.levels else {self.name: value})
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """A combination that cannot be: its values, and `(key, message)` of every reason."""
+
+    params: Params
+    reasons: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """All combinations, in the order in which they are run."""
+
+    axes: tuple[Axis, ...]
+    valid: tuple[Params, ...]
+    invalid: tuple[Invalid, ...]
+
+    def reasons(self) -> list[dict[str, Any]]:
+        """Return key, message of the first, count and the first few, for every kind of reason."""
+        found: dict[tuple[str, str], list[Invalid]] = {}
+        first: dict[tuple[str, str], str] = {}
+        for one in self.invalid:
+            for key, message in one.reasons:
+                kind = key, re.sub(r"[0-9.]+", "…", message)[:40]
+                found.setdefault(kind, []).append(one)
+                first.setdefault(kind, message)
+        rows = [
+            {
+                "key": kind[0],
+                "count": len(ones),
+                "message": first[kind],
+                "first": [dict(one.params) for one in ones[:SHOWN]],
+            }
+            for kind, ones in found.items()
+        ]
+        return sorted(rows, key=lambda row: (-row["count"], row["key"], row["message"]))
+
+
+def axes(loaded: LoadedSweep) -> tuple[Axis, ...]:
+    """Return the axes of a sweep, parameters before factors.
+
+    Raises:
+        RecipeError: a parameter has no values, or a grid meets a range without steps.
+    """
+    found: list[Axis] = []
+    problems: list[Problem] = []
+    for path, key, value in flat(loaded.sweep.parameters):
+        where = loaded.where("parameters", *path)
+        try:
+            found.append(_axis(key, value, grid=loaded.sweep.sampler == "grid"))
+        except ValueError as error:
+            problems.append(Problem(where, key, _first_line(error)))
+    if problems:
+        raise RecipeError(problems)
+    factors = [Axis(f.name, tuple(f.levels), levels=f.levels) for f in loaded.sweep.factors]
+    return (*found, *factors)
+
+
+def _axis(key: str, value: Any, *, grid: bool) -> Axis:
+    if isinstance(value, list) and value:
+        if len({canonical_json(one) for one in value}) < len(value):
+            raise ValueError("a value stands there twice; each counts once")
+        return Axis(key, tuple(value))
+    if isinstance(value, dict) and "low" in value:
+        bounds = Range.model_validate(value)
+        if bounds.step is None and grid:
+            raise ValueError('a grid needs steps; add step = …, or choose sampler = "tpe"')
+        return Axis(key, tuple(_steps(bounds)), bounds)
+    raise ValueError("expected a list of values, or { low = …, high = … }")
+
+
+def _first_line(error: ValueError) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        told = error.errors()[0]
+        return f"{'.'.join(map(str, told['loc']))}: {told['msg']}".removeprefix(": ")
+    return str(error)
+
+
+def _steps(bounds: Range) -> Iterator[int | float]:
+    if bounds.step is not None:
+        count = math.floor((bounds.high - bounds.low) / bounds.step + 1e-9) + 1
+        yield from (bounds.low + i * bounds.step for i in range(count))
+
+
+def combinations(found: Sequence[Axis]) -> Iterator[Params]:
+    """Yield every combination; the first axis changes slowest."""
+    for values in itertools.product(*(axis.values for axis in found)):
+        yield dict(zip((axis.name for axis in found), values, strict=True))
+
+
+def finite(found: Sequence[Axis]) -> bool:
+    """Tell whether every combination can be listed."""
+    return all(axis.values for axis in found)
+
+
+def enumerate_all(loaded: LoadedSweep, emit: Emit) -> Space:
+    """Validate every combination.
+
+    Raises:
+        RecipeError: a key leads nowhere, or no combination is valid.
+    """
+    found = axes(loaded)
+    total = math.prod(len(axis.values) for axis in found)
+    valid: list[Params] = []
+    invalid: list[Invalid] = []
+    for done, params in enumerate(combinations(found)):
+        if done % 20 == 0:
+            progress(emit, "checking combinations", done, total)
+        reasons = why_not(loaded, found, params)
+        if reasons:
+            invalid.append(Invalid(params, reasons))
+        else:
+            valid.append(params)
+    progress(emit, "checking combinations", total, total)
+    space = Space(found, tuple(valid), tuple(invalid))
+    if not valid:
+        raise RecipeError([_none_valid(loaded, space)])
+    return space
+
+
+def _none_valid(loaded: LoadedSweep, space: Space) -> Problem:
+    worst = space.reasons()[0]
+    text = (
+        f"none of {len(space.invalid)} combinations is valid; {worst['count']} of them because "
+        f"of {worst['key']}: {worst['message']}"
+    )
+    return Problem(loaded.where("parameters"), "parameters", text)
+
+
+def recipe_of(
+    loaded: LoadedSweep, found: Sequence[Axis], params: Params, more: Sequence[str] = ()
+) -> Recipe:
+    """Return the recipe of a combination; `more` overrides what the combination sets.
+
+    Raises:
+        RecipeError: the combination is not valid.
+    """
+    chosen = [text for axis in found for text in axis.overrides(params[axis.name])]
+    return load(loaded.base, [*loaded.fixed, *chosen, *more]).recipe
+
+
+def why_not(
+    loaded: LoadedSweep, found: Sequence[Axis], params: Params
+) -> tuple[tuple[str, str], ...]:
+    """Return `(key, message)` of everything that is wrong with a combination.
+
+    Raises:
+        RecipeError: it is the sweep file that is wrong, since a key leads nowhere.
+    """
+    try:
+        recipe_of(loaded, found, params)
+    except RecipeError as error:
+        if mistakes := [p for p in error.problems if _leads_nowhere(p)]:
+            raise RecipeError([loaded.relocated(p) for p in mistakes]) from error
+        return tuple((p.key, p.message) for p in error.problems)
+    return ()
+
+
+def _leads_nowhere(problem: Problem) -> bool:
+    return not problem.key or problem.message.startswith(("no such key", "is missing"))

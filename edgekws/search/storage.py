@@ -1,0 +1,280 @@
+"""What has come out, kept in an Optuna study: a file, or any database that Optuna can use."""
+
+import json
+import os
+import socket
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekws.core.canonical import canonical_json
+from edgekws.errors import MissingPartError, UsageError
+from edgekws.search.space import Axis
+from edgekws.search.trial import Outcome, Trial
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+FRESH_S = 120.0
+"""A claim that was not renewed for so long is void."""
+
+
+@dataclass
+class Row:
+    """One trial as it is stored.
+
+    `state` is `running`, `complete`, `pruned` or `failed`; `scores` maps epochs to the objective
+    on dev; `claim` says who works on it.
+    """
+
+    key: str
+    id: int
+    state: str
+    scores: dict[int, float]
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    seconds: float = 0.0
+    rss_mib: float = 0.0
+    claim: dict[str, Any] = field(default_factory=dict)
+
+    def reached(self, epochs: int | None) -> bool:
+        """Tell whether it has come so far, to its end with `None`."""
+        return self.result is not None if epochs is None else epochs in self.scores
+
+    def measured(self) -> dict[str, float]:
+        """Return metric and value of everything that was measured at the end."""
+        assert self.result is not None
+        return {one["metric"]: one["value"] for one in self.result["measurements"]}
+
+    def result_value(self, objective: str) -> float:
+        """Return the objective at the end, on dev."""
+        return self.measured()[objective]
+
+    def table(self, split: str) -> dict[str, Any]:
+        """Return the table by speaker and label of a split."""
+        assert self.result is not None
+        found: dict[str, Any] = self.result["tables"][split]
+        return found
+
+
+_STATES = {"RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+"""Optuna's words and ours."""
+
+
+class Storage:
+    """The rows of one sweep. Several drivers may share it: a trial counts once, by its key.
+
+    Where two of them have begun the same trial at once, the row that is first in the study counts.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        """Open the study, or begin it.
+
+        Raises:
+            UsageError: the URL is none, or nothing answers there.
+            MissingPartError: the driver of that database is not installed.
+        """
+        self.study = _open(url, name)
+        self.rows: dict[str, Row] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read what others have written."""
+        self.rows.clear()
+        for frozen in self.study.get_trials(deepcopy=False):
+            key = frozen.user_attrs.get("key")
+            if key is not None:
+                row, known = _row(frozen), self.rows.get(key)
+                if known is None or _counts_before(row, known):
+                    self.rows[key] = row
+
+    def add(self, trials: Iterable[Trial], axes: Iterable[Axis]) -> None:
+        """Begin a row for every trial that has none."""
+        shapes = distributions(axes)
+        fresh = {trial.key: trial for trial in trials if self._needs_row(trial.key)}
+        for trial in fresh.values():
+            self._add(trial, shapes, {})
+        if fresh:
+            self.refresh()
+
+    def _needs_row(self, key: str) -> bool:
+        return key not in self.rows or self.rows[key].state == "failed"
+
+    def reopen(self, trial: Trial, axes: Iterable[Axis]) -> None:
+        """Go on with a trial that was given up: what is finished in a study stays as it is."""
+        if self.rows[trial.key].state == "pruned":
+            self._add(trial, distributions(axes), self.rows[trial.key].scores)
+            self.refresh()
+
+    def _add(
+        self, trial: Trial, shapes: "dict[str, BaseDistribution]", scores: dict[int, float]
+    ) -> None:
+        from optuna.trial import TrialState, create_trial
+
+        params = {name: choice(value) for name, value in trial.params.items()}
+        self.study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=params,
+                distributions={name: shapes[name] for name in params},
+                intermediate_values=dict(scores),
+                user_attrs={"key": trial.key, "seed": trial.seed, "recipe": trial.recipe},
+            )
+        )
+
+    def record(self, outcome: Outcome) -> None:
+        """Write what came of a unit."""
+        row, store = self.rows[outcome.key], self.study._storage
+        for epoch, score in outcome.scores:
+            if epoch not in row.scores:
+                store.set_trial_intermediate_value(row.id, epoch, score)
+                row.scores[epoch] = score
+        row.seconds += outcome.seconds
+        row.rss_mib = max(row.rss_mib, outcome.rss_mib)
+        row.error, row.claim = outcome.error, {}
+        told = {"seconds": row.seconds, "rss_mib": row.rss_mib, "claim": {}}
+        for key, value in (told | {"error": outcome.error}).items():
+            store.set_trial_user_attr(row.id, key, value)
+        if outcome.result is not None:
+            store.set_trial_user_attr(row.id, "result", json.dumps(outcome.result))
+            row.result = outcome.result
+
+    def close(self, key: str, state: str, value: float | None = None) -> None:
+        """End a row as `complete`, `pruned` or `failed`; others may have done so before."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        row = self.rows[key]
+        if row.state != "running":
+            return
+        values = None if value is None else [value]
+        names = {state: name for name, state in _STATES.items()}
+        with suppress(UpdateFinishedTrialError):
+            to = TrialState[names[state]]
+            self.study._storage.set_trial_state_values(row.id, to, values)
+        row.state = state
+
+    def claim(self, key: str) -> bool:
+        """Take a trial, or find that another driver works on it."""
+        row = self.rows[key]
+        if _is_fresh(row.claim):
+            return False
+        row.claim = _own_claim()
+        self.study._storage.set_trial_user_attr(row.id, "claim", row.claim)
+        return True
+
+    def renew(self, keys: Iterable[str]) -> None:
+        """Say that this driver still works on these."""
+        for key in keys:
+            row = self.rows[key]
+            if time.time() - row.claim.get("at", 0.0) > FRESH_S / 4:
+                row.claim = _own_claim()
+                self.study._storage.set_trial_user_attr(row.id, "claim", row.claim)
+
+
+def choice(value: Any) -> Any:
+    """Return a value as Optuna can hold it among the choices of a category."""
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return value if plain else canonical_json(value)
+
+
+def distributions(axes: Iterable[Axis]) -> "dict[str, BaseDistribution]":
+    """Return Optuna's description of every axis."""
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    found: dict[str, BaseDistribution] = {}
+    for axis in axes:
+        bounds = axis.bounds
+        if bounds is None:
+            found[axis.name] = CategoricalDistribution([choice(v) for v in axis.values])
+        elif all(isinstance(v, int) for v in (bounds.low, bounds.high, bounds.step or 1)):
+            low, high, step = int(bounds.low), int(bounds.high), int(bounds.step or 1)
+            found[axis.name] = IntDistribution(low, high, log=bounds.log, step=step)
+        else:
+            found[axis.name] = FloatDistribution(
+                bounds.low, bounds.high, log=bounds.log, step=bounds.step
+            )
+    return found
+
+
+def file_url(folder: Path) -> str:
+    """Return the URL of the storage in a sweep's folder."""
+    return f"sqlite:///{folder / 'study.db'}"
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turn what a database refuses into an error with advice."""
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+    shown = url.rpartition("@")[2]  # what is before may be a password
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        text = f"--storage {shown}: its driver {error.name} is not installed; pip install it"
+        raise MissingPartError(text) from error
+    except (ArgumentError, NoSuchModuleError) as error:
+        text = f"--storage {shown}: not the URL of a database, e.g. postgresql://host/name"
+        raise UsageError(text) from error
+    except OperationalError as error:
+        told = str(error.orig).strip().splitlines()[0]
+        raise MissingPartError(f"--storage {shown}: cannot be used ({told})") from error
+
+
+def _open(url: str, name: str) -> "Study":
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with _told(url), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        storage = optuna.storages.RDBStorage(url)
+        return optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+        )
+
+
+def _row(frozen: "FrozenTrial") -> Row:
+    told = frozen.user_attrs
+    result = told.get("result")
+    return Row(
+        told["key"],
+        frozen._trial_id,
+        _STATES[frozen.state.name],
+        dict(frozen.intermediate_values),
+        json.loads(result) if result else None,
+        told.get("error"),
+        told.get("seconds", 0.0),
+        told.get("rss_mib", 0.0),
+        told.get("claim") or {},
+    )
+
+
+def _counts_before(row: Row, known: Row) -> bool:
+    """Tell whether a later row of the same trial counts in place of the one known so far."""
+    return known.state in ("pruned", "failed") or (known.state, row.state) == (
+        "running",
+        "complete",
+    )
+
+
+def _own_claim() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "at": time.time()}
+
+
+def _is_fresh(claim: dict[str, Any]) -> bool:
+    """Tell whether another driver, alive as far as can be seen from here, works on it."""
+    if not claim or time.time() - claim["at"] > FRESH_S:
+        return False
+    if claim["host"] != socket.gethostname():
+        return True
+    return claim["pid"] != os.getpid() and Path(f"/proc/{claim['pid']}").exists()

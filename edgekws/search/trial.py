@@ -1,0 +1,183 @@
+"""Trials: one combination with one seed, and the identity by which it counts once."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from edgekws.core.canonical import canonical_json, sha256_of
+from edgekws.core.family import load as load_member
+from edgekws.engine.environment import device_kind, library_versions
+from edgekws.engine.source import closure, modules_of
+from edgekws.recipe.load import load
+from edgekws.recipe.lock import lock
+from edgekws.recipe.model import Recipe
+from edgekws.search.load import LoadedSweep
+from edgekws.search.model import Sweep
+from edgekws.search.space import Axis, Params, recipe_of
+
+_CODE = frozenset(
+    {
+        *("edgekws.audio.features", "edgekws.audio.decoding"),
+        *("edgekws.engine.measure", "edgekws.search.table"),
+    }
+)
+"""What makes a result besides the parts that the recipe names."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One combination with one seed. `recipe` is its recipe written in full, as TOML.
+
+    `key` is the identity of everything that its result depends on; `features` that of its data,
+    which trials of one front end and one augmentation share. `epochs` are those of the step
+    `until`, 0 where it does not train.
+    """
+
+    key: str
+    features: str
+    params: Params
+    seed: int
+    recipe: str
+    until: str
+    objective: str
+    evaluate_on: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A piece of work: a trial, up to `epochs` of its last step, or to its end with `None`.
+
+    `since` are the epochs that an earlier unit of the trial has trained.
+    """
+
+    trial: Trial
+    epochs: int | None = None
+    since: int = 0
+
+    @property
+    def size(self) -> int:
+        """Epochs that are to be trained; 1 where the last step does not train."""
+        return (self.epochs or self.trial.epochs or 1) - self.since
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a unit.
+
+    `scores` are `(epoch, objective on dev)`; `result` holds measurements and tables once the trial
+    is at its end; `error` says why it failed. `rss_mib` is the most memory of the worker so far.
+    """
+
+    key: str
+    scores: tuple[tuple[int, float], ...] = ()
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    seconds: float = 0.0
+    rss_mib: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What trials are made of: the sweep and its axes."""
+
+    loaded: LoadedSweep
+    axes: tuple[Axis, ...]
+    made: dict[str, Trial] = field(default_factory=dict)
+
+    def trial(self, params: Params, seed: int, more: Sequence[str] = ()) -> Trial:
+        """Return the trial of a combination and a seed; `more` are overrides for finalists."""
+        asked = canonical_json([dict(params), seed, list(more)])
+        if asked not in self.made:
+            self.made[asked] = self._trial(params, seed, more)
+        return self.made[asked]
+
+    def _trial(self, params: Params, seed: int, more: Sequence[str]) -> Trial:
+        sweep = self.loaded.sweep
+        own_seed = f"steps.{self.loaded.drawing}.seed={seed}"
+        recipe = recipe_of(self.loaded, self.axes, params, [*more, own_seed])
+        steps = needed(recipe.steps, sweep.until)
+        return Trial(
+            _key(recipe, steps, sweep),
+            sha256_of(_data(recipe)),
+            params,
+            seed,
+            lock(recipe),
+            sweep.until,
+            sweep.objective,
+            sweep.evaluate_on,
+            _epochs(steps[-1]),
+        )
+
+    def epochs(self, more: Sequence[str] = ()) -> int:
+        """Return the epochs of the step `until`, as the base has it with `[set]` and `more`."""
+        recipe = load(self.loaded.base, [*self.loaded.fixed, *more]).recipe
+        return _epochs(needed(recipe.steps, self.loaded.sweep.until)[-1])
+
+
+def _epochs(step: Any) -> int:
+    return step.training.epochs if hasattr(step, "training") else 0
+
+
+def needed(steps: Sequence[Any], until: str) -> list[Any]:
+    """Return the steps that `until` needs, itself last."""
+    chosen: set[str] = set()
+    todo = [until]
+    names = [step.name for step in steps]
+    while todo:
+        name = todo.pop()
+        if name not in chosen:
+            chosen.add(name)
+            step = steps[names.index(name)]
+            todo += step.named_inputs
+            todo += [names[names.index(name) - 1]] if step.takes is not None else []
+    return [step for step in steps if step.name in chosen]
+
+
+def read_recipe(text: str) -> Recipe:
+    """Return the recipe that a trial carries."""
+    return Recipe.model_validate(tomllib.loads(text))
+
+
+def _data(recipe: Recipe) -> dict[str, Any]:
+    dataset = canonical_json(recipe.dataset.model_dump(mode="json", exclude_none=True))
+    return {
+        "dataset": dataset,
+        "fingerprint": _fingerprint(recipe.dataset.kind, dataset),
+        "front_end": recipe.front_end.front_end().to_dict(),
+        "augment": recipe.augment.model_dump(mode="json"),
+        "seed": recipe.seed,
+    }
+
+
+@cache
+def _fingerprint(kind: str, dataset: str) -> str:
+    """Return the fingerprint of a dataset, looked at once: it may be thousands of files."""
+    import json
+
+    member: Any = load_member("Dataset", kind).model_validate(json.loads(dataset))
+    told: str = member.fingerprint()
+    return told
+
+
+def _key(recipe: Recipe, steps: Sequence[Any], sweep: Sweep) -> str:
+    modules = modules_of(recipe.dataset).union(*(modules_of(step) for step in steps))
+    return sha256_of(
+        {
+            "data": _data(recipe),
+            "steps": [step.model_dump(mode="json", exclude={"budget"}) for step in steps],
+            "objective": sweep.objective,
+            "evaluate_on": sweep.evaluate_on,
+            "threads": recipe.threads,
+            "device": device_kind(),
+            "versions": library_versions(),
+            "source": _source(frozenset(modules | _CODE)),
+        }
+    )
+
+
+@cache
+def _source(modules: frozenset[str]) -> dict[str, str]:
+    return closure(modules)

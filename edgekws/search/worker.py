@@ -1,0 +1,179 @@
+"""One unit of work: a trial's steps, trained to a rung or to the end, and measured."""
+
+import json
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekws.core.contract import Artifact
+from edgekws.core.events import Emit, Event
+from edgekws.core.store import is_complete
+from edgekws.engine.chain import Bench, bench, run_step, step_key
+from edgekws.engine.data import Source
+from edgekws.engine.measure import Measured, measure
+from edgekws.errors import EdgekwsError
+from edgekws.recipe.model import Recipe
+from edgekws.search.shelf import in_use
+from edgekws.search.table import table
+from edgekws.search.trial import Outcome, Unit, needed, read_recipe
+
+if TYPE_CHECKING:
+    from edgekws.audio.features import Features
+
+
+class _Rung(Exception):  # noqa: N818 it is no error
+    """The training has reached the epoch at which it is to stop."""
+
+
+class _Source(Source):
+    """The data of a trial, its features in a folder that can be given up by itself."""
+
+    def __init__(self, recipe: Recipe, cache: Path, shelf: Path, emit: Emit) -> None:
+        super().__init__(recipe, cache, emit)
+        self._recipe, self._emit, self._shelf = recipe, emit, shelf
+
+    @cached_property
+    def features(self) -> "Features":
+        from edgekws.audio.features import Features
+
+        recipe = self._recipe
+        return Features(
+            self.corpus, self.front_end, recipe.augment, recipe.seed, self._shelf, self._emit
+        )
+
+
+def work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
+    """Do a unit; what was done of it before comes from the cache.
+
+    `cache` is the common cache, `shelf` holds the features of this sweep. A trial that fails does
+    so in its outcome; an error that no part of the chain foresees is raised.
+    """
+    started = time.monotonic()
+    trial = unit.trial
+    with in_use(shelf / trial.features) as folder:
+        try:
+            outcome = _work(unit, cache, folder, emit)
+        # what torch and onnx raise where a network does not fit its input, or the memory
+        except (EdgekwsError, RuntimeError, ValueError, MemoryError, OSError) as error:
+            told = f"{type(error).__name__}: {error}"
+            text = str(error) if isinstance(error, EdgekwsError) else told
+            outcome = Outcome(trial.key, error=text)
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return replace(outcome, seconds=time.monotonic() - started, rss_mib=rss)
+
+
+def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
+    trial = unit.trial
+    recipe = read_recipe(trial.recipe)
+    source = _Source(recipe, cache, shelf, emit)
+    shared = bench(source, recipe.seed, recipe.threads, cache, emit, recipe.target)
+    host = recipe.target.fingerprint()
+    isa = frozenset((host["machine"], *host["isa"]))
+    artifacts: dict[str, Artifact] = {}
+    measured: Measured | None = None
+    before: Artifact | None = None
+    scores: tuple[tuple[int, float], ...] = ()
+    steps = [step.resolved(isa) for step in needed(recipe.steps, trial.until)]
+    for step in steps:
+        inputs = {name: artifacts[name] for name in step.named_inputs}
+        if step.takes is not None and before is not None:
+            inputs["input"] = before
+        last = step.name == trial.until
+        if last and unit.epochs is not None:
+            return Outcome(trial.key, _train_to(step, inputs, shared, unit))
+        done = run_step(step, inputs, shared)
+        artifacts[step.name] = before = done.artifact
+        scores = _scores(done.details.get("history", {}).get("epochs", []), trial.objective)
+        if step.name in _lineage(steps):
+            parent = measured if step.takes is not None else None
+            measured = measure(done.artifact, step.keeps, parent, shared)
+    assert measured is not None
+    return Outcome(trial.key, scores, _result(measured, shared, trial.evaluate_on))
+
+
+def _lineage(steps: list[Any]) -> set[str]:
+    """Return the names of the last step and of those that it goes on from, one by one."""
+    names: set[str] = set()
+    for step in reversed(steps):
+        names.add(step.name)
+        if step.takes is None:
+            break
+    return names
+
+
+def _train_to(
+    step: Any, inputs: dict[str, Artifact], shared: Bench, unit: Unit
+) -> tuple[tuple[int, float], ...]:
+    """Train up to a rung and stop there; the state stays for the next rung."""
+    assert unit.epochs is not None
+    folder = shared.cache / "steps" / step_key(step, inputs, shared)
+    if not is_complete(folder):
+        partial = folder.with_name(f"{folder.name}.partial")
+        if len(_rows(partial)) < unit.epochs:
+            with _stopped_at(unit.epochs, shared) as stopping:
+                run_step(step, inputs, stopping)
+        if not is_complete(folder):
+            return _scores(_rows(partial), unit.trial.objective)
+    told = json.loads((folder / "result.json").read_text("utf-8"))
+    return _scores(told["details"]["history"]["epochs"], unit.trial.objective)
+
+
+@contextmanager
+def _stopped_at(epochs: int, shared: Bench) -> Iterator[Bench]:
+    """Yield a bench on which training ends as soon as the state of that epoch is written.
+
+    `fit` tells the last batch of an epoch only after it has written its state.
+    """
+
+    def emit(event: Event) -> None:
+        shared.emit(event)
+        if event.kind == "progress" and event.text == "training" and event.total:
+            batches = event.total // event.data["epochs"]
+            if (event.done or 0) >= epochs * batches:
+                raise _Rung
+
+    try:
+        yield replace(shared, emit=emit)
+    except _Rung:
+        return
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    """Return a row for every epoch that an unfinished training has behind it."""
+    from safetensors import SafetensorError, safe_open
+
+    from edgekws.training.state import NEWEST
+
+    try:
+        with safe_open(folder / NEWEST, framework="np") as file:
+            told = json.loads((file.metadata() or {})["training"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return []
+    rows: list[dict[str, Any]] = told["notes"]["rows"]
+    return rows
+
+
+def _scores(rows: list[dict[str, Any]], objective: str) -> tuple[tuple[int, float], ...]:
+    return tuple((row["epoch"], row[f"dev_{objective}"]) for row in rows)
+
+
+def _result(measured: Measured, shared: Bench, evaluate_on: str) -> dict[str, Any]:
+    """Return the measurements on dev, and the tables by speaker of every split that counts."""
+    from edgekws.lowering import parity
+
+    data = shared.source.features
+    dev = data.examples("dev")
+    tables = {"dev": table(np.load(measured.dev_logits), dev, data.labels)}
+    if evaluate_on == "test":
+        test = data.examples("test")
+        logits = parity.logits(measured.model, test.features)
+        tables["test"] = table(logits, test, data.labels)
+    found = [asdict(m) for m in measured.measurements]
+    return {"measurements": found, "tables": tables}

@@ -1,0 +1,66 @@
+"""The page of a sweep: every section, everything escaped, the same bytes twice."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekws.report.sweep_page import write_page
+from edgekws.search.results import Results, Standing
+
+
+def standing(mels: int, state: Any, **more: Any) -> Standing:
+    params = {"front_end.n_mels": mels, "<b>": "x"}
+    return Standing(str(mels), params, (1,), (), state, 4, **more)
+
+
+@pytest.fixture
+def found() -> Results:
+    weight = {"params": 1000.0, "macs": 2e5}
+    standings = (
+        standing(40, "final", value=0.9, ci95=(0.85, 0.95), behind=(0.0, 0.0, 0.0), tied=True,
+                 measured=weight),
+        standing(20, "final", value=0.8, ci95=(0.75, 0.86), behind=(-0.1, -0.2, -0.01),
+                 measured=weight),
+        standing(8, "pruned", value=0.5),
+        standing(6, "failed", error="it <broke>"),
+    )  # fmt: skip
+    marginals = [
+        {"axis": "front_end.n_mels", "value": mels, "n": 1, "mean": 0.5, "ci95": (0.4, 0.6)}
+        for mels in (8, 20)
+    ]
+    reasons = [{"key": "front_end.n_mels", "count": 2, "message": "no <bin>", "first": []}]
+    effect = {"of": [["sound", "all"]], "against": ["none"], "value": 0.01, "ci95": (-0.01, 0.03),
+              "verdict": "not told apart", "sentence": "sound: all is not told apart"}  # fmt: skip
+    return Results(
+        "проба", "arabic-5", "accuracy", "dev", ("front_end.n_mels", "<b>"), 4, 2, reasons,
+        standings, {"front_end.n_mels": 0.9, "<b>": 0.1}, marginals, 2,
+        {"macs": ["40"], "params": ["40"]}, [effect],
+        [{"params": {"front_end.n_mels": 6}, "error": "it <broke>"}],
+        {"wall_s": 60.0, "workers": 2}, None, ("one seed",),
+    )  # fmt: skip
+
+
+def test_shows_everything_and_escapes_it(found: Results, tmp_path: Path) -> None:
+    write_page(found, tmp_path / "a.html")
+    write_page(found, tmp_path / "b.html")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page == (tmp_path / "b.html").read_text(encoding="utf-8")
+    for heading in ("Effects", "Ranking", "What matters", "Fronts", "What cannot be", "Failed"):
+        assert f"<h2>{heading}</h2>" in page
+    assert page.count("<svg") == 3
+    assert "it &lt;broke&gt;" in page
+    assert "no &lt;bin&gt;" in page
+    assert "<b>x" not in page
+    assert "prefers-color-scheme: dark" in page
+    assert "90.0 %" in page
+    assert "-10.0 [-20.0, -1.0]" in page
+
+
+def test_a_sweep_of_which_nothing_came_to_its_end_has_a_page(
+    found: Results, tmp_path: Path
+) -> None:
+    bare = replace(found, standings=found.standings[3:], importance={}, marginals=[], effects=[])
+    write_page(bare, tmp_path / "page.html")
+    assert "Nothing came to its end" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -1,0 +1,60 @@
+"""Every combination, valid or not, against plain counting."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from edgekws.core.events import quiet
+from edgekws.recipe.load import builtin_sweeps
+from edgekws.runtime.front_end import FrontEnd, problems
+from edgekws.search.load import LoadedSweep, load_sweep
+from edgekws.search.space import axes, combinations, enumerate_all, recipe_of
+
+Write = Callable[..., LoadedSweep]
+
+
+def test_what_is_invalid_is_what_physics_forbids(write: Write) -> None:
+    rates, lengths = (8000, 16000), (160, 200, 400)
+    loaded = write(
+        ("front_end.hop_length", "front_end.sample_rate = [8000, 16000]\nfront_end.win_length"),
+    )
+    space = enumerate_all(loaded, quiet)
+    brute = {}
+    for mels, rate, length in itertools.product((8, 12, 16, 300), rates, lengths):
+        front_end = FrontEnd(rate, 1.0, 256, length, 200, mels, 20.0, rate / 2)
+        brute[mels, rate, length] = {f"front_end.{key}" for key, _ in problems(front_end)}
+    found = {tuple(p.values()): set[str]() for p in space.valid}
+    found |= {tuple(one.params.values()): {k for k, _ in one.reasons} for one in space.invalid}
+    assert found == brute
+    assert len(space.valid) == 6
+    counts = {row["key"]: row["count"] for row in space.reasons()}
+    assert counts["front_end.win_length"] == sum(
+        "front_end.win_length" in b for b in brute.values()
+    )
+    assert all(len(row["first"]) <= 3 and row["message"] for row in space.reasons())
+
+
+def test_the_built_in_sweep_is_about_six_hundred_front_ends() -> None:
+    valid = invalid = 0
+    for params in combinations(axes(load_sweep("front-end-sweep"))):
+        values = {name.removeprefix("front_end."): value for name, value in params.items()}
+        front_end = FrontEnd(f_max=values["sample_rate"] / 2, **values)
+        valid, invalid = valid + (not problems(front_end)), invalid + bool(problems(front_end))
+    assert (valid, invalid) == (611, 289)
+
+
+def test_the_built_in_ablation_is_two_by_two(tmp_path: Path) -> None:
+    text = builtin_sweeps()["ablation"].read_text(encoding="utf-8")
+    file = tmp_path / "ablation.toml"
+    file.write_text(text.replace('"arabic-40"', '"arabic-5"'), encoding="utf-8")
+    loaded = load_sweep(file)
+    space = enumerate_all(loaded, quiet)
+    assert len(space.valid) == 4
+    assert space.invalid == ()
+    assert loaded.drawing == "distill"
+    plain, both = (recipe_of(loaded, space.axes, space.valid[n]) for n in (0, 3))
+    assert (plain.augment.copies, plain.steps[1].loss.kl_weight) == (0, 0)
+    assert both.augment.copies > 0
+    assert both.steps[1].loss.kl_weight > 0
+    epochs = {step.training.epochs for recipe in (plain, both) for step in recipe.steps[:2]}
+    assert len(epochs) == 1
