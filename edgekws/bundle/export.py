@@ -34,7 +34,7 @@ class Exported:
     """What was written where; `verified` is the result of checking the written bundle."""
 
     output: Path
-    form: Form
+    form: Form | Literal["waveform"]
     verified: Verified
 
 
@@ -51,7 +51,7 @@ def export(bundle: Path, to: Form, output: Path) -> Exported:
         ParityError: the logits on the golden clips are not those written down.
         MachineError: `output` cannot be written.
     """
-    _check_output(bundle, to, output)
+    check_output(bundle, to, output)
     with unpacked(bundle) as folder, tempfile.TemporaryDirectory(prefix="edgekws-export-") as made:
         with named(bundle):
             before = verify_folder(folder)
@@ -59,16 +59,21 @@ def export(bundle: Path, to: Form, output: Path) -> Exported:
         if to == "zip":
             write_zip(folder, [*members(folder), SUMS], fresh)
         elif to == "folder":
-            _copy(folder, fresh)
+            copy_files(folder, fresh)
         else:
             _convert(bundle, folder, fresh)
         with unpacked(fresh) as written, named(output):
             after = verify_folder(written)
-        _place(fresh, output)
+        place(fresh, output)
     return Exported(output, to, after if to == "ort" else before)
 
 
-def _check_output(bundle: Path, to: Form, output: Path) -> None:
+def check_output(bundle: Path, to: Form, output: Path) -> None:
+    """Refuse an output that would harm something.
+
+    Raises:
+        UsageError: `output` holds something that is no bundle, or is the bundle or around it.
+    """
     here, there = bundle.resolve(), output.resolve()
     if there == here or here in there.parents or there in here.parents:
         raise UsageError(f"{output} is the bundle itself or around it; name another --output")
@@ -80,7 +85,8 @@ def _check_output(bundle: Path, to: Form, output: Path) -> None:
         raise UsageError(f"{output} exists and is no {what}; name another --output")
 
 
-def _copy(folder: Path, fresh: Path) -> None:
+def copy_files(folder: Path, fresh: Path) -> None:
+    """Copy the bundle's own files, and nothing else that lies among them."""
     for name in [*members(folder), SUMS]:
         (fresh / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, fresh / name)
@@ -96,7 +102,7 @@ def _convert(bundle: Path, folder: Path, fresh: Path) -> None:
             "was converted from"
         )
     sha256 = identity(folder)
-    _copy(folder, fresh)
+    copy_files(folder, fresh)
     present = [name for name in STREAMING if (folder / f"{name}.onnx").is_file()]
     for name in (*MODELS, *present):
         convert_to_ort(folder / f"{name}.onnx", fresh / f"{name}.ort")
@@ -127,7 +133,12 @@ def convert_to_ort(model: Path, path: Path) -> None:
     onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
-def _place(fresh: Path, output: Path) -> None:
+def place(fresh: Path, output: Path) -> None:
+    """Give what was written its name, in place of what has it.
+
+    Raises:
+        MachineError: it cannot be written there.
+    """
     try:
         if fresh.is_dir():
             deliver(fresh, output)

@@ -43,15 +43,18 @@ def pack(
     """
     import onnx
 
-    from edgekws.audio.front_end_graph import front_end_model
+    from edgekws.audio.front_end_graph import front_end_model, hop_front_end_model
 
     shutil.copyfile(model, folder / "model.onnx")
     if stream is not None:
         shutil.copyfile(stream, folder / "stream.onnx")
     detection = default_detection(contract, stream)
     one_hop = hop_front_end(contract.front_end, detection["hop_frames"])
-    for name, front_end in (("frontend", contract.front_end), ("frontend_stream", one_hop)):
-        graph = front_end_model(front_end, contract.normalization)
+    graphs = {
+        "frontend": front_end_model(contract.front_end, contract.normalization),
+        "frontend_stream": hop_front_end_model(one_hop, contract.normalization),
+    }
+    for name, graph in graphs.items():
         onnx.save(graph, str(folder / f"{name}.onnx"))
     shutil.copyfile(detect.__file__, folder / "detect.py")
     (folder / "labels.txt").write_text("\n".join(contract.labels) + "\n", encoding="utf-8")

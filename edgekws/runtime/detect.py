@@ -28,6 +28,7 @@ import math
 import sys
 import wave
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,18 +41,21 @@ FILLERS = ("_unknown_", "_silence_")
 PCM = {1: ("<u1", 128.0, 128.0), 2: ("<i2", 0.0, 32768.0), 4: ("<i4", 0.0, 2147483648.0)}
 """Bytes per sample: numpy type, offset and full scale."""
 
-BLOCK_SAMPLES = 16_384
+BLOCK_SAMPLES = 32_000
 """Samples of a file that are read at once."""
 
-BLOCK_HOPS = 40
-"""Hops that go through the graphs at once, at most: what bounds the memory."""
+BLOCKS = (50, 25, 5, 1)
+"""Hops that go through the graphs at once: the first bounds the memory, the last has to be 1."""
 
-LANES = 16
-"""Floats in the widest vector register of a CPU: what is left over of a buffer after whole ones is
-computed element by element, and may round otherwise."""
+WAITING = 50
+"""Decisions far from every threshold that are taken at once, at most."""
 
 UNIT = 1 << 16
 """Posteriors are counted in units of `1 / UNIT`: sums of integers are the same in any order."""
+
+
+Arrays = dict[str, np.ndarray]
+"""By name, as a graph takes or makes them."""
 
 
 class Event(NamedTuple):
@@ -178,77 +182,81 @@ class Classifier:
         return self.labels[best], float(odds[best] / odds.sum())
 
 
+class Binding:
+    """A session that reads and writes arrays which stay where they are.
+
+    onnxruntime takes as long to hand over arrays as to compute a hop.
+    """
+
+    def __init__(self, session: ort.InferenceSession, given: Arrays, made: Arrays) -> None:
+        """Bind the inputs `given` and the outputs `made`, C-contiguous arrays by name."""
+        self._session, self._arrays = session, (given, made)
+        self._binding = session.io_binding()
+        for bind, arrays in ((self._binding.bind_input, given), (self._binding.bind_output, made)):
+            for name, array in arrays.items():
+                bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+    def run(self) -> None:
+        """Compute the outputs."""
+        self._session.run_with_iobinding(self._binding)
+
+
 class StreamFrontEnd:
     """The front end of a stream: each hop of `hop_frames` frames costs only its own.
 
-    A few hops go through `frontend_stream.onnx`, as a batch of overlapping windows of one hop
-    each. Many go through `frontend.onnx` as one long window, at a fifth of the cost, where that is
-    found to give the same bits on this machine.
+    Several hops go through `frontend_stream.onnx` at once, as a batch, where that is found to give
+    the same bits as one by one on this machine.
     """
 
-    FEW = 10
-    """From here on one long window costs less."""
-
     def __init__(self, bundle: Path, manifest: dict[str, Any], threads: int) -> None:
-        """Load the two graphs, and compare them on noise."""
+        """Load the graph; compare on noise."""
         front_end = manifest["contract"]["front_end"]
-        hop_length, n_fft = front_end["hop_length"], front_end["n_fft"]
         self.hop_frames: int = manifest["detection"]["hop_frames"]
-        self.hop_samples = self.hop_frames * hop_length
-        self.samples = n_fft + self.hop_samples - hop_length  # of the frames of one hop
+        self.hop_samples: int = self.hop_frames * front_end["hop_length"]
+        # Of the frames of one hop.
+        self.samples: int = front_end["n_fft"] + self.hop_samples - front_end["hop_length"]
         self.window_samples = round(front_end["window_s"] * front_end["sample_rate"])
         self.n_mels: int = front_end["n_mels"]
-        self.n_frames = 1 + (self.window_samples - n_fft) // hop_length
-        self._hops = session(model_file(bundle, "frontend_stream"), threads)
-        self._window = session(model_file(bundle, "frontend"), threads)
-        # In whole registers, so that a hop's features are the same beside any others.
-        self._together = LANES // math.gcd(LANES, self.n_mels * self.hop_frames)
-        self._long = 0
-        self._long = self._same_bits()
+        graph = session(model_file(bundle, "frontend_stream"), threads)
+        self._given = {n: np.zeros((n, self.samples), np.float32) for n in BLOCKS}
+        shape = (self.n_mels, self.hop_frames)
+        self._made = {n: np.zeros((n, *shape), np.float32) for n in BLOCKS}
+        self._graphs = {
+            n: Binding(graph, {"waveform": self._given[n]}, {"features": self._made[n]})
+            for n in BLOCKS
+        }
+        self.blocks: tuple[int, ...] = BLOCKS
+        self.blocks = BLOCKS if self._same_bits() else (1,)
 
-    def features(self, samples: np.ndarray) -> np.ndarray:
-        """Return the features `(n_mels, n * hop_frames)` of all hops that are whole in `samples`.
+    def windows(self, samples: np.ndarray) -> np.ndarray:
+        """Return a view `(hops, self.samples)` of the hops that are whole in `samples`."""
+        every = np.lib.stride_tricks.sliding_window_view(samples, self.samples)
+        return every[:: self.hop_samples]
 
-        There may be `BLOCK_HOPS` of them at most.
+    def features(self, windows: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the features `(n_mels, n * hop_frames)` of hops, `n` of `blocks` at a time.
+
+        They last until the next are taken.
         """
-        hops = 1 + (len(samples) - self.samples) // self.hop_samples
-        if hops < self.FEW or not self._long:
-            return self._one_by_one(samples, hops)
-        parts = []
-        for start in range(0, hops, self._long):
-            n = min(self._long, hops - start)
-            part = samples[start * self.hop_samples :][: self.samples + (n - 1) * self.hop_samples]
-            few = n < self.FEW
-            parts.append(self._one_by_one(part, n) if few else self._as_window(part, n))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        start = 0
+        for n in self.blocks:
+            while start + n <= len(windows):
+                np.copyto(self._given[n], windows[start : start + n])
+                self._graphs[n].run()
+                made = self._made[n]
+                yield made[0] if n == 1 else made.transpose(1, 0, 2).reshape(self.n_mels, -1)
+                start += n
 
-    def _one_by_one(self, samples: np.ndarray, hops: int) -> np.ndarray:
-        windows = np.zeros((hops + -hops % self._together, self.samples), np.float32)
-        for hop in range(hops):
-            windows[hop] = samples[hop * self.hop_samples :][: self.samples]
-        features: np.ndarray = self._hops.run(None, {"waveform": windows})[0][:hops]
-        return features.transpose(1, 0, 2).reshape(self.n_mels, -1)
-
-    def _as_window(self, samples: np.ndarray, hops: int) -> np.ndarray:
-        window = np.zeros((1, self.window_samples), np.float32)
-        window[0, : len(samples)] = samples
-        features: np.ndarray = self._window.run(None, {"waveform": window})[0][0]
-        return np.ascontiguousarray(features[:, : hops * self.hop_frames])
-
-    def _same_bits(self) -> int:
-        """Return how many hops one window can stand for; 0 where it gives other bits.
-
-        The last frames of a window are left out: they end the buffer, outside of whole registers.
-        """
-        hops = min(BLOCK_HOPS, (self.n_frames - LANES) // self.hop_frames)
-        if hops < self.FEW:
-            return 0
+    def _same_bits(self) -> bool:
         noise = np.random.default_rng(0).standard_normal(
-            self.samples + (hops - 1) * self.hop_samples
+            self.samples + (BLOCKS[0] - 1) * self.hop_samples
         )
-        noise = (noise * np.geomspace(1e-4, 0.3, len(noise))).astype(np.float32)
-        same = np.array_equal(self._one_by_one(noise, hops), self._as_window(noise, hops))
-        return hops if same else 0
+        noise *= np.geomspace(1e-4, 0.3, len(noise))
+        windows, results = self.windows(noise.astype(np.float32)), []
+        for n in BLOCKS:
+            self.blocks = (n,)
+            results.append(np.concatenate([f.copy() for f in self.features(windows)], axis=1))
+        return all(np.array_equal(results[-1], other) for other in results[:-1])
 
 
 class StreamingNetwork:
@@ -257,58 +265,91 @@ class StreamingNetwork:
     Several hops go through it at once where that is found to give the same bits as one by one.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], threads: int) -> None:
+    def __init__(self, path: Path, shape: tuple[int, ...], n_labels: int, threads: int) -> None:
         """Load the graph of a network that takes `shape`, `(…, n_mels, T)`; compare on noise."""
-        self._session = session(path, threads)
-        told = json.loads(self._session.get_modelmeta().custom_metadata_map["stream"])
+        graph = session(path, threads)
+        told = json.loads(graph.get_modelmeta().custom_metadata_map["stream"])
         self.hop_frames: int = told["hop_frames"]
-        self._initial = {
-            state["input"]: np.full(state["shape"], state["fill"], state["dtype"])
-            for state in told["states"]
+        self._initial = [np.full(s["shape"], s["fill"], s["dtype"]) for s in told["states"]]
+        self._n_mels, self._n_labels = shape[-2], n_labels
+        here, there = ([state.copy() for state in self._initial] for _ in range(2))
+        self._states = here
+        self._features = {
+            n: np.zeros((1, *shape[:-1], n * self.hop_frames), np.float32) for n in BLOCKS
         }
-        self._names = ["logits", *(state["output"] for state in told["states"])]
-        self._shape = (1, *shape[:-1], -1)
+        self._logits = {n: np.zeros((n, n_labels), np.float32) for n in BLOCKS}
+        # The states go there and back: what one run made is what the next is given.
+        ways = tuple(permutations((here, there)))
+        self._graphs = {
+            n: [self._bound(graph, told["states"], n, *way) for way in ways] for n in BLOCKS
+        }
+        self.blocks: tuple[int, ...] = BLOCKS
+        self.blocks = BLOCKS if self._same_bits() else (1,)
         self.reset()
-        self._at_once = self._same_bits()
 
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._states = self._initial
+        self._turn = 0
+        for state, initial in zip(self._states, self._initial, strict=True):
+            np.copyto(state, initial)
 
     def logits(self, features: np.ndarray, wanted: range) -> np.ndarray:
-        """Return the logits `(len(wanted), n_labels)` at hops of features `(n_mels, F)`."""
-        frames = features.shape[1] if self._at_once else self.hop_frames
-        starts = range(0, features.shape[1], frames)
-        parts = [self._run(features[:, start : start + frames]) for start in starts]
-        every = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return (
-            every if len(wanted) == len(every) else every[wanted.start : wanted.stop : wanted.step]
-        )
+        """Return the logits `(len(wanted), n_labels)` at hops of features `(n_mels, F)`.
+
+        They last until the next call.
+        """
+        hops = features.shape[1] // self.hop_frames
+        if hops in self.blocks:
+            every = self._run(features, hops)
+        else:
+            every, start = np.zeros((hops, self._n_labels), np.float32), 0
+            for n in self.blocks:
+                while start + n <= hops:
+                    part = features[:, start * self.hop_frames : (start + n) * self.hop_frames]
+                    every[start : start + n] = self._run(part, n)
+                    start += n
+        return every if len(wanted) == hops else every[wanted.start : wanted.stop : wanted.step]
 
     def window_logits(self, features: np.ndarray) -> np.ndarray:
         """Return the logits `(n_labels,)` of one window `(n_mels, T)`, and forget it."""
         before = -features.shape[1] % self.hop_frames  # to whole hops; no part of the window
         hops = (before + features.shape[1]) // self.hop_frames
-        logits: np.ndarray = self.logits(np.pad(features, ((0, 0), (before, 0))), range(hops))[-1]
+        logits = self.logits(np.pad(features, ((0, 0), (before, 0))), range(hops))
         self.reset()
-        return logits
+        last: np.ndarray = logits[-1].copy()
+        return last
 
-    def _run(self, features: np.ndarray) -> np.ndarray:
-        features = np.ascontiguousarray(features).reshape(self._shape)
-        logits, *states = self._session.run(self._names, {"features": features, **self._states})
-        self._states = dict(zip(self._initial, states, strict=True))
-        result: np.ndarray = logits
-        return result
+    def _bound(
+        self,
+        graph: ort.InferenceSession,
+        states: list[dict[str, Any]],
+        hops: int,
+        given: list[np.ndarray],
+        made: list[np.ndarray],
+    ) -> Binding:
+        inputs = {state["input"]: array for state, array in zip(states, given, strict=True)}
+        outputs = {state["output"]: array for state, array in zip(states, made, strict=True)}
+        return Binding(
+            graph,
+            {"features": self._features[hops], **inputs},
+            {"logits": self._logits[hops], **outputs},
+        )
+
+    def _run(self, features: np.ndarray, hops: int) -> np.ndarray:
+        np.copyto(self._features[hops], features)
+        self._graphs[hops][self._turn].run()
+        self._turn = 1 - self._turn
+        return self._logits[hops]
 
     def _same_bits(self) -> bool:
-        frames = BLOCK_HOPS * self.hop_frames
-        noise = np.random.default_rng(0).standard_normal((self._shape[-2], frames))
+        hops = 2 * BLOCKS[0]
+        noise = np.random.default_rng(0).standard_normal((self._n_mels, hops * self.hop_frames))
         results = []
-        for cuts in (range(1, BLOCK_HOPS), (7, 15, 18), ()):
-            pieces = np.split(noise.astype(np.float32), [c * self.hop_frames for c in cuts], axis=1)
-            results.append(np.concatenate([self._run(piece) for piece in pieces]))
+        for n in BLOCKS:
+            self.blocks = (n,)
             self.reset()
-        return all(np.array_equal(results[0], other) for other in results[1:])
+            results.append(self.logits(noise.astype(np.float32), range(hops)).copy())
+        return all(np.array_equal(results[-1], other) for other in results[:-1])
 
 
 class WindowedNetwork:
@@ -374,6 +415,9 @@ class Trigger:
     `longest_s`. A run that begins less than `refractory_ms` after the last one of the same keyword
     was told is left out. All is counted in integers, so that it does not matter how many decisions
     come at once.
+
+    Most of the time no keyword comes near its threshold. Such decisions wait for each other, and
+    cost a look at their logits.
     """
 
     def __init__(
@@ -388,6 +432,8 @@ class Trigger:
         self._longest = max(1, round(longest_s / interval_s))
         full = self._span * UNIT
         self._thresholds = [max(1, math.ceil(thresholds[word] * full)) for word in self.keywords]
+        lowest = min((thresholds[word] for word in self.keywords), default=1.0)
+        self._least = lowest - 1e-3  # more than any rounding
         self.reset()
 
     def reset(self) -> None:
@@ -397,15 +443,51 @@ class Trigger:
         self._decisions = 0
         self._runs: list[_Run | None] = [None] * len(self._columns)
         self._free = [0] * len(self._columns)
+        self._waiting: list[list[float]] = []  # logits
+        self._quiet = 0
 
     @property
     def scores(self) -> dict[str, float]:
         """The smoothed posterior of every keyword at the last decision."""
+        self._take_waiting()
         full = self._span * UNIT
         return {k: int(v) / full for k, v in zip(self.keywords, self._sums, strict=True)}
 
+    def hear(self, logits: np.ndarray) -> list[Heard]:
+        """Take the logits `(D, n_labels)` of the next decisions; return the runs now told."""
+        if len(logits) > 1:
+            self._quiet = 0
+            return self.feed(softmax(logits))
+        row: list[float] = logits[0].tolist()
+        self._quiet = 0 if self._near(row) else self._quiet + 1
+        self._waiting.append(row)
+        # An average over the span needs a posterior as high as itself, and an open run goes on.
+        if self._quiet < self._span or any(self._runs) or len(self._waiting) == WAITING:
+            return self._take_waiting()
+        return []
+
     def feed(self, posteriors: np.ndarray) -> list[Heard]:
         """Take the posteriors `(D, n_labels)` of the next decisions; return the runs now told."""
+        self._take_waiting()  # which tells none
+        return self._take(posteriors)
+
+    def _near(self, row: list[float]) -> bool:
+        """Tell whether a keyword may have a posterior of the lowest threshold or more."""
+        best = max([row[k] for k in self._columns], default=-math.inf)
+        first = max(row)
+        odds = math.exp(best - first)  # an upper bound of its posterior
+        if odds < self._least:
+            return False
+        return odds >= self._least * sum([math.exp(x - first) for x in row])
+
+    def _take_waiting(self) -> list[Heard]:
+        if not self._waiting:
+            return []
+        logits = np.array(self._waiting, np.float32)
+        self._waiting.clear()
+        return self._take(softmax(logits))
+
+    def _take(self, posteriors: np.ndarray) -> list[Heard]:
         counts = np.rint(posteriors[:, self._columns] * UNIT).astype(np.int64)
         joined = np.concatenate([self._last, counts])  # (span + D, keywords)
         sums = self._sums + np.cumsum(counts - joined[: len(counts)], axis=0)
@@ -420,6 +502,7 @@ class Trigger:
 
     def flush(self) -> list[Heard]:
         """Return the runs that the end of the stream cuts off, and forget all that was heard."""
+        self._take_waiting()
         open_runs = ((k, run) for k, run in enumerate(self._runs) if run and not run.told)
         heard = [self._tell(k, run, self._decisions) for k, run in open_runs]
         self.reset()
@@ -494,8 +577,9 @@ class Detector:
         self.trigger = Trigger(self.labels, settings, interval_s, window_s)
         self._offset_s = settings["timing_offset_ms"] / 1000
         self._keyword_s = settings["keyword_ms"] / 1000
-        front_end, block = self._front_end, (BLOCK_HOPS - 1) * self._front_end.hop_samples
+        front_end, block = self._front_end, (BLOCKS[0] - 1) * self._front_end.hop_samples
         self._buffer = np.zeros(front_end.samples + block, np.float32)
+        self._windows = front_end.windows(self._buffer)
         self._silence = np.zeros(front_end.window_samples // 2, np.float32)
         self.reset()
 
@@ -504,7 +588,7 @@ class Detector:
         self._network.reset()
         self.trigger.reset()
         self._filled = self._hop = self._fed = 0
-        for _ in self._posteriors(self._silence):
+        for _ in self._logits(self._silence):
             pass  # half a window holds no decision
 
     def feed(self, samples: np.ndarray) -> list[Event]:
@@ -513,13 +597,13 @@ class Detector:
         Raises:
             ValueError: samples are not finite, or not one channel.
         """
-        heard = [h for p in self.posteriors(samples) for h in self.trigger.feed(p)]
+        heard = [h for x in self._logits(self._taken(samples)) for h in self.trigger.hear(x)]
         return [self._event(h) for h in heard]
 
     def flush(self) -> list[Event]:
         """End the stream and return its last events; the next sample begins a new one."""
         duration_s = self.heard_s
-        heard = [h for p in self._posteriors(self._silence) for h in self.trigger.feed(p)]
+        heard = [h for x in self._logits(self._silence) for h in self.trigger.hear(x)]
         events = [self._event(h) for h in heard + self.trigger.flush()]
         self.reset()
         return [event._replace(end_s=min(event.end_s, duration_s)) for event in events]
@@ -527,17 +611,21 @@ class Detector:
     def posteriors(self, samples: np.ndarray) -> Iterator[np.ndarray]:
         """Take the next samples and yield the posteriors `(D, n_labels)` of their decisions.
 
-        What `feed` gives to `trigger`; for choosing its settings.
+        What `trigger.feed` takes; for choosing its settings.
 
         Raises:
             ValueError: samples are not finite, or not one channel.
         """
+        for logits in self._logits(self._taken(samples)):
+            yield softmax(logits)
+
+    def _taken(self, samples: np.ndarray) -> np.ndarray:
         if samples.ndim != 1 or not np.isfinite(samples).all():
             raise ValueError("a stream is one channel of finite numbers")
         self._fed += len(samples)
         if samples.dtype == np.int16:
-            samples = samples / np.float32(32768)
-        yield from self._posteriors(samples)
+            return samples / np.float32(32768)
+        return samples
 
     def seconds(self, decision: float) -> float:
         """Return the time in the stream at which the window of a decision ends."""
@@ -561,8 +649,11 @@ class Detector:
         start_s = max(0.0, end_s - self._keyword_s)
         return Event(start_s, end_s, self.trigger.keywords[heard.keyword], heard.score)
 
-    def _posteriors(self, samples: np.ndarray) -> Iterator[np.ndarray]:
-        """Buffer the samples; go on with all whole hops when they end or the buffer is full."""
+    def _logits(self, samples: np.ndarray) -> Iterator[np.ndarray]:
+        """Buffer the samples; go on with all whole hops when they end or the buffer is full.
+
+        Yields the logits `(D, n_labels)` of their decisions, which last until the next.
+        """
         front_end, done = self._front_end, 0
         while done < len(samples):
             part = samples[done : done + len(self._buffer) - self._filled]
@@ -571,13 +662,14 @@ class Detector:
             done += len(part)
             if self._filled < front_end.samples:
                 return
-            features = front_end.features(self._buffer[: self._filled])
-            used = features.shape[1] // front_end.hop_frames * front_end.hop_samples
+            hops = 1 + (self._filled - front_end.samples) // front_end.hop_samples
+            for features in front_end.features(self._windows[:hops]):
+                logits = self._decide(features)
+                if len(logits):
+                    yield logits
+            used = hops * front_end.hop_samples
             self._filled -= used
             self._buffer[: self._filled] = self._buffer[used : used + self._filled]
-            logits = self._decide(features)
-            if len(logits):
-                yield softmax(logits)
 
     def _decide(self, features: np.ndarray) -> np.ndarray:
         """Return the logits `(D, n_labels)` of the decisions that fall on these hops."""
@@ -620,7 +712,7 @@ def streaming_network(bundle: Path, threads: int = 1) -> StreamingNetwork | Wind
     shape = tuple(manifest["contract"]["input_shape"])
     streaming = model_file(bundle, "stream")
     if streaming.is_file():
-        return StreamingNetwork(streaming, shape, threads)
+        return StreamingNetwork(streaming, shape, len(manifest["contract"]["labels"]), threads)
     hop_frames = manifest["detection"]["hop_frames"]
     return WindowedNetwork(model_file(bundle, "model"), shape, hop_frames, threads)
 

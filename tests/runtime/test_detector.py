@@ -11,12 +11,10 @@ import wave
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import helper, numpy_helper
 
 from edgekws.runtime import detect
 from edgekws.runtime.detect import Detector, Event, Trigger
@@ -132,33 +130,63 @@ def test_memory_does_not_grow(tone_bundle: Path):
     assert after - before < 20_000
 
 
-def test_a_front_end_that_rounds_otherwise_in_one_window_is_used_hop_by_hop(
-    tone_bundle: Path, tmp_path: Path
-):
-    bundle = Path(shutil.copytree(tone_bundle, tmp_path / "bundle"))
-    model = onnx.load(bundle / "frontend.onnx")
-    for node in model.graph.node:
-        node.output[:] = ["before" if o == "features" else o for o in node.output]
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(1 + 1e-6), "factor"))
-    model.graph.node.append(helper.make_node("Mul", ["before", "factor"], ["features"]))
-    onnx.save(model, bundle / "frontend.onnx")
-    expected = events(Detector(tone_bundle), AUDIO, 320)
-    detector = Detector(bundle)
-    assert events(detector, AUDIO, len(AUDIO)) == expected
-    assert (detector._front_end._long, Detector(tone_bundle)._front_end._long) == (0, 40)
-
-
-def test_a_network_that_rounds_otherwise_at_once_is_run_hop_by_hop(
+def test_graphs_that_round_otherwise_at_once_are_run_hop_by_hop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     bundle = make(tmp_path, streaming=True)
-    expected = events(Detector(bundle), AUDIO, 320)
-    monkeypatch.setattr(detect.StreamingNetwork, "_same_bits", lambda self: False)
-    detector, calls = Detector(bundle), list[int]()
-    run = detector._network._run  # type: ignore[union-attr]
-    monkeypatch.setattr(detector._network, "_run", lambda f: calls.append(f.shape[1]) or run(f))
+    whole = Detector(bundle)
+    expected = events(whole, AUDIO, 320)
+    assert whole._front_end.blocks == detect.BLOCKS
+    run = detect.Binding.run
+
+    def rounded_otherwise(self: detect.Binding) -> None:
+        run(self)
+        made = self._arrays[1]
+        for name in ("features", "logits"):
+            if name in made and len(made[name]) == 25:
+                made[name] *= np.float32(1 + 1e-6)
+
+    monkeypatch.setattr(detect.Binding, "run", rounded_otherwise)
+    detector = Detector(bundle)
+    assert (detector._front_end.blocks, detector._network.blocks) == ((1,), (1,))
     assert events(detector, AUDIO, len(AUDIO)) == expected
-    assert set(calls) == {2}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([-9.0, -1.0, 0.0, 0.4, 1.0, 4.0]), min_size=4, max_size=4),
+             min_size=1, max_size=150),
+    st.sampled_from([0.0005, 0.2, 0.5, 0.7, 0.99]), st.integers(1, 4),
+    st.lists(st.integers(0, 150), max_size=4),
+)  # fmt: skip
+def test_decisions_that_wait_are_not_lost(
+    rows: list[list[float]], threshold: float, span: int, cuts: list[int]
+):
+    logits = np.array(rows, np.float32)
+    told = {
+        "smoothing_ms": span * 100, "refractory_ms": 300,
+        "thresholds": {"a": threshold, "b": threshold},
+    }  # fmt: skip
+    labels = ["a", "_unknown_", "b", "_silence_"]
+    at_once, patient = (Trigger(labels, told, 0.1, 0.8) for _ in range(2))
+    expected = at_once.feed(detect.softmax(logits))
+    found: list[detect.Heard] = []
+    for part in np.split(logits, sorted(cuts)):
+        single = (row[None] for row in part) if len(part) < 40 else [part]
+        found += [h for one in single for h in patient.hear(one)]
+    assert patient.scores == at_once.scores
+    assert found + patient.flush() == expected + at_once.flush()
+
+
+def test_decisions_far_from_the_threshold_wait():
+    told = {"smoothing_ms": 200, "refractory_ms": 0, "thresholds": {"a": 0.7}}
+    trigger = Trigger(["a", "_unknown_"], told, 0.1, 1.0)
+    taken: list[int] = []
+    take = trigger._take
+    trigger._take = lambda p: taken.append(len(p)) or take(p)  # type: ignore[method-assign]
+    for odds in [0.0] * 60 + [2.0] + [0.0] * 5:
+        trigger.hear(np.array([[odds, 0.5]], np.float32))
+    assert (taken, len(trigger._waiting)) == ([1, 50, 10, 1], 4)
 
 
 def slow_runs(posteriors: np.ndarray, span: int, refractory: int, longest: int, threshold: float):
@@ -219,7 +247,9 @@ def test_keywords_have_thresholds_of_their_own():
     assert trigger.scores == {"a": pytest.approx(0.3, abs=1e-4), "b": pytest.approx(0.3, abs=1e-4)}
 
 
-@pytest.mark.parametrize("samples", [np.zeros((2, 2), np.float32), np.array([0, np.nan])])
+@pytest.mark.parametrize(
+    "samples", [np.zeros((2, 2), np.float32), np.array([0, np.nan]), np.float32([0, -np.inf])]
+)
 def test_what_is_no_stream_is_refused(tone_bundle: Path, samples: np.ndarray):
     with pytest.raises(ValueError, match="one channel of finite numbers"):
         Detector(tone_bundle).feed(samples)

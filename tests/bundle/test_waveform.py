@@ -1,0 +1,73 @@
+"""One graph from waveform to scores: what the bundle gives, in one file."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from edgekws.bundle import export, pack, waveform
+from edgekws.bundle.verify import verify
+from edgekws.errors import DataError, ParityError, UsageError
+from edgekws.runtime import detect
+
+
+def test_its_scores_are_those_of_the_bundle(bundle: Path, tmp_path: Path):
+    made = waveform.export_waveform(bundle, tmp_path / "out" / "one.onnx")
+    assert (made.form, made.verified) == ("waveform", verify(bundle))
+    session = onnxruntime.InferenceSession(made.output, providers=["CPUExecutionProvider"])
+    assert [(i.name, i.shape[1:]) for i in session.get_inputs()] == [("waveform", [16_000])]
+    assert [(o.name, o.shape[1:]) for o in session.get_outputs()] == [("scores", [4])]
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told["labels"]) == ["да", "нет", "_unknown_", "_silence_"]
+    assert (told["sample_rate"], told["window_samples"]) == ("16000", "16000")
+    windows = np.random.default_rng(5).standard_normal((3, 16_000)).astype(np.float32) * 0.1
+    classifier = detect.Classifier(bundle)
+    expected = detect.softmax(np.stack([classifier.logits(window) for window in windows]))
+    (found,) = session.run(None, {"waveform": windows})
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    again = waveform.export_waveform(bundle, tmp_path / "two.onnx")
+    assert again.output.read_bytes() == made.output.read_bytes()
+
+
+@pytest.mark.parametrize("opset", [17, 20])
+def test_a_network_of_another_opset_or_with_an_axis_joins(
+    tone_bundle: Path, tmp_path: Path, opset: int
+):
+    bundle = Path(shutil.copytree(tone_bundle, tmp_path / "b"))
+    model = onnx.load(bundle / "model.onnx")
+    squeeze = onnx.helper.make_node("Squeeze", ["features", "one"], ["three"])
+    model.graph.node[0].input[0] = "three"
+    model.graph.node.insert(0, squeeze)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "one"))
+    shape = model.graph.input[0].type.tensor_type.shape
+    shape.dim.insert(1, onnx.TensorShapeProto.Dimension(dim_value=1))
+    onnx.save(onnx.version_converter.convert_version(model, opset), str(bundle / "model.onnx"))
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    manifest["contract"]["input_shape"].insert(0, 1)
+    (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (bundle / "stream.onnx").unlink(missing_ok=True)
+    pack.seal(bundle, "# card\n")
+    made = waveform.export_waveform(bundle, tmp_path / "one.onnx")
+    versions = {entry.domain: entry.version for entry in onnx.load(made.output).opset_import}
+    assert versions[""] == opset
+
+
+def test_what_cannot_be_exported_is_told(bundle: Path, tmp_path: Path, monkeypatch):
+    with pytest.raises(UsageError, match=r"graph: a graph is one file; name an --output that ends"):
+        waveform.export_waveform(bundle, tmp_path / "graph")
+    with pytest.raises(UsageError, match=r"model\.onnx is inside of the bundle; name another"):
+        waveform.export_waveform(bundle, bundle / "model.onnx")
+    ort = export.export(bundle, "ort", tmp_path / "ort").output
+    with pytest.raises(UsageError, match=r"it holds frontend\.ort, not frontend\.onnx; export"):
+        waveform.export_waveform(ort, tmp_path / "a.onnx")
+    monkeypatch.setattr(detect, "softmax", lambda logits: logits * 0)
+    with pytest.raises(ParityError, match=r"scores of the one graph differ by .* golden clips"):
+        waveform.export_waveform(bundle, tmp_path / "a.onnx")
+    (bundle / "labels.txt").unlink()
+    with pytest.raises(DataError, match=r"bundle: labels\.txt is missing"):
+        waveform.export_waveform(bundle, tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
