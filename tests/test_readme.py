@@ -35,9 +35,17 @@ def test_its_error_is_what_is_said(tmp_path: Path):
 
 def test_its_table_names_every_command_and_no_other():
     commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    table = re.findall(r"^\| `edgekws (\w+)", README, re.MULTILINE)
+    table = re.findall(r"^\| `edgekws ([\w-]+)", README, re.MULTILINE)
     assert set(table) == commands
     assert set(re.findall(r"edgekws (\w+) ", README)) <= commands | {"through", "is"}
+
+
+def test_its_table_names_every_command_of_a_group():
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    groups = {name: set(one.commands) for name, one in commands.items() if hasattr(one, "commands")}
+    assert groups
+    for name, inside in groups.items():
+        assert set(re.findall(rf"^\| `edgekws {name} (\w+)", README, re.MULTILINE)) == inside
 
 
 def test_the_files_it_names_are_there():

@@ -10,7 +10,17 @@ import typer
 from typer.core import TyperGroup
 
 from edgekws import __version__
-from edgekws.cli import bundle_commands, commands, setup_commands
+from edgekws.cli import (
+    bundle_commands,
+    calibrate_commands,
+    commands,
+    data_commands,
+    evaluate_commands,
+    profile_commands,
+    search_commands,
+    setup_commands,
+    stream_commands,
+)
 from edgekws.errors import EdgekwsError
 
 _MACHINE = {
@@ -115,8 +125,14 @@ for _command in (
     commands.compress,
     commands.plan,
     commands.check,
-    commands.evaluate,
-    commands.predict,
+    profile_commands.profile,
+    evaluate_commands.evaluate,
+    evaluate_commands.compare,
+    evaluate_commands.predict,
+    stream_commands.detect,
+    calibrate_commands.calibrate,
+    calibrate_commands.evaluate_events,
+    search_commands.sweep,
     commands.report,
     bundle_commands.export,
     bundle_commands.verify,
@@ -124,6 +140,7 @@ for _command in (
     setup_commands.doctor,
 ):
     app.command()(_command)
+app.add_typer(data_commands.data)
 
 
 def main() -> None:

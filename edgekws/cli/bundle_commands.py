@@ -18,6 +18,7 @@ class Form(StrEnum):
     FOLDER = "folder"
     ZIP = "zip"
     ORT = "ort"
+    WAVEFORM = "waveform"
 
 
 def verify(bundle: Bundle, json: Json = False) -> None:
@@ -44,23 +45,28 @@ def export(
     bundle: Bundle,
     to: Annotated[Form, typer.Option("--to", help="The form to write.")],
     output: Annotated[
-        Path, typer.Option("--output", metavar="PATH", help="The folder or zip to write.")
+        Path,
+        typer.Option("--output", metavar="PATH", help="The folder, zip or .onnx file to write."),
     ],
     json: Json = False,
 ) -> None:
-    """Write a bundle as a folder, as a zip, or with its models in onnxruntime's own format.
+    """Write a bundle as a folder, as a zip, with .ort models, or as one graph of its two models.
 
     It is verified before, and again as written. The same bundle gives the same zip, byte by byte.
+    ort is onnxruntime's own format. waveform is one ONNX file with the front end inside: float32
+    samples (batch, window) in [-1, 1] in, the scores of all labels out; its metadata holds labels
+    and sample rate, and the golden clips prove it.
 
     \b
     Examples:
       edgekws export dist/quickstart --to zip --output quickstart.zip
       edgekws export dist/quickstart --to ort --output device/quickstart
+      edgekws export dist/quickstart --to waveform --output quickstart.onnx
     """
-    from edgekws.bundle import export as room
+    from edgekws.bundle import waveform as room
 
     with view_for(json) as view:
-        made = room.export(bundle, to.value, output)
+        made = room.export_as(bundle, to.value, output)
         for note in made.verified.notes:
             view.emit(Event("warning", f"{bundle}: {note}"))
         view.show_exported(made)

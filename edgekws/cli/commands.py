@@ -31,6 +31,13 @@ RecipeOption = Annotated[
 ]
 
 
+class CheckFormat(StrEnum):
+    """The forms in which `check` tells people its verdict."""
+
+    text = "text"
+    github = "github"
+
+
 class Split(StrEnum):
     """The splits on which a model can be evaluated."""
 
@@ -147,6 +154,16 @@ def check(
     ] = None,
     recipe: RecipeOption = None,
     overrides: Overrides = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option("--junit", metavar="FILE", help="Also write the verdicts as JUnit XML."),
+    ] = None,
+    form: Annotated[
+        CheckFormat | None,
+        typer.Option(
+            "--format", help="github adds annotations; by itself where GITHUB_ACTIONS is true."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Judge any ONNX file or bundle against a budget.
@@ -160,10 +177,14 @@ def check(
       edgekws check model.onnx --budget budget.toml
       edgekws check dist/quickstart --recipe quickstart
       edgekws check dist/quickstart --recipe runs/quickstart/latest/recipe.lock.toml
+      edgekws check dist/quickstart --budget budget.toml --junit budget.xml --format github
     """
+    from edgekws.cli import check_forms
     from edgekws.engine import check as engine
     from edgekws.recipe.load import load, load_budget
 
+    if form and json:
+        raise UsageError("--json is a format already; leave --format out")
     loaded = load(recipe, overrides or ()) if recipe is not None else None
     if budget is not None:
         limits = load_budget(budget)
@@ -174,6 +195,12 @@ def check(
     with view_for(json) as view:
         found, verdicts = engine.check(model, limits, view.emit, loaded)
         view.show_check(found, verdicts)
+        if junit is not None:
+            check_forms.write_junit(junit, model, found, verdicts)
+            view.emit(Event("note", f"written: {junit}"))
+    if not json and check_forms.for_github(form):
+        for line in check_forms.annotations(model, verdicts):
+            typer.echo(line)
     if not all(verdict.ok for verdict in verdicts):
         raise BudgetError(_broken(verdicts))
 

@@ -73,14 +73,15 @@ def _clip(table: Table, row: Row, name: str, times: tuple[str, ...]) -> Unlabell
     file = row.cells[name]
     if not file:
         table.told(row.line, name, "is empty; name an audio file")
-    start, end = (_seconds(table, row, column) for column in TIMES)
+    start, end = (seconds(table, row, column) for column in TIMES)
     if end is not None and end <= (start or 0):
         table.told(row.line, "end_s", f"{end:g} is not after start_s = {start or 0:g}")
     cells = (file, *(row.cells[column] for column in times))
     return Unlabelled(cells, table.path.parent / file, start or 0.0, end)
 
 
-def _seconds(table: Table, row: Row, column: str) -> float | None:
+def seconds(table: Table, row: Row, column: str) -> float | None:
+    """Return the seconds in a cell, `None` where it is empty or wrong, which the table notes."""
     text = row.cells.get(column, "")
     if not text:
         return None

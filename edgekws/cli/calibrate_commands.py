@@ -1,0 +1,155 @@
+"""The commands that choose and judge how a bundle detects: on labelled continuous audio."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgekws.cli.bundle_commands import Bundle
+from edgekws.cli.commands import Json, view_for
+from edgekws.core.events import Event
+from edgekws.errors import UsageError
+
+Positives = Annotated[
+    Path,
+    typer.Option(
+        "--positives",
+        metavar="TABLE|DIR",
+        help="Keywords: a table with file, keyword, start_s, end_s; or a folder a keyword.",
+    ),
+]
+Negatives = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--negatives",
+        metavar="DIR|TABLE",
+        help="Audio in which no keyword is said; may be repeated.",
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="COLUMN=VALUE",
+        help="Only rows of the positives with it; VALUE,VALUE allows either; may be repeated.",
+    ),
+]
+Tolerance = Annotated[
+    float,
+    typer.Option("--tolerance-s", metavar="S", min=0, help="How far an event may be off a label."),
+]
+
+
+def calibrate(
+    bundle: Bundle,
+    positives: Positives,
+    max_fa_per_hour: Annotated[
+        float,
+        typer.Option(
+            "--max-fa-per-hour", metavar="X", min=0, help="False alarms of all keywords together."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", metavar="PATH", help="The bundle to write: a folder, or a .zip."),
+    ],
+    negatives: Negatives = None,
+    where: Where = None,
+    tolerance_s: Tolerance = 0.25,
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", metavar="FILE.html", help="Also write the curves as a page."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Choose thresholds, smoothing and refractory time of a bundle for a rate of false alarms.
+
+    The fewest misses are sought with at most --max-fa-per-hour events of all keywords in audio
+    that is free of them: the negatives, and the positives but for the labelled stretches. Times of
+    labels also set where events are placed. The bundle that is written holds the settings and the
+    curves that they come from; the one that was read stays as it is.
+
+    Use recordings of other speakers than the test's; they may be those of dev.
+
+    \b
+    Examples:
+      edgekws calibrate dist/wake-words --positives wuw2/manifest.csv --where speaker=spk001,spk002
+          --negatives librispeech --negatives noise --max-fa-per-hour 2 --output dist/calibrated
+      edgekws calibrate b.zip --positives dev.csv --negatives talk --max-fa-per-hour 0.5
+          --output c.zip --page curves.html
+    """
+    from edgekws.engine import calibrate as engine
+    from edgekws.engine.labelled_audio import parse_where
+    from edgekws.report import event_page, event_rows
+
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--page {page}: the page is an HTML file; end its name in .html")
+    chosen = parse_where(where or ())
+    with view_for(json) as view:
+        made = engine.calibrate(
+            bundle, positives, negatives or (), max_fa_per_hour, output, view.emit, chosen,
+            tolerance_s,
+        )  # fmt: skip
+        for note in made.evaluation.notes:
+            view.emit(Event("warning", note))
+        found = made.evaluation
+        table = (event_rows.title(found), event_rows.HEADS, event_rows.rows(found))
+        lines = [*event_rows.lines(found), f"{output} is written; sha256 {made.verified.sha256}"]
+        view.show_tables("calibrated", asdict(made), [table], lines)
+        if page is not None:
+            for file in event_page.write_files(found, str(output), page):
+                view.emit(Event("note", f"written: {file}"))
+
+
+def evaluate_events(
+    bundle: Bundle,
+    positives: Positives,
+    negatives: Negatives = None,
+    where: Where = None,
+    tolerance_s: Tolerance = 0.25,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="DIR|FILE",
+            help="Also write a page (.html), a picture (.png, .svg, .pdf), or both: a folder.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Report what a bundle misses in continuous audio, and its false alarms an hour.
+
+    Per keyword: misses with their exact interval (Clopper-Pearson), false alarms an hour with
+    theirs (Garwood), the median error of the event's end, and in page and picture the curve of
+    misses against false alarms over thresholds. No false alarm in 20 minutes is told as what it
+    shows: fewer than 11 an hour.
+
+    An event that overlaps a label of its keyword, --tolerance-s allowed, is a hit; one event hits
+    one label. Further events there are repeats, events on a label of another keyword are told
+    apart, and all others are false alarms, counted in the time that is free of keywords.
+
+    \b
+    Examples:
+      edgekws evaluate-events dist/wake-words --positives test.csv --negatives librispeech
+      edgekws evaluate-events dist/wake-words --positives wuw2/manifest.csv --where kind=sentence
+          --where speaker=spk003,spk004 --negatives talk --output report
+    """
+    from edgekws.engine import evaluate_events as engine
+    from edgekws.engine.labelled_audio import parse_where
+    from edgekws.report import event_page, event_rows
+
+    if output is not None:
+        event_page.check_output(output)
+    chosen = parse_where(where or ())
+    with view_for(json) as view:
+        made = engine.evaluate_events(
+            bundle, positives, negatives or (), view.emit, chosen, tolerance_s
+        )
+        for note in made.notes:
+            view.emit(Event("warning", note))
+        table = (event_rows.title(made), event_rows.HEADS, event_rows.rows(made))
+        view.show_tables("events", asdict(made), [table], event_rows.lines(made))
+        if output is not None:
+            for file in event_page.write_files(made, str(bundle), output):
+                view.emit(Event("note", f"written: {file}"))

@@ -1,0 +1,92 @@
+"""The verdicts of `check` as continuous integration takes them: JUnit XML, GitHub annotations."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+from edgekws.cli import numbers
+from edgekws.core.measurement import Measurement, Verdict
+from edgekws.errors import MachineError
+
+
+def for_github(form: str | None) -> bool:
+    """Say whether annotations are wanted: they were asked for, or this is a GitHub workflow."""
+    return form == "github" or (form is None and os.environ.get("GITHUB_ACTIONS") == "true")
+
+
+def annotations(model: Path, verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Yield workflow commands of GitHub: an error for every broken limit, a notice if all are met.
+
+    The form is that of "Workflow commands for GitHub Actions".
+    """
+    broken = [verdict for verdict in verdicts if not verdict.ok]
+    for verdict in broken:
+        yield f"::error title={_property(verdict.limit.key)}::{_data(f'{model}: {told(verdict)}')}"
+    if verdicts and not broken:
+        yield f"::notice title=budget::{_data(f'{model}: all {len(verdicts)} limits are met')}"
+
+
+def told(verdict: Verdict) -> str:
+    """Say how a limit came out.
+
+    >>> from edgekws.core.measurement import Limit
+    >>> told(Verdict(Limit("params", "max", 100), 103.1, -0.031, ok=False))
+    'max_params: 103, must be ≤ 100 (−3.1 %)'
+    """
+    limit = verdict.limit
+    bound = f"{'≤' if limit.op == 'max' else '≥'} {numbers.metric(limit.metric, limit.value)}"
+    measured = numbers.metric(limit.metric, verdict.measured)
+    return f"{limit.key}: {measured}, must be {bound} ({numbers.margin(verdict)})"
+
+
+def write_junit(
+    path: Path, model: Path, found: Sequence[Measurement], verdicts: Sequence[Verdict]
+) -> None:
+    """Write a suite with a test case for every limit; the measurements are its properties.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    broken = sum(not verdict.ok for verdict in verdicts)
+    counts = {"tests": str(len(verdicts)), "failures": str(broken), "errors": "0", "skipped": "0"}
+    root = Xml.Element("testsuites", {"name": "edgekws check", **counts})
+    suite = Xml.SubElement(root, "testsuite", {"name": _text(str(model)), **counts})
+    properties = Xml.SubElement(suite, "properties")
+    for one in found:
+        value = f"{one.value:.10g} {one.unit}".strip()
+        Xml.SubElement(properties, "property", {"name": one.metric, "value": value})
+    for verdict in verdicts:
+        _add_case(suite, model, verdict)
+    Xml.indent(root)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Xml.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be written ({error}); name another --junit") from error
+
+
+def _add_case(suite: Xml.Element, model: Path, verdict: Verdict) -> None:
+    names = {"classname": _text(str(model)), "name": verdict.limit.key, "time": "0"}
+    case = Xml.SubElement(suite, "testcase", names)
+    if verdict.ok:
+        Xml.SubElement(case, "system-out").text = told(verdict)
+        return
+    kind = "broken" if verdict.margin is not None else "not measured"
+    failure = Xml.SubElement(case, "failure", {"type": kind, "message": told(verdict)})
+    failure.text = told(verdict)
+
+
+def _text(value: str) -> str:
+    """Replace what XML 1.0 has no character for."""
+    return "".join(
+        c if c.isprintable() or c in "\t\n" else "\N{REPLACEMENT CHARACTER}" for c in value
+    )
+
+
+def _data(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")

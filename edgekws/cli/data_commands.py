@@ -1,0 +1,179 @@
+"""The commands about data: look at it, make more of it, have it spoken."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgekws.cli.commands import Json, Overrides, view_for
+from edgekws.core.events import Event, quiet
+from edgekws.errors import DataError
+
+data = typer.Typer(
+    name="data",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look at data, make more of it, have it spoken.",
+)
+
+
+class AudioForm(StrEnum):
+    """The formats in which clips can be written."""
+
+    WAV = "wav"
+    FLAC = "flac"
+
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR|TABLE|RECIPE",
+        help="Word folders, a table of clips (.csv, .tsv, .jsonl), or a recipe.",
+    ),
+]
+
+
+@data.command()
+def explore(
+    source: Source,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="DIR|FILE.html",
+            help="A folder for page, clips.csv and explore.json, or the page alone; "
+            "runs/data/NAME if omitted.",
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Look at a dataset: what there is of each class, how it sounds, and what to fix.
+
+    Clips and speakers of every class and split; lengths, loudness, clipping, silence, offsets and
+    rates; repeated recordings, also those made louder, cut or converted; speakers or recordings in
+    two splits; files that cannot be read. Broken data is told, not refused: the exit code is 0,
+    and 5 where nothing can be read at all.
+
+    A folder or table takes the keys of a recipe's [dataset] and [front_end] by --set. --json
+    prints one object.
+
+    \b
+    Examples:
+      edgekws data explore recordings
+      edgekws data explore clips.csv --set dataset.columns.path=file --output clips.html
+      edgekws data explore recipe.toml --json > data.json
+    """
+    from edgekws.cli.data_tables import exploration_tables
+    from edgekws.engine.data_explore import explore as look
+    from edgekws.engine.data_source import material
+    from edgekws.report.data_page import write_exploration
+
+    given = material(source, overrides or ())
+    with view_for(json) as view:
+        emit = quiet if json else view.emit
+        found = look(given, emit)
+        page = write_exploration(found, output or Path("runs/data") / found.name)
+        told = found.to_dict() | {"page": str(page)}
+        view.show_tables("data", told, *exploration_tables(found))
+        emit(Event("note", f"page in {page}"))
+
+
+@data.command()
+def augment(
+    source: Source,
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="The folder to write; it is new.")
+    ],
+    copies: Annotated[
+        int, typer.Option("--copies", metavar="N", min=1, help="Of each training clip.")
+    ] = 1,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of all draws; the recipe's if omitted.")
+    ] = None,
+    form: Annotated[
+        AudioForm, typer.Option("--format", help="Of the clips, 16 bit.")
+    ] = AudioForm.WAV,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Write augmented clips beside their originals, in a folder of their own.
+
+    What is done is what [augment] says, by --set where there is no recipe: speed, pitch_semitones,
+    room, time_shift_ms, noise, gain_db. Only clips of train are augmented; dev and test are
+    written as they are. manifest.csv lists every clip and what was drawn for it, and is a dataset
+    of kind manifest. The same data, options and versions give the same bytes.
+
+    The folder appears when it is whole; after an interruption the same command goes on. Files that
+    cannot be read are told, left out, and make the exit code 5.
+
+    \b
+    Examples:
+      edgekws data augment recordings --output more --copies 4 --set augment.speed=[0.9,1.1]
+      edgekws data augment recordings --output noisy --set dataset.noise=noise \\
+        --set augment.noise.snr_db=[0,15]
+      edgekws data augment recipe.toml --output more --seed 7 --format flac
+    """
+    from dataclasses import asdict
+
+    from edgekws.engine.data_augment import augment as make
+    from edgekws.engine.data_source import material
+
+    given = material(source, overrides or ())
+    with view_for(json) as view:
+        drawn = given.seed if seed is None else seed
+        made = make(given, output, copies, form.value, drawn, view.emit)
+        line = f"{made.originals:,} originals and {made.augmented:,} augmented clips in {output}"
+        use = f'dataset = {{ kind = "manifest", path = "{output / "manifest.csv"}" }}'
+        view.show_tables("augmented", asdict(made), (), (line, use))
+    if made.unreadable:
+        raise DataError(f"{len(made.unreadable)} clips are not in {output}: cannot be read")
+
+
+@data.command()
+def synth(
+    words: Annotated[
+        str, typer.Argument(metavar="WORDS|FILE", help="Words with commas, or a file, one a line.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="The folder to write; it is new.")
+    ],
+    clips: Annotated[int, typer.Option("--clips", metavar="N", min=1, help="Of each word.")] = 100,
+    voices: Annotated[
+        str | None,
+        typer.Option("--voices", metavar="N|NAMES", help="How many speak, or which; all."),
+    ] = None,
+    language: Annotated[
+        str, typer.Option("--language", metavar="CODE", help="Of espeak-ng: en, en-us, de, ar, …")
+    ] = "en",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all draws.")] = 0,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Have words spoken by espeak-ng into a folder in the layout of Speech Commands.
+
+    WORD/VOICE_nohash_N.wav, 16 kHz, 16 bit, one second; another rate or length by
+    --set front_end.sample_rate=8000, --set front_end.window_s=1.5. A voice is an accent of the
+    language with a variant (en-us+f1) and stands for a speaker; no variant is in two splits.
+    manifest.csv, validation_list.txt and testing_list.txt say which is in which, so that the
+    folder is a dataset of kind folder or manifest. The same options give the same bytes.
+
+    \b
+    Examples:
+      edgekws data synth lights,music,stop --output spoken
+      edgekws data synth words.txt --language de --clips 300 --output deutsch
+      edgekws data synth yes,no --voices en-us+f1,en-gb+m3,croak --output three
+    """
+    from dataclasses import asdict
+
+    from edgekws.engine.data_synth import synth as speak
+    from edgekws.engine.data_synth import words_of
+
+    with view_for(json) as view:
+        made = speak(
+            words_of(words), output, language, clips, voices, seed, overrides or (), view.emit
+        )
+        shares = ", ".join(f"{split} {count:,}" for split, count in made.splits.items())
+        line = f"{made.clips:,} clips of {len(made.words)} words by {made.voices} voices ({shares})"
+        view.show_tables("spoken", asdict(made), (), (f"{line} in {output}",))

@@ -1,0 +1,50 @@
+"""The tables of a dataset that people see, without a terminal in sight."""
+
+from typing import TYPE_CHECKING
+
+from edgekws.cli import numbers
+from edgekws.cli.tables import Table
+
+if TYPE_CHECKING:
+    from edgekws.engine.data_explore import Exploration
+
+MOST = 40
+"""Classes in the table on a terminal; all of them are on the page."""
+
+
+def exploration_tables(found: "Exploration") -> tuple[list[Table], list[str]]:
+    """Return what to fix, most serious first, the classes, and lengths and levels."""
+    tables: list[Table] = []
+    if found.findings:
+        rows = [
+            [f"{one.title}\n  {one.advice}\n  e.g. {one.examples[0]}", one.level,
+             numbers.count(one.count), numbers.count(one.of)]
+            for one in found.findings
+        ]  # fmt: skip
+        tables.append(("what to fix", ("what", "", "found", "of"), rows))
+    tables.append(_classes(found))
+    head = ("of every clip", "least", "5 %", "median", "95 %", "most")
+    names = {"length_s": "length, s", "rms_dbfs": "loudness, dBFS", "peak_dbfs": "peak, dBFS"}
+    shown = (0, 1, 3, 5, 6)
+    spread = [
+        [title, *(f"{found.spread[name][i]:.2f}" for i in shown)] for name, title in names.items()
+    ]
+    tables.append(("lengths and levels", head, spread))
+    said = "nothing to fix was found" if not found.findings else ""
+    return tables, [*found.notes, *([said] if said else [])]
+
+
+def _classes(found: "Exploration") -> Table:
+    title = f"{found.name}: clips (speakers)"
+    labels = found.labels[:MOST]
+    if len(labels) < len(found.labels):
+        title += f", the first {MOST} of {len(found.labels)} classes"
+    rows = []
+    for label in labels:
+        cells = [
+            f"{numbers.count(found.counts[label][s])} ({found.speakers[label][s]})"
+            for s in found.splits
+        ]
+        level = found.levels.get(label)
+        rows.append([label, *cells, "–" if level is None else f"{level[3]:.1f}"])
+    return title, ("class", *found.splits, "loudness, dBFS"), rows

@@ -1,0 +1,88 @@
+"""The command that looks at time: where it goes, and which of two models is faster."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgekws.cli.commands import Json, view_for
+from edgekws.core.events import Event
+from edgekws.errors import UsageError
+
+
+def profile(
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL|BUNDLE|RUN…",
+            help="ONNX files or bundles (folder or zip), the first is compared with; or a run.",
+        ),
+    ],
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.01, help="Of measuring, start-up of sessions in it.")
+    ] = 10.0,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, help="onnxruntime's threads within an operator.")
+    ] = 1,
+    affinity: Annotated[
+        str | None,
+        typer.Option("--affinity", metavar="CPUS", help="Bind to these CPUs, e.g. 0 or 0,1."),
+    ] = None,
+    warmup: Annotated[
+        int, typer.Option("--warmup", min=1, help="Untimed runs of every new session.")
+    ] = 20,
+    seed: Annotated[int, typer.Option("--seed", help="Of inputs, order and resampling.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="DIR|FILE",
+            help="Also write a page with plots (.html), all figures (.json), or both: a folder.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say where a model's time goes, and which of two models is faster.
+
+    All entries are timed interleaved in one process: short blocks in random order, sessions made
+    anew in every epoch, since where a session lies in memory shifts its times by some percent. A
+    bundle is timed from audio to label, with the shares of front end and network. The floor, a
+    graph of one node, stands beside it.
+
+    Of several models, the others are compared with the first, which is entered twice. Where it
+    does not equal itself (95 % interval without 1, or off by more than 2 %), there is no verdict.
+    Of a run, every step is compared with its plain FP32 export.
+
+    \b
+    Examples:
+      edgekws profile dist/quickstart
+      edgekws profile a.onnx b.onnx --seconds 30 --affinity 0
+      edgekws profile runs/quickstart --output profile.html
+      edgekws profile dist/old dist/new --json > profile.jsonl
+    """
+    from dataclasses import asdict
+
+    from edgekws.cli.profile_tables import profile_tables
+    from edgekws.engine import profile as engine
+    from edgekws.report import profile_page
+    from edgekws.targets.host import Target
+
+    if output is not None:
+        profile_page.check_output(output)
+    fields: dict[str, Any] = {"threads": threads, "warmup": warmup, "seconds": seconds}
+    target = Target(**fields, seed=seed, affinity=_cpus(affinity))
+    with view_for(json) as view:
+        made = engine.profile(models, target, view.emit)
+        view.show_tables("profile", asdict(made), *profile_tables(made))
+        if output is not None:
+            for file in profile_page.write(made, output):
+                view.emit(Event("note", f"written: {file}"))
+
+
+def _cpus(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--affinity {text}: CPUs by number, separated by commas") from error

@@ -1,0 +1,65 @@
+"""What can be profiled: an ONNX file, a bundle, or every step of a run."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgekws.bundle.archive import unpacked
+from edgekws.engine.models import model_file
+from edgekws.errors import DataError, UsageError
+
+BASELINE = "baseline"
+"""What the plain FP32 export of a run is called."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model: its network, and in a bundle the graph of its front end."""
+
+    name: str
+    model: Path
+    front_end: Path | None = None
+
+
+def subjects(paths: Sequence[Path], stack: ExitStack) -> tuple[Subject, ...]:
+    """Return what the paths name; the first is what the others are compared with.
+
+    A bundle's zip is unpacked for as long as `stack` is open. A path that is given twice is there
+    twice, the second as `NAME (2)`.
+
+    Raises:
+        UsageError: a run, which is many models, beside anything else.
+        DataError: no model there.
+    """
+    if steps := [made for path in paths if (made := _steps(path))]:
+        if len(paths) > 1:
+            raise UsageError("a run is profiled alone; name the model.onnx of a step to compare it")
+        return steps[0]
+    found: list[Subject] = []
+    for path in paths:
+        one = _subject(path, stack)
+        again = sum(other.name.partition(" (")[0] == one.name for other in found)
+        found.append(replace(one, name=f"{one.name} ({again + 1})") if again else one)
+    return tuple(found)
+
+
+def _subject(path: Path, stack: ExitStack) -> Subject:
+    zipped = path.suffix.lower() == ".zip" and path.is_file()
+    folder = stack.enter_context(unpacked(path)) if zipped else path
+    front_end = folder / "frontend.onnx"
+    return Subject(str(path), model_file(folder), front_end if front_end.is_file() else None)
+
+
+def _steps(path: Path) -> tuple[Subject, ...]:
+    """Return the baseline and the steps of a run, nothing where the path is not that of one."""
+    run = next((p for p in (path, path / "latest") if (p / "report.json").is_file()), None)
+    if run is None:
+        return ()
+    steps = [
+        Subject(file.parent.name, file) for file in sorted(run.glob("[0-9][0-9]-*/model.onnx"))
+    ]
+    baseline = run / "baseline" / "naive_fp32.onnx"
+    if not steps or not baseline.is_file():
+        raise DataError(f"{run}: no step of this run left a model; run compress again")
+    return (Subject(BASELINE, baseline), *steps)

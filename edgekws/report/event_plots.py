@@ -1,0 +1,71 @@
+"""The curve of misses against false alarms an hour, keyword by keyword."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekws.engine.event_results import EventEvaluation, KeywordEvents
+from edgekws.metrics.events import HOUR_S
+from edgekws.report.plots import _FAINT as FAINT
+from edgekws.report.plots import _svg as svg
+from edgekws.report.plots import write_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLORS = ("#3b7ddd", "#e08a1e", "#2c9c6a", "#d0453b", "#8457c5", "#a3622f", "#1f9aa8", "#8a8f98")
+_ACROSS = 3
+
+
+def write_picture(made: EventEvaluation, path: Path) -> None:
+    """Write the curves, a panel a keyword; the format follows the suffix."""
+    write_figure(lambda: _figure(made), path)
+
+
+def curves_svg(made: EventEvaluation) -> str:
+    """Return the same picture as an SVG element in the ink of the page around it."""
+    return svg(lambda: _figure(made))
+
+
+def _figure(made: EventEvaluation) -> "Figure":
+    from matplotlib.figure import Figure
+
+    down = -(-len(made.keywords) // _ACROSS)
+    across = min(_ACROSS, len(made.keywords))
+    figure = Figure(figsize=(3.3 * across + 0.5, 2.6 * down + 0.3), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
+    hours = made.keyword_free_s / HOUR_S
+    least, most = 0.5 / hours, 4 / hours
+    most = max(
+        [most, *(point.false_alarms / hours for one in made.keywords for point in one.curve)]
+    )
+    for number, (axes, one) in enumerate(zip(panels, made.keywords, strict=False)):
+        _curve(axes, one, hours, least, _COLORS[number % len(_COLORS)])
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+        axes.tick_params(labelbottom=number + across >= len(made.keywords))
+        axes.set_xlim(least / 1.2, min(most, 1000 / hours) * 1.2)
+        axes.set_ylim(-3, 103)
+        axes.grid(color=FAINT, alpha=0.25, linewidth=0.5)
+    for axes in panels[len(made.keywords) :]:
+        axes.set_visible(False)
+    figure.supxlabel("false alarms an hour (left edge: none)", fontsize=8)
+    figure.supylabel("misses, %", fontsize=8)
+    return figure
+
+
+def _curve(axes: "Axes", one: KeywordEvents, hours: float, least: float, color: str) -> None:
+    """Draw the curve, and the point at the bundle's threshold with its two intervals."""
+    axes.set_title(one.keyword if one.labels else f"{one.keyword} (not among the positives)")
+    if not one.labels or one.miss_rate is None or one.miss_rate_ci95 is None:
+        return
+    down = one.curve[::-1]  # thresholds fall: what one gives holds until the next adds false alarms
+    rates = [max(least, point.false_alarms / hours) for point in down]
+    misses = [100 * point.misses / one.labels for point in down]
+    axes.plot(rates, misses, color=color, linewidth=1.3, drawstyle="steps-post")
+    at = (max(least, one.false_alarms_per_hour), 100 * one.miss_rate)
+    low, high = (max(least, bound) for bound in one.false_alarms_per_hour_ci95)
+    axes.plot([low, high], [at[1]] * 2, color=color, linewidth=3, alpha=0.3)
+    axes.plot([at[0]] * 2, [100 * bound for bound in one.miss_rate_ci95], color=color,
+              linewidth=3, alpha=0.3)  # fmt: skip
+    axes.plot(*at, "o", color=color, markersize=5)

@@ -1,0 +1,126 @@
+"""A profile as files: a page with plots for people, JSON for machines, or both in a folder."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgekws.engine.profiled import Operators, Profile
+from edgekws.errors import MachineError, UsageError
+from edgekws.report import profile_rows
+from edgekws.report.profile_plots import epochs_svg, operators_svg, spread_svg
+
+KINDS = (".html", ".json")
+
+
+def check_output(output: Path) -> None:
+    """Refuse what `write` could not write, before anything is measured.
+
+    Raises:
+        UsageError: the suffix is of no kind that is written.
+    """
+    if not _is_folder(output) and output.suffix.lower() not in KINDS:
+        raise UsageError(f"{output}: --output is a folder, or a file that ends in .html or .json")
+
+
+def write(made: Profile, output: Path) -> list[Path]:
+    """Write the page, the JSON, or into a folder both, as the path says; return the files.
+
+    Raises:
+        UsageError: the suffix is of no kind that is written.
+        MachineError: it cannot be written.
+    """
+    check_output(output)
+    files = [output / f"profile{kind}" for kind in KINDS] if _is_folder(output) else [output]
+    try:
+        files[0].parent.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            text = page(made) if file.suffix.lower() == ".html" else _json(made)
+            file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MachineError(
+            f"{output}: cannot be written ({error}); name another --output"
+        ) from error
+    return files
+
+
+def page(made: Profile) -> str:
+    """Return the page, which needs nothing beside it; the same profile gives the same page."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = Path(__file__).with_name("profile.html").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        made=made,
+        style=Markup(_style()),
+        banner=_banner(made),
+        lines=made.sentences,
+        spread=Markup(spread_svg(made)),
+        epochs=Markup(epochs_svg(made)),
+        latencies=_table(profile_rows.latencies(made)),
+        ends=_table(profile_rows.ends(made)),
+        weights=_table(profile_rows.weights(made)),
+        operators=[
+            _operators(one, made) | {"picture": Markup(operators_svg(one))}
+            for one in made.operators
+        ],
+        machine=profile_rows.machine(made),
+    )
+
+
+def _style() -> str:
+    """Return the style of the report's page, so that both have one look."""
+    report = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
+    return report[report.index("<style>") : report.index("</style>") + len("</style>")]
+
+
+def _is_folder(output: Path) -> bool:
+    return output.is_dir() or not output.suffix
+
+
+def _json(made: Profile) -> str:
+    told = {"schema": 1, **asdict(made)}
+    return json.dumps(_finite(told), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """Replace what JSON has no number for by `null`."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _table(rows: profile_rows.Rows) -> dict[str, Any]:
+    return {"head": rows[0], "rows": rows[1]}
+
+
+def _banner(made: Profile) -> dict[str, str]:
+    """Return class, words and what they rest on: the verdict of two, the median of one."""
+    rests = f"{made.epochs} epochs, 95 % intervals"
+    if not made.level:
+        return {"kind": "broken", "words": "No verdict", "rests": rests}
+    network = [one for one in made.ratios if one.what == "network"]
+    if len(network) == 1:
+        words = f"{network[0].ratio:.3f} × the time of {network[0].to}: {network[0].verdict}"
+        return {"kind": "ok", "words": words, "rests": rests}
+    whole = made.timing(made.subjects[0], "audio → label")
+    shown = whole or made.timing(made.subjects[0], "network")
+    assert shown is not None
+    words = f"{shown.what}: {profile_rows.bounded(shown.p50_us, shown.p50_ci95)}"
+    return {"kind": "ok", "words": words, "rests": f"median; {rests}"}
+
+
+def _operators(one: Operators, made: Profile) -> dict[str, Any]:
+    several = len(made.subjects) > 1
+    return {
+        "title": f"{one.subject}: {one.what}" if several else one.what,
+        "profiler": f"{one.profiler_us:.1f} µs",
+        "runs": one.runs,
+        "rows": profile_rows.operator_nodes(one)[1],
+    }

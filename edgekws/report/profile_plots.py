@@ -1,0 +1,116 @@
+"""The pictures of a profile, drawn with matplotlib without a display."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from edgekws.engine.profiled import Operators, Profile
+from edgekws.report import _numbers
+from edgekws.report.plots import _BLUE as BLUE
+from edgekws.report.plots import _FAINT as FAINT
+from edgekws.report.plots import _ORANGE as ORANGE
+from edgekws.report.plots import _svg as svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLORS = (BLUE, ORANGE, "#2c9c6a", "#8457c5", "#a3622f", "#d0453b")
+_BARS = 16
+"""Bars of the picture of operators; the table has all of them."""
+
+
+def spread_svg(made: Profile) -> str:
+    """Return p50, p90 and p99 of every entry with their intervals, as an SVG element."""
+    return svg(lambda: _spread(made))
+
+
+def epochs_svg(made: Profile) -> str:
+    """Return how often which time was taken, and the median of every epoch, as an SVG element."""
+    return svg(lambda: _epochs(made))
+
+
+def operators_svg(one: Operators) -> str:
+    """Return what each type of operator takes, and each of the longest nodes, as an SVG element."""
+    return svg(lambda: _operators(one))
+
+
+def entry_name(made: Profile, subject: str, what: str, how: str) -> str:
+    """Return what an entry is called in a picture: not longer than there is room for."""
+    called = "" if how == "session.run" else ", I/O binding"
+    if what == "floor" or len(made.subjects) == 1:
+        return f"{what}{called}"
+    short = subject if len(subject) <= 28 else f"…{subject[-27:]}"
+    return f"{short}: {what}{called}"
+
+
+def _spread(made: Profile) -> "Figure":
+    from matplotlib.figure import Figure
+
+    rows = made.timings
+    figure = Figure(figsize=(9, 0.9 + 0.34 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for row, one in enumerate(rows):
+        color = FAINT if one.what == "floor" else BLUE
+        marks = (("p50", one.p50_us, one.p50_ci95, "o"), ("p90", one.p90_us, one.p90_ci95, "|"))
+        for name, value, ci95, mark in (*marks, ("p99", one.p99_us, one.p99_ci95, "x")):
+            axes.plot(ci95, [row, row], color=color, linewidth=3, alpha=0.4)
+            axes.plot(value, row, mark, color=color, markersize=6, label=name)
+        text = _numbers.figure("latency_p50_us", one.p50_us)
+        axes.annotate(text, (one.p50_us, row), (0, 6), ha="center", fontsize=8,
+                      textcoords="offset points")  # fmt: skip
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.set_yticks(range(len(rows)), [entry_name(made, t.subject, t.what, t.how) for t in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.7)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("µs of one inference; dot: p50, line: p90, cross: p99, broad: 95 %", fontsize=8)
+    return figure
+
+
+def _epochs(made: Profile) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    shares, medians = figure.subplots(1, 2, sharey=True)
+    shown = [t for t in made.timings if t.what != "floor" and t.how == "session.run"]
+    for i, one in enumerate(shown):
+        color = _COLORS[i % len(_COLORS)]
+        name = entry_name(made, one.subject, one.what, one.how)
+        shares.plot(range(100), one.quantiles_us[:100], color=color, linewidth=1.4, label=name)
+        medians.plot(range(1, 1 + len(one.epoch_us)), one.epoch_us, ".-", color=color,
+                     linewidth=0.6, markersize=3)  # fmt: skip
+    shares.set_yscale("log")
+    shares.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+    shares.set_title("µs that so many percent of the runs need at most")
+    shares.xaxis.set_major_formatter(lambda x, _: f"{x:g} %")
+    shares.legend(fontsize=7, loc="upper left")
+    medians.set_title("Median of every epoch, µs")
+    medians.set_xlabel("epoch, each with new sessions", fontsize=8)
+    return figure
+
+
+def _operators(one: Operators) -> "Figure":
+    from matplotlib.figure import Figure
+
+    spent: dict[str, float] = {}
+    often = Counter(node.op for node in one.nodes)
+    for node in one.nodes:
+        spent[node.op] = spent.get(node.op, 0.0) + node.us
+    types = {f"{op} × {often[op]}": us for op, us in spent.items()} | {"the call": one.call_us}
+    nodes = {f"{node.name} ({node.op})": node.us for node in one.nodes}
+    most = min(_BARS, max(len(types), len(nodes)))
+    figure = Figure(figsize=(9, 0.8 + 0.22 * most), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _bars(left, types, "By type, µs")
+    _bars(right, nodes, "By node, µs")
+    return figure
+
+
+def _bars(axes: "Axes", values: dict[str, float], title: str) -> None:
+    longest = sorted(values.items(), key=lambda item: -item[1])[:_BARS]
+    names = [name if len(name) <= 36 else f"…{name[-35:]}" for name, _ in longest]
+    axes.barh(range(len(longest)), [us for _, us in longest], color=BLUE, height=0.7)
+    axes.set_yticks(range(len(longest)), names, fontsize=7)
+    axes.set_ylim(len(longest) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title(title)

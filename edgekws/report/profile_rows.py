@@ -1,0 +1,113 @@
+"""The rows of a profile's tables, for terminal and page alike."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from edgekws.engine.profiled import Operators, Profile, Timing
+from edgekws.report import _numbers
+
+Rows = tuple[tuple[str, ...], list[list[str]]]
+"""Heads of the columns, and rows."""
+
+
+def latencies(made: Profile) -> Rows:
+    """Return a row an entry: percentiles with intervals, CPU time, waiting."""
+    head = ("what", "call", "p50 [95 %]", "p90 [95 %]", "p99 [95 %]", "CPU", "waited", "runs")
+    return head, [_latency(one, several=len(made.subjects) > 1) for one in made.timings]
+
+
+def ends(made: Profile) -> Rows:
+    """Return what of the way from audio to label each part takes, where there is a front end."""
+    rows = []
+    for subject in made.subjects:
+        whole, parts = made.timing(subject, "audio → label"), made.parts(subject)
+        if whole and parts:
+            shares = [_share(share) for share in parts.values()]
+            rows.append([subject, _us(whole.p50_us), *shares])
+    return ("audio → label", "p50", "front end", "network", "rest"), rows
+
+
+def weights(made: Profile) -> Rows:
+    """Return counts and memory of every network."""
+    metrics = ("params", "macs", "size_kib", "int8_coverage", "peak_ram_kib")
+    rows = []
+    for one in made.weights:
+        found = {m.metric: _numbers.figure(m.metric, m.value) for m in one.measurements}
+        resident = [_kib(kib) for kib in (one.session_kib, one.runs_kib)]
+        rows.append([one.subject, *(found.get(m, "–") for m in metrics), *resident])
+    head = ("model", "params", "MACs/s", "size", "INT8", "peak RAM", "RSS loaded", "RSS run")
+    return head, rows
+
+
+def operator_types(one: Operators) -> Rows:
+    """Return what the operators of each type take together, and the call itself."""
+    often = Counter(node.op for node in one.nodes)
+    spent = {op: sum(node.us for node in one.nodes if node.op == op) for op in often}
+    whole = one.call_us + sum(spent.values())
+    rows = [
+        [op, str(often[op]), _us(us), _share(us / whole)]
+        for op, us in sorted(spent.items(), key=lambda item: -item[1])
+    ]
+    rows.append(["the call itself", "", _us(one.call_us), _share(one.call_us / whole)])
+    return ("operator", "nodes", "time", "share"), rows
+
+
+def operator_nodes(one: Operators) -> Rows:
+    """Return every node in the order of execution."""
+    rows = [[node.name, node.op, _us(node.us), _share(node.share)] for node in one.nodes]
+    return ("node", "operator", "time", "share"), rows
+
+
+def machine(made: Profile) -> list[tuple[str, str]]:
+    """Return what the times depend on: the host, and how it was measured."""
+    told, settings = made.fingerprint, made.settings
+    bound = settings["affinity"]
+    return [
+        ("CPU", f"{told['cpu']} ({told['machine']}, {told['cores']} cores)"),
+        ("instructions", ", ".join(told["isa"]) or "none that matter here"),
+        ("governor", told["governor"] or "unknown"),
+        ("load", f"{told['load']:.1f}"),
+        ("kernel", told["kernel"]),
+        *((name, told[name]) for name in ("onnxruntime", "numpy", "python")),
+        ("threads", str(told["threads"])),
+        ("CPUs used", ", ".join(map(str, bound)) if bound else "any"),
+        ("warm-up", f"{settings['warmup']} runs of every session"),
+        ("epochs", f"{made.epochs}, each with new sessions"),
+    ]
+
+
+def bounded(value: float, ci95: Sequence[float]) -> str:
+    """Write a time with its interval.
+
+    >>> bounded(24.13, (24.0, 24.4)), bounded(8451.2, (8213.6, 9000))
+    ('24.1 µs [24, 24.4]', '8,451 µs [8,214, 9,000]')
+    """
+    low, high = (_numbers.amount(bound) for bound in ci95)
+    return f"{_us(value)} [{low}, {high}]"
+
+
+def _latency(one: Timing, *, several: bool) -> list[str]:
+    named = f"{one.subject}: {one.what}" if several else one.what
+    return [
+        "floor (a graph of one node)" if one.what == "floor" else named,
+        one.how,
+        bounded(one.p50_us, one.p50_ci95),
+        bounded(one.p90_us, one.p90_ci95),
+        bounded(one.p99_us, one.p99_ci95),
+        _us(one.cpu_us),
+        "–" if one.waited is None else _share(one.waited),
+        f"{one.n:,}",
+    ]
+
+
+def _us(value: float) -> str:
+    return _numbers.figure("latency_p50_us", value)
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _kib(value: float) -> str:
+    return "–" if math.isnan(value) else _numbers.figure("size_kib", value)

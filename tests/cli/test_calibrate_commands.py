@@ -1,0 +1,90 @@
+"""`calibrate` and `evaluate-events` as they are run: tables, JSON, pages, exit codes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+from typer.testing import Result as Ended
+
+from edgekws.cli.app import app
+from tests.tone_bundle import BURST_S, RATE, TONES, make, track
+
+LOW, HIGH = TONES
+
+
+def run(*arguments: object) -> Ended:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a bundle, a table of one sentence, and noise."""
+    folder = tmp_path_factory.mktemp("место")
+    make(folder, streaming=True)
+    said = {0.7: LOW, 3.1: HIGH}
+    soundfile.write(folder / "s.wav", track(5.0, said), RATE)
+    rows = [f"s.wav,{word},dev,{t},{t + BURST_S}" for t, word in said.items()]
+    text = "\n".join(["file,keyword,split,start_s,end_s", *rows])
+    (folder / "t.csv").write_text(text, encoding="utf-8")
+    (folder / "noise").mkdir()
+    soundfile.write(folder / "noise" / "n.wav", track(6.0, {}, seed=4), RATE)
+    return folder
+
+
+def common(place: Path) -> list[object]:
+    return ["--positives", place / "t.csv", "--negatives", place / "noise"]
+
+
+def test_calibrate_shows_a_table_and_writes_a_page(place: Path, tmp_path: Path):
+    output, page = tmp_path / "b", tmp_path / "new" / "p.html"
+    limit = ["--max-fa-per-hour", "2", "--output", output, "--page", page]
+    done = run("calibrate", place / "bundle", *common(place), *limit, "--where", "split=dev")
+    assert done.exit_code == 0, done.output
+    assert "0 minutes free of keywords cannot show 2 false alarms an hour" in done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == [LOW, HIGH]
+    assert "no false alarm in 9 s shows that fewer than 1,4" in done.stdout
+    assert "smoothing " in done.stdout
+    told = page.read_text("utf-8")
+    assert told.count("<svg") == 1
+    assert "<script" not in told
+    assert str(output) in told
+    assert run("verify", output).exit_code == 0
+
+
+def test_evaluate_events_gives_json_and_pictures(place: Path, tmp_path: Path):
+    rest = [*common(place), "--output", tmp_path / "r", "--json"]
+    done = run("evaluate-events", place / "bundle", *rest)
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    (made,) = [line for line in lines if line["event"] == "events"]
+    assert [one["keyword"] for one in made["keywords"]] == [LOW, HIGH]
+    assert made["total"]["labels"] == 2
+    assert made["total"]["false_alarms_per_hour_ci95"][0] == 0
+    assert len(made["keywords"][0]["curve"][0]) == 5
+    assert {p.name for p in (tmp_path / "r").iterdir()} == {"events.html", "det.png"}
+    assert (tmp_path / "r" / "det.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_usage_and_data_errors(place: Path, tmp_path: Path):
+    limit = ["--max-fa-per-hour", "2", "--output", tmp_path / "b"]
+    done = run("calibrate", place / "bundle", *common(place), *limit, "--page", "p.png")
+    assert (done.exit_code, "--page p.png: the page is an HTML file" in done.stderr) == (2, True)
+    done = run("calibrate", place / "bundle", *common(place), *limit, "--where", "split")
+    assert (done.exit_code, "--where split: expected COLUMN=VALUE" in done.stderr) == (2, True)
+    done = run("evaluate-events", place / "bundle", *common(place), "--output", "a.txt")
+    assert (done.exit_code, "a.txt: --output is a folder, or a file" in done.stderr) == (2, True)
+    done = run("evaluate-events", place / "bundle", "--positives", place / "x.csv")
+    assert (done.exit_code, "x.csv: no such file" in done.stderr) == (5, True)
+    assert not (tmp_path / "b").exists()
+
+
+def test_export_as_one_graph(place: Path, tmp_path: Path):
+    output = tmp_path / "one.onnx"
+    done = run("export", place / "bundle", "--to", "waveform", "--output", output, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["form"] == "waveform"
+    assert output.is_file()
+    assert np.isfinite(json.loads(done.stdout)["verified"]["max_abs_diff"])
