@@ -21,8 +21,9 @@ lint: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A worker on each core, and one thread in each: threads that spin would slow the others down.
 test: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
 clean:
 	rm -rf .venv runs dist
