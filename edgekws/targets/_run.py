@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from edgekws.core.measurement import Measurement
+from edgekws.errors import MachineError
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,18 @@ class LatencyRun:
             "attempts": self.attempts,
             "runs": self.models[name].n,
         }
+
+
+_RUN = TypeAdapter(LatencyRun)
+
+
+def parsed(told: bytes | str) -> LatencyRun:
+    """Return the run that the harness printed.
+
+    Raises:
+        MachineError: it printed something else.
+    """
+    try:
+        return _RUN.validate_json(told)
+    except ValidationError as error:
+        raise MachineError(f"the latency harness printed no result: {error}") from error

@@ -1,0 +1,126 @@
+"""What the `ssh` target runs on the other machine: files and a task come in, JSON goes out.
+
+Its text is handed to `python -c` there, so it needs the standard library only. On stdin comes a
+line of JSON, `{"files": [[name, bytes], …], "task": …, "limit_s": …}`, and then the files. The
+names are the sender's own, never a user's. What the task printed goes out as one line that begins
+with `MARK`, because a login shell may print lines of its own.
+
+Stdin stays open while the task runs. Its end means that the sender is gone: the task is killed. The
+files lie in a fresh folder, which is removed however this ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+MARK = "edgekws-agent: "
+OLDEST = (3, 10)
+"""The Python that `latency.py` needs."""
+TOO_OLD = 5
+"""The exit status that says so."""
+FINGERPRINT = """
+import json, sys
+sys.path.insert(0, "")
+try:
+    import numpy, onnxruntime
+    import latency
+except ImportError as error:
+    sys.exit(print(error, file=sys.stderr) or 6)
+print(json.dumps(latency.fingerprint(int(sys.argv[1]))))
+"""
+
+
+class SenderGoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def main() -> None:
+    """Do what stdin asks and print the answer."""
+    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(name, _end)
+    source = sys.stdin.buffer
+    try:
+        request = json.loads(source.readline() or b"null")
+        if request is None:
+            raise SenderGoneError
+        with tempfile.TemporaryDirectory(prefix="edgekws-latency-") as folder:
+            for name, size in request["files"]:
+                Path(folder, name).write_bytes(_exactly(source, size))
+            answer = _refusal() or _run(request["task"], folder, request["limit_s"])
+    except SenderGoneError:
+        return
+    sys.stdout.write(MARK + json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    raise SenderGoneError
+
+
+def _exactly(source: BinaryIO, size: int) -> bytes:
+    content = source.read(size)
+    if len(content) < size:
+        raise SenderGoneError
+    return content
+
+
+def _refusal() -> dict[str, Any] | None:
+    if sys.version_info >= OLDEST:
+        return None
+    found, wanted = (f"{major}.{minor}" for major, minor in (sys.version_info[:2], OLDEST))
+    return {"code": TOO_OLD, "out": "", "err": f"it is Python {found}, and {wanted} is needed"}
+
+
+def _run(task: list[str], folder: str, limit_s: float) -> dict[str, Any]:
+    """Run `python TASK` in the folder, and return its exit status and what it printed."""
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(
+            [sys.executable, *task],
+            cwd=folder,
+            env={**os.environ, "TMPDIR": folder},  # onnxruntime leaves a file of its own
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+        try:
+            out = _listen(child.stdout.fileno(), time.monotonic() + limit_s)  # type: ignore[union-attr]
+            code = child.wait()
+        finally:
+            child.kill()
+            child.wait()
+        errors.seek(0)
+        err = errors.read()[-4000:]
+    told = {"out": out, "err": err}
+    return {"code": code, **{key: text.decode("utf-8", "replace") for key, text in told.items()}}
+
+
+def _listen(output: int, deadline: float) -> bytes:
+    """Return all of the task's output; sleeps until there is some, so as not to disturb it.
+
+    Raises:
+        SenderGoneError: stdin has ended, or it is later than any sender waits.
+    """
+    parts: list[bytes] = []
+    while True:
+        left = deadline - time.monotonic()
+        ready, _, _ = select.select([output, 0], [], [], max(left, 0))
+        if not ready or (0 in ready and not os.read(0, 1)):
+            raise SenderGoneError
+        if output in ready:
+            part = os.read(output, 1 << 16)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+
+
+if __name__ == "__main__":
+    main()

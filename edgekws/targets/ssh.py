@@ -1,0 +1,152 @@
+"""Another machine, reached through the system's OpenSSH and measured with the same harness."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from edgekws.errors import MachineError, MissingPartError
+from edgekws.runtime import latency
+from edgekws.targets._fields import Harness
+from edgekws.targets._run import LatencyRun, parsed
+from edgekws.targets._ssh_agent import FINGERPRINT, TOO_OLD
+from edgekws.targets._ssh_connection import Answer, Login, ask
+
+_HOST = re.compile(r"([A-Za-z0-9_.][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_.:][A-Za-z0-9_.:%-]*")
+_PYTHON = re.compile(r"(~/)?[A-Za-z0-9_./+][A-Za-z0-9_./+-]*")
+
+
+def _host(name: str) -> str:
+    if not _HOST.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no host; expected a name, an address or an alias of ~/.ssh/config, with"
+            " user@ before it or without"
+        )
+    return name
+
+
+def _python(command: str) -> str:
+    if not _PYTHON.fullmatch(command):
+        raise ValueError(
+            f"{command!r} is no command for a shell: expected a name or a path of letters, digits"
+            " and ./_+- with ~/ before it or without"
+        )
+    return command
+
+
+def _plain_path(path: Path) -> Path:
+    if any(char in '"\\$%' or not char.isprintable() for char in str(path)):
+        raise ValueError(
+            f'{str(path)!r}: ssh takes no path with a quote, "\\", "$", "%" or a newline'
+        )
+    return path
+
+
+OptionPath = Annotated[Path | None, AfterValidator(lambda p: p if p is None else _plain_path(p))]
+
+
+class Target(Harness):
+    """Latency on another machine; it needs sshd, and Python ≥ 3.10 with numpy and onnxruntime.
+
+    Models and harness are copied into a fresh folder there, which is removed afterwards.
+    """
+
+    kind: Literal["ssh"] = "ssh"
+    host: Annotated[str, AfterValidator(_host)] = Field(
+        description="name, address or alias of ~/.ssh/config, as in pi@192.168.1.7"
+    )
+    port: int | None = Field(
+        default=None, ge=1, le=65_535, description="of its sshd; default as ssh is configured"
+    )
+    identity_file: OptionPath = Field(
+        default=None, description="private key to log in with; default as ssh is configured"
+    )
+    known_hosts: OptionPath = Field(
+        default=None, description="file of the host keys to believe; default as ssh is configured"
+    )
+    python: Annotated[str, AfterValidator(_python)] = Field(
+        default="python3", description="Python there, as in ~/venv/bin/python"
+    )
+    connect_timeout_s: float = Field(
+        default=10.0, gt=0, description="seconds until the connection must stand"
+    )
+    timeout_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="seconds for all that is done there, besides the measuring itself",
+    )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what a latency there depends on: its CPU, kernel, versions and the fields.
+
+        The machine is asked once a process.
+
+        Raises:
+            MissingPartError: it cannot be reached, or lacks Python, numpy or onnxruntime.
+            MachineError: Python failed there.
+        """
+        told: dict[str, Any] = json.loads(_fingerprint(self._login(), self.threads, self.timeout_s))
+        return told | {"target": self.model_dump(mode="json")}
+
+    def measure(self, models: Mapping[str, Path], control: str) -> LatencyRun:
+        """Measure `models` interleaved, against the one named `control`.
+
+        Raises:
+            MissingPartError: it cannot be reached, or lacks Python, numpy or onnxruntime.
+            MachineError: a model cannot be read, or the harness failed there; the message holds
+                its last words.
+        """
+        here = self.fingerprint()  # which says what is missing there
+        names = {name: f"model-{i}.onnx" for i, name in enumerate(models)}
+        fields = {name: getattr(self, name) for name in Harness.model_fields}
+        spec = {"models": names, "control": control} | fields
+        files = {"latency.py": _HARNESS, "spec.json": json.dumps(spec).encode()}
+        files |= {names[name]: _content(path) for name, path in models.items()}
+        limit_s = self.timeout_s + 6 * self.seconds * (1 + len(models))
+        answer = ask(self._login(), files, ["latency.py", "--spec", "spec.json"], limit_s)
+        paths = {names[name]: str(path) for name, path in models.items()}
+        run = parsed(_checked(answer, self._login(), paths).encode())
+        return LatencyRun(**{**vars(run), "fingerprint": here})
+
+    def _login(self) -> Login:
+        names = ("host", "port", "identity_file", "known_hosts", "python", "connect_timeout_s")
+        return Login(**{name: getattr(self, name) for name in names})
+
+
+_HARNESS = Path(latency.__file__).read_bytes()
+
+
+@cache
+def _fingerprint(login: Login, threads: int, limit_s: float) -> str:
+    task = ["-c", FINGERPRINT, str(threads)]
+    return _checked(ask(login, {"latency.py": _HARNESS}, task, limit_s), login, {})
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MachineError(f"latency cannot be measured: {path}: {error.strerror}") from error
+
+
+def _checked(answer: Answer, login: Login, paths: Mapping[str, str]) -> str:
+    """Return what a task printed, or raise what its exit status means."""
+    words = answer.err.strip()[-600:]
+    for name, path in paths.items():
+        words = words.replace(name, path)
+    if answer.code == TOO_OLD:
+        raise MissingPartError(f"{login.host}: {words}; set target.python to a newer one")
+    if answer.code == 6:
+        raise MissingPartError(
+            f"{login.host}: {words}; install what is missing there:"
+            f" {login.python} -m pip install numpy onnxruntime, or set target.python to a Python"
+            " that has it"
+        )
+    if answer.code:
+        reason = words or f"it died with {answer.code}"
+        raise MachineError(f"latency cannot be measured on {login.host}: {reason}")
+    return answer.out
