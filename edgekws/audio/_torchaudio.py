@@ -5,9 +5,13 @@ fails in its optional extension, which none of its Python parts used here needs.
 """
 
 import sys
+import threading
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+_LOADING = threading.Lock()
+"""Features are made in threads; the second one must not find the modules that the first takes out."""
 
 
 def load() -> ModuleType:
@@ -16,13 +20,14 @@ def load() -> ModuleType:
     Raises:
         ImportError: torchaudio is not installed.
     """
-    try:
-        return import_module("torchaudio")
-    except OSError:
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
-            del sys.modules[name]
-        sys.modules["torchaudio._extension"] = _no_extension()
-        return import_module("torchaudio")
+    with _LOADING:
+        try:
+            return import_module("torchaudio")
+        except OSError:
+            for name in [n for n in list(sys.modules) if n.split(".")[0] == "torchaudio"]:
+                del sys.modules[name]
+            sys.modules["torchaudio._extension"] = _no_extension()
+            return import_module("torchaudio")
 
 
 def _no_extension() -> ModuleType:
