@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 _LOADING = threading.Lock()
-"""Features are made in threads; the second one must not find the modules that the first takes out."""
+"""Features are made in threads: what one takes out, another must not be importing."""
 
 
 def load() -> ModuleType:
