@@ -98,14 +98,17 @@ def test_a_3d_network_that_is_truly_2d_is_recovered(speech):
 )
 def test_logits_on_unseen_speech_are_far_nearer_than_a_random_starts(speech, like, into, at_least):
     seen, unseen = speech
-    torch.manual_seed(1)
-    model = trained_like(backbone(like[0], **like[1]), seen[:, None])
-    network = backbone(into[0], **into[1])
-    wanted, start = logits(model, unseen[:, None]), logits(network.eval(), unseen)
-    initialise(network, model, seen)
-    got = correlation(logits(network, unseen), wanted)
-    assert got > at_least
-    assert got > abs(correlation(start, wanted)) + 0.2
+    starts, solved = [], []
+    for seed in range(1, 7):  # of both networks' weights, on which a single figure hangs
+        torch.manual_seed(seed)
+        model = trained_like(backbone(like[0], **like[1]), seen[:, None])
+        network = backbone(into[0], **into[1])
+        wanted = logits(model, unseen[:, None])
+        starts.append(correlation(logits(network.eval(), unseen), wanted))
+        initialise(network, model, seen)
+        solved.append(correlation(logits(network, unseen), wanted))
+    assert np.mean(solved) > at_least
+    assert np.mean(solved) > abs(np.mean(starts)) + 0.2
 
 
 def test_random_features_keep_their_weights_and_the_skip_is_taken_off(speech):

@@ -180,7 +180,9 @@ def test_a_machine_that_hangs(loopback: Loopback, tmp_path: Path) -> None:
 def test_an_interrupt_leaves_nothing_there(loopback: Loopback, model: Path) -> None:
     fields = made(loopback, seconds=60.0).model_dump(mode="json")
     code = (
-        "import pathlib, sys; from edgekws.targets.ssh import Target\n"
+        "import pathlib, signal; from edgekws.targets.ssh import Target\n"
+        # a test run in the background hands down that interrupts are ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"Target.model_validate({fields!r}).measure({{'a': pathlib.Path({str(model)!r})}}, 'a')"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
