@@ -133,8 +133,13 @@ def _drawing(steps: Sequence[Any], until: str) -> str:
     """Return the name of the last step up to `until` that draws, empty where none does."""
     names = [step.name for step in steps]
     before = steps[: names.index(until) + 1]
-    draws = (s.name for s in reversed(before) if hasattr(s, "seed") and s.backbone is not None)
+    draws = (step.name for step in reversed(before) if _draws(step))
     return next(draws, "")
+
+
+def _draws(step: Any) -> bool:
+    """Say whether a step trains; `to2d` without a backbone does not."""
+    return hasattr(step, "seed") and getattr(step, "backbone", True) is not None
 
 
 def _check_steps(loaded: LoadedSweep, base: Loaded) -> None:

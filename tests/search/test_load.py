@@ -1,6 +1,7 @@
 """What a sweep file says when it is wrong: file, line, key and what to do."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,15 @@ def test_a_sweep_of_nothing_valid_says_why(write: Write) -> None:
     loaded = write(("[8, 12, 16, 300]", "[300]"))
     with pytest.raises(RecipeError, match=r"none of 3 combinations is valid; 3 .*n_mels"):
         enumerate_all(loaded, quiet)
+
+
+@pytest.mark.parametrize(("until", "drawing"), [("mine", "mine"), ("simplify", "mine")])
+def test_seeds_are_those_of_the_last_step_that_trains(
+    tmp_path: Path, until: str, drawing: str
+) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(
+        f'schema = 1\nname = "s"\nbase = "wake-words"\nuntil = "{until}"\n'
+        "[parameters]\nsteps.distill.training.epochs = [1, 2]\n"
+    )
+    assert load_sweep(file).drawing == drawing
