@@ -33,7 +33,7 @@ def test_what_a_run_leaves(compressed: Path):
     run = compressed / "runs" / "проба" / "latest"
     names = {path.name for path in run.iterdir()}
     assert names == {
-        "recipe.lock.toml", "events.jsonl", "report.json", "report.html", "baseline",
+        "recipe.lock.toml", "clips.csv", "events.jsonl", "report.json", "report.html", "baseline",
         "01-teacher", "02-distill", "03-to2d", "04-quantize", "05-simplify",
     }  # fmt: skip
     report = Report.load(run / "report.json")
