@@ -223,11 +223,16 @@ def _wait_for(happened: "object", limit_s: float = 120) -> None:
         time.sleep(0.005)
 
 
+def _hear_interrupts() -> None:
+    """Undo what a test run in the background hands down: that interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_says_how_to_go_on(home: Path, tmp_path: Path):
     started = subprocess.Popen(
         command("compress", "run.toml", "--set", "seed=5"), cwd=home,
         env=environment(tmp_path / "cache"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
+        text=True, preexec_fn=_hear_interrupts,
     )  # fmt: skip
     _wait_for(lambda: (tmp_path / "cache").exists())
     started.send_signal(signal.SIGINT)
