@@ -1,6 +1,6 @@
 """The pictures of a sweep, drawn with matplotlib without a display."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgekws.report import _numbers
@@ -13,6 +13,9 @@ from edgekws.search.results import Results, Standing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_NAMED = 24
+"""So many networks at most have their names beside their points."""
 
 
 def parallel_svg(found: Results) -> str:
@@ -106,21 +109,32 @@ def _fronts(found: Results) -> "Figure":
     from matplotlib.figure import Figure
 
     ended = [one for one in _scored(found) if one.measured]
-    figure = Figure(figsize=(9, 3), layout="constrained")
+    named = len(ended) <= _NAMED and all(len(one.params) == 1 for one in ended)
+    figure = Figure(figsize=(9, 5 if named else 3), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, metric in zip(panels, ("macs", "params"), strict=True):
+        axes.set_xscale("log" if _spread(one.measured[metric] for one in ended) > 5 else "linear")
         for one in ended:
             on = one.id in found.pareto[metric]
             color, x, y = ORANGE if on else BLUE, one.measured[metric], one.value or 0.0
             if one.ci95 and on:
                 axes.plot([x, x], one.ci95, color=color, linewidth=1.5, alpha=0.4)
             axes.plot(x, y, "o", color=color, markersize=5 if on else 3, alpha=1 if on else 0.5)
+            if named:
+                (name,) = one.params.values()
+                axes.annotate(f" {name}", (x, y), fontsize=7, va="center", color=color)
         axes.set_title(f"{found.objective} on dev against {_numbers.title(metric)}")
         axes.yaxis.set_major_formatter(_percent)
         axes.xaxis.set_major_formatter(lambda x, _: _numbers.large(x))
-        axes.margins(x=0.1)
+        axes.margins(x=0.35 if named else 0.1)
     figure.supxlabel("orange: nothing is better and smaller", fontsize=8)
     return figure
+
+
+def _spread(values: Iterable[float]) -> float:
+    """Return the largest over the smallest."""
+    known = list(values)
+    return max(known, default=1) / max(min(known, default=1), 1e-9)
 
 
 def _marginals(found: Results) -> "Figure":
