@@ -40,7 +40,7 @@ def accuracy(
         DataError: there are no clips, or a clip's logits are not finite.
     """
     predicted = _predictions(logits, examples)
-    groups, n_speakers = _groups(examples.speakers)
+    groups, n_speakers = drawn_together(examples.speakers)
     tables = _tables(predicted, examples.targets, groups, labels)
     total, draws, kinds = (
         tables.sum(1, keepdims=True),
@@ -116,7 +116,7 @@ def _predictions(logits: NDArray[np.float32], examples: Examples) -> Counts:
     return predicted
 
 
-def _groups(speakers: NDArray[np.str_]) -> tuple[Counts, int]:
+def drawn_together(speakers: NDArray[np.str_]) -> tuple[Counts, int]:
     """Number the clips that are drawn together, `(N,)`, speakers first; return how many they are.
 
     A clip without a speaker is a group of its own; so is every clip where fewer than two speakers

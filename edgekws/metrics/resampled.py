@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import Examples
+from edgekws.metrics.accuracy import drawn_together
 
 RESAMPLES = 4000
 _CHUNK = 100
@@ -67,7 +68,7 @@ def systems(
     without a speaker are drawn apart from the speakers, and all are drawn alone where fewer than
     two speakers are known, as in `metrics.accuracy`.
     """
-    groups, n_speakers = _groups(examples.speakers)
+    groups, n_speakers = drawn_together(examples.speakers)
     size = (int(groups.max()) + 1, len(labels))
     counted = [label != SILENCE for label in labels]
     rights = [np.array(seeds) == examples.targets for seeds in predicted]
@@ -120,19 +121,7 @@ def difference(a: System, b: System, metric: str = "accuracy") -> Difference:
 
 def speaker_count(examples: Examples) -> int:
     """Return how many speakers are drawn: 0 where clips are, because fewer than two are known."""
-    return _groups(examples.speakers)[1]
-
-
-def _groups(speakers: NDArray[np.str_]) -> tuple[Counts, int]:
-    """Number the clips that are drawn together, `(N,)`, speakers first; return their number."""
-    known = speakers != ""
-    names, codes = np.unique(speakers[known], return_inverse=True)
-    if len(names) < 2:
-        return np.arange(len(speakers)), 0
-    groups = np.empty(len(speakers), np.int64)
-    groups[known] = codes
-    groups[~known] = len(names) + np.arange(np.count_nonzero(~known))
-    return groups, len(names)
+    return drawn_together(examples.speakers)[1]
 
 
 def _table(

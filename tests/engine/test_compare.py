@@ -83,7 +83,7 @@ def test_without_speakers_clips_are_drawn(
     loaded: Loaded, models: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     alone = (np.arange(12), 0)
-    monkeypatch.setattr("edgekws.metrics.resampled._groups", lambda speakers: alone)
+    monkeypatch.setattr("edgekws.metrics.resampled.drawn_together", lambda speakers: alone)
     made = compare(models[:2], loaded, "test", quiet)
     assert made.speakers == 0
     assert made.notes[0] == "fewer than two speakers are known: clips were drawn one by one"
