@@ -23,7 +23,8 @@ A keyword spotter: {labels}.
 ## Run it
 
     pip install numpy onnxruntime
-    python detect.py --clip golden/00.wav
+    python detect.py --clip golden/00.wav          # the label of a clip
+    python detect.py --stream recording.wav        # every keyword in it, and when
 
 `frontend.onnx` turns a waveform `(1, {window_samples})` in [-1, 1] into normalised log-mel,
 `model.onnx` turns that into logits, one a label in the order of `labels.txt`.
