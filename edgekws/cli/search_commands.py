@@ -1,13 +1,28 @@
 """The command that searches: run a sweep, say what it would do, take its best recipe."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekws.cli.commands import Json, Overrides, view_for
 from edgekws.core.events import Event, quiet
 from edgekws.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekws.search.run import MakeCrew
+
+    Hands = AbstractContextManager[tuple[int, MakeCrew]]
+
+
+class Engine(StrEnum):
+    """Who does the trials."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 def sweep(
@@ -27,7 +42,21 @@ def sweep(
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, metavar="N", help="Processes; all cores if omitted."),
+        typer.Option(
+            "--workers", min=1, metavar="N", help="Trials at once, one core each; all if omitted."
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option("--engine", help="Processes here, or tasks of a Ray cluster that runs."),
+    ] = Engine.LOCAL,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            metavar="HOST:PORT",
+            help="The cluster; RAY_ADDRESS or this machine's if omitted.",
+        ),
     ] = None,
     storage: Annotated[
         str | None,
@@ -45,46 +74,68 @@ def sweep(
     goes on with the same command: no finished trial is run again or counted twice. Trials that
     fail are listed. With --storage, several machines share one sweep.
 
+    With --engine ray, run it on a node of a cluster that runs (ray start --head, and on others
+    ray start --address HOST:PORT). Every node needs the same edgekws, the dataset under the same
+    path, and the cache folder too: where it is not shared, features and trainings begin anew.
+
     \b
     Examples:
       edgekws sweep front-end-sweep --set dataset.root=DIR --set dataset.noise=DIR
       edgekws sweep sweep.toml --dry-run --json
-      edgekws sweep sweep.toml --workers 4 --storage postgresql+psycopg://host/sweeps
+      edgekws sweep sweep.toml --workers 4 --storage postgresql://host/sweeps
+      edgekws sweep sweep.toml --engine ray --ray-address 10.0.0.5:6379
       edgekws sweep best runs/sweeps/front-end-sweep --output best.toml
     """
     if file == "best":
         _best(run, output, json=json)
     elif run is not None or output is not None:
         raise UsageError("RUN and --output go with: edgekws sweep best RUN --output FILE")
-    elif dry_run:
-        _plan(file, overrides or [], workers, storage, runs, json=json)
     else:
-        _run(file, overrides or [], workers, storage, runs, json=json)
+        hands = _hands(engine, ray_address, workers)
+        (_plan if dry_run else _run)(file, overrides or [], hands, storage, runs, json=json)
+
+
+@contextmanager
+def _hands(
+    engine: Engine, address: str | None, workers: int | None
+) -> "Iterator[tuple[int, MakeCrew]]":
+    """Yield how many trials are in work at once, and what makes the workers."""
+    from edgekws.engine.environment import core_count
+    from edgekws.search.crew import LocalCrew
+    from edgekws.search.ray_crew import RayCrew, connected
+
+    if engine is Engine.RAY:
+        with connected(address) as cpus:
+            yield workers or cpus, RayCrew
+    elif address is not None:
+        raise UsageError("--ray-address goes with --engine ray")
+    else:
+        yield workers or core_count(), LocalCrew
 
 
 def _run(
     file: str,
     overrides: list[str],
-    workers: int | None,
+    hands: "Hands",
     storage: str | None,
     runs: Path,
     *,
     json: bool,
 ) -> None:
     from edgekws.cli.search_tables import result_tables
-    from edgekws.engine.environment import core_count
     from edgekws.report.sweep_page import write_page
     from edgekws.search import run as search
     from edgekws.search.load import load_sweep
 
     loaded = load_sweep(file, overrides)
-    with view_for(json) as view:
+    with hands as (workers, make_crew), view_for(json) as view:
         found = search.sweep(
             loaded,
             runs=runs,
-            workers=workers or core_count(),
+            workers=workers,
             storage=storage,
             emit=view.emit,
+            make_crew=make_crew,
         )
         folder = search.sweep_folder(runs, found.name)
         found.save(folder)
@@ -96,7 +147,7 @@ def _run(
 def _plan(
     file: str,
     overrides: list[str],
-    workers: int | None,
+    hands: "Hands",
     storage: str | None,
     runs: Path,
     *,
@@ -105,14 +156,13 @@ def _plan(
     from dataclasses import asdict
 
     from edgekws.cli.search_tables import plan_tables
-    from edgekws.engine.environment import core_count
     from edgekws.search.load import load_sweep
     from edgekws.search.plan import plan
 
     loaded = load_sweep(file, overrides)
-    with view_for(json) as view:
+    with hands as (workers, _), view_for(json) as view:
         emit = quiet if json else view.emit
-        found = plan(loaded, runs, workers or core_count(), storage, emit)
+        found = plan(loaded, runs, workers, storage, emit)
         view.show_tables("sweep_plan", asdict(found), *plan_tables(found))
 
 

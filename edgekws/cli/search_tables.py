@@ -28,6 +28,9 @@ def plan_tables(plan: "SweepPlan") -> tuple[list[Table], list[str]]:
         f"{numbers.count(plan.trials)} trials, {numbers.count(plan.epochs)} epochs at most, "
         f"seeds {', '.join(map(str, plan.seeds))}, {plan.workers} workers",
     ]
+    if plan.shared_epochs:
+        epochs = numbers.count(plan.shared_epochs)
+        lines.append(f"before them {epochs} epochs of steps that trials share")
     if plan.estimated_s is not None:
         lines.append(f"about {numbers.duration(plan.estimated_s)}, as the trials so far went")
     return tables, [*lines, *plan.notes]
@@ -39,6 +42,17 @@ def result_tables(found: "Results") -> tuple[list[Table], list[str]]:
     if found.importance:
         rows = [[name, numbers.share(share)] for name, share in found.importance.items()]
         tables.append(("importance (fANOVA)", ("parameter", "share of the variance"), rows))
+    if found.cells:
+        rows = [
+            [
+                _params(one["params"]),
+                numbers.metric("accuracy", one["mean"]),
+                _interval(one["ci95"]),
+            ]
+            for one in found.cells
+        ]
+        title = f"{found.objective} on {found.evaluate_on}, mean over seeds"
+        tables.append((title, ("combination", "score", "95 %"), rows[:MOST]))
     if found.failures:
         rows = [[_params(one["params"]), str(one["error"])] for one in found.failures]
         tables.append((f"failed: {len(rows)}", ("combination", "reason"), rows[:MOST]))

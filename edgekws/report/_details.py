@@ -1,10 +1,13 @@
 """What a step told, of whatever form, as blocks that a page can show."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgekws.report._numbers import plain
+from edgekws.report._numbers import UNITS, bounded, plain, told
+
+_FIGURE = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?( \S{1,3})?( \[.*\])?")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Block:
     kept_epoch: int | None = None
     points: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def numeric(self) -> tuple[int, ...]:
+        """The columns that hold nothing but figures."""
+        return numeric(self.rows) if self.columns else ()
+
 
 def block(title: str, value: object) -> Block:
     """Return how to show `value`: nothing is left out, whatever its form."""
@@ -38,20 +46,49 @@ def block(title: str, value: object) -> Block:
 
 
 def heading(key: object) -> str:
-    """Return a key as words.
+    """Return a key as words, without the unit that its figures have.
 
-    >>> heading("dev_macro_recall")
-    'dev macro recall'
+    >>> heading("dev_macro_recall"), heading("size_kib")
+    ('dev macro recall', 'size')
     """
-    return str(key).strip("_").replace("_", " ") if str(key).isascii() else str(key)
+    name = str(key)
+    if not name.isascii():
+        return name
+    end = next((end for end in UNITS if name.endswith(end)), "")
+    return name.removesuffix(end).strip("_").replace("_", " ")
+
+
+def numeric(rows: Sequence[Sequence[str]]) -> tuple[int, ...]:
+    """Return the columns that hold nothing but figures, with or without unit and interval.
+
+    >>> numeric([["conv", "24.1 µs [24, 24.4]", "–"], ["add", "8,451 µs", "2e-06"]])
+    (1, 2)
+    """
+    return tuple(i for i, cells in enumerate(zip(*rows, strict=True)) if _figures(cells))
+
+
+def _figures(cells: Sequence[str]) -> bool:
+    """Say whether there are figures, and nothing else but blanks."""
+    known = [cell for cell in cells if cell not in ("", "–")]
+    return bool(known) and all(_FIGURE.fullmatch(cell) for cell in known)
+
+
+def _with_bounds(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping whose intervals stand beside what they belong to."""
+    return {
+        key: bounded(key, one, value[f"{key}_ci95"]) if f"{key}_ci95" in value else one
+        for key, one in value.items()
+        if key.removesuffix("_ci95") not in value or not str(key).endswith("_ci95")
+    }
 
 
 def _mapping(title: str, value: Mapping[str, Any]) -> Block:
     epochs = value.get("epochs")
     if isinstance(epochs, list) and epochs and isinstance(epochs[0], Mapping):
         return _history(title, epochs, value.get("kept_epoch"))
+    value = _with_bounds(value)
     scalars = {k: v for k, v in value.items() if _is_scalar(v)}
-    pairs = Block("pairs", title, rows=tuple((heading(k), _line(v)) for k, v in scalars.items()))
+    pairs = Block("pairs", title, rows=tuple((heading(k), _line(v, k)) for k, v in scalars.items()))
     if len(scalars) == len(value):
         return pairs
     inner = [block(heading(k), v) for k, v in value.items() if k not in scalars]
@@ -95,18 +132,19 @@ def _is_scalar(value: object) -> bool:
     return not isinstance(value, Mapping)
 
 
-def _line(value: object) -> str:
-    """Write a value within one cell."""
+def _line(value: object, key: str = "") -> str:
+    """Write a value within one cell, in the unit that its key names."""
     if isinstance(value, list | tuple):
-        return ", ".join(_line(one) for one in value) or "–"
+        return ", ".join(_line(one, key) for one in value) or "–"
     if isinstance(value, Mapping):
-        return ", ".join(f"{heading(k)} {_line(v)}" for k, v in value.items()) or "–"
-    return plain(value)
+        return ", ".join(f"{heading(k)} {_line(v, str(k))}" for k, v in value.items()) or "–"
+    return told(key, value)
 
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Block:
+    rows = [_with_bounds(row) for row in rows]
     keys = tuple(dict.fromkeys(key for row in rows for key in row))
-    cells = tuple(tuple(_line(row[k]) if k in row else "" for k in keys) for row in rows)
+    cells = tuple(tuple(_line(row[k], k) if k in row else "" for k in keys) for row in rows)
     return Block("table", title, tuple(heading(k) for k in keys), cells)
 
 

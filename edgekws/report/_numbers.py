@@ -5,6 +5,10 @@ from edgekws.core.measurement import METRICS, Measurement
 _SHARES = ("accuracy", "macro_recall", "unknown_accepted", "int8_coverage")
 _COUNTS = ("macs", "front_end_macs")
 
+_SHARE_ENDS = ("accuracy", "recall", "agreement", "coverage", "share")
+UNITS = {"_kib": "KiB", "_us": "µs", "_ms": "ms", "_db": "dB"}
+"""The units that the ends of keys name."""
+
 TITLES = {
     "params": "parameters",
     "macs": "MACs/s",
@@ -93,3 +97,35 @@ def plain(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return str(value)
+
+
+def told(key: str, value: object) -> str:
+    """Write a scalar of a step's details with the unit that its key names.
+
+    >>> told("dev_accuracy", 0.98642), told("size_kib", 22.81), told("control_ratio", 0.9991)
+    ('98.64 %', '22.8 KiB', '0.9991 ×')
+    >>> told("drop", 0.001238), told("epoch", 3), told("pairs", 29_840)
+    ('0.12 pp', '3', '29,840')
+    """
+    if not isinstance(value, float):
+        return f"{value:,}" if type(value) is int and abs(value) >= 10_000 else plain(value)
+    if key.endswith(_SHARE_ENDS) and 0 <= value <= 1:
+        return f"{100 * value:.2f} %"
+    if key.endswith("drop") and abs(value) <= 1:
+        return f"{100 * value:.2f} pp"
+    if key.endswith("ratio") or key.startswith("of_"):
+        return f"{plain(value)} ×"
+    unit = next((unit for end, unit in UNITS.items() if key.endswith(end)), "")
+    return f"{amount(value)} {unit}" if unit else plain(value)
+
+
+def bounded(key: str, value: object, ci95: object) -> str:
+    """Write a scalar with its 95 % interval.
+
+    >>> bounded("control_ratio", 1.004, [0.998, 1.011]), bounded("drop", None, None)
+    ('1.004 × [0.998, 1.011]', '–')
+    """
+    if not isinstance(ci95, list | tuple):
+        return told(key, value)
+    low, high = (told(key, bound).rpartition(" ")[0] or told(key, bound) for bound in ci95)
+    return f"{told(key, value)} [{low}, {high}]"

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgekws.engine.data_explore import Exploration
 from edgekws.errors import MachineError
+from edgekws.report import _page
 from edgekws.report._numbers import amount
 from edgekws.report.data_plots import MOST_LABELS, classes_svg, histograms_svg, speakers_svg
 
@@ -44,29 +45,21 @@ def write_exploration(found: Exploration, output: Path) -> Path:
 
 def page_text(found: Exploration) -> str:
     """Return the page: what to fix, classes, lengths and levels, speakers, files."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    here = Path(__file__)
-    template = here.with_name("data.html").read_text(encoding="utf-8")
-    report = here.with_name("template.html").read_text(encoding="utf-8")
-    style = report[report.index("<style>") : report.index("</style>") + len("</style>")]
-    return environment.from_string(template).render(
-        found=found,
-        style=Markup(style),
-        banner=_banner(found),
-        hours=f"{found.hours:.2f}" if found.hours >= 1 else f"{60 * found.hours:.1f} min",
-        most=MOST_LABELS,
-        classes=Markup(classes_svg(found)),
-        histograms=Markup(histograms_svg(found)),
-        speakers=Markup(speakers_svg(found)) if found.clips_per_speaker else "",
-        spread=[_spread(found, name) for name in _SPREAD],
-        rows=[_class(found, label) for label in found.labels],
-        totals=[sum(found.counts[label][s] for label in found.labels) for s in found.splits],
-    )
+    values = {
+        "found": found,
+        "banner": _banner(found),
+        "hours": f"{found.hours:.2f}" if found.hours >= 1 else f"{60 * found.hours:.1f} min",
+        "most": MOST_LABELS,
+        "classes": Markup(classes_svg(found)),
+        "histograms": Markup(histograms_svg(found)),
+        "speakers": Markup(speakers_svg(found)) if found.clips_per_speaker else "",
+        "spread": [_spread(found, name) for name in _SPREAD],
+        "rows": [_class(found, label) for label in found.labels],
+        "totals": [sum(found.counts[label][s] for label in found.labels) for s in found.splits],
+    }
+    return _page.render("data.html", values)
 
 
 def _write_table(found: Exploration, path: Path) -> None:

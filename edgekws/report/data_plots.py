@@ -28,17 +28,17 @@ MOST_LABELS = 80
 
 def classes_svg(found: Exploration) -> str:
     """Return clips, speakers and loudness of every class as an SVG element."""
-    return svg(lambda: _classes(found))
+    return svg(lambda: _classes(found), "Clips, speakers and loudness of every class")
 
 
 def histograms_svg(found: Exploration) -> str:
     """Return the distributions of lengths and levels over the splits as an SVG element."""
-    return svg(lambda: _histograms(found))
+    return svg(lambda: _histograms(found), "Distributions of lengths and levels over the splits")
 
 
 def speakers_svg(found: Exploration) -> str:
     """Return the clips of every speaker, who spoke most first, as an SVG element."""
-    return svg(lambda: _speakers(found))
+    return svg(lambda: _speakers(found), "Clips of every speaker, who spoke most first")
 
 
 def color(split: str) -> str:
@@ -125,6 +125,7 @@ def _speakers(found: Exploration) -> "Figure":
     axes.stairs(clips, np.arange(len(clips) + 1), fill=True, color=BLUE, alpha=0.75)
     axes.set_title("Clips of each speaker, who spoke most first")
     axes.set_xlabel("speakers")
+    axes.set_ylabel("clips")
     axes.set_xlim(0, len(clips))
     axes.set_ylim(0)
     axes.locator_params(integer=True)

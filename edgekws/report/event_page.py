@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edgekws.engine.event_results import EventEvaluation
 from edgekws.errors import MachineError, UsageError
-from edgekws.report import event_rows
+from edgekws.report import _page, event_rows
 from edgekws.report.event_plots import curves_svg, write_picture
 
 PAGES = (".html", ".htm")
@@ -47,27 +47,19 @@ def write_files(made: EventEvaluation, name: str, output: Path) -> list[Path]:
 
 def page(made: EventEvaluation, name: str) -> str:
     """Return the page of the bundle called `name`: the same evaluation gives the same text."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    here = Path(__file__)
-    own = here.with_name("events.html").read_text(encoding="utf-8")
-    report = here.with_name("template.html").read_text(encoding="utf-8")
-    style = report[report.index("<style>") : report.index("</style>") + len("</style>")]
-    return environment.from_string(own).render(
-        name=name,
-        made=made,
-        style=Markup(style),
-        title=event_rows.title(made),
-        proof=event_rows.proof(made.total, made.keyword_free_s),
-        settings=event_rows.settings_line(made),
-        heads=event_rows.HEADS,
-        rows=event_rows.rows(made),
-        curves=Markup(curves_svg(made)),
-    )
+    values = {
+        "name": name,
+        "made": made,
+        "title": event_rows.title(made),
+        "proof": event_rows.proof(made.total, made.keyword_free_s),
+        "settings": event_rows.settings_line(made),
+        "heads": event_rows.HEADS,
+        "rows": event_rows.rows(made),
+        "curves": Markup(curves_svg(made)),
+    }
+    return _page.render("events.html", values)
 
 
 def _is_folder(output: Path) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from edgekws.engine.event_results import EventEvaluation, KeywordEvents
 from edgekws.metrics.events import HOUR_S
 from edgekws.report.plots import _FAINT as FAINT
+from edgekws.report.plots import _logarithmic as logarithmic
 from edgekws.report.plots import _svg as svg
 from edgekws.report.plots import write_figure
 
@@ -24,7 +25,7 @@ def write_picture(made: EventEvaluation, path: Path) -> None:
 
 def curves_svg(made: EventEvaluation) -> str:
     """Return the same picture as an SVG element in the ink of the page around it."""
-    return svg(lambda: _figure(made))
+    return svg(lambda: _figure(made), "Misses against false alarms an hour, a panel a keyword")
 
 
 def _figure(made: EventEvaluation) -> "Figure":
@@ -42,7 +43,7 @@ def _figure(made: EventEvaluation) -> "Figure":
     for number, (axes, one) in enumerate(zip(panels, made.keywords, strict=False)):
         _curve(axes, one, hours, least, _COLORS[number % len(_COLORS)])
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+        logarithmic(axes.xaxis)
         axes.tick_params(labelbottom=number + across >= len(made.keywords))
         axes.set_xlim(least / 1.2, min(most, 1000 / hours) * 1.2)
         axes.set_ylim(-3, 103)

@@ -7,7 +7,7 @@ from typing import Any
 from edgekws.core.corpus import SPLITS
 from edgekws.core.measurement import METRICS, Measurement, Verdict
 from edgekws.core.report import Report, Result
-from edgekws.report import _numbers
+from edgekws.report import _numbers, _page
 from edgekws.report._details import Block, block, heading
 from edgekws.report.plots import frontier_svg, history_svg, overview_svg
 
@@ -19,27 +19,25 @@ def write_html(report: Report, path: Path) -> None:
 
     The same report gives the same bytes.
     """
-    from jinja2 import Environment, StrictUndefined
+    path.write_text(_page.render("template.html", _values(report)), encoding="utf-8")
+
+
+def _values(report: Report) -> dict[str, Any]:
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals["history_svg"] = lambda one: Markup(history_svg(one.epochs, one.kept_epoch))
-    environment.globals["frontier_svg"] = lambda one: Markup(frontier_svg(one.points))
-    template = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
-    page = environment.from_string(template).render(
-        report=report,
-        verdict=_verdict(report),
-        budget=[_budget_row(v) for v in _deciding(report)],
-        overview=Markup(overview_svg(report)) if report.results else "",
-        columns=[_numbers.title(metric) for metric in _metrics(report)],
-        steps=[_step(result, _metrics(report)) for result in report.results],
-        classes=[_classes(r) for r in report.results if "per_class" in r.details],
-        data=_data(report.data),
-        environment=block("", report.environment),
-    )
-    path.write_text(page, encoding="utf-8")
+    return {
+        "report": report,
+        "verdict": _verdict(report),
+        "budget": [_budget_row(v) for v in _deciding(report)],
+        "overview": Markup(overview_svg(report)) if report.results else "",
+        "columns": [_numbers.title(metric) for metric in _metrics(report)],
+        "steps": [_step(result, _metrics(report)) for result in report.results],
+        "classes": [_classes(r) for r in report.results if "per_class" in r.details],
+        "data": _data(report.data),
+        "environment": block("", report.environment),
+        "history_svg": lambda one: Markup(history_svg(one.epochs, one.kept_epoch)),
+        "frontier_svg": lambda one: Markup(frontier_svg(one.points)),
+    }
 
 
 def _deciding(report: Report) -> tuple[Verdict, ...]:
@@ -88,7 +86,7 @@ def _step(result: Result, metrics: Sequence[str]) -> dict[str, Any]:
         "result": result,
         "split": "test" if result.kind == "bundle" else "dev",
         "cells": [_cell(found.get(metric)) for metric in metrics],
-        "parity": [(heading(k), _numbers.plain(v)) for k, v in _flat(result.parity)],
+        "parity": [(heading(k), _numbers.told(k, v)) for k, v in _flat(result.parity)],
         "limits": [_budget_row(v) for v in (*result.verdicts, *result.to_go)],
         "uneven": _uneven(result.details.get("latency")),
         "told": block("", {k: v for k, v in result.details.items() if k not in _OWN_SECTION}),
@@ -128,19 +126,11 @@ def _uneven(latency: object) -> str:
 def _classes(result: Result) -> dict[str, Any]:
     rows = result.details["per_class"]
     matrix = result.details.get("confusion") or []
+    called = [sum(column) for column in zip(*matrix, strict=True)] or [0] * len(rows)
     shares = [[n / max(sum(row), 1) for n in row] for row in matrix]
     return {
         "name": result.name,
-        "rows": [
-            {
-                "label": row["label"],
-                "recall": _share(row["recall"]),
-                "precision": _share(row["precision"]),
-                "width": round(100 * (row["recall"] or 0), 1),
-                "support": row["support"],
-            }
-            for row in rows
-        ],
+        "rows": [_class(row, n) for row, n in zip(rows, called, strict=True)],
         "labels": [row["label"] for row in rows],
         "matrix": [
             [{"n": n, "share": round(s, 3)} for n, s in zip(*pair, strict=True)]
@@ -149,8 +139,31 @@ def _classes(result: Result) -> dict[str, Any]:
     }
 
 
+def _class(row: Mapping[str, Any], called: int) -> dict[str, Any]:
+    """Return what is known of a label that `called` clips were taken for."""
+    return {
+        "label": row["label"],
+        "recall": _share(row["recall"]),
+        "recall_ci95": _bounds(row["recall"], row["support"]),
+        "precision": _share(row["precision"]),
+        "precision_ci95": _bounds(row["precision"], called),
+        "width": round(100 * (row["recall"] or 0), 1),
+        "support": row["support"],
+    }
+
+
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _bounds(share: float | None, clips: int) -> str:
+    """Return the exact interval of a share of `clips`, empty where there is none."""
+    from edgekws.metrics.events import miss_interval
+
+    if share is None or not clips:
+        return ""
+    low, high = miss_interval(round(share * clips), clips)
+    return f"{100 * low:.1f}–{100 * high:.1f} %"
 
 
 def _data(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from edgekws.report import _numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _INK, _FAINT, _BLUE, _ORANGE, _RED = "#010203", "#8a8f98", "#3b7ddd", "#e08a1e", "#d0453b"
@@ -55,17 +57,20 @@ def write_figure(draw: Callable[[], "Figure"], path: Path) -> None:
 
 def overview_svg(report: Report) -> str:
     """Return the same picture as an SVG element in the ink of the page around it."""
-    return _svg(lambda: _overview(report))
+    told = "Accuracy, size, MACs per second and latency after each step"
+    return _svg(lambda: _overview(report), told)
 
 
 def history_svg(epochs: Sequence[Mapping[str, Any]], kept_epoch: int | None) -> str:
     """Return loss and dev scores over the epochs as an SVG element."""
-    return _svg(lambda: _history(epochs, kept_epoch))
+    told = f"Loss and dev scores over {len(epochs)} epochs"
+    return _svg(lambda: _history(epochs, kept_epoch), told)
 
 
 def frontier_svg(points: Sequence[Mapping[str, Any]]) -> str:
     """Return accuracy against INT8 coverage, layer by layer put back to FP32, as an SVG element."""
-    return _svg(lambda: _frontier(points))
+    told = "Accuracy against INT8 coverage, layer by layer put back to FP32"
+    return _svg(lambda: _frontier(points), told)
 
 
 @contextmanager
@@ -81,8 +86,11 @@ def _drawing(ink: str) -> Iterator[None]:
         yield
 
 
-def _svg(draw: Callable[[], "Figure"]) -> str:
-    """Return a figure as SVG that takes its ink from the page, the same bytes every time."""
+def _svg(draw: Callable[[], "Figure"], told: str) -> str:
+    """Return a figure as SVG that takes its ink from the page, the same bytes every time.
+
+    `told` is what a reader is told who does not see it.
+    """
     text = StringIO()
     with _drawing(_INK):
         draw().savefig(text, format="svg", transparent=True, metadata={"Date": None})
@@ -90,7 +98,18 @@ def _svg(draw: Callable[[], "Figure"]) -> str:
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # several figures stand in one page
-    return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
+    size = r'(<svg[^>]*?) width="([\d.]+)pt" height="[^"]*"'
+    told = escape(told)
+    return re.sub(size, rf'\1 role="img" aria-label="{told}" style="--points: \2"', svg, count=1)
+
+
+def _logarithmic(axis: "Axis") -> None:
+    """Write the numbers of a logarithmic axis out, also where it spans less than a decade."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: _numbers.large(value))
 
 
 def _overview(report: Report) -> "Figure":

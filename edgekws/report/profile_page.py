@@ -8,7 +8,8 @@ from typing import Any
 
 from edgekws.engine.profiled import Operators, Profile
 from edgekws.errors import MachineError, UsageError
-from edgekws.report import profile_rows
+from edgekws.report import _page, profile_rows
+from edgekws.report._details import numeric
 from edgekws.report.profile_plots import epochs_svg, operators_svg, spread_svg
 
 KINDS = (".html", ".json")
@@ -47,35 +48,24 @@ def write(made: Profile, output: Path) -> list[Path]:
 
 def page(made: Profile) -> str:
     """Return the page, which needs nothing beside it; the same profile gives the same page."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = Path(__file__).with_name("profile.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
-        made=made,
-        style=Markup(_style()),
-        banner=_banner(made),
-        lines=made.sentences,
-        spread=Markup(spread_svg(made)),
-        epochs=Markup(epochs_svg(made)),
-        latencies=_table(profile_rows.latencies(made)),
-        ends=_table(profile_rows.ends(made)),
-        weights=_table(profile_rows.weights(made)),
-        operators=[
+    values = {
+        "made": made,
+        "banner": _banner(made),
+        "lines": made.sentences,
+        "spread": Markup(spread_svg(made)),
+        "epochs": Markup(epochs_svg(made)),
+        "latencies": _table(profile_rows.latencies(made)),
+        "ends": _table(profile_rows.ends(made)),
+        "weights": _table(profile_rows.weights(made)),
+        "operators": [
             _operators(one, made) | {"picture": Markup(operators_svg(one))}
             for one in made.operators
         ],
-        machine=profile_rows.machine(made),
-    )
-
-
-def _style() -> str:
-    """Return the style of the report's page, so that both have one look."""
-    report = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
-    return report[report.index("<style>") : report.index("</style>") + len("</style>")]
+        "machine": profile_rows.machine(made),
+    }
+    return _page.render("profile.html", values)
 
 
 def _is_folder(output: Path) -> bool:
@@ -97,7 +87,7 @@ def _finite(value: Any) -> Any:
 
 
 def _table(rows: profile_rows.Rows) -> dict[str, Any]:
-    return {"head": rows[0], "rows": rows[1]}
+    return {"head": rows[0], "rows": rows[1], "numeric": numeric(rows[1])}
 
 
 def _banner(made: Profile) -> dict[str, str]:
@@ -122,5 +112,5 @@ def _operators(one: Operators, made: Profile) -> dict[str, Any]:
         "title": f"{one.subject}: {one.what}" if several else one.what,
         "profiler": f"{one.profiler_us:.1f} µs",
         "runs": one.runs,
-        "rows": profile_rows.operator_nodes(one)[1],
+        "nodes": _table(profile_rows.operator_nodes(one)),
     }

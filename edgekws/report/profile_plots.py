@@ -8,6 +8,7 @@ from edgekws.report import _numbers
 from edgekws.report.plots import _BLUE as BLUE
 from edgekws.report.plots import _FAINT as FAINT
 from edgekws.report.plots import _ORANGE as ORANGE
+from edgekws.report.plots import _logarithmic as logarithmic
 from edgekws.report.plots import _svg as svg
 
 if TYPE_CHECKING:
@@ -21,17 +22,17 @@ _BARS = 16
 
 def spread_svg(made: Profile) -> str:
     """Return p50, p90 and p99 of every entry with their intervals, as an SVG element."""
-    return svg(lambda: _spread(made))
+    return svg(lambda: _spread(made), "Percentiles of the latency with their intervals")
 
 
 def epochs_svg(made: Profile) -> str:
     """Return how often which time was taken, and the median of every epoch, as an SVG element."""
-    return svg(lambda: _epochs(made))
+    return svg(lambda: _epochs(made), "Latency by share of the runs, and the median of every epoch")
 
 
 def operators_svg(one: Operators) -> str:
     """Return what each type of operator takes, and each of the longest nodes, as an SVG element."""
-    return svg(lambda: _operators(one))
+    return svg(lambda: _operators(one), "Time of each type of operator, and of the longest nodes")
 
 
 def entry_name(made: Profile, subject: str, what: str, how: str) -> str:
@@ -59,7 +60,7 @@ def _spread(made: Profile) -> "Figure":
         axes.annotate(text, (one.p50_us, row), (0, 6), ha="center", fontsize=8,
                       textcoords="offset points")  # fmt: skip
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    logarithmic(axes.xaxis)
     axes.set_yticks(range(len(rows)), [entry_name(made, t.subject, t.what, t.how) for t in rows])
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.tick_params(axis="y", length=0)
@@ -80,7 +81,7 @@ def _epochs(made: Profile) -> "Figure":
         medians.plot(range(1, 1 + len(one.epoch_us)), one.epoch_us, ".-", color=color,
                      linewidth=0.6, markersize=3)  # fmt: skip
     shares.set_yscale("log")
-    shares.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+    logarithmic(shares.yaxis)
     shares.set_title("µs that so many percent of the runs need at most")
     shares.xaxis.set_major_formatter(lambda x, _: f"{x:g} %")
     shares.legend(fontsize=7, loc="upper left")

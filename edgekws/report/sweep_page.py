@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from edgekws.report import _numbers
+from edgekws.report import _numbers, _page
 from edgekws.report.sweep_plots import fronts_svg, marginals_svg, parallel_svg
 from edgekws.search.results import Results, Standing
 
@@ -16,34 +16,22 @@ def write_page(found: Results, path: Path) -> None:
 
     The same results give the same bytes.
     """
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    here = Path(__file__)
-    template = here.with_name("sweep.html").read_text(encoding="utf-8")
     scored = [one for one in found.standings if one.value is not None]
     ended = [one for one in scored if one.measured]
-    page = environment.from_string(template).render(
-        found=found,
-        style=Markup(_style(here.with_name("template.html").read_text(encoding="utf-8"))),
-        banner=_banner(found),
-        rows=[_row(rank, one) for rank, one in enumerate(found.standings[:MOST], 1)],
-        names=[name.rpartition(".")[2] for name in found.axes],
-        parallel=Markup(parallel_svg(found)) if scored else "",
-        fronts=Markup(fronts_svg(found)) if ended else "",
-        marginals=Markup(marginals_svg(found)) if found.marginals else "",
-        importance=[(name, f"{100 * share:.1f}") for name, share in found.importance.items()],
-        wall=f"{found.timing['wall_s'] / 60:.1f}",
-    )
-    path.write_text(page, encoding="utf-8")
-
-
-def _style(template: str) -> str:
-    """Return the style of the report's page, so that both have one look."""
-    return template[template.index("<style>") : template.index("</style>") + len("</style>")]
+    values = {
+        "found": found,
+        "banner": _banner(found),
+        "rows": [_row(rank, one) for rank, one in enumerate(found.standings[:MOST], 1)],
+        "names": [name.rpartition(".")[2] for name in found.axes],
+        "parallel": Markup(parallel_svg(found)) if scored else "",
+        "fronts": Markup(fronts_svg(found)) if ended else "",
+        "marginals": Markup(marginals_svg(found)) if found.marginals else "",
+        "importance": [(name, f"{100 * share:.1f}") for name, share in found.importance.items()],
+        "wall": f"{found.timing['wall_s'] / 60:.1f}",
+    }
+    path.write_text(_page.render("sweep.html", values), encoding="utf-8")
 
 
 def _banner(found: Results) -> dict[str, str]:
@@ -82,6 +70,7 @@ def _row(rank: int, one: Standing) -> dict[str, Any]:
         "score": _score(one),
         "interval": _interval(one),
         "behind": behind,
+        "gap": "" if one.behind is None else one.behind[0],
         "weight": [
             _numbers.figure(metric, one.measured[metric]) if metric in one.measured else ""
             for metric in ("params", "macs")

@@ -7,6 +7,7 @@ from edgekws.report import _numbers
 from edgekws.report.plots import _BLUE as BLUE
 from edgekws.report.plots import _FAINT as FAINT
 from edgekws.report.plots import _ORANGE as ORANGE
+from edgekws.report.plots import _logarithmic as logarithmic
 from edgekws.report.plots import _svg as svg
 from edgekws.search.results import Results, Standing
 
@@ -20,17 +21,19 @@ _NAMED = 24
 
 def parallel_svg(found: Results) -> str:
     """Return one line a combination across all axes to its score, as an SVG element."""
-    return svg(lambda: _parallel(found))
+    return svg(
+        lambda: _parallel(found), "One line a combination across all parameters to its score"
+    )
 
 
 def fronts_svg(found: Results) -> str:
     """Return score against MACs and against parameters, as an SVG element."""
-    return svg(lambda: _fronts(found))
+    return svg(lambda: _fronts(found), "Score against MACs per second and against parameters")
 
 
 def marginals_svg(found: Results) -> str:
     """Return the mean score at every value with its interval, as an SVG element."""
-    return svg(lambda: _marginals(found))
+    return svg(lambda: _marginals(found), "Mean score at every value with its 95 % interval")
 
 
 def _percent(value: float, _: object = None) -> str:
@@ -113,7 +116,9 @@ def _fronts(found: Results) -> "Figure":
     figure = Figure(figsize=(9, 5 if named else 3), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, metric in zip(panels, ("macs", "params"), strict=True):
-        axes.set_xscale("log" if _spread(one.measured[metric] for one in ended) > 5 else "linear")
+        if _spread(one.measured[metric] for one in ended) > 5:
+            axes.set_xscale("log")
+            logarithmic(axes.xaxis)
         for one in ended:
             on = one.id in found.pareto[metric]
             color, x, y = ORANGE if on else BLUE, one.measured[metric], one.value or 0.0
@@ -122,7 +127,7 @@ def _fronts(found: Results) -> "Figure":
             axes.plot(x, y, "o", color=color, markersize=5 if on else 3, alpha=1 if on else 0.5)
             if named:
                 (name,) = one.params.values()
-                axes.annotate(f" {name}", (x, y), fontsize=7, va="center", color=color)
+                axes.annotate(f" {name}", (x, y), fontsize=7, va="center")
         axes.set_title(f"{found.objective} on dev against {_numbers.title(metric)}")
         axes.yaxis.set_major_formatter(_percent)
         axes.xaxis.set_major_formatter(lambda x, _: _numbers.large(x))

@@ -18,6 +18,8 @@ from edgekws.search.trial import Outcome, Unit
 
 DEATHS = 3
 """A unit whose worker was killed so often is given up."""
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables by which libraries take as many threads as they say."""
 
 
 class Crew(Protocol):
@@ -99,15 +101,12 @@ class LocalCrew:
         self._members.remove(member)
         key, code = unit.trial.key, member.process.exitcode or 0
         if code > 0:
-            yield Outcome(key, error=f"the worker ended in a bug: {_last_line(self._places[2])}")
+            yield Outcome(key, error=f"the worker ended in a bug: {last_line(self._places[2])}")
             return
-        self._deaths[key] = self._deaths.get(key, 0) + 1
-        if self._deaths[key] >= DEATHS:
-            text = f"the worker was killed {DEATHS} times (signal {-code}); is there enough memory?"
-            yield Outcome(key, error=text)
-            return
-        yield Event("warning", f"a worker was killed (signal {-code}); its trial is begun again")
-        self.submit(unit)
+        told = after_death(self._deaths, key, f"signal {-code}")
+        yield told
+        if isinstance(told, Event):
+            self.submit(unit)
 
     def close(self) -> None:
         """End all workers at once; what they trained is there up to the last epoch."""
@@ -120,7 +119,20 @@ class LocalCrew:
         self._members.clear()
 
 
-def _last_line(log: Path) -> str:
+def after_death(deaths: dict[str, int], key: str, how: str) -> Outcome | Event:
+    """Count that the worker of a trial was killed; return a warning, or at last that it fails.
+
+    After the warning the trial is to be begun again.
+    """
+    deaths[key] = deaths.get(key, 0) + 1
+    if deaths[key] < DEATHS:
+        return Event("warning", f"a worker was killed ({how}); its trial is begun again")
+    text = f"the worker was killed {DEATHS} times ({how}); is there enough memory?"
+    return Outcome(key, error=text)
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log, and where the rest is."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return f"{lines[-1]} (all of it in {log})" if lines else f"exit without a word in {log}"
 
@@ -138,9 +150,8 @@ def _start(cache: Path, shelf: Path, log: Path) -> _Member:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let a new process find variables by which its libraries take one thread each."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgekws.search.space import Axis, Params
+from edgekws.search.statistics import Estimate, Scored, estimate, weighted
 from edgekws.search.storage import choice, distributions
 
 _SEED = 0
@@ -38,18 +39,23 @@ def importance(axes: Sequence[Axis], scores: Sequence[tuple[Params, float]]) -> 
     return {name: float(share) for name, share in found.items()}
 
 
-def marginals(axes: Sequence[Axis], scores: Sequence[tuple[Params, float]]) -> list[dict[str, Any]]:
+def marginals(
+    axes: Sequence[Axis], scores: Sequence[tuple[Params, Scored]], drawn: Sequence[int]
+) -> list[dict[str, Any]]:
     """Return, for every value of every listed axis, the mean score and its 95 % interval.
 
     Where invalid combinations leave holes in a grid, plain means would mix the parameters: these
-    are least-squares means of an additive model, its residuals being the noise.
+    are least-squares means of an additive model. The interval is the wider of two: with the
+    residuals as noise, and over the draws of the scores. `drawn` says over how many speakers and
+    seeds these are, as for `statistics.estimate`.
     """
     listed = [axis for axis in axes if axis.values]
     columns = [(axis, value) for axis in listed for value in axis.values]
     if len(scores) <= len(columns) - len(listed) + 1:
         return []
     x = np.array([[float(p[a.name] == v) for a, v in columns] for p, _ in scores])
-    y = np.array([score for _, score in scores])
+    parts = [score for _, score in scores]
+    y = np.array([part.value for part in parts])
     used: list[bool] = (x.sum(axis=0) > 0).tolist()
     full = np.hstack([np.ones((len(y), 1)), x])
     inverse = np.linalg.pinv(full.T @ full)
@@ -62,17 +68,17 @@ def marginals(axes: Sequence[Axis], scores: Sequence[tuple[Params, float]]) -> l
             continue
         at = _middle(columns, used, axis, n)
         half = 1.96 * float(np.sqrt(max(noise * at @ inverse @ at, 0.0)))
-        mean = float(at @ weights)
-        rows.append(
-            {
-                "axis": axis.name,
-                "value": value,
-                "n": int(x[:, n].sum()),
-                "mean": mean,
-                "ci95": (mean - half, mean + half),
-            }
-        )
+        found = _wider(estimate(weighted(parts, at @ inverse @ full.T), drawn), half)
+        n_trials = int(x[:, n].sum())
+        told = {"axis": axis.name, "value": value, "n": n_trials}
+        rows.append(told | {"mean": found.value, "ci95": found.ci95})
     return rows
+
+
+def _wider(found: Estimate, half: float) -> Estimate:
+    """Return an interval that reaches at least `half` to both sides."""
+    mean, (low, high) = found.value, found.ci95
+    return Estimate(mean, (min(low, mean - half), max(high, mean + half)))
 
 
 def _middle(columns: Sequence[tuple[Axis, Any]], used: Sequence[bool], axis: Axis, n: int) -> Any:

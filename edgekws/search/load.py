@@ -13,6 +13,7 @@ from edgekws.recipe.load import Loaded, builtin_sweeps, load
 from edgekws.recipe.messages import explain
 from edgekws.recipe.sources import dotted
 from edgekws.recipe.toml_lines import KeyPath, read_toml
+from edgekws.search.chain import needed, trained
 from edgekws.search.model import Sweep
 from edgekws.search.overrides import flat, texts
 
@@ -21,7 +22,7 @@ from edgekws.search.overrides import flat, texts
 class LoadedSweep:
     """A sweep, its file, its base recipe, and `overrides` from the command line.
 
-    `drawing` is the step whose seed is varied: the last up to `until` that draws.
+    `drawing` is the step whose seed is varied: the last that trains of those that `until` needs.
     """
 
     sweep: Sweep
@@ -130,16 +131,9 @@ def _settings(sweep: Sweep) -> list[tuple[KeyPath, str, Any]]:
 
 
 def _drawing(steps: Sequence[Any], until: str) -> str:
-    """Return the name of the last step up to `until` that draws, empty where none does."""
-    names = [step.name for step in steps]
-    before = steps[: names.index(until) + 1]
-    draws = (step.name for step in reversed(before) if _draws(step))
-    return next(draws, "")
-
-
-def _draws(step: Any) -> bool:
-    """Say whether a step trains; `to2d` without a backbone does not."""
-    return hasattr(step, "seed") and getattr(step, "backbone", True) is not None
+    """Return the name of the last step that trains, empty where none does."""
+    found = trained(needed(steps, until))
+    return found[-1].name if found else ""
 
 
 def _check_steps(loaded: LoadedSweep, base: Loaded) -> None:
@@ -154,7 +148,7 @@ def _check_steps(loaded: LoadedSweep, base: Loaded) -> None:
     step: Any = steps[sweep.until]
     if step.gives == "stream":
         refuse("until", f'"{step.name}" gives a form for a stream; end with the step before it')
-    if sweep.pruning and not hasattr(step, "training"):
+    if sweep.pruning and not trained([step]):
         refuse("pruning", f'"{step.name}" has no epochs to give up at; end with a step that trains')
     if sweep.pruning and sweep.pruning.rungs[-1] >= step.training.epochs:
         epochs = step.training.epochs

@@ -7,8 +7,8 @@ from typing import Any
 from edgekws.core.events import Emit
 from edgekws.search.load import LoadedSweep
 from edgekws.search.overrides import texts
-from edgekws.search.run import total_epochs
 from edgekws.search.sampling import Draws
+from edgekws.search.size import shared_epochs, total_epochs
 from edgekws.search.space import Params, Space, axes, enumerate_all, finite
 from edgekws.search.storage import Storage, file_url
 from edgekws.search.trial import Plan
@@ -20,8 +20,9 @@ FIRST = 3
 class SweepPlan:
     """How large a sweep is. `listed` tells whether every combination was looked at.
 
-    `trials` counts combinations times seeds, with the finalists. `epochs` are those of the step
-    `until`; `estimated_s` comes from trials that have been run, and is `None` before the first.
+    `trials` counts combinations times seeds, with the finalists. `epochs` are those of the last
+    step that trains, `shared_epochs` those of steps before it, without the finalists' own;
+    `estimated_s` comes from trials that have been run, and is `None` before the first.
     """
 
     name: str
@@ -32,6 +33,7 @@ class SweepPlan:
     first_valid: list[Params]
     trials: int
     epochs: int
+    shared_epochs: int
     seeds: tuple[int, ...]
     workers: int
     estimated_s: float | None
@@ -52,7 +54,8 @@ def plan(
     listed = finite(found)
     space = enumerate_all(loaded, emit) if listed else _drawn(loaded)
     count = min(sweep.trials or len(space.valid), len(space.valid))
-    epochs = total_epochs(Plan(loaded, found), count)
+    trials = Plan(loaded, found)
+    epochs = total_epochs(trials, count)
     pace = _pace(runs / "sweeps" / sweep.name, storage, sweep.name)
     finals = sweep.finalists
     more = min(finals.count, count) * len(finals.seeds) if finals else 0
@@ -65,6 +68,7 @@ def plan(
         list(space.valid[:FIRST]),
         count * len(sweep.seeds) + more,
         epochs,
+        shared_epochs(trials, space.valid[:count]),
         sweep.seeds,
         workers,
         None if pace is None else pace * epochs / workers,
@@ -82,7 +86,9 @@ def _pace(folder: Path, storage: str | None, name: str) -> float | None:
     """Return the seconds of a worker for an epoch, with all that goes with it."""
     if storage is None and not (folder / "study.db").is_file():
         return None
-    rows = Storage(storage or file_url(folder), name).rows.values()
+    store = Storage(storage or file_url(folder), name)
+    store.database.close()
+    rows = store.rows.values()
     epochs = sum(max(row.scores, default=0) for row in rows)
     return sum(row.seconds for row in rows) / epochs if epochs else None
 

@@ -13,7 +13,7 @@ from edgekws.recipe.lock import lock
 from edgekws.search.effects import Cell, effects
 from edgekws.search.importance import importance, marginals
 from edgekws.search.space import Params, Space
-from edgekws.search.statistics import Bench, difference
+from edgekws.search.statistics import Bench, difference, over_seeds
 from edgekws.search.storage import Row, Storage
 from edgekws.search.trial import Plan, Trial
 
@@ -71,7 +71,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that pages and tables are drawn from."""
+    """Everything that pages and tables are drawn from.
+
+    `cells` are the combinations of an ablation with their means on `evaluate_on`.
+    """
 
     name: str
     base: str
@@ -91,6 +94,7 @@ class Results:
     timing: dict[str, Any]
     best: dict[str, Any] | None
     notes: tuple[str, ...]
+    cells: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as data."""
@@ -127,6 +131,7 @@ def results(
     rungs = sweep.pruning.rungs if sweep.pruning else ()
     at_end = [s for s in standings if s.state in ("final", "complete")]
     pareto = {metric: [s.id for s in _front(at_end, metric)] for metric in ("macs", "params")}
+    told, cells = _factors(plan, store, standings)
     return Results(
         sweep.name,
         plan.loaded.base,
@@ -138,14 +143,15 @@ def results(
         space.reasons(),
         tuple(ranked),
         importance(plan.axes, scores),
-        marginals(plan.axes, scores),
+        _marginals(plan, store, short),
         rungs[0] if rungs else (short[0].epochs if short else 0),
         pareto,
-        _effects(plan, store, standings),
+        told,
         [{"params": dict(s.params), "error": s.error} for s in standings if s.state == "failed"],
         timing,
         _best(plan, ranked),
         tuple(_notes(bench, at_end, sweep.seeds, plan)),
+        cells,
     )
 
 
@@ -163,8 +169,7 @@ def _compare(standings: Sequence[Standing], store: Storage, objective: str) -> B
         members = [s for s in standings if s.state == group]
         if not members:
             continue
-        tables = {t.key: store.rows[t.key].table("dev") for s in members for t in s.trials}
-        bench = Bench(tables, objective)
+        bench = Bench(_tables(store, members, "dev"), objective)
         means = {s.id: bench.mean([t.key for t in s.trials]) for s in members}
         top = max(members, key=lambda s: means[s.id].value)
         for one in members:
@@ -197,16 +202,56 @@ def _front(standings: Sequence[Standing], metric: str) -> list[Standing]:
     return found
 
 
-def _effects(plan: Plan, store: Storage, standings: Sequence[Standing]) -> list[dict[str, Any]]:
+def _marginals(plan: Plan, store: Storage, short: Sequence[Standing]) -> list[dict[str, Any]]:
+    """Return the mean at every value, at the first rung or at the end where none is given up.
+
+    At a rung the scores of the seeds are all that is known; at the end speakers are drawn as well.
+    """
+    sweep = plan.loaded.sweep
+    known = [s for s in short if s.first is not None]
+    if not known:
+        return []
+    if sweep.pruning:
+        rung = sweep.pruning.rungs[0]
+        rows = [[store.rows[t.key] for t in s.trials] for s in known]
+        scores = [over_seeds([row.scores[rung] for row in seeds]) for seeds in rows]
+        speakers = 0
+    else:
+        bench = Bench(_tables(store, known, "dev"), sweep.objective)
+        scores = [bench.mean([t.key for t in s.trials]) for s in known]
+        speakers = bench.speakers
+    return marginals(
+        plan.axes,
+        [(s.params, score) for s, score in zip(known, scores, strict=True)],
+        (speakers, len(sweep.seeds)),
+    )
+
+
+def _tables(store: Storage, standings: Sequence[Standing], split: str) -> dict[str, Any]:
+    return {t.key: store.rows[t.key].table(split) for s in standings for t in s.trials}
+
+
+def _factors(
+    plan: Plan, store: Storage, standings: Sequence[Standing]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the effects of the factors, and the mean of every combination they are made of."""
     sweep = plan.loaded.sweep
     ended = [s for s in standings if s.state == "complete"]
-    if not sweep.factors or not ended:
-        return []
+    if not sweep.factors or sweep.pruning or not ended:  # what went on was chosen
+        return [], []
+    bench = Bench(_tables(store, ended, sweep.evaluate_on), sweep.objective)
     cells = [Cell(s.params, tuple(t.key for t in s.trials)) for s in ended]
-    split = sweep.evaluate_on
-    tables = {key: store.rows[key].table(split) for cell in cells for key in cell.keys}
-    found = effects(plan.axes, cells, Bench(tables, sweep.objective))
-    return [effect.to_dict() for effect in found]
+    found = [effect.to_dict() for effect in effects(plan.axes, cells, bench)]
+    return found, [_mean_of_cell(s, bench, sweep.evaluate_on) for s in ended]
+
+
+def _mean_of_cell(one: Standing, bench: Bench, split: str) -> dict[str, Any]:
+    keys = [trial.key for trial in one.trials]
+    found = bench.estimate(bench.mean(keys), len(keys))
+    by_seed = {trial.seed: bench.scored[trial.key].value for trial in one.trials}
+    interval = (max(found.ci95[0], 0.0), min(found.ci95[1], 1.0))
+    told = {"params": dict(one.params), "split": split, "mean": found.value, "ci95": interval}
+    return told | {"by_seed": by_seed}
 
 
 def _best(plan: Plan, ranked: Sequence[Standing]) -> dict[str, Any] | None:
@@ -237,6 +282,8 @@ def _notes(
         notes.append(f"intervals are over {bench.speakers} speakers of dev, drawn as a whole")
     if bench and bench.speakers and bench.speakers < 5:
         notes.append("so few speakers say little about others: widened, and still rough")
+    if plan.loaded.sweep.factors and plan.loaded.sweep.pruning:
+        notes.append("no effects of factors: which combinations went on was chosen by the score")
     if not plan.loaded.sweep.finalists and len(seeds) == 1 and ended:
         notes.append("one seed: what another seed would change is in no interval")
     return notes

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from edgekws.engine.environment import cache_folder
 from edgekws.errors import DataError, MachineError
 from edgekws.search.crew import Crew, LocalCrew
 from edgekws.search.load import LoadedSweep
-from edgekws.search.model import Sweep
 from edgekws.search.overrides import texts
 from edgekws.search.results import Results, Standing, results
 from edgekws.search.sampling import Draws, Known
 from edgekws.search.shelf import trim
+from edgekws.search.size import kept, total_epochs
 from edgekws.search.space import Params, Space, axes, enumerate_all
 from edgekws.search.storage import Storage, file_url
 from edgekws.search.trial import Outcome, Plan, Unit
@@ -43,6 +44,7 @@ def sweep(
     Raises:
         RecipeError: the sweep is wrong; no combination is valid.
         DataError: every trial failed.
+        UsageError, MissingPartError, MachineError: the storage cannot be used.
     """
     started = time.monotonic()
     folder = sweep_folder(runs, loaded.sweep.name)
@@ -52,7 +54,8 @@ def sweep(
     try:
         store = Storage(storage or file_url(folder), loaded.sweep.name)
         driver = _Driver(Plan(loaded, found), store, crew, shelf, emit)
-        driver.run()
+        with store.database.told(), closing(store.database):
+            driver.run()
     finally:
         crew.close()
     trim(shelf, 0.0)
@@ -82,25 +85,6 @@ def _check_any(told: Results) -> None:
     if told.failures and not any(s.value is not None for s in told.standings):
         first = told.failures[0]["error"]
         raise DataError(f"all {len(told.failures)} trials failed; the first: {first}")
-
-
-def kept(sweep: Sweep, count: int) -> int:
-    """Return how many of `count` go on at a rung."""
-    return max(1, math.ceil(count * sweep.pruning.keep)) if sweep.pruning else count
-
-
-def total_epochs(plan: Plan, count: int) -> int:
-    """Return the epochs that a search over `count` combinations takes, finalists included."""
-    sweep = plan.loaded.sweep
-    todo, before, alive = 0, 0, count
-    for rung in sweep.pruning.rungs if sweep.pruning else ():
-        todo += alive * (rung - before)
-        before, alive = rung, kept(sweep, alive)
-    todo = (todo + alive * ((plan.epochs() or 1) - before)) * len(sweep.seeds)
-    if sweep.finalists:
-        finals = min(sweep.finalists.count, alive) * len(sweep.finalists.seeds)
-        todo += finals * (plan.epochs(texts(sweep.finalists.set)) or 1)
-    return todo
 
 
 @dataclass
@@ -235,7 +219,7 @@ class _Driver:
             self.store.renew(running)
             if todo and not running:  # others work on what is left
                 self.store.refresh()
-                over = [k for k, u in todo.items() if self._reached(u)]
+                over = [key for key, unit in todo.items() if self._is_over(unit)]
                 self._advance([todo.pop(key) for key in over])
 
     def _submit(self, todo: dict[str, Unit], running: dict[str, Unit]) -> None:
@@ -243,8 +227,13 @@ class _Driver:
             if len(running) >= self.crew.size:
                 return
             if self.store.claim(key):
-                running[key] = todo.pop(key)
-                self.crew.submit(running[key])
+                unit = todo.pop(key)
+                if self._reached(unit):  # another driver did it meanwhile
+                    self.store.release(key)
+                    self._advance([unit])
+                else:
+                    running[key] = unit
+                    self.crew.submit(unit)
 
     def _finish(self, outcome: Outcome, running: dict[str, Unit]) -> None:
         unit = running.pop(outcome.key)
@@ -269,6 +258,10 @@ class _Driver:
 
     def _reached(self, unit: Unit) -> bool:
         return self.store.rows[unit.trial.key].reached(unit.epochs)
+
+    def _is_over(self, unit: Unit) -> bool:
+        """Tell whether another driver has done a unit, or found that its trial fails."""
+        return self._reached(unit) or self.store.rows[unit.trial.key].state == "failed"
 
     def _advance(self, units: Sequence[Unit]) -> None:
         """Count the epochs of finished units, and show how far the sweep is."""

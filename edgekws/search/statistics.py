@@ -71,13 +71,29 @@ class Bench:
 
     def estimate(self, scored: Scored, seeds: int) -> Estimate:
         """Return the 95 % interval of a score, or of a difference of scores, over `seeds` seeds."""
-        numbers = [n for n in (self.speakers, seeds) if n > 1]
-        wider = np.sqrt(min(numbers) / (min(numbers) - 1)) if numbers else 1.0
-        low, high = np.nanpercentile(scored.draws, (2.5, 97.5))
-        value = scored.value
-        bounds = (value + wider * (bound - value) for bound in (low, high))
-        low, high = bounds
-        return Estimate(value, (float(low), float(high)))
+        return estimate(scored, (self.speakers, seeds))
+
+
+def estimate(scored: Scored, drawn: Sequence[int]) -> Estimate:
+    """Return the 95 % interval, widened for the smallest number above 1 of what was `drawn`."""
+    numbers = [n for n in drawn if n > 1]
+    wider = np.sqrt(min(numbers) / (min(numbers) - 1)) if numbers else 1.0
+    low, high = np.nanpercentile(scored.draws, (2.5, 97.5))
+    value = scored.value
+    low, high = (value + wider * (bound - value) for bound in (low, high))
+    return Estimate(value, (float(low), float(high)))
+
+
+def over_seeds(values: Sequence[float]) -> Scored:
+    """Return the mean over seeds of scores of which nothing else can be drawn."""
+    draws = _seed_weights(len(values)) @ np.array(values)
+    return Scored(float(np.mean(values)), draws)
+
+
+def weighted(parts: Sequence[Scored], weights: Floats) -> Scored:
+    """Return the weighted sum of scores, draw by draw."""
+    value = float(weights @ np.array([part.value for part in parts]))
+    return Scored(value, weights @ np.stack([part.draws for part in parts]))
 
 
 def difference(a: Scored, b: Scored) -> Scored:

@@ -4,20 +4,18 @@ import json
 import os
 import socket
 import time
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import canonical_json
-from edgekws.errors import MissingPartError, UsageError
+from edgekws.search.database import Database
 from edgekws.search.space import Axis
 from edgekws.search.trial import Outcome, Trial
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -41,7 +39,7 @@ class Row:
     error: str | None = None
     seconds: float = 0.0
     rss_mib: float = 0.0
-    claim: dict[str, Any] = field(default_factory=dict)
+    claim: dict[str, Any] | None = None
 
     def reached(self, epochs: int | None) -> bool:
         """Tell whether it has come so far, to its end with `None`."""
@@ -77,10 +75,11 @@ class Storage:
         """Open the study, or begin it.
 
         Raises:
-            UsageError: the URL is none, or nothing answers there.
-            MissingPartError: the driver of that database is not installed.
+            UsageError: the URL is none.
+            MissingPartError: the driver is not installed, or nothing usable answers there.
         """
-        self.study = _open(url, name)
+        self.database = Database(url)
+        self.study = self.database.study(name)
         self.rows: dict[str, Row] = {}
         self.refresh()
 
@@ -98,10 +97,9 @@ class Storage:
         """Begin a row for every trial that has none."""
         shapes = distributions(axes)
         fresh = {trial.key: trial for trial in trials if self._needs_row(trial.key)}
-        for trial in fresh.values():
-            self._add(trial, shapes, {})
         if fresh:
-            self.refresh()
+            mine = {key: self._add(trial, shapes, {}) for key, trial in fresh.items()}
+            self._settle(mine)
 
     def _needs_row(self, key: str) -> bool:
         return key not in self.rows or self.rows[key].state == "failed"
@@ -109,73 +107,110 @@ class Storage:
     def reopen(self, trial: Trial, axes: Iterable[Axis]) -> None:
         """Go on with a trial that was given up: what is finished in a study stays as it is."""
         if self.rows[trial.key].state == "pruned":
-            self._add(trial, distributions(axes), self.rows[trial.key].scores)
-            self.refresh()
+            scores = self.rows[trial.key].scores
+            self._settle({trial.key: self._add(trial, distributions(axes), scores)})
+
+    def _settle(self, mine: dict[str, int]) -> None:
+        """Take rows that were begun, by key, out again where another driver was first."""
+        self.refresh()
+        for key, number in mine.items():
+            if self.rows[key].id != number:
+                self.study._storage.set_trial_user_attr(number, "key", None)
+                self._end(number, "failed", None)
 
     def _add(
         self, trial: Trial, shapes: "dict[str, BaseDistribution]", scores: dict[int, float]
-    ) -> None:
+    ) -> int:
         from optuna.trial import TrialState, create_trial
 
         params = {name: choice(value) for name, value in trial.params.items()}
-        self.study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING,
-                params=params,
-                distributions={name: shapes[name] for name in params},
-                intermediate_values=dict(scores),
-                user_attrs={"key": trial.key, "seed": trial.seed, "recipe": trial.recipe},
-            )
+        told = {"key": trial.key, "seed": trial.seed, "recipe": trial.recipe}
+        begun = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions={name: shapes[name] for name in params},
+            intermediate_values=dict(scores),
+            user_attrs=told,
         )
+        return self.study._storage.create_new_trial(self.study._study_id, begun)
 
     def record(self, outcome: Outcome) -> None:
-        """Write what came of a unit."""
-        row, store = self.rows[outcome.key], self.study._storage
+        """Write what came of a unit, unless another driver has taken it over and ended it."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        try:
+            self._write(self.rows[outcome.key], outcome)
+        except UpdateFinishedTrialError:
+            self._reread(outcome.key)
+
+    def _write(self, row: Row, outcome: Outcome) -> None:
+        store = self.study._storage
         for epoch, score in outcome.scores:
             if epoch not in row.scores:
                 store.set_trial_intermediate_value(row.id, epoch, score)
                 row.scores[epoch] = score
         row.seconds += outcome.seconds
         row.rss_mib = max(row.rss_mib, outcome.rss_mib)
-        row.error, row.claim = outcome.error, {}
-        told = {"seconds": row.seconds, "rss_mib": row.rss_mib, "claim": {}}
-        for key, value in (told | {"error": outcome.error}).items():
-            store.set_trial_user_attr(row.id, key, value)
+        row.error = outcome.error
         if outcome.result is not None:
             store.set_trial_user_attr(row.id, "result", json.dumps(outcome.result))
             row.result = outcome.result
+        told = {"seconds": row.seconds, "rss_mib": row.rss_mib, "error": row.error}
+        for key, value in told.items():
+            store.set_trial_user_attr(row.id, key, value)
+        self.release(outcome.key)
 
     def close(self, key: str, state: str, value: float | None = None) -> None:
         """End a row as `complete`, `pruned` or `failed`; others may have done so before."""
+        row = self.rows[key]
+        if row.state == "running":
+            self._end(row.id, state, value)
+            row.state = state
+
+    def _end(self, number: int, state: str, value: float | None) -> None:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        row = self.rows[key]
-        if row.state != "running":
-            return
-        values = None if value is None else [value]
         names = {state: name for name, state in _STATES.items()}
+        values = None if value is None else [value]
         with suppress(UpdateFinishedTrialError):
-            to = TrialState[names[state]]
-            self.study._storage.set_trial_state_values(row.id, to, values)
-        row.state = state
+            self.study._storage.set_trial_state_values(number, TrialState[names[state]], values)
 
     def claim(self, key: str) -> bool:
-        """Take a trial, or find that another driver works on it."""
-        row = self.rows[key]
-        if _is_fresh(row.claim):
+        """Take a trial, or find that another driver works on it or has ended it.
+
+        What others have written of it is read: it may be further than it was.
+        """
+        if _is_fresh(self.rows[key].claim):
             return False
-        row.claim = _own_claim()
+        row, claim = self._reread(key), _own_claim()
+        if row.state != "running" or _is_fresh(row.claim):
+            return False
+        if not self.database.swap(row.id, "claim", row.claim, claim):
+            return False
+        return self._reread(key).claim == claim
+
+    def _reread(self, key: str) -> Row:
+        row = _row(self.study._storage.get_trial(self.rows[key].id))
+        self.rows[key] = row
+        return row
+
+    def release(self, key: str) -> None:
+        """Let others take a trial."""
+        row = self.rows[key]
+        row.claim = {}
         self.study._storage.set_trial_user_attr(row.id, "claim", row.claim)
-        return True
 
     def renew(self, keys: Iterable[str]) -> None:
         """Say that this driver still works on these."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         for key in keys:
             row = self.rows[key]
-            if time.time() - row.claim.get("at", 0.0) > FRESH_S / 4:
+            if time.time() - (row.claim or {}).get("at", 0.0) > FRESH_S / 4:
                 row.claim = _own_claim()
-                self.study._storage.set_trial_user_attr(row.id, "claim", row.claim)
+                with suppress(UpdateFinishedTrialError):  # it was taken over meanwhile
+                    self.study._storage.set_trial_user_attr(row.id, "claim", row.claim)
 
 
 def choice(value: Any) -> Any:
@@ -212,37 +247,6 @@ def file_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'study.db'}"
 
 
-@contextmanager
-def _told(url: str) -> Iterator[None]:
-    """Turn what a database refuses into an error with advice."""
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
-
-    shown = url.rpartition("@")[2]  # what is before may be a password
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        text = f"--storage {shown}: its driver {error.name} is not installed; pip install it"
-        raise MissingPartError(text) from error
-    except (ArgumentError, NoSuchModuleError) as error:
-        text = f"--storage {shown}: not the URL of a database, e.g. postgresql://host/name"
-        raise UsageError(text) from error
-    except OperationalError as error:
-        told = str(error.orig).strip().splitlines()[0]
-        raise MissingPartError(f"--storage {shown}: cannot be used ({told})") from error
-
-
-def _open(url: str, name: str) -> "Study":
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with _told(url), warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = optuna.storages.RDBStorage(url)
-        return optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True
-        )
-
-
 def _row(frozen: "FrozenTrial") -> Row:
     told = frozen.user_attrs
     result = told.get("result")
@@ -255,7 +259,7 @@ def _row(frozen: "FrozenTrial") -> Row:
         told.get("error"),
         told.get("seconds", 0.0),
         told.get("rss_mib", 0.0),
-        told.get("claim") or {},
+        told.get("claim"),
     )
 
 
@@ -271,10 +275,20 @@ def _own_claim() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "at": time.time()}
 
 
-def _is_fresh(claim: dict[str, Any]) -> bool:
+def _is_fresh(claim: dict[str, Any] | None) -> bool:
     """Tell whether another driver, alive as far as can be seen from here, works on it."""
     if not claim or time.time() - claim["at"] > FRESH_S:
         return False
     if claim["host"] != socket.gethostname():
         return True
-    return claim["pid"] != os.getpid() and Path(f"/proc/{claim['pid']}").exists()
+    return claim["pid"] != os.getpid() and _runs(claim["pid"])
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process is alive; one that was killed may stand in the list until buried."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -13,6 +13,7 @@ from edgekws.engine.source import closure, modules_of
 from edgekws.recipe.load import load
 from edgekws.recipe.lock import lock
 from edgekws.recipe.model import Recipe
+from edgekws.search.chain import needed, trained
 from edgekws.search.load import LoadedSweep
 from edgekws.search.model import Sweep
 from edgekws.search.space import Axis, Params, recipe_of
@@ -31,8 +32,8 @@ class Trial:
     """One combination with one seed. `recipe` is its recipe written in full, as TOML.
 
     `key` is the identity of everything that its result depends on; `features` that of its data,
-    which trials of one front end and one augmentation share. `epochs` are those of the step
-    `until`, 0 where it does not train.
+    which trials of one front end and one augmentation share. `epochs` are those of the last step
+    that trains.
     """
 
     key: str
@@ -59,8 +60,8 @@ class Unit:
 
     @property
     def size(self) -> int:
-        """Epochs that are to be trained; 1 where the last step does not train."""
-        return (self.epochs or self.trial.epochs or 1) - self.since
+        """Epochs that are to be trained."""
+        return (self.epochs or self.trial.epochs) - self.since
 
 
 @dataclass(frozen=True)
@@ -108,32 +109,18 @@ class Plan:
             sweep.until,
             sweep.objective,
             sweep.evaluate_on,
-            _epochs(steps[-1]),
+            _epochs(steps),
         )
 
     def epochs(self, more: Sequence[str] = ()) -> int:
-        """Return the epochs of the step `until`, as the base has it with `[set]` and `more`."""
+        """Return those of the last step that trains, as the base has it with `[set]` and `more`."""
         recipe = load(self.loaded.base, [*self.loaded.fixed, *more]).recipe
-        return _epochs(needed(recipe.steps, self.loaded.sweep.until)[-1])
+        return _epochs(needed(recipe.steps, self.loaded.sweep.until))
 
 
-def _epochs(step: Any) -> int:
-    return step.training.epochs if hasattr(step, "training") else 0
-
-
-def needed(steps: Sequence[Any], until: str) -> list[Any]:
-    """Return the steps that `until` needs, itself last."""
-    chosen: set[str] = set()
-    todo = [until]
-    names = [step.name for step in steps]
-    while todo:
-        name = todo.pop()
-        if name not in chosen:
-            chosen.add(name)
-            step = steps[names.index(name)]
-            todo += step.named_inputs
-            todo += [names[names.index(name) - 1]] if step.takes is not None else []
-    return [step for step in steps if step.name in chosen]
+def _epochs(steps: Sequence[Any]) -> int:
+    epochs: int = trained(steps)[-1].training.epochs
+    return epochs
 
 
 def read_recipe(text: str) -> Recipe:

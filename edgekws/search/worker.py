@@ -20,9 +20,10 @@ from edgekws.engine.data import Source
 from edgekws.engine.measure import Measured, measure
 from edgekws.errors import EdgekwsError
 from edgekws.recipe.model import Recipe
+from edgekws.search.chain import needed
 from edgekws.search.shelf import in_use
 from edgekws.search.table import table
-from edgekws.search.trial import Outcome, Unit, needed, read_recipe
+from edgekws.search.trial import Outcome, Unit, read_recipe
 
 if TYPE_CHECKING:
     from edgekws.audio.features import Features
@@ -90,7 +91,8 @@ def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
             return Outcome(trial.key, _train_to(step, inputs, shared, unit))
         done = run_step(step, inputs, shared)
         artifacts[step.name] = before = done.artifact
-        scores = _scores(done.details.get("history", {}).get("epochs", []), trial.objective)
+        rows = done.details.get("history", {}).get("epochs", [])
+        scores = _scores(rows, trial.objective) or scores  # of the last step that trains
         if step.name in _lineage(steps):
             parent = measured if step.takes is not None else None
             measured = measure(done.artifact, step.keeps, parent, shared)

@@ -1,11 +1,17 @@
 """A small made-up run, with names in several scripts and one that tries to be markup."""
 
-from typing import Any
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edgekws.core.measurement import Budget, Limit, Measurement
 from edgekws.core.report import Report, Result
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 LABELS = ("_silence_", "_unknown_", "<script>alert(1)</script>", "музыка", "توقف", "$lights$")
 BUDGET = Budget(
@@ -89,7 +95,7 @@ def result(name: str, kind: str, values: Any, **rest: Any) -> Result:
     return Result(name, kind, "ab" * 32, values, **bites, **rest)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def report() -> Report:
     bundle = found(8_764, 452_310, 23.9, 1.0, 0.9583, 24.4)
     results = (
@@ -174,3 +180,19 @@ def report() -> Report:
     return Report(
         "quickstart", "ef" * 32, environment, data, results, ok=True, bundle_sha256="12" * 32
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A real browser without a window; tests that need it are skipped where there is none."""
+    reason = "needs playwright, which steers the browser: pip install playwright"
+    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("no Chromium on PATH: apt-get install chromium")
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=program, args=as_root)
+        yield started
+        started.close()

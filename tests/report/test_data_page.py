@@ -15,8 +15,7 @@ from edgekws.report.data_page import write_exploration
 SPLITS = ("train", "test")
 
 
-@pytest.fixture
-def found() -> Exploration:
+def exploration() -> Exploration:
     counts = {"да": {"train": 1_200, "test": 3}, "<b>": {"train": 0, "test": 2}}
     spread = (-40.0, -30.0, -25.0, -20.0, -15.0, -10.0, -1.0)
     histogram = Histogram((-40.0, -20.0, 0.0), {"train": (1_000, 200), "test": (5, 0)})
@@ -33,6 +32,11 @@ def found() -> Exploration:
         dict.fromkeys(names, histogram), findings, ("held <out>",),
         ({"path": "a.wav", "label": "да"},),
     )  # fmt: skip
+
+
+@pytest.fixture
+def found() -> Exploration:
+    return exploration()
 
 
 def test_shows_everything_and_escapes_it(found: Exploration, tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ def standing(mels: int, state: Any, **more: Any) -> Standing:
     return Standing(str(mels), params, (1,), (), state, 4, **more)
 
 
-@pytest.fixture
-def found() -> Results:
+def results() -> Results:
     weight = {"params": 1000.0, "macs": 2e5}
     standings = (
         standing(40, "final", value=0.9, ci95=(0.85, 0.95), behind=(0.0, 0.0, 0.0), tied=True,
@@ -40,6 +39,11 @@ def found() -> Results:
         [{"params": {"front_end.n_mels": 6}, "error": "it <broke>"}],
         {"wall_s": 60.0, "workers": 2}, None, ("one seed",),
     )  # fmt: skip
+
+
+@pytest.fixture
+def found() -> Results:
+    return results()
 
 
 def test_shows_everything_and_escapes_it(found: Results, tmp_path: Path) -> None:

@@ -4,11 +4,16 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from edgekws.core.events import quiet
 from edgekws.recipe.load import builtin_sweeps
 from edgekws.runtime.front_end import FrontEnd, problems
+from edgekws.search.chain import needed
 from edgekws.search.load import LoadedSweep, load_sweep
+from edgekws.search.size import shared_epochs, total_epochs
 from edgekws.search.space import axes, combinations, enumerate_all, recipe_of
+from edgekws.search.trial import Plan
 
 Write = Callable[..., LoadedSweep]
 
@@ -58,3 +63,37 @@ def test_the_built_in_ablation_is_two_by_two(tmp_path: Path) -> None:
     assert both.steps[1].loss.kl_weight > 0
     epochs = {step.training.epochs for recipe in (plain, both) for step in recipe.steps[:2]}
     assert len(epochs) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "valid", "epochs", "shared"),
+    [
+        ("losses-sweep", 42, 42 * 5 + 14 * 10 + 5 * 25 + 4 * 3 * 80, 30),
+        ("optimizers-sweep", 48, 48 * 4 + 16 * 8 + 6 * 28 + 4 * 3 * 80, 0),
+    ],
+)
+def test_a_built_in_sweep_is_all_valid_and_trains_so_much(
+    name: str, valid: int, epochs: int, shared: int
+) -> None:
+    loaded = load_sweep(name)
+    space = enumerate_all(loaded, quiet)
+    assert (len(space.valid), space.invalid) == (valid, ())
+    plan = Plan(loaded, space.axes)
+    assert total_epochs(plan, valid) == epochs
+    assert shared_epochs(plan, space.valid) == shared
+    recipes = [recipe_of(loaded, space.axes, params) for params in space.valid]
+    steps = {str(needed(recipe.steps, loaded.sweep.until)) for recipe in recipes}
+    assert len(steps) == valid  # no two are the same
+
+
+def test_a_network_that_does_not_fit_the_window_is_an_invalid_combination(write: Write) -> None:
+    kinds = "[{ kind = 'inverted_bottleneck', padding = 'valid', kernel_size = 5 }, "
+    kinds += "{ kind = 'inverted_bottleneck', padding = 'valid', kernel_size = 9 }]"
+    loaded = write(
+        ("front_end.n_mels = [8, 12, 16, 300]", f"steps.teacher.backbone = {kinds}"),
+        ("200, 400]", "200]"),
+    )
+    space = enumerate_all(loaded, quiet)
+    assert [p["steps.teacher.backbone"]["kernel_size"] for p in space.valid] == [5, 5]
+    assert {key for one in space.invalid for key, _ in one.reasons} == {"steps.0.backbone"}
+    assert "layers reach over 51 frames without padding" in space.reasons()[0]["message"]

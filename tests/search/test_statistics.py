@@ -8,8 +8,9 @@ import pytest
 
 from edgekws.search import statistics
 from edgekws.search.effects import Cell, effects
+from edgekws.search.importance import marginals
 from edgekws.search.space import Axis
-from edgekws.search.statistics import Bench, difference
+from edgekws.search.statistics import Bench, difference, over_seeds
 
 Table = Callable[[float, int], dict[str, Any]]
 
@@ -131,3 +132,36 @@ def test_a_missing_combination_leaves_out_what_is_compared_with_it(made_table: T
     assert [effect.of for effect in found] == [(("sound", "augmented"),), (("teacher", "one"),)]
     gap = bench.mean(cells[1].keys).value - bench.mean(cells[0].keys).value
     assert found[0].estimate.value == pytest.approx(gap)
+
+
+def grid(bench: Bench, cells: list[Cell]) -> Any:
+    return [(cell.params, bench.mean(cell.keys)) for cell in cells]
+
+
+def test_means_at_every_value_are_drawn_over_speakers_and_seeds(made_table: Table) -> None:
+    shares = {(s, t): 0.7 for s in ("plain", "augmented") for t in ("none", "one")}
+    cells, bench = cells_and_bench(made_table, shares)
+    found = marginals(AXES, grid(bench, cells), (bench.speakers, 3))
+    seeds = statistics._seed_weights(3)
+    for row in found:
+        mine = [c for c in cells if c.params[row["axis"]] == row["value"]]
+        means = []
+        for draw in range(statistics.RESAMPLES):
+            drawn = [bench.scored[k].draws[draw] for c in mine for k in c.keys]
+            means.append(float(np.mean(np.reshape(drawn, (len(mine), 3)) @ seeds[draw])))
+        mean = np.mean([bench.mean(cell.keys).value for cell in mine])
+        low, high = mean + (3 / 2) ** 0.5 * (np.percentile(means, (2.5, 97.5)) - mean)
+        assert row["mean"] == pytest.approx(mean)
+        assert row["ci95"] == pytest.approx((low, high))  # wider than what the residuals say
+
+
+def test_seeds_that_disagree_widen_the_means_at_every_value() -> None:
+    cells = [{"sound": s, "teacher": t} for s in ("plain", "augmented") for t in ("none", "one")]
+    alike = [(cell, over_seeds([0.7, 0.7, 0.7])) for cell in cells]
+    apart = [(cell, over_seeds([0.6, 0.7, 0.8])) for cell in cells]
+    narrow, wider = (marginals(AXES, scores, (0, 3)) for scores in (alike, apart))
+    assert len(narrow) == 4
+    for row, wide in zip(narrow, wider, strict=True):
+        assert row["mean"] == wide["mean"] == pytest.approx(0.7)
+        assert row["ci95"] == pytest.approx((0.7, 0.7))
+        assert wide["ci95"][1] - wide["ci95"][0] > 0.1

@@ -1,0 +1,187 @@
+"""The database behind a sweep: opened by its URL, and what it refuses told with advice."""
+
+import itertools
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from edgekws.errors import EdgekwsError, MachineError, MissingPartError, UsageError
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import RDBStorage
+    from sqlalchemy import URL
+    from sqlalchemy.exc import DBAPIError
+
+_EXTRAS = {"psycopg": "'edgekws[postgresql]'"}
+"""What pip installs a driver by, where that is not its own name."""
+_ATTEMPTS = 5
+"""Drivers that may make the tables of an empty database at once."""
+
+
+class Database:
+    """An Optuna storage, and what Optuna does not have: a write that only one driver wins."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, and make the tables where there are none.
+
+        `postgresql://` is spoken by psycopg 3.
+
+        Raises:
+            UsageError: the URL is none.
+            MissingPartError: the driver is not installed, or nothing usable answers there.
+        """
+        parsed = _parsed(url)
+        self.shown = _shown(parsed)
+        try:
+            self.rdb = _connected(parsed)
+        except RuntimeError as error:  # tables of another version of Optuna
+            raise UsageError(f"--storage {self.shown}: {error}") from error
+        except ImportError as error:
+            raise _no_driver(self.shown, error) from error
+        except _refusals() as error:
+            advice = "" if _is_file(parsed) else "; look at host, user, password and database"
+            text = f"--storage {self.shown}: cannot be used ({_first_line(error)}){advice}"
+            raise MissingPartError(text) from error
+
+    def study(self, name: str) -> "Study":
+        """Open the study, or begin it."""
+        import optuna
+
+        with self.told():
+            return optuna.create_study(
+                storage=self.rdb, study_name=name, direction="maximize", load_if_exists=True
+            )
+
+    def close(self) -> None:
+        """End the connections; a later use makes new ones."""
+        self.rdb.remove_session()
+        self.rdb.engine.dispose()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Turn a database that fails while it is used into an error with advice.
+
+        Raises:
+            MachineError: of a file.
+            MissingPartError: of a server.
+        """
+        try:
+            yield
+        except _refusals() as error:
+            kind: type[EdgekwsError] = MissingPartError
+            if _is_file(self.rdb.engine.url):
+                kind = MachineError
+            text = (
+                f"--storage {self.shown}: failed ({_first_line(error)}); once it works again, the "
+                "same command goes on from here"
+            )
+            raise kind(text) from error
+
+    def swap(self, trial_id: int, name: str, old: Any, new: Any) -> bool:
+        """Write an attribute of a trial unless another driver has changed it from `old`.
+
+        `None` stands for one that has never been written.
+        """
+        from sqlalchemy import Insert, Integer, Text, Update, column, table
+        from sqlalchemy.exc import IntegrityError
+
+        trial = column("trial_id", Integer())
+        key, value = column("key", Text()), column("value_json", Text())
+        attributes = table("trial_user_attributes", trial, key, value)
+        statement: Insert | Update
+        if old is None:
+            told = {"trial_id": trial_id, "key": name, "value_json": json.dumps(new)}
+            statement = attributes.insert().values(told)
+        else:
+            same = (trial == trial_id) & (key == name) & (value == json.dumps(old))
+            statement = attributes.update().where(same).values(value_json=json.dumps(new))
+        try:
+            with self.rdb.engine.begin() as connection:
+                return connection.execute(statement).rowcount == 1
+        except IntegrityError:  # another one was first
+            return False
+
+
+def _parsed(url: str) -> "URL":
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        shown = url.rpartition("@")[2].partition("?")[0]  # elsewhere may stand a password
+        text = f"--storage {shown}: not the URL of a database, e.g. postgresql://host/name"
+        raise UsageError(text) from error
+    return parsed
+
+
+def _shown(url: "URL") -> str:
+    """Return the URL without user, password and options, which may hold a password too."""
+    from sqlalchemy import URL
+
+    return str(URL.create(url.drivername, host=url.host, port=url.port, database=url.database))
+
+
+def _is_file(url: "URL") -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _connected(url: "URL") -> "RDBStorage":
+    """Return the storage; where several drivers make its tables at once, all but one retry."""
+    import optuna
+    from sqlalchemy.exc import DBAPIError
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # A connection rests while networks train, and servers close those that do.
+    options: dict[str, Any] = {} if _is_file(url) else {"pool_pre_ping": True}
+    text = url.render_as_string(hide_password=False)
+    text = text.replace("{", "{{").replace("}", "}}")  # Optuna takes it for a template
+    for attempt in itertools.count(1):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return optuna.storages.RDBStorage(text, engine_kwargs=options)
+        except DBAPIError as error:
+            if attempt == _ATTEMPTS or not _was_overtaken(error):
+                raise
+            time.sleep(0.1 * attempt)
+    raise AssertionError("counts without end")
+
+
+def _was_overtaken(error: "DBAPIError") -> bool:
+    """Tell whether another driver has just made what was to be made."""
+    from sqlalchemy.exc import IntegrityError
+
+    return isinstance(error, IntegrityError) or "already exists" in str(error.orig)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return SQLAlchemyError, StorageInternalError
+
+
+def _first_line(error: Exception) -> str:
+    """Return what the database itself said, of which Optuna may say nothing."""
+    known = error if hasattr(error, "orig") else error.__cause__
+    said = getattr(known, "orig", None) or known or error
+    return str(said).strip().splitlines()[0]
+
+
+def _no_driver(shown: str, error: ImportError) -> MissingPartError:
+    cause = error if error.name else error.__cause__
+    driver = getattr(cause, "name", None)
+    if driver is None:
+        return MissingPartError(f"--storage {shown}: its driver does not start: {cause or error}")
+    install = f"pip install {_EXTRAS.get(driver, driver)}"
+    return MissingPartError(
+        f"--storage {shown}: its driver {driver} is not installed; install it with: {install}"
+    )
