@@ -9,23 +9,40 @@ from collections import OrderedDict
 
 from torch import nn
 
-from edgekws.backbones._inverted_bottleneck_fields import Structure
-from edgekws.backbones._layers import MEAN, CroppedResidual, Residual, conv_norm
+from edgekws.backbones._inverted_bottleneck_fields import Structure, TwinStructure
+from edgekws.backbones._layers import MEAN, CroppedResidual, OverPatches, Residual, conv_norm
 
 
-def over_mels(structure: Structure, n_mels: int, n_labels: int) -> nn.Module:
+def over_mels(structure: TwinStructure, n_mels: int, n_labels: int) -> nn.Module:
     """Return the 2-D form, whose channels are the mels: `(B, n_mels, T)` to `(B, n_labels)`."""
-    k, s = structure.stem_kernel_size, structure.stem_stride
-    stem = conv_norm(n_mels, structure.channels, (k,), stride=(s,), padding=(pad(structure, k),))
-    return after_stem(structure, 1, nn.Sequential(*stem, nn.ReLU()), n_labels)
+    return after_stem(structure, 1, nn.Sequential(*_stem(structure, 1, n_mels)), n_labels)
 
 
-def spanning_mels(structure: Structure, n_mels: int, n_labels: int) -> nn.Module:
+def spanning_mels(structure: TwinStructure, n_mels: int, n_labels: int) -> nn.Module:
     """Return the 3-D form, whose first kernel spans all mels: `(B, 1, n_mels, T)` to logits."""
+    return after_stem(structure, 2, nn.Sequential(*_stem(structure, 2, n_mels)), n_labels)
+
+
+def _stem(structure: TwinStructure, axes: int, n_mels: int) -> list[nn.Module]:
+    """Return what gives `(B, C, T / stem_stride)`, with a height of 1 where there are two axes."""
+    c, patches = structure.channels, structure.patches
+    if patches is None:
+        return [*_over_bands(structure, axes, n_mels, c), nn.ReLU()]
+    body = nn.Sequential(*_over_bands(structure, axes, patches.bands, patches.channels), nn.ReLU())
+    count = patches.count(n_mels)
+    pointwise = conv_norm(count * patches.channels, c, _along(axes, 1))
+    return [OverPatches(body, patches.bands, patches.hop, count), *pointwise, nn.ReLU()]
+
+
+def _over_bands(
+    structure: Structure, axes: int, bands: int, channels: int
+) -> tuple[nn.Module, nn.Module]:
+    """Return a convolution over time that takes in all of `bands`, and its BatchNorm."""
     k, s = structure.stem_kernel_size, structure.stem_stride
+    if axes == 1:
+        return conv_norm(bands, channels, (k,), stride=(s,), padding=(pad(structure, k),))
     padding = (0, pad(structure, k))
-    stem = conv_norm(1, structure.channels, (n_mels, k), stride=(1, s), padding=padding)
-    return after_stem(structure, 2, nn.Sequential(*stem, nn.ReLU()), n_labels)
+    return conv_norm(1, channels, (bands, k), stride=(1, s), padding=padding)
 
 
 def after_stem(structure: Structure, axes: int, stem: nn.Module, n_labels: int) -> nn.Module:

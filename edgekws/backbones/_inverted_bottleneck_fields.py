@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from edgekws.core.fields import Fields
+from edgekws.errors import UnsupportedError
 
 
 def _odd(value: int) -> int:
@@ -74,3 +75,42 @@ class Structure(Fields):
     def hidden(self) -> int:
         """Channels inside a block."""
         return max(1, round(self.channels * self.expansion))
+
+
+class Patches(Fields):
+    """Neighbouring mel bands that the first convolution is given, one patch after the other.
+
+    Its weights are the same for every patch: a voice that lies higher moves from patch to patch,
+    and what was learnt of one voice is known of others. Costs MACs, hardly parameters.
+    """
+
+    bands: int = Field(8, ge=2, description="mel bands of a patch")
+    hop: int = Field(4, ge=1, description="mel bands from a patch to the next")
+    channels: int = Field(16, ge=1, le=1024, description="channels that each patch gives")
+
+    def count(self, n_mels: int) -> int:
+        """Return the patches that `n_mels` bands hold.
+
+        Raises:
+            UnsupportedError: they hold none, or bands are left over.
+
+        >>> Patches().count(40)
+        9
+        """
+        more, over = divmod(n_mels - self.bands, self.hop)
+        if more < 0 or over:
+            raise UnsupportedError(
+                f"patches: n_mels = {n_mels} has to be bands = {self.bands} and any number of "
+                f"times hop = {self.hop} more"
+            )
+        return more + 1
+
+
+class TwinStructure(Structure):
+    """What the 2-D and the 3-D form of one network share."""
+
+    patches: Patches | None = Field(
+        None,
+        description="the stem as a convolution over patches of mel bands, the same for each, and "
+        "a pointwise one over what all patches gave; where omitted, one that spans all mels",
+    )

@@ -71,6 +71,32 @@ class CroppedResidual(Residual):
         return out
 
 
+class OverPatches(nn.Module):
+    """The same `body` over patches of neighbouring bands, which stand in the batch meanwhile."""
+
+    index: Tensor
+
+    def __init__(self, body: nn.Module, bands: int, hop: int, count: int) -> None:
+        super().__init__()
+        self.body = body
+        self.bands, self.count = bands, count
+        starts = hop * torch.arange(count)
+        index = (starts[:, None] + torch.arange(bands)).flatten()
+        self.register_buffer("index", index, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, count * C, T')`, patch by patch, of `(B, n_mels, T)`.
+
+        The bands may also be `(1, n_mels)` or `(n_mels, 1)`; `body` is then given those of a patch
+        in the same form, and `(B, count * C, 1, T')` comes out.
+        """
+        axis = 1 if x.shape[1] > 1 else 2
+        patches = x.index_select(axis, self.index)  # (B, ..., count * bands, ..., T)
+        form = [self.bands if size > 1 else 1 for size in x.shape[1:-1]]
+        y: Tensor = self.body(patches.reshape(-1, *form, x.shape[-1]))  # (B * count, C, ..., T')
+        return y.reshape(-1, self.count * y.shape[1], *y.shape[2:])
+
+
 class SubSpectralNorm(nn.Module):
     """BatchNorm with statistics and affine of its own for each of `sub_bands` frequency bands.
 

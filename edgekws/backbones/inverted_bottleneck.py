@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from edgekws.backbones._inverted_bottleneck_fields import Structure
+from edgekws.backbones._inverted_bottleneck_fields import TwinStructure
 from edgekws.core.contract import Representation
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Backbone(Structure):
+class Backbone(TwinStructure):
     """Conv1d with the mels as channels; each block expands, filters each channel, projects.
 
     Counted after BatchNorm folding on 40 mels × 97 frames, the defaults have 9.1 k parameters and

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgekws.backbones._inverted_bottleneck_fields import Structure
+from edgekws.backbones._inverted_bottleneck_fields import TwinStructure
 from edgekws.core.contract import Representation
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Backbone(Structure):
+class Backbone(TwinStructure):
     """Conv2d whose first kernel spans all mels, so that a height of 1 is left after it.
 
     What follows are the inverted bottlenecks of `inverted_bottleneck` with kernels of height 1.

@@ -5,6 +5,7 @@ from torch import nn
 
 from edgekws.backbones._layers import Residual
 from edgekws.backbones.inverted_bottleneck import Backbone
+from edgekws.errors import UnsupportedError
 
 
 def test_parameters_and_macs_by_hand(macs, parameters, folded_parameters):
@@ -87,3 +88,25 @@ def test_valid_gives_the_middle_of_what_same_gives(fields):
     assert middle.shape[2] == 98 - Backbone(stem_stride=1, padding="valid", **fields).min_frames
     assert torch.allclose(middle, whole[..., cut:-cut], atol=1e-5)
     assert not torch.allclose(middle, whole[..., cut - 1 : -cut - 1], atol=1e-2)
+
+
+@pytest.mark.parametrize(("bands", "hop", "n_mels"), [(8, 4, 40), (10, 10, 40), (12, 5, 32)])
+def test_patches_are_one_convolution_that_slides_over_the_bands(bands, hop, n_mels):
+    torch.manual_seed(0)
+    table = {"bands": bands, "hop": hop, "channels": 6}
+    network = Backbone(patches=table, stem_kernel_size=5).build(n_mels, 12).eval()
+    x = torch.randn(3, n_mels, 97)
+    over, shared = network.stem[0], network.stem[0].body[0]
+    with torch.no_grad():
+        slid = torch.nn.functional.conv2d(
+            x.unsqueeze(1), shared.weight.unsqueeze(1), stride=(hop, 2), padding=(0, 2)
+        )  # (B, C, patches, T')
+        expected = over.body[2](over.body[1](slid.flatten(2)).reshape(slid.shape))
+        assert torch.allclose(over(x), expected.transpose(1, 2).flatten(1, 2), atol=1e-6)
+    assert network(x).shape == (3, 12)
+
+
+@pytest.mark.parametrize("n_mels", [42, 4])
+def test_patches_have_to_fit_the_bands(n_mels):
+    with pytest.raises(UnsupportedError, match=rf"n_mels = {n_mels} has to be bands = 8 and any"):
+        Backbone(patches={}).build(n_mels, 12)

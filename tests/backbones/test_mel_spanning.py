@@ -12,8 +12,10 @@ from edgekws.core import family
         {"strided_blocks": (2,), "head": 0, "stem_stride": 1, "stem_kernel_size": 5},
         {"padding": "valid"},
         {"padding": "valid", "strided_blocks": (1,), "kernel_size": 5, "stem_kernel_size": 5},
+        {"patches": {"bands": 8, "hop": 4, "channels": 5}},
+        {"patches": {"bands": 10, "hop": 10}, "stem_stride": 1, "padding": "valid"},
     ],
-    ids=["default", "other", "valid", "valid strided"],
+    ids=["default", "other", "valid", "valid strided", "patches", "patches that do not overlap"],
 )
 def test_the_twin_computes_the_same(fields, macs, parameters):
     torch.manual_seed(0)
