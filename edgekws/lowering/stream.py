@@ -20,18 +20,18 @@ from edgekws.lowering.stream_buffers import Buffers, layer_name, refused
 
 _FRAME_BY_FRAME = frozenset({
     "Abs", "Add", "BatchNormalization", "Cast", "Clip", "Concat", "DequantizeLinear", "Div",
-    "Dropout", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
+    "Dropout", "Elu", "Erf", "Exp", "Gather", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
     "Max", "Min", "Mish", "Mul", "Neg", "PRelu", "QuantizeLinear", "Relu", "Selu", "Sigmoid",
     "Softplus", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Unsqueeze",
 })  # fmt: skip
 """Operators that treat each frame alike, where no constant and no axis of theirs is over time."""
 
-_NO_FACTORS = ("BatchNormalization", "Clip", "Squeeze", "Unsqueeze")
+_NO_FACTORS = ("BatchNormalization", "Clip", "Gather", "Squeeze", "Unsqueeze")
 """Those whose constants do not meet the frames element by element."""
 
 _POOLS = {"GlobalAveragePool": "AveragePool", "GlobalMaxPool": "MaxPool"}
 
-_WHOLE_WINDOW = ("Flatten", "Gemm", "MatMul", "Reshape")
+_WHOLE_WINDOW = ("Flatten", "Gemm", "MatMul")
 
 
 def streaming_form(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
@@ -119,7 +119,9 @@ class _Rewriting:
             return self._pool
         if kind == "Slice":
             return self._crop
-        if kind in _WHOLE_WINDOW:
+        if kind == "Reshape" and self._keeps_time(node):
+            return self._reshape
+        if kind in (*_WHOLE_WINDOW, "Reshape"):
             raise refused(
                 node,
                 "takes all frames of the window at once, so that no hop could use what the one "
@@ -155,13 +157,26 @@ class _Rewriting:
 
     def _moves_time(self, node: onnx.NodeProto) -> bool:
         """Tell whether `node` joins frames, or leaves another axis than time as the last one."""
-        if node.op_type == "Concat":
-            return attribute(node, "axis", 1) in (-1, len(self._buffers.shape(node.input[0])) - 1)
+        if node.op_type in ("Concat", "Gather"):
+            axis = attribute(node, "axis", 0)
+            return axis in (-1, len(self._buffers.shape(node.input[0])) - 1)
         if node.op_type not in ("Squeeze", "Unsqueeze"):
             return False
         longer = node.input[0] if node.op_type == "Squeeze" else node.output[0]
         last = len(self._buffers.shape(longer)) - 1
         return any(axis in (-1, last) for axis in self._buffers.numbers(node, 1))
+
+    def _keeps_time(self, node: onnx.NodeProto) -> bool:
+        """Tell whether the last axis stays as it is, so that no frame meets another."""
+        before, after = (self._buffers.shape(name) for name in (node.input[0], node.output[0]))
+        return before[-1] == after[-1] and 0 not in before + after
+
+    def _reshape(self, node: onnx.NodeProto) -> None:
+        """Write what rearranges bands and channels, for any number of frames."""
+        shape = [*self._buffers.shape(node.output[0])[:-1], -1]
+        node.input[1] = self._buffers.constant(f"{node.output[0]}.shape", shape)
+        self._buffers.write(node)
+        self._flows[node.output[0]] = self._flows[node.input[0]]
 
     def _convolution(self, node: onnx.NodeProto) -> None:
         """Put before the frames of a convolution or a pooling those that it reaches back to."""

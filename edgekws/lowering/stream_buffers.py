@@ -89,7 +89,7 @@ class Buffers:
         kind, shape = self._types[source]
         if kind not in _DTYPES:
             raise refused(layer, f"keeps {TensorProto.DataType.Name(kind)} frames; use 8 bits")
-        before, after = self._keep(name, (1, *shape[1:-1], frames), kind, fill)
+        before, after = self._keep(name, (*shape[:-1], frames), kind, fill)
         self.write(helper.make_node("Concat", [before, source], [result], axis=len(shape) - 1))
         self.cut(result, after, -frames)
         return result

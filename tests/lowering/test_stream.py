@@ -155,11 +155,14 @@ def test_every_hop_equals_the_windowed_network(seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def bottleneck() -> tuple[onnx.ModelProto, Contract]:
+    return trained()
+
+
+def trained(**fields: Any) -> tuple[onnx.ModelProto, Contract]:
     """The shipped network without padding, a strided block among its blocks."""
     torch.manual_seed(1)
-    backbone = Backbone(
-        channels=6, blocks=2, kernel_size=5, strided_blocks=(2,), head=8, padding="valid"
-    )
+    shape = {"channels": 6, "blocks": 2, "kernel_size": 5, "strided_blocks": (2,), "head": 8}
+    backbone = Backbone(padding="valid", **shape, **fields)
     contract = contract_of(41, **backbone.model_dump(mode="json"))
     network = checkpoint.build(contract)
     with torch.no_grad():
@@ -198,6 +201,15 @@ def test_the_shipped_network_in_both_precisions(
         assert stream.hop_frames == 4
         assert {state.dtype for state in stream.states} == {dtype}
         assert hop_s(streaming) == 0.04
+
+
+def test_patches_of_bands_in_both_precisions() -> None:
+    model, contract = trained(patches={"bands": 4, "hop": 2, "channels": 3})
+    golden = clips(8, *contract.input_shape, seed=3)
+    for windowed in (model, int8(model, contract)):
+        proof = stream_parity.check(windowed, streaming_form(windowed, contract), golden)
+        assert proof["label_agreement"] == 1
+        assert proof["max_abs_diff"] <= 1e-4
 
 
 @pytest.mark.parametrize("seed", [9, 14, 15, 22, 30])
