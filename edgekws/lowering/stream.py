@@ -20,9 +20,9 @@ from edgekws.lowering.stream_buffers import Buffers, layer_name, refused
 
 _FRAME_BY_FRAME = frozenset({
     "Abs", "Add", "BatchNormalization", "Cast", "Clip", "Concat", "DequantizeLinear", "Div",
-    "Dropout", "Elu", "Erf", "Exp", "Gather", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
-    "Max", "Min", "Mish", "Mul", "Neg", "PRelu", "QuantizeLinear", "Relu", "Selu", "Sigmoid",
-    "Softplus", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Unsqueeze",
+    "Dropout", "Elu", "Erf", "Exp", "Gather", "Gelu", "HardSigmoid", "HardSwish", "Identity",
+    "LeakyRelu", "Max", "Min", "Mish", "Mul", "Neg", "PRelu", "QuantizeLinear", "Relu", "Selu",
+    "Sigmoid", "Softplus", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Unsqueeze",
 })  # fmt: skip
 """Operators that treat each frame alike, where no constant and no axis of theirs is over time."""
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from edgekws.search.sampling import choice, distributions
 from edgekws.search.space import Axis, Params
 from edgekws.search.statistics import Estimate, Scored, estimate, weighted
-from edgekws.search.storage import choice, distributions
 
 _SEED = 0
 FEWEST = 4

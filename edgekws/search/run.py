@@ -203,10 +203,10 @@ class _Driver:
 
     def complete(self, units: Sequence[Unit]) -> None:
         """Let the crew do every unit that is not done, and wait for what others do of them."""
-        self.store.add([unit.trial for unit in units], self.plan.axes)
+        self.store.add([unit.trial for unit in units])
         todo = {unit.trial.key: unit for unit in units if not self._reached(unit)}
         for unit in todo.values():
-            self.store.reopen(unit.trial, self.plan.axes)
+            self.store.reopen(unit.trial)
         self.total -= sum(u.size for u in units if u.trial.key not in todo)
         running: dict[str, Unit] = {}
         while todo or running:

@@ -1,17 +1,17 @@
 """Combinations drawn by Optuna, so that a run that was stopped draws the same again."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import canonical_json
 from edgekws.search.load import LoadedSweep
 from edgekws.search.space import Axis, Invalid, Params, why_not
-from edgekws.search.storage import choice, distributions
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
@@ -106,3 +106,32 @@ def _failed() -> Any:
     from optuna.trial import TrialState
 
     return TrialState.FAIL
+
+
+def choice(value: Any) -> Any:
+    """Return a value as Optuna can hold it among the choices of a category."""
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return value if plain else canonical_json(value)
+
+
+def distributions(axes: Iterable[Axis]) -> "dict[str, BaseDistribution]":
+    """Return Optuna's description of every axis."""
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    found: dict[str, BaseDistribution] = {}
+    for axis in axes:
+        bounds = axis.bounds
+        if bounds is None:
+            found[axis.name] = CategoricalDistribution([choice(v) for v in axis.values])
+        elif all(isinstance(v, int) for v in (bounds.low, bounds.high, bounds.step or 1)):
+            low, high, step = int(bounds.low), int(bounds.high), int(bounds.step or 1)
+            found[axis.name] = IntDistribution(low, high, log=bounds.log, step=step)
+        else:
+            found[axis.name] = FloatDistribution(
+                bounds.low, bounds.high, log=bounds.log, step=bounds.step
+            )
+    return found

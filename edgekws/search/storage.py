@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import canonical_json
 from edgekws.search.database import Database
-from edgekws.search.space import Axis
 from edgekws.search.trial import Outcome, Trial
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 FRESH_S = 120.0
@@ -93,22 +91,21 @@ class Storage:
                 if known is None or _counts_before(row, known):
                     self.rows[key] = row
 
-    def add(self, trials: Iterable[Trial], axes: Iterable[Axis]) -> None:
+    def add(self, trials: Iterable[Trial]) -> None:
         """Begin a row for every trial that has none."""
-        shapes = distributions(axes)
         fresh = {trial.key: trial for trial in trials if self._needs_row(trial.key)}
         if fresh:
-            mine = {key: self._add(trial, shapes, {}) for key, trial in fresh.items()}
+            mine = {key: self._add(trial, {}) for key, trial in fresh.items()}
             self._settle(mine)
 
     def _needs_row(self, key: str) -> bool:
         return key not in self.rows or self.rows[key].state == "failed"
 
-    def reopen(self, trial: Trial, axes: Iterable[Axis]) -> None:
+    def reopen(self, trial: Trial) -> None:
         """Go on with a trial that was given up: what is finished in a study stays as it is."""
         if self.rows[trial.key].state == "pruned":
             scores = self.rows[trial.key].scores
-            self._settle({trial.key: self._add(trial, distributions(axes), scores)})
+            self._settle({trial.key: self._add(trial, scores)})
 
     def _settle(self, mine: dict[str, int]) -> None:
         """Take rows that were begun, by key, out again where another driver was first."""
@@ -118,19 +115,15 @@ class Storage:
                 self.study._storage.set_trial_user_attr(number, "key", None)
                 self._end(number, "failed", None)
 
-    def _add(
-        self, trial: Trial, shapes: "dict[str, BaseDistribution]", scores: dict[int, float]
-    ) -> int:
+    def _add(self, trial: Trial, scores: dict[int, float]) -> int:
         from optuna.trial import TrialState, create_trial
 
-        params = {name: choice(value) for name, value in trial.params.items()}
+        # Optuna would hold a parameter to the values that it had at first; a sweep may get more.
         told = {"key": trial.key, "seed": trial.seed, "recipe": trial.recipe}
         begun = create_trial(
             state=TrialState.RUNNING,
-            params=params,
-            distributions={name: shapes[name] for name in params},
             intermediate_values=dict(scores),
-            user_attrs=told,
+            user_attrs=told | {"params": canonical_json(dict(trial.params))},
         )
         return self.study._storage.create_new_trial(self.study._study_id, begun)
 
@@ -211,35 +204,6 @@ class Storage:
                 row.claim = _own_claim()
                 with suppress(UpdateFinishedTrialError):  # it was taken over meanwhile
                     self.study._storage.set_trial_user_attr(row.id, "claim", row.claim)
-
-
-def choice(value: Any) -> Any:
-    """Return a value as Optuna can hold it among the choices of a category."""
-    plain = value is None or isinstance(value, bool | int | float | str)
-    return value if plain else canonical_json(value)
-
-
-def distributions(axes: Iterable[Axis]) -> "dict[str, BaseDistribution]":
-    """Return Optuna's description of every axis."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    found: dict[str, BaseDistribution] = {}
-    for axis in axes:
-        bounds = axis.bounds
-        if bounds is None:
-            found[axis.name] = CategoricalDistribution([choice(v) for v in axis.values])
-        elif all(isinstance(v, int) for v in (bounds.low, bounds.high, bounds.step or 1)):
-            low, high, step = int(bounds.low), int(bounds.high), int(bounds.step or 1)
-            found[axis.name] = IntDistribution(low, high, log=bounds.log, step=step)
-        else:
-            found[axis.name] = FloatDistribution(
-                bounds.low, bounds.high, log=bounds.log, step=bounds.step
-            )
-    return found
 
 
 def file_url(folder: Path) -> str:

@@ -93,6 +93,13 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     assert ranking(again) == ranking(whole)
 
 
+def test_a_sweep_may_get_more_values(write: Write, run: Run, tmp_path: Path) -> None:
+    fewer = run(write(("12, 16, 300", "300")), tmp_path)[1]
+    found, crew = run(write(), tmp_path)
+    assert (len(fewer.done), len(crew.done)) == (2, 4), "what was done is not done again"
+    assert ranking(found) == ranking(run(write(), tmp_path / "whole")[0])
+
+
 def test_what_fails_is_listed_and_tried_again(write: Write, run: Run, tmp_path: Path) -> None:
     loaded = write(more=PRUNING)
     found, _ = run(loaded, tmp_path, fails=(12,))

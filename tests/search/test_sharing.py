@@ -37,8 +37,8 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def two(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Storage, Storage, Any, Any]:
-    """Two drivers, of which the second takes the first for another one; a trial; its axes."""
+) -> tuple[Storage, Storage, Any]:
+    """Two drivers, of which the second takes the first for another one, and a trial."""
     loaded = write()
     found = axes(loaded)
     trial = Plan(loaded, found).trial(next(iter(combinations(found))), 1)
@@ -46,12 +46,12 @@ def two(
     monkeypatch.setattr("edgekws.search.storage._runs", lambda _: True)
     numbers = iter(range(1, 1000))
     monkeypatch.setattr("edgekws.search.storage.os.getpid", lambda: next(numbers))
-    return stores[0], stores[1], trial, found
+    return stores[0], stores[1], trial
 
 
 def test_a_trial_is_claimed_by_one_even_from_what_was_read_before(two: Any) -> None:
-    first, second, trial, found = two
-    first.add([trial], found)
+    first, second, trial = two
+    first.add([trial])
     second.refresh()
     assert first.claim(trial.key)
     assert not second.claim(trial.key)
@@ -62,8 +62,8 @@ def test_a_trial_is_claimed_by_one_even_from_what_was_read_before(two: Any) -> N
 
 
 def test_a_claim_that_another_has_changed_is_not_won(two: Any) -> None:
-    first, second, trial, found = two
-    first.add([trial], found)
+    first, second, trial = two
+    first.add([trial])
     second.refresh()
     row = second.rows[trial.key]
     mine, theirs = {"host": "a", "pid": 1, "at": 0.5}, {"host": "b", "pid": 2, "at": 0.25}
@@ -74,10 +74,10 @@ def test_a_claim_that_another_has_changed_is_not_won(two: Any) -> None:
 
 
 def test_a_trial_that_two_begin_has_one_row(two: Any) -> None:
-    first, second, trial, found = two
+    first, second, trial = two
     assert trial.key not in second.rows
-    first.add([trial], found)
-    second.add([trial], found)  # it has not read what the first wrote
+    first.add([trial])
+    second.add([trial])  # it has not read what the first wrote
     assert first.rows[trial.key].id == second.rows[trial.key].id
     first.record(Outcome(trial.key, ((1, 0.5),), None, None, 1.0, 100.0))
     first.close(trial.key, "pruned", 0.5)
@@ -87,8 +87,8 @@ def test_a_trial_that_two_begin_has_one_row(two: Any) -> None:
 
 
 def test_what_is_ended_by_another_is_not_written_again(two: Any) -> None:
-    first, second, trial, found = two
-    first.add([trial], found)
+    first, second, trial = two
+    first.add([trial])
     second.refresh()
     first.close(trial.key, "failed")
     second.record(Outcome(trial.key, ((1, 0.5),), None, None, 1.0, 100.0))
