@@ -1,5 +1,6 @@
 """The pictures of a sweep, drawn with matplotlib without a display."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _NAMED = 24
 """So many networks at most have their names beside their points."""
+_LINES = 38
+"""Lines of names that fit on a panel."""
 
 
 def parallel_svg(found: Results) -> str:
@@ -125,15 +128,24 @@ def _fronts(found: Results) -> "Figure":
             if one.ci95 and on:
                 axes.plot([x, x], one.ci95, color=color, linewidth=1.5, alpha=0.4)
             axes.plot(x, y, "o", color=color, markersize=5 if on else 3, alpha=1 if on else 0.5)
-            if named:
-                (name,) = one.params.values()
-                axes.annotate(f" {name}", (x, y), fontsize=7, va="center")
+        if named:
+            _name(axes, [(one.measured[metric], one.value or 0.0, one) for one in ended])
         axes.set_title(f"{found.objective} on dev against {_numbers.title(metric)}")
         axes.yaxis.set_major_formatter(_percent)
         axes.xaxis.set_major_formatter(lambda x, _: _numbers.large(x))
         axes.margins(x=0.35 if named else 0.1)
     figure.supxlabel("orange: nothing is better and smaller", fontsize=8)
     return figure
+
+
+def _name(axes: "Axes", points: Sequence[tuple[float, float, Standing]]) -> None:
+    """Write names beside their points, from the highest down, none on the line of another."""
+    heights = [y for _, y, _ in points]
+    gap, below = (max(heights) - min(heights)) / _LINES, math.inf
+    for x, y, one in sorted(points, key=lambda point: -point[1]):
+        below = min(y, below - gap)
+        (name,) = one.params.values()
+        axes.annotate(f" {name}", (x, below), fontsize=7, va="center")
 
 
 def _spread(values: Iterable[float]) -> float:
