@@ -57,6 +57,8 @@ def _without_height(graph: Graph, node: onnx.NodeProto, done: set[str]) -> set[s
         return set(node.output)
     if node.op_type in _ENDS and _to_rows(graph, node):
         return set()
+    if node.op_type in ("Gather", "Reshape") and _keeps_height(graph, node):
+        return set(node.output)
     values = [graph.array(name) for name in node.input if graph.is_constant(name)]
     if node.op_type not in _ANY_RANK or any(value.ndim > 1 for value in values):
         raise UnsupportedError(f"{node.op_type} {node.name}: it needs the axis of height 1")
@@ -103,6 +105,19 @@ def _narrow_slice(graph: Graph, node: onnx.NodeProto) -> None:
     name = f"{node.output[0]}.axes"
     graph.set_array(name, np.array([2], np.int64))
     node.input[3] = name
+
+
+def _keeps_height(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Take the height out of a node that chooses or rearranges channels, if it does only that."""
+    if node.op_type == "Gather":
+        return bool(attribute(node, "axis", 0) == 1)
+    shape = graph.array(node.input[1])
+    if len(shape) != 4 or shape[2] != 1:
+        return False
+    name = f"{node.output[0]}.shape"
+    graph.set_array(name, np.delete(shape, 2))
+    node.input[1] = name
+    return True
 
 
 def _to_rows(graph: Graph, node: onnx.NodeProto) -> bool:

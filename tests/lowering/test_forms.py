@@ -98,6 +98,16 @@ def test_conv1d_has_no_axis_of_height_1_left():
     assert graph.parameters(form) == graph.parameters(model)
 
 
+def test_patches_of_bands_have_a_conv1d_form():
+    patches = {"bands": 8, "hop": 4, "channels": 6}
+    model, _ = _lowered.__wrapped__((("kind", "inverted_bottleneck"), ("patches", patches)))
+    int8 = Quantizer(kind="onnxruntime").quantize(model, CLIPS[:16], "minmax")
+    for one in (model, int8):
+        form = forms.conv1d(one)
+        assert operators(form)["Unsqueeze"] == 0 < operators(one)["Unsqueeze"]
+        parity.check(parity.logits(one, CLIPS), parity.logits(form, CLIPS))
+
+
 def test_int8_runs_fewer_nodes_as_conv1d_with_channels_last():
     from edgekws.metrics._executed import optimized
 
