@@ -127,5 +127,6 @@ _OPERATORS: dict[str, Callable[[Sequence[Any], Attributes], Tensor]] = {
     "Flatten": lambda v, a: v[0].flatten(a.get("axis", 1)),
     "Transpose": lambda v, a: v[0].permute(list(a["perm"])),
     "Concat": lambda v, a: torch.cat(list(v), a["axis"]),
+    "Gather": lambda v, a: v[0].index_select(a.get("axis", 0), v[1]),
     "Identity": lambda v, a: v[0],
 }
