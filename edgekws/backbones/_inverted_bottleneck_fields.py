@@ -99,9 +99,10 @@ class Patches(Fields):
         """
         more, over = divmod(n_mels - self.bands, self.hop)
         if more < 0 or over:
+            nearest = self.bands + max(0, round((n_mels - self.bands) / self.hop)) * self.hop
             raise UnsupportedError(
-                f"patches: n_mels = {n_mels} has to be bands = {self.bands} and any number of "
-                f"times hop = {self.hop} more"
+                f"patches of {self.bands} bands, {self.hop} apart, do not fit n_mels = {n_mels}; "
+                f"use n_mels = {nearest}"
             )
         return more + 1
 

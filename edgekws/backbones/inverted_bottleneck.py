@@ -28,7 +28,11 @@ class Backbone(TwinStructure):
         return "2d"
 
     def build(self, n_mels: int, n_labels: int) -> "nn.Module":
-        """Return the network: `(B, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
+        """Return the network: `(B, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`.
+
+        Raises:
+            UnsupportedError: `patches` do not fit `n_mels`.
+        """
         from edgekws.backbones._inverted_bottleneck import over_mels
 
         return over_mels(self, n_mels, n_labels)

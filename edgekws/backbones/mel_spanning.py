@@ -32,7 +32,11 @@ class Backbone(TwinStructure):
         return {**self.model_dump(), "kind": "inverted_bottleneck"}
 
     def build(self, n_mels: int, n_labels: int) -> "nn.Module":
-        """Return the network: `(B, 1, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
+        """Return the network: `(B, 1, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`.
+
+        Raises:
+            UnsupportedError: `patches` do not fit `n_mels`.
+        """
         from edgekws.backbones._inverted_bottleneck import spanning_mels
 
         return spanning_mels(self, n_mels, n_labels)
