@@ -10,10 +10,10 @@ before it as they were already solved, so that each layer also mends what the ea
   channel by channel; with more, as the leading principal components (whitened and rotated); with
   fewer, it is first set beside itself at neighbouring frames.
 - In a residual block the skip is taken off the target of the layer that closes the block.
-- Grouped convolutions, and the dense convolution that widens in front of a depthwise one whose
-  output is then narrowed (an inverted bottleneck), keep their drawn weights: as random features
-  (Rahimi, Recht, "Random Features for Large-Scale Kernel Machines", 2007), from which the
-  projection behind them is solved.
+- Grouped convolutions, those over patches of bands, and the dense convolution that widens in front
+  of a depthwise one whose output is then narrowed (an inverted bottleneck), keep their drawn
+  weights: as random features (Rahimi, Recht, "Random Features for Large-Scale Kernel Machines",
+  2007), from which the projection behind them is solved.
 - A BatchNorm gets the statistics of the calibration clips. Behind a solved layer its scale and
   shift give the solved output back, otherwise they stay.
 - The last layer is solved for the 3-D network's logits.
@@ -22,7 +22,7 @@ Layer-wise regression on a trained network's responses follows He, Zhang, Sun, "
 Accelerating Very Deep Neural Networks", 2017, section 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgekws.backbones._layers import OverPatches
 from edgekws.errors import UnsupportedError
 from edgekws.lowering.layer_trace import Layer, Tap, batches, layers, outputs
 
@@ -69,10 +70,15 @@ def initialise(
     clips = torch.from_numpy(np.ascontiguousarray(features))
     walk = layers(network, clips[:4])
     hidden = [layer for layer in walk if not layer.is_norm]
-    models = [layer for layer in layers(like, clips[:4].unsqueeze(1)) if not layer.is_norm]
+    shared = _over_patches(network) | _over_patches(like)
+    models = [
+        layer
+        for layer in layers(like, clips[:4].unsqueeze(1))
+        if not layer.is_norm and layer.module not in shared
+    ]
     _check_last(hidden[-1], models[-1])
     targets = {h.path: _at_same_depth(i, len(hidden), models) for i, h in enumerate(hidden)}
-    for layer in _random_features(hidden):
+    for layer in _random_features(hidden, shared):
         del targets[layer.path]
     states = _states(like, list(targets.values()), clips.unsqueeze(1))
     solved = []
@@ -110,9 +116,15 @@ def _at_same_depth(index: int, n: int, models: Sequence[Layer]) -> Layer:
     return models[max(1, round((index + 1) / (n - 1) * (len(models) - 1))) - 1]
 
 
-def _random_features(hidden: Sequence[Layer]) -> list[Layer]:
+def _over_patches(network: nn.Module) -> set[nn.Module]:
+    """Return what runs over patches of bands, which stand in the batch."""
+    found = (m for m in network.modules() if isinstance(m, OverPatches))
+    return {module for patches in found for module in patches.modules()}
+
+
+def _random_features(hidden: Sequence[Layer], shared: Set[nn.Module]) -> list[Layer]:
     """Return the layers that keep their drawn weights (see the module's text)."""
-    kept = [layer for layer in hidden if getattr(layer.module, "groups", 1) > 1]
+    kept = [h for h in hidden if getattr(h.module, "groups", 1) > 1 or h.module in shared]
     for wide, depthwise, narrow in zip(hidden, hidden[1:], hidden[2:], strict=False):
         groups = getattr(depthwise.module, "groups", 1)
         into = wide.module.weight.shape[1]

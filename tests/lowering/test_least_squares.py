@@ -167,3 +167,19 @@ def test_what_cannot_be_solved_is_named(speech):
     other = nn.Sequential(nn.Conv1d(40, 5, 3), nn.AdaptiveAvgPool1d(1), nn.Flatten())
     with pytest.raises(UnsupportedError, match="layer 0 is the last one and gives 5 channels"):
         initialise(other, model, seen)
+
+
+@pytest.mark.parametrize("kind", ["conv2d_stem", "mel_spanning"])
+def test_what_all_patches_share_stays_as_drawn(kind, speech):
+    seen, unseen = speech
+    torch.manual_seed(0)
+    patches = {"bands": 8, "hop": 4, "channels": 6}
+    fields = {"patches": patches, "stem_stride": 1} if kind == "mel_spanning" else {}
+    like = trained_like(backbone(kind, **fields), seen[:, None])
+    network = backbone("inverted_bottleneck", patches=patches)
+    drawn = network.stem[0].body[0].weight.clone()
+    before = correlation(logits(network.eval(), unseen), logits(like, unseen[:, None]))
+    solved = [one.layer for one in initialise(network, like, seen)]
+    assert torch.equal(network.stem[0].body[0].weight, drawn)
+    assert "stem.1" in solved
+    assert correlation(logits(network, unseen), logits(like, unseen[:, None])) > before + 0.3
