@@ -15,7 +15,6 @@ bench_peers.py, and the control is entered twice. End to end the forms are also 
 `numpy, naive`.
 """
 
-import argparse
 import json
 import os
 import tempfile
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 import onnx
 import soundfile
-from bench_peers import Infer, Open, measure
+from bench_peers import Infer, Open, arguments, measure
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -162,15 +161,7 @@ def rows(times: dict[str, NDArray[np.float64]], seed: int) -> list[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("bundle", type=Path, help="folder of a bundle")
-    parser.add_argument("naive", type=Path, help="baseline/naive_fp32.onnx of the run it came from")
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args()
+    options = arguments(__doc__)
     os.environ["OMP_NUM_THREADS"] = "1"
     clip = sorted((options.bundle / "golden").glob("*.wav"))[0]
     wave = soundfile.read(clip, dtype="float32")[0][None]

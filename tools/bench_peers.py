@@ -258,17 +258,22 @@ def told(rows: list[Row], missing: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure and print."""
+def arguments(description: str | None) -> argparse.Namespace:
+    """Return what the command line says: `bundle`, `naive`, `epochs`, `seed`, `json`."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bundle", type=Path, help="folder of a bundle")
     parser.add_argument("naive", type=Path, help="baseline/naive_fp32.onnx of the run it came from")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments(__doc__)
     os.environ["OMP_NUM_THREADS"] = "1"
     features = golden_features(options.bundle)
     session = latency.open_session(str(options.naive), 1)

@@ -31,7 +31,7 @@ _NO_FACTORS = ("BatchNormalization", "Clip", "Gather", "Squeeze", "Unsqueeze")
 
 _POOLS = {"GlobalAveragePool": "AveragePool", "GlobalMaxPool": "MaxPool"}
 
-_WHOLE_WINDOW = ("Flatten", "Gemm", "MatMul")
+_WHOLE_WINDOW = ("Flatten", "Gemm", "MatMul", "Reshape")
 
 
 def streaming_form(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
@@ -121,7 +121,7 @@ class _Rewriting:
             return self._crop
         if kind == "Reshape" and self._keeps_time(node):
             return self._reshape
-        if kind in (*_WHOLE_WINDOW, "Reshape"):
+        if kind in _WHOLE_WINDOW:
             raise refused(
                 node,
                 "takes all frames of the window at once, so that no hop could use what the one "
