@@ -1,7 +1,6 @@
 """What people see: live progress on a terminal, plain lines elsewhere, tables at the end."""
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from rich.text import Text  # noqa: TID251
 
 from edgekws.cli import numbers
 from edgekws.cli.evaluation_tables import comparison_tables, evaluation_tables
+from edgekws.cli.pace import Pace
 from edgekws.cli.tables import Row, measured_lines, step_line
 from edgekws.core.events import Event
 from edgekws.core.measurement import Measurement, Verdict
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 140
 """Columns of a table that goes to a file or a pipe."""
+
+PLAIN_EVERY_S = 60.0
+"""Between two lines of progress in a file or a pipe."""
 
 WIDE = 120
 """Columns of a terminal on which the whole table of steps has room."""
@@ -80,7 +83,8 @@ class Terminal:
         """Look where the two streams go."""
         self._err, self._out = _console(stderr=True), _console(stderr=False)
         self._live: Live | None = None
-        self._task, self._started, self._step = "", 0.0, ""
+        self._pace: Pace | None = None
+        self._step = ""
 
     def __enter__(self) -> Self:
         """Begin; the progress line comes with the first progress."""
@@ -98,11 +102,11 @@ class Terminal:
     def emit(self, event: Event) -> None:
         """Show an event."""
         if event.kind == "progress":
-            if self._err.is_terminal:
-                self._progress(event)
+            self._progress(event)
             return
         self._clear()
         if event.kind == "step":
+            self._pace = None
             of = f"{event.done}/{event.total} " if event.total else ""
             self._step = f"{of}{event.text}"
             self._say(f"{self._step} …", "bold")
@@ -120,19 +124,21 @@ class Terminal:
         self._err.print(Text(text, style=style), soft_wrap=True)
 
     def _progress(self, event: Event) -> None:
-        """Show the task with its bar and the time left, as its pace so far tells it."""
-        done, total = event.done or 0, event.total or 1
-        if event.text != self._task:
-            self._task, self._started = event.text, time.monotonic()
+        """Show how far a task is: a bar on a terminal, elsewhere a line now and then."""
+        task, done, total = event.text, event.done or 0, event.total or 1
+        if self._pace is None or not self._pace.goes_on(task, done):
+            self._pace = Pace(task, done)
         if done >= total:
             self._clear()
-            return
-        passed = time.monotonic() - self._started
-        left = numbers.duration(passed * (total - done) / done) + " left" if done else ""
+            self._pace = None
+        elif self._err.is_terminal:
+            self._bar(task, done, total, self._pace.left(done, total))
+        elif self._pace.is_due(PLAIN_EVERY_S):
+            self._say(f"  {task} {done}/{total} {self._pace.left(done, total)}".rstrip(), "")
+
+    def _bar(self, task: str, done: int, total: int, left: str) -> None:
         line = Table.grid(padding=(0, 1))
-        line.add_row(
-            Text(f"  {event.text}"), ProgressBar(total, done, width=30), f"{done}/{total}", left
-        )
+        line.add_row(Text(f"  {task}"), ProgressBar(total, done, width=30), f"{done}/{total}", left)
         if self._live is None:
             self._live = Live(console=self._err, transient=True, auto_refresh=False)
             self._live.start()
@@ -142,7 +148,6 @@ class Terminal:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        self._task = ""
 
     def _table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
         table = Table(

@@ -32,13 +32,30 @@ def open_screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     return screen
 
 
-def test_progress_shows_the_time_left_and_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
+class Clock:
+    """Time that passes only when it is told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("edgekws.cli.pace.time.monotonic", clock)
+    return clock
+
+
+def test_progress_shows_the_time_left_and_is_wiped(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     screen = open_screen(monkeypatch)
-    clock = iter([0.0, 0.0, 30.0, 40.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(clock, 50.0))
     with Terminal() as view:
         view.emit(Event("progress", "train [b]x", 0, 4))
         before = screen.getvalue()
+        clock.now = 30.0
         view.emit(Event("progress", "train [b]x", 1, 4))
         after = screen.getvalue()[len(before) :]
         shown = len(screen.getvalue())
@@ -47,6 +64,31 @@ def test_progress_shows_the_time_left_and_is_wiped(monkeypatch: pytest.MonkeyPat
     assert "left" not in before
     assert "1/4 1 min 30 s left" in after
     assert "\x1b[2K" in screen.getvalue()[shown:]
+
+
+def test_the_time_left_counts_from_where_a_task_goes_on(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    screen = open_screen(monkeypatch)
+    with Terminal() as view:
+        for now, done in ((0.0, 50), (10.0, 60), (10.0, 0), (15.0, 10)):
+            clock.now = now
+            view.emit(Event("progress", "training", done, 100))
+            view.emit(Event("note", "best so far"))
+    told = re.findall(r"(\d+)/100 (\d+ s) left", screen.getvalue())
+    assert list(dict.fromkeys(told)) == [("60", "40 s"), ("10", "45 s")]
+
+
+def test_a_file_gets_a_line_of_progress_a_minute(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
+    with Terminal() as view:
+        for done in range(10):
+            clock.now = 25.0 * done
+            view.emit(Event("progress", "epochs", done, 9))
+    assert file.getvalue() == "  epochs 3/9 2 min 30 s left\n  epochs 6/9 1 min 15 s left\n"
 
 
 def test_a_finished_task_leaves_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,32 @@
+"""How fast a task goes, and what is left of it."""
+
+import time
+
+from edgekws.cli import numbers
+
+
+class Pace:
+    """The pace of a task from where it was first heard of, which need not be its beginning."""
+
+    def __init__(self, task: str, done: int) -> None:
+        """Begin to watch a task of which so much is done."""
+        self.task, self._from = task, done
+        self._started = self._told = time.monotonic()
+
+    def goes_on(self, task: str, done: int) -> bool:
+        """Tell whether this is still the same task, and not one of its name that began anew."""
+        return task == self.task and done >= self._from
+
+    def left(self, done: int, total: int) -> str:
+        """Return the time left, or nothing while there is no telling."""
+        if done <= self._from:
+            return ""
+        passed = time.monotonic() - self._started
+        return numbers.duration(passed * (total - done) / (done - self._from)) + " left"
+
+    def is_due(self, every_s: float) -> bool:
+        """Tell whether that much time has passed since this was last true."""
+        due = time.monotonic() - self._told >= every_s
+        if due:
+            self._told = time.monotonic()
+        return due
