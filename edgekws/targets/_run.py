@@ -21,6 +21,8 @@ class ModelLatency:
     p90_us: float
     p99_us: float
     p50_ci95: tuple[float, float]
+    p90_ci95: tuple[float, float]
+    p99_ci95: tuple[float, float]
     n: int
     ratio: float | None
     ratio_ci95: tuple[float, float] | None
@@ -45,7 +47,8 @@ class LatencyRun:
     def measurements(self, name: str) -> tuple[Measurement, ...]:
         """Return the percentiles of one model and, where the control was level, the ratio.
 
-        >>> one = ModelLatency(20.0, 25.0, 40.0, (19.9, 20.2), 800, 0.5, (0.49, 0.51))
+        >>> bounds = ((19.9, 20.2), (24.8, 25.3), (38.0, 43.0))
+        >>> one = ModelLatency(20.0, 25.0, 40.0, *bounds, 800, 0.5, (0.49, 0.51))
         >>> run = LatencyRun({"a": one}, "a", True, 1.0, (0.99, 1.01), 1, {})
         >>> [m.metric for m in run.measurements("a")][-2:]
         ['latency_p99_us', 'latency_ratio']
@@ -53,8 +56,8 @@ class LatencyRun:
         one = self.models[name]
         found = [
             Measurement("latency_p50_us", one.p50_us, "µs", one.n, one.p50_ci95),
-            Measurement("latency_p90_us", one.p90_us, "µs", one.n),
-            Measurement("latency_p99_us", one.p99_us, "µs", one.n),
+            Measurement("latency_p90_us", one.p90_us, "µs", one.n, one.p90_ci95),
+            Measurement("latency_p99_us", one.p99_us, "µs", one.n, one.p99_ci95),
         ]
         if one.ratio is not None:
             found.append(Measurement("latency_ratio", one.ratio, "× naive", one.n, one.ratio_ci95))

@@ -69,7 +69,7 @@ class Clock:
         ratio = us / self.p50_us.get(INPUT, SLOW)
         ci95 = (us * (1 - self.doubt), us * (1 + self.doubt))
         between = (ratio * (1 - self.doubt), ratio * (1 + self.doubt))
-        one = ModelLatency(us, us, us, ci95, 100, ratio, between)
+        one = ModelLatency(us, us, us, ci95, ci95, ci95, 100, ratio, between)
         return one if self.level else replace(one, ratio=None, ratio_ci95=None)
 
 

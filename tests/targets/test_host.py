@@ -36,13 +36,18 @@ def test_measures_in_a_clean_process(model: Path) -> None:
     assert run.fingerprint == target.fingerprint()
     assert run.fingerprint["target"]["affinity"] == [0]
     found = {m.metric: m for m in run.measurements("a")}
-    assert found["latency_p50_us"].value == run.models["a"].p50_us
+    for q in ("p50", "p90", "p99"):
+        one = found[f"latency_{q}_us"]
+        assert one.value == getattr(run.models["a"], f"{q}_us")
+        assert one.ci95 is not None
+        assert one.ci95 == getattr(run.models["a"], f"{q}_ci95")
+        assert one.ci95[0] <= one.value <= one.ci95[1]
     assert ("latency_ratio" in found) == run.level
     assert run.to_dict("a")["control"] == "b"
 
 
 def test_without_a_level_control_there_is_no_ratio() -> None:
-    one = ModelLatency(20.0, 25.0, 40.0, (19.9, 20.2), 800, None, None)
+    one = ModelLatency(20.0, 25.0, 40.0, (19.9, 20.2), (24.8, 25.3), (38.0, 43.0), 800, None, None)
     run = LatencyRun({"a": one}, "a", False, 1.2, (1.1, 1.3), 2, {})
     assert [m.metric for m in run.measurements("a")] == [
         "latency_p50_us",
