@@ -1,10 +1,11 @@
 """One unit of work: a trial's steps, trained to a rung or to the end, and measured."""
 
+import ctypes
 import json
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -66,8 +67,15 @@ def work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
             told = f"{type(error).__name__}: {error}"
             text = str(error) if isinstance(error, EdgekwsError) else told
             outcome = Outcome(trial.key, error=text)
+    _give_back()
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return replace(outcome, seconds=time.monotonic() - started, rss_mib=rss)
+
+
+def _give_back() -> None:
+    """Return memory to the system that the C library keeps in pieces too small for other trials."""
+    with suppress(OSError, AttributeError):  # only glibc does so
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
