@@ -73,6 +73,8 @@ def _row(one: "Standing") -> list[str]:
     state = one.state if one.state == "failed" else f"{one.state}, {one.epochs} epochs"
     if len(one.seeds) > 1:
         state += f", {len(one.seeds)} seeds"
+    if one.base:
+        state += ", base"
     return [
         _params(one.params),
         state,

@@ -65,6 +65,7 @@ def _row(rank: int, one: Standing) -> dict[str, Any]:
         "rank": rank,
         "choices": [str(value) for value in one.params.values()],
         "state": one.state,
+        "base": one.base,
         "epochs": one.epochs,
         "seeds": len(one.seeds),
         "score": _score(one),

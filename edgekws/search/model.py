@@ -87,6 +87,10 @@ class Finalists(Fields):
     """The best of the search, trained once more and better."""
 
     count: int = Field(default=5, ge=1, description="how many go on")
+    base: bool = Field(
+        default=False,
+        description="beside them the combination that the base has, whatever became of it before",
+    )
     seeds: Seeds = Field(default=(1, 2, 3), description="each of them is trained from all of these")
     set: dict[str, Any] = Field(
         default={}, description="overrides of the base for them, e.g. more epochs"

@@ -25,7 +25,8 @@ class Standing:
     """What became of one combination, over its seeds.
 
     `value` is the mean objective on dev after `epochs` of the last step. `behind` is the distance
-    to the best, with its paired interval; `tied` says that it may be none.
+    to the best, with its paired interval; `tied` says that it may be none. `base` tells that it is
+    what the base recipe has.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Standing:
     tied: bool = False
     measured: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    base: bool = False
 
     @staticmethod
     def begin(
@@ -48,7 +50,8 @@ class Standing:
     ) -> "Standing":
         """Return a combination of which nothing is known yet."""
         trials = tuple(plan.trial(params, seed, more) for seed in seeds)
-        return Standing(canonical_json(dict(params)), params, tuple(seeds), trials)
+        identity = canonical_json(dict(params))
+        return Standing(identity, params, tuple(seeds), trials, base=plan.is_base(params))
 
     def judge(self, rows: Sequence[Row], epochs: int | None) -> None:
         """Take the score at a rung, or at the end with `None`, from the rows of all seeds."""

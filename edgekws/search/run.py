@@ -165,10 +165,11 @@ class _Driver:
         ranked = [s for s in self.found.values() if s.state == "complete"]
         ranked.sort(key=lambda s: -(s.value or 0.0))
         more = texts(sweep.finalists.set)
-        finals = [
-            Standing.begin(self.plan, s.params, sweep.finalists.seeds, more)
-            for s in ranked[: sweep.finalists.count]
-        ]
+        chosen = ranked[: sweep.finalists.count]
+        if sweep.finalists.base:
+            others = [s for s in self.found.values() if s.state != "failed" and s not in chosen]
+            chosen += [s for s in others if s.base]
+        finals = [Standing.begin(self.plan, s.params, sweep.finalists.seeds, more) for s in chosen]
         self._say(f"{len(finals)} finalists, {len(sweep.finalists.seeds)} seeds each")
         self.complete([Unit(t) for standing in finals for t in standing.trials])
         for standing in finals:

@@ -26,8 +26,8 @@ def total_epochs(plan: Plan, count: int) -> int:
         before, alive = rung, kept(sweep, alive)
     todo = (todo + alive * (plan.epochs() - before)) * len(sweep.seeds)
     if sweep.finalists:
-        finals = min(sweep.finalists.count, alive) * len(sweep.finalists.seeds)
-        todo += finals * plan.epochs(texts(sweep.finalists.set))
+        finals = min(sweep.finalists.count, alive) + sweep.finalists.base
+        todo += finals * len(sweep.finalists.seeds) * plan.epochs(texts(sweep.finalists.set))
     return todo
 
 

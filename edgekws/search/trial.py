@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from edgekws.core.canonical import canonical_json, sha256_of
@@ -97,8 +97,7 @@ class Plan:
 
     def _trial(self, params: Params, seed: int, more: Sequence[str]) -> Trial:
         sweep = self.loaded.sweep
-        own_seed = f"steps.{self.loaded.drawing}.seed={seed}"
-        recipe = recipe_of(self.loaded, self.axes, params, [*more, own_seed])
+        recipe = recipe_of(self.loaded, self.axes, params, [*more, self._seeded(seed)])
         steps = needed(recipe.steps, sweep.until)
         return Trial(
             _key(recipe, steps, sweep),
@@ -111,6 +110,18 @@ class Plan:
             sweep.evaluate_on,
             _epochs(steps),
         )
+
+    def _seeded(self, seed: int) -> str:
+        return f"steps.{self.loaded.drawing}.seed={seed}"
+
+    def is_base(self, params: Params) -> bool:
+        """Tell whether a combination changes nothing of the base."""
+        return self.trial(params, self.loaded.sweep.seeds[0]).recipe == self._base
+
+    @cached_property
+    def _base(self) -> str:
+        seeded = self._seeded(self.loaded.sweep.seeds[0])
+        return lock(load(self.loaded.base, [*self.loaded.fixed, seeded]).recipe)
 
     def epochs(self, more: Sequence[str] = ()) -> int:
         """Return those of the last step that trains, as the base has it with `[set]` and `more`."""

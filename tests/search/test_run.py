@@ -1,6 +1,7 @@
 """Rungs, finalists, interruptions and failures, with a crew that pretends to train."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,19 @@ def test_the_best_half_goes_on_at_each_rung(write: Write, run: Run, tmp_path: Pa
     assert mels > 0.9 > hop
     best = [row for row in found.marginals if row["axis"] == "front_end.n_mels"]
     assert [row["value"] for row in sorted(best, key=lambda row: -row["mean"])] == [16, 12, 8]
+
+
+def test_the_base_is_trained_beside_the_finalists(write: Write, run: Run, tmp_path: Path) -> None:
+    base = ("front_end.n_mels=8", "front_end.hop_length=200")
+    loaded = write(("200, 400]", "200]"), more=PRUNING + FINALISTS + "base = true\n")
+    loaded = replace(loaded, overrides=base)
+    found, crew = run(loaded, tmp_path)
+    assert [epochs for _, epochs in crew.done].count(None) == 2 + 4 + 3
+    states = [(one.state, one.base) for one in found.standings]
+    assert states[:3] == [("final", False), ("final", False), ("final", True)]
+    assert [one.state for one in found.standings if one.base] == ["final"]
+    assert found.standings[2].params == {"front_end.n_mels": 8, "front_end.hop_length": 200}
+    assert found.standings[2].behind is not None
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(

@@ -68,7 +68,7 @@ def test_the_built_in_ablation_is_two_by_two(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "valid", "epochs", "shared"),
     [
-        ("losses-sweep", 48, 48 * 5 + 16 * 10 + 6 * 25 + 4 * 3 * 80, 30),
+        ("losses-sweep", 48, 48 * 5 + 16 * 10 + 6 * 25 + 5 * 3 * 80, 30),
         ("optimizers-sweep", 48, 48 * 4 + 16 * 8 + 6 * 28 + 4 * 3 * 80, 0),
     ],
 )
