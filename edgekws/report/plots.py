@@ -206,6 +206,7 @@ def _history(epochs: Sequence[Mapping[str, Any]], kept_epoch: int | None) -> "Fi
         (loss, "train_loss", "train", _FAINT),
         (loss, "dev_loss", "dev", _BLUE),
         (score, "dev_accuracy", "accuracy", _BLUE),
+        (score, "dev_balanced_accuracy", "balanced accuracy", _FAINT),
         (score, "dev_macro_recall", "macro recall", _ORANGE),
     )
     for axes, key, label, color in lines:

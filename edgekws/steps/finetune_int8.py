@@ -105,19 +105,20 @@ def _scores(model: "Model", job: Job) -> "Scores":
 
     with reproducible(job):
         model.network.to(job.device)
-        scores = score(model, job.data.examples("dev"), job.device)
+        scores = score(model, job.data.examples("dev"), job.data.labels, job.device)
         model.network.cpu()
     return scores
 
 
 def _better(before: "Scores", after: "Scores", job: Job) -> str:
     """Return what is kept, by the rule that chooses an epoch; say so if it is the start."""
-    if (after.macro_recall, -after.loss) >= (before.macro_recall, -before.loss):
+    first, last = before.balanced_accuracy, after.balanced_accuracy
+    if (last, -after.loss) >= (first, -before.loss):
         return "fine-tuned"
     text = (
         f"finetune_int8: in simulated INT8 the network as it came is better on dev "
-        f"({before.macro_recall:.1%} macro recall, loss {before.loss:.3f}) than after training "
-        f"({after.macro_recall:.1%}, {after.loss:.3f}) and is kept"
+        f"({first:.1%} balanced accuracy, loss {before.loss:.3f}) than after training "
+        f"({last:.1%}, {after.loss:.3f}) and is kept"
     )
     job.emit(Event("warning", text))
     return "start"

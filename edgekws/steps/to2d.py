@@ -164,14 +164,15 @@ class Step(TrainedStepFields):
 
 
 def _better(history: dict[str, Any], control: dict[str, Any], job: Job) -> str:
-    """Return the start whose kept epoch has the higher macro recall on dev; say so if random."""
+    """Return the start whose kept epoch is better on dev; say so if random."""
     solved, drawn = (
-        told["epochs"][told["kept_epoch"] - 1]["dev_macro_recall"] for told in (history, control)
+        told["epochs"][told["kept_epoch"] - 1]["dev_balanced_accuracy"]
+        for told in (history, control)
     )
     if solved >= drawn:
         return "initialised"
-    text = f"to2d: the random start ends better on dev ({drawn:.1%} macro recall, {solved:.1%} from"
-    job.emit(Event("warning", f"{text} the 3-D weights) and is kept"))
+    text = f"to2d: the random start ends better on dev ({drawn:.1%} balanced accuracy, "
+    job.emit(Event("warning", f"{text}{solved:.1%} from the 3-D weights) and is kept"))
     return "random"
 
 

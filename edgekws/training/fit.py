@@ -45,8 +45,8 @@ def fit(
     but not of what is kept.
 
     Returns `epochs` (a row each: `epoch`, `train_loss`, `dev_loss`, `dev_accuracy`,
-    `dev_macro_recall`, `lr`, `seconds`), `best_epoch` and `kept_epoch`, counted from 1. `dev_loss`
-    is the cross-entropy without smoothing.
+    `dev_balanced_accuracy`, `dev_macro_recall`, `lr`, `seconds`), `best_epoch` and `kept_epoch`,
+    counted from 1. `dev_loss` is the cross-entropy without smoothing.
 
     Raises:
         DataError: there are fewer than two training clips, or no dev clips.
@@ -111,9 +111,8 @@ class _Run:
             total += self._learn(batch, epoch * self.steps + index)
             self._tick(epoch, index + 1, total, start)
         mean_loss = self._finite(total.item() / self.steps, epoch)
-        scores = score(
-            Model(self.kept_network, self.model.representation), self.dev, self.job.device
-        )
+        kept = Model(self.kept_network, self.model.representation)
+        scores = score(kept, self.dev, data.labels, self.job.device)
         self._finite(scores.loss, epoch)
         self._close_epoch(mean_loss, scores, time.perf_counter() - start)
 
@@ -198,6 +197,7 @@ class _Run:
                 "train_loss": loss,
                 "dev_loss": scores.loss,
                 "dev_accuracy": scores.accuracy,
+                "dev_balanced_accuracy": scores.balanced_accuracy,
                 "dev_macro_recall": scores.macro_recall,
                 "lr": self.optimizer.param_groups[0]["lr"],
                 "seconds": seconds,
@@ -255,7 +255,7 @@ def _lay_out(network: nn.Module, memory_format: torch.memory_format) -> None:
 
 
 def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return max(rows, key=lambda row: (row["dev_macro_recall"], -row["dev_loss"]))
+    return max(rows, key=lambda row: (row["dev_balanced_accuracy"], -row["dev_loss"]))
 
 
 def _identity(

@@ -114,8 +114,8 @@ class Training(Fields):
     )
     keep: Literal["best", "last"] = Field(
         default="best",
-        description="which epoch's weights to keep: the one of the highest macro recall on dev "
-        "(at a tie, of the lower dev loss), or the last",
+        description="which epoch's weights to keep: the one of the highest balanced accuracy on "
+        "dev, the recall averaged over all labels (at a tie, of the lower dev loss), or the last",
     )
 
     @model_validator(mode="after")

@@ -135,7 +135,8 @@ def test_wins_back_what_quantization_loses(spoilt, tmp_path):
     assert accuracy(after) > accuracy(floats) - 0.05
     history = told["history"]
     row = history["epochs"][history["kept_epoch"] - 1]
-    assert told["int8"]["after"]["macro_recall"] == row["dev_macro_recall"]
+    for name in ("balanced_accuracy", "macro_recall"):
+        assert told["int8"]["after"][name] == row[f"dev_{name}"]
     assert told["kept"] == "fine-tuned"
 
 
@@ -161,8 +162,8 @@ def test_the_start_is_kept_where_no_epoch_is_better(learnt, tmp_path):
     warnings = [event.text for event in told if event.kind == "warning"]
     assert len(warnings) == 1
     assert re.search(
-        r"finetune_int8: in simulated INT8 the network as it came is better on dev \(.*% macro "
-        r"recall, loss .*\) than after training \(.*\) and is kept",
+        r"finetune_int8: in simulated INT8 the network as it came is better on dev \(.*% "
+        r"balanced accuracy, loss .*\) than after training \(.*\) and is kept",
         warnings[0],
     )
 

@@ -168,7 +168,7 @@ def test_initialised_and_distilled_with_its_control(tmp_path):
         assert [row["epoch"] for row in told[history]["epochs"]] == [1, 2]
     assert told["history"] != told["control_history"]
     ends = {
-        start: told[key]["epochs"][told[key]["kept_epoch"] - 1]["dev_macro_recall"]
+        start: told[key]["epochs"][told[key]["kept_epoch"] - 1]["dev_balanced_accuracy"]
         for start, key in (("initialised", "history"), ("random", "control_history"))
     }
     assert ends[told["kept"]] == max(ends.values())
@@ -234,9 +234,12 @@ def test_a_teacher_of_other_labels(tmp_path):
 def test_the_start_that_ends_better_on_dev_is_kept(tmp_path, solved, drawn, kept):
     told = []
     history, control = (
-        {"epochs": [{"dev_macro_recall": 0.0}, {"dev_macro_recall": end}], "kept_epoch": 2}
+        {
+            "epochs": [{"dev_balanced_accuracy": 0.0}, {"dev_balanced_accuracy": end}],
+            "kept_epoch": 2,
+        }
         for end in (solved, drawn)
     )
     assert _better(history, control, job(tmp_path, told.append)) == kept
-    said = ["to2d: the random start ends better on dev (90.0% macro recall, 50.0% from the 3-D"]
+    said = ["to2d: the random start ends better on dev (90.0% balanced accuracy, 50.0% from the"]
     assert [event.text[: len(said[0])] for event in told] == (said if kept == "random" else [])

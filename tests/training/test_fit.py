@@ -69,9 +69,9 @@ def test_it_learns(
     build: Build = request.getfixturevalue(f"network_{representation}")
     job = job_in(tmp_path)
     model = Model(build(), representation)
-    before = score(model, job.data.examples("dev"), "cpu").accuracy
+    before = score(model, job.data.examples("dev"), job.data.labels, "cpu").accuracy
     history = fit(model, short(8), CE, job)
-    after = score(model, job.data.examples("dev"), "cpu")
+    after = score(model, job.data.examples("dev"), job.data.labels, "cpu")
     assert before < 0.6
     assert after.accuracy > 0.9
     assert not model.network.training
@@ -81,6 +81,7 @@ def test_it_learns(
     kept = rows[history["kept_epoch"] - 1]
     assert kept["dev_loss"] == pytest.approx(after.loss, rel=1e-5)
     assert kept["dev_accuracy"] == after.accuracy
+    assert kept["dev_balanced_accuracy"] == after.balanced_accuracy
     assert kept["dev_macro_recall"] == after.macro_recall
 
 
@@ -97,10 +98,10 @@ def test_the_chosen_epoch_is_kept(
     model = Model(network_2d(), "2d")
     history = fit(model, training, CE, job)
     rows = history["epochs"]
-    best = max(rows, key=lambda row: (row["dev_macro_recall"], -row["dev_loss"]))
+    best = max(rows, key=lambda row: (row["dev_balanced_accuracy"], -row["dev_loss"]))
     assert history["best_epoch"] == best["epoch"] != 6
     assert history["kept_epoch"] == (best["epoch"] if keep == "best" else 6)
-    dev_loss = score(model, job.data.examples("dev"), "cpu").loss
+    dev_loss = score(model, job.data.examples("dev"), job.data.labels, "cpu").loss
     assert rows[history["kept_epoch"] - 1]["dev_loss"] == pytest.approx(dev_loss, rel=1e-5)
 
 
@@ -210,7 +211,7 @@ def test_a_student_learns_from_teachers_alone(
     before = [copy.deepcopy(t.network.state_dict()) for t in taught]
     model = Model(request.getfixturevalue(f"network_{student}")(), student)
     fit(model, short(8), DistillationLoss(ce_weight=0, kl_weight=1), job, taught)
-    assert score(model, job.data.examples("dev"), "cpu").accuracy > 0.9
+    assert score(model, job.data.examples("dev"), job.data.labels, "cpu").accuracy > 0.9
     for teacher, state in zip(taught, before, strict=True):
         assert not teacher.network.training
         for name, tensor in teacher.network.state_dict().items():
@@ -267,7 +268,7 @@ def test_every_part_of_the_loss_has_its_effect(
 def test_it_learns_by_focal_loss(tmp_path: Path, job_in: JobIn, network_2d: Build) -> None:
     job, model = job_in(tmp_path), Model(network_2d(), "2d")
     fit(model, short(8), FocalLoss(gamma=2.0), job)
-    assert score(model, job.data.examples("dev"), "cpu").accuracy > 0.9
+    assert score(model, job.data.examples("dev"), job.data.labels, "cpu").accuracy > 0.9
 
 
 def test_the_running_mean_is_what_is_scored_and_kept(
@@ -288,7 +289,7 @@ def test_the_running_mean_is_what_is_scored_and_kept(
     plain = Model(network_2d(), "2d")
     fit(plain, SHORT.model_copy(update={"keep": "last"}), CE, job_in(tmp_path / "plain"))
     assert weights(plain.network) != weights(model.network)
-    dev_loss = score(model, job.data.examples("dev"), "cpu").loss
+    dev_loss = score(model, job.data.examples("dev"), job.data.labels, "cpu").loss
     assert history["epochs"][-1]["dev_loss"] == pytest.approx(dev_loss, rel=1e-5)
 
 
