@@ -1,0 +1,134 @@
+"""Intervals against exact values, and against what simulated speakers do."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgekws.metrics import intervals
+from edgekws.metrics.intervals import Interval, Variance
+
+SPEAKERS = (2, 3, 6, 10, 25)
+RUNS = 400
+LEAST = 0.93
+"""Of `RUNS` intervals; the three standard errors of a simulation are taken off where it is used."""
+
+Counts = NDArray[np.int64]
+Draw = Callable[[np.random.Generator, int], Interval | None]
+
+
+def held(draw: Draw, truth: float, speakers: int, seed: int = 0) -> float:
+    """Return the share of simulated intervals that hold the truth."""
+    rng = np.random.default_rng(seed)
+    found = [draw(rng, speakers) for _ in range(RUNS)]
+    assert all(found)
+    return float(np.mean([one[0] <= truth <= one[1] for one in found if one]))
+
+
+def bound() -> float:
+    return LEAST - 3 * (LEAST * (1 - LEAST) / RUNS) ** 0.5
+
+
+@cache
+def talents(mean: float, apart: float) -> NDArray[np.float64]:
+    """Return shares of mean `mean`, whose log-odds are normally distributed about one value."""
+    odds = np.random.default_rng(9).standard_normal(20_000) * apart
+    low, high = -9.0, 9.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        below = (1 / (1 + np.exp(-(middle + odds)))).mean() < mean
+        low, high = (middle, high) if below else (low, middle)
+    return np.asarray(1 / (1 + np.exp(-(low + odds))))
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("mean", [0.8, 0.95])
+@pytest.mark.parametrize("speakers", SPEAKERS)
+def test_a_share_is_covered(speakers: int, mean: float, apart: float) -> None:
+    def draw(rng: np.random.Generator, speakers: int) -> Interval | None:
+        clips = 60
+        right = rng.binomial(clips, rng.choice(talents(mean, apart), speakers)) / clips
+        value = float(right.mean())
+        weight = np.full(speakers, 1 / speakers)
+        influence = (right - value) / speakers
+        return intervals.share(value, influence, weight, 1 / (speakers * clips), speakers)
+
+    assert held(draw, mean, speakers) >= bound()
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("rate", [3.0, 60.0])
+@pytest.mark.parametrize("speakers", SPEAKERS)
+def test_an_hourly_rate_is_covered(speakers: int, rate: float, apart: float) -> None:
+    """The rates of speakers have a Gamma distribution whose deviation is `apart` of its mean."""
+
+    def draw(rng: np.random.Generator, speakers: int) -> Interval | None:
+        rates = rate * (rng.gamma(apart**-2, apart**2, speakers) if apart else np.ones(speakers))
+        seconds = rng.uniform(150, 450, speakers)
+        counts = rng.poisson(rates * seconds / intervals.HOUR_S)
+        return intervals.hourly(counts, seconds, speakers)
+
+    assert held(draw, rate, speakers) >= bound()
+
+
+@pytest.mark.parametrize("speakers", SPEAKERS)
+def test_a_difference_of_nothing_is_called_one_in_one_case_of_twenty_at_most(speakers: int) -> None:
+    rng = np.random.default_rng(1)
+    called = []
+    for _ in range(1000):
+        each = rng.standard_normal(speakers) * rng.uniform(0.5, 2)
+        value, variance = (
+            float(each.mean()),
+            intervals.between((each - each.mean()) / speakers, speakers),
+        )
+        assert variance
+        low, high = intervals.difference(value, variance)
+        p = intervals.p_value(value, variance)
+        assert (p < 0.05) == (not low <= 0 <= high)
+        called.append(p < 0.05)
+    assert np.mean(called) <= 0.05 + 3 * (0.05 * 0.95 / 1000) ** 0.5
+
+
+def test_one_speaker_has_no_interval() -> None:
+    one, alone = np.array([0.0]), np.array([1.0])
+    assert intervals.share(0.9, one, alone, 0.01, 1) is None
+    assert intervals.hourly(np.array([3]), np.array([600.0]), 1) is None
+    assert intervals.between(one, 1) is None
+
+
+def test_all_or_nothing_is_exact() -> None:
+    for speakers in (0, 4):
+        weight = np.full(4, 0.25)
+        assert intervals.share(1.0, 0 * weight, weight, 0.02, speakers) == pytest.approx(
+            (0.9289, 1.0), abs=1e-4
+        )
+        assert intervals.share(0.0, 0 * weight, weight, 0.02, speakers) == pytest.approx(
+            (0.0, 0.0711), abs=1e-4
+        )
+    # R, poisson.test(0, 0.5) and poisson.test(4, 2)
+    assert intervals.garwood(0, 1800) == pytest.approx((0, 7.3778), abs=1e-4)
+    assert intervals.garwood(4, 7200) == pytest.approx((0.5449, 5.1208), abs=1e-4)
+
+
+def test_variances_add_up_with_the_degrees_of_freedom_of_both() -> None:
+    both = Variance(1.0, 4) + Variance(3.0, 9)
+    assert both.value == 4
+    assert both.df == pytest.approx(16 / (1 / 4 + 9 / 9))
+    assert Variance(0.0, 4) + Variance(0.0, 9) == Variance(0.0, 4)
+    assert Variance(0.0, 4) + Variance(2.0, 9) == Variance(2.0, 9)
+
+
+def test_speakers_and_lone_clips_are_two_parts_of_a_variance() -> None:
+    influence = np.array([0.2, -0.2, 0.1, -0.05, -0.05])
+    found = intervals.between(influence, 2)
+    assert found
+    assert found.value == pytest.approx(2 * 0.08 + 1.5 * 0.015)
+    assert intervals.between(influence[:2], 0) == Variance(pytest.approx(0.16), 1.0)
+
+
+def test_what_is_assumed_of_few_speakers_fades_with_their_number() -> None:
+    assert intervals.spread(0) == 0
+    assert intervals.spread(2) == intervals.spread(25) == 0.75**2
+    assert intervals.spread(100) == pytest.approx(0.75**2 / 4)
