@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgekws.engine.compare import Comparison
     from edgekws.engine.evaluate import Evaluation
     from edgekws.engine.verdict import Pair
-    from edgekws.metrics.resampled import Difference
+    from edgekws.metrics.differences import Difference
 
 Table = tuple[str, Sequence[str], list[list[str]]]
 """Title, heads of the columns, rows."""
@@ -122,10 +122,10 @@ def _pair(pair: "Pair") -> list[str]:
 
 
 def _difference(found: "Difference") -> str:
-    value, low, high = (
-        f"{100 * bound:+.2f}".replace("-", "−") for bound in (found.value, *found.ci95)
+    value, *bounds = (
+        f"{100 * bound:+.2f}".replace("-", "−") for bound in (found.value, *(found.ci95 or ()))
     )
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{', '.join(bounds)}]" if bounds else value
 
 
 def _p(p: float) -> str:

@@ -13,11 +13,10 @@ from edgekws.core.measurement import Measurement
 from edgekws.engine.trial import Trial
 from edgekws.engine.verdict import Pair, judge
 from edgekws.errors import UsageError
-from edgekws.metrics import resampled
+from edgekws.metrics import differences
 from edgekws.metrics.accuracy import accuracy
+from edgekws.metrics.intervals import FEW_SPEAKERS
 from edgekws.recipe.load import Loaded
-
-FEW_SPEAKERS = 10
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Entrant:
 class Comparison:
     """Every system, and every pair of them, on `clips` clips of `speakers` speakers.
 
-    `speakers` is 0 where fewer than two are known. `notes` say what the intervals do not hold.
+    `speakers` is 0 where none is known. `notes` say what the intervals do not hold.
     """
 
     split: Split
@@ -74,8 +73,8 @@ def compare(
         measured.append(replace(one, measurements=found))
         predicted.append([each.argmax(axis=1).astype(np.int64) for each in logits])
     progress(emit, "evaluate", total, total)
-    speakers = resampled.speaker_count(trial.examples)
-    systems = resampled.systems(predicted, trial.examples, trial.labels)
+    speakers = differences.speaker_count(trial.examples)
+    systems = differences.systems(predicted, trial.examples, trial.labels)
     notes = _notes(measured, speakers)
     for note in notes:
         emit(Event("note", note))
@@ -116,9 +115,11 @@ def _notes(entrants: Sequence[Entrant], n_speakers: int) -> tuple[str, ...]:
     """Say what the intervals do not hold."""
     notes = []
     if not n_speakers:
-        notes.append("fewer than two speakers are known: clips were drawn one by one")
+        notes.append("no speakers are known: the intervals take clips to be independent")
+    elif n_speakers == 1:
+        notes.append("all clips are of one speaker: there are no intervals and no verdict")
     elif n_speakers < FEW_SPEAKERS:
-        notes.append(f"{n_speakers} speakers are few: the intervals are rough")
+        notes.append(f"{n_speakers} speakers: read it with care")
     single = [one.name for one in entrants if len(one.paths) == 1]
     if single:
         notes.append(

@@ -1,7 +1,7 @@
 """Accuracy of models and bundles on the data of a recipe, class by class."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,8 @@ ALL_KEYWORDS = "all keywords"
 class Evaluation:
     """One model on one split.
 
-    `per_class` has a row a label: `label`, `recall` with its interval by speaker `recall_ci95`,
-    `precision`, `f1`, `support` (clips), where there is no such figure `None`.
+    `per_class` has the rows of `metrics.accuracy.per_class`, and `f1`, in which a figure that does
+    not exist is `None`.
     `confusion[i][j]` counts label i called label j. `detection` holds the trade-off of each
     keyword, `pooled` that of all of them at a common threshold.
     """
@@ -70,37 +70,13 @@ def evaluation(
         name,
         accuracy.accuracy(logits, examples, labels),
         [
-            _detailed(i, row, logits, examples, labels)
-            for i, row in enumerate(accuracy.per_class(logits, examples, labels))
+            row | {"f1": _f1(row["precision"], row["recall"])}
+            for row in accuracy.per_class(logits, examples, labels)
         ],
         accuracy.confusion(logits, examples, labels),
         detection_tradeoff.per_keyword(logits, examples, labels),
         detection_tradeoff.pooled(logits, examples, labels, ALL_KEYWORDS),
     )
-
-
-def _detailed(
-    index: int,
-    row: dict[str, Any],
-    logits: NDArray[np.float32],
-    examples: Examples,
-    labels: Sequence[str],
-) -> dict[str, Any]:
-    """Add F1, and the interval of the recall: the accuracy on the clips of that class alone."""
-    from edgekws.metrics.accuracy import accuracy
-
-    mine = np.flatnonzero(examples.targets == index)
-    f1 = _f1(row["precision"], row["recall"])
-    if not len(mine):
-        return row | {"f1": f1, "recall_ci95": None}
-    own = replace(
-        examples,
-        features=examples.features[:0],
-        targets=examples.targets[mine],
-        speakers=examples.speakers[mine],
-        names=tuple(examples.names[i] for i in mine),
-    )
-    return row | {"f1": f1, "recall_ci95": accuracy(logits[mine], own, labels)[0].ci95}
 
 
 def _f1(precision: float | None, recall: float | None) -> float | None:

@@ -7,9 +7,9 @@ from math import ceil
 from statistics import NormalDist
 from typing import Literal
 
-from edgekws.metrics import paired, resampled
+from edgekws.metrics import differences, intervals, paired
+from edgekws.metrics.differences import Difference, System
 from edgekws.metrics.paired import McNemar
-from edgekws.metrics.resampled import Difference, System
 
 LEAST = 0.001
 """The smallest difference whose cost in clips is told where none was asked for."""
@@ -35,8 +35,8 @@ class Needed:
 class Pair:
     """System a held against system b; differences are a − b, shares of one.
 
-    `p` is the larger of the p-values of the bootstrap and, with one seed each, of McNemar's test;
-    `p_corrected` is Holm's over all pairs. `outcome` says what a is.
+    `p` is the larger of the p-values of Student's test over speakers and, with one seed each, of
+    McNemar's test; `p_corrected` is Holm's over all pairs. `outcome` says what a is.
     """
 
     a: str
@@ -66,7 +66,7 @@ def judge(
 ) -> tuple[Pair, ...]:
     """Judge every pair of systems, corrected for the number of pairs.
 
-    One is called better where the corrected p-value is below 0.05 and the interval leaves out 0.
+    One is called better where the corrected p-value is below 0.05.
     """
     chosen = list(combinations(range(len(systems)), 2))
     pairs = [_tested((names[i], names[j]), systems[i], systems[j]) for i, j in chosen]
@@ -79,44 +79,60 @@ def judge(
 
 
 def _tested(names: tuple[str, str], a: System, b: System) -> Pair:
-    drawn, macro, counted = resampled.difference(a, b), None, None
-    if "macro_recall" in a.values:
-        macro = resampled.difference(a, b, "macro_recall")
+    accuracy, macro, counted = differences.difference(a, b), None, None
+    if "macro_recall" in a.shares:
+        macro = differences.difference(a, b, "macro_recall")
     if len(a.right) == len(b.right) == 1:
         counted = paired.mcnemar(a.right[0], b.right[0])
-    p = max(drawn.p, counted.p) if counted else drawn.p
-    return Pair(*names, drawn, macro, counted, p, p, "not told apart", None, "")
+    p = max(accuracy.p, counted.p) if counted else accuracy.p
+    return Pair(*names, accuracy, macro, counted, p, p, "not told apart", None, "")
 
 
 def _judged(pair: Pair, a: System, b: System, ground: Ground) -> Pair:
-    drawn = pair.accuracy
-    if pair.p_corrected < paired.ALPHA and drawn.ci95[0] * drawn.ci95[1] > 0:
-        pair = replace(pair, outcome="better" if drawn.value > 0 else "worse")
-    else:
-        pair = replace(pair, needed=_needed(a, b, drawn, ground))
+    difference = pair.accuracy
+    if pair.p_corrected < paired.ALPHA:
+        pair = replace(pair, outcome="better" if difference.value > 0 else "worse")
+    elif difference.ci95:
+        pair = replace(pair, needed=_needed(a, b, difference, ground))
     return replace(pair, sentence=_sentence(pair, ground))
 
 
-def _needed(a: System, b: System, drawn: Difference, ground: Ground) -> Needed:
+def _needed(a: System, b: System, seen: Difference, ground: Ground) -> Needed:
     """Return what would tell a difference with a power of 0.8, were all else as it is here.
 
     What the seeds leave in doubt does not shrink with more clips; it is taken off the difference.
     """
-    asked = ground.asked or max(LEAST, abs(drawn.value))
+    asked = ground.asked or max(LEAST, abs(seen.value))
     doubt = (paired.critical(ground.comparisons) + NormalDist().inv_cdf(paired.POWER)) ** 2
-    left = 1 - doubt * drawn.seed_variance / asked**2
+    left = 1 - doubt * seen.seed_variance / asked**2
     if left <= 0:
-        spread = sum(s.values["accuracy"].var(ddof=1) for s in (a, b) if len(s.right) > 1)
+        spread = sum(s.values("accuracy").var(ddof=1) for s in (a, b) if len(s.right) > 1)
         return Needed(asked, None, None, ceil(2 * doubt * spread / asked**2))
-    alone = drawn.clip_variance
-    effect = max(1.0, drawn.speaker_variance / alone) if alone else 1.0
+    alone = seen.clip_variance
+    effect = max(1.0, seen.speaker_variance / alone) if alone else 1.0
     discordance = ground.clips * alone  # McNemar's variance is the discordance over the clips
     clips = paired.clips_needed(asked, discordance, ground.comparisons, effect) / left
-    speakers = ceil(clips / ground.clips * ground.speakers)
-    return Needed(asked, ceil(clips), speakers or None, None)
+    if not ground.speakers:
+        return Needed(asked, ceil(clips), None, None)
+    speakers = _by_student(clips / ground.clips * ground.speakers, ground.comparisons)
+    clips = max(clips, speakers * ground.clips / ground.speakers)
+    return Needed(asked, ceil(clips), speakers, None)
+
+
+def _by_student(speakers: float, comparisons: int) -> int:
+    """Return how many speakers Student's test needs where a normal one would need `speakers`."""
+    power = NormalDist().inv_cdf(paired.POWER)
+    normal = paired.critical(comparisons) + power
+    needed = max(2, ceil(speakers))
+    while needed < speakers * ((intervals.quantile(needed - 1, comparisons) + power) / normal) ** 2:
+        needed += 1
+    return needed
 
 
 def _sentence(pair: Pair, ground: Ground) -> str:
+    if pair.accuracy.ci95 is None:
+        by = points(pair.accuracy.value, "+")
+        return f"{pair.a} and {pair.b}: {by} points, all of one speaker; that allows no verdict"
     low, high = pair.accuracy.ci95
     if pair.outcome == "better":
         by = f"{points(pair.accuracy.value)} points [{points(low)}, {points(high)}]"

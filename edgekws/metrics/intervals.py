@@ -24,6 +24,9 @@ SPREAD = 0.75
 MANY_SPEAKERS = 25
 """Above as many speakers, the variance between them is trusted more and more by itself."""
 
+FEW_SPEAKERS = 8
+"""With fewer, every figure is to be read with care."""
+
 HOUR_S = 3600.0
 
 _TAIL = 0.025
@@ -66,26 +69,32 @@ def between(influence: Array, speakers: int) -> Variance | None:
 
 
 def share(
-    value: float, influence: Array, weight: Array, squares: float, speakers: int
+    value: float,
+    influence: Array,
+    weight: Array,
+    squares: float,
+    speakers: int,
+    more: Variance | None = None,
 ) -> Interval | None:
     """Return the interval of a weighted share of samples.
 
     `weight` `(G,)` is the weight of all samples of a group, `squares` the sum of the squared
-    weights of single samples; the weights add up to 1. The interval is Student's on the logit
-    scale. Where all samples or none count, it is that of Clopper and Pearson (1934) for
-    independent samples. `None` where one speaker is known.
+    weights of single samples; the weights add up to 1. `more` is variance that has nothing to do
+    with the samples. The interval is Student's on the logit scale. Where all samples or none
+    count, it is that of Clopper and Pearson (1934) for independent samples. `None` where one
+    speaker is known.
     """
     if speakers == 1:
         return None
-    if not 0 < value < 1:
-        return clopper_pearson(value / squares, 1 / squares)
     variance = between(influence, speakers)
-    if variance is None:
+    if not 0 < value < 1 or variance is None:
         return clopper_pearson(value / squares, 1 / squares)
     bernoulli = value * (1 - value)
     together = spread(speakers) * bernoulli  # the correlation of two samples of one speaker
     pairs = float(np.square(weight).sum()) - squares
     variance = variance.at_least(bernoulli * (squares + together * pairs))
+    if more:
+        variance += more
     half = quantile(variance.df) * variance.value**0.5 / bernoulli
     logit = np.log(value / (1 - value))
     low, high = (1 / (1 + np.exp(-bound)) for bound in (logit - half, logit + half))
@@ -156,15 +165,15 @@ def garwood(count: int, seconds: float) -> Interval:
     return float(low) * HOUR_S / seconds, float(high) * HOUR_S / seconds
 
 
-def quantile(df: float) -> float:
-    """Return Student's quantile of a two-sided 95 % interval.
+def quantile(df: float, comparisons: int = 1) -> float:
+    """Return Student's quantile of a two-sided 95 % interval, of one of several `comparisons`.
 
     >>> round(quantile(5), 3), round(quantile(1e9), 2)
     (2.571, 1.96)
     """
     from scipy.special import stdtrit
 
-    return float(stdtrit(df, 1 - _TAIL))
+    return float(stdtrit(df, 1 - _TAIL / comparisons))
 
 
 def spread(speakers: int) -> float:

@@ -45,7 +45,7 @@ def _figure(evaluations: Sequence[Evaluation]) -> "Figure":
         low
         for one in evaluations
         for row in one.per_class
-        for low, _ in [row["recall_ci95"] or (1, 1)]
+        for low, _ in [row["recall_ci95"] or (row["recall"] or 1, 1)]
     )
     for part, one in zip(rows, evaluations, strict=True):
         part.suptitle(_short(one.name, size[0]), x=0.01, ha="left", weight="bold")
@@ -83,7 +83,7 @@ def _recall(axes: "Axes", one: Evaluation, lowest: float) -> None:
     for i, row in enumerate(one.per_class):
         if row["recall"] is None:
             continue
-        low, high = row["recall_ci95"]
+        low, high = row["recall_ci95"] or (row["recall"], row["recall"])
         axes.plot([low, high], [i, i], color=_BLUE, linewidth=2, alpha=0.45)
         axes.plot(row["recall"], i, "o", color=_BLUE, markersize=4)
     overall = next((m for m in one.measurements if m.metric == "accuracy"), None)

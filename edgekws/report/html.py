@@ -126,11 +126,10 @@ def _uneven(latency: object) -> str:
 def _classes(result: Result) -> dict[str, Any]:
     rows = result.details["per_class"]
     matrix = result.details.get("confusion") or []
-    called = [sum(column) for column in zip(*matrix, strict=True)] or [0] * len(rows)
     shares = [[n / max(sum(row), 1) for n in row] for row in matrix]
     return {
         "name": result.name,
-        "rows": [_class(row, n) for row, n in zip(rows, called, strict=True)],
+        "rows": [_class(row) for row in rows],
         "labels": [row["label"] for row in rows],
         "matrix": [
             [{"n": n, "share": round(s, 3)} for n, s in zip(*pair, strict=True)]
@@ -139,14 +138,14 @@ def _classes(result: Result) -> dict[str, Any]:
     }
 
 
-def _class(row: Mapping[str, Any], called: int) -> dict[str, Any]:
-    """Return what is known of a label that `called` clips were taken for."""
+def _class(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a table shows of a label."""
     return {
         "label": row["label"],
         "recall": _share(row["recall"]),
-        "recall_ci95": _bounds(row["recall"], row["support"]),
+        "recall_ci95": _bounds(row.get("recall_ci95")),
         "precision": _share(row["precision"]),
-        "precision_ci95": _bounds(row["precision"], called),
+        "precision_ci95": _bounds(row.get("precision_ci95")),
         "width": round(100 * (row["recall"] or 0), 1),
         "support": row["support"],
     }
@@ -156,13 +155,11 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def _bounds(share: float | None, clips: int) -> str:
-    """Return the exact interval of a share of `clips`, empty where there is none."""
-    from edgekws.metrics.events import miss_interval
-
-    if share is None or not clips:
+def _bounds(ci95: Sequence[float] | None) -> str:
+    """Return an interval of a share, empty where there is none."""
+    if ci95 is None:
         return ""
-    low, high = miss_interval(round(share * clips), clips)
+    low, high = ci95
     return f"{100 * low:.1f}–{100 * high:.1f} %"
 
 

@@ -21,8 +21,9 @@ def write_best(folder: Path, output: Path) -> None:
     best = told["best"]
     if best is None:
         raise DataError(f"{folder}: no trial came to its end, so that there is no best one")
-    low, high = (f"{100 * bound:.1f}" for bound in best["ci95"] or (best["value"],) * 2)
-    score = f"{told['objective']} {100 * best['value']:.1f} % [{low}, {high}] on dev"
+    bounds = ", ".join(f"{100 * bound:.1f}" for bound in best["ci95"] or ())
+    interval = f" [{bounds}]" if bounds else ""
+    score = f"{told['objective']} {100 * best['value']:.1f} %{interval} on dev"
     head = [f"# The best of the sweep {told['name']}: {score}, in the sweep's own short training."]
     head += [f"#   {text}" for text in best["overrides"]]
     try:

@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from edgekws.metrics import paired
 from edgekws.search.space import Axis, Params
 from edgekws.search.statistics import Bench, Estimate, Scored, average, difference
 
-_WORDS = {1: "helps", -1: "hurts", 0: "not told apart"}
+_WORDS = {1: "helps", -1: "hurts", 0: "no measurable effect"}
 
 
 @dataclass(frozen=True)
@@ -16,31 +17,40 @@ class Effect:
     """A difference of the objective, paired on clips, speakers and seeds.
 
     `of` are factor and level, two of them for an interaction; `against` the first level of each.
+    `p_corrected` is Holm's over all effects of the sweep, `None` where there is no interval.
     """
 
     of: tuple[tuple[str, str], ...]
     against: tuple[str, ...]
     estimate: Estimate
+    p_corrected: float | None = None
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the effect is measurable after correction, else 0."""
+        if self.p_corrected is None or self.p_corrected >= paired.ALPHA:
+            return 0
+        return 1 if self.estimate.value > 0 else -1
 
     @property
     def verdict(self) -> str:
-        """`helps`, `hurts` or `not told apart`."""
-        return _WORDS[self.estimate.sign]
+        """`helps`, `hurts` or `no measurable effect`."""
+        return _WORDS[self.sign]
 
     def sentence(self) -> str:
         """Return the verdict with its figures, in points of a hundred."""
-        low, high = (100 * bound for bound in self.estimate.ci95)
-        told = f"{100 * self.estimate.value:+.2f} points [{low:+.2f}, {high:+.2f}]"
+        figures = f"{100 * self.estimate.value:+.2f} points"
+        if self.estimate.ci95:
+            low, high = (100 * bound for bound in self.estimate.ci95)
+            figures += f" [{low:+.2f}, {high:+.2f}]"
         if len(self.of) == 1:
             ((factor, level),) = self.of
-            return f"{factor}: {level} {self._words()} against {self.against[0]}: {told}"
+            verdict = self.verdict if self.sign else f"has {self.verdict}"
+            return f"{factor}: {level} {verdict} against {self.against[0]}: {figures}"
         names = " and ".join(level for _, level in self.of)
         more = {1: "more than the sum of both", -1: "less than the sum of both"}
-        word = more.get(self.estimate.sign, "not told apart from the sum of both")
-        return f"{names} together: {word}: {told}"
-
-    def _words(self) -> str:
-        return "is not told apart" if not self.estimate.sign else self.verdict
+        word = more.get(self.sign, "no measurable difference from the sum of both")
+        return f"{names} together: {word}: {figures}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as data."""
@@ -48,6 +58,7 @@ class Effect:
             "of": [list(pair) for pair in self.of],
             "against": list(self.against),
             **asdict(self.estimate),
+            "p_corrected": self.p_corrected,
             "verdict": self.verdict,
             "sentence": self.sentence(),
         }
@@ -67,13 +78,22 @@ def effects(axes: Sequence[Axis], cells: Sequence[Cell], bench: Bench) -> list[E
     Effects are means over everything else that is varied. Where a combination is missing, what
     would be compared with it is left out, and so the comparison stays paired.
     """
-    seeds = min(len(cell.keys) for cell in cells) if cells else 0
     means = {_at(cell.params): bench.mean(cell.keys) for cell in cells}
     factors = [axis for axis in axes if axis.levels]
-    found = [e for factor in factors for e in _main(factor, cells, means, bench, seeds)]
+    found = [effect for factor in factors for effect in _main(factor, cells, means, bench)]
     for a, b in itertools.combinations(factors, 2):
-        found += _together(a, b, cells, means, bench, seeds)
-    return found
+        found += _together(a, b, cells, means, bench)
+    return _corrected(found)
+
+
+def _corrected(found: Sequence[Effect]) -> list[Effect]:
+    """Correct the p-values for their number; effects without an interval are not tested."""
+    tested = [effect for effect in found if effect.estimate.ci95]
+    p_values = iter(paired.holm([effect.estimate.p for effect in tested]))
+    return [
+        replace(effect, p_corrected=next(p_values)) if effect.estimate.ci95 else effect
+        for effect in found
+    ]
 
 
 def _at(params: Params, **changed: Any) -> tuple[tuple[str, str], ...]:
@@ -85,11 +105,7 @@ def _moved(params: Params, changes: Mapping[str, Any]) -> tuple[tuple[str, str],
 
 
 def _main(
-    factor: Axis,
-    cells: Sequence[Cell],
-    means: Mapping[Any, Scored],
-    bench: Bench,
-    seeds: int,
+    factor: Axis, cells: Sequence[Cell], means: Mapping[Any, Scored], bench: Bench
 ) -> list[Effect]:
     first, *others = factor.values
     found = []
@@ -101,18 +117,13 @@ def _main(
             and (other := _moved(cell.params, {factor.name: first})) in means
         ]
         if parts:
-            estimate = bench.estimate(average(parts), seeds)
+            estimate = bench.estimate(average(parts))
             found.append(Effect(((factor.name, level),), (first,), estimate))
     return found
 
 
 def _together(
-    a: Axis,
-    b: Axis,
-    cells: Sequence[Cell],
-    means: Mapping[Any, Scored],
-    bench: Bench,
-    seeds: int,
+    a: Axis, b: Axis, cells: Sequence[Cell], means: Mapping[Any, Scored], bench: Bench
 ) -> list[Effect]:
     """Return `(a and b) - (a alone) - (b alone) + (neither)` for every two levels."""
     found = []
@@ -131,6 +142,6 @@ def _together(
                 parts.append(difference(difference(both, only_a), difference(only_b, none)))
         if parts:
             of = ((a.name, one), (b.name, two))
-            estimate = bench.estimate(average(parts), seeds)
+            estimate = bench.estimate(average(parts))
             found.append(Effect(of, (a.values[0], b.values[0]), estimate))
     return found

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekws.metrics import intervals
 from edgekws.search.sampling import choice, distributions
 from edgekws.search.space import Axis, Params
 from edgekws.search.statistics import Estimate, Scored, estimate, weighted
@@ -40,14 +41,13 @@ def importance(axes: Sequence[Axis], scores: Sequence[tuple[Params, float]]) -> 
 
 
 def marginals(
-    axes: Sequence[Axis], scores: Sequence[tuple[Params, Scored]], drawn: Sequence[int]
+    axes: Sequence[Axis], scores: Sequence[tuple[Params, Scored]], speakers: int
 ) -> list[dict[str, Any]]:
     """Return, for every value of every listed axis, the mean score and its 95 % interval.
 
     Where invalid combinations leave holes in a grid, plain means would mix the parameters: these
     are least-squares means of an additive model. The interval is the wider of two: with the
-    residuals as noise, and over the draws of the scores. `drawn` says over how many speakers and
-    seeds these are, as for `statistics.estimate`.
+    residuals as noise, and over the `speakers` and seeds of the scores.
     """
     listed = [axis for axis in axes if axis.values]
     columns = [(axis, value) for axis in listed for value in axis.values]
@@ -67,8 +67,9 @@ def marginals(
         if not used[n]:
             continue
         at = _middle(columns, used, axis, n)
-        half = 1.96 * float(np.sqrt(max(noise * at @ inverse @ at, 0.0)))
-        found = _wider(estimate(weighted(parts, at @ inverse @ full.T), drawn), half)
+        error = float(np.sqrt(max(noise * at @ inverse @ at, 0.0)))
+        half = intervals.quantile(max(free, 1)) * error
+        found = _wider(estimate(weighted(parts, at @ inverse @ full.T), speakers), half)
         n_trials = int(x[:, n].sum())
         told = {"axis": axis.name, "value": value, "n": n_trials}
         rows.append(told | {"mean": found.value, "ci95": found.ci95})
@@ -76,9 +77,9 @@ def marginals(
 
 
 def _wider(found: Estimate, half: float) -> Estimate:
-    """Return an interval that reaches at least `half` to both sides."""
-    mean, (low, high) = found.value, found.ci95
-    return Estimate(mean, (min(low, mean - half), max(high, mean + half)))
+    """Return an interval that reaches at least `half` to both sides, between 0 and 1."""
+    mean, (low, high) = found.value, found.ci95 or (found.value, found.value)
+    return Estimate(mean, (max(0.0, min(low, mean - half)), min(1.0, max(high, mean + half))))
 
 
 def _middle(columns: Sequence[tuple[Axis, Any]], used: Sequence[bool], axis: Axis, n: int) -> Any:

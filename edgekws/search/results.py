@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgekws.core.canonical import canonical_json, sha256_of
+from edgekws.metrics.intervals import FEW_SPEAKERS
+from edgekws.metrics.paired import ALPHA
 from edgekws.recipe.load import load
 from edgekws.recipe.lock import lock
 from edgekws.search.effects import Cell, effects
@@ -25,8 +27,8 @@ class Standing:
     """What became of one combination, over its seeds.
 
     `value` is the mean objective on dev after `epochs` of the last step. `behind` is the distance
-    to the best, with its paired interval; `tied` says that it may be none. `base` tells that it is
-    what the base recipe has.
+    to the best, with its paired interval; `tied` says that it may be none, corrected for the
+    number of pairs of combinations. `base` tells that it is what the base recipe has.
     """
 
     id: str
@@ -175,13 +177,12 @@ def _compare(standings: Sequence[Standing], store: Storage, objective: str) -> B
         bench = Bench(_tables(store, members, "dev"), objective)
         means = {s.id: bench.mean([t.key for t in s.trials]) for s in members}
         top = max(members, key=lambda s: means[s.id].value)
+        pairs = len(members) * (len(members) - 1) // 2  # the best is the winner of all of them
         for one in members:
-            seeds = len(one.seeds)
-            low, high = bench.estimate(means[one.id], seeds).ci95
-            one.ci95 = (max(low, 0.0), min(high, 1.0))
-            gap = bench.estimate(difference(means[one.id], means[top.id]), seeds)
-            one.behind = (gap.value, *gap.ci95)
-            one.tied = not gap.sign
+            one.ci95 = bench.level([t.key for t in one.trials])
+            gap = bench.estimate(difference(means[one.id], means[top.id]))
+            one.behind = (gap.value, *gap.ci95) if gap.ci95 else None
+            one.tied = one is top or gap.p * pairs >= ALPHA
     return bench if any(s.state in ("final", "complete") for s in standings) else None
 
 
@@ -226,7 +227,7 @@ def _marginals(plan: Plan, store: Storage, short: Sequence[Standing]) -> list[di
     return marginals(
         plan.axes,
         [(s.params, score) for s, score in zip(known, scores, strict=True)],
-        (speakers, len(sweep.seeds)),
+        speakers,
     )
 
 
@@ -250,11 +251,10 @@ def _factors(
 
 def _mean_of_cell(one: Standing, bench: Bench, split: str) -> dict[str, Any]:
     keys = [trial.key for trial in one.trials]
-    found = bench.estimate(bench.mean(keys), len(keys))
-    by_seed = {trial.seed: bench.scored[trial.key].value for trial in one.trials}
-    interval = (max(found.ci95[0], 0.0), min(found.ci95[1], 1.0))
-    told = {"params": dict(one.params), "split": split, "mean": found.value, "ci95": interval}
-    return told | {"by_seed": by_seed}
+    mean = bench.mean(keys)
+    by_seed = {trial.seed: bench.shares[trial.key].value for trial in one.trials}
+    told = {"params": dict(one.params), "split": split, "mean": mean.value}
+    return told | {"ci95": bench.level(keys), "by_seed": by_seed}
 
 
 def _best(plan: Plan, ranked: Sequence[Standing]) -> dict[str, Any] | None:
@@ -281,10 +281,11 @@ def _notes(
     bench: Bench | None, ended: Sequence[Standing], seeds: Sequence[int], plan: Plan
 ) -> list[str]:
     notes = []
-    if bench and bench.speakers:
-        notes.append(f"intervals are over {bench.speakers} speakers of dev, drawn as a whole")
-    if bench and bench.speakers and bench.speakers < 5:
-        notes.append("so few speakers say little about others: widened, and still rough")
+    if bench and bench.speakers == 1:
+        notes.append("dev holds one speaker: there are no intervals")
+    elif bench and bench.speakers:
+        care = ": read them with care" if bench.speakers < FEW_SPEAKERS else ""
+        notes.append(f"intervals are over {bench.speakers} speakers of dev{care}")
     if plan.loaded.sweep.factors and plan.loaded.sweep.pruning:
         notes.append("no effects of factors: which combinations went on was chosen by the score")
     if not plan.loaded.sweep.finalists and len(seeds) == 1 and ended:

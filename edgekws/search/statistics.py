@@ -7,104 +7,121 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.core.contract import SILENCE
-
-RESAMPLES = 2000
-_SEED = 20_251_122
+from edgekws.metrics import intervals, tallies
+from edgekws.metrics.differences import seed_variance
+from edgekws.metrics.intervals import Interval
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval."""
+    """A value with its 95 % interval and the p-value of its difference from 0.
+
+    Where nothing is known of the doubt (one speaker and one seed) `ci95` is `None` and `p` is 1.
+    """
 
     value: float
-    ci95: tuple[float, float]
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the interval lies on one side of 0, else 0."""
-        return int(self.ci95[0] > 0) - int(self.ci95[1] < 0)
+    ci95: Interval | None
+    p: float = 1.0
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The objective of every trial: `value` on all clips, `draws` `(RESAMPLES,)` when resampled."""
+    """A score, or a weighted sum of scores.
+
+    `influence` `(G,)` is by how much each group of clips moves it, `by_seed` `(seeds,)` its value
+    for every seed, `step` by how much one clip of one trial does.
+    """
 
     value: float
-    draws: Floats
+    influence: Floats
+    by_seed: Floats
+    step: float = 0.0
 
 
 class Bench:
-    """Resamples speakers once for all trials, so that every comparison is paired.
+    """Counts what each trial gets right by speaker, so that every comparison is paired.
 
-    Whole speakers are drawn with replacement and, apart from them, the clips without a speaker
-    (Bisani and Ney 2004); seeds are drawn as well where there are several. Few speakers or seeds
-    make such an interval too narrow: it is widened by sqrt(n / (n - 1)), n the smaller number.
+    Speakers are independent of each other, and so are the clips without a speaker, see
+    `metrics.intervals`; seeds add a variance of their own where there are several.
     """
 
     def __init__(self, tables: Mapping[str, Mapping[str, Any]], objective: str) -> None:
         """Take the tables (`table.table`) of all trials that are to be compared, by their key."""
         self._groups = _groups(tables.values())
-        n_speakers = max((table["speakers"] for table in tables.values()), default=0)
-        self.speakers = n_speakers
-        weights = _weights(len(self._groups), n_speakers)
-        self.scored = {key: self._score(table, objective, weights) for key, table in tables.items()}
+        self.speakers = max((table["speakers"] for table in tables.values()), default=0)
+        self.shares = {key: self._share(table, objective) for key, table in tables.items()}
 
-    def _score(self, table: Mapping[str, Any], objective: str, weights: Floats) -> Scored:
+    def _share(self, table: Mapping[str, Any], objective: str) -> tallies.Share:
         labels = table["labels"]
-        counts = np.zeros((2, len(self._groups), len(labels)))
+        counts = np.zeros((2, len(self._groups), len(labels)), np.int64)
         for group, label, clips, right in table["cells"]:
             counts[:, self._groups[table["groups"][group]], label] = clips, right
-        share = _accuracy if objective == "accuracy" else _macro_recall
-        spoken = np.array([label != SILENCE for label in labels])
-        total = share(counts.sum(1)[:, None], spoken)
-        return Scored(float(total[0]), share(weights @ counts, spoken))
+        weights = tallies.clip_weights(objective, counts[0].sum(0), labels)
+        if weights is None:  # nothing but `_silence_`
+            weights = np.zeros(len(labels))
+        return tallies.share(counts[0], counts[1], weights, self.speakers)
 
     def mean(self, keys: Sequence[str]) -> Scored:
         """Return the mean over the trials of one combination, one for each seed."""
-        found = [self.scored[key] for key in keys]
-        drawn = np.stack([one.draws for one in found], axis=1)  # (RESAMPLES, seeds)
-        value = float(np.mean([one.value for one in found]))
-        return Scored(value, (drawn * _seed_weights(len(keys))).sum(1))
+        shares = [self.shares[key] for key in keys]
+        by_seed = np.array([share.value for share in shares])
+        influence = np.mean([share.influence for share in shares], axis=0)
+        step = (shares[0].squares / max(shares[0].n, 1)) ** 0.5 / len(shares)
+        return Scored(float(by_seed.mean()), influence, by_seed, step)
 
-    def estimate(self, scored: Scored, seeds: int) -> Estimate:
-        """Return the 95 % interval of a score, or of a difference of scores, over `seeds` seeds."""
-        return estimate(scored, (self.speakers, seeds))
+    def level(self, keys: Sequence[str]) -> Interval | None:
+        """Return the 95 % interval of the mean over the trials of one combination."""
+        mean, share = self.mean(keys), self.shares[keys[0]]
+        of_mean = tallies.Share(
+            mean.value, share.n, mean.influence, share.weight, share.squares, self.speakers
+        )
+        return of_mean.ci95(seed_variance(mean.by_seed))
+
+    def estimate(self, scored: Scored) -> Estimate:
+        """Return a weighted sum of scores, such as a difference, with its doubt."""
+        return estimate(scored, self.speakers)
 
 
-def estimate(scored: Scored, drawn: Sequence[int]) -> Estimate:
-    """Return the 95 % interval, widened for the smallest number above 1 of what was `drawn`."""
-    numbers = [n for n in drawn if n > 1]
-    wider = np.sqrt(min(numbers) / (min(numbers) - 1)) if numbers else 1.0
-    low, high = np.nanpercentile(scored.draws, (2.5, 97.5))
-    value = scored.value
-    low, high = (value + wider * (bound - value) for bound in (low, high))
-    return Estimate(value, (float(low), float(high)))
+def estimate(scored: Scored, speakers: int) -> Estimate:
+    """Return a weighted sum of scores with its doubt from speakers and seeds.
+
+    A few speakers can agree by chance: what they leave in doubt is at least one clip.
+    """
+    between = intervals.between(scored.influence, speakers)
+    of_speakers = between.at_least(scored.step**2) if between else None
+    known = [part for part in (of_speakers, seed_variance(scored.by_seed)) if part]
+    if speakers == 1 or not known:
+        return Estimate(scored.value, None)
+    total = known[0] if len(known) == 1 else known[0] + known[1]
+    p = intervals.p_value(scored.value, total)
+    return Estimate(scored.value, intervals.difference(scored.value, total), p)
 
 
 def over_seeds(values: Sequence[float]) -> Scored:
-    """Return the mean over seeds of scores of which nothing else can be drawn."""
-    draws = _seed_weights(len(values)) @ np.array(values)
-    return Scored(float(np.mean(values)), draws)
+    """Return the mean over seeds of scores of which nothing else is known."""
+    return Scored(float(np.mean(values)), np.zeros(0), np.array(values))
 
 
 def weighted(parts: Sequence[Scored], weights: Floats) -> Scored:
-    """Return the weighted sum of scores, draw by draw."""
+    """Return the weighted sum of scores, seed by seed where all have as many."""
     value = float(weights @ np.array([part.value for part in parts]))
-    return Scored(value, weights @ np.stack([part.draws for part in parts]))
+    influence = weights @ np.stack([part.influence for part in parts])
+    seeds = min(len(part.by_seed) for part in parts)
+    by_seed = weights @ np.stack([part.by_seed[:seeds] for part in parts])
+    step = min(abs(weight) * part.step for weight, part in zip(weights, parts, strict=True))
+    return Scored(value, influence, by_seed, step)
 
 
 def difference(a: Scored, b: Scored) -> Scored:
-    """Return `a - b`, paired draw by draw."""
-    return Scored(a.value - b.value, a.draws - b.draws)
+    """Return `a - b`."""
+    return weighted((a, b), np.array([1.0, -1.0]))
 
 
 def average(parts: Sequence[Scored]) -> Scored:
-    """Return the mean of scores or differences, draw by draw."""
-    value = float(np.mean([part.value for part in parts]))
-    return Scored(value, np.mean([part.draws for part in parts], axis=0))
+    """Return the mean of scores or differences."""
+    return weighted(parts, np.full(len(parts), 1 / len(parts)))
 
 
 def _groups(tables: Any) -> dict[str, int]:
@@ -116,32 +133,3 @@ def _groups(tables: Any) -> dict[str, int]:
         alone |= dict.fromkeys(table["groups"][table["speakers"] :])
     names = [*speakers, *(name for name in alone if name not in speakers)]
     return {name: i for i, name in enumerate(names)}
-
-
-def _weights(n_groups: int, n_speakers: int) -> Floats:
-    """Return how often each group is drawn, `(RESAMPLES, n_groups)`."""
-    random = np.random.default_rng(_SEED)
-    parts = [(0, n_speakers), (n_speakers, n_groups)]
-    drawn = [
-        random.multinomial(b - a, np.full(b - a, 1 / (b - a)), RESAMPLES) for a, b in parts if a < b
-    ]
-    return np.hstack(drawn).astype(np.float64)
-
-
-def _seed_weights(n: int) -> Floats:
-    """Return the share of each seed in a draw, `(RESAMPLES, n)`; the same for every combination."""
-    random = np.random.default_rng((_SEED, n))
-    return random.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
-
-
-def _accuracy(counts: Floats, _: NDArray[np.bool_]) -> Floats:
-    """Return the share of right clips; `counts` are clips and right ones, `(2, draws, labels)`."""
-    clips, right = counts.sum(2)
-    return np.asarray(right / np.maximum(clips, 1))
-
-
-def _macro_recall(counts: Floats, spoken: NDArray[np.bool_]) -> Floats:
-    """Return the mean recall of the labels that a draw has, `_silence_` left out."""
-    clips, right = counts[:, :, spoken]
-    present = np.maximum((clips > 0).sum(1), 1)
-    return np.asarray((right / np.maximum(clips, 1)).sum(1) / present)

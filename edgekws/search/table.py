@@ -14,14 +14,11 @@ def table(
 ) -> dict[str, Any]:
     """Count clips and right ones for every speaker and label, in a form that JSON can hold.
 
-    A clip without a speaker, and every clip where fewer than two speakers are known, is a group of
-    its own, called after itself. `cells` are rows of
-    group, label (both by their place), clips, right ones.
+    A clip without a speaker is a group of its own, called after itself. `cells` are rows of group,
+    label (both by their place), clips, right ones.
     """
     right = logits.argmax(axis=1) == examples.targets
     speakers = sorted({str(s) for s in examples.speakers} - {""})
-    if len(speakers) < 2:
-        speakers = []
     names = [
         str(s) if s in speakers else clip
         for s, clip in zip(examples.speakers, examples.names, strict=True)

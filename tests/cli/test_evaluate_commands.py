@@ -21,8 +21,8 @@ from edgekws.engine.evaluate import Evaluation
 from edgekws.engine.predict import Predicted
 from edgekws.engine.verdict import Needed, Pair
 from edgekws.metrics.detection_tradeoff import Tradeoff
+from edgekws.metrics.differences import Difference
 from edgekws.metrics.paired import McNemar
-from edgekws.metrics.resampled import Difference
 
 Engine = Callable[[str, Callable[..., Any]], None]
 

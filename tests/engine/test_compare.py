@@ -10,6 +10,7 @@ from edgekws.core.events import Event, quiet
 from edgekws.engine.compare import compare, read_entrants
 from edgekws.engine.trial import Trial
 from edgekws.errors import UsageError
+from edgekws.metrics.tallies import Groups
 from edgekws.recipe.load import Loaded
 
 
@@ -71,7 +72,7 @@ def test_every_pair_is_judged_on_the_same_clips(loaded: Loaded, models: list[str
     assert made.pairs[0].mcnemar is None  # not defined over seeds
     notes = [event.text for event in events if event.kind == "note"]
     assert notes == list(made.notes)
-    assert notes[0] == "3 speakers are few: the intervals are rough"
+    assert notes[0] == "3 speakers: read it with care"
     assert notes[1].startswith(f"one model each of {c}, {d}: what another seed would change")
     for pair in made.pairs:
         assert pair.p_corrected >= pair.p
@@ -79,11 +80,21 @@ def test_every_pair_is_judged_on_the_same_clips(loaded: Loaded, models: list[str
             assert pair.needed.difference == 0.2
 
 
-def test_without_speakers_clips_are_drawn(
+def test_without_speakers_clips_are_taken_to_be_independent(
     loaded: Loaded, models: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    alone = (np.arange(12), 0)
-    monkeypatch.setattr("edgekws.metrics.resampled.drawn_together", lambda speakers: alone)
+    alone = Groups(np.arange(12), 0)
+    monkeypatch.setattr("edgekws.metrics.tallies.grouped", lambda speakers: alone)
     made = compare(models[:2], loaded, "test", quiet)
     assert made.speakers == 0
-    assert made.notes[0] == "fewer than two speakers are known: clips were drawn one by one"
+    assert made.notes[0] == "no speakers are known: the intervals take clips to be independent"
+
+
+def test_one_speaker_has_no_verdict(
+    loaded: Loaded, models: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    alone = Groups(np.zeros(12, np.int64), 1)
+    monkeypatch.setattr("edgekws.metrics.tallies.grouped", lambda speakers: alone)
+    made = compare(models[:2], loaded, "test", quiet)
+    assert made.notes[0] == "all clips are of one speaker: there are no intervals and no verdict"
+    assert made.pairs[0].accuracy.ci95 is None

@@ -41,7 +41,8 @@ def test_every_class_has_its_figures():
         low, high = row["recall_ci95"]
         assert low <= recall <= high
     silence = {"label": "_silence_", "precision": None, "recall": None, "f1": None}
-    assert found.per_class[3] == silence | {"support": 0, "recall_ci95": None}
+    empty = {"support": 0, "recall_ci95": None, "precision_ci95": None}
+    assert found.per_class[3] == silence | empty
     assert [one.label for one in found.detection] == ["да", "no"]
     assert found.pooled is not None
     assert found.pooled.label == "all keywords"

@@ -4,11 +4,12 @@ import re
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from edgekws.core.corpus import Examples
 from edgekws.engine.verdict import judge
+from edgekws.metrics.differences import System, systems
 from edgekws.metrics.paired import clips_needed
-from edgekws.metrics.resampled import System, systems
 
 N = 400
 
@@ -66,8 +67,18 @@ def test_the_clips_are_those_of_the_formula():
     discordance = float(np.mean(a.right[0] != b.right[0]))
     assert pair.needed is not None
     effect = max(1, pair.accuracy.speaker_variance / pair.accuracy.clip_variance)
-    wanted = clips_needed(0.02, discordance, design_effect=effect)
-    assert pair.needed.clips == pytest.approx(wanted, abs=1)
+    normal = clips_needed(0.02, discordance, design_effect=effect)
+    assert pair.needed.clips is not None
+    assert pair.needed.speakers is not None
+
+    def enough(speakers: int) -> bool:
+        """Student's test has a power of 0.8 (quantile 0.8416) with as many speakers."""
+        factor = (stats.t.ppf(0.975, speakers - 1) + 0.8416) / (1.95996 + 0.8416)
+        return bool(speakers >= normal / N * 20 * factor**2)
+
+    assert enough(pair.needed.speakers)
+    assert not enough(pair.needed.speakers - 1)
+    assert pair.needed.clips == pytest.approx(max(normal, pair.needed.speakers * N / 20), abs=1)
 
 
 def test_without_a_question_the_cost_is_of_what_was_observed():
@@ -117,3 +128,9 @@ def test_a_little_spread_of_seeds_costs_more_clips():
     assert more is not None
     assert more.seeds is None
     assert more.clips is not None
+
+
+def test_one_speaker_allows_no_verdict():
+    (pair,) = judge(["a", "b"], made(0.95, 0.7, speakers=1), 1, None)
+    assert (pair.outcome, pair.needed) == ("not told apart", None)
+    assert pair.sentence.endswith(" points, all of one speaker; that allows no verdict")

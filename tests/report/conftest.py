@@ -145,7 +145,14 @@ def report() -> Report:
             parity={"golden_max_abs_diff": 0.0},
             details={
                 "per_class": [
-                    {"label": label, "recall": r, "precision": 0.96 if r else None, "support": 70}
+                    {
+                        "label": label,
+                        "recall": r,
+                        "recall_ci95": (0.9, 0.99) if r else None,
+                        "precision": 0.96 if r else None,
+                        "precision_ci95": (0.92, 0.98) if r else None,
+                        "support": 70,
+                    }
                     for label, r in zip(LABELS, (1.0, 0.91, 0.96, 0.94, 0.97, None), strict=True)
                 ],
                 "confusion": [

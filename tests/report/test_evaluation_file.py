@@ -77,7 +77,7 @@ def test_json_holds_every_figure(tmp_path: Path):
     assert len(told["evaluations"]) == 2
     found = told["evaluations"][0]
     assert found["per_class"][0] == one.per_class[0] | {
-        "recall_ci95": list(one.per_class[0]["recall_ci95"])
+        key: list(one.per_class[0][key]) for key in ("recall_ci95", "precision_ci95")
     }
     assert found["confusion"] == one.confusion
     assert found["detection"][1]["miss_rate"] == list(one.detection[1].miss_rate)

@@ -1,16 +1,17 @@
 """Intervals and verdicts against slow loops over single clips."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from edgekws.search import statistics
 from edgekws.search.effects import Cell, effects
 from edgekws.search.importance import marginals
 from edgekws.search.space import Axis
-from edgekws.search.statistics import Bench, difference, over_seeds
+from edgekws.search.statistics import Bench, average, difference, over_seeds
 
 Table = Callable[[float, int], dict[str, Any]]
 
@@ -18,11 +19,6 @@ AXES = (
     Axis("sound", ("plain", "augmented"), levels={"plain": {}, "augmented": {}}),
     Axis("teacher", ("none", "one"), levels={"none": {}, "one": {}}),
 )
-
-
-@pytest.fixture(autouse=True)
-def _fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "RESAMPLES", 60)
 
 
 def clips(table: dict[str, Any]) -> list[tuple[str, int, int]]:
@@ -34,9 +30,9 @@ def clips(table: dict[str, Any]) -> list[tuple[str, int, int]]:
     ]
 
 
-def slow(table: dict[str, Any], drawn: dict[str, int], objective: str) -> float:
-    """Return the objective of a draw, in which a group stands `drawn[group]` times."""
-    heard = [clip for clip in clips(table) for _ in range(drawn[clip[0]])]
+def slow(table: dict[str, Any], objective: str) -> float:
+    """Return the objective from single clips."""
+    heard = clips(table)
     if objective == "accuracy":
         return float(np.mean([right for _, _, right in heard]))
     labels = [i for i, name in enumerate(table["labels"]) if name != "_silence_"]
@@ -52,41 +48,67 @@ def with_silence(table: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("objective", ["accuracy", "macro_recall"])
-def test_scores_and_draws_are_those_of_single_clips(made_table: Table, objective: str) -> None:
+def test_scores_are_those_of_single_clips(made_table: Table, objective: str) -> None:
     tables = {key: with_silence(made_table(0.8, n)) for n, key in enumerate("ab")}
     bench = Bench(tables, objective)
-    names = tables["a"]["groups"]
-    weights = statistics._weights(13, 10)
-    assert set(weights[:, :10].sum(1)) == {10}  # speakers and single clips have urns of their own
-    assert set(weights[:, 10:].sum(1)) == {3}
     for key, table in tables.items():
-        once = dict.fromkeys(names, 1)
-        assert bench.scored[key].value == pytest.approx(slow(table, once, objective))
-        for draw in (0, 7, 59):
-            times = dict(zip(names, weights[draw].astype(int), strict=True))
-            assert bench.scored[key].draws[draw] == pytest.approx(slow(table, times, objective))
+        assert bench.shares[key].value == pytest.approx(slow(table, objective))
+        assert bench.level([key]) == bench.shares[key].ci95()
 
 
-def test_an_interval_is_that_of_the_draws_widened_for_few_seeds(made_table: Table) -> None:
+def test_a_gap_has_the_doubt_of_speakers_and_of_seeds(made_table: Table) -> None:
     tables = {f"{s}{c}": made_table(0.7 + 0.1 * c, 10 * s + c) for s in range(3) for c in range(2)}
     bench = Bench(tables, "accuracy")
-    seeds = statistics._seed_weights(3)
-    draws = []
-    for draw in range(statistics.RESAMPLES):
-        gaps = [bench.scored[f"{s}1"].draws[draw] - bench.scored[f"{s}0"].draws[draw]
-                for s in range(3)]  # fmt: skip
-        draws.append(sum(weight * gap for weight, gap in zip(seeds[draw], gaps, strict=True)))
     gap = difference(bench.mean(["01", "11", "21"]), bench.mean(["00", "10", "20"]))
-    low, high = np.percentile(draws, (2.5, 97.5))
-    wider = (3 / 2) ** 0.5
-    value = float(np.mean([
-        bench.scored[f"{s}1"].value - bench.scored[f"{s}0"].value for s in range(3)
-    ]))  # fmt: skip
-    found = bench.estimate(gap, 3)
-    assert found.value == pytest.approx(value)
-    assert found.ci95 == pytest.approx(
-        (value + wider * (low - value), value + wider * (high - value))
+    by_seed = [bench.shares[f"{s}1"].value - bench.shares[f"{s}0"].value for s in range(3)]
+    influence = np.mean(
+        [bench.shares[f"{s}1"].influence - bench.shares[f"{s}0"].influence for s in range(3)], 0
     )
+    speakers, seeds = 10 / 9 * np.square(influence).sum(), np.var(by_seed, ddof=1) / 3
+    error = (speakers + seeds) ** 0.5
+    df = (speakers + seeds) ** 2 / (speakers**2 / 9 + seeds**2 / 2)
+    found = bench.estimate(gap)
+    value = float(np.mean(by_seed))
+    half = stats.t.ppf(0.975, df) * error
+    assert found.value == pytest.approx(value)
+    assert found.ci95 == pytest.approx((value - half, value + half))
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(value) / error, df))
+
+
+def test_one_speaker_leaves_everything_open(made_table: Table) -> None:
+    tables = {key: made_table(0.8, n) for n, key in enumerate("ab")}
+    for table in tables.values():
+        table["speakers"], table["groups"] = 1, table["groups"][:1]
+        table["cells"] = table["cells"][:2]
+    bench = Bench(tables, "accuracy")
+    assert bench.level(["a"]) is None
+    gap = bench.estimate(difference(bench.mean(["a"]), bench.mean(["b"])))
+    assert (gap.ci95, gap.p) == (None, 1.0)
+
+
+@pytest.mark.parametrize("speakers", [2, 3, 6, 10, 25])
+def test_a_sweep_of_nothing_finds_something_in_one_case_of_twenty_at_most(speakers: int) -> None:
+    """Four factors of two levels that do nothing, on speakers that find other networks easy."""
+    rng, runs, wrong = np.random.default_rng(2), 150, 0
+    axes = [Axis(f, ("off", "on"), levels={"off": {}, "on": {}}) for f in "pqrs"]
+    choices = list(itertools.product(("off", "on"), repeat=4))
+    for _ in range(runs):
+        talent, tables, cells = rng.normal(2, 0.7, (speakers, 1)), {}, []
+        for n, levels in enumerate(choices):
+            odds = talent + rng.normal(0, 0.4, (speakers, 1))
+            right = rng.binomial(30, 1 / (1 + np.exp(-odds.repeat(2, 1))))
+            tables[str(n)] = {
+                "speakers": speakers,
+                "groups": [f"s{s}" for s in range(speakers)],
+                "labels": ["up", "down"],
+                "cells": [[s, label, 30, int(right[s, label])]
+                          for s in range(speakers) for label in range(2)],
+            }  # fmt: skip
+            cells.append(Cell(dict(zip("pqrs", levels, strict=True)), (str(n),)))
+        found = effects(axes, cells, Bench(tables, "accuracy"))
+        assert len(found) == 10
+        wrong += any(effect.sign for effect in found)
+    assert wrong / runs <= 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
 
 
 def cells_and_bench(made_table: Table, shares: dict[tuple[str, str], float]) -> Any:
@@ -104,17 +126,17 @@ def test_effects_are_differences_of_means_and_the_verdict_says_which_way(made_ta
               ("augmented", "none"): 0.9, ("augmented", "one"): 0.9}  # fmt: skip
     cells, bench = cells_and_bench(made_table, shares)
     value = {
-        tuple(c.params.values()): np.mean([bench.scored[key].value for key in c.keys])
+        tuple(c.params.values()): np.mean([bench.shares[key].value for key in c.keys])
         for c in cells
     }
     sound, teacher, both = effects(AXES, cells, bench)
     means = [value["augmented", t] - value["plain", t] for t in ("none", "one")]
     assert sound.estimate.value == pytest.approx(np.mean(means))
     assert both.estimate.value == pytest.approx(means[1] - means[0])
-    assert (sound.verdict, teacher.verdict) == ("helps", "not told apart")
+    assert (sound.verdict, teacher.verdict) == ("helps", "no measurable effect")
     assert "sound: augmented helps against plain: +" in sound.sentence()
-    assert "teacher: one is not told apart against none" in teacher.sentence()
-    assert "augmented and one together: not told apart from the sum" in both.sentence()
+    assert "teacher: one has no measurable effect against none" in teacher.sentence()
+    assert "augmented and one together: no measurable difference from the sum" in both.sentence()
 
 
 def test_what_hurts_is_said_to_hurt(made_table: Table) -> None:
@@ -138,28 +160,23 @@ def grid(bench: Bench, cells: list[Cell]) -> Any:
     return [(cell.params, bench.mean(cell.keys)) for cell in cells]
 
 
-def test_means_at_every_value_are_drawn_over_speakers_and_seeds(made_table: Table) -> None:
+def test_means_at_every_value_have_the_doubt_of_speakers_and_seeds(made_table: Table) -> None:
     shares = {(s, t): 0.7 for s in ("plain", "augmented") for t in ("none", "one")}
     cells, bench = cells_and_bench(made_table, shares)
-    found = marginals(AXES, grid(bench, cells), (bench.speakers, 3))
-    seeds = statistics._seed_weights(3)
-    for row in found:
+    for row in marginals(AXES, grid(bench, cells), bench.speakers):
         mine = [c for c in cells if c.params[row["axis"]] == row["value"]]
-        means = []
-        for draw in range(statistics.RESAMPLES):
-            drawn = [bench.scored[k].draws[draw] for c in mine for k in c.keys]
-            means.append(float(np.mean(np.reshape(drawn, (len(mine), 3)) @ seeds[draw])))
-        mean = np.mean([bench.mean(cell.keys).value for cell in mine])
-        low, high = mean + (3 / 2) ** 0.5 * (np.percentile(means, (2.5, 97.5)) - mean)
-        assert row["mean"] == pytest.approx(mean)
-        assert row["ci95"] == pytest.approx((low, high))  # wider than what the residuals say
+        mean = average([bench.mean(cell.keys) for cell in mine])
+        assert row["mean"] == pytest.approx(mean.value)
+        low, high = bench.estimate(mean).ci95 or (0, 0)
+        assert row["ci95"][0] <= low + 1e-9  # or wider, by what the residuals say
+        assert row["ci95"][1] >= high - 1e-9
 
 
 def test_seeds_that_disagree_widen_the_means_at_every_value() -> None:
     cells = [{"sound": s, "teacher": t} for s in ("plain", "augmented") for t in ("none", "one")]
     alike = [(cell, over_seeds([0.7, 0.7, 0.7])) for cell in cells]
     apart = [(cell, over_seeds([0.6, 0.7, 0.8])) for cell in cells]
-    narrow, wider = (marginals(AXES, scores, (0, 3)) for scores in (alike, apart))
+    narrow, wider = (marginals(AXES, scores, 0) for scores in (alike, apart))
     assert len(narrow) == 4
     for row, wide in zip(narrow, wider, strict=True):
         assert row["mean"] == wide["mean"] == pytest.approx(0.7)

@@ -1,0 +1,113 @@
+"""Clips counted by speaker and label, and the shares that are drawn from the counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.core.contract import SILENCE, UNKNOWN
+from edgekws.metrics import intervals
+from edgekws.metrics.intervals import Interval, Variance
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+WEIGHTED_ALIKE = {
+    "accuracy": ("keyword", UNKNOWN, SILENCE),
+    "unknown_accepted": (UNKNOWN,),
+}
+"""The kinds of clips that a share is one of; every clip counts alike."""
+
+MACRO_RECALL = "macro_recall"
+"""The mean recall of all labels but `_silence_` that have clips."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which clips stand or fall together: `codes` `(N,)` number them, the `speakers` first.
+
+    A clip without a speaker is a group of its own.
+    """
+
+    codes: Counts
+    speakers: int
+
+    def __len__(self) -> int:
+        return int(self.codes.max()) + 1
+
+    def tally(self, targets: Counts, chosen: NDArray[np.bool_], n_labels: int) -> Counts:
+        """Count the chosen clips `(N,)` by group and label, `(G, n_labels)`."""
+        table = np.zeros((len(self), n_labels), np.int64)
+        np.add.at(table, (self.codes[chosen], targets[chosen]), 1)
+        return table
+
+
+@dataclass(frozen=True)
+class Share:
+    """A weighted share of clips, written as a sum over groups for its interval.
+
+    `influence` and `weight` are `(G,)`, as `metrics.intervals` takes them; `squares` is the sum of
+    the squared weights of single clips; `n` counts the clips that have a weight.
+    """
+
+    value: float
+    n: int
+    influence: Array
+    weight: Array
+    squares: float
+    speakers: int
+
+    def ci95(self, more: Variance | None = None) -> Interval | None:
+        """Return the 95 % interval, `None` where all clips are of one speaker."""
+        heard = self.weight > 0
+        speakers = int(np.count_nonzero(heard[: self.speakers]))
+        parts = (self.influence[heard], self.weight[heard], self.squares)
+        return intervals.share(self.value, *parts, speakers, more)
+
+
+def grouped(speakers: NDArray[np.str_]) -> Groups:
+    """Group clips by the names of their speakers `(N,)`, which are empty where not known."""
+    known = speakers != ""
+    names, codes = np.unique(speakers[known], return_inverse=True)
+    groups = np.empty(len(speakers), np.int64)
+    groups[known] = codes
+    groups[~known] = len(names) + np.arange(np.count_nonzero(~known))
+    return Groups(groups, len(names))
+
+
+def kinds(labels: Sequence[str]) -> list[str]:
+    """Return `keyword`, `_unknown_` or `_silence_` for every label."""
+    return [label if label in (UNKNOWN, SILENCE) else "keyword" for label in labels]
+
+
+def clip_weights(metric: str, clips: Counts, labels: Sequence[str]) -> Array | None:
+    """Return the weight of one clip of each label, `(n_labels,)`, by the `clips` of each.
+
+    `None` where no clip counts for the metric.
+    """
+    of_kind = kinds(labels)
+    if metric == MACRO_RECALL:
+        counted = np.array([kind != SILENCE for kind in of_kind]) & (clips > 0)
+        return counted / np.maximum(clips, 1) / counted.sum() if counted.any() else None
+    counted = np.array([kind in WEIGHTED_ALIKE[metric] for kind in of_kind])
+    n = int(clips[counted].sum())
+    return counted / n if n else None
+
+
+def share(clips: Counts, hits: Counts, weights: Array, speakers: int) -> Share:
+    """Return the share of hits among clips, counted by group and label, `(G, n_labels)` each.
+
+    A group's influence is by how much its hits differ from what its clips' labels let expect.
+    """
+    of_label = clips.sum(0)
+    rates = hits.sum(0) / np.maximum(of_label, 1)
+    perfect = not (clips - hits)[:, weights > 0].any()
+    return Share(
+        1.0 if perfect else float(hits.sum(0) @ weights),
+        int(of_label[weights > 0].sum()),
+        (hits - rates * clips) @ weights,
+        clips @ weights,
+        float(of_label @ np.square(weights)),
+        speakers,
+    )
