@@ -1,6 +1,7 @@
 """What continuous detection costs: CPU time per second of audio, beside a control.
 
     python tools/bench_stream.py [BUNDLE] [--wav speech.wav] [--repeats 200] [--hour]
+        [--output docs/streaming.json]
 
 The control recomputes the last second every 100 ms with the windowed bundle. All cases take turns
 on the same second of audio; what is printed are low quantiles of the process's CPU time, because
@@ -10,11 +11,13 @@ moves. `--hour` feeds an hour in pieces of 20 ms and prints the resident memory 
 """
 
 import argparse
+import json
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,7 @@ from edgekws.lowering import checkpoint, onnx_file
 from edgekws.lowering.export import export_lowered
 from edgekws.lowering.simplify import simplify
 from edgekws.lowering.stream import streaming_form
+from edgekws.runtime import latency
 from edgekws.runtime.detect import Classifier, Detector, read_wav
 from edgekws.runtime.front_end import FrontEnd
 
@@ -133,13 +137,21 @@ def resident_kib() -> int:
     return int(statm.read_text().split()[1]) * resource.getpagesize() // 1024
 
 
+def rows(found: dict[str, list[float]]) -> Iterator[dict[str, Any]]:
+    """Yield quantiles of the CPU ms per second of audio of every case."""
+    base = np.percentile(found[CONTROL], 10)
+    for name, values in found.items():
+        p1, p10, p50 = map(float, np.percentile(values, [1, 10, 50]))
+        quantiles = {"p1_ms": p1, "p10_ms": p10, "p50_ms": p50}
+        yield {"name": name} | quantiles | {"of_control": float(p10 / base)}
+
+
 def show(found: dict[str, list[float]]) -> None:
     """Print a row a case."""
     print(f"{'ms CPU per second of audio':40} {'p1':>7} {'p10':>7} {'p50':>7}  p10 / control")
-    base = np.percentile(found[CONTROL], 10)
-    for name, values in found.items():
-        p1, p10, p50 = np.percentile(values, [1, 10, 50])
-        print(f"{name:40} {p1:7.2f} {p10:7.2f} {p50:7.2f}  {p10 / base:13.2f}")
+    for row in rows(found):
+        quantiles = f"{row['p1_ms']:7.2f} {row['p10_ms']:7.2f} {row['p50_ms']:7.2f}"
+        print(f"{row['name']:40} {quantiles}  {row['of_control']:13.2f}")
 
 
 def main() -> None:
@@ -149,12 +161,19 @@ def main() -> None:
     parser.add_argument("--wav", type=Path, help="audio to hear, at the model's rate")
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--hour", action="store_true", help="memory over an hour, too")
+    parser.add_argument("--output", type=Path, help="write what was measured as JSON, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bundle = options.bundle or untrained_bundle(Path(folder))
         rate = Classifier(bundle).sample_rate
         audio = read_wav(options.wav, rate) if options.wav else noise(60, rate)
-        show(measure(bundle, audio, rate, options.repeats))
+        found = measure(bundle, audio, rate, options.repeats)
+        show(found)
+        if options.output:
+            network = options.bundle.name if options.bundle else "untrained"
+            machine = latency.fingerprint(1)
+            told = {"network": network, "rows": list(rows(found)), "machine": machine}
+            options.output.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         if options.hour:
             hour(bundle)
 
