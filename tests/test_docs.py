@@ -18,6 +18,8 @@ from tools.render_docs import PageError, bare_figures, numbers
 ROOT = Path(__file__).parents[1]
 TEMPLATES = sorted((ROOT / render_docs.TEMPLATES).glob("*.jinja"))
 DATA = sorted(path for path in (ROOT / "docs").glob("*.json") if "schema" not in path.name)
+FOLDER = re.compile(r"(?<![\w.*)}/])/\w+/\w")
+"""How the path of a folder starts, and a path inside of `DIR` does not."""
 
 
 @pytest.fixture
@@ -78,7 +80,8 @@ def test_templates_hold_no_figure_of_their_own(template: Path) -> None:
     "text",
     [
         "gets 96.7 % right",
-        "takes 34 µs",
+        "takes 34µs",
+        "-0.15 points",
         "was 16th of them",
         "9,812 parameters",
         "five of the 60",
@@ -192,7 +195,18 @@ def strings(data: Any) -> Iterator[str]:
 def test_data_name_no_folder_of_the_machine_they_are_from(path: Path) -> None:
     found = list(strings(json.loads(path.read_text(encoding="utf-8"))))
     assert len(found) > 10
-    assert [text for text in found if re.search(r"(?<![\w.*)}/])/\w+/\w", text)] == []
+    assert [text for text in found if FOLDER.search(text)] == []
+
+
+def test_a_folder_of_a_machine_is_found() -> None:
+    names = (
+        "/home/me/data",
+        "up to 1.7 s in /data/x/a.wav",
+        "DIR/wuw2/a.wav",
+        "a/b/c.wav",
+        "× / s",
+    )
+    assert [bool(FOLDER.search(name)) for name in names] == [True, True, False, False, False]
 
 
 def test_the_table_of_networks_is_what_is_counted() -> None:

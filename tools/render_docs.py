@@ -33,7 +33,7 @@ Json = dict[str, Any]
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
 _WORDS = "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty"
 _NUMBER = re.compile(
-    rf"""(?<![\w-])\d++(?:[.,/]\d++)*+(?!-[A-Za-z])
+    rf"""(?<!\w)(?<!\w-)\d++(?:[.,/]\d++)*+(?!-[A-Za-z])
     | \b(?:{_WORDS})\b\s+(?:of|times|points?|percent|seconds?|minutes?|hours?)\b
     | \b(?:twice|half|double)\s+as\b
     | \b(?:a|one|two|three)\s+(?:third|quarter|fifth|tenth)s?\b""",
