@@ -16,6 +16,7 @@ from edgekws.datasets._near_sounding import Word, near_sounding, sound_of
 from edgekws.datasets._noise_recordings import make_noise
 from edgekws.datasets._rendering import Format, Utterance, VoiceTask, render
 from edgekws.datasets._silence import silence_clips
+from edgekws.datasets._voice_families import Family, families
 from edgekws.datasets._voices import Variants, Voice, distinct_variants, voices_per_split
 from edgekws.errors import DataError
 from edgekws.runtime.front_end import FrontEnd
@@ -57,13 +58,14 @@ def synthesise(
         vocabulary = _vocabulary(wanted, espeak, seed)
         data = espeak.data
     variants = distinct_variants(data, vocabulary.accents[0][1], wanted.keywords[0])
-    voices = voices_per_split(vocabulary.accents, variants.kept, seed)
+    kept = families(data, variants.kept)
+    voices = voices_per_split(vocabulary.accents, kept, seed)
     spoken = list(chain.from_iterable(_plan(wanted, vocabulary, voices, seed)))
     clips = [Clip(folder / u.path, label, v.name, split) for split, label, v, u in spoken]
     wave_format = Format(front_end.sample_rate, front_end.window_samples)
     render(_by_voice(spoken), wave_format, seed, folder, emit)
     clips += _silence(wanted, clips, front_end, seed, folder, emit)
-    return clips, _notes(vocabulary, variants, clips)
+    return clips, _notes(vocabulary, variants, kept, clips)
 
 
 Spoken = tuple[Split, str, Voice, Utterance]
@@ -190,7 +192,9 @@ def _silence(
     return silence
 
 
-def _notes(vocabulary: Vocabulary, variants: Variants, clips: Sequence[Clip]) -> list[str]:
+def _notes(
+    vocabulary: Vocabulary, variants: Variants, kept: Sequence[Family], clips: Sequence[Clip]
+) -> list[str]:
     speakers = ", ".join(
         f"{split} {len({c.speaker for c in clips if c.split == split and c.speaker})}"
         for split in SPLITS
@@ -198,8 +202,10 @@ def _notes(vocabulary: Vocabulary, variants: Variants, clips: Sequence[Clip]) ->
     accents = ", ".join(code for code, _ in vocabulary.accents)
     near = sum(map(len, vocabulary.near.values()))
     return [
-        f"voices (accent+variant) per split: {speakers}; no variant is in two splits",
-        f"accents: {accents}; variants: {len(variants.kept)} kept; left out: "
+        f"voices (accent+variant) per split: {speakers}; no variant, and no family of variants "
+        "that sound alike, is in two splits",
+        f"accents: {accents}; variants: {len(variants.kept)} kept, in {len(kept)} families, the "
+        f"largest of {max(map(len, kept))} (always of train); left out: "
         f"{len(variants.alike)} alike, "
         f"{len(variants.inaudible)} inaudible",
         f"_unknown_: {len(vocabulary.fillers)} words and {near} near-sounding ones over all "

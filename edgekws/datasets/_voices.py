@@ -1,9 +1,11 @@
 """The voices of synthetic speech: variants that are audible and no two alike.
 
 A voice is an accent spoken by a variant (`en-us+f1`). The variant makes the sound of the voice,
-so that the splits are of variants: no timbre of train is heard in dev or test.
+so that the splits are of families of variants: no timbre of train is heard in dev or test.
 """
 
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +14,13 @@ from numpy.typing import NDArray
 
 from edgekws.core.corpus import Split
 from edgekws.datasets._espeak import Espeak
-from edgekws.datasets._speakers import held_out
+from edgekws.datasets._speakers import ranked, share_of
+from edgekws.datasets._voice_families import Family
 from edgekws.errors import DataError
 
 _AUDIBLE_RMS = 0.01
 _SAME_CORRELATION = 0.95
-_LEAST_VARIANTS = 3
+_LEAST_FAMILIES = 3
 DEV_SHARE = TEST_SHARE = 0.15
 
 
@@ -77,26 +80,41 @@ def correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def voices_per_split(
-    accents: tuple[tuple[str, str], ...], variants: tuple[str, ...], seed: int
+    accents: tuple[tuple[str, str], ...], families: Sequence[Family], seed: int
 ) -> dict[Split, list[Voice]]:
-    """Give each split its own variants (70, 15, 15 %), each in every accent.
+    """Give each split its own families (70, 15, 15 % of the variants), in every accent.
+
+    The largest family is always of train: it may hold more than half of the variants.
 
     Raises:
-        DataError: too few variants are left for three splits.
+        DataError: too few families are left for three splits.
     """
-    if len(variants) < _LEAST_VARIANTS:
+    if len(families) < _LEAST_FAMILIES:
+        count = sum(map(len, families))
         raise DataError(
-            f"only {len(variants)} of espeak-ng's variants speak the first keyword audibly; "
-            "at least 3 are needed, choose another keyword or language"
+            f"only {count} of espeak-ng's variants, in {len(families)} families of like voices, "
+            "speak the first keyword audibly; 3 families are needed, choose another keyword or "
+            "language"
         )
-    test = held_out(variants, TEST_SHARE, salt=["test", seed])
-    dev = held_out(frozenset(variants) - test, DEV_SHARE / (1 - TEST_SHARE), salt=["dev", seed])
-    groups: dict[Split, frozenset[str]] = {
-        "train": frozenset(variants) - test - dev,
-        "dev": dev,
-        "test": test,
-    }
+    count = sum(map(len, families))
+    left = sorted(families, key=len)[:-1]
+    test = _drawn(left, share_of(count, TEST_SHARE), ["test", seed], leave=1)
+    left = [family for family in left if family not in test]
+    dev = _drawn(left, share_of(count, DEV_SHARE), ["dev", seed])
+    train = [family for family in families if family not in test + dev]
+    groups: dict[Split, list[Family]] = {"train": train, "dev": dev, "test": test}
     return {
-        split: [Voice(code, accent, v) for v in sorted(group) for code, accent in accents]
+        split: [Voice(code, accent, v) for v in sorted(chain(*group)) for code, accent in accents]
         for split, group in groups.items()
     }
+
+
+def _drawn(families: Sequence[Family], most: int, salt: object, leave: int = 0) -> list[Family]:
+    """Draw families that hold `most` variants or fewer, one at least, and `leave` some undrawn."""
+    by_name = {family[0]: family for family in families}
+    order = ranked(by_name, salt)
+    drawn = [by_name[order[0]]]
+    for name in order[1 : len(order) - leave]:
+        if sum(map(len, drawn)) + len(by_name[name]) <= most:
+            drawn.append(by_name[name])
+    return drawn

@@ -16,6 +16,7 @@ from edgekws.core.family import closest
 from edgekws.datasets._espeak import Espeak, accents_of
 from edgekws.datasets._rendering import Format, Utterance, VoiceTask, render
 from edgekws.datasets._speakers import ranked
+from edgekws.datasets._voice_families import families
 from edgekws.datasets._voices import Voice, distinct_variants, voices_per_split
 from edgekws.datasets._word_folders import word_name
 from edgekws.engine.data_folder import is_made, making
@@ -92,7 +93,8 @@ def synth(
     """Write `<word>/<voice>_nohash_<n>.wav`, 16 bit, a manifest, and lists of dev and test.
 
     A voice is an accent with a variant; `voices` is how many of them speak, or their names. A
-    variant is in one split only. The same words, options and library versions give the same bytes.
+    family of variants that sound alike is in one split only. The same words, options and library
+    versions give the same bytes.
 
     Raises:
         DataError: espeak-ng does not speak the language, or a word is silent or too long.
@@ -159,10 +161,10 @@ def _voices(probe: str, language: str, asked: str | None, seed: int) -> dict[Spl
     else:
         names = sorted(p.name for p in (data / "voices" / "!v").iterdir() if p.is_file())
         chosen = _named(_all_voices(accents, names), asked)
-    variants = tuple(sorted({voice.variant for voice in chosen}))
-    if len(variants) < len(SPLITS):
+    alike = families(data, {voice.variant for voice in chosen})
+    if len(alike) < len(SPLITS):
         return {"train": _drawn(chosen, seed), "dev": [], "test": []}
-    split = voices_per_split(accents, variants, seed)
+    split = voices_per_split(accents, alike, seed)
     return {name: _drawn(set(of) & set(chosen), seed) for name, of in split.items()}
 
 

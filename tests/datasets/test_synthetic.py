@@ -17,8 +17,8 @@ from edgekws.datasets import _rendering, synthetic
 from edgekws.datasets._espeak import Espeak, accents_of
 from edgekws.datasets._rendering import Format, Utterance, VoiceTask, speak
 from edgekws.datasets._synthesis import _vocabulary
+from edgekws.datasets._voice_families import families
 from edgekws.datasets._voices import (
-    Variants,
     Voice,
     correlation,
     distinct_variants,
@@ -28,6 +28,7 @@ from edgekws.datasets.synthetic import Dataset
 from edgekws.errors import DataError, MachineError, MissingPartError
 from edgekws.runtime.front_end import FrontEnd
 
+DATA = Path(espeakng_loader.get_data_path())
 FRONT_END = FrontEnd(sample_rate=8000, f_max=4000)
 SMALL = Dataset(
     keywords=("свет", "стоп"),
@@ -144,6 +145,23 @@ def test_variants_that_are_copies_are_left_out() -> None:
     assert {"benjamin", "klatt6", "steph2"} <= set(variants.alike)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_no_family_of_voices_is_in_two_splits(seed: int) -> None:
+    kept = families(DATA, (path.name for path in (DATA / "voices" / "!v").iterdir()))
+    voices = voices_per_split((("en-us", "gmw/en-US"), ("en", "gmw/en")), kept, seed)
+    split_of = {voice.variant: split for split, of in voices.items() for voice in of}
+    assert [{split_of[variant] for variant in family} for family in kept] == [
+        {split_of[family[0]]} for family in kept
+    ]
+    assert len(split_of) == sum(map(len, kept)) == 104
+    assert all(len(voices[split]) == 2 * 16 for split in ("dev", "test"))  # 15 % in two accents
+
+
+def test_a_split_is_left_for_dev_where_families_are_few() -> None:
+    voices = voices_per_split((("en", "gmw/en"),), (tuple("abcdefghijklmnop"), ("y",), ("z",)), 1)
+    assert {split: len(of) for split, of in voices.items()} == {"train": 16, "dev": 1, "test": 1}
+
+
 def test_correlation_is_one_for_a_louder_copy_only() -> None:
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(1000).astype(np.float32) for _ in range(2))
@@ -233,9 +251,9 @@ def test_a_text_without_sound_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_voice_and_too_few_variants_are_refused() -> None:
     with Espeak() as espeak, pytest.raises(DataError, match="has no voice 'xx'"):
         espeak.use("xx")
-    few = Variants(("a", "b"), (), ())
-    with pytest.raises(DataError, match="only 2 of espeak-ng's variants"):
-        voices_per_split((("en", "gmw/en"),), few.kept, 1)
+    few = (("a", "b"), ("c",))
+    with pytest.raises(DataError, match=r"only 3 of espeak-ng's variants, in 2 families"):
+        voices_per_split((("en", "gmw/en"),), few, 1)
 
 
 def test_a_missing_espeak_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
