@@ -27,7 +27,7 @@ from edgekws.training.options import (
     FocalLoss,
     Training,
 )
-from edgekws.training.scores import score
+from edgekws.training.scores import Scores, score
 from edgekws.training.state import NEWEST, PREVIOUS
 
 Build = Callable[[], nn.Module]
@@ -103,6 +103,24 @@ def test_the_chosen_epoch_is_kept(
     assert history["kept_epoch"] == (best["epoch"] if keep == "best" else 6)
     dev_loss = score(model, job.data.examples("dev"), job.data.labels, "cpu").loss
     assert rows[history["kept_epoch"] - 1]["dev_loss"] == pytest.approx(dev_loss, rel=1e-5)
+
+
+def test_of_epochs_with_the_same_balanced_accuracy_the_lowest_loss_is_kept(
+    tmp_path: Path, job_in: JobIn, network_2d: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = iter([(0.5, 0.1), (0.9, 0.8), (0.9, 0.3), (0.9, 0.6)])  # balanced accuracy, loss
+    scored: list[bytes] = []
+
+    def scripted(model: Model, *_: object) -> Scores:
+        balanced, loss = next(figures)
+        scored.append(weights(model.network))
+        return Scores(loss=loss, accuracy=0.0, balanced_accuracy=balanced, macro_recall=0.0)
+
+    monkeypatch.setattr(fit_module, "score", scripted)
+    model = Model(network_2d(), "2d")
+    history = fit(model, short(4), CE, job_in(tmp_path))
+    assert history["best_epoch"] == history["kept_epoch"] == 3
+    assert weights(model.network) == scored[2]
 
 
 EVERYTHING = Training(
