@@ -16,6 +16,7 @@ from edgekws.core.store import build_folder
 from edgekws.engine.data import Source
 from edgekws.engine.environment import core_count, device_kind, library_versions
 from edgekws.engine.source import closure, modules_of
+from edgekws.recipe.model import Recipe
 
 SCHEMA = 1
 """Of `result.json`; to be raised when its form changes."""
@@ -44,11 +45,27 @@ class Bench:
     target: Any
 
 
-def bench(
-    source: Source, seed: int, threads: int | None, cache: Path, emit: Emit, target: Any
-) -> Bench:
-    """Return the bench of this machine; `threads=None` takes every core."""
-    return Bench(source, seed, threads or core_count(), device_kind(), cache, emit, target)
+def resolved(recipe: Recipe) -> Recipe:
+    """Return the recipe with what this machine and the target decide filled in.
+
+    These are the threads and the device of training, and what the target's instruction set asks of
+    the steps. All of it changes the model; named in a recipe, it is the same on every machine.
+    """
+    host = recipe.target.fingerprint()
+    isa = frozenset((host["machine"], *host["isa"]))
+    changes = {
+        "threads": recipe.threads or core_count(),
+        "device": recipe.device or device_kind(),
+        "steps": tuple(step.resolved(isa) for step in recipe.steps),
+    }
+    return recipe.model_copy(update=changes)
+
+
+def bench(source: Source, recipe: Recipe, cache: Path, emit: Emit) -> Bench:
+    """Return the bench of a recipe that is `resolved`."""
+    assert recipe.threads is not None
+    assert recipe.device is not None
+    return Bench(source, recipe.seed, recipe.threads, recipe.device, cache, emit, recipe.target)
 
 
 def step_key(step: Any, inputs: Mapping[str, Artifact], bench: Bench) -> str:

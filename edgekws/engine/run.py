@@ -12,7 +12,7 @@ from edgekws.core.contract import Artifact
 from edgekws.core.events import Emit, Event
 from edgekws.core.measurement import Measurement, Verdict
 from edgekws.core.report import Report, Result
-from edgekws.engine.chain import Bench, Done, bench, run_step
+from edgekws.engine.chain import Bench, Done, bench, resolved, run_step
 from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.final import evaluate_bundle
@@ -41,16 +41,16 @@ def compress(
     Raises:
         EdgekwsError: a step failed; what was done before it stays in the cache.
     """
-    recipe = loaded.recipe
-    _check_names(recipe, force)
+    _check_names(loaded.recipe, force)
     check_dist(dist)
+    recipe = resolved(loaded.recipe)
     folder, log = open_run(runs / recipe.name, recipe)
     with log:
         emit = logged(emit, log)
         emit(Event("run", recipe.name, data={"folder": str(folder)}))
         cache = cache_folder()
         source = Source(recipe, cache, emit)
-        shared = bench(source, recipe.seed, recipe.threads, cache, emit, recipe.target)
+        shared = bench(source, recipe, cache, emit)
         run = _Run(recipe, folder, shared, keep_going)
         try:
             source.write_clips(folder / "clips.csv")
@@ -78,7 +78,7 @@ class _Run:
     def __init__(self, recipe: Recipe, folder: Path, shared: Bench, keep_going: bool) -> None:
         self._recipe, self._folder, self._bench = recipe, folder, shared
         self._keep_going, self._emit = keep_going, shared.emit
-        self._steps = _resolved(recipe)
+        self._steps = recipe.steps
         self._done: dict[str, Done] = {}
         self._measured: Measured | None = None
         self._streamed: Streamed | None = None
@@ -231,13 +231,6 @@ class _Run:
 
 def _shortfalls(results: Sequence[Result]) -> list[str]:
     return [f"{r.name}: {line}" for r in results for line in r.details.get("shortfalls", ())]
-
-
-def _resolved(recipe: Recipe) -> tuple[Any, ...]:
-    """Return the steps with what the target's instruction set decides filled in."""
-    host = recipe.target.fingerprint()
-    isa = frozenset((host["machine"], *host["isa"]))
-    return tuple(step.resolved(isa) for step in recipe.steps)
 
 
 def _known(verdicts: tuple[Verdict, ...], found: Sequence[Measurement]) -> tuple[Verdict, ...]:

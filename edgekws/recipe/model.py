@@ -149,6 +149,9 @@ class Recipe(Fields):
     threads: int | None = Field(
         default=None, ge=1, description="for training; all cores where omitted"
     )
+    device: Literal["cpu", "cuda"] | None = Field(
+        default=None, description="for training; cuda where omitted and there is one, else cpu"
+    )
     dataset: member_of("Dataset") = Field(  # type: ignore[valid-type]
         description="where the clips come from, and the words to spot"
     )

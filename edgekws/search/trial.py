@@ -169,7 +169,7 @@ def _key(recipe: Recipe, steps: Sequence[Any], sweep: Sweep) -> str:
             "objective": sweep.objective,
             "evaluate_on": sweep.evaluate_on,
             "threads": recipe.threads,
-            "device": device_kind(),
+            "device": recipe.device or device_kind(),
             "versions": library_versions(),
             "source": _source(frozenset(modules | _CODE)),
         }

@@ -16,7 +16,7 @@ import numpy as np
 from edgekws.core.contract import Artifact
 from edgekws.core.events import Emit, Event
 from edgekws.core.store import is_complete
-from edgekws.engine.chain import Bench, bench, run_step, step_key
+from edgekws.engine.chain import Bench, bench, resolved, run_step, step_key
 from edgekws.engine.data import Source
 from edgekws.engine.measure import Measured, measure
 from edgekws.errors import EdgekwsError
@@ -80,16 +80,14 @@ def _give_back() -> None:
 
 def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
     trial = unit.trial
-    recipe = read_recipe(trial.recipe)
+    recipe = resolved(read_recipe(trial.recipe))
     source = _Source(recipe, cache, shelf, emit)
-    shared = bench(source, recipe.seed, recipe.threads, cache, emit, recipe.target)
-    host = recipe.target.fingerprint()
-    isa = frozenset((host["machine"], *host["isa"]))
+    shared = bench(source, recipe, cache, emit)
     artifacts: dict[str, Artifact] = {}
     measured: Measured | None = None
     before: Artifact | None = None
     scores: tuple[tuple[int, float], ...] = ()
-    steps = [step.resolved(isa) for step in needed(recipe.steps, trial.until)]
+    steps = needed(recipe.steps, trial.until)
     for step in steps:
         inputs = {name: artifacts[name] for name in step.named_inputs}
         if step.takes is not None and before is not None:
