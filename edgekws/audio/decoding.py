@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from edgekws.audio import audit, reading
+from edgekws.audio import audit, likeness, near_copies, reading
 from edgekws.audio.audit import (
     Decoded,
     check_coverage,
@@ -24,6 +24,7 @@ from edgekws.audio.audit import (
     check_speakers,
     without_duplicates,
 )
+from edgekws.audio.near_copies import without_near_copies
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_audio
 from edgekws.core.canonical import sha256_file, sha256_of
@@ -69,10 +70,11 @@ def decode(listing: Listing, front_end: FrontEnd, cache: Path, emit: Emit) -> Co
 
     Clips that are unreadable, empty, silent (below -60 dBFS) or a repetition of another clip's
     audio are left out and told in `Corpus.rejected`; `_silence_` clips may be silent and repeat.
+    Near-copies in another split are left out too where the listing says so.
 
     Raises:
-        DataError: a speaker is in two splits, a label has no train or no dev clip, more than 1 %
-            of the clips are unreadable, or a noise recording is.
+        DataError: a speaker, or a recording made over, is in two splits, a label has no train or
+            no dev clip, more than 1 % of the clips are unreadable, or a noise recording is.
         MachineError: the cache cannot be written.
     """
     check_labels(listing)
@@ -99,8 +101,13 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
             "window_samples": front_end.window_samples,
             "versions": [version("numpy"), version("soxr"), soundfile.__libsndfile_version__],
             "code": [
-                sha256_file(Path(path)) for path in (__file__, audit.__file__, reading.__file__)
+                sha256_file(Path(path))
+                for path in (
+                    *(__file__, audit.__file__, reading.__file__),
+                    *(near_copies.__file__, likeness.__file__),
+                )
             ],
+            "near_copies": listing.near_copies,
         }
     )
 
@@ -121,9 +128,13 @@ def _file_state(path: Path) -> tuple[str, int, int]:
 
 def _build(listing: Listing, front_end: FrontEnd, folder: Path, emit: Emit) -> None:
     try:
-        outcome = _decode_clips(listing.clips, front_end, folder, emit)
+        rows = _rows(listing.clips, front_end.window_samples, folder)
+        outcome = _decode_clips(listing.clips, front_end, rows, emit)
         check_readable(listing.clips, outcome)
         outcome = without_duplicates(listing.clips, outcome)
+        outcome = without_near_copies(
+            listing.clips, outcome, rows, front_end.sample_rate, listing.near_copies, emit
+        )
         kept = [clip for clip, decoded in zip(listing.clips, outcome, strict=True) if decoded.ok]
         check_coverage(listing.labels, kept)
         _compact(listing.clips, outcome, front_end.window_samples, folder)
@@ -135,10 +146,8 @@ def _build(listing: Listing, front_end: FrontEnd, folder: Path, emit: Emit) -> N
     (folder / "outcome.json").write_text(json.dumps(written))
 
 
-def _decode_clips(
-    clips: Sequence[Clip], front_end: FrontEnd, folder: Path, emit: Emit
-) -> list[Decoded]:
-    size = front_end.window_samples
+def _rows(clips: Sequence[Clip], size: int, folder: Path) -> list[NDArray[np.int16]]:
+    """Return the place of every clip's window in the arrays of the splits."""
     counts = Counter(clip.split for clip in clips)
     arrays = {s: allocate(folder / f"{s}.i16", np.int16, (counts[s], size)) for s in SPLITS}
     places = dict.fromkeys(SPLITS, 0)
@@ -146,6 +155,12 @@ def _decode_clips(
     for clip in clips:
         rows.append(arrays[clip.split][places[clip.split]])
         places[clip.split] += 1
+    return rows
+
+
+def _decode_clips(
+    clips: Sequence[Clip], front_end: FrontEnd, rows: Sequence[NDArray[np.int16]], emit: Emit
+) -> list[Decoded]:
     return in_parallel(
         lambda i: _decode_clip(clips[i], front_end, rows[i]), len(clips), emit, "reading audio"
     )

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
+NearCopies = Literal["refuse", "leave_out"]
+"""What is done where two splits hold one recording, made over."""
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -41,6 +44,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     recordings: tuple[Clip, ...] = ()
     negatives: tuple[Clip, ...] = ()
+    near_copies: NearCopies = "refuse"
 
 
 @dataclass(frozen=True)

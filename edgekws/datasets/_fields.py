@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from edgekws.core.contract import SILENCE, UNKNOWN
+from edgekws.core.corpus import NearCopies
 from edgekws.datasets._word_folders import word_name
 
 
@@ -68,6 +69,14 @@ DevFraction = Annotated[
 TestFraction = Annotated[
     float,
     Field(gt=0, lt=1, description="Share of all speakers held out for test, where none is given"),
+]
+NearCopiesRule = Annotated[
+    NearCopies,
+    Field(
+        description="What is done where two splits hold one recording at another level, shifted or "
+        "re-encoded: refuse the data, or leave out the clip nearer to train (as is done with "
+        "identical clips)"
+    ),
 ]
 SpeakerPattern = Annotated[
     str,

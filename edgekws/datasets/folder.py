@@ -4,6 +4,7 @@ Source of the layout: Warden, "Speech Commands: A Dataset for Limited-Vocabulary
 Recognition", 2018, https://arxiv.org/abs/1804.03209.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from edgekws.datasets._fields import (
     DevFraction,
     Keywords,
     MaxUnknownRatio,
+    NearCopiesRule,
     NoiseFolder,
     Silence,
     SilenceRatio,
@@ -63,6 +65,7 @@ class Dataset(Fields):
     dev_fraction: DevFraction = 0.15
     test_fraction: TestFraction = 0.1
     speaker_pattern: SpeakerPattern = "^([^_]+)_"
+    near_copies: NearCopiesRule = "refuse"
 
     def fingerprint(self) -> str:
         """Return a hash over the fields and the name, size and time of every file.
@@ -103,9 +106,10 @@ class Dataset(Fields):
         found = find_recordings(root, self.noise.expanduser() if self.noise else None)
         noise = find_noise(self.noise, root, self.silence is True)
         rule = Rule(self.speaker_pattern, self.dev_fraction, self.test_fraction)
-        return list_recordings(
+        listing = list_recordings(
             found, self._choice, self._keywords(found), rule, noise, front_end, seed, root
         )
+        return replace(listing, near_copies=self.near_copies)
 
     @property
     def _choice(self) -> Choice:

@@ -17,6 +17,7 @@ from edgekws.datasets._fields import (
     DevFraction,
     Keywords,
     MaxUnknownRatio,
+    NearCopiesRule,
     NoiseFolder,
     Silence,
     SilenceRatio,
@@ -90,6 +91,7 @@ class Dataset(Fields):
     dev_fraction: DevFraction = 0.15
     test_fraction: TestFraction = 0.1
     speaker_pattern: SpeakerPattern = "^([^_]+)_"
+    near_copies: NearCopiesRule = "refuse"
 
     @field_validator("path")
     @classmethod
@@ -161,7 +163,8 @@ class Dataset(Fields):
             Cutting(self.windows, self.negatives) if self.windows else None,
         )
         late = tuple(beyond_the_end(found.recordings))
-        return replace(listing, notes=(*listing.notes, *late))
+        notes = (*listing.notes, *late)
+        return replace(listing, notes=notes, near_copies=self.near_copies)
 
     @property
     def _root(self) -> Path:

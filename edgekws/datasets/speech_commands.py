@@ -19,6 +19,7 @@ from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.events import Emit, Event
 from edgekws.core.fields import Fields
 from edgekws.datasets._download import Archive, fetch, unpack
+from edgekws.datasets._fields import NearCopiesRule
 from edgekws.datasets._listing import at_most, cut_silence, find_noise, mean_count, noise_note
 from edgekws.datasets._silence import noise_per_split
 from edgekws.datasets._source import code_fingerprint, stamps
@@ -93,6 +94,8 @@ class Dataset(Fields):
         "12", description="12: ten commands, _unknown_ and _silence_; 30 or 35: every word"
     )
 
+    near_copies: NearCopiesRule = "refuse"
+
     @field_validator("preset", mode="before")
     @classmethod
     def _as_text(cls, preset: object) -> object:
@@ -151,7 +154,13 @@ class Dataset(Fields):
         if fillers:
             clips = self._with_fillers(clips, per_split, front_end, seed, notes)
         notes.append(noise_note(per_split))
-        return Listing(self.labels(), tuple(clips), per_split["train"], tuple(notes))
+        return Listing(
+            self.labels(),
+            tuple(clips),
+            per_split["train"],
+            tuple(notes),
+            near_copies=self.near_copies,
+        )
 
     def download(self, emit: Emit) -> None:
         """Fetch and unpack what is not under the root yet; an interrupted transfer is resumed.

@@ -47,7 +47,11 @@ def test_second_time_reads_no_audio(
 ) -> None:
     events: list[Event] = []
     first = decode(listing, small, tmp_path / "cache", events.append)
-    assert {event.text for event in events} == {"reading audio", "reading noise"}
+    assert {event.text for event in events} == {
+        "reading audio",
+        "looking for copies",
+        "reading noise",
+    }
     assert events[-1].done == events[-1].total
     monkeypatch.setattr(decoding, "read_audio", None)
     again = decode(listing, small, tmp_path / "cache", quiet)

@@ -30,7 +30,7 @@ SEED = 7
 def record(path: Path, seconds: float) -> None:
     """Write noise that is different in every file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(list(path.name.encode()))
+    rng = np.random.default_rng(list(f"{path.parent.name}/{path.name}".encode()))
     soundfile.write(path, rng.uniform(-0.5, 0.5, int(seconds * RATE)), RATE)
 
 
