@@ -8,7 +8,7 @@ from edgekws.audio.reading import AUDIO_SUFFIXES
 from edgekws.core.family import closest
 from edgekws.datasets._tables import SUFFIXES, Row, Table, read_table
 from edgekws.datasets._word_folders import word_name
-from edgekws.engine.unlabelled import list_unlabelled, seconds
+from edgekws.engine.unlabelled import SPEAKER, list_unlabelled, seconds
 from edgekws.errors import DataError, UsageError
 
 FILE = ("file", "path")
@@ -28,12 +28,16 @@ class Label:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A recording, or the part of it from `start_s` to `end_s`, and what is said in it."""
+    """A recording, or the part of it from `start_s` to `end_s`, and what is said in it.
+
+    `speaker` is empty where it is not known; of several it holds all names.
+    """
 
     path: Path
     labels: tuple[Label, ...] = ()
     start_s: float = 0.0
     end_s: float | None = None
+    speaker: str = ""
 
 
 def parse_where(options: Sequence[str]) -> Where:
@@ -56,8 +60,9 @@ def list_positives(source: Path, where: Where, words: Sequence[str]) -> list[Lab
     """Return the recordings of a table, or of a folder with a folder a keyword, in order.
 
     A table (CSV, TSV, JSON lines) has columns `file` and `keyword` (or `path`, `label`, `class`),
-    and may have `start_s` and `end_s`, where the keyword is; a recording may have several rows.
-    Without times a keyword is somewhere in its recording. Rows of other `words` are no labels.
+    and may have `start_s` and `end_s`, where the keyword is, and `speaker`; a recording may have
+    several rows. Without times a keyword is somewhere in its recording. Rows of other `words` are
+    no labels. In a folder, speakers are not known.
 
     Raises:
         DataError: there is no such source, a row is wrong, or no word is among `words`.
@@ -82,11 +87,13 @@ def list_positives(source: Path, where: Where, words: Sequence[str]) -> list[Lab
 def list_negatives(sources: Sequence[Path]) -> list[Labelled]:
     """Return the recordings of folders and tables in which no keyword is said.
 
+    A table may have a column `speaker`; in a folder, each folder directly under it is a speaker.
+
     Raises:
         DataError: as `engine.unlabelled.list_unlabelled`.
     """
     clips = [clip for source in sources for clip in list_unlabelled(source)[1]]
-    return [Labelled(one.path, (), one.start_s, one.end_s) for one in clips]
+    return [Labelled(one.path, (), one.start_s, one.end_s, one.speaker) for one in clips]
 
 
 def _in_folders(folder: Path, words: Sequence[str]) -> list[Labelled]:
@@ -108,12 +115,19 @@ def _in_table(table: Table, where: Where, words: Sequence[str]) -> list[Labelled
         path = table.path.parent / row.cells[file]
         if not row.cells[file] or not path.is_file():
             table.told(row.line, file, f"there is no file {path}; correct it, or restore the file")
-        before = recordings.setdefault(path, Labelled(path))
+        before = recordings.get(path, Labelled(path))
         said = _label(table, row, label)
-        if said.keyword in words:
-            recordings[path] = replace(before, labels=(*before.labels, said))
+        labels = (*before.labels, said) if said.keyword in words else before.labels
+        speaker = _together(before.speaker, row.cells.get(SPEAKER, ""))
+        recordings[path] = replace(before, labels=labels, speaker=speaker)
     table.refuse()
     return list(recordings.values())
+
+
+def _together(names: str, speaker: str) -> str:
+    """Return the speakers of a recording as one name."""
+    known = filter(None, [*names.split(" & "), speaker])
+    return " & ".join(sorted(set(known)))
 
 
 def _column(table: Table, names: Sequence[str]) -> str:

@@ -10,16 +10,22 @@ from edgekws.errors import DataError
 
 NAMES = ("file", "path")
 TIMES = ("start_s", "end_s")
+SPEAKER = "speaker"
 
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """One clip: `cells` are what its row begins with; `end_s=None` is the end of the file."""
+    """One clip: `cells` are what its row begins with; `end_s=None` is the end of the file.
+
+    `speaker` is that of the table's column of this name, or the folder directly under the one that
+    was given; empty where neither tells.
+    """
 
     cells: tuple[str, ...]
     path: Path
     start_s: float = 0.0
     end_s: float | None = None
+    speaker: str = ""
 
     @property
     def name(self) -> str:
@@ -53,7 +59,12 @@ def _in_folder(folder: Path) -> list[Unlabelled]:
     files = [p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and not p.is_dir()]
     if not files:
         raise DataError(f"{folder} holds no audio ({', '.join(sorted(AUDIO_SUFFIXES))})")
-    return [Unlabelled((p.relative_to(folder).as_posix(),), p) for p in sorted(files)]
+    return [_file(p, p.relative_to(folder)) for p in sorted(files)]
+
+
+def _file(path: Path, name: Path) -> Unlabelled:
+    speaker = name.parts[0] if len(name.parts) > 1 else ""
+    return Unlabelled((name.as_posix(),), path, speaker=speaker)
 
 
 def _in_table(table: Table) -> tuple[tuple[str, ...], list[Unlabelled]]:
@@ -77,7 +88,8 @@ def _clip(table: Table, row: Row, name: str, times: tuple[str, ...]) -> Unlabell
     if end is not None and end <= (start or 0):
         table.told(row.line, "end_s", f"{end:g} is not after start_s = {start or 0:g}")
     cells = (file, *(row.cells[column] for column in times))
-    return Unlabelled(cells, table.path.parent / file, start or 0.0, end)
+    speaker = row.cells.get(SPEAKER, "")
+    return Unlabelled(cells, table.path.parent / file, start or 0.0, end, speaker)
 
 
 def seconds(table: Table, row: Row, column: str) -> float | None:

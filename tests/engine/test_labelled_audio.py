@@ -42,6 +42,17 @@ def test_a_recording_may_hold_several_keywords(audio: Path):
     ]
 
 
+def test_the_speaker_of_a_recording_is_known_from_the_table_or_the_folder(audio: Path):
+    rows = ("file,keyword,speaker", "да/1.wav,да,zoe", "да/1.wav,нет,ann", "да/1.wav,да,zoe")
+    path = table(audio, *rows, "нет/1.wav,нет,", "другое/1.wav,прочее,bob")
+    assert [one.speaker for one in list_positives(path, {}, WORDS)] == ["ann & zoe", "", "bob"]
+    assert [one.speaker for one in list_negatives([path])] == ["zoe", "ann", "zoe", "", "bob"]
+    assert {one.speaker for one in list_positives(audio, {}, WORDS)} == {""}
+    soundfile.write(audio / "noise.wav", np.zeros(1600), 16_000)
+    found = list_negatives([audio])
+    assert [one.speaker for one in found] == ["", "да", "другое", "нет"]
+
+
 def test_rows_are_chosen_by_column(audio: Path):
     rows = ("path,label,split", "да/1.wav,да,dev", "нет/1.wav,нет,test", "другое/1.wav,да,train")
     path = table(audio, *rows)
