@@ -16,7 +16,7 @@ Positives = Annotated[
     typer.Option(
         "--positives",
         metavar="TABLE|DIR",
-        help="Keywords: a table with file, keyword, start_s, end_s; or a folder a keyword.",
+        help="A table with file, keyword, speaker, start_s, end_s; or a folder with one a keyword.",
     ),
 ]
 Negatives = Annotated[
@@ -24,7 +24,7 @@ Negatives = Annotated[
     typer.Option(
         "--negatives",
         metavar="DIR|TABLE",
-        help="Audio in which no keyword is said; may be repeated.",
+        help="Audio in which no keyword is said, a folder a speaker; may be repeated.",
     ),
 ]
 Where = Annotated[
@@ -120,10 +120,13 @@ def evaluate_events(
 ) -> None:
     """Report what a bundle misses in continuous audio, and its false alarms an hour.
 
-    Per keyword: misses with their exact interval (Clopper-Pearson), false alarms an hour with
-    theirs (Garwood), the median error of the event's end, and in page and picture the curve of
-    misses against false alarms over thresholds. No false alarm in 20 minutes is told as what it
-    shows: fewer than 11 an hour.
+    Per keyword: misses and false alarms an hour with their 95 % intervals, the median error of the
+    event's end, and in page and picture the curve of misses against false alarms over thresholds.
+    No false alarm in 20 minutes is reported as what it shows: fewer than 11 an hour.
+
+    Intervals are by speaker: the column speaker of a table, and the folders directly under
+    --negatives. Where no two speakers are known they are by recording; from one speaker there is
+    none, and from one recording the interval that holds if its events are independent.
 
     An event that overlaps a label of its keyword, --tolerance-s allowed, is a hit; one event hits
     one label. Further events there are repeats, events on a label of another keyword are told

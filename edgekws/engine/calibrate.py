@@ -23,8 +23,9 @@ from edgekws.engine.event_results import (
 from edgekws.engine.event_scores import Scores, fingerprint, listen, opened
 from edgekws.engine.labelled_audio import Where, list_negatives, list_positives
 from edgekws.engine.threshold_choice import Worth, allocate, centred, worth
+from edgekws.metrics.event_intervals import alarms_per_hour
 from edgekws.metrics.event_tradeoff import Placing, Point, outcome_at, tracks, tradeoff
-from edgekws.metrics.events import HOUR_S, hourly_interval
+from edgekws.metrics.events import HOUR_S
 from edgekws.metrics.score_tracks import Timing, Track, peaks
 from edgekws.runtime.detect import UNIT
 
@@ -88,7 +89,8 @@ def calibrate(
     scores = listen(detector, manifest, [*said, *free], emit)
     settings = choose(scores, max_fa_per_hour, tolerance_s, emit)
     made = evaluate_settings(scores, settings, tolerance_s)
-    made = replace(made, notes=tuple(_notes(made, max_fa_per_hour)))
+    notes = [*_proof(scores, max_fa_per_hour, tolerance_s), *_notes(made)]
+    made = replace(made, notes=tuple(notes))
     settings["calibration"] = {
         "max_fa_per_hour": max_fa_per_hour,
         **_record(made),
@@ -102,7 +104,8 @@ def choose(
     scores: Scores, max_fa_per_hour: float, tolerance_s: float, emit: Emit
 ) -> dict[str, Any]:
     """Return the manifest's `detection` with the settings that are best on the recordings."""
-    allowed = int(max_fa_per_hour * free_s(scores, tolerance_s) / HOUR_S + 1e-9)
+    free_hours = float(free_s(scores, tolerance_s).sum()) / HOUR_S
+    allowed = int(max_fa_per_hour * free_hours + 1e-9)
     placing = _keyword_length(scores)
     best: _Choice | None = None
     spans = _spans(scores)
@@ -229,15 +232,23 @@ def _settings(scores: Scores, best: _Choice) -> dict[str, Any]:
     }
 
 
-def _notes(made: EventEvaluation, max_fa_per_hour: float) -> Iterator[str]:
-    """Say what the recordings cannot show, and which keyword is given up."""
-    bound = hourly_interval(0, made.keyword_free_s)[1]
-    if bound > max_fa_per_hour:
+def _proof(scores: Scores, max_fa_per_hour: float, tolerance_s: float) -> Iterator[str]:
+    """Say what the recordings cannot show of false alarms."""
+    seconds = free_s(scores, tolerance_s)
+    none = alarms_per_hour(np.zeros(len(seconds), np.int64), seconds, scores.axis.groups)
+    shown = f"{seconds.sum() / 60:.0f} minutes free of keywords"
+    limit = f"{max_fa_per_hour:g} false alarms an hour"
+    if none.ci95 is None:
+        yield f"{shown} are of one speaker, and cannot show {limit} of others"
+    elif none.ci95[1] > max_fa_per_hour:
         yield (
-            f"{made.keyword_free_s / 60:.0f} minutes free of keywords cannot show "
-            f"{max_fa_per_hour:g} false alarms an hour: even with none in them, up to {bound:.1f} "
-            "an hour may come (95 %)"
+            f"{shown} cannot show {limit}: even with none in them, up to {none.ci95[1]:.1f} an "
+            f"hour may come (95 %, {none.basis.kind})"
         )
+
+
+def _notes(made: EventEvaluation) -> Iterator[str]:
+    """Say which keyword is given up, and which threshold is a guess."""
     for one in made.keywords:
         if not one.labels:
             yield f"{one.keyword} is not among the positives: its threshold is a guess"

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from edgekws.engine.event_scores import Scores
 from edgekws.errors import DataError
+from edgekws.metrics.event_intervals import Basis, Groups, alarms_per_hour, miss_rate
 from edgekws.metrics.event_tradeoff import (
     LOWEST,
+    Axis,
     Placing,
     Point,
     corners,
@@ -19,15 +21,14 @@ from edgekws.metrics.event_tradeoff import (
     tracks,
     tradeoff,
 )
-from edgekws.metrics.events import HOUR_S, Outcome, hourly_interval, miss_interval
-from edgekws.metrics.score_tracks import Timing, Track
+from edgekws.metrics.events import HOUR_S, Outcome, recording_of
+from edgekws.metrics.intervals import Interval
+from edgekws.metrics.score_tracks import Ints, Timing, Track
 
 ALL_KEYWORDS = "all keywords"
 
 LEAST_S = 1.0
 """With less keyword-free audio nothing is said of false alarms."""
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class KeywordEvents:
 
     `end_error_ms` is the median distance of an event's end to that of its label, `end_bias_ms` the
     median of event minus label; `None` where no label that was hit has an end. `curve` holds the
-    points of the trade-off over thresholds.
+    points of the trade-off over thresholds. The interval of a figure is `None` where there is no
+    figure, and where all is from one speaker.
     """
 
     keyword: str
@@ -45,9 +47,11 @@ class KeywordEvents:
     misses: int
     miss_rate: float | None
     miss_rate_ci95: Interval | None
+    miss_rate_basis: Basis | None
     false_alarms: int
     false_alarms_per_hour: float
-    false_alarms_per_hour_ci95: Interval
+    false_alarms_per_hour_ci95: Interval | None
+    false_alarms_per_hour_basis: Basis
     repeats: int
     confusions: int
     end_error_ms: float | None
@@ -111,71 +115,100 @@ def evaluate_settings(
     found = tracks(scores.counts, scores.axis, timing.span, lowest)
     tried = candidates(scores, found, timing)
     seconds = free_s(scores, tolerance_s)
-    rows, outcomes = [], []
+    rows, counted = [], []
     for word, track in zip(scores.keywords, found, strict=True):
         rest = (word, timing, scores.axis, placing, tolerance_s)
         threshold = settings["thresholds"][word]
-        one = outcome_at(threshold, track, *rest)
+        counts = _counted(outcome_at(threshold, track, *rest), word, scores.axis)
         curve = corners(tradeoff(tried[word], track, *rest))
-        outcomes.append((one, _errors(one, scores.axis.timed[word])))
-        rows.append(_row(word, threshold, [outcomes[-1]], seconds, curve))
+        counted.append(counts)
+        rows.append(_row(word, threshold, [counts], seconds, scores.axis.groups, curve))
     return EventEvaluation(
         {key: value for key, value in settings.items() if key != "calibration"},
         tolerance_s,
         len(scores.counts),
         scores.audio_s,
-        seconds,
+        float(seconds.sum()),
         tuple(rows),
-        _row(ALL_KEYWORDS, None, outcomes, seconds, ()),
+        _row(ALL_KEYWORDS, None, counted, seconds, scores.axis.groups, ()),
         tuple(notes),
     )
 
 
-def free_s(scores: Scores, tolerance_s: float) -> float:
-    """Return the seconds of keyword-free audio.
+def free_s(scores: Scores, tolerance_s: float) -> NDArray[np.float64]:
+    """Return the seconds of each recording that are free of keywords.
 
     Raises:
-        DataError: there is none.
+        DataError: there are none.
     """
-    seconds = scores.keyword_free_s(tolerance_s)
-    if seconds < LEAST_S:
+    seconds = scores.axis.keyword_free_s(tolerance_s)
+    if seconds.sum() < LEAST_S:
         raise DataError(
-            f"{max(0.0, seconds):.1f} s of keyword-free audio tell nothing of false alarms; give "
+            f"{seconds.sum():.1f} s of keyword-free audio tell nothing of false alarms; give "
             "more with --negatives"
         )
     return seconds
 
 
-def _errors(one: Outcome, timed: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the errors of ends where the label has one."""
-    found: NDArray[np.float64] = one.end_errors_s[timed[one.hit_labels]]
-    return found
+@dataclass(frozen=True)
+class _Counted:
+    """Labels, misses and false alarms of a keyword by recording, `(recordings,)`, and the rest.
+
+    `end_errors_s` holds those of the hits whose label has an end.
+    """
+
+    labels: Ints
+    misses: Ints
+    false_alarms: Ints
+    repeats: int
+    confusions: int
+    end_errors_s: NDArray[np.float64]
+
+
+def _counted(one: Outcome, word: str, axis: Axis) -> _Counted:
+    count = len(axis.begins)
+    said = recording_of(axis.labels[word].start, axis.recordings)
+    labels = np.bincount(said, minlength=count)
+    return _Counted(
+        labels,
+        labels - np.bincount(said[one.hit_labels], minlength=count),
+        np.bincount(recording_of(one.false_alarms_s, axis.recordings), minlength=count),
+        one.repeats,
+        one.confusions,
+        one.end_errors_s[axis.timed[word][one.hit_labels]],
+    )
 
 
 def _row(
     keyword: str,
     threshold: float | None,
-    outcomes: Sequence[tuple[Outcome, NDArray[np.float64]]],
-    seconds: float,
+    counted: Sequence[_Counted],
+    seconds: NDArray[np.float64],
+    groups: Groups,
     curve: Sequence[Point],
 ) -> KeywordEvents:
-    labels, misses, false_alarms, repeats, confusions = (
-        sum(getattr(one, name) for one, _ in outcomes)
-        for name in ("labels", "misses", "false_alarms", "repeats", "confusions")
+    labels, misses, false_alarms = (
+        np.sum([getattr(one, name) for one in counted], axis=0)
+        for name in ("labels", "misses", "false_alarms")
     )
-    errors = np.concatenate([errors for _, errors in outcomes])
+    said, missed, alarms = int(labels.sum()), int(misses.sum()), int(false_alarms.sum())
+    of_misses = miss_rate(misses, labels, groups) if said else None
+    of_alarms = alarms_per_hour(false_alarms, seconds, groups)
+    errors = np.concatenate([one.end_errors_s for one in counted])
     return KeywordEvents(
         keyword,
         threshold,
-        labels,
-        misses,
-        misses / labels if labels else None,
-        miss_interval(misses, labels) if labels else None,
-        false_alarms,
-        false_alarms * HOUR_S / seconds,
-        hourly_interval(false_alarms, seconds),
-        repeats,
-        confusions,
+        said,
+        missed,
+        missed / said if said else None,
+        of_misses.ci95 if of_misses else None,
+        of_misses.basis if of_misses else None,
+        alarms,
+        alarms * HOUR_S / float(seconds.sum()),
+        of_alarms.ci95,
+        of_alarms.basis,
+        sum(one.repeats for one in counted),
+        sum(one.confusions for one in counted),
         1000 * float(np.median(np.abs(errors))) if len(errors) else None,
         1000 * float(np.median(errors)) if len(errors) else None,
         tuple(curve),

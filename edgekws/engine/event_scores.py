@@ -18,8 +18,9 @@ from edgekws.engine import detect as live
 from edgekws.engine.detect import Blocks
 from edgekws.engine.labelled_audio import Label, Labelled
 from edgekws.errors import DataError
+from edgekws.metrics.event_intervals import grouped
 from edgekws.metrics.event_tradeoff import APART_S, Axis
-from edgekws.metrics.events import Spans, covered_s
+from edgekws.metrics.events import Spans
 from edgekws.runtime import detect
 from edgekws.runtime.detect import UNIT, Detector
 
@@ -44,10 +45,6 @@ class Scores:
     def audio_s(self) -> float:
         """Seconds of all recordings."""
         return float(self.axis.durations_s.sum())
-
-    def keyword_free_s(self, tolerance_s: float) -> float:
-        """Seconds in which any event is a false alarm."""
-        return self.audio_s - covered_s(self.axis.every_label, tolerance_s)
 
 
 def opened(bundle: Path, emit: Emit) -> tuple[Detector, dict[str, Any]]:
@@ -74,7 +71,7 @@ def listen(
     """Let a detector hear recordings, each as a stream of its own.
 
     Raises:
-        DataError: a recording cannot be read, or is empty.
+        DataError: a recording cannot be read, or is empty, or is over before a label begins.
     """
     window_s: float = manifest["contract"]["front_end"]["window_s"]
     columns = [detector.labels.index(word) for word in detector.trigger.keywords]
@@ -104,6 +101,12 @@ def _posteriors(
     detector.reset()
     if not duration_s:
         raise DataError(f"{one.path}: holds no samples; take it out")
+    for label in one.labels:
+        if label.start_s >= duration_s:
+            raise DataError(
+                f"{one.path}: {label.keyword} is labelled from {label.start_s:g} s on, and the "
+                f"recording ends at {duration_s:g} s; correct start_s"
+            )
     return np.concatenate(parts), duration_s
 
 
@@ -143,12 +146,15 @@ def _axis(
         {word: _spans(own) for word, own in words.items()},
         {word: _timed(own) for word, own in words.items()},
         every,
+        grouped([(one.speaker, str(one.path)) for one in recordings]),
     )
 
 
 def _spans(said: Sequence[tuple[Label, float, float]]) -> Spans:
-    """Return labels on the axis in order; one without an end lasts as long as its recording."""
-    ends = [label.end_s if label.end_s is not None else length for label, _, length in said]
+    """Return labels on the axis in order; none lasts longer than its recording."""
+    ends = [
+        length if label.end_s is None else min(label.end_s, length) for label, _, length in said
+    ]
     zero = np.array([begin for _, begin, _ in said], float)
     start = zero + np.array([label.start_s for label, _, _ in said], float)
     order = np.argsort(start, kind="stable")

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.metrics.events import Outcome, Spans, outcome
+from edgekws.metrics.event_intervals import Groups
+from edgekws.metrics.events import Outcome, Spans, keyword_free_s, outcome
 from edgekws.metrics.score_tracks import Ints, Runs, Timing, Track, level, peaks, runs, smoothed
 from edgekws.metrics.score_tracks import track as track_of
 from edgekws.runtime.detect import UNIT
@@ -37,7 +38,8 @@ class Axis:
     `begins` `(recordings,)` are their first decisions, of which one comes every `interval_s`; the
     window of the first ends at `first_s` of its recording, which has `durations_s` seconds.
     `labels` holds the stretches of each keyword, `every_label` those of all; `timed` tells of
-    `labels` which have an end of their own, and not that of their recording.
+    `labels` which have an end of their own, and not that of their recording. `groups` are the
+    recordings of one speaker.
     """
 
     begins: Ints
@@ -47,6 +49,17 @@ class Axis:
     labels: dict[str, Spans]
     timed: dict[str, NDArray[np.bool_]]
     every_label: Spans
+    groups: Groups
+
+    @property
+    def recordings(self) -> Spans:
+        """The stretches that have audio."""
+        zero = np.asarray(self.begins * self.interval_s, np.float64)
+        return Spans(zero, zero + self.durations_s)
+
+    def keyword_free_s(self, tolerance_s: float) -> NDArray[np.float64]:
+        """Return the seconds of each recording in which any event is a false alarm."""
+        return keyword_free_s(self.every_label, self.recordings, tolerance_s)
 
     def seconds(self, decisions: NDArray[np.floating[Any] | np.int64]) -> NDArray[np.float64]:
         """Return when the windows of decisions end, on the axis."""
@@ -91,10 +104,10 @@ def tracks(
 def events(found: Runs, axis: Axis, placing: Placing) -> Spans:
     """Return where the runtime says that runs are."""
     recording = np.searchsorted(axis.begins, found.told, side="right") - 1
-    zero = axis.begins[recording] * axis.interval_s
+    zero, over = (bound[recording] for bound in axis.recordings)
     end = np.maximum(zero, axis.seconds(found.centre) - placing.offset_s)
     start = np.maximum(zero, end - placing.keyword_s)
-    end = np.minimum(end, zero + axis.durations_s[recording])
+    end = np.minimum(end, over)
     return Spans(np.minimum(start, end), end)
 
 
@@ -109,7 +122,7 @@ def outcome_at(
 ) -> Outcome:
     """Return what becomes of a keyword's labels and events at a threshold."""
     heard = events(runs(found, level(threshold, timing.span), timing), axis, placing)
-    return outcome(heard, axis.labels[keyword], axis.every_label, tolerance_s)
+    return outcome(heard, axis.labels[keyword], axis.every_label, axis.recordings, tolerance_s)
 
 
 def tradeoff(

@@ -55,6 +55,7 @@ def page(made: EventEvaluation, name: str) -> str:
         "title": event_rows.title(made),
         "proof": event_rows.proof(made.total, made.keyword_free_s),
         "settings": event_rows.settings_line(made),
+        "basis": event_rows.basis_line(made.total),
         "heads": event_rows.HEADS,
         "rows": event_rows.rows(made),
         "curves": Markup(curves_svg(made)),

@@ -56,17 +56,19 @@ def _figure(made: EventEvaluation) -> "Figure":
 
 
 def _curve(axes: "Axes", one: KeywordEvents, hours: float, least: float, color: str) -> None:
-    """Draw the curve, and the point at the bundle's threshold with its two intervals."""
+    """Draw the curve, and the point at the bundle's threshold with the intervals there are."""
     axes.set_title(one.keyword if one.labels else f"{one.keyword} (not among the positives)")
-    if not one.labels or one.miss_rate is None or one.miss_rate_ci95 is None:
+    if one.miss_rate is None:
         return
     down = one.curve[::-1]  # thresholds fall: what one gives holds until the next adds false alarms
     rates = [max(least, point.false_alarms / hours) for point in down]
     misses = [100 * point.misses / one.labels for point in down]
     axes.plot(rates, misses, color=color, linewidth=1.3, drawstyle="steps-post")
     at = (max(least, one.false_alarms_per_hour), 100 * one.miss_rate)
-    low, high = (max(least, bound) for bound in one.false_alarms_per_hour_ci95)
-    axes.plot([low, high], [at[1]] * 2, color=color, linewidth=3, alpha=0.3)
-    axes.plot([at[0]] * 2, [100 * bound for bound in one.miss_rate_ci95], color=color,
-              linewidth=3, alpha=0.3)  # fmt: skip
+    if one.false_alarms_per_hour_ci95:
+        ends = [max(least, bound) for bound in one.false_alarms_per_hour_ci95]
+        axes.plot(ends, [at[1]] * 2, color=color, linewidth=3, alpha=0.3)
+    if one.miss_rate_ci95:
+        ends = [100 * bound for bound in one.miss_rate_ci95]
+        axes.plot([at[0]] * 2, ends, color=color, linewidth=3, alpha=0.3)
     axes.plot(*at, "o", color=color, markersize=5)

@@ -47,6 +47,8 @@ def test_calibrate_shows_a_table_and_writes_a_page(place: Path, tmp_path: Path):
     assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == [LOW, HIGH]
     assert "no false alarm in 9 s shows that fewer than 1,4" in done.stdout
     assert "smoothing " in done.stdout
+    basis = "95 % intervals: misses if independent (one recording); false alarms by recording (2)"
+    assert basis in done.stdout
     told = page.read_text("utf-8")
     assert told.count("<svg") == 1
     assert "src=" not in told.replace('src="data:', "")  # all of it is in the page
@@ -63,6 +65,9 @@ def test_evaluate_events_gives_json_and_pictures(place: Path, tmp_path: Path):
     assert [one["keyword"] for one in made["keywords"]] == [LOW, HIGH]
     assert made["total"]["labels"] == 2
     assert made["total"]["false_alarms_per_hour_ci95"][0] == 0
+    assert made["total"]["false_alarms_per_hour_basis"]["kind"] == "by recording"
+    basis = {"kind": "if independent", "speakers": 0, "recordings": 1}
+    assert made["total"]["miss_rate_basis"] == basis
     assert len(made["keywords"][0]["curve"][0]) == 5
     assert {p.name for p in (tmp_path / "r").iterdir()} == {"events.html", "det.png"}
     assert (tmp_path / "r" / "det.png").read_bytes()[:4] == b"\x89PNG"

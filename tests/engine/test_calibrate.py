@@ -19,7 +19,9 @@ from edgekws.engine.event_scores import listen as record
 from edgekws.engine.event_scores import opened
 from edgekws.engine.labelled_audio import Labelled
 from edgekws.errors import DataError, UsageError
+from edgekws.metrics.event_intervals import Basis
 from edgekws.metrics.events import Spans, outcome
+from edgekws.metrics.intervals import garwood
 from edgekws.runtime.detect import Event
 from tests.tone_bundle import BURST_S, RATE, TONES, make, track
 
@@ -29,6 +31,7 @@ SAID = [
     {2.0: "низкий"},
 ]
 LENGTH_S = 6.0
+LENGTHS = [LENGTH_S] * 3 + [8.0] * 2
 LOW, HIGH = TONES
 
 
@@ -117,6 +120,10 @@ def test_it_keeps_to_the_false_alarms_and_finds_every_tone(calibrated: Calibrate
     assert all(0.05 <= threshold <= 1 for threshold in told["thresholds"].values())
     (note,) = made.notes
     assert "cannot show 0 false alarms an hour: even with none in them, up to" in note
+    assert note.endswith("(95 %, by speaker)")
+    assert made.total.miss_rate_basis == Basis("by speaker", 3, 0)
+    assert made.total.false_alarms_per_hour_basis == Basis("by speaker", 3, 2)
+    assert made.keywords[1].miss_rate_basis == Basis("by speaker", 2, 0)
 
 
 def test_more_false_alarms_are_never_bought_than_allowed(
@@ -145,7 +152,7 @@ def test_the_figures_are_those_of_the_events_that_the_runtime_tells(
             own = [(t, t + BURST_S) for t, word in said.items() if word == one.keyword]
             mine = spans([(e.start_s, e.end_s) for e in told if e.keyword == one.keyword])
             every = spans([(t, t + BURST_S) for t in sorted(said)])
-            found = outcome(mine, spans(own), every, 0.25)
+            found = outcome(mine, spans(own), every, spans([(0, LENGTHS[number])]), 0.25)
             counts += [found.misses, found.false_alarms, found.repeats, found.confusions]
         assert counts.tolist() == [one.misses, one.false_alarms, one.repeats, one.confusions]
 
@@ -199,8 +206,46 @@ def test_folders_of_clips_do_as_well(tones: Path, tmp_path: Path):
         tones, tmp_path / "clips", [tmp_path / "noise"], 0.0, tmp_path / "b", quiet, {}, 0.25
     )
     assert (made.evaluation.total.labels, made.evaluation.total.misses) == (4, 0)
+    # Labels without times cover their recordings, and take nothing from the noise.
+    assert made.evaluation.keyword_free_s == pytest.approx(5.0)
+    assert made.evaluation.total.miss_rate_basis == Basis("by recording", 0, 4)
+    assert made.evaluation.total.false_alarms_per_hour_basis == Basis("if independent", 0, 1)
+    assert made.evaluation.total.false_alarms_per_hour_ci95 == pytest.approx(garwood(0, 5.0))
     assert made.evaluation.total.end_error_ms is None
     assert settings(tmp_path / "b")["timing_offset_ms"] == settings(tones)["timing_offset_ms"]
+
+
+def test_one_speaker_shows_nothing_of_others(tones: Path, tmp_path: Path):
+    said = {1.0: LOW, 3.0: HIGH}
+    rows = ["file,keyword,speaker,start_s,end_s"]
+    for number in range(2):
+        name = write(tmp_path, f"{number}.wav", track(5.0, said, seed=number))
+        rows += [f"{name},{word},ann,{t},{t + BURST_S}" for t, word in said.items()]
+    (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")
+    made = calibrate(tones, tmp_path / "t.csv", [], 2.0, tmp_path / "b", quiet, {}, 0.25)
+    total = made.evaluation.total
+    assert (total.miss_rate, total.miss_rate_ci95) == (0, None)
+    assert total.false_alarms_per_hour_ci95 is None
+    assert total.miss_rate_basis == total.false_alarms_per_hour_basis == Basis("one speaker", 1, 0)
+    assert made.evaluation.notes == (
+        "0 minutes free of keywords are of one speaker, and cannot show 2 false alarms an hour of "
+        "others",
+    )
+
+
+def test_false_alarms_an_hour_are_those_of_the_negatives_where_labels_have_no_times(
+    tones: Path, tmp_path: Path
+):
+    """Ten recordings that labels cover, and 10 s without: five false alarms are 1,800 an hour."""
+    for number in range(10):
+        (tmp_path / "clips" / LOW).mkdir(parents=True, exist_ok=True)
+        write(tmp_path / "clips" / LOW, f"{number}.wav", track(1.5, {0.5: LOW}, seed=number))
+    write(tmp_path / "talk", "1.wav", track(10.0, dict.fromkeys(np.arange(1.0, 10, 2), LOW)))
+    negatives = [tmp_path / "talk"]
+    made = evaluate_events(tones, tmp_path / "clips", negatives, quiet, {}, 0.25)
+    assert made.keyword_free_s == pytest.approx(10.0)
+    assert made.total.false_alarms == 5
+    assert made.total.false_alarms_per_hour == pytest.approx(1800)
 
 
 def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path):
@@ -216,6 +261,10 @@ def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path):
     write(said, "2.wav", np.zeros(0))
     with pytest.raises(DataError, match=r"2\.wav: holds no samples; take it out"):
         calibrate(tones, tmp_path / "clips", [], 1.0, tmp_path / "b", quiet, {}, 0.25)
+    late = tmp_path / "t.csv"
+    late.write_text(f"file,keyword,start_s\nclips/{LOW}/1.wav,{LOW},1", encoding="utf-8")
+    with pytest.raises(DataError, match=r"from 1 s on, and the recording ends at 1 s; correct"):
+        evaluate_events(tones, late, [recordings / "noise"], quiet, {}, 0.25)
 
 
 def test_a_keyword_that_is_given_up_or_unknown_is_told(tones: Path, tmp_path: Path):

@@ -1,45 +1,95 @@
 """The page of events: what it says, and that it says the same every time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgekws.engine.event_results import ALL_KEYWORDS, EventEvaluation, KeywordEvents
 from edgekws.errors import MachineError, UsageError
+from edgekws.metrics.event_intervals import Basis
 from edgekws.metrics.event_tradeoff import Point
-from edgekws.metrics.events import hourly_interval, miss_interval
+from edgekws.metrics.intervals import clopper_pearson, garwood
 from edgekws.report import event_page, event_rows
 
 FREE_S = 1200.0
 
 
-def events(keyword: str, labels: int, misses: int, false_alarms: int) -> KeywordEvents:
+SPEAKERS = Basis("by speaker", 7, 2)
+ALONE = Basis("if independent", 0, 1)
+ONE = Basis("one speaker", 1, 0)
+
+
+def events(
+    keyword: str, labels: int, misses: int, false_alarms: int, basis: Basis = SPEAKERS
+) -> KeywordEvents:
     curve = [
         Point(0.2, 0, 0, 0, 9),
         Point(0.5, misses, 0, 0, false_alarms),
         Point(1.0001, labels, 0, 0, 0),
     ]
+    known = basis.kind != "one speaker"
     return KeywordEvents(
         keyword, 0.5, labels, misses,
-        misses / labels if labels else None, miss_interval(misses, labels) if labels else None,
-        false_alarms, 3 * false_alarms, hourly_interval(false_alarms, FREE_S),
+        misses / labels if labels else None,
+        clopper_pearson(misses, labels) if labels and known else None, basis if labels else None,
+        false_alarms, 3 * false_alarms, garwood(false_alarms, FREE_S) if known else None, basis,
         repeats=1, confusions=2, end_error_ms=81.4 if labels else None, end_bias_ms=None,
         curve=tuple(curve),
     )  # fmt: skip
 
 
-def evaluation(false_alarms: int) -> EventEvaluation:
+def evaluation(false_alarms: int, basis: Basis = SPEAKERS) -> EventEvaluation:
     told = {"smoothing_ms": 200.0, "refractory_ms": 500.0, "timing_offset_ms": 120.0}
-    rows = (events("<да>", 20, 1, false_alarms), events("нет", 0, 0, 0))
-    total = events(ALL_KEYWORDS, 20, 1, false_alarms)
+    rows = (events("<да>", 20, 1, false_alarms, basis), events("нет", 0, 0, 0, basis))
+    total = events(ALL_KEYWORDS, 20, 1, false_alarms, basis)
     return EventEvaluation(told, 0.25, 12, 1300.0, FREE_S, rows, total, ("a note",))
 
 
-def test_none_in_twenty_minutes_is_told_as_what_it_shows():
-    told = event_rows.proof(evaluation(0).total, FREE_S)
-    assert told == "no false alarm in 20.0 min shows that fewer than 11 an hour come (95 %)"
-    told = event_rows.proof(evaluation(1).total, FREE_S)
-    assert told == "1 false alarm in 20.0 min: between 0.076 and 17 an hour (95 %)"
+@pytest.mark.parametrize(
+    ("basis", "false_alarms", "expected"),
+    [
+        (SPEAKERS, 0, "no false alarm in 20.0 min shows that fewer than 11 an hour come (95 %, "
+         "by speaker)"),
+        (SPEAKERS, 1, "1 false alarm in 20.0 min: between 0.076 and 17 an hour (95 %, by speaker)"),
+        (ALONE, 0, "no false alarm in 20.0 min shows that fewer than 11 an hour come (95 %, "
+         "if independent)"),
+        (ONE, 0, "no false alarm in 20.0 min of one speaker: no interval, others may differ"),
+        (ONE, 2, "2 false alarms in 20.0 min of one speaker: no interval, others may differ"),
+    ],
+)  # fmt: skip
+def test_what_a_count_of_false_alarms_shows(basis: Basis, false_alarms: int, expected: str):
+    assert event_rows.proof(evaluation(false_alarms, basis).total, FREE_S) == expected
+
+
+@pytest.mark.parametrize(
+    ("basis", "line", "cells"),
+    [
+        (SPEAKERS, "misses by speaker (7, and 2 recordings without one); false alarms by speaker "
+         "(7, and 2 recordings without one)", ("5.0 [0.1, 24.9]", "12.00 [3.27, 30.72]")),
+        (ALONE, "misses if independent (one recording); false alarms if independent "
+         "(one recording)", ("5.0 [0.1, 24.9]", "12.00 [3.27, 30.72]")),
+        (ONE, "misses of one speaker: no interval; false alarms of one speaker: no interval",
+         ("5.0 (one speaker)", "12.00 (one speaker)")),
+    ],
+)  # fmt: skip
+def test_what_intervals_are_taken_over_stands_in_table_and_page(
+    basis: Basis, line: str, cells: tuple[str, str]
+):
+    made = evaluation(4, basis)
+    assert event_rows.lines(made)[1] == f"95 % intervals: {line}"
+    for row in (event_rows.rows(made)[0], event_rows.rows(made)[-1]):
+        assert (row[4], row[6]) == cells
+    page = event_page.page(made, "x")
+    assert all(text in page for text in (line, *cells))
+    assert page.count("<svg") == 1
+
+
+def test_a_keyword_of_one_recording_is_marked_among_others():
+    made = evaluation(4)
+    alone = events("нет", 5, 1, 0, ALONE)
+    made = replace(made, keywords=(made.keywords[0], alone))
+    assert event_rows.rows(made)[1][4] == "20.0 [0.5, 71.6] if independent"
 
 
 def test_the_page_holds_everything_and_is_the_same_every_time(tmp_path: Path):

@@ -1,0 +1,107 @@
+"""The doubt about misses and false alarms, by the speakers of the recordings that they come from.
+
+What one speaker says is missed together, and false alarms come together in the recordings of one
+speaker. So the 95 % intervals are those of `metrics.intervals` between groups: speakers, and every
+recording whose speaker is not known as a group of its own. A single speaker leaves it unknown how
+others would do, and has no interval. A single recording without a speaker has that of independent
+labels and events.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.metrics import intervals
+from edgekws.metrics.intervals import Interval
+
+Ints = NDArray[np.int64]
+Array = NDArray[np.float64]
+
+Kind = Literal["by speaker", "by recording", "if independent", "one speaker"]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What an interval is taken over: speakers, and recordings whose speaker is not known.
+
+    With one speaker among recordings of unknown ones, it is by recording, all of that speaker's
+    counted as one.
+    """
+
+    kind: Kind
+    speakers: int
+    recordings: int
+
+
+class Groups(NamedTuple):
+    """Recordings that stand or fall together: `of` `(recordings,)` is the group of each.
+
+    The first `speakers` groups are speakers, the others recordings without one.
+    """
+
+    of: Ints
+    speakers: int
+
+
+class Doubt(NamedTuple):
+    """The interval of a figure, `None` where one speaker is known, and what it is taken over."""
+
+    ci95: Interval | None
+    basis: Basis
+
+
+def grouped(recordings: Sequence[tuple[str, str]]) -> Groups:
+    """Return the groups of recordings, each given by its speaker (empty: not known) and its name.
+
+    >>> grouped([("", "noise.wav"), ("ann", "1.wav"), ("ann", "2.wav")])
+    Groups(of=array([1, 0, 0]), speakers=1)
+    """
+    keys = [(not speaker, speaker or name) for speaker, name in recordings]
+    numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
+    of = np.array([numbers[key] for key in keys], np.int64)
+    return Groups(of, sum(not alone for alone, _ in numbers))
+
+
+def miss_rate(misses: Ints, labels: Ints, groups: Groups) -> Doubt:
+    """Return the doubt about the share of labels that are missed, of counts `(recordings,)`."""
+    missed, said, basis = _by_group(misses, labels, groups)
+    total = float(said.sum())
+    value = float(missed.sum()) / total
+    influence = (missed - value * said) / total
+    return Doubt(
+        intervals.share(value, influence, said / total, 1 / total, _speakers(basis)), basis
+    )
+
+
+def alarms_per_hour(alarms: Ints, seconds: Array, groups: Groups) -> Doubt:
+    """Return the doubt about events an hour, of counts and seconds `(recordings,)`."""
+    counts, heard_s, basis = _by_group(alarms, seconds, groups)
+    return Doubt(intervals.hourly(counts.astype(np.int64), heard_s, _speakers(basis)), basis)
+
+
+def _by_group(
+    events: Ints, exposure: NDArray[np.int64] | Array, groups: Groups
+) -> tuple[Array, Array, Basis]:
+    """Sum both over the groups that are exposed to events at all."""
+    summed = np.bincount(groups.of, events).astype(float)
+    exposed = np.bincount(groups.of, exposure).astype(float)
+    there = np.flatnonzero(exposed)
+    speakers = int(np.count_nonzero(there < groups.speakers))
+    return summed[there], exposed[there], _basis(speakers, len(there) - speakers)
+
+
+def _basis(speakers: int, recordings: int) -> Basis:
+    if speakers > 1:
+        return Basis("by speaker", speakers, recordings)
+    if speakers + recordings > 1:
+        return Basis("by recording", speakers, recordings)
+    return Basis("one speaker" if speakers else "if independent", speakers, recordings)
+
+
+def _speakers(basis: Basis) -> int:
+    """Return how many groups are taken for speakers: where few are known, each recording is."""
+    together = basis.speakers + basis.recordings
+    return together if basis.kind == "by recording" else basis.speakers
