@@ -13,7 +13,9 @@ HEADS = (
 def title(made: EventEvaluation) -> str:
     """Return how much audio there was."""
     free, plural = span(made.keyword_free_s), "s" if made.recordings > 1 else ""
-    return f"{made.recordings} recording{plural}, {span(made.audio_s)}, {free} free of keywords"
+    return (
+        f"{made.recordings} recording{plural}, {span(made.audio_s)}, {free} of it free of keywords"
+    )
 
 
 def rows(made: EventEvaluation) -> list[list[str]]:

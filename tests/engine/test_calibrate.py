@@ -17,7 +17,7 @@ from edgekws.engine.evaluate_events import evaluate_events
 from edgekws.engine.event_results import EventEvaluation, evaluate_settings
 from edgekws.engine.event_scores import listen as record
 from edgekws.engine.event_scores import opened
-from edgekws.engine.labelled_audio import Labelled
+from edgekws.engine.labelled_audio import Label, Labelled
 from edgekws.errors import DataError, UsageError
 from edgekws.metrics.event_intervals import Basis
 from edgekws.metrics.events import Spans, outcome
@@ -246,6 +246,13 @@ def test_false_alarms_an_hour_are_those_of_the_negatives_where_labels_have_no_ti
     assert made.keyword_free_s == pytest.approx(10.0)
     assert made.total.false_alarms == 5
     assert made.total.false_alarms_per_hour == pytest.approx(1800)
+
+
+def test_a_label_ends_with_its_recording(tones: Path, tmp_path: Path):
+    write(tmp_path, "1.wav", track(3.0, {2.5: LOW}))
+    said = Labelled(tmp_path / "1.wav", (Label(LOW, 2.5, 3.1), Label(HIGH)))
+    scores = record(*opened(tones, quiet), [said], quiet)
+    assert [scores.axis.labels[word].end.tolist() for word in TONES] == [[3.0], [3.0]]
 
 
 def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path):

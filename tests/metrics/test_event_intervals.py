@@ -114,6 +114,28 @@ def test_what_is_known_decides_over_what_an_interval_is() -> None:
     assert together[1] > apart[1]
 
 
+def test_recordings_that_a_label_covers_count_for_nothing() -> None:
+    counts, seconds = np.array([9, 0, 2]), np.array([600.0, 300.0, 500.0])
+    more = grouped([("ann", "covered"), *people(3, 1), ("", "covered too")])
+    padded = alarms_per_hour(np.pad(counts, 1), np.pad(seconds, 1), more)
+    assert padded == alarms_per_hour(counts, seconds, grouped(people(3, 1)))
+
+
+def test_recordings_of_unknown_speakers_are_taken_to_be_each_of_another() -> None:
+    for counts in (np.array([2, 2, 2, 2]), np.array([1, 0, 2, 9])):
+        seconds = np.array([600.0, 600.0, 500.0, 600.0])
+        by_speaker = alarms_per_hour(counts, seconds, grouped(people(4, 1)))
+        assert alarms_per_hour(counts, seconds, grouped(nameless(4))).ci95 == by_speaker.ci95
+
+
+def test_a_miss_rate_is_of_labels_whoever_says_how_many() -> None:
+    """Of 2, 4 and 94 labels, 1, 2 and 7 are missed: one in ten, and what each differs from it."""
+    labels, misses = np.array([2, 4, 94]), np.array([1, 2, 7])
+    influence = np.array([0.8, 1.6, -2.4]) / 100
+    expected = intervals.share(0.1, influence, labels / 100, 0.01, 3)
+    assert miss_rate(misses, labels, grouped(people(3, 1))).ci95 == pytest.approx(expected)
+
+
 def test_labels_of_one_recording_are_independent_or_nothing_is_known() -> None:
     one = Groups(np.array([0]), 0)
     alone = miss_rate(np.array([3]), np.array([20]), one)
