@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgekws.engine.event_scores import Scores
 from edgekws.errors import DataError
-from edgekws.metrics.event_intervals import Basis, Groups, alarms_per_hour, miss_rate
+from edgekws.metrics.event_intervals import Basis, alarms_per_hour, miss_rate
 from edgekws.metrics.event_tradeoff import (
     LOWEST,
     Axis,
@@ -24,6 +24,7 @@ from edgekws.metrics.event_tradeoff import (
 from edgekws.metrics.events import HOUR_S, Outcome, recording_of
 from edgekws.metrics.intervals import Interval
 from edgekws.metrics.score_tracks import Ints, Timing, Track
+from edgekws.metrics.tallies import Groups
 
 ALL_KEYWORDS = "all keywords"
 

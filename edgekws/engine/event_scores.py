@@ -18,7 +18,7 @@ from edgekws.engine import detect as live
 from edgekws.engine.detect import Blocks
 from edgekws.engine.labelled_audio import Label, Labelled
 from edgekws.errors import DataError
-from edgekws.metrics.event_intervals import grouped
+from edgekws.metrics.event_intervals import group_recordings
 from edgekws.metrics.event_tradeoff import APART_S, Axis
 from edgekws.metrics.events import Spans
 from edgekws.runtime import detect
@@ -146,7 +146,7 @@ def _axis(
         {word: _spans(own) for word, own in words.items()},
         {word: _timed(own) for word, own in words.items()},
         every,
-        grouped([(one.speaker, str(one.path)) for one in recordings]),
+        group_recordings([(one.speaker, str(one.path)) for one in recordings]),
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgekws.metrics import intervals
 from edgekws.metrics.intervals import Interval
+from edgekws.metrics.tallies import Groups
 
 Ints = NDArray[np.int64]
 Array = NDArray[np.float64]
@@ -36,16 +37,6 @@ class Basis:
     recordings: int
 
 
-class Groups(NamedTuple):
-    """Recordings that stand or fall together: `of` `(recordings,)` is the group of each.
-
-    The first `speakers` groups are speakers, the others recordings without one.
-    """
-
-    of: Ints
-    speakers: int
-
-
 class Doubt(NamedTuple):
     """The interval of a figure, `None` where one speaker is known, and what it is taken over."""
 
@@ -53,16 +44,16 @@ class Doubt(NamedTuple):
     basis: Basis
 
 
-def grouped(recordings: Sequence[tuple[str, str]]) -> Groups:
-    """Return the groups of recordings, each given by its speaker (empty: not known) and its name.
+def group_recordings(recordings: Sequence[tuple[str, str]]) -> Groups:
+    """Group recordings, each given by its speaker (empty: not known) and its name.
 
-    >>> grouped([("", "noise.wav"), ("ann", "1.wav"), ("ann", "2.wav")])
-    Groups(of=array([1, 0, 0]), speakers=1)
+    >>> group_recordings([("", "noise.wav"), ("ann", "1.wav"), ("ann", "2.wav")])
+    Groups(codes=array([1, 0, 0]), speakers=1)
     """
     keys = [(not speaker, speaker or name) for speaker, name in recordings]
     numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
-    of = np.array([numbers[key] for key in keys], np.int64)
-    return Groups(of, sum(not alone for alone, _ in numbers))
+    codes = np.array([numbers[key] for key in keys], np.int64)
+    return Groups(codes, sum(not alone for alone, _ in numbers))
 
 
 def miss_rate(misses: Ints, labels: Ints, groups: Groups) -> Doubt:
@@ -86,8 +77,8 @@ def _by_group(
     events: Ints, exposure: NDArray[np.int64] | Array, groups: Groups
 ) -> tuple[Array, Array, Basis]:
     """Sum both over the groups that are exposed to events at all."""
-    summed = np.bincount(groups.of, events).astype(float)
-    exposed = np.bincount(groups.of, exposure).astype(float)
+    summed = np.bincount(groups.codes, events).astype(float)
+    exposed = np.bincount(groups.codes, exposure).astype(float)
     there = np.flatnonzero(exposed)
     speakers = int(np.count_nonzero(there < groups.speakers))
     return summed[there], exposed[there], _basis(speakers, len(there) - speakers)

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.metrics.event_intervals import Groups
 from edgekws.metrics.events import Outcome, Spans, keyword_free_s, outcome
 from edgekws.metrics.score_tracks import Ints, Runs, Timing, Track, level, peaks, runs, smoothed
 from edgekws.metrics.score_tracks import track as track_of
+from edgekws.metrics.tallies import Groups
 from edgekws.runtime.detect import UNIT
 
 LOWEST = 0.05

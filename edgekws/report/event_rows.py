@@ -2,7 +2,7 @@
 
 from edgekws.engine.event_results import EventEvaluation, KeywordEvents
 from edgekws.metrics.event_intervals import Basis
-from edgekws.metrics.intervals import Interval
+from edgekws.metrics.intervals import FEW_SPEAKERS, Interval
 
 HEADS = (
     *("keyword", "threshold", "labels", "misses", "% [95 %]", "false alarms", "per hour [95 %]"),
@@ -62,17 +62,21 @@ def basis(over: Basis) -> str:
     """Write what an interval is taken over.
 
     >>> basis(Basis("by speaker", 25, 3)), basis(Basis("by recording", 1, 3))
-    ('by speaker (25, and 3 recordings without one)', 'by recording (4)')
+    ('by speaker (25, and 3 recordings without one)', 'by recording (only 4)')
     >>> basis(Basis("if independent", 0, 1)), basis(Basis("one speaker", 1, 0))
     ('if independent (one recording)', 'of one speaker: no interval')
     """
     if over.kind == "by speaker":
         plural = "s" if over.recordings > 1 else ""
         alone = f", and {over.recordings} recording{plural} without one" if over.recordings else ""
-        return f"{over.kind} ({over.speakers}{alone})"
+        return f"{over.kind} ({_few(over.speakers)}{alone})"
     if over.kind == "by recording":
-        return f"{over.kind} ({over.speakers + over.recordings})"
+        return f"{over.kind} ({_few(over.speakers + over.recordings)})"
     return "of one speaker: no interval" if over.speakers else f"{over.kind} (one recording)"
+
+
+def _few(groups: int) -> str:
+    return f"only {groups}" if groups < FEW_SPEAKERS else str(groups)
 
 
 def proof(total: KeywordEvents, seconds: float) -> str:

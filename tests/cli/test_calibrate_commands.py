@@ -47,7 +47,9 @@ def test_calibrate_shows_a_table_and_writes_a_page(place: Path, tmp_path: Path):
     assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == [LOW, HIGH]
     assert "no false alarm in 9 s shows that fewer than 1,4" in done.stdout
     assert "smoothing " in done.stdout
-    basis = "95 % intervals: misses if independent (one recording); false alarms by recording (2)"
+    basis = (
+        "95 % intervals: misses if independent (one recording); false alarms by recording (only 2)"
+    )
     assert basis in done.stdout
     told = page.read_text("utf-8")
     assert told.count("<svg") == 1

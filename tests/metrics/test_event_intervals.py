@@ -7,9 +7,8 @@ from edgekws.metrics import intervals
 from edgekws.metrics.event_intervals import (
     Basis,
     Doubt,
-    Groups,
     alarms_per_hour,
-    grouped,
+    group_recordings,
     miss_rate,
 )
 
@@ -53,7 +52,7 @@ def test_miss_rates_of_speakers_are_covered(speakers: int, mean: float, together
     `together` is the correlation of two labels of one speaker.
     """
     rng = np.random.default_rng(0)
-    groups = grouped(people(speakers, 4))
+    groups = group_recordings(people(speakers, 4))
     doubts = []
     for _ in range(RUNS):
         rates = np.full(speakers, mean)
@@ -76,7 +75,9 @@ def test_false_alarms_are_covered(groups: int, known: bool, rate: float, apart: 
     """
     rng = np.random.default_rng(1)
     each = 3 if known else 1
-    of = grouped([*(people(groups, 3) if known else nameless(groups)), ("s0", "a"), ("x", "b")])
+    of = group_recordings(
+        [*(people(groups, 3) if known else nameless(groups)), ("s0", "a"), ("x", "b")]
+    )
     doubts = []
     for _ in range(RUNS):
         rates = np.repeat(log_normal(rng, rate, apart, groups), each)
@@ -89,10 +90,10 @@ def test_false_alarms_are_covered(groups: int, known: bool, rate: float, apart: 
 
 
 def test_speakers_come_first_and_parts_of_a_recording_are_one() -> None:
-    of, speakers = grouped(
+    found = group_recordings(
         [("", "b"), ("zoe", "1"), ("", "a"), ("ann", "2"), ("", "b"), ("ann", "3")]
     )
-    assert (of.tolist(), speakers) == ([3, 1, 2, 0, 3, 0], 2)
+    assert (found.codes.tolist(), found.speakers) == ([3, 1, 2, 0, 3, 0], 2)
 
 
 def test_what_is_known_decides_over_what_an_interval_is() -> None:
@@ -100,7 +101,7 @@ def test_what_is_known_decides_over_what_an_interval_is() -> None:
 
     def doubt(recordings: Recordings) -> Doubt:
         return alarms_per_hour(counts[: len(recordings)], seconds[: len(recordings)],
-                               grouped(recordings))  # fmt: skip
+                               group_recordings(recordings))  # fmt: skip
 
     alone = doubt(nameless(1))
     assert alone == (intervals.garwood(1, 600), Basis("if independent", 0, 1))
@@ -116,16 +117,18 @@ def test_what_is_known_decides_over_what_an_interval_is() -> None:
 
 def test_recordings_that_a_label_covers_count_for_nothing() -> None:
     counts, seconds = np.array([9, 0, 2]), np.array([600.0, 300.0, 500.0])
-    more = grouped([("ann", "covered"), *people(3, 1), ("", "covered too")])
+    more = group_recordings([("ann", "covered"), *people(3, 1), ("", "covered too")])
     padded = alarms_per_hour(np.pad(counts, 1), np.pad(seconds, 1), more)
-    assert padded == alarms_per_hour(counts, seconds, grouped(people(3, 1)))
+    assert padded == alarms_per_hour(counts, seconds, group_recordings(people(3, 1)))
 
 
 def test_recordings_of_unknown_speakers_are_taken_to_be_each_of_another() -> None:
     for counts in (np.array([2, 2, 2, 2]), np.array([1, 0, 2, 9])):
         seconds = np.array([600.0, 600.0, 500.0, 600.0])
-        by_speaker = alarms_per_hour(counts, seconds, grouped(people(4, 1)))
-        assert alarms_per_hour(counts, seconds, grouped(nameless(4))).ci95 == by_speaker.ci95
+        by_speaker = alarms_per_hour(counts, seconds, group_recordings(people(4, 1)))
+        assert (
+            alarms_per_hour(counts, seconds, group_recordings(nameless(4))).ci95 == by_speaker.ci95
+        )
 
 
 def test_a_miss_rate_is_of_labels_whoever_says_how_many() -> None:
@@ -133,15 +136,15 @@ def test_a_miss_rate_is_of_labels_whoever_says_how_many() -> None:
     labels, misses = np.array([2, 4, 94]), np.array([1, 2, 7])
     influence = np.array([0.8, 1.6, -2.4]) / 100
     expected = intervals.share(0.1, influence, labels / 100, 0.01, 3)
-    assert miss_rate(misses, labels, grouped(people(3, 1))).ci95 == pytest.approx(expected)
+    assert miss_rate(misses, labels, group_recordings(people(3, 1))).ci95 == pytest.approx(expected)
 
 
 def test_labels_of_one_recording_are_independent_or_nothing_is_known() -> None:
-    one = Groups(np.array([0]), 0)
+    one = group_recordings(nameless(1))
     alone = miss_rate(np.array([3]), np.array([20]), one)
     assert alone.ci95 == pytest.approx(intervals.clopper_pearson(3, 20))
     assert alone.basis == Basis("if independent", 0, 1)
-    assert miss_rate(np.array([3, 1]), np.array([20, 9]), grouped(people(1, 2))) == (
+    assert miss_rate(np.array([3, 1]), np.array([20, 9]), group_recordings(people(1, 2))) == (
         None, Basis("one speaker", 1, 0)
     )  # fmt: skip
 
@@ -149,8 +152,10 @@ def test_labels_of_one_recording_are_independent_or_nothing_is_known() -> None:
 def test_what_speakers_miss_together_is_worth_less() -> None:
     """Two of eight speakers miss everything: as many misses as of one label in four by chance."""
     labels = np.full(8, 10)
-    even = miss_rate(np.array([2, 3] * 4), labels, grouped(people(8, 1))).ci95
-    uneven = miss_rate(np.array([10, 10, 0, 0, 0, 0, 0, 0]), labels, grouped(people(8, 1))).ci95
+    even = miss_rate(np.array([2, 3] * 4), labels, group_recordings(people(8, 1))).ci95
+    uneven = miss_rate(
+        np.array([10, 10, 0, 0, 0, 0, 0, 0]), labels, group_recordings(people(8, 1))
+    ).ci95
     assert even
     assert uneven
     assert uneven[0] < even[0] < 0.25 < even[1] < uneven[1]

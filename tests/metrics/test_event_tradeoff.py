@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekws.metrics.event_intervals import grouped
+from edgekws.metrics.event_intervals import group_recordings
 from edgekws.metrics.event_tradeoff import (
     APART_S,
     LOWEST,
@@ -48,7 +48,7 @@ def axis(lengths: list[int], labels: dict[str, list[tuple[float, float]]] | None
     every = Spans(*(np.sort(np.concatenate([told[w][i] for w in WORDS])) for i in (0, 1)))
     timed = {word: np.ones(len(told[word].start), bool) for word in WORDS}
     durations = np.array(lengths) * INTERVAL_S
-    groups = grouped([("", str(number)) for number in range(len(lengths))])
+    groups = group_recordings([("", str(number)) for number in range(len(lengths))])
     return Axis(begins, durations, INTERVAL_S, FIRST_S, told, timed, every, groups)
 
 

@@ -65,8 +65,9 @@ def test_what_a_count_of_false_alarms_shows(basis: Basis, false_alarms: int, exp
 @pytest.mark.parametrize(
     ("basis", "line", "cells"),
     [
-        (SPEAKERS, "misses by speaker (7, and 2 recordings without one); false alarms by speaker "
-         "(7, and 2 recordings without one)", ("5.0 [0.1, 24.9]", "12.00 [3.27, 30.72]")),
+        (SPEAKERS, "misses by speaker (only 7, and 2 recordings without one); false alarms by "
+         "speaker (only 7, and 2 recordings without one)",
+         ("5.0 [0.1, 24.9]", "12.00 [3.27, 30.72]")),
         (ALONE, "misses if independent (one recording); false alarms if independent "
          "(one recording)", ("5.0 [0.1, 24.9]", "12.00 [3.27, 30.72]")),
         (ONE, "misses of one speaker: no interval; false alarms of one speaker: no interval",
