@@ -8,9 +8,10 @@ speakers (Cameron & Miller 2015, "A practitioner's guide to cluster-robust infer
 speaker there is no interval.
 
 A variance estimated from few speakers is often too small by chance. So it is never taken to be
-less than that of speakers who differ from each other by `SPREAD` on the logit scale, an assumption
-that fades out above `MANY_SPEAKERS` speakers, and never less than that of independent samples.
-`tools/coverage.py` simulates how often the intervals hold the truth.
+less than that of speakers who differ by `SPREAD` on the logit scale (rates: by `RATE_SPREAD` of
+their mean), an assumption that fades out above `MANY_SPEAKERS` speakers, and never less than that
+of independent samples. `tools/interval_coverage.py` simulates how often the intervals hold the
+truth.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPREAD = 0.75
-"""Standard deviation of a speaker's log-odds, or log rate, that is assumed at least."""
+"""Standard deviation of a speaker's log-odds that is assumed at least."""
+
+RATE_SPREAD = 1.0
+"""Standard deviation of a speaker's rate, as a share of the mean, that is assumed at least."""
 
 MANY_SPEAKERS = 25
 """Above as many speakers, the variance between them is trusted more and more by itself."""
@@ -120,24 +124,38 @@ def hourly(counts: NDArray[np.int64], seconds: Array, speakers: int) -> Interval
     """Return the interval of events per hour, from those of each group `(G,)` and its seconds.
 
     It is Student's on the log scale, and never narrower than that of Garwood (1936) for
-    independent events, which stands alone where there are no events, or no two speakers known.
-    `None` where one speaker is known.
+    independent events, which stands alone where no speakers are known. Where there are no events,
+    it ends at the rate at which speakers whose rates are Gamma distributed would be as quiet in
+    one of 40 cases. `None` where one speaker is known.
 
     >>> [round(bound, 1) for bound in hourly(np.array([0, 0]), np.array([600.0, 600.0]), 2)]
-    [0.0, 11.1]
+    [0.0, 31.9]
     """
     if speakers == 1:
         return None
     count, total_s = int(counts.sum()), float(seconds.sum())
     low, high = garwood(count, total_s)
+    apart = spread(speakers, RATE_SPREAD)
+    if not count:
+        return 0.0, max(high, HOUR_S * _loudest_silence(seconds, apart)) if apart else high
     rate = count / total_s
     variance = between((counts - rate * seconds) / total_s, speakers)
-    if not count or variance is None:
+    if variance is None:
         return low, high
     expected = float(np.square(rate * seconds).sum())
-    variance = variance.at_least((count + spread(speakers) * expected) / total_s**2)
+    variance = variance.at_least((count + apart * expected) / total_s**2)
     factor = float(np.exp(quantile(variance.df) * variance.value**0.5 / rate))
     return min(low, HOUR_S * rate / factor), max(high, HOUR_S * rate * factor)
+
+
+def _loudest_silence(seconds: Array, apart: float) -> float:
+    """Return the mean rate at which groups give no event in a share `_TAIL` of all cases."""
+    from scipy.optimize import brentq
+
+    def beyond(rate: float) -> float:
+        return float(np.log1p(apart * rate * seconds).sum()) / apart + float(np.log(_TAIL))
+
+    return float(brentq(beyond, 0.0, (_TAIL**-apart) / apart / float(seconds.max())))
 
 
 def clopper_pearson(hits: float, n: float) -> Interval:
@@ -176,6 +194,6 @@ def quantile(df: float, comparisons: int = 1) -> float:
     return float(stdtrit(df, 1 - _TAIL / comparisons))
 
 
-def spread(speakers: int) -> float:
-    """Return the variance of the log-odds that is assumed between speakers at least."""
-    return SPREAD**2 * min(1.0, MANY_SPEAKERS / speakers) if speakers else 0.0
+def spread(speakers: int, deviation: float = SPREAD) -> float:
+    """Return the variance that is assumed between speakers at least."""
+    return deviation**2 * min(1.0, MANY_SPEAKERS / speakers) if speakers else 0.0

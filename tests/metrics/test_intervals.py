@@ -112,6 +112,17 @@ def test_all_or_nothing_is_exact() -> None:
     assert intervals.garwood(4, 7200) == pytest.approx((0.5449, 5.1208), abs=1e-4)
 
 
+def test_no_event_says_little_of_few_speakers() -> None:
+    """Rates that are Gamma distributed leave all speakers quiet in one of 40 cases."""
+    seconds = np.array([300.0, 900.0, 600.0])
+    low, high = intervals.hourly(np.zeros(3, np.int64), seconds, 3) or (1, 1)
+    assert low == 0
+    per_second = high / intervals.HOUR_S
+    assert np.prod(1 / (1 + per_second * seconds)) == pytest.approx(0.025)
+    unknown = intervals.hourly(np.zeros(3, np.int64), seconds, 0)
+    assert unknown == intervals.garwood(0, 1800)
+
+
 def test_variances_add_up_with_the_degrees_of_freedom_of_both() -> None:
     both = Variance(1.0, 4) + Variance(3.0, 9)
     assert both.value == 4
@@ -132,3 +143,4 @@ def test_what_is_assumed_of_few_speakers_fades_with_their_number() -> None:
     assert intervals.spread(0) == 0
     assert intervals.spread(2) == intervals.spread(25) == 0.75**2
     assert intervals.spread(100) == pytest.approx(0.75**2 / 4)
+    assert intervals.spread(100, 1.0) == pytest.approx(1 / 4)
