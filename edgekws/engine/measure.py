@@ -16,7 +16,7 @@ from edgekws.core.store import build_folder, is_complete
 from edgekws.engine.chain import Bench
 from edgekws.engine.environment import library_versions
 from edgekws.engine.source import closure
-from edgekws.targets._run import LatencyRun
+from edgekws.targets._run import Files, LatencyRun, chain
 
 if TYPE_CHECKING:
     import onnx
@@ -204,13 +204,14 @@ def _one_inference(model: "onnx.ModelProto", window_s: float) -> "tuple[onnx.Mod
     return stream_state.of_one_hop(model), stream_state.hop_s(model)
 
 
-def latency(model: Path, control: Path, target: Any, cache: Path) -> LatencyRun:
+def latency(model: Files, control: Path, target: Any, cache: Path) -> LatencyRun:
     """Return the latency of `model` on the target, interleaved with `control`.
 
-    Cached by host, but for a run whose control was not level: the next run tries again.
+    Several files are a chain, timed from the first input to the last output. Cached by host, but
+    for a run whose control was not level: the next run tries again.
     """
     key = {
-        "model": sha256_file(model),
+        "model": [sha256_file(file) for file in chain(model)],
         "control": sha256_file(control),
         "target": target.model_dump(mode="json"),
         "host": target.fingerprint(),

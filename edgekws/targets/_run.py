@@ -1,12 +1,26 @@
 """What a target gives back: latencies of several models, measured in one run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from edgekws.core.measurement import Measurement
 from edgekws.errors import MachineError
+
+Files = Path | Sequence[Path]
+"""One model, or a chain of them, each fed with the first output of the one before."""
+
+
+def chain(files: Files) -> tuple[Path, ...]:
+    """Return the models in the order in which they run.
+
+    >>> chain(Path("model.onnx")), len(chain([Path("frontend.onnx"), Path("model.onnx")]))
+    ((PosixPath('model.onnx'),), 2)
+    """
+    return (files,) if isinstance(files, Path) else tuple(files)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from edgekws.runtime import latency
 from edgekws.targets._clean_process import run_alone
 from edgekws.targets._fields import Harness
-from edgekws.targets._run import LatencyRun, parsed
+from edgekws.targets._run import Files, LatencyRun, chain, parsed
 
 
 class Target(Harness):
@@ -19,7 +19,7 @@ class Target(Harness):
         """Return what a latency here depends on: CPU, kernel, versions and the fields."""
         return latency.fingerprint(self.threads) | {"target": self.model_dump(mode="json")}
 
-    def measure(self, models: Mapping[str, Path], control: str) -> LatencyRun:
+    def measure(self, models: Mapping[str, Files], control: str) -> LatencyRun:
         """Measure `models` interleaved, against the one named `control`.
 
         Raises:
@@ -27,7 +27,7 @@ class Target(Harness):
             MachineError: the harness failed; the message holds its last words.
         """
         fields = self.model_dump(mode="json", exclude={"kind"})
-        paths = {name: str(path.resolve()) for name, path in models.items()}
+        paths = {name: [str(p.resolve()) for p in chain(files)] for name, files in models.items()}
         limit_s = 120 + 6 * self.seconds * (1 + len(models))
         spec = {"models": paths, "control": control} | fields
         run = parsed(run_alone(Path(latency.__file__), spec, limit_s))

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from edgekws.errors import MachineError, MissingPartError
 from edgekws.runtime import latency
 from edgekws.targets._fields import Harness
-from edgekws.targets._run import LatencyRun, parsed
+from edgekws.targets._run import Files, LatencyRun, chain, parsed
 from edgekws.targets._ssh_agent import FINGERPRINT, TOO_OLD
 from edgekws.targets._ssh_connection import Answer, Login, ask
 
@@ -92,7 +92,7 @@ class Target(Harness):
         told: dict[str, Any] = json.loads(_fingerprint(self._login(), self.threads, self.timeout_s))
         return told | {"target": self.model_dump(mode="json")}
 
-    def measure(self, models: Mapping[str, Path], control: str) -> LatencyRun:
+    def measure(self, models: Mapping[str, Files], control: str) -> LatencyRun:
         """Measure `models` interleaved, against the one named `control`.
 
         Raises:
@@ -101,15 +101,16 @@ class Target(Harness):
                 its last words.
         """
         here = self.fingerprint()  # which says what is missing there
-        names = {name: f"model-{i}.onnx" for i, name in enumerate(models)}
+        paths = {path: f"model-{i}.onnx" for i, path in enumerate(_all(models))}
+        names = {name: [paths[path] for path in chain(models[name])] for name in models}
         fields = {name: getattr(self, name) for name in Harness.model_fields}
         spec = {"models": names, "control": control} | fields
         files = {"latency.py": _HARNESS, "spec.json": json.dumps(spec).encode()}
-        files |= {names[name]: _content(path) for name, path in models.items()}
+        files |= {name: _content(path) for path, name in paths.items()}
         limit_s = self.timeout_s + 6 * self.seconds * (1 + len(models))
         answer = ask(self._login(), files, ["latency.py", "--spec", "spec.json"], limit_s)
-        paths = {names[name]: str(path) for name, path in models.items()}
-        run = parsed(_checked(answer, self._login(), paths).encode())
+        here_named = {name: str(path) for path, name in paths.items()}
+        run = parsed(_checked(answer, self._login(), here_named).encode())
         return LatencyRun(**{**vars(run), "fingerprint": here})
 
     def _login(self) -> Login:
@@ -124,6 +125,11 @@ _HARNESS = Path(latency.__file__).read_bytes()
 def _fingerprint(login: Login, threads: int, limit_s: float) -> str:
     task = ["-c", FINGERPRINT, str(threads)]
     return _checked(ask(login, {"latency.py": _HARNESS}, task, limit_s), login, {})
+
+
+def _all(models: Mapping[str, Files]) -> tuple[Path, ...]:
+    """Return every file of all models, each once."""
+    return tuple(dict.fromkeys(path for files in models.values() for path in chain(files)))
 
 
 def _content(path: Path) -> bytes:

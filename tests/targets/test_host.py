@@ -46,6 +46,17 @@ def test_measures_in_a_clean_process(model: Path) -> None:
     assert run.to_dict("a")["control"] == "b"
 
 
+def test_a_chain_takes_as_long_as_its_links(model: Path, tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 40, 97]) for n in "xy"]
+    link = helper.make_graph([helper.make_node("Sin", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    first = tmp_path / "first.onnx"
+    save(helper.make_model(link, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), first)
+    run = Target(seconds=0.05, warmup=2).measure({"both": (first, model), "one": first}, "one")
+    assert run.models["both"].p50_us > run.models["one"].p50_us
+
+
 def test_without_a_level_control_there_is_no_ratio() -> None:
     one = ModelLatency(20.0, 25.0, 40.0, (19.9, 20.2), (24.8, 25.3), (38.0, 43.0), 800, None, None)
     run = LatencyRun({"a": one}, "a", False, 1.2, (1.1, 1.3), 2, {})

@@ -89,6 +89,14 @@ def test_measures_there_and_cleans_up(loopback: Loopback, model: Path) -> None:
     assert not (Path.home() / "pwned").exists()
 
 
+def test_a_chain_is_timed_there(loopback: Loopback, model: Path, tmp_path: Path) -> None:
+    run = made(loopback).measure({"one": model, "chain": [model]}, "one")
+    assert run.models["chain"].p50_us > 0
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(MachineError, match=r"/broken\.onnx: onnxruntime can"):
+        made(loopback).measure({"a": model, "b": (model, tmp_path / "broken.onnx")}, "a")
+
+
 def test_a_login_shell_may_print(loopback: Loopback, tmp_path: Path) -> None:
     noisy = wrapper(tmp_path / "noisy", f'echo "Welcome"; exec {sys.executable} "$@"')
     assert made(loopback, python=noisy).fingerprint()["machine"]
