@@ -14,17 +14,70 @@ METRICS: dict[str, str] = {
     "int8_coverage": "",
     "accuracy": "",
     "macro_recall": "",
+    "keyword_recall": "",
+    "unknown_recall": "",
+    "silence_recall": "",
     "unknown_accepted": "",
     "latency_p50_us": "µs",
     "latency_p90_us": "µs",
     "latency_p99_us": "µs",
     "latency_ratio": "× naive",
+    "front_end_size_kib": "KiB",
     "front_end_macs": "/s",
+    "front_end_peak_ram_kib": "KiB",
     "front_end_latency_p50_us": "µs",
+    "front_end_latency_p90_us": "µs",
+    "bundle_size_kib": "KiB",
+    "total_macs": "/s",
+    "total_peak_ram_kib": "KiB",
+    "total_latency_p50_us": "µs",
+    "total_latency_p90_us": "µs",
+    "total_latency_p99_us": "µs",
 }
-"""Every metric that a budget can name, with its unit."""
+"""Every metric that a budget can name, with its unit.
 
-SHARES = ("int8_coverage", "accuracy", "macro_recall", "unknown_accepted")
+Those without a prefix are the network's, `front_end_…` those of the graph that feeds it, `total_…`
+of both together: MACs and buffers added up, latency measured from a window of audio to its label.
+`bundle_size_kib` is that of the files which a device needs (`bundle.device_files`).
+"""
+
+BUNDLE_METRICS = tuple(m for m in METRICS if m.startswith(("front_end_", "total_", "bundle_")))
+"""Those that a bundle has, and a network alone has not."""
+
+WHOLE = {
+    "size": ("size_kib", "front_end_size_kib", "bundle_size_kib"),
+    "MACs": ("macs", "front_end_macs", "total_macs"),
+    "peak RAM": ("peak_ram_kib", "front_end_peak_ram_kib", "total_peak_ram_kib"),
+    "latency p50": ("latency_p50_us", "front_end_latency_p50_us", "total_latency_p50_us"),
+    "latency p90": ("latency_p90_us", "front_end_latency_p90_us", "total_latency_p90_us"),
+}
+"""What a device has to bear: the metrics of the network, of its front end and of the whole."""
+
+WHOLE_NOTE = (
+    "Whole: MACs and RAM are the sums of both; latency is timed from a window of audio to its "
+    "label; size is both graphs with detect.py, labels.txt and manifest.json."
+)
+"""What the last column of a table of `WHOLE` means."""
+
+HEARD = {
+    "keywords, recall": "keyword_recall",
+    "_unknown_, recall": "unknown_recall",
+    "_unknown_ taken for a keyword": "unknown_accepted",
+    "_silence_, recall": "silence_recall",
+}
+"""How well each kind of clip is heard, apart from the others."""
+
+ACCURACIES = (
+    "accuracy",
+    "macro_recall",
+    "keyword_recall",
+    "unknown_recall",
+    "silence_recall",
+    "unknown_accepted",
+)
+"""Those that need labelled clips."""
+
+SHARES = ("int8_coverage", *ACCURACIES)
 """Those that lie between 0 and 1."""
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.core.corpus import Examples
-from edgekws.core.measurement import Measurement
+from edgekws.core.measurement import ACCURACIES, Measurement
 from edgekws.errors import DataError
 from edgekws.metrics import tallies
 from edgekws.metrics.tallies import Counts, Share
@@ -19,8 +19,9 @@ def accuracy(
     """Measure `logits` `(N, n_labels)` against the targets.
 
     Returns `accuracy`; `macro_recall`, the mean recall of all classes but `_silence_` that have
-    clips; `unknown_accepted`, the share of `_unknown_` clips called a keyword. The last two are
-    absent where no clip counts for them.
+    clips; `keyword_recall`, that of all keyword clips together; `unknown_recall` and
+    `silence_recall`; `unknown_accepted`, the share of `_unknown_` clips called a keyword. All but
+    the first are absent where no clip counts for them.
 
     The 95 % intervals are over speakers, see `metrics.intervals`; clips without a speaker
     (`_silence_`) are groups of their own. Where all clips are of one speaker there is none.
@@ -32,7 +33,7 @@ def accuracy(
     groups = tallies.grouped(examples.speakers)
     keyword = np.array([kind == "keyword" for kind in tallies.kinds(labels)])
     right = predicted == examples.targets
-    chosen = {"accuracy": right, "macro_recall": right, "unknown_accepted": keyword[predicted]}
+    chosen = dict.fromkeys(ACCURACIES, right) | {"unknown_accepted": keyword[predicted]}
     every = np.ones(len(examples), bool)
     clips = groups.tally(examples.targets, every, len(labels))
     found = []

@@ -15,6 +15,9 @@ Counts = NDArray[np.int64]
 
 WEIGHTED_ALIKE = {
     "accuracy": ("keyword", UNKNOWN, SILENCE),
+    "keyword_recall": ("keyword",),
+    "unknown_recall": (UNKNOWN,),
+    "silence_recall": (SILENCE,),
     "unknown_accepted": (UNKNOWN,),
 }
 """The kinds of clips that a share is one of; every clip counts alike."""

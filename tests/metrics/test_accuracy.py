@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekws.core.corpus import Examples
+from edgekws.core.measurement import ACCURACIES
 from edgekws.errors import DataError
 from edgekws.metrics.accuracy import accuracy, confusion, per_class
 
@@ -52,6 +53,13 @@ def test_values_equal_the_obvious_loops(rows: list[tuple[int, int]], speakers: b
         accepted = sum(p in (2, 3) for p in unknown) / len(unknown)
         assert found["unknown_accepted"].value == pytest.approx(accepted)
     assert ("macro_recall" in found, "unknown_accepted" in found) == (bool(recalls), bool(unknown))
+    kinds = {"keyword_recall": (2, 3), "unknown_recall": (1,), "silence_recall": (0,)}
+    for metric, labels in kinds.items():
+        mine = [t == p for t, p in rows if t in labels]
+        assert (metric in found) == bool(mine)
+        if mine:
+            assert found[metric].value == pytest.approx(sum(mine) / len(mine))
+            assert found[metric].n == len(mine)
     for one in found.values():
         if one.ci95 is None:  # all clips that count may be of one speaker
             continue
@@ -98,7 +106,7 @@ def test_the_interval_is_students_over_speakers_on_the_logit_scale() -> None:
 
 def test_one_speaker_has_no_interval() -> None:
     found = accuracy(logits([2, 3, 1, 1]), examples([2, 2, 1, 1], ["a"] * 4), LABELS)
-    assert [one.ci95 for one in found] == [None] * 3
+    assert [one.ci95 for one in found] == [None] * 5
     mixed = examples([2, 2, 1, 1], ["a", "b", "a", "a"])
     held = {m.metric: m.ci95 for m in accuracy(logits([2, 3, 1, 1]), mixed, LABELS)}
     assert held["accuracy"]
@@ -151,13 +159,14 @@ def test_a_perfect_score_keeps_its_doubt() -> None:
 def test_intervals_cover_the_truth(speakers: int) -> None:
     """Accuracy, macro recall and acceptance of speakers that differ, with lone `_silence_`."""
     rng, runs = np.random.default_rng(3), 200
-    held = dict.fromkeys(("accuracy", "macro_recall", "unknown_accepted"), 0)
+    held = dict.fromkeys(ACCURACIES, 0)
     odds = np.random.default_rng(4).standard_normal(20_000)
     mean = (1 / (1 + np.exp(-(2.5 + 0.8 * odds)))).mean()
     targets = np.tile([1, 1, 2, 2, 2, 3], 10 * speakers)
     names = np.repeat([f"s{s}" for s in range(speakers)], 60)
     made = examples([*targets, *[0] * 30], [*names, *[""] * 30])
-    truth = {"macro_recall": mean, "unknown_accepted": 1 - mean}
+    truth = dict.fromkeys(("macro_recall", "keyword_recall", "unknown_recall"), mean)
+    truth |= {"unknown_accepted": 1 - mean, "silence_recall": 0.9}
     truth["accuracy"] = (mean * len(targets) + 0.9 * 30) / (len(targets) + 30)
     for _ in range(runs):
         talent = np.repeat(1 / (1 + np.exp(-(2.5 + 0.8 * rng.standard_normal(speakers)))), 60)

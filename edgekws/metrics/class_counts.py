@@ -1,0 +1,55 @@
+"""Class by class, the clips behind recall and precision, and where `_unknown_` clips went."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgekws.core.contract import UNKNOWN
+
+
+def with_counts(
+    per_class: Sequence[Mapping[str, Any]], confusion: Sequence[Sequence[int]]
+) -> list[dict[str, Any]]:
+    """Return the rows of `accuracy.per_class` with the counts that `accuracy.confusion` tells.
+
+    `right` of the `support` clips were called by their label, `called` clips got it in all, and
+    `unknown_accepted` of them are `_unknown_` clips: `None` where there are none to be accepted,
+    and for `_unknown_` itself.
+
+    >>> rows = [{"label": "yes", "support": 9}, {"label": "_unknown_", "support": 20}]
+    >>> with_counts(rows, [[8, 1], [3, 17]])[0]
+    {'label': 'yes', 'support': 9, 'right': 8, 'called': 11, 'unknown_accepted': 3}
+    """
+    labels = [row["label"] for row in per_class]
+    unknown = confusion[labels.index(UNKNOWN)] if UNKNOWN in labels else []
+    return [
+        {
+            **row,
+            "right": confusion[i][i],
+            "called": sum(counts[i] for counts in confusion),
+            "unknown_accepted": unknown[i] if sum(unknown) and row["label"] != UNKNOWN else None,
+        }
+        for i, row in enumerate(per_class)
+    ]
+
+
+def class_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return label, recall, precision and `_unknown_` taken for it, with the clips behind each.
+
+    >>> row = {"label": "yes", "support": 9, "right": 8, "called": 0, "unknown_accepted": None}
+    >>> class_cells([row])
+    [['yes', '88.9 % (8/9)', '–', '–']]
+    """
+    unknown = next((row["support"] for row in rows if row["label"] == UNKNOWN), 0)
+    return [
+        [
+            row["label"],
+            _share(row["right"], row["support"]),
+            _share(row["right"], row["called"]),
+            _share(row["unknown_accepted"], unknown),
+        ]
+        for row in rows
+    ]
+
+
+def _share(clips: int | None, of: int) -> str:
+    return f"{100 * clips / of:.1f} % ({clips:,}/{of:,})" if of and clips is not None else "–"
