@@ -1,10 +1,11 @@
 """The model card: what the bundle is, what it was measured at, and how to run it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edgekws.core.contract import Contract
-from edgekws.core.measurement import Measurement
+from edgekws.core.measurement import BUNDLE_METRICS, WHOLE, WHOLE_NOTE, Measurement
+from edgekws.metrics.class_counts import class_cells
 
 _CARD = """# {recipe}
 
@@ -20,6 +21,22 @@ A keyword spotter: {labels}.
 |---|---|---|---|
 {rows}
 
+Parameters, MACs, size, memory and INT8 coverage are those of the network alone.
+
+## On the device
+
+| | network | front end | whole |
+|---|---|---|---|
+{whole}
+
+{whole_note}
+
+## Class by class
+
+| label | recall | precision | `_unknown_` taken for it |
+|---|---|---|---|
+{classes}
+
 ## Run it
 
     pip install numpy onnxruntime
@@ -32,9 +49,13 @@ A keyword spotter: {labels}.
 
 
 def model_card(
-    contract: Contract, origin: dict[str, Any], measurements: Iterable[Measurement], sha256: str
+    contract: Contract,
+    origin: dict[str, Any],
+    measurements: Sequence[Measurement],
+    classes: Sequence[Mapping[str, Any]],
+    sha256: str,
 ) -> str:
-    """Return the card as Markdown."""
+    """Return the card as Markdown; `classes` are the rows of `class_counts.with_counts`."""
     front_end = contract.front_end
     return _CARD.format(
         recipe=origin["recipe"],
@@ -44,12 +65,26 @@ def model_card(
         input_shape=contract.input_shape,
         architecture=contract.architecture,
         sha256=sha256,
-        rows="\n".join(_row(m) for m in measurements),
+        rows="\n".join(_row(m) for m in measurements if m.metric not in BUNDLE_METRICS),
+        whole="\n".join(_whole(measurements)),
+        whole_note=WHOLE_NOTE,
+        classes="\n".join(f"| {' | '.join(cells)} |" for cells in class_cells(classes)),
         window_samples=front_end.window_samples,
     )
 
 
 def _row(m: Measurement) -> str:
     interval = f"{m.ci95[0]:.4g} to {m.ci95[1]:.4g}" if m.ci95 else ""
-    value = f"{m.value:,.0f}" if m.value == int(m.value) else f"{m.value:.4g}"
-    return f"| {m.metric} | {value} {m.unit} | {interval} | {m.n or ''} |"
+    return f"| {m.metric} | {_value(m)} {m.unit} | {interval} | {m.n or ''} |"
+
+
+def _value(m: Measurement) -> str:
+    return f"{m.value:,.0f}" if m.value == int(m.value) else f"{m.value:.4g}"
+
+
+def _whole(measurements: Sequence[Measurement]) -> Iterator[str]:
+    """Yield a row for everything that was measured of network, front end and both."""
+    found = {m.metric: f"{_value(m)} {m.unit}" for m in measurements}
+    for name, metrics in WHOLE.items():
+        if found.keys() >= set(metrics):
+            yield f"| {name} | {' | '.join(found[metric] for metric in metrics)} |"

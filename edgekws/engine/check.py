@@ -1,20 +1,25 @@
 """Judge any ONNX file or bundle against a budget."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from edgekws.bundle.verify import verify
 from edgekws.core.events import Emit, Event
 from edgekws.core.family import load as load_member
-from edgekws.core.measurement import Budget, Measurement, Verdict
+from edgekws.core.measurement import (
+    ACCURACIES,
+    BUNDLE_METRICS,
+    Budget,
+    Measurement,
+    Verdict,
+)
 from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder
 from edgekws.engine.measure import count, latency
 from edgekws.engine.models import model_file, model_logits, read_model
+from edgekws.engine.whole import whole_counts, whole_latencies
 from edgekws.recipe.load import Loaded
-
-ACCURACIES = ("accuracy", "macro_recall", "unknown_accepted")
 
 
 def check(
@@ -41,8 +46,8 @@ def check(
     if any(metric.startswith("latency") for metric in asked):
         timed = latency(file, file, target, cache_folder())
         found += [m for m in timed.measurements("model") if m.metric != "latency_ratio"]
-    if path.is_dir() and any(metric.startswith("front_end") for metric in asked):
-        found += _front_end(path / "frontend.onnx", window_s, target)
+    if whole := asked.intersection(BUNDLE_METRICS):
+        found += _whole(path, found, window_s, whole, target, emit)
     if "latency_ratio" in asked:
         emit(Event("warning", "latency_ratio needs the control of a run; compress judges it"))
     if loaded and asked.intersection(ACCURACIES):
@@ -52,11 +57,24 @@ def check(
     return tuple(found), budget.check(found)
 
 
-def _front_end(file: Path, window_s: float, target: Any) -> Iterable[Measurement]:
-    macs = next(m for m in count(file, window_s) if m.metric == "macs")
-    p50 = latency(file, file, target, cache_folder()).measurements("model")[0]
-    yield Measurement("front_end_macs", macs.value, macs.unit)
-    yield Measurement("front_end_latency_p50_us", p50.value, p50.unit, p50.n, p50.ci95)
+def _whole(
+    bundle: Path,
+    network: Iterable[Measurement],
+    window_s: float,
+    asked: Collection[str],
+    target: Any,
+    emit: Emit,
+) -> tuple[Measurement, ...]:
+    """Measure what the budget asks of a bundle as a whole; a lone model has no answer."""
+    if not bundle.is_dir():
+        text = f"{bundle} is a network alone, so these cannot be measured: "
+        text += f"{', '.join(sorted(asked))}; name the folder of its bundle"
+        emit(Event("warning", text))
+        return ()
+    found = whole_counts(bundle, network, window_s)
+    if any("latency" in metric for metric in asked):
+        found += whole_latencies(bundle, target, cache_folder())
+    return found
 
 
 def _accuracy(file: Path, loaded: Loaded, emit: Emit) -> tuple[Measurement, ...]:

@@ -20,6 +20,7 @@ from edgekws.engine.chain import Bench
 from edgekws.engine.environment import library_versions
 from edgekws.engine.measure import Measured, count, latency
 from edgekws.engine.source import closure
+from edgekws.engine.whole import whole_counts, whole_latencies
 from edgekws.errors import ParityError
 from edgekws.recipe.model import Recipe
 from edgekws.runtime import detect
@@ -83,14 +84,10 @@ def evaluate_bundle(
     folder = build_folder(bench.cache / "bundles" / sha256_of(key), build)
     told = json.loads((folder / "final.json").read_text("utf-8"))
     timed = latency(folder / "bundle" / "model.onnx", measured.naive, recipe.target, bench.cache)
-    front_end = latency(
-        folder / "bundle" / "frontend.onnx", measured.naive, recipe.target, bench.cache
-    )
-    p50 = front_end.measurements("model")[0]
     found = (
         *_MEASUREMENTS.validate_python(told["measurements"]),
         *timed.measurements("model"),
-        Measurement("front_end_latency_p50_us", p50.value, "µs", p50.n, p50.ci95),
+        *whole_latencies(folder / "bundle", recipe.target, bench.cache),
     )
     details = told["details"] | {"latency": timed.to_dict("model")}
     return Final(
@@ -108,6 +105,7 @@ def _build(
 ) -> None:
     from edgekws.lowering import parity
     from edgekws.metrics import accuracy
+    from edgekws.metrics.class_counts import with_counts
 
     started = time.monotonic()
     data, bundle = bench.source.features, folder / "bundle"
@@ -117,21 +115,24 @@ def _build(
     sha256 = pack.pack(bundle, measured.model, artifact.contract, golden, origin, stream)
     logits = verify.score(bundle, data.waveforms("test"))
     proofs = _prove_runtime(bundle, logits, data.waveforms("test"), test.features)
+    labels, window_s = artifact.contract.labels, artifact.contract.front_end.window_s
+    network = count(bundle / "model.onnx", window_s)
     found = (
-        *count(bundle / "model.onnx", artifact.contract.front_end.window_s),
-        *accuracy.accuracy(logits, test, artifact.contract.labels),
-        _front_end_macs(bundle / "frontend.onnx", artifact.contract.front_end.window_s),
+        *network,
+        *accuracy.accuracy(logits, test, labels),
+        *whole_counts(bundle, network, window_s),
     )
-    pack.seal(bundle, model_card(artifact.contract, origin, found, sha256))
+    matrix = accuracy.confusion(logits, test, labels)
+    classes = with_counts(accuracy.per_class(logits, test, labels), matrix)
+    pack.seal(bundle, model_card(artifact.contract, origin, found, classes, sha256))
     proofs["golden_max_abs_diff"] = verify.verify(bundle).max_abs_diff
-    labels = artifact.contract.labels
     told = {
         "sha256": sha256,
         "measurements": [asdict(m) for m in found],
         "parity": proofs,
         "details": {
-            "per_class": accuracy.per_class(logits, test, labels),
-            "confusion": np.asarray(accuracy.confusion(logits, test, labels)).tolist(),
+            "per_class": classes,
+            "confusion": matrix,
         },
         "seconds": time.monotonic() - started,
     }
@@ -185,11 +186,3 @@ def front_end_features(model: Path, windows: NDArray[np.int16]) -> NDArray[np.fl
     session = detect.session(model, threads=1)
     waves = (window[None].astype(np.float32) / 32768 for window in windows)
     return np.concatenate([session.run(None, {"waveform": wave})[0] for wave in waves])
-
-
-def _front_end_macs(model: Path, window_s: float) -> Measurement:
-    import onnx
-
-    from edgekws.metrics import graph
-
-    return Measurement("front_end_macs", graph.macs(onnx.load(str(model))) / window_s, "/s")

@@ -12,11 +12,12 @@ from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Contract, Normalization
 from edgekws.core.events import Emit, progress
 from edgekws.core.family import load as load_member
-from edgekws.core.measurement import Measurement, Verdict
+from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
 from edgekws.core.store import build_folder
 from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.measure import count
 from edgekws.engine.source import closure, modules_of
+from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
 from edgekws.errors import MissingPartError
 from edgekws.recipe.load import Loaded
 from edgekws.recipe.model import Recipe
@@ -41,19 +42,23 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows, and the verdicts on the final model that need no training."""
+    """The rows, what is known of the bundle, and the verdicts that need no training.
+
+    `bundle_size_kib` lacks the names of the calibration clips, which the manifest will hold.
+    """
 
     rows: tuple[PlanRow, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    bundle: tuple[Measurement, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Known:
-    """A plan as it lies in the cache: the rows, and what is known of the final model."""
+    """A plan as it lies in the cache: the rows, and what is known of the bundle."""
 
     rows: tuple[PlanRow, ...]
-    final: tuple[Measurement, ...]
+    bundle: tuple[Measurement, ...]
 
 
 _KNOWN = TypeAdapter(_Known)
@@ -82,16 +87,21 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
 
     folder = build_folder(cache_folder() / "plans" / sha256_of(key), build)
     known = _KNOWN.validate_json((folder / "plan.json").read_bytes())
-    metrics = {m.metric for m in known.final}
-    verdicts = tuple(v for v in recipe.limits.check(known.final) if v.limit.metric in metrics)
+    metrics = {m.metric for m in known.bundle}
+    verdicts = tuple(v for v in recipe.limits.check(known.bundle) if v.limit.metric in metrics)
     broken = tuple(
-        f"{v.limit.key} = {v.limit.value:g} cannot be met: the final model has {v.measured:g}"
+        f"{v.limit.key} = {v.limit.value:g} cannot be met: {_what(v)} has {v.measured:g}"
         for v in verdicts
         if not v.ok
     )
     unknown = sorted({limit.key for limit in recipe.limits.limits if limit.metric not in metrics})
     later = (f"known only after the run: {', '.join(unknown)}",) if unknown else ()
-    return Plan(known.rows, verdicts, loaded.notes + unreached + broken + later)
+    notes = loaded.notes + unreached + broken + later
+    return Plan(known.rows, verdicts, notes, known.bundle)
+
+
+def _what(verdict: Verdict) -> str:
+    return "the bundle" if verdict.limit.metric in BUNDLE_METRICS else "the final model"
 
 
 def _host(target: Any) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
@@ -103,28 +113,63 @@ def _host(target: Any) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
 
 
 def _weigh(recipe: Recipe, target: Any | None, emit: Emit) -> _Known:
+    from edgekws.lowering import onnx_file
+
     with tempfile.TemporaryDirectory(prefix="edgekws-plan-") as scratch:
         models: dict[str, Path] = {}
         counted: dict[str, tuple[Measurement, ...]] = {}
         notes: dict[str, str] = {}
-        for step, form, note in _forms(recipe, emit):
+        for step, form, contract, note in _forms(recipe, emit):
             path = Path(scratch, f"{len(models)}.onnx")
-            path.write_bytes(form.SerializeToString())
+            onnx_file.save(form, contract, path)
             models[step.name], notes[step.name] = path, note
             counted[step.name] = count(path, recipe.front_end.window_s)
         final = next(step.name for step in reversed(recipe.steps) if step.gives != "stream")
+        after = [models[step.name] for step in recipe.steps if step.gives == "stream"]
+        bundle = Path(scratch, "bundle")
+        _pack(bundle, recipe, models[final], contract, after[-1] if after else None)
+        whole = whole_counts(bundle, counted[final], recipe.front_end.window_s)
         times: dict[str, float] = {}
         speed: tuple[Measurement, ...] = ()
         if target is not None:
             progress(emit, "latency", 0, 1)
-            timed = target.measure(models, final)
-            times = {name: one.p50_us for name, one in timed.models.items()}
-            speed = tuple(m for m in timed.measurements(final) if m.metric != "latency_ratio")
+            times, speed = _speed(target, models, final, bundle / FRONT_END)
         rows = tuple(
             _row(step, counted[step.name], times.get(step.name), notes[step.name])
             for step in recipe.steps
         )
-        return _Known(rows, (*counted[final], *speed))
+        return _Known(rows, (*counted[final], *whole, *speed))
+
+
+def _pack(
+    bundle: Path, recipe: Recipe, model: Path, contract: Contract, stream: Path | None
+) -> None:
+    """Pack what is known of the bundle before training."""
+    import numpy as np
+
+    from edgekws.bundle import pack
+
+    bundle.mkdir()
+    no_clips = np.zeros((0, contract.front_end.window_samples), np.int16)
+    origin = {
+        "recipe": recipe.name,
+        "recipe_sha256": "0" * 64,
+        "steps": [step.name for step in recipe.steps],
+        "calibration_clips": [],
+    }
+    pack.pack(bundle, model, contract, no_clips, origin, stream)
+
+
+def _speed(
+    target: Any, models: dict[str, Path], final: str, front_end: Path
+) -> tuple[dict[str, float], tuple[Measurement, ...]]:
+    """Return the median of every step in µs, and the latencies of the bundle; all interleaved."""
+    parts = {"front end": front_end, "from audio": (front_end, models[final])}
+    timed = target.measure(models | parts, final)
+    times = {name: timed.models[name].p50_us for name in models}
+    network = tuple(m for m in timed.measurements(final) if m.metric != "latency_ratio")
+    whole = as_whole(*(timed.measurements(name) for name in parts))
+    return times, (*network, *whole)
 
 
 def _row(step: Any, found: tuple[Measurement, ...], p50_us: float | None, note: str) -> PlanRow:
@@ -134,7 +179,7 @@ def _row(step: Any, found: tuple[Measurement, ...], p50_us: float | None, note: 
     )
 
 
-def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto", str]]:
+def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto", Contract, str]]:
     """Yield each step with the ONNX form of what it will give, and what is estimated about it."""
     from edgekws.lowering import export, stream
 
@@ -152,11 +197,11 @@ def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto",
         elif step.keeps == "quantized" and form is not None and contract is not None:
             form, note = _quantized(form, contract), "estimated with onnxruntime's quantizer"
         assert form is not None  # the chain begins with a step that trains a network
+        assert contract is not None
         if step.gives == "stream":
-            assert contract is not None
-            yield step, stream.streaming_form(form, contract), "per hop"
+            yield step, stream.streaming_form(form, contract), contract, "per hop"
             continue
-        yield step, form, note
+        yield step, form, contract, note
 
 
 def _network(
@@ -176,9 +221,10 @@ def _network(
     shape: tuple[int, ...] = (front_end.n_mels, front_end.n_frames)
     if step.backbone.representation == "3d":
         shape = (1, *shape)
-    flat = Normalization((0.0,) * front_end.n_mels, (1.0,) * front_end.n_mels)
+    # with as many digits as those of data: they are stored in every file
+    statistics = Normalization((-1 / 3,) * front_end.n_mels, (4 / 3,) * front_end.n_mels)
     architecture = step.backbone.model_dump(mode="json")
-    fresh = Contract(front_end, flat, labels, shape, architecture)
+    fresh = Contract(front_end, statistics, labels, shape, architecture)
     return folded(checkpoint.untrained(fresh), fresh)
 
 

@@ -10,7 +10,7 @@ from edgekws.bundle.pack import deliver
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Artifact
 from edgekws.core.events import Emit, Event
-from edgekws.core.measurement import Measurement, Verdict
+from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
 from edgekws.core.report import Report, Result
 from edgekws.engine.chain import Bench, Done, bench, resolved, run_step
 from edgekws.engine.data import Source
@@ -127,7 +127,7 @@ class _Run:
         if step.name == self._final.name:
             verdicts += _known(self._recipe.limits.check(found), found)
         elif step.gives != "stream":  # the recipe's limits are for the model, not for a hop
-            to_go = self._recipe.limits.check(found)
+            to_go = _of_network(self._recipe.limits.check(found))
         details = done.details | {"latency": timed.to_dict("model")}
         self._add(
             Result(
@@ -237,6 +237,11 @@ def _known(verdicts: tuple[Verdict, ...], found: Sequence[Measurement]) -> tuple
     """Return the verdicts that the dev split can give; the front end is judged with the bundle."""
     metrics = {m.metric for m in found}
     return tuple(v for v in verdicts if v.limit.metric in metrics)
+
+
+def _of_network(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """Return the verdicts that a step can ever give: without those on the whole bundle."""
+    return tuple(v for v in verdicts if v.limit.metric not in BUNDLE_METRICS)
 
 
 def recipe_sha256(recipe: Recipe) -> str:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from edgekws.core.family import closest
+from edgekws.core.measurement import BUNDLE_METRICS
 from edgekws.recipe.model import budget_problems, slug_problem
 from edgekws.recipe.toml_lines import KeyPath
 
@@ -22,7 +23,16 @@ def problems(steps: Sequence[Any | None]) -> list[Found]:
             found += _named_inputs(steps, n)
             found += _representation(steps, n)
             found += [(("steps", n, "budget", k), m) for k, m in budget_problems(step.budget)]
+            found += _bundle_limits(steps, n)
     return found
+
+
+def _bundle_limits(steps: Sequence[Any], n: int) -> Iterator[Found]:
+    """Yield the limits that a step can never meet: what they bound is measured of the bundle."""
+    for key in steps[n].budget:
+        if key.partition("_")[2] in BUNDLE_METRICS:
+            message = "measured of the bundle only; move this limit into the recipe's [budget]"
+            yield ("steps", n, "budget", key), message
 
 
 def too_short(steps: Sequence[Any], n_frames: int) -> list[Found]:

@@ -1,15 +1,29 @@
-"""The bundle's rung of the parity ladder: it can break, and says where."""
+"""The final figures come from test, golden clips from dev; the parity ladder can break."""
 
+import json
+import wave
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from edgekws.audio.front_end_graph import front_end_model
 from edgekws.bundle.verify import score
-from edgekws.engine.final import _prove_runtime, front_end_features
+from edgekws.core.contract import SILENCE, UNKNOWN, Normalization
+from edgekws.core.corpus import Examples
+from edgekws.engine.final import GOLDEN_CLIPS, _build, _prove_runtime, front_end_features
 from edgekws.errors import ParityError
+from edgekws.lowering import parity
+from edgekws.metrics import graph
+from edgekws.runtime.front_end import FrontEnd
+from tests.engine.conftest import Linear
+
+LABELS = ("да", "нет", UNKNOWN, SILENCE)
+FRONT_END = FrontEnd(8000, 0.5, n_fft=256, win_length=240, hop_length=80, n_mels=10, f_max=4000)
 
 
 @pytest.fixture
@@ -49,3 +63,89 @@ def test_a_runtime_that_computes_something_else_breaks_it(bundle: Path, windows:
     logits = score(bundle, windows) + np.float32(0.01)
     with pytest.raises(ParityError, match=r"the bundle's runtime: logits differ by 0\.01"):
         _prove_runtime(bundle, logits, windows, features)
+
+
+class Splits:
+    """Noise in two splits: on dev the network `model` is always right, on test half the time."""
+
+    def __init__(self, model: Path, front_end: Path) -> None:
+        self._windows, self._examples = {}, {}
+        for seed, (split, n) in enumerate({"dev": 40, "test": 24}.items()):
+            noise = np.random.default_rng(seed).standard_normal((n, FRONT_END.window_samples))
+            loudness = np.random.default_rng(seed + 7).uniform(50, 8_000, (n, 1))
+            windows = (noise * loudness).clip(-32768, 32767).astype(np.int16)
+            features = front_end_features(front_end, windows)
+            called = parity.logits(model, features).argmax(axis=1)
+            wrong = np.arange(n) % 2 * (1 + np.arange(n) // 2 % 3) if split == "test" else 0
+            targets = (called + wrong) % len(LABELS)
+            names = tuple(f"{split}-{i}" for i in range(n))
+            self._windows[split] = windows
+            self._examples[split] = Examples(features, targets, np.array([""] * n), names)
+
+    def waveforms(self, split: str) -> np.ndarray:
+        return self._windows[split]
+
+    def examples(self, split: str) -> Examples:
+        return self._examples[split]
+
+
+@pytest.fixture
+def final(linear: Linear, tmp_path: Path) -> SimpleNamespace:
+    """What is written of a bundle, and the clips that it was measured on."""
+    normalization = Normalization((-6.0,) * 10, (3.0,) * 10)
+    network = linear("net.onnx", FRONT_END, normalization, LABELS, seed=3)
+    onnx.save(front_end_model(FRONT_END, normalization), str(tmp_path / "frontend.onnx"))
+    data = Splits(network.path, tmp_path / "frontend.onnx")
+    artifact: Any = SimpleNamespace(contract=network.contract)
+    measured: Any = SimpleNamespace(model=network.path)
+    bench: Any = SimpleNamespace(source=SimpleNamespace(features=data))
+    folder = tmp_path / "final"
+    folder.mkdir()
+    _build(artifact, measured, {"recipe": "проба"}, bench, None, folder)
+    told = json.loads((folder / "final.json").read_text("utf-8"))
+    value = {m["metric"]: m["value"] for m in told["measurements"]}
+    return SimpleNamespace(data=data, told=told, value=value, bundle=folder / "bundle")
+
+
+def test_the_figures_are_those_of_test(final: SimpleNamespace) -> None:
+    test = final.data.examples("test")
+    assert final.value["accuracy"] == 0.5
+    (accuracy,) = (m for m in final.told["measurements"] if m["metric"] == "accuracy")
+    assert accuracy["n"] == len(test) == 24
+    counts = np.bincount(test.targets, minlength=len(LABELS)).tolist()
+    rows, matrix = final.told["details"]["per_class"], final.told["details"]["confusion"]
+    assert [row["support"] for row in rows] == counts
+    assert [sum(row) for row in matrix] == counts
+    assert sum(row["right"] for row in rows) == sum(row[i] for i, row in enumerate(matrix)) == 12
+    assert final.told["parity"]["front_end_max_abs_diff"] <= 1e-5
+    assert final.told["parity"]["label_agreement"] == 1
+
+
+def test_each_kind_of_clip_stands_apart(final: SimpleNamespace) -> None:
+    rows = {row["label"]: row for row in final.told["details"]["per_class"]}
+    keywords = [rows["да"], rows["нет"]]
+    right, support = (sum(row[key] for row in keywords) for key in ("right", "support"))
+    assert final.value["keyword_recall"] == right / support
+    for metric, label in (("unknown_recall", UNKNOWN), ("silence_recall", SILENCE)):
+        assert final.value[metric] == rows[label]["right"] / rows[label]["support"]
+    accepted = sum(row["unknown_accepted"] for row in keywords)
+    assert final.value["unknown_accepted"] == accepted / rows[UNKNOWN]["support"] > 0
+    card = (final.bundle / "MODEL_CARD.md").read_text("utf-8")
+    assert f"| да | {100 * rows['да']['recall']:.1f} % ({rows['да']['right']}/" in card
+
+
+def test_golden_clips_come_from_dev(final: SimpleNamespace) -> None:
+    chosen = parity.golden(final.data.examples("dev"), GOLDEN_CLIPS)
+    paths = sorted(final.bundle.glob("golden/*.wav"))
+    assert len(paths) == GOLDEN_CLIPS
+    for path, window in zip(paths, final.data.waveforms("dev")[chosen], strict=True):
+        with wave.open(str(path), "rb") as file:
+            found = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        np.testing.assert_array_equal(found, window)
+
+
+def test_macs_are_those_of_a_second(final: SimpleNamespace) -> None:
+    once = {n: graph.macs(final.bundle / f"{n}.onnx") for n in ("frontend", "model")}
+    assert final.value["front_end_macs"] == 2 * once["frontend"]
+    assert final.value["macs"] == 2 * once["model"]
+    assert final.value["total_macs"] == 2 * sum(once.values())

@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
 
+from edgekws.audio.front_end_graph import front_end_model
+from edgekws.core.contract import Normalization
 from edgekws.engine.plan import plan
+from edgekws.metrics import graph
 from edgekws.recipe.load import load
+from edgekws.runtime.front_end import FrontEnd
 from tests.loopback_sshd import free_port
 
 
@@ -19,7 +24,7 @@ schema = 1
 name = "small"
 dataset = {{ kind = "synthetic", keywords = ["yes", "no"] }}
 target = {{ kind = "ssh", host = "127.0.0.1", port = {free_port()} }}
-budget = {{ max_params = 1, max_latency_p50_us = 100 }}
+budget = {{ max_params = 1, max_latency_p50_us = 100, max_total_macs = 5, max_bundle_size_kib = 9 }}
 [[steps]]
 kind = "teacher"
 backbone = {{ kind = "inverted_bottleneck" }}
@@ -28,8 +33,38 @@ backbone = {{ kind = "inverted_bottleneck" }}
     (row,) = told.rows
     assert row.params > 1
     assert row.latency_p50_us is None
-    assert [verdict.limit.metric for verdict in told.verdicts] == ["params"]
-    why, broken, later = told.notes[-3:]
+    counted = ["params", "total_macs", "bundle_size_kib"]
+    assert [verdict.limit.metric for verdict in told.verdicts] == counted
+    why, *broken, whole, later = told.notes[-5:]
     assert why.startswith("latency is not estimated: 127.0.0.1 cannot be reached: nothing listens")
-    assert "max_params" in broken
+    assert "max_params = 1 cannot be met: the final model has" in broken[0]
+    assert "max_bundle_size_kib = 9 cannot be met: the bundle has" in whole
     assert "max_latency_p50_us" in later
+    value = {m.metric: m.value for m in told.bundle}
+    assert value["total_macs"] == value["macs"] + value["front_end_macs"]
+    assert value["front_end_size_kib"] + value["size_kib"] < value["bundle_size_kib"]
+    assert not any("latency" in metric for metric in value)
+
+
+def test_the_bundle_is_foretold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a plan says of the front end is what its bundle will have, to the byte."""
+    monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "small.toml"
+    file.write_text("""
+schema = 1
+name = "small"
+dataset = { kind = "synthetic", keywords = ["yes", "no"] }
+front_end = { window_s = 0.5 }
+target = { kind = "host", seconds = 0.05 }
+[[steps]]
+kind = "teacher"
+backbone = { kind = "inverted_bottleneck" }
+""")
+    value = {m.metric: m.value for m in plan(load(file), lambda event: None).bundle}
+    front_end = FrontEnd(window_s=0.5)
+    graph_file = tmp_path / "frontend.onnx"
+    measured = Normalization((-2.4424244288895,) * 40, (3.341573726496455,) * 40)
+    onnx.save(front_end_model(front_end, measured), str(graph_file))
+    assert value["front_end_size_kib"] == graph_file.stat().st_size / 1024
+    assert value["front_end_macs"] == graph.macs(graph_file) / 0.5
+    assert value["total_latency_p50_us"] > value["front_end_latency_p50_us"] > 0

@@ -206,3 +206,12 @@ def test_lighter_masks_without_masks_are_noted(chain: Chain) -> None:
     with Path("c.toml").open("a") as file:
         file.write("[augment]\nspec_augment = { time_masks = 1 }\n")
     assert load("c.toml").notes == ()
+
+
+@pytest.mark.parametrize("key", ["max_bundle_size_kib", "max_total_macs", "max_front_end_macs"])
+def test_a_step_has_no_front_end_to_bound(chain: Chain, key: str) -> None:
+    chain.refuse(
+        f"c.toml:5: steps.0.budget.{key}: measured of the bundle only; move this limit into the "
+        "recipe's [budget]",
+        f'kind = "teacher", {FLAT}, budget = {{ max_params = 9, {key} = 1 }}',
+    )

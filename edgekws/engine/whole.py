@@ -1,0 +1,67 @@
+"""What the front end adds to a network, and what both weigh together: the whole of a bundle."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from edgekws.bundle.device_files import bundle_size_kib
+from edgekws.core.measurement import Measurement
+from edgekws.engine.measure import latency
+
+FRONT_END, NETWORK = "frontend.onnx", "model.onnx"
+
+
+def whole_counts(
+    bundle: Path, network: Iterable[Measurement], window_s: float
+) -> tuple[Measurement, ...]:
+    """Return what can be counted of a bundle besides its `network`: front end, and both.
+
+    MACs are those of one second of audio. The buffers of both are added up, as `detect.py` keeps
+    a session for each, which does not give its memory back between two runs.
+    """
+    import onnx
+
+    from edgekws.metrics import graph, memory
+
+    file = bundle / FRONT_END
+    front_end = onnx.load(str(file))
+    macs, ram_kib = graph.macs(front_end) / window_s, memory.peak_ram_kib(front_end)
+    own = {m.metric: m.value for m in network}
+    return (
+        Measurement("front_end_size_kib", file.stat().st_size / 1024, "KiB"),
+        Measurement("front_end_macs", macs, "/s"),
+        Measurement("front_end_peak_ram_kib", ram_kib, "KiB"),
+        Measurement("bundle_size_kib", bundle_size_kib(bundle), "KiB"),
+        Measurement("total_macs", own["macs"] + macs, "/s"),
+        Measurement("total_peak_ram_kib", own["peak_ram_kib"] + ram_kib, "KiB"),
+    )
+
+
+def whole_latencies(bundle: Path, target: Any, cache: Path) -> tuple[Measurement, ...]:
+    """Return the latency of the front end, and that of both: from a window of audio to a label.
+
+    Both are timed interleaved, the front end as the control; no ratio is given.
+    """
+    front_end, network = bundle / FRONT_END, bundle / NETWORK
+    run = latency((front_end, network), front_end, target, cache)
+    return as_whole(run.measurements(run.control), run.measurements("model"))
+
+
+def as_whole(
+    front_end: Iterable[Measurement], both: Iterable[Measurement]
+) -> tuple[Measurement, ...]:
+    """Return the latencies of two models under the names that they have in a bundle."""
+    return (
+        *_named("front_end_", front_end, ("latency_p50_us", "latency_p90_us")),
+        *_named("total_", both, ("latency_p50_us", "latency_p90_us", "latency_p99_us")),
+    )
+
+
+def _named(
+    prefix: str, found: Iterable[Measurement], metrics: tuple[str, ...]
+) -> Iterable[Measurement]:
+    return (
+        Measurement(prefix + m.metric, m.value, m.unit, m.n, m.ci95)
+        for m in found
+        if m.metric in metrics
+    )
