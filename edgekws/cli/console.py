@@ -15,9 +15,9 @@ from rich.text import Text  # noqa: TID251
 from edgekws.cli import numbers
 from edgekws.cli.evaluation_tables import comparison_tables, evaluation_tables
 from edgekws.cli.pace import Pace
-from edgekws.cli.tables import Row, measured_lines, step_line
+from edgekws.cli.tables import Row, heard_tables, measured_lines, step_line, whole_rows
 from edgekws.core.events import Event
-from edgekws.core.measurement import Measurement, Verdict
+from edgekws.core.measurement import BUNDLE_METRICS, WHOLE_NOTE, Measurement, Verdict
 
 if TYPE_CHECKING:
     from edgekws.bundle.export import Exported
@@ -49,6 +49,8 @@ WEIGHT = {
 WORTH = {
     "accuracy": "accuracy",
     "macro_recall": "macro recall",
+}
+TIME = {
     "latency_p50_us": "p50",
     "latency_p90_us": "p90",
     "latency_ratio": "vs naive",
@@ -68,6 +70,11 @@ def _console(*, stderr: bool) -> Console:
         highlight=False,
         soft_wrap=False,
     )
+
+
+def _bounded(verdict: Verdict, network: str) -> str:
+    """Return what a limit bounds: the bundle, or its network alone."""
+    return "bundle" if verdict.limit.metric in BUNDLE_METRICS else network
 
 
 def show_error(text: str) -> None:
@@ -165,22 +172,40 @@ class Terminal:
         self._out.print()
 
     def show_report(self, report: "Report") -> None:
-        """Show a row a step, then the budget."""
+        """Show a row a step, what the bundle weighs as a whole and hears, then the budget."""
         self._steps(report)
+        self._bundle(report)
         self._budget(report.deciding())
 
     def _steps(self, report: "Report") -> None:
         self._clear()
         wide = self._out.width >= WIDE
-        for columns in [WEIGHT | WORTH] if wide else [WEIGHT, WORTH]:
+        for columns in [WEIGHT | WORTH | TIME] if wide else [WEIGHT, WORTH, TIME]:
             rows: list[list[str]] = []
             for result in report.results:
                 found = {m.metric: m for m in result.measurements}
                 name = "bundle (test)" if result.kind == "bundle" else result.name
                 rows.append([name, *(numbers.measured(found.get(m)) for m in columns)])
-            self._table(f"{report.name}: every step", ("step", *columns.values()), rows)
+            self._table(
+                f"{report.name}: the network after every step", ("step", *columns.values()), rows
+            )
         for note in report.notes:
             self._out.print(Text(f"note: {note}"), soft_wrap=True)
+
+    def _bundle(self, report: "Report") -> None:
+        """Show what the bundle weighs with its front end, and what it hears."""
+        for result in report.results:
+            if result.kind == "bundle":
+                self._whole(result.measurements)
+                for table in heard_tables(result):
+                    self._table(*table)
+
+    def _whole(self, found: Sequence[Measurement]) -> None:
+        """Show front end and network side by side, where both were measured."""
+        if rows := whole_rows(found):
+            self._table("on the device", ("", "network", "front end", "whole"), rows)
+            self._out.print(Text(WHOLE_NOTE, "dim"))
+            self._out.print()
 
     def _budget(self, rows: Sequence[Row]) -> None:
         if not rows:
@@ -210,7 +235,8 @@ class Terminal:
             for row in plan.rows
         ]
         self._table("plan", ("step", "params", "MACs", "size", "p50", "note"), rows)
-        self._budget([("final model", verdict) for verdict in plan.verdicts])
+        self._whole(plan.bundle)
+        self._budget([(_bounded(verdict, "final model"), verdict) for verdict in plan.verdicts])
         for note in plan.notes:
             self._out.print(Text(f"note: {note}"), soft_wrap=True)
 
@@ -218,7 +244,8 @@ class Terminal:
         """Show every measurement, and the budget."""
         self._clear()
         self._table("measured", ("metric", "value"), list(measured_lines(found)))
-        self._budget([("model", verdict) for verdict in verdicts])
+        self._whole(found)
+        self._budget([(_bounded(verdict, "model"), verdict) for verdict in verdicts])
 
     def show_evaluations(self, evaluations: Sequence["Evaluation"]) -> None:
         """Show accuracies, a row a class, and the labels most often confused."""
@@ -258,8 +285,9 @@ class Terminal:
         self.show_verified(made.verified, made.output)
 
     def show_file(self, report: "Report", path: Path) -> None:
-        """Show a row a step, and where the report is."""
+        """Show a row a step, the bundle, and where the report is."""
         self._steps(report)
+        self._bundle(report)
         self._budget(report.deciding())
         self._out.print(Text(str(path)), soft_wrap=True)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from edgekws.core.measurement import Measurement, Verdict
+from edgekws.core.measurement import METRICS, Measurement, Verdict
 
 
 def count(value: float) -> str:
@@ -58,17 +58,16 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+_BY_UNIT: dict[str, Callable[[float], str]] = {
+    "/s": lambda value: f"{large(value)}/s",
+    "KiB": lambda value: f"{value:,.1f} KiB",
+    "µs": micros,
+}
+
 _FORMS: dict[str, Callable[[float], str]] = {
     "params": count,
-    "macs": lambda value: f"{large(value)}/s",
-    "front_end_macs": lambda value: f"{large(value)}/s",
-    "size_kib": lambda value: f"{value:,.1f} KiB",
-    "peak_ram_kib": lambda value: f"{value:,.1f} KiB",
-    "latency_p50_us": micros,
-    "latency_p90_us": micros,
-    "latency_p99_us": micros,
-    "front_end_latency_p50_us": micros,
     "latency_ratio": lambda value: f"{value:.2f} ×",
+    **{name: _BY_UNIT[unit] for name, unit in METRICS.items() if unit in _BY_UNIT},
 }
 
 

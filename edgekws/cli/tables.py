@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgekws.cli import numbers
-from edgekws.core.measurement import Measurement, Verdict
+from edgekws.core.measurement import HEARD, WHOLE, Measurement, Verdict
+from edgekws.metrics.class_counts import class_cells
 
 if TYPE_CHECKING:
-    pass
+    from edgekws.core.report import Result
 
 Row = tuple[str, Verdict]
 """Where a limit bites, and how it came out."""
@@ -24,13 +25,19 @@ _SHORT = {
     "latency_p50_us": "p50",
 }
 
+_SHORT_WHOLE = {
+    "bundle_size_kib": "with front end",
+    "total_macs": "MACs",
+    "total_latency_p50_us": "p50",
+}
+
 
 def step_line(step: str, data: Mapping[str, Any]) -> str:
     """Return one line on a step that has been measured, from the data of its event."""
     found = {m["metric"]: Measurement(**m) for m in data.get("measurements", ())}
     parts = [
         f"{label} {numbers.measured(found[metric])}".strip()
-        for metric, label in _SHORT.items()
+        for metric, label in (_SHORT | _SHORT_WHOLE).items()
         if metric in found
     ]
     seconds = data.get("seconds", 0.0)
@@ -43,6 +50,31 @@ def measured_lines(found: Iterable[Measurement]) -> Iterator[list[str]]:
     for measurement in found:
         behind = f"  (n = {numbers.count(measurement.n)})" if measurement.n else ""
         yield [measurement.metric, numbers.measured(measurement) + behind]
+
+
+def whole_rows(found: Iterable[Measurement]) -> list[list[str]]:
+    """Return size, MACs, RAM and latency of the network, of its front end and of the whole.
+
+    There are none where nothing was measured besides a network.
+    """
+    by_metric = {m.metric: m for m in found}
+    return [
+        [name, *(numbers.measured(by_metric.get(metric)) for metric in metrics)]
+        for name, metrics in WHOLE.items()
+        if by_metric.keys() & metrics[1:]
+    ]
+
+
+def heard_tables(result: "Result") -> Iterator[Table]:
+    """Yield how a bundle hears each kind of clip, and each class, with the clips behind it."""
+    found = {m.metric: m for m in result.measurements}
+    kinds = [(name, found[metric]) for name, metric in HEARD.items() if metric in found]
+    rows = [[name, numbers.measured(m), numbers.count(m.n or 0)] for name, m in kinds]
+    yield "what the bundle hears (test)", ("", "share", "clips"), rows
+    classes = result.details.get("per_class", ())
+    if classes and "called" in classes[0]:
+        heads = ("label", "recall", "precision", "_unknown_ taken for it")
+        yield "class by class (test)", heads, class_cells(classes)
 
 
 def confused(

@@ -1,9 +1,6 @@
 """How figures are written for people."""
 
-from edgekws.core.measurement import METRICS, Measurement
-
-_SHARES = ("accuracy", "macro_recall", "unknown_accepted", "int8_coverage")
-_COUNTS = ("macs", "front_end_macs")
+from edgekws.core.measurement import METRICS, SHARES, Measurement
 
 _SHARE_ENDS = ("accuracy", "recall", "agreement", "coverage", "share")
 UNITS = {"_kib": "KiB", "_us": "µs", "_ms": "ms", "_db": "dB"}
@@ -16,13 +13,25 @@ TITLES = {
     "peak_ram_kib": "peak memory",
     "int8_coverage": "INT8 coverage",
     "macro_recall": "macro recall",
-    "unknown_accepted": "unknown accepted",
+    "keyword_recall": "recall of keywords",
+    "unknown_recall": "recall of _unknown_",
+    "silence_recall": "recall of _silence_",
+    "unknown_accepted": "_unknown_ accepted",
     "latency_p50_us": "latency p50",
     "latency_p90_us": "latency p90",
     "latency_p99_us": "latency p99",
     "latency_ratio": "× naive FP32",
     "front_end_macs": "front end MACs/s",
+    "front_end_size_kib": "front end size",
+    "front_end_peak_ram_kib": "front end peak memory",
     "front_end_latency_p50_us": "front end p50",
+    "front_end_latency_p90_us": "front end p90",
+    "bundle_size_kib": "bundle size",
+    "total_macs": "total MACs/s",
+    "total_peak_ram_kib": "total peak memory",
+    "total_latency_p50_us": "total p50",
+    "total_latency_p90_us": "total p90",
+    "total_latency_p99_us": "total p99",
 }
 """What metrics are called in tables."""
 
@@ -40,11 +49,11 @@ def figure(metric: str, value: float) -> str:
     >>> figure("latency_p50_us", 23.48), figure("latency_ratio", 0.391), figure("size_kib", 23.9)
     ('23.5 µs', '0.391', '23.9 KiB')
     """
-    if metric in _SHARES:
+    if metric in SHARES:
         return f"{100 * value:.1f} %"
-    if metric in _COUNTS:
-        return large(value)
     unit = METRICS.get(metric, "")
+    if unit == "/s":
+        return large(value)
     return f"{amount(value)} {unit}" if unit in ("KiB", "µs") else amount(value)
 
 

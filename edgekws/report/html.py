@@ -4,8 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import SPLITS
-from edgekws.core.measurement import METRICS, Measurement, Verdict
+from edgekws.core.measurement import (
+    BUNDLE_METRICS,
+    HEARD,
+    METRICS,
+    WHOLE,
+    WHOLE_NOTE,
+    Measurement,
+    Verdict,
+)
 from edgekws.core.report import Report, Result
 from edgekws.report import _numbers, _page
 from edgekws.report._details import Block, block, heading
@@ -29,6 +38,8 @@ def _values(report: Report) -> dict[str, Any]:
         "report": report,
         "verdict": _verdict(report),
         "budget": [_budget_row(v) for v in _deciding(report)],
+        "wholes": [whole for r in report.results if (whole := _whole(r))["rows"]],
+        "whole_note": WHOLE_NOTE,
         "overview": Markup(overview_svg(report)) if report.results else "",
         "columns": [_numbers.title(metric) for metric in _metrics(report)],
         "steps": [_step(result, _metrics(report)) for result in report.results],
@@ -75,9 +86,27 @@ def _budget_row(verdict: Verdict) -> dict[str, Any]:
 
 
 def _metrics(report: Report) -> list[str]:
-    """Return every metric that any result has, the known ones first and in their order."""
-    found = dict.fromkeys(m.metric for result in report.results for m in result.measurements)
+    """Return every metric of the networks that any result has, the known ones in their order."""
+    found = dict.fromkeys(
+        m.metric
+        for result in report.results
+        for m in result.measurements
+        if m.metric not in BUNDLE_METRICS
+    )
     return [m for m in METRICS if m in found] + [m for m in found if m not in METRICS]
+
+
+def _whole(result: Result) -> dict[str, Any]:
+    """Return what a bundle asks of a device: its network, its front end, and the whole."""
+    found = {m.metric: m for m in result.measurements}
+    return {
+        "name": result.name,
+        "rows": [
+            (name, [_cell(found.get(metric)) for metric in metrics])
+            for name, metrics in WHOLE.items()
+            if found.keys() & metrics[1:]
+        ],
+    }
 
 
 def _step(result: Result, metrics: Sequence[str]) -> dict[str, Any]:
@@ -127,9 +156,12 @@ def _classes(result: Result) -> dict[str, Any]:
     rows = result.details["per_class"]
     matrix = result.details.get("confusion") or []
     shares = [[n / max(sum(row), 1) for n in row] for row in matrix]
+    unknown = next((row["support"] for row in rows if row["label"] == UNKNOWN), 0)
+    found = {m.metric: m for m in result.measurements}
     return {
         "name": result.name,
-        "rows": [_class(row) for row in rows],
+        "kinds": [(name, _cell(found[m])) for name, m in HEARD.items() if m in found],
+        "rows": [_class(row, unknown) for row in rows],
         "labels": [row["label"] for row in rows],
         "matrix": [
             [{"n": n, "share": round(s, 3)} for n, s in zip(*pair, strict=True)]
@@ -138,14 +170,18 @@ def _classes(result: Result) -> dict[str, Any]:
     }
 
 
-def _class(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a table shows of a label."""
+def _class(row: Mapping[str, Any], unknown: int) -> dict[str, Any]:
+    """Return what a table shows of a label, to which some of the `unknown` clips may have gone."""
+    accepted = row.get("unknown_accepted")
     return {
         "label": row["label"],
         "recall": _share(row["recall"]),
         "recall_ci95": _bounds(row.get("recall_ci95")),
         "precision": _share(row["precision"]),
         "precision_ci95": _bounds(row.get("precision_ci95")),
+        "called": f"{row['called']:,}" if "called" in row else "–",
+        "accepted": "–" if accepted is None else _share(accepted / unknown),
+        "accepted_of": "" if accepted is None else f"{accepted:,} of {unknown:,}",
         "width": round(100 * (row["recall"] or 0), 1),
         "support": row["support"],
     }

@@ -4,11 +4,13 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekws.core.measurement import WHOLE
 from edgekws.core.report import Report, Result
 from edgekws.report import _numbers
 
@@ -36,6 +38,7 @@ _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "edgekws",
 }
+_WHOLE_ROW = "with its front end"
 _PANELS = (
     ("accuracy", "Accuracy"),
     ("size_kib", "Size, KiB"),
@@ -115,7 +118,7 @@ def _logarithmic(axis: "Axis") -> None:
 def _overview(report: Report) -> "Figure":
     from matplotlib.figure import Figure
 
-    results = report.results
+    results = _with_whole(report.results)
     figure = Figure(figsize=(11, 1.1 + 0.42 * max(len(results), 2)), layout="constrained")
     panels = figure.subplots(1, len(_PANELS), sharey=True, squeeze=False)[0]
     for axes, (metric, title) in zip(panels, _PANELS, strict=True):
@@ -125,13 +128,29 @@ def _overview(report: Report) -> "Figure":
             _dots(axes, results, metric)
         else:
             _amounts(axes, results, metric)
-        _limit(axes, results, metric)
+        _limit(axes, report.results, metric)
         axes.tick_params(axis="y", length=0)
     names = [_row_name(result) for result in results]
     panels[0].set_yticks(range(len(results)), names)
     figure.supxlabel("orange: the bundle, on test · dashed: the budget", fontsize=8)
     panels[0].set_ylim(len(results) - 0.4, -0.6)
     return figure
+
+
+def _with_whole(results: Sequence[Result]) -> list[Result]:
+    """Return the results, behind a bundle one more: what it weighs with its front end."""
+    shown: list[Result] = []
+    for result in results:
+        shown.append(result)
+        found = {m.metric: m for m in result.measurements}
+        whole = [
+            replace(found[metrics[2]], metric=metrics[0])
+            for metrics in WHOLE.values()
+            if metrics[2] in found
+        ]
+        if whole:
+            shown.append(replace(result, name=_WHOLE_ROW, kind="whole", measurements=tuple(whole)))
+    return shown
 
 
 def _row_name(result: Result) -> str:
@@ -168,7 +187,7 @@ def _amounts(axes: "Axes", results: Sequence[Result], metric: str) -> None:
     least = min(value for _, value in known)
     ends = [value for _, value in known]
     for row, value in known:
-        color = _ORANGE if results[row].kind == "bundle" else _BLUE
+        color = _ORANGE if results[row].kind in ("bundle", "whole") else _BLUE
         axes.plot([least / 3, value], [row, row], color=color, linewidth=2, alpha=0.45)
         axes.plot(value, row, "o", color=color, markersize=6)
         p90 = results[row].value("latency_p90_us") if metric == "latency_p50_us" else None

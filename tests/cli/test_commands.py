@@ -105,7 +105,7 @@ def test_compress_tells_people_plainly_where_there_is_no_terminal(engine: Engine
         "report in runs/demo/1/report.html",
     ]
     assert pages == [Path("runs/demo/1/report.html")]
-    assert "demo: every step" in result.stdout
+    assert "demo: the network after every step" in result.stdout
     row = r"bundle \(test\) +9,184 +0\.52 M/s +13\.4 KiB +– +99\.8 % +95\.1 % \[93\.0, 96\.8\]"
     assert re.search(row, result.stdout)
     assert re.search(r"max_params +bundle +≤ 10,000 +9,184 +\+8\.2 % +met", result.stdout)

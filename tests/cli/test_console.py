@@ -11,7 +11,7 @@ import pytest
 from edgekws.cli import app
 from edgekws.cli.console import Terminal, show_error
 from edgekws.core.events import Event
-from edgekws.core.measurement import Measurement
+from edgekws.core.measurement import Budget, Limit, Measurement
 from edgekws.core.report import Report, Result
 
 
@@ -142,8 +142,53 @@ def test_a_narrow_terminal_cuts_no_figure_off(monkeypatch: pytest.MonkeyPatch) -
     shown = screen.getvalue()
     for figure in ("9,184", "0.52 M/s", "95.1 % [93.0, 96.8]", "90.0 % [85.0, 95.0]", "1,240 µs"):
         assert shown.count(figure) == 1
-    assert shown.count("quantize") == 2
+    assert shown.count("quantize") == 3
     assert max(map(len, re.sub(r"\x1b\[\d*m", "", shown).splitlines())) <= 80
+
+
+def test_a_bundle_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Front end, network and whole, each kind of clip, and each class; no figure is broken."""
+    screen = open_screen(monkeypatch)
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    found = (
+        Measurement("size_kib", 22.96, "KiB"),
+        Measurement("macs", 408_688, "/s"),
+        Measurement("keyword_recall", 0.99, n=12_000, ci95=(0.985, 0.994)),
+        Measurement("unknown_recall", 0.925, n=1_200, ci95=(0.9, 0.95)),
+        Measurement("unknown_accepted", 0.075, n=1_200, ci95=(0.05, 0.1)),
+        Measurement("silence_recall", 0.844, n=1_032, ci95=(0.8, 0.9)),
+        Measurement("front_end_size_kib", 186.04, "KiB"),
+        Measurement("front_end_macs", 4_569_088, "/s"),
+        Measurement("bundle_size_kib", 251.63, "KiB"),
+        Measurement("total_macs", 4_977_776, "/s"),
+        Measurement("total_latency_p99_us", 12_345, "µs"),
+    )
+    counts = {"support": 1_200, "right": 1_110, "called": 1_300}
+    classes = [{"label": "_unknown_", "unknown_accepted": None, **counts}]
+    classes += [{"label": "backward", "unknown_accepted": 1_017, **counts}]
+    limits = Budget((Limit("total_peak_ram_kib", "max", 50), Limit("total_macs", "max", 1e6)))
+    bundle = Result(
+        "bundle", "bundle", "aa", found, limits.check(found), details={"per_class": classes}
+    )
+    Terminal().show_report(Report("demo", "cc", {}, {}, (bundle,), ok=True, bundle_sha256="bb"))
+    shown = re.sub(r"\x1b\[\d*m", "", screen.getvalue())
+    for line in (
+        r"size +23\.0 KiB +186\.0 KiB +251\.6 KiB",
+        r"MACs +0\.41 M/s +4\.57 M/s +4\.98 M/s",
+        r"keywords, recall +99\.0 % \[98\.5, 99\.4\] +12,000",
+        r"_unknown_, recall +92\.5 % \[90\.0, 95\.0\] +1,200",
+        r"_unknown_ taken for a keyword +7\.5 % \[5\.0, 10\.0\] +1,200",
+        r"_silence_, recall +84\.4 % \[80\.0, 90\.0\] +1,032",
+        r"_unknown_ +92\.5 % \(1,110/1,200\) +85\.4 % \(1,110/1,300\) +–",
+        r"backward .* +84\.8 % \(1,017/1,200\)",
+        r"max_total_peak_ram_kib +bundle +≤ 50\.0 KiB +– +not measured +broken",
+        r"max_total_macs +bundle +≤ 1\.00 M/s +4\.98 M/s +−397\.8 % +broken",
+    ):
+        assert re.search(line, shown), line
+    assert not re.search(r"\bwords\b", shown)
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -142,3 +142,22 @@ def test_what_quantization_costs_layer_by_layer(report: Report, tmp_path: Path) 
     assert "stem 60.00 % 95.50 % 99.10 % 0.21 95.50 % 99.10 % 0.21" in text
     assert "in FP32 coverage accuracy drop size kept none 100.00 % 95.10 % 1.07 pp 24.8 KiB" in text
     assert "+ блок.<0> 0.00 % 96.17 % 0.00 pp 39.8 KiB no" in text
+
+
+def test_the_front_end_stands_beside_the_network(report: Report, tmp_path: Path) -> None:
+    text = page_of(report, tmp_path).text
+    assert "On the device: bundle network front end whole" in text
+    assert "size 23.9 KiB 186 KiB 252 KiB" in text
+    assert "MACs 452 k 3.96 M 4.41 M" in text
+    assert "with its front end" in text
+    bare = page_of(replace(report, results=report.results[:-1]), tmp_path).text
+    assert "On the device" not in bare
+    assert "with its front end" not in bare
+
+
+def test_each_kind_of_clip_stands_apart(report: Report, tmp_path: Path) -> None:
+    text = page_of(report, tmp_path).text
+    assert "keywords, recall 99.0 % 97.0–99.8 % n = 280" in text
+    assert "_unknown_, recall 92.5 % 87.0–96.0 % n = 70" in text
+    assert "_silence_, recall 84.4 % 74.0–92.0 % n = 70" in text
+    assert text.count("10.0 % 7 of 70") == 5
