@@ -1,8 +1,7 @@
 """Judge any ONNX file or bundle against a budget."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from edgekws.bundle.verify import verify
 from edgekws.core.events import Emit, Event
@@ -27,7 +26,8 @@ def check(
 ) -> tuple[tuple[Measurement, ...], tuple[Verdict, ...]]:
     """Measure what the budget asks of a model or a bundle, and judge it.
 
-    Accuracies need the recipe's data (its dev split); a metric that cannot be measured fails.
+    A bundle is measured with its front end, which a model alone has not. Accuracies need the
+    recipe's data (its dev split); a metric that cannot be measured fails.
 
     Raises:
         DataError: no model there, or a damaged bundle.
@@ -46,8 +46,12 @@ def check(
     if any(metric.startswith("latency") for metric in asked):
         timed = latency(file, file, target, cache_folder())
         found += [m for m in timed.measurements("model") if m.metric != "latency_ratio"]
-    if whole := asked.intersection(BUNDLE_METRICS):
-        found += _whole(path, found, window_s, whole, target, emit)
+    if path.is_dir():
+        found += whole_counts(path, found, window_s)
+        if any("latency" in metric for metric in asked):
+            found += whole_latencies(path, target, cache_folder())
+    elif missing := sorted(asked.intersection(BUNDLE_METRICS)):
+        emit(Event("warning", _alone(file, missing)))
     if "latency_ratio" in asked:
         emit(Event("warning", "latency_ratio needs the control of a run; compress judges it"))
     if loaded and asked.intersection(ACCURACIES):
@@ -57,24 +61,11 @@ def check(
     return tuple(found), budget.check(found)
 
 
-def _whole(
-    bundle: Path,
-    network: Iterable[Measurement],
-    window_s: float,
-    asked: Collection[str],
-    target: Any,
-    emit: Emit,
-) -> tuple[Measurement, ...]:
-    """Measure what the budget asks of a bundle as a whole; a lone model has no answer."""
-    if not bundle.is_dir():
-        text = f"{bundle} is a network alone, so these cannot be measured: "
-        text += f"{', '.join(sorted(asked))}; name the folder of its bundle"
-        emit(Event("warning", text))
-        return ()
-    found = whole_counts(bundle, network, window_s)
-    if any("latency" in metric for metric in asked):
-        found += whole_latencies(bundle, target, cache_folder())
-    return found
+def _alone(file: Path, missing: Iterable[str]) -> str:
+    return (
+        f"{file} is a network alone, so these cannot be measured: {', '.join(missing)}; "
+        "name the folder of its bundle"
+    )
 
 
 def _accuracy(file: Path, loaded: Loaded, emit: Emit) -> tuple[Measurement, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edgekws.bundle.device_files import bundle_size_kib
 from edgekws.core.events import Event
-from edgekws.core.measurement import Budget, Limit
+from edgekws.core.measurement import BUNDLE_METRICS, Budget, Limit
 from edgekws.engine.check import check
 
 LIMITS = Budget(
@@ -34,3 +34,12 @@ def test_a_model_alone_fails_what_only_a_bundle_has(packed: Path) -> None:
         f"{packed / 'model.onnx'} is a network alone, so these cannot be measured: bundle_size_kib,"
         " front_end_peak_ram_kib, total_macs; name the folder of its bundle"
     )
+
+
+def test_a_bundle_shows_its_front_end_unasked(packed: Path) -> None:
+    found, verdicts = check(packed, Budget(), lambda event: None)
+    metrics = {m.metric for m in found}
+    assert {"size_kib", "front_end_size_kib", "bundle_size_kib", "total_peak_ram_kib"} <= metrics
+    assert verdicts == ()
+    alone, _ = check(packed / "model.onnx", Budget(), lambda event: None)
+    assert not {m.metric for m in alone} & set(BUNDLE_METRICS)
