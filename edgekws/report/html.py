@@ -40,6 +40,7 @@ def _values(report: Report) -> dict[str, Any]:
         "budget": [_budget_row(v) for v in _deciding(report)],
         "wholes": [whole for r in report.results if (whole := _whole(r))["rows"]],
         "whole_note": WHOLE_NOTE,
+        "heard": [_heard(r) for r in report.results if r.kind == "bundle"],
         "overview": Markup(overview_svg(report)) if report.results else "",
         "columns": [_numbers.title(metric) for metric in _metrics(report)],
         "steps": [_step(result, _metrics(report)) for result in report.results],
@@ -109,6 +110,13 @@ def _whole(result: Result) -> dict[str, Any]:
     }
 
 
+def _heard(result: Result) -> dict[str, Any]:
+    """Return how well a bundle hears each kind of clip."""
+    found = {m.metric: m for m in result.measurements}
+    kinds = [(name, found[metric]) for name, metric in HEARD.items() if metric in found]
+    return {"name": result.name, "kinds": [(name, _cell(m), m.n or 0) for name, m in kinds]}
+
+
 def _step(result: Result, metrics: Sequence[str]) -> dict[str, Any]:
     found = {m.metric: m for m in result.measurements}
     return {
@@ -157,10 +165,8 @@ def _classes(result: Result) -> dict[str, Any]:
     matrix = result.details.get("confusion") or []
     shares = [[n / max(sum(row), 1) for n in row] for row in matrix]
     unknown = next((row["support"] for row in rows if row["label"] == UNKNOWN), 0)
-    found = {m.metric: m for m in result.measurements}
     return {
         "name": result.name,
-        "kinds": [(name, _cell(found[m])) for name, m in HEARD.items() if m in found],
         "rows": [_class(row, unknown) for row in rows],
         "labels": [row["label"] for row in rows],
         "matrix": [

@@ -157,7 +157,7 @@ def test_the_front_end_stands_beside_the_network(report: Report, tmp_path: Path)
 
 def test_each_kind_of_clip_stands_apart(report: Report, tmp_path: Path) -> None:
     text = page_of(report, tmp_path).text
-    assert "keywords, recall 99.0 % 97.0–99.8 % n = 280" in text
-    assert "_unknown_, recall 92.5 % 87.0–96.0 % n = 70" in text
-    assert "_silence_, recall 84.4 % 74.0–92.0 % n = 70" in text
+    assert "keywords, recall 99.0 % 97.0–99.8 % 280" in text
+    assert "_unknown_, recall 92.5 % 87.0–96.0 % 70" in text
+    assert "_silence_, recall 84.4 % 74.0–92.0 % 70" in text
     assert text.count("10.0 % 7 of 70") == 5
