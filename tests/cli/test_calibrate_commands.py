@@ -45,7 +45,7 @@ def test_calibrate_shows_a_table_and_writes_a_page(place: Path, tmp_path: Path):
     assert done.exit_code == 0, done.output
     assert "0 minutes free of keywords cannot show 2 false alarms an hour" in done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == [LOW, HIGH]
-    assert "no false alarm in 9 s shows that fewer than 1,4" in done.stdout
+    assert "no false alarm in 9 s shows that fewer than 4,340 an hour come" in done.stdout
     assert "smoothing " in done.stdout
     basis = (
         "95 % intervals: misses if independent (one recording); false alarms by recording (only 2)"
