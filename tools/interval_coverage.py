@@ -75,7 +75,8 @@ def shares(rng: np.random.Generator, speakers: int, runs: int) -> Iterator[tuple
     for clips, mean, spread in itertools.product(CLIPS, MEANS, SPREADS):
         made = examples(speakers, clips)
         spoken = speakers * clips
-        truth = {"macro_recall": mean, "unknown_accepted": 1 - mean}
+        truth = dict.fromkeys(("macro_recall", "keyword_recall", "unknown_recall"), mean)
+        truth |= {"unknown_accepted": 1 - mean, "silence_recall": SILENCE_RIGHT}
         truth["accuracy"] = (mean * spoken + SILENCE_RIGHT * SILENCE) / (spoken + SILENCE)
         for _ in range(runs):
             chance = np.repeat(rng.choice(talents(mean, spread), speakers), clips)
