@@ -22,9 +22,18 @@ The length of the pieces changes nothing: the same samples give the same events.
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":  # before the imports below, which take a while
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this as it ends any filter
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # and so does the end of its reader
+
 import argparse
 import json
 import math
+import os
 import sys
 import wave
 from collections.abc import Iterator
@@ -33,6 +42,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
+
 import onnxruntime as ort
 
 FILLERS = ("_unknown_", "_silence_")
@@ -129,7 +141,13 @@ def from_pcm(data: bytes, width: int) -> np.ndarray:
 
 
 def pcm_blocks(path: Path) -> Iterator[np.ndarray]:
-    """Yield raw 16-bit little-endian mono PCM as float32; `-` is standard input, as it comes."""
+    """Yield raw 16-bit little-endian mono PCM as float32; `-` is standard input, as it comes.
+
+    Raises:
+        ValueError: standard input is closed.
+    """
+    if str(path) == "-" and sys.stdin is None:
+        raise ValueError("standard input is closed; pipe raw PCM into it, or name a file")
     with (
         open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
         if str(path) == "-"
@@ -686,7 +704,7 @@ def decision_hops(hop_ms: float, own_ms: float) -> int:
     Raises:
         ValueError: it is not a multiple.
     """
-    hops = round(hop_ms / own_ms)
+    hops = round(hop_ms / own_ms) if math.isfinite(hop_ms) else 0
     if hops < 1 or abs(hops * own_ms - hop_ms) > 0.01 * own_ms:
         raise ValueError(
             f"a decision every {hop_ms:g} ms cannot be had; give a multiple of {own_ms:g} ms"
@@ -750,7 +768,7 @@ def classify(classifier: Classifier, paths: list[Path]) -> int:
             failed = True
             continue
         line = {"file": str(path), "label": label, "score": round(score, 6)}
-        print(json.dumps(line, ensure_ascii=False))
+        print(json.dumps(line, ensure_ascii=False), flush=True)
     return 5 if failed else 0
 
 

@@ -2,8 +2,10 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 import wave
 from pathlib import Path
 
@@ -69,6 +71,40 @@ def test_the_command_prints_a_line_a_clip_and_goes_on_after_a_bad_one(bundle: Pa
     assert "missing.wav" in done.stderr
     assert [line["label"] for line in lines] == [row["label"] for row in golden]
     assert all(set(line) == {"file", "label", "score"} for line in lines)
+
+
+@pytest.mark.parametrize("loaded", ["numpy", "onnxruntime"])
+def test_ctrl_c_ends_it_without_a_traceback(tone_bundle: Path, loaded: str):
+    command = [sys.executable, "-I", str(tone_bundle / "detect.py"), "--stream", "-"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        while loaded not in Path(f"/proc/{process.pid}/maps").read_text():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)  # its standard input is still open
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (-signal.SIGINT, "")
+
+
+def test_the_end_of_its_reader_ends_it_without_a_traceback(bundle: Path):
+    clips = [str(next((bundle / "golden").glob("*.wav")))] * 400
+    command = [sys.executable, "-I", str(bundle / "detect.py"), "--clip", *clips]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "label" in process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == -signal.SIGPIPE
+
+
+@pytest.mark.parametrize("hop_ms", ["inf", "nan", "-inf", "0"])
+def test_a_hop_that_cannot_be_had_is_wrong_usage(tone_bundle: Path, hop_ms: str):
+    command = [sys.executable, "-I", str(tone_bundle / "detect.py"), "--stream", "-"]
+    done = subprocess.run([*command, f"--hop-ms={hop_ms}"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"a decision every {float(hop_ms):g} ms cannot be had" in done.stderr
 
 
 def test_an_incomplete_bundle_is_named(bundle: Path):
