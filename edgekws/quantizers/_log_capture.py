@@ -1,12 +1,21 @@
 """The lines that the quantizers' libraries log, kept off the terminal."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Where neural-compressor, torch, torchao and onnxruntime's Python tools hang their handlers.
 LOGGERS = ("", "neural_compressor", "torch", "torch.onnx", "torchao")
+
+LOG_SETTINGS = {"ENABLE_CONSOLE": "0", "LOG_LEVEL_INC": "6", "LOGLEVEL": "INFO"}
+"""What neural-compressor, torch and torchao read when they are imported; 6 means no log file.
+
+Otherwise neural-compressor writes one under HOME and cannot be imported where that fails. Nor can
+they where these variables have values meant for other programs, such as `ENABLE_CONSOLE=yes` or
+`LOGLEVEL=verbose`.
+"""
 
 
 class _Errors(logging.Handler):
@@ -27,7 +36,7 @@ def captured_log() -> Iterator[list[str]]:
     """
     collector = _Errors()
     before = {name: logging.getLogger(name).handlers for name in LOGGERS}
-    with warnings.catch_warnings():
+    with plain_log_settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in LOGGERS:
             logging.getLogger(name).handlers = [collector]
@@ -39,3 +48,18 @@ def captured_log() -> Iterator[list[str]]:
                 # A library imported meanwhile may have set up its own handler: keep that one.
                 if collector in logger.handlers:
                     logger.handlers = handlers
+
+
+@contextmanager
+def plain_log_settings() -> Iterator[None]:
+    """Set `LOG_SETTINGS` in the environment for a while; some modules are imported late."""
+    before = {name: os.environ.get(name) for name in LOG_SETTINGS}
+    os.environ.update(LOG_SETTINGS)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

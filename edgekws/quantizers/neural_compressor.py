@@ -84,17 +84,19 @@ def _quantized_torch(
     network: "nn.Module", clips: np.ndarray, calibration: str, largest_weight: int
 ) -> "GraphModule":
     """Run neural-compressor: export, prepare, calibrate, convert."""
-    import neural_compressor.common  # noqa: F401  sets up its log handler: before the capture
     import torch
 
     from edgekws.quantizers._batch_norm import replace_batch_norms
     from edgekws.quantizers._entropy import range_of
-    from edgekws.quantizers._log_capture import captured_log
+    from edgekws.quantizers._log_capture import captured_log, plain_log_settings
     from edgekws.quantizers._observers import (
         choose_ranges,
         complete_observers,
         make_weights_symmetric,
     )
+
+    with plain_log_settings():
+        import neural_compressor.common  # noqa: F401  sets up its log handler: before the capture
 
     with captured_log():
         from neural_compressor.torch.export import export

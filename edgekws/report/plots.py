@@ -1,5 +1,6 @@
 """The pictures of a report, drawn with matplotlib without a display."""
 
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekws.core.measurement import WHOLE
 from edgekws.core.report import Report, Result
+from edgekws.engine.environment import cache_folder
 from edgekws.report import _numbers
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ def frontier_svg(points: Sequence[Mapping[str, Any]]) -> str:
 
 @contextmanager
 def _drawing(ink: str) -> Iterator[None]:
+    # Its list of fonts lies in our cache; a style of the user's does not change the pictures.
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))
     import matplotlib
 
     keys = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")

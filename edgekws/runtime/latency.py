@@ -28,6 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
+
 BLOCK_S = 1e-3
 """A block lasts about this long, within `MIN_RUNS` and `MAX_RUNS` runs."""
 MIN_RUNS, MAX_RUNS = 2, 20

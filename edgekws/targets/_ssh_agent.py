@@ -86,7 +86,8 @@ def _run(task: list[str], folder: str, limit_s: float) -> dict[str, Any]:
         child = subprocess.Popen(
             [sys.executable, *task],
             cwd=folder,
-            env={**os.environ, "TMPDIR": folder},  # onnxruntime leaves a file of its own
+            # onnxruntime sends telemetry unless told not to, and leaves a file of its own.
+            env={"ORT_DISABLE_TELEMETRY": "1", **os.environ, "TMPDIR": folder},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

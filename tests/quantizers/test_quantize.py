@@ -1,5 +1,6 @@
 """What both backends have to give: a file that runs in INT8 throughout and computes the same."""
 
+import os
 import re
 import subprocess
 import sys
@@ -272,3 +273,25 @@ def test_parsing_a_recipe_imports_no_library():
     code = f"import sys, {', '.join(modules)}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HOME", "/dev/null/home"), ("ENABLE_CONSOLE", "yes"), ("LOGLEVEL", "verbose")],
+)
+def test_no_variable_of_the_environment_hinders_the_import(name, value):
+    program = """
+import os
+import numpy as np
+from torch import nn
+from edgekws.quantizers.neural_compressor import Quantizer
+network = nn.Sequential(nn.Conv1d(8, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+clips = np.random.default_rng(0).standard_normal((8, 8, 16), dtype=np.float32)
+before = dict(os.environ)
+Quantizer(kind="neural_compressor").quantize(network.eval(), clips, "minmax")
+print(before == os.environ)
+"""
+    environment = os.environ | {name: value}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
