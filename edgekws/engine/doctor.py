@@ -75,6 +75,8 @@ def examine() -> Iterator[Check]:
     yield _onnxruntime()
     yield _espeak()
     yield from _cache(cache_folder())
+    yield _temporary()
+    yield from (_output(Path(name)) for name in ("runs", "dist"))
     if "ssh" in kinds("Target"):
         yield _ssh()
 
@@ -175,8 +177,7 @@ def _espeak() -> Check:
 def _cache(folder: Path) -> Iterator[Check]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"x")
+        _write_in(folder)
     except OSError as error:
         text = f"{folder} cannot be written: {error.strerror}"
         yield Check("cache", "missing", text, _ELSEWHERE)
@@ -186,6 +187,41 @@ def _cache(folder: Path) -> Iterator[Check]:
     enough = free >= ENOUGH_DISK_GIB
     advice = "" if enough else f"free some space, or {_ELSEWHERE}"
     yield Check("disk", "ok" if enough else "warn", f"{free:.1f} GiB free for the cache", advice)
+
+
+def _write_in(folder: Path) -> None:
+    """Write a file that leaves nothing behind.
+
+    Raises:
+        OSError: that cannot be done.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"x")
+
+
+def _temporary() -> Check:
+    """Look whether temporary files go where `TMPDIR` says; Python takes another folder if not."""
+    name, advice = "temporary files", "point TMPDIR at a folder that can be written"
+    wanted = os.environ.get("TMPDIR")
+    try:
+        used = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        return Check(name, "missing", f"{error.strerror}", advice)
+    if wanted and Path(used).resolve() != Path(wanted).resolve():
+        return Check(name, "warn", f"in {used}: TMPDIR, {wanted}, cannot be written", advice)
+    return Check(name, "ok", f"in {used}")
+
+
+def _output(folder: Path) -> Check:
+    """Look whether `compress` could write a folder here; it is not made."""
+    whole = folder.absolute()
+    try:
+        _write_in(next(path for path in (whole, *whole.parents) if path.exists()))
+    except OSError as error:
+        text = f"{whole} cannot be written: {error.strerror}"
+        advice = f"work in another folder, or name one: edgekws compress --{folder} DIR"
+        return Check(f"{folder}/", "warn", text, advice)
+    return Check(f"{folder}/", "ok", str(whole))
 
 
 def _size(folder: Path) -> int:

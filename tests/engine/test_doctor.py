@@ -1,6 +1,7 @@
 """The machine: what is well, what can be lived with, what is missing."""
 
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -77,6 +78,41 @@ def test_a_cache_that_cannot_be_written_is_missing(
     assert "cannot be written: File exists" in found["cache"].detail
     assert found["cache"].advice == "point EDGEKWS_CACHE at another folder"
     assert "disk" not in found
+
+
+def test_a_home_that_cannot_be_written_is_told_by_the_cache(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("EDGEKWS_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/dev/null/home")
+    check = checks()["cache"]
+    assert check.status == "missing"
+    assert check.detail.startswith("/dev/null/home/.cache/edgekws cannot be written")
+
+
+def test_a_tmpdir_that_cannot_be_written_is_a_warning(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert checks()["temporary files"].status == "ok"
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", "/dev/null/tmp")
+    check = checks()["temporary files"]
+    assert check.status == "warn"
+    assert "TMPDIR, /dev/null/tmp, cannot be written" in check.detail
+
+
+def test_folders_of_results_that_cannot_be_written_are_warnings(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = checks()
+    assert found["runs/"].status == found["dist/"].status == "ok"
+    monkeypatch.chdir("/proc")
+    check = checks()["runs/"]
+    assert (check.status, check.advice.split()[-2]) == ("warn", "--runs")
+    assert check.detail.startswith("/proc/runs cannot be written")
 
 
 def test_the_size_of_the_cache_is_that_of_its_files(
