@@ -15,6 +15,7 @@ from rich.text import Text  # noqa: TID251
 from edgekws.cli import numbers
 from edgekws.cli.evaluation_tables import comparison_tables, evaluation_tables
 from edgekws.cli.pace import Pace
+from edgekws.cli.process import drop_output
 from edgekws.cli.tables import Row, heard_tables, measured_lines, step_line, whole_rows
 from edgekws.core.events import Event
 from edgekws.core.measurement import BUNDLE_METRICS, WHOLE_NOTE, Measurement, Verdict
@@ -59,11 +60,17 @@ TIME = {
 _STATUS = {"ok": "green", "warn": "yellow", "missing": "bold red"}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on without a reader: what a command makes is made, as into a file."""
+        drop_output(sys.stderr if self.stderr else sys.stdout)
+
+
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PLAIN_WIDTH
     # A terminal is what isatty says: no variable may bring control characters into a file.
-    return Console(
+    return _Console(
         stderr=stderr,
         width=width,
         force_terminal=stream.isatty(),

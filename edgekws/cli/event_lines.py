@@ -2,11 +2,13 @@
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from edgekws.cli.process import drop_output
 from edgekws.errors import MachineError
 
 if TYPE_CHECKING:
@@ -61,6 +63,18 @@ def json_lines(file: TextIO) -> Write:
         file.flush()
 
     return write
+
+
+def while_read(write: Write) -> Write:
+    """Return what writes on standard output for as long as somebody reads it."""
+
+    def try_to_write(name: str, event: "Event") -> None:
+        try:
+            write(name, event)
+        except BrokenPipeError:
+            drop_output(sys.stdout)
+
+    return try_to_write
 
 
 @contextmanager

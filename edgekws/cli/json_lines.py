@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from edgekws.cli.process import drop_output
 from edgekws.core.events import Event
 from edgekws.core.measurement import Measurement, Verdict
 
@@ -109,8 +110,12 @@ class JsonLines:
 
 def _write(event: str, fields: dict[str, Any]) -> None:
     # ASCII only, so that no encoding of the terminal or the pipe can harm it.
-    sys.stdout.write(json.dumps({"event": event, **_finite(fields)}, default=str) + "\n")
-    sys.stdout.flush()
+    line = json.dumps({"event": event, **_finite(fields)}, default=str) + "\n"
+    try:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    except BrokenPipeError:  # go on without a reader: what a command makes is made
+        drop_output(sys.stdout)
 
 
 def _finite(value: Any) -> Any:

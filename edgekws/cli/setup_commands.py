@@ -68,7 +68,7 @@ def init(
         raise UsageError(f"{output} is there already; --output names another, --force replaces it")
     limits = {"max_params": max_params, "max_macs": max_macs, "max_size_kib": max_size_kib}
     told: Told = {"keywords": keywords, "data": data, "language": language, **limits}
-    if sys.stdin.isatty() and not json:
+    if sys.stdin is not None and sys.stdin.isatty() and not json:
         told = _ask(told)
     _write(output, _recipe(told | {"target": target}, output))
     with view_for(json) as view:

@@ -80,7 +80,7 @@ def detect(
     names = _sources(audio or [], microphone, rate)
     _check_form(len(names), form, output, json)
     from edgekws.cli.console import Terminal
-    from edgekws.cli.event_lines import json_lines, whole_file
+    from edgekws.cli.event_lines import json_lines, while_read, whole_file
     from edgekws.cli.live_scores import LiveScores
     from edgekws.engine import detect as engine
 
@@ -90,6 +90,7 @@ def detect(
         writers = [json_lines(sys.stdout)] if json else []
         if output:
             file = stack.enter_context(whole_file(output))
+            writers = [while_read(write) for write in writers]
             writers.append(_writer(form, file, len(names)))
         elif not json:
             writers.append(_writer(form, sys.stdout, len(names)))

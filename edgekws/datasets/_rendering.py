@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from edgekws.core.events import Emit, progress
+from edgekws.core.worker import deaf_to_terminal, end_with_parent
 from edgekws.datasets._espeak import Espeak
 from edgekws.datasets._room import recorded, trimmed
 from edgekws.datasets._voices import Voice
@@ -67,9 +67,10 @@ def render(tasks: Sequence[VoiceTask], clips: Format, seed: int, folder: Path, e
     """
     total = sum(len(task.utterances) for task in tasks)
     workers = max(min(len(os.sched_getaffinity(0)), len(tasks)), 1)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupt)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent)
     try:
-        running = [pool.submit(speak, task, clips, seed, folder) for task in tasks]
+        with deaf_to_terminal():
+            running = [pool.submit(speak, task, clips, seed, folder) for task in tasks]
         done = 0
         for future in as_completed(running):
             done += future.result()
@@ -129,7 +130,3 @@ def _speech(
     wave = trimmed(espeak.say(text, rate_wpm, pitch, lively))
     resampled = soxr.resample(wave, espeak.sample_rate, clips.sample_rate)
     return np.asarray(resampled, dtype=np.float32)
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -60,11 +60,18 @@ def source(name: str, sample_rate: int, rate: int | None) -> Blocks:
     """Return the blocks of a file of any format, or of raw PCM at `rate` on standard input, `-`.
 
     Raises:
-        DataError: while it is read: the file is missing or not audio.
+        DataError: while it is read: the file is missing or not audio, or standard input is closed.
     """
     if name == STDIN:
-        return resampled(detect.pcm_blocks(Path(STDIN)), rate or sample_rate, sample_rate)
+        return resampled(_piped(), rate or sample_rate, sample_rate)
     return read_blocks(Path(name), sample_rate)
+
+
+def _piped() -> Iterator[NDArray[np.float32]]:
+    try:
+        yield from detect.pcm_blocks(Path(STDIN))
+    except (OSError, ValueError) as error:
+        raise DataError(f"standard input cannot be heard: {error}") from error
 
 
 def microphone(sample_rate: int, emit: Emit) -> Iterator[NDArray[np.float32]]:

@@ -1,19 +1,18 @@
 """Who does the units: worker processes on this machine, one unit each at a time."""
 
 import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from threading import Thread
 from typing import Protocol
 
 from edgekws.core.events import Event
+from edgekws.core.worker import deaf_to_terminal, end_with_parent
 from edgekws.search.trial import Outcome, Unit
 
 DEATHS = 3
@@ -141,7 +140,7 @@ def _start(cache: Path, shelf: Path, log: Path) -> _Member:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, cache, shelf, log))
-    with _one_thread(), _deaf():
+    with _one_thread(), deaf_to_terminal():
         process.start()
     theirs.close()
     return _Member(process, ours)
@@ -162,23 +161,13 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Let a new process not hear the Ctrl-C of the terminal: the sweep ends its workers itself."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _serve(pipe: Connection, cache: Path, shelf: Path, log: Path) -> None:
     """Do units until the sweep ends or dies."""
     with log.open("ab") as file:
         os.dup2(file.fileno(), 2)  # native code writes there too, and none of it on the terminal
     from edgekws.search.worker import work
 
-    Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
 
     def emit(event: Event) -> None:
         if event.kind == "warning":
@@ -190,10 +179,3 @@ def _serve(pipe: Connection, cache: Path, shelf: Path, log: Path) -> None:
         except EOFError:
             return
         pipe.send(work(unit, cache, shelf, emit))
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

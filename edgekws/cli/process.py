@@ -1,0 +1,63 @@
+"""The process of a command: how it may be ended, and the three streams that it has to have."""
+
+import errno
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn, TextIO
+
+_LIKE_CTRL_C = (signal.SIGTERM, signal.SIGHUP)
+
+
+def end_as_by_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP interrupt as Ctrl-C does, unless they are ignored, as by nohup."""
+    for number in _LIKE_CTRL_C:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    # A terminal that closes sends several: the others must not disturb the clearing up.
+    for each in _LIKE_CTRL_C:
+        signal.signal(each, _go_on)
+    for stream in (sys.stdout, sys.stderr):
+        if _is_dead_terminal(stream):
+            drop_output(stream)
+    raise KeyboardInterrupt
+
+
+def _go_on(number: int, frame: FrameType | None) -> None:
+    """Do nothing; where SIG_IGN is set, Python complains of a signal that came just before."""
+
+
+def _is_dead_terminal(stream: TextIO) -> bool:
+    try:
+        os.get_terminal_size(stream.fileno())
+    except OSError as error:
+        return error.errno == errno.EIO
+    return False
+
+
+def drop_output(stream: TextIO) -> None:
+    """Drop what is written on a stream from now on: nobody reads it any more."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)
+
+
+def open_streams() -> None:
+    """Open what the caller has closed of the standard streams on nothing.
+
+    Otherwise the next file that is opened would get the number of one, and what libraries print
+    with it. `sys.stdin` stays `None` where it was closed: what reads it says so.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
