@@ -85,14 +85,17 @@ def share(
     `weight` `(G,)` is the weight of all samples of a group, `squares` the sum of the squared
     weights of single samples; the weights add up to 1. `more` is variance that has nothing to do
     with the samples. The interval is Student's on the logit scale. Where all samples or none
-    count, it is that of Clopper and Pearson (1934) for independent samples. `None` where one
-    speaker is known.
+    count, it is that of Clopper and Pearson (1934), or wider: it ends where speakers whose shares
+    are Beta distributed would all be as one in one of 40 cases. `None` where one speaker is known.
     """
     if speakers == 1:
         return None
     variance = between(influence, speakers)
-    if not 0 < value < 1 or variance is None:
+    if variance is None:
         return clopper_pearson(value / squares, 1 / squares)
+    if not 0 < value < 1:
+        low = _lowest_perfect(weight / squares, speakers)
+        return (0.0, 1 - low) if value < 0.5 else (low, 1.0)
     bernoulli = value * (1 - value)
     together = spread(speakers) * bernoulli  # the correlation of two samples of one speaker
     pairs = float(np.square(weight).sum()) - squares
@@ -103,6 +106,23 @@ def share(
     logit = np.log(value / (1 - value))
     low, high = (1 / (1 + np.exp(-bound)) for bound in (logit - half, logit + half))
     return float(low), float(high)
+
+
+def _lowest_perfect(samples: Array, speakers: int) -> float:
+    """Return the share at which groups of samples all count in a share `_TAIL` of all cases."""
+    from scipy.optimize import brentq
+    from scipy.special import betaln
+
+    alone = clopper_pearson(float(samples.sum()), float(samples.sum()))[0]
+    if not speakers:
+        return alone
+
+    def beyond(share: float) -> float:
+        together = spread(speakers) * share * (1 - share)
+        a, b = (part * (1 / together - 1) for part in (share, 1 - share))
+        return float((betaln(a + samples, b) - betaln(a, b)).sum() - np.log(_TAIL))
+
+    return min(alone, float(brentq(beyond, 1e-9, 1 - 1e-9)))
 
 
 def difference(value: float, variance: Variance) -> Interval:

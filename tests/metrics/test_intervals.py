@@ -98,18 +98,29 @@ def test_one_speaker_has_no_interval() -> None:
     assert intervals.between(one, 1) is None
 
 
-def test_all_or_nothing_is_exact() -> None:
-    for speakers in (0, 4):
-        weight = np.full(4, 0.25)
-        assert intervals.share(1.0, 0 * weight, weight, 0.02, speakers) == pytest.approx(
-            (0.9289, 1.0), abs=1e-4
-        )
-        assert intervals.share(0.0, 0 * weight, weight, 0.02, speakers) == pytest.approx(
-            (0.0, 0.0711), abs=1e-4
-        )
+def test_all_or_nothing_is_exact_where_no_speaker_is_known() -> None:
+    weight = np.full(50, 0.02)
+    found = [intervals.share(value, 0 * weight, weight, 0.02, 0) for value in (1.0, 0.0)]
+    assert found[0] == pytest.approx((0.9289, 1.0), abs=1e-4)
+    assert found[1] == pytest.approx((0.0, 0.0711), abs=1e-4)
     # R, poisson.test(0, 0.5) and poisson.test(4, 2)
     assert intervals.garwood(0, 1800) == pytest.approx((0, 7.3778), abs=1e-4)
     assert intervals.garwood(4, 7200) == pytest.approx((0.5449, 5.1208), abs=1e-4)
+
+
+def test_all_or_nothing_says_little_of_few_speakers() -> None:
+    """At the end of the interval speakers drawn from a Beta distribution are as one in 1 of 40."""
+    weight = np.array([0.5, 0.5])
+    low, high = intervals.share(1.0, 0 * weight, weight, 0.02, 2) or (0, 0)
+    assert high == 1
+    together = 0.75**2 * low * (1 - low)
+    rng = np.random.default_rng(0)
+    a, b = low * (1 / together - 1), (1 - low) * (1 / together - 1)
+    chance = rng.beta(a, b, (400_000, 2)) ** 25
+    assert chance.prod(axis=1).mean() == pytest.approx(0.025, abs=0.001)
+    assert low < intervals.clopper_pearson(50, 50)[0]
+    mirrored = intervals.share(0.0, 0 * weight, weight, 0.02, 2)
+    assert mirrored == pytest.approx((0.0, 1 - low))
 
 
 def test_no_event_says_little_of_few_speakers() -> None:
