@@ -25,7 +25,7 @@ def timing(subject: str, what: What, p50: float, how: How = "session.run") -> Ti
     quantiles = tuple(p50 * (0.5 + i / 100) for i in range(101))
     return Timing(
         *(subject, what, how, 1200, p50, bounds[0], 1.3 * p50, bounds[1], 3 * p50, bounds[2]),
-        *(1.01 * p50, 0.02, quantiles, tuple(p50 * (1 + 0.01 * i) for i in range(8))),
+        *(240, 12, 1.01 * p50, 0.02, quantiles, tuple(p50 * (1 + 0.01 * i) for i in range(8))),
     )
 
 

@@ -6,7 +6,7 @@ The control is the front end in numpy, with the real FFT. Against it stand:
 
     graph            frontend.onnx of the bundle
     Conv1d DFT       the usual ONNX form: every bin's cosine and sine as a kernel of a Conv1d
-    numpy, naive     the control, then the naive FP32 export: what a user has without a toolchain
+    numpy, naive     the control, then the plain FP32 export: what a user has without a toolchain
     bundle           frontend.onnx, then model.onnx
     one graph        both in the file that `edgekws export --to waveform` writes
 
@@ -148,13 +148,13 @@ def check(opened: dict[str, Open], wave: NDArray[np.float32]) -> None:
             raise SystemExit(f"{name}: features differ from numpy's by {difference:.2g}")
 
 
-def rows(times: dict[str, NDArray[np.float64]], seed: int) -> list[Row]:
+def rows(times: dict[str, NDArray[np.float64]]) -> list[Row]:
     """Return every form against the control, the graph against Conv1d, and end to end by hand."""
     pairs = [(name, CONTROL) for name in times if name not in END_TO_END]
     pairs += [("graph", "Conv1d DFT"), *((name, BY_HAND) for name in END_TO_END)]
     found = []
     for name, against in pairs:
-        ratio, ci95 = latency.paired_ratio(times[against], times[name], seed)
+        ratio, ci95 = latency.paired_ratio(times[against], times[name])
         found.append(Row(name, against, float(np.median(times[name])), ratio, ci95))
     return found
 
@@ -168,7 +168,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="edgekws-front-end-") as folder:
         opened = forms(options.bundle, options.naive, Path(folder))
         check(opened, wave)
-        found = rows(measure(opened, wave, options.epochs, options.seed), options.seed)
+        times = measure(opened, dict.fromkeys(opened, wave), options.epochs, options.seed)
+        found = rows(times)
     if options.json:
         result: dict[str, Any] = {"rows": [asdict(row) for row in found]}
         print(json.dumps(result | {"machine": latency.fingerprint(1)}, ensure_ascii=False))

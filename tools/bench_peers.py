@@ -2,19 +2,21 @@
 
     python tools/bench_peers.py dist/arabic-5 runs/arabic-5/latest/baseline/naive_fp32.onnx
 
-The control is the naive FP32 export in onnxruntime, called as anybody would. Against it stand:
+The control is the plain FP32 export of the network that was trained, in onnxruntime, called as
+anybody would. Against it stand:
 
     bundle            model.onnx of the bundle, in onnxruntime
-    openvino-fp32     the naive export, in OpenVINO
+    openvino-fp32     the plain export, in OpenVINO
     openvino-int8     the bundle's model, in OpenVINO (which reads its Q/DQ nodes)
-    litert-fp32       the naive export, converted by litert-torch
+    litert-fp32       the plain export, converted by litert-torch
     litert-int8       the same, quantized by ai-edge-quantizer (static, 8 bits) on the golden clips
 
 The peers are an extra: pip install .[bench]. One that is missing or cannot take the network is
 listed with the reason, and the rest is measured. Every call takes a numpy array and gives one. Time
 is cut into epochs; in each, every runtime loads the model anew, in random order, and is called in
-rounds of short blocks. Ratios are to the control, with 95 % intervals by bootstrap over the epochs.
-The control is entered twice: where it is not level with itself, no ratio is to be believed.
+rounds of short blocks. Ratios are to the control, with 95 % intervals over the epochs: they hold
+within this process, and another run may differ by more. The control is entered twice: where it is
+not level with itself, no ratio is to be believed.
 """
 
 import argparse
@@ -65,6 +67,12 @@ def onnxruntime_form(path: Path) -> Open:
         return lambda x: session.run(None, {name: x})[0]
 
     return open_
+
+
+def shaped(path: Path, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features `(N, n_mels, T)` as an ONNX model takes them, 3-D with an axis more."""
+    axes = len(latency.open_session(str(path), 1).get_inputs()[0].shape)
+    return features[:, None] if axes == 4 else features
 
 
 def openvino_form(path: Path, shape: tuple[int, ...]) -> Open:
@@ -147,11 +155,14 @@ def peers(
     """Return the runtimes that work here with their files, and why the others do not."""
     model = bundle / "model.onnx"
     found = {CONTROL: (onnxruntime_form(naive), naive), "bundle": (onnxruntime_form(model), model)}
-    why_not = convert(naive, features, folder)
-    shape = features.shape[1:]
+    why_not = convert(naive, shaped(naive, features), folder)
+
+    def openvino(path: Path) -> Open:
+        return openvino_form(path, shaped(path, features).shape[1:])
+
     offers: dict[str, tuple[Path, Callable[[Path], Open]]] = {
-        "openvino-fp32": (naive, lambda path: openvino_form(path, shape)),
-        "openvino-int8": (model, lambda path: openvino_form(path, shape)),
+        "openvino-fp32": (naive, openvino),
+        "openvino-int8": (model, openvino),
         "litert-fp32": (folder / "fp32.tflite", litert_form),
         "litert-int8": (folder / "int8.tflite", litert_form),
     }
@@ -168,19 +179,20 @@ def peers(
 
 
 def measure(
-    forms: Mapping[str, Open], x: NDArray[np.float32], epochs: int, seed: int
+    forms: Mapping[str, Open], inputs: Mapping[str, NDArray[np.float32]], epochs: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the median call in µs of every form in every epoch, `(epochs,)`."""
+    """Return the median call in µs of every form with its input in every epoch, `(epochs,)`."""
     rng = np.random.default_rng(seed)
     names = list(forms)
     medians: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(epochs):
         opened = {names[i]: forms[names[i]]() for i in rng.permutation(len(names))}
-        runs = {name: _runs(infer, x) for name, infer in opened.items()}
+        runs = {name: _runs(infer, inputs[name]) for name, infer in opened.items()}
         times: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(ROUNDS):
             for i in rng.permutation(len(names)):
-                times[names[i]] += _block(opened[names[i]], x, runs[names[i]])
+                name = names[i]
+                times[name] += _block(opened[name], inputs[name], runs[name])
         for name in names:
             medians[name].append(float(np.median(times[name])))
     return {name: np.array(values) for name, values in medians.items()}
@@ -205,16 +217,19 @@ def _block(infer: Infer, x: NDArray[np.float32], runs: int) -> list[float]:
 def compare(
     found: Mapping[str, tuple[Open, Path]], features: NDArray[np.float32], epochs: int, seed: int
 ) -> list[Row]:
-    """Return a row for every runtime, the control twice."""
+    """Return a row for every runtime, the control twice; `features` are `(N, n_mels, T)`."""
     forms = {name: form for name, (form, _) in found.items()}
     forms[AGAIN] = forms[CONTROL]
     files = {name: path for name, (_, path) in found.items()} | {AGAIN: found[CONTROL][1]}
-    times = measure(forms, features[:1], epochs, seed)
-    expected = _logits(forms[CONTROL], features)
+    # LiteRT's forms are converted from the control and take what it takes
+    onnx = {name: path if path.suffix == ".onnx" else files[AGAIN] for name, path in files.items()}
+    inputs = {name: shaped(path, features) for name, path in onnx.items()}
+    times = measure(forms, {name: x[:1] for name, x in inputs.items()}, epochs, seed)
+    expected = _logits(forms[CONTROL], inputs[CONTROL])
     rows = []
     for name, form in forms.items():
-        logits = _logits(form, features)
-        ratio, ci95 = latency.paired_ratio(times[CONTROL], times[name], seed)
+        logits = _logits(form, inputs[name])
+        ratio, ci95 = latency.paired_ratio(times[CONTROL], times[name])
         agreement = float((logits.argmax(1) == expected.argmax(1)).mean())
         difference = float(np.abs(logits - expected).max())
         size_kib = files[name].stat().st_size / 1024
@@ -242,7 +257,7 @@ def installed() -> dict[str, str | None]:
 def told(rows: list[Row], missing: Mapping[str, str]) -> str:
     """Return the table for people."""
     lines = [
-        f"{'runtime':<15}{'p50 µs':>8}  {'× naive':>7}  {'95 %':<16}{'KiB':>7}"
+        f"{'runtime':<15}{'p50 µs':>8}  {'× plain':>7}  {'95 %':<16}{'KiB':>7}"
         f"  {'max |Δlogit|':>12}  same label"
     ]
     for row in rows:
@@ -253,7 +268,7 @@ def told(rows: list[Row], missing: Mapping[str, str]) -> str:
         )
     lines += [f"{name:<15}left out: {why}" for name, why in missing.items()]
     again = next(row for row in rows if row.name == AGAIN)
-    if not latency.is_level(again.ratio, again.ratio_ci95):
+    if not latency.is_level(again.ratio_ci95):
         lines.append("the control is not level with itself: believe no ratio, close other programs")
     return "\n".join(lines)
 
@@ -276,9 +291,6 @@ def main() -> None:
     options = arguments(__doc__)
     os.environ["OMP_NUM_THREADS"] = "1"
     features = golden_features(options.bundle)
-    session = latency.open_session(str(options.naive), 1)
-    if len(session.get_inputs()[0].shape) == 4:
-        features = features[:, None]
     with tempfile.TemporaryDirectory(prefix="edgekws-peers-") as folder:
         found, missing = peers(options.bundle, options.naive, features, Path(folder))
         rows = compare(found, features, options.epochs, options.seed)

@@ -73,6 +73,11 @@ def model_card(
     )
 
 
+def latency_section(sentences: Sequence[str]) -> str:
+    """Return what a card says of latency: a line each, under a heading of its own."""
+    return "\n## Latency\n\n" + "".join(f"- {sentence}\n" for sentence in sentences)
+
+
 def _row(m: Measurement) -> str:
     interval = f"{m.ci95[0]:.4g} to {m.ci95[1]:.4g}" if m.ci95 else ""
     return f"| {m.metric} | {_value(m)} {m.unit} | {interval} | {m.n or ''} |"

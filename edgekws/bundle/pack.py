@@ -152,8 +152,10 @@ def seal(folder: Path, card: str) -> None:
     (folder / SUMS).write_text("".join(sums), encoding="utf-8")
 
 
-def deliver(folder: Path, destination: Path) -> None:
+def deliver(folder: Path, destination: Path, card: str | None = None) -> None:
     """Copy a sealed bundle to `destination`, replacing what is there in one rename.
+
+    `card` replaces its model card, which is no part of its identity.
 
     Raises:
         OSError: the destination cannot be written.
@@ -164,6 +166,8 @@ def deliver(folder: Path, destination: Path) -> None:
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)
         shutil.copytree(folder, fresh)
+        if card is not None:
+            seal(fresh, card)
         if destination.exists():
             destination.rename(old)
         fresh.rename(destination)

@@ -54,7 +54,7 @@ WORTH = {
 TIME = {
     "latency_p50_us": "p50",
     "latency_p90_us": "p90",
-    "latency_ratio": "vs naive",
+    "latency_ratio": "vs plain",
 }
 
 _STATUS = {"ok": "green", "warn": "yellow", "missing": "bold red"}
@@ -189,8 +189,10 @@ class Terminal:
         wide = self._out.width >= WIDE
         for columns in [WEIGHT | WORTH | TIME] if wide else [WEIGHT, WORTH, TIME]:
             rows: list[list[str]] = []
-            for result in report.results:
+            for result in (*report.results, *report.references):
                 found = {m.metric: m for m in result.measurements}
+                if result.kind == "reference" and found.keys().isdisjoint(columns):
+                    continue  # it was not tried on any clip
                 name = "bundle (test)" if result.kind == "bundle" else result.name
                 rows.append([name, *(numbers.measured(found.get(m)) for m in columns)])
             self._table(

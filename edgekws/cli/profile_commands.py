@@ -44,13 +44,14 @@ def profile(
 ) -> None:
     """Say where a model's time goes, and which of two models is faster.
 
-    All entries are timed interleaved in one process: short blocks in random order, sessions made
-    anew in every epoch, since where a session lies in memory shifts its times by some percent. A
-    bundle is timed from audio to label, with the shares of front end and network. The floor, a
-    graph of one node, stands beside it.
+    All entries are timed interleaved, in several processes one after the other: short blocks in
+    random order, sessions made anew in every epoch, since where weights and libraries lie in memory
+    shifts times by some percent. Intervals are over the processes; blocks in which a process waited
+    for a CPU are left out, and counted. A bundle is timed from audio to label, with the shares of
+    front end and network. The floor, a graph of one node, stands beside it.
 
     Of several models, the others are compared with the first, which is entered twice. Where it
-    does not equal itself (95 % interval without 1, or off by more than 2 %), there is no verdict.
+    does not equal itself (95 % interval within 3 % of 1), there is no verdict.
     Of a run, every step is compared with its plain FP32 export.
 
     \b

@@ -21,7 +21,7 @@ METRICS: dict[str, str] = {
     "latency_p50_us": "µs",
     "latency_p90_us": "µs",
     "latency_p99_us": "µs",
-    "latency_ratio": "× naive",
+    "latency_ratio": "× plain export",
     "front_end_size_kib": "KiB",
     "front_end_macs": "/s",
     "front_end_peak_ram_kib": "KiB",

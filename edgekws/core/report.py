@@ -11,7 +11,7 @@ from edgekws.core.measurement import Measurement, Verdict
 
 @dataclass(frozen=True)
 class Result:
-    """One step of the chain, or the bundle at its end (`kind` is `bundle`).
+    """One step of the chain, the bundle at its end (`kind` is `bundle`), or a `reference`.
 
     `verdicts` are those that bite here: the step's own budget, and on the final model and the
     bundle the recipe's. `to_go` are the recipe's limits on the steps before. `parity` holds the
@@ -40,7 +40,8 @@ class Report:
     """A run: the recipe it came from, the machine, the data, and a result a step.
 
     `data` tells clips a split and label, what was rejected and the fingerprint; `ok` is the
-    verdict on the whole.
+    verdict on the whole. `references` are FP32 forms of the last network trained, which latencies
+    stand against: its plain export, the control, and the fastest where that is another.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Report:
     ok: bool
     bundle_sha256: str | None = None
     notes: tuple[str, ...] = ()
+    references: tuple[Result, ...] = ()
 
     def deciding(self) -> tuple[tuple[str, Verdict], ...]:
         """Return the verdicts that decide the run, each with the name of its result.

@@ -15,19 +15,21 @@ from edgekws.core.measurement import (
 )
 from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder
-from edgekws.engine.measure import count, latency
+from edgekws.engine.measure import alone, count
 from edgekws.engine.models import model_file, model_logits, read_model
-from edgekws.engine.whole import whole_counts, whole_latencies
+from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.recipe.load import Loaded
+from edgekws.targets._run import LatencyRun
 
 
 def check(
-    path: Path, budget: Budget, emit: Emit, loaded: Loaded | None = None
+    path: Path, budget: Budget, emit: Emit, loaded: Loaded | None = None, *, fresh: bool = False
 ) -> tuple[tuple[Measurement, ...], tuple[Verdict, ...]]:
     """Measure what the budget asks of a model or a bundle, and judge it.
 
-    A bundle is measured with its front end, which a model alone has not. Accuracies need the
-    recipe's data (its dev split); a metric that cannot be measured fails.
+    A bundle is measured with its front end, which a model alone has not. A latency that this host
+    has measured before comes from the cache, and a note says from when; `fresh` measures again.
+    Accuracies need the recipe's data (its dev split); a metric that cannot be measured fails.
 
     Raises:
         DataError: no model there, or a damaged bundle.
@@ -44,12 +46,15 @@ def check(
     asked = {limit.metric for limit in budget.limits}
     target = loaded.recipe.target if loaded else load_member("Target", "host")(kind="host")
     if any(metric.startswith("latency") for metric in asked):
-        timed = latency(file, file, target, cache_folder())
+        timed = alone(file, target, cache_folder(), fresh=fresh)
+        _tell("latency", timed, emit)
         found += [m for m in timed.measurements("model") if m.metric != "latency_ratio"]
     if path.is_dir():
         found += whole_counts(path, found, window_s)
         if any("latency" in metric for metric in asked):
-            found += whole_latencies(path, target, cache_folder())
+            whole = time_whole(path, target, cache_folder(), fresh=fresh)
+            _tell("latency with front end", whole, emit)
+            found += whole_latencies(whole)
     elif missing := sorted(asked.intersection(BUNDLE_METRICS)):
         emit(Event("warning", _alone(file, missing)))
     if "latency_ratio" in asked:
@@ -59,6 +64,13 @@ def check(
     elif asked.intersection(ACCURACIES):
         emit(Event("warning", "accuracy needs data; name the recipe with --recipe"))
     return tuple(found), budget.check(found)
+
+
+def _tell(what: str, timed: LatencyRun, emit: Emit) -> None:
+    """Say what is to be known of a latency beside its figures."""
+    for line in timed.conditions("model"):
+        again = "; --fresh measures again" if line.endswith("from the cache") else ""
+        emit(Event("note", f"{what}: {line}{again}"))
 
 
 def _alone(file: Path, missing: Iterable[str]) -> str:

@@ -20,10 +20,11 @@ from edgekws.engine.chain import Bench
 from edgekws.engine.environment import library_versions
 from edgekws.engine.measure import Measured, count, latency
 from edgekws.engine.source import closure
-from edgekws.engine.whole import whole_counts, whole_latencies
+from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.errors import ParityError
 from edgekws.recipe.model import Recipe
 from edgekws.runtime import detect
+from edgekws.targets._run import LatencyRun
 
 _MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
 
@@ -46,6 +47,7 @@ class Final:
     measurements: tuple[Measurement, ...]
     parity: dict[str, Any]
     details: dict[str, Any]
+    latency: LatencyRun
     seconds: float
     cached: bool
 
@@ -56,11 +58,13 @@ def evaluate_bundle(
     origin: dict[str, Any],
     recipe: Recipe,
     bench: Bench,
+    control: Path,
     stream: Path | None = None,
 ) -> Final:
     """Pack the final model, prove its runtime, and evaluate it once on the test split.
 
-    `stream` is the streaming form of the model, which is packed beside it.
+    `control` is what its latency is measured against; `stream` is the streaming form of the model,
+    which is packed beside it.
 
     Raises:
         ParityError: the bundle's runtime does not give its own model's logits.
@@ -83,16 +87,18 @@ def evaluate_bundle(
 
     folder = build_folder(bench.cache / "bundles" / sha256_of(key), build)
     told = json.loads((folder / "final.json").read_text("utf-8"))
-    timed = latency(folder / "bundle" / "model.onnx", measured.naive, recipe.target, bench.cache)
+    timed = latency(folder / "bundle" / "model.onnx", control, recipe.target, bench.cache)
+    whole = time_whole(folder / "bundle", recipe.target, bench.cache)
     found = (
         *_MEASUREMENTS.validate_python(told["measurements"]),
         *timed.measurements("model"),
-        *whole_latencies(folder / "bundle", recipe.target, bench.cache),
+        *whole_latencies(whole),
     )
     details = told["details"] | {"latency": timed.to_dict("model")}
     return Final(
-        folder / "bundle", told["sha256"], found, told["parity"], details, told["seconds"], cached
-    )
+        folder / "bundle", told["sha256"], found, told["parity"], details, timed, told["seconds"],
+        cached,
+    )  # fmt: skip
 
 
 def _build(

@@ -1,7 +1,10 @@
 """The one measuring stick: every model as ONNX, one counter, one evaluator, one harness."""
 
 import json
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +32,13 @@ _LATENCY = TypeAdapter(LatencyRun)
 class Measured:
     """A model in its ONNX form, with what does not depend on the machine's speed.
 
-    `model` is the ONNX file that was measured, `naive` the plain export of the FP32 network that
-    it came from (the control of every latency), `dev_logits` a `.npy` of `(N, n_labels)`.
+    `model` is the ONNX file that was measured, `dev_logits` a `.npy` of `(N, n_labels)`. A torch
+    network also has `naive`, its plain export, and `forms`: all that were built of it, by name.
     """
 
     model: Path
-    naive: Path
+    naive: Path | None
+    forms: Mapping[str, Path]
     dev_logits: Path
     measurements: tuple[Measurement, ...]
     parity: dict[str, Any]
@@ -70,10 +74,11 @@ def measure(artifact: Artifact, keeps: str, parent: Measured | None, bench: Benc
 
     folder = build_folder(bench.cache / "measurements" / sha256_of(key), build)
     told = json.loads((folder / "measured.json").read_text("utf-8"))
-    naive = folder / "naive.onnx" if artifact.format == "checkpoint" or not parent else parent.naive
+    naive = folder / "naive.onnx"
     return Measured(
         folder / "model.onnx",
-        naive,
+        naive if naive.is_file() else None,
+        {name: folder / file for name, file in told["forms"].items()},
         folder / "dev_logits.npy",
         _MEASUREMENTS.validate_python(told["measurements"]),
         told["parity"],
@@ -128,7 +133,7 @@ def _measure(
 
     dev = bench.source.features.examples("dev")
     golden = parity.golden(dev)
-    proofs = _write_onnx(artifact, dev.features[golden], folder)
+    proofs, forms = _write_onnx(artifact, dev.features[golden], folder)
     logits = parity.logits(folder / "model.onnx", dev.features)
     np.save(folder / "dev_logits.npy", logits)
     if parent:
@@ -137,27 +142,35 @@ def _measure(
         *count(folder / "model.onnx", artifact.contract.front_end.window_s),
         *accuracy(logits, dev, artifact.contract.labels),
     )
-    told = {"measurements": [asdict(m) for m in found], "parity": proofs}
+    told = {"measurements": [asdict(m) for m in found], "parity": proofs, "forms": forms}
     (folder / "measured.json").write_text(json.dumps(told), encoding="utf-8")
 
 
-def _write_onnx(artifact: Artifact, golden: NDArray[np.float32], folder: Path) -> dict[str, Any]:
-    """Write `model.onnx`, and for a checkpoint `naive.onnx`, proven against torch."""
-    from edgekws.lowering import checkpoint, export, onnx_file, parity
+def _write_onnx(
+    artifact: Artifact, golden: NDArray[np.float32], folder: Path
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write `model.onnx`, and for a checkpoint `naive.onnx` and its other FP32 forms.
+
+    Returns how far `model` and `naive` are from torch, and the file of each form by its name. All
+    forms are proven.
+    """
+    from edgekws.lowering import checkpoint, export, forms, onnx_file, parity
 
     if artifact.format == "onnx":
         (folder / "model.onnx").write_bytes(artifact.path.read_bytes())
-        return {}
+        return {}, {}
     network, contract = checkpoint.load(artifact.path)
-    onnx_file.save(export.export_lowered(network, contract), contract, folder / "model.onnx")
-    onnx_file.save(export.export_naive(network, contract), contract, folder / "naive.onnx")
+    lowered, *others = forms.float_forms(export.export_lowered(network, contract)).items()
+    built = {"naive": (forms.PLAIN, export.export_naive(network, contract)), "model": lowered}
+    built |= {f"fp32-{n}": form for n, form in enumerate(others)}
     expected = parity.torch_logits(network, golden, contract)
-    return {
-        f"{form}_max_abs_diff": parity.check(
-            expected, parity.logits(folder / f"{form}.onnx", golden), what=f"the {form} ONNX form"
-        )
-        for form in ("model", "naive")
-    }
+    proofs = {}
+    for stem, (name, model) in built.items():
+        path = folder / f"{stem}.onnx"
+        onnx_file.save(model, contract, path)
+        proofs[stem] = parity.check(expected, parity.logits(path, golden), what=f"the form {name}")
+    told = {f"{stem}_max_abs_diff": proofs[stem] for stem in ("model", "naive")}
+    return told, {name: f"{stem}.onnx" for stem, (name, _) in built.items()}
 
 
 def _prove(
@@ -204,27 +217,50 @@ def _one_inference(model: "onnx.ModelProto", window_s: float) -> "tuple[onnx.Mod
     return stream_state.of_one_hop(model), stream_state.hop_s(model)
 
 
-def latency(model: Files, control: Path, target: Any, cache: Path) -> LatencyRun:
-    """Return the latency of `model` on the target, interleaved with `control`.
+def latency(model: Path, control: Path, target: Any, cache: Path) -> LatencyRun:
+    """Return the latency of `model` on the target, interleaved with `naive`, the control."""
+    return timed({"model": model, "naive": control}, "naive", target, cache)
+
+
+def alone(model: Path, target: Any, cache: Path, *, fresh: bool = False) -> LatencyRun:
+    """Return the latency of `model` on the target, which has no control but itself.
+
+    `fresh` forgets what was measured before.
+    """
+    return timed({"model": model}, "model", target, cache, fresh=fresh)
+
+
+def timed(
+    models: Mapping[str, Files], control: str, target: Any, cache: Path, *, fresh: bool = False
+) -> LatencyRun:
+    """Return the latencies of models on the target, interleaved with the one named `control`.
 
     Several files are a chain, timed from the first input to the last output. Cached by host, but
-    for a run whose control was not level: the next run tries again.
+    for a run whose control was not level: the next run tries again. `fresh` forgets what is cached.
     """
     key = {
-        "model": [sha256_file(file) for file in chain(model)],
-        "control": sha256_file(control),
+        "models": {n: [sha256_file(file) for file in chain(f)] for n, f in models.items()},
+        "control": control,
         "target": target.model_dump(mode="json"),
         "host": target.fingerprint(),
         "source": closure([type(target).__module__, "edgekws.runtime.latency"]),
     }
 
     folder = cache / "latency" / sha256_of(key)
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
     if is_complete(folder):
-        return _LATENCY.validate_json((folder / "latency.json").read_bytes())
-    run: LatencyRun = target.measure({"model": model, "naive": control}, "naive")
+        earlier = _LATENCY.validate_json((folder / "latency.json").read_bytes())
+        return replace(earlier, cached=True)
+    run: LatencyRun = replace(target.measure(models, control), measured_at=now())
     if run.level:
         build_folder(folder, lambda f: _write(f / "latency.json", _LATENCY.dump_json(run)))
     return run
+
+
+def now() -> str:
+    """Return date and time to the minute, as they stand beside a latency."""
+    return datetime.now().astimezone().isoformat(" ", "minutes")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -15,7 +15,7 @@ from edgekws.core.family import load as load_member
 from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
 from edgekws.core.store import build_folder
 from edgekws.engine.environment import cache_folder, library_versions
-from edgekws.engine.measure import count
+from edgekws.engine.measure import count, now
 from edgekws.engine.source import closure, modules_of
 from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
 from edgekws.errors import MissingPartError
@@ -59,6 +59,7 @@ class _Known:
 
     rows: tuple[PlanRow, ...]
     bundle: tuple[Measurement, ...]
+    measured_at: str = ""
 
 
 _KNOWN = TypeAdapter(_Known)
@@ -96,7 +97,8 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     )
     unknown = sorted({limit.key for limit in recipe.limits.limits if limit.metric not in metrics})
     later = (f"known only after the run: {', '.join(unknown)}",) if unknown else ()
-    notes = loaded.notes + unreached + broken + later
+    when = (f"latency estimated {known.measured_at}",) if known.measured_at else ()
+    notes = loaded.notes + unreached + when + broken + later
     return Plan(known.rows, verdicts, notes, known.bundle)
 
 
@@ -131,14 +133,16 @@ def _weigh(recipe: Recipe, target: Any | None, emit: Emit) -> _Known:
         whole = whole_counts(bundle, counted[final], recipe.front_end.window_s)
         times: dict[str, float] = {}
         speed: tuple[Measurement, ...] = ()
+        measured_at = ""
         if target is not None:
             progress(emit, "latency", 0, 1)
             times, speed = _speed(target, models, final, bundle / FRONT_END)
+            measured_at = now()
         rows = tuple(
             _row(step, counted[step.name], times.get(step.name), notes[step.name])
             for step in recipe.steps
         )
-        return _Known(rows, (*counted[final], *whole, *speed))
+        return _Known(rows, (*counted[final], *whole, *speed), measured_at)
 
 
 def _pack(

@@ -38,7 +38,7 @@ _JSON = TypeAdapter(dict[str, Any])
 
 
 def profile(paths: Sequence[Path], target: Target, emit: Emit) -> Profile:
-    """Profile models, bundles or a run, all interleaved in one process.
+    """Profile models, bundles or a run, all interleaved in the same processes.
 
     Raises:
         UsageError: no path, or a run beside others.
@@ -65,12 +65,12 @@ def profile(paths: Sequence[Path], target: Target, emit: Emit) -> Profile:
         tuple(timings),
         tuple(operators for made, _ in inside for operators in made),
         tuple(weights),
-        tuple(_ratios(named, timings, target.seed)) if told["level"] else (),
+        tuple(_ratios(named, timings)) if told["level"] else (),
         named[0].name,
         told["level"],
         told["control_ratio"],
         tuple(told["control_ratio_ci95"]),
-        told["epochs"],
+        told["processes"],
         told["attempts"],
         target.model_dump(mode="json"),
         latency.fingerprint(target.threads) | {"load": load, "versions": library_versions()},
@@ -192,23 +192,23 @@ def _weight(one: Subject, told: Mapping[str, Any], emit: Emit) -> Weight:
     return Weight(one.name, found, told["session_kib"], told["runs_kib"])
 
 
-def _ratios(named: Sequence[Subject], timings: Sequence[Timing], seed: int) -> list[Ratio]:
+def _ratios(named: Sequence[Subject], timings: Sequence[Timing]) -> list[Ratio]:
     """Return the ratio of every other subject to the first, network and end to end."""
     found = []
     whats: tuple[What, ...] = ("network", "front end", "audio → label")
     for one in named[1:]:
         for what in whats:
-            theirs = _epochs(timings, named[0].name, what)
-            own = _epochs(timings, one.name, what)
+            theirs = _processes(timings, named[0].name, what)
+            own = _processes(timings, one.name, what)
             if theirs is not None and own is not None:
-                ratio, ci95 = latency.paired_ratio(theirs, own, seed)
+                ratio, ci95 = latency.paired_ratio(theirs, own)
                 verdict = judged(ci95)
                 found.append(Ratio(one.name, named[0].name, what, ratio, ci95, verdict))
     return found
 
 
-def _epochs(timings: Sequence[Timing], subject: str, what: What) -> NDArray[np.float64] | None:
+def _processes(timings: Sequence[Timing], subject: str, what: What) -> NDArray[np.float64] | None:
     for one in timings:
         if (one.subject, one.what, one.how) == (subject, what, "session.run"):
-            return np.array(one.epoch_us)
+            return np.array(one.process_us)
     return None

@@ -61,5 +61,8 @@ def _steps(path: Path) -> tuple[Subject, ...]:
     ]
     baseline = run / "baseline" / "naive_fp32.onnx"
     if not steps or not baseline.is_file():
-        raise DataError(f"{run}: no step of this run left a model; run compress again")
+        raise DataError(
+            f"{run}: no model of a step, or no baseline, which is there once the last training of "
+            "the recipe is done; run compress again"
+        )
     return (Subject(BASELINE, baseline), *steps)

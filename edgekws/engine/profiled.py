@@ -11,11 +11,12 @@ How = Literal["session.run", "I/O binding"]
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of one inference in µs over `n` runs, with 95 % intervals.
+    """Times of one inference in µs over `n` runs, with 95 % intervals over the processes.
 
-    `cpu_us` is the median CPU time of all threads, `waited` the share of the time in which the
-    process had to wait for a CPU (`None` with several threads). `quantiles_us` are the percentiles
-    0 to 100, `epoch_us` the median of every epoch, each with sessions of its own.
+    Of `blocks` of runs, `left_out` were spent waiting for a CPU and do not count. `cpu_us` is the
+    median CPU time of all threads, `waited` the share of the time in which a process had to wait
+    for a CPU (`None` with several threads). `quantiles_us` are the percentiles 0 to 100,
+    `process_us` the median of every process.
     """
 
     subject: str
@@ -28,10 +29,12 @@ class Timing:
     p90_ci95: tuple[float, float]
     p99_us: float
     p99_ci95: tuple[float, float]
+    blocks: int
+    left_out: int
     cpu_us: float
     waited: float | None
     quantiles_us: tuple[float, ...]
-    epoch_us: tuple[float, ...]
+    process_us: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Profile:
     level: bool
     control_ratio: float
     control_ratio_ci95: tuple[float, float]
-    epochs: int
+    processes: int
     attempts: int
     settings: dict[str, Any]
     fingerprint: dict[str, Any]
@@ -106,8 +109,8 @@ class Profile:
         own = f"{self.control_ratio:.3f} × itself [{low:.3f}, {high:.3f}]"
         if not self.level:
             return (
-                f"no verdict: {self.control} measured {own}, which is not 1 within 2 %; close "
-                "other programs, or measure longer with --seconds",
+                f"no verdict: {self.control} measured {own}, whose interval does not lie within "
+                "3 % of 1; close other programs, or measure longer with --seconds",
             )
         told = [
             f"{one.what}: {one.of} takes {one.ratio:.3f} × the time of {one.to} "

@@ -2,21 +2,23 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edgekws.bundle.pack import deliver
+from edgekws.bundle.card import latency_section
+from edgekws.bundle.pack import CARD, deliver
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Artifact
 from edgekws.core.events import Emit, Event
 from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
 from edgekws.core.report import Report, Result
+from edgekws.engine.baseline import Baseline, References, against_fp32, card_lines, conditions
 from edgekws.engine.chain import Bench, Done, bench, resolved, run_step
 from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.final import evaluate_bundle
-from edgekws.engine.measure import Measured, Streamed, latency, measure, measure_stream
+from edgekws.engine.measure import Measured, Streamed, alone, measure, measure_stream, now
 from edgekws.engine.run_folder import check_dist, close_run, logged, open_run
 from edgekws.errors import EdgekwsError, UsageError
 from edgekws.recipe.load import Loaded
@@ -83,6 +85,11 @@ class _Run:
         self._measured: Measured | None = None
         self._streamed: Streamed | None = None
         self._results: list[Result] = []
+        self._baseline = Baseline(self._steps, shared)
+        self._early: dict[int, Path] = {}
+        self._references: References | None = None
+        self._notes: tuple[str, ...] = ()
+        self._since = now()
         self._bundle_sha256: str | None = None
         self.going_on = True
 
@@ -99,10 +106,14 @@ class _Run:
             self._done[step.name] = done
             before = done.artifact
             measured = self._measure(step, done.artifact)
+            if isinstance(measured, Measured):
+                self._baseline.add(step, done.details, measured)
             self._keep_files(number, step.name, done)
             self._judge(step, done, measured)
             if not self.going_on:
                 break
+        if self._baseline.control is not None:
+            self._compare(self._baseline.control)
 
     def _measure(self, step: Any, artifact: Artifact) -> Measured | Streamed:
         """Measure what a step gave; a streaming form stands beside the model that it came from."""
@@ -116,11 +127,16 @@ class _Run:
         return self._measured
 
     def _judge(self, step: Any, done: Done, measured: Measured | Streamed) -> None:
-        """Measure latency, hold everything against the limits, and decide whether to go on."""
-        assert self._measured is not None
-        timed = latency(
-            measured.model, self._measured.naive, self._recipe.target, self._bench.cache
-        )
+        """Measure latency, hold everything against the limits, and decide whether to go on.
+
+        A step before the last training has no ratio yet; `_compare` adds it.
+        """
+        if (control := self._baseline.control) is None:
+            self._early[len(self._results)] = measured.model
+            timed = alone(measured.model, self._recipe.target, self._bench.cache)
+            timed = timed.without_ratios()
+        else:
+            timed = self._baseline.latency(measured.model, control)
         found = (*measured.measurements, *timed.measurements("model"))
         verdicts = limits(step.budget).check(found)
         to_go: tuple[Verdict, ...] = ()
@@ -136,6 +152,21 @@ class _Run:
             )
         )  # fmt: skip
         self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
+
+    def _compare(self, control: Path) -> None:
+        """Measure the early steps against the control, which is there now, and the references."""
+        for i, model in self._early.items():
+            timed = self._baseline.latency(model, control)
+            one = self._results[i]
+            ratio = (m for m in timed.measurements("model") if m.metric == "latency_ratio")
+            found = (*one.measurements, *ratio)
+            self._results[i] = replace(
+                one,
+                measurements=found,
+                to_go=_of_network(self._recipe.limits.check(found)),
+                details=one.details | {"latency": timed.to_dict("model")},
+            )
+        self._references = self._baseline.references()
 
     @property
     def _final(self) -> Any:
@@ -160,31 +191,44 @@ class _Run:
         shutil.copyfile(done.artifact.path, folder / done.artifact.path.name)
         if done.artifact.format == "checkpoint":
             shutil.copyfile(self._measured.model, folder / "model.onnx")
-        (self._folder / "baseline").mkdir(exist_ok=True)
-        shutil.copyfile(self._measured.naive, self._folder / "baseline" / "naive_fp32.onnx")
+        if (control := self._baseline.control) is not None:
+            (self._folder / "baseline").mkdir(exist_ok=True)
+            shutil.copyfile(control, self._folder / "baseline" / "naive_fp32.onnx")
 
     def bundle(self, destination: Path) -> None:
         """Pack, evaluate once on the test split with the bundle's own runtime, judge, deliver."""
+        control, references = self._baseline.control, self._references
         assert self._measured is not None
+        assert control is not None
+        assert references is not None
         stream = self._streamed.model if self._streamed else None
         self._emit(Event("step", "bundle", data={"step_kind": "bundle"}))
         artifact = self._done[self._final.name].artifact
         final = evaluate_bundle(
-            artifact, self._measured, self._origin(), self._recipe, self._bench, stream
+            artifact, self._measured, self._origin(), self._recipe, self._bench, control, stream
         )
+        model = final.folder / "model.onnx"
+        compared = against_fp32(model, final.latency, references, self._baseline)
+        self._notes = compared.sentences
+        details = final.details | {"latency": final.details["latency"] | compared.details}
         verdicts = self._recipe.limits.check(final.measurements)
         self._bundle_sha256 = final.sha256
         self._add(
             Result(
                 "bundle", "bundle", final.sha256, final.measurements, verdicts, (), final.parity,
-                final.details, final.seconds, final.cached,
+                details, final.seconds, final.cached,
             )
         )  # fmt: skip
         if not self._keep_going and not all(verdict.ok for verdict in verdicts):
             text = f"the bundle breaks the budget and was not put into {destination}"
             self._emit(Event("warning", f"{text}; --keep-going puts it there"))
             return
-        deliver(final.folder, destination)
+        card = (final.folder / CARD).read_text("utf-8")
+        deliver(
+            final.folder,
+            destination,
+            card + latency_section((*card_lines(final.latency), *self._notes)),
+        )
         self._emit(Event("note", f"bundle in {destination}", data={"sha256": final.sha256}))
 
     def _origin(self) -> dict[str, Any]:
@@ -200,7 +244,13 @@ class _Run:
     def report(self) -> Report:
         """Return the report of what has come out."""
         data = self._bench.source.summary()
-        report = self._report(data, (*data["notes"], *_shortfalls(self._results)))
+        notes = (
+            *data["notes"],
+            *_shortfalls(self._results),
+            *conditions(self._results, self._since),
+            *self._notes,
+        )
+        report = self._report(data, notes)
         for name, verdict in report.deciding():
             self._emit(Event("verdict", verdict.limit.key, data={"of": name} | asdict(verdict)))
         return report
@@ -226,7 +276,12 @@ class _Run:
             ok=self._bundle_sha256 is not None and all(verdict.ok for verdict in judged),
             bundle_sha256=self._bundle_sha256,
             notes=notes,
+            references=self._reference_rows(),
         )
+
+    def _reference_rows(self) -> tuple[Result, ...]:
+        window_s = self._recipe.front_end.window_s
+        return self._references.results(window_s) if self._references else ()
 
 
 def _shortfalls(results: Sequence[Result]) -> list[str]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from edgekws.bundle.device_files import bundle_size_kib
 from edgekws.core.measurement import Measurement
-from edgekws.engine.measure import latency
+from edgekws.engine.measure import timed
+from edgekws.targets._run import Files, LatencyRun
 
 FRONT_END, NETWORK = "frontend.onnx", "model.onnx"
 
@@ -37,13 +38,18 @@ def whole_counts(
     )
 
 
-def whole_latencies(bundle: Path, target: Any, cache: Path) -> tuple[Measurement, ...]:
+def time_whole(bundle: Path, target: Any, cache: Path, *, fresh: bool = False) -> LatencyRun:
     """Return the latency of the front end, and that of both: from a window of audio to a label.
 
-    Both are timed interleaved, the front end as the control; no ratio is given.
+    Both are timed interleaved, the front end as the control. `fresh` forgets what is cached.
     """
     front_end, network = bundle / FRONT_END, bundle / NETWORK
-    run = latency((front_end, network), front_end, target, cache)
+    models: dict[str, Files] = {"model": (front_end, network), "front end": front_end}
+    return timed(models, "front end", target, cache, fresh=fresh)
+
+
+def whole_latencies(run: LatencyRun) -> tuple[Measurement, ...]:
+    """Return what `time_whole` measured of the front end and of both; no ratio is given."""
     return as_whole(run.measurements(run.control), run.measurements("model"))
 
 

@@ -4,6 +4,9 @@ None of them is better everywhere: which one is fastest depends on the runtime's
 to be measured. Each raises `UnsupportedError` where the graph has no such form.
 """
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 import numpy as np
 import onnx
 from onnx import helper
@@ -16,6 +19,9 @@ _ANY_RANK = frozenset({
     "LeakyRelu", "Mul", "QuantizeLinear", "Relu", "Selu", "Sigmoid", "Sub", "Tanh",
 })  # fmt: skip
 """Operators that a row of height 1 and a sequence are the same to."""
+
+PLAIN = "FP32, plain export"
+"""What the form that `torch.onnx.export` writes by itself is called."""
 
 _WINDOWS = ("AveragePool", "Conv", "MaxPool")
 _ENDS = ("Flatten", "Reshape", "Squeeze")
@@ -225,3 +231,20 @@ def _set_axes(graph: Graph, node: onnx.NodeProto, axes: list[int]) -> None:
     name = f"{node.output[0]}.axes"
     graph.set_array(name, np.array(axes, np.int64))
     node.input[1:] = [name]
+
+
+FLOAT: Mapping[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = MappingProxyType(
+    {"Conv1d": conv1d, "ReduceMean": mean_instead_of_pool}
+)
+"""The rewrites that may make an FP32 network faster, by name."""
+
+
+def float_forms(lowered: onnx.ModelProto) -> dict[str, onnx.ModelProto]:
+    """Return an FP32 network in lowered form, and rewritten in every way that it can be."""
+    found = {"FP32": lowered}
+    for name, rewrite in FLOAT.items():
+        try:
+            found[f"FP32, {name}"] = rewrite(lowered)
+        except UnsupportedError:
+            continue  # the graph has no such form, which is no fault of it
+    return found

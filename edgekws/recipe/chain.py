@@ -24,7 +24,20 @@ def problems(steps: Sequence[Any | None]) -> list[Found]:
             found += _representation(steps, n)
             found += [(("steps", n, "budget", k), m) for k, m in budget_problems(step.budget)]
             found += _bundle_limits(steps, n)
+            found += _early_ratio(steps, n)
     return found
+
+
+def last_training(steps: Sequence[Any]) -> str:
+    """Return the name of the last step that trains a network.
+
+    A `to2d` that is found to be exact once it runs counts here, since nothing before that tells.
+    """
+    return next((step.name for step in reversed(steps) if _trains(step)), "")
+
+
+def _trains(step: Any) -> bool:
+    return bool(step.gives == "checkpoint" and step.keeps == "retrained")
 
 
 def _bundle_limits(steps: Sequence[Any], n: int) -> Iterator[Found]:
@@ -159,6 +172,19 @@ def _key_of(step: Any, name: str) -> KeyPath:
         ):
             return (key,)
     return ()
+
+
+def _early_ratio(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
+    """Refuse a limit on the ratio to a control that is not there yet."""
+    later = [s.name for s in steps[n + 1 :] if s is not None and _trains(s)]
+    for key in steps[n].budget if later else ():  # type: ignore[union-attr]
+        if key.partition("_")[2] == "latency_ratio":
+            yield (
+                ("steps", n, "budget", key),
+                f'the ratio is to the plain export of the last network trained, and "{later[-1]}" '
+                f'trains it later; move {key} to "{later[-1]}" or behind it, or limit '
+                "latency_p50_us here",
+            )
 
 
 def _representation(steps: Sequence[Any | None], n: int) -> Iterator[Found]:

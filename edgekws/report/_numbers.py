@@ -20,7 +20,7 @@ TITLES = {
     "latency_p50_us": "latency p50",
     "latency_p90_us": "latency p90",
     "latency_p99_us": "latency p99",
-    "latency_ratio": "× naive FP32",
+    "latency_ratio": "× plain export",
     "front_end_macs": "front end MACs/s",
     "front_end_size_kib": "front end size",
     "front_end_peak_ram_kib": "front end peak memory",

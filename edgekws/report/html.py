@@ -21,6 +21,7 @@ from edgekws.report._details import Block, block, heading
 from edgekws.report.plots import frontier_svg, history_svg, overview_svg
 
 _OWN_SECTION = ("per_class", "confusion")
+_OF_REFERENCES = ("size_kib", "latency_p50_us", "latency_p90_us", "latency_ratio")
 
 
 def write_html(report: Report, path: Path) -> None:
@@ -44,6 +45,8 @@ def _values(report: Report) -> dict[str, Any]:
         "overview": Markup(overview_svg(report)) if report.results else "",
         "columns": [_numbers.title(metric) for metric in _metrics(report)],
         "steps": [_step(result, _metrics(report)) for result in report.results],
+        "reference_columns": [_numbers.title(metric) for metric in _OF_REFERENCES],
+        "references": [_reference(result) for result in _beside(report)],
         "classes": [_classes(r) for r in report.results if "per_class" in r.details],
         "data": _data(report.data),
         "environment": block("", report.environment),
@@ -138,6 +141,20 @@ def _cell(one: Measurement | None) -> dict[str, str]:
         "value": _numbers.figure(one.metric, one.value),
         "interval": _numbers.interval(one),
         "n": n,
+    }
+
+
+def _beside(report: Report) -> tuple[Result, ...]:
+    """Return what stands side by side: the FP32 references, and the bundle or the last step."""
+    return (*report.references, *report.results[-1:]) if report.references else ()
+
+
+def _reference(result: Result) -> dict[str, Any]:
+    found = {m.metric: m for m in result.measurements}
+    return {
+        "name": result.name,
+        "form": result.details.get("form", ""),
+        "cells": [_cell(found.get(metric)) for metric in _OF_REFERENCES],
     }
 
 

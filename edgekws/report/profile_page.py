@@ -10,7 +10,7 @@ from edgekws.engine.profiled import Operators, Profile
 from edgekws.errors import MachineError, UsageError
 from edgekws.report import _page, profile_rows
 from edgekws.report._details import numeric
-from edgekws.report.profile_plots import epochs_svg, operators_svg, spread_svg
+from edgekws.report.profile_plots import operators_svg, processes_svg, spread_svg
 
 KINDS = (".html", ".json")
 
@@ -55,7 +55,7 @@ def page(made: Profile) -> str:
         "banner": _banner(made),
         "lines": made.sentences,
         "spread": Markup(spread_svg(made)),
-        "epochs": Markup(epochs_svg(made)),
+        "processes": Markup(processes_svg(made)),
         "latencies": _table(profile_rows.latencies(made)),
         "ends": _table(profile_rows.ends(made)),
         "weights": _table(profile_rows.weights(made)),
@@ -92,7 +92,7 @@ def _table(rows: profile_rows.Rows) -> dict[str, Any]:
 
 def _banner(made: Profile) -> dict[str, str]:
     """Return class, words and what they rest on: the verdict of two, the median of one."""
-    rests = f"{made.epochs} epochs, 95 % intervals"
+    rests = f"{made.processes} processes, 95 % intervals"
     if not made.level:
         return {"kind": "broken", "words": "No verdict", "rests": rests}
     network = [one for one in made.ratios if one.what == "network"]

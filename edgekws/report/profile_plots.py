@@ -25,9 +25,11 @@ def spread_svg(made: Profile) -> str:
     return svg(lambda: _spread(made), "Percentiles of the latency with their intervals")
 
 
-def epochs_svg(made: Profile) -> str:
-    """Return how often which time was taken, and the median of every epoch, as an SVG element."""
-    return svg(lambda: _epochs(made), "Latency by share of the runs, and the median of every epoch")
+def processes_svg(made: Profile) -> str:
+    """Return how often which time was taken, and the median of every process, as an SVG element."""
+    return svg(
+        lambda: _processes(made), "Latency by share of the runs, and the median of every process"
+    )
 
 
 def operators_svg(one: Operators) -> str:
@@ -68,7 +70,7 @@ def _spread(made: Profile) -> "Figure":
     return figure
 
 
-def _epochs(made: Profile) -> "Figure":
+def _processes(made: Profile) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")
@@ -78,15 +80,15 @@ def _epochs(made: Profile) -> "Figure":
         color = _COLORS[i % len(_COLORS)]
         name = entry_name(made, one.subject, one.what, one.how)
         shares.plot(range(100), one.quantiles_us[:100], color=color, linewidth=1.4, label=name)
-        medians.plot(range(1, 1 + len(one.epoch_us)), one.epoch_us, ".-", color=color,
+        medians.plot(range(1, 1 + len(one.process_us)), one.process_us, ".-", color=color,
                      linewidth=0.6, markersize=3)  # fmt: skip
     shares.set_yscale("log")
     logarithmic(shares.yaxis)
     shares.set_title("µs that so many percent of the runs need at most")
     shares.xaxis.set_major_formatter(lambda x, _: f"{x:g} %")
     shares.legend(fontsize=7, loc="upper left")
-    medians.set_title("Median of every epoch, µs")
-    medians.set_xlabel("epoch, each with new sessions", fontsize=8)
+    medians.set_title("Median of every process, µs")
+    medians.set_xlabel("process, one after the other", fontsize=8)
     return figure
 
 

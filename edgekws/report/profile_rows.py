@@ -13,7 +13,17 @@ Rows = tuple[tuple[str, ...], list[list[str]]]
 
 def latencies(made: Profile) -> Rows:
     """Return a row an entry: percentiles with intervals, CPU time, waiting."""
-    head = ("what", "call", "p50 [95 %]", "p90 [95 %]", "p99 [95 %]", "CPU", "waited", "runs")
+    head = (
+        "what",
+        "call",
+        "p50 [95 %]",
+        "p90 [95 %]",
+        "p99 [95 %]",
+        "CPU",
+        "waited",
+        "left out",
+        "runs",
+    )
     return head, [_latency(one, several=len(made.subjects) > 1) for one in made.timings]
 
 
@@ -73,7 +83,7 @@ def machine(made: Profile) -> list[tuple[str, str]]:
         ("threads", str(told["threads"])),
         ("CPUs used", ", ".join(map(str, bound)) if bound else "any"),
         ("warm-up", f"{settings['warmup']} runs of every session"),
-        ("epochs", f"{made.epochs}, each with new sessions"),
+        ("processes", f"{made.processes}, each with new sessions in every epoch"),
     ]
 
 
@@ -97,6 +107,7 @@ def _latency(one: Timing, *, several: bool) -> list[str]:
         bounded(one.p99_us, one.p99_ci95),
         _us(one.cpu_us),
         "–" if one.waited is None else _share(one.waited),
+        f"{one.left_out:,} of {one.blocks:,}",
         f"{one.n:,}",
     ]
 

@@ -1,14 +1,20 @@
-"""Latency harness: ONNX models timed interleaved in one process, against a control.
+"""Latency harness: ONNX models timed interleaved against a control, in several processes.
 
 Usable alone, with numpy and onnxruntime: `python latency.py --spec spec.json` prints JSON, where
 the spec is the JSON of `Spec`.
 
-Where a session's weights and buffers come to lie in memory shifts its times by a few percent for
-as long as it lives. So the time is cut into epochs: in each, every model gets a new session, in a
-random order and beside ballast of random size, then rounds of short blocks of calls, each round in
-a random order. A change of clock speed or of load meets all models alike. Ratios are those of the
-medians within an epoch, and their intervals come from resampling epochs. The control is entered
-twice; where it does not equal itself, the ratios say nothing and are left out.
+Where weights, buffers and libraries come to lie in memory shifts a model's times by a few percent
+for as long as its session, or its process, lives. So the time is cut into processes, one after the
+other, and each of them into epochs: in an epoch every model gets a new session, in a random order
+and beside ballast of random size, then rounds of short blocks of calls, each round in a random
+order. A change of clock speed or of load meets all models alike. Within a process, ratios are those
+of the medians of an epoch. Every figure is the geometric mean of what the processes gave, and its
+95 % interval is Student's over the processes, on the logarithmic scale: what another run of the
+same machine would give is what it is to hold.
+
+A latency is that of a model on a CPU that it has: blocks in which the process waited for one are
+left out and counted. The control is entered twice; where the interval of its own ratio is not
+within a few percent of 1, the ratios say nothing and are left out.
 """
 
 import argparse
@@ -17,10 +23,11 @@ import json
 import math
 import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -35,19 +42,22 @@ BLOCK_S = 1e-3
 MIN_RUNS, MAX_RUNS = 2, 20
 ROUNDS = 8
 """Rounds of an epoch."""
-MIN_EPOCHS, MAX_EPOCHS = 8, 400
+MIN_EPOCHS, MAX_EPOCHS = 2, 400
+"""Epochs of a process."""
 ATTEMPTS = 3
 PATIENCE = 3
-"""An attempt that has to wait for a CPU may take so many times the seconds of the spec."""
-RESAMPLES = 500
-LEVEL = 0.02
-"""The control is level within this share, and where its interval holds equality."""
+"""A process that has to wait for a CPU may take so many times its seconds."""
+LEVEL = 0.03
+"""The control is level where the interval of its own ratio lies within this share of 1."""
 QUIET = 0.95
-"""A round is quiet where the process ran on a CPU for this share of it, or more."""
+"""A block is quiet where the process ran on a CPU for this share of it, or more."""
 TRIM = 0.2
 """Share of the epochs that is left out at either end when their ratios are averaged."""
 BALLAST_BYTES = 1 << 16
-Z = 1.96
+NO_ONNXRUNTIME = 6
+"""The exit status that says so."""
+T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""Student's 97.5 % quantiles for 1 to 10 degrees of freedom."""
 
 ISA_FLAGS = (
     "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_tile", "amx_int8",
@@ -61,10 +71,17 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Series:
-    """Times of one entry in µs a run: `wall` `(epochs, rounds, runs)`, `cpu` `(epochs, rounds)`."""
+    """Times of one entry in one process, in µs a run.
+
+    `wall` is `(epochs, rounds, runs)`, `cpu` the mean of every block, `(epochs, rounds)`.
+    """
 
     wall: NDArray[np.float64]
     cpu: NDArray[np.float64]
+
+
+Times = Mapping[Key, Series]
+"""What one process gave."""
 
 
 class LatencyError(Exception):
@@ -78,9 +95,9 @@ class Spec:
     Several files under one name are a chain, each fed with the first output of the one before.
     `bound` names the models that are called with I/O binding, not with plain `session.run`.
     `threads` are onnxruntime's intra-op threads; `affinity` the CPUs the process is bound to, all
-    if `None`; `warmup` untimed runs of each new session; `seconds` the time of one attempt, not
-    counting that in which other programs have the CPU (a control that is not level is measured on
-    for as long again, twice at most).
+    if `None`; `warmup` untimed runs of each new session; `processes` those of one attempt, and
+    `seconds` the time that they measure, together, not counting that in which other programs have
+    the CPU (a control that is not level is measured on in as many again, twice at most).
     """
 
     models: Mapping[str, str | Sequence[str]]
@@ -89,33 +106,69 @@ class Spec:
     affinity: Sequence[int] | None = None
     warmup: int = 20
     seconds: float = 2.0
+    processes: int = 6
     seed: int = 0
     bound: Sequence[str] = ()
 
 
 def measure(spec: Spec) -> dict[str, Any]:
-    """Measure all models of `spec`; the process stays bound to `spec.affinity`.
+    """Measure all models of `spec`; this process stays bound to `spec.affinity`.
 
     Returns `models` (a name: the fields that `_told` gives, `ratio`, `ratio_ci95`), `control`,
     `level`, `control_ratio` and `control_ratio_ci95` (the control's second entry over its first),
-    `attempts`, `epochs`, `fingerprint`. Intervals are 95 %; `ratio` is to the control, `None`
+    `attempts`, `processes`, `fingerprint`. Intervals are 95 %; `ratio` is to the control, `None`
     where the control is not level.
 
     Raises:
-        LatencyError: no such control or CPU, or a model that cannot be loaded or fed.
+        LatencyError: no such control or CPU, too few processes, or a model that cannot be loaded
+            or fed.
         ImportError: onnxruntime is not installed.
     """
     for role, name in (("control", spec.control), *(("bound", name) for name in spec.bound)):
         if name not in spec.models:
             raise LatencyError(f"{role} {name!r} is none of {', '.join(spec.models)}")
+    if spec.processes < 2:
+        raise LatencyError(f"processes = {spec.processes}: an interval needs 2 or more")
     _bind(spec.affinity)
-    timed = _Timed(spec)
+    times: list[Times] = []
     attempts, result = 0, dict[str, Any](level=False)
     while attempts < ATTEMPTS and not result["level"]:
         attempts += 1
-        timed.go_on(spec.seconds)
-        result = summary(timed.series(), spec)
+        times += [_in_a_process(spec, len(times) + i) for i in range(spec.processes)]
+        result = summary(times, spec)
     return result | {"attempts": attempts, "fingerprint": fingerprint(spec.threads)}
+
+
+def _in_a_process(spec: Spec, number: int) -> Times:
+    """Return what a fresh interpreter measures: the part of one of `spec.processes`.
+
+    Raises:
+        LatencyError, ImportError: as `measure`.
+    """
+    part = replace(spec, seconds=spec.seconds / spec.processes, seed=spec.seed + number)
+    flags = ["-I"] if sys.flags.isolated else []
+    command = [sys.executable, *flags, str(Path(__file__).resolve()), "--part"]
+    given = json.dumps(asdict(part)).encode()
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    words = done.stderr.decode(errors="replace").strip()
+    if done.returncode == NO_ONNXRUNTIME:
+        raise ImportError(words)
+    if done.returncode:
+        raise LatencyError(words or f"a process died with {done.returncode}")
+    return {
+        (name, entry): Series(np.array(wall), np.array(cpu))
+        for name, entry, wall, cpu in json.loads(done.stdout)
+    }
+
+
+def _part(given: str) -> str:
+    """Measure in this process what the JSON of a `Spec` asks, and return all times as JSON."""
+    timed = _Timed(Spec(**json.loads(given)))
+    timed.go_on()
+    series = timed.series()
+    return json.dumps(
+        [[*key, s.wall.round(3).tolist(), s.cpu.tolist()] for key, s in series.items()]
+    )
 
 
 def fingerprint(threads: int) -> dict[str, Any]:
@@ -138,55 +191,62 @@ def fingerprint(threads: int) -> dict[str, Any]:
     }
 
 
-def is_level(ratio: float, ci95: Sequence[float]) -> bool:
-    """Say whether a control that measured `ratio` times itself is fit to compare with.
+def is_level(ci95: Sequence[float]) -> bool:
+    """Say whether a control that measured so many times itself is fit to compare with.
 
-    >>> is_level(1.004, (0.997, 1.01)), is_level(1.012, (1.003, 1.02)), is_level(1.03, (0.9, 1.1))
-    (True, False, False)
+    >>> is_level((0.985, 1.02)), is_level((1.003, 1.009)), is_level((0.743, 1.112))
+    (True, True, False)
     """
-    return abs(ratio - 1) <= LEVEL and ci95[0] <= 1 <= ci95[1]
+    return abs(ci95[0] - 1) <= LEVEL and abs(ci95[1] - 1) <= LEVEL
+
+
+def mean_ratio(logs: NDArray[np.float64]) -> tuple[float, tuple[float, float]]:
+    """Return the geometric mean of independent values, given as logarithms, and its 95 % interval.
+
+    The interval is Student's on the logarithmic scale; of a single value it is not known.
+
+    >>> mean_ratio(np.log([0.5, 0.5, 0.5])), mean_ratio(np.log([4.0]))[1][0]
+    ((0.5, (0.5, 0.5)), 0.0)
+    """
+    n = len(logs)
+    middle = float(logs.mean())
+    half = _t975(n - 1) * float(logs.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    low, high = math.exp(middle - half), math.exp(min(middle + half, 700.0))
+    return round(math.exp(middle), 12), (round(low, 12), round(high, 12))
 
 
 def paired_ratio(
-    control: NDArray[np.float64], model: NDArray[np.float64], seed: int = 0
+    control: NDArray[np.float64], model: NDArray[np.float64]
 ) -> tuple[float, tuple[float, float]]:
     """Return how many times as long `model` takes as `control`, with the 95 % interval.
 
-    Both are medians of the same epochs, in µs. The estimate is the trimmed mean of the log ratios
-    (epochs that a burst of load has hit do not count); the interval is that of the bootstrap over
-    epochs, widened as few epochs ask for (Hesterberg 2015, "What teachers should know about the
-    bootstrap", expanded percentile interval).
+    Both are medians in µs of the same independent units: processes, or where there is but one, its
+    epochs (the interval then holds within that process only).
 
     >>> paired_ratio(np.array([10.0, 20, 30, 40]), np.array([5.0, 10, 15, 20]))
     (0.5, (0.5, 0.5))
     """
-    logs = np.log(model) - np.log(control)
-    n = len(logs)
-    draws = np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
-    middle = float(_trimmed_mean(logs[None])[0])
-    low, high = np.percentile(_trimmed_mean(logs[draws]), (2.5, 97.5))
-    wider = _expansion(n)
-    bounds = np.exp([middle + wider * (low - middle), middle + wider * (high - middle)])
-    return round(math.exp(middle), 12), (round(float(bounds[0]), 12), round(float(bounds[1]), 12))
+    return mean_ratio(np.log(model) - np.log(control))
 
 
-def _trimmed_mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    cut = int(TRIM * rows.shape[1])
-    means: NDArray[np.float64] = np.sort(rows, axis=1)[:, cut : rows.shape[1] - cut].mean(axis=1)
-    return means
+def _trimmed_mean(values: NDArray[np.float64]) -> float:
+    cut = int(TRIM * len(values))
+    return float(np.sort(values)[cut : len(values) - cut].mean())
 
 
-def _expansion(n: int) -> float:
-    """Return by how much the interval of `n` values is too narrow.
+def _t975(freedom: int) -> float:
+    """Return Student's 97.5 % quantile; beyond the table from its series.
 
-    Student's quantile is taken from its series (Abramowitz and Stegun 26.7.5).
+    The series is that of Abramowitz and Stegun 26.7.5.
 
-    >>> round(_expansion(8), 2), round(_expansion(100), 2)
-    (1.29, 1.02)
+    >>> _t975(5), round(_t975(17), 3), round(_t975(100), 3)
+    (2.571, 2.109, 1.984)
     """
-    left = max(n - 1, 1)
-    t = Z + (Z**3 + Z) / (4 * left) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * left**2)
-    return t / Z * math.sqrt(n / left)
+    if freedom <= len(T975):
+        return T975[freedom - 1]
+    z = 1.959964
+    far = (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    return z + far
 
 
 def _read(path: str) -> str:
@@ -345,23 +405,30 @@ class _Timed:
     """The epochs that were timed so far."""
 
     def __init__(self, spec: Spec) -> None:
-        self._spec = spec
+        self._spec, self._parent = spec, os.getppid()
         self._keys: list[Key] = [(name, 0) for name in spec.models] + [(spec.control, 1)]
         self._rng = np.random.default_rng(spec.seed)
         self._runs: dict[str, int] = {}
         self._wall: dict[Key, list[list[list[float]]]] = {key: [] for key in self._keys}
         self._cpu: dict[Key, list[list[float]]] = {key: [] for key in self._keys}
 
-    def go_on(self, seconds: float) -> None:
-        """Time epochs until they took so many seconds of a CPU, or the patience is over."""
+    def go_on(self) -> None:
+        """Time epochs until they took the seconds of the spec, or the patience is over.
+
+        Raises:
+            LatencyError: whoever started this process is gone.
+        """
         gc.collect()
         gc.disable()
+        seconds = self._spec.seconds
         try:
             running, there = time.thread_time() + seconds, time.perf_counter() + PATIENCE * seconds
             for done in range(MAX_EPOCHS):
                 over = time.thread_time() > running or time.perf_counter() > there
                 if done >= MIN_EPOCHS and over:
                     break
+                if os.getppid() != self._parent:
+                    raise LatencyError("nobody waits for the measurement any more")
                 self._epoch()
         finally:
             gc.enable()
@@ -391,21 +458,23 @@ class _Timed:
                 self._cpu[key][-1].append(cpu)
 
 
-def summary(times: Mapping[Key, Series], spec: Spec) -> dict[str, Any]:
+def summary(times: Sequence[Times], spec: Spec) -> dict[str, Any]:
     """Return what `measure` does, but for attempts and fingerprint, from the times themselves."""
-    quiet = _quiet_rounds(times, spec.threads)
-    medians = {key: _medians(one, quiet) for key, one in times.items()}
-    first, second = medians[spec.control, 0], medians[spec.control, 1]
-    own_ratio, own_ci95 = paired_ratio(first, second, spec.seed)
-    level = is_level(own_ratio, own_ci95)
-    both = np.sqrt(first * second)
+    quiet = [{k: _quiet_blocks(s, spec.threads) for k, s in one.items()} for one in times]
+    medians = [
+        {key: _medians(series, kept[key]) for key, series in one.items()}
+        for one, kept in zip(times, quiet, strict=True)
+    ]
+    first, second = (spec.control, 0), (spec.control, 1)
+    own_ratio, own_ci95 = mean_ratio(_log_ratios(medians, (first,), (second,)))
+    level = is_level(own_ci95)
     models = {}
     for name in spec.models:
-        pooled, epoch_us = times[name, 0], medians[name, 0]
-        ratio, ci95 = paired_ratio(both, epoch_us, spec.seed)
-        if name == spec.control:
-            pooled, epoch_us, ratio, ci95 = _joined(pooled, times[name, 1]), both, 1.0, (1.0, 1.0)
-        models[name] = _told(pooled, epoch_us, spec) | {
+        keys: tuple[Key, ...] = (first, second) if name == spec.control else ((name, 0),)
+        ratio, ci95 = mean_ratio(_log_ratios(medians, (first, second), keys))
+        models[name] = _told(
+            [_joined(one, kept, keys) for one, kept in zip(times, quiet, strict=True)], spec
+        ) | {
             "ratio": ratio if level else None,
             "ratio_ci95": ci95 if level else None,
         }
@@ -415,74 +484,108 @@ def summary(times: Mapping[Key, Series], spec: Spec) -> dict[str, Any]:
         "level": level,
         "control_ratio": own_ratio,
         "control_ratio_ci95": own_ci95,
-        "epochs": len(first),
+        "processes": len(times),
     }
 
 
-def _joined(one: Series, other: Series) -> Series:
-    return Series(
-        np.concatenate([one.wall, other.wall], axis=1), np.concatenate([one.cpu, other.cpu], axis=1)
-    )
+def _log_ratios(
+    medians: Sequence[Mapping[Key, NDArray[np.float64]]],
+    below: Sequence[Key],
+    above: Sequence[Key],
+) -> NDArray[np.float64]:
+    """Return of every process the log ratio of entries to others: the trimmed mean of its epochs.
 
-
-def _quiet_rounds(times: Mapping[Key, Series], threads: int) -> NDArray[np.bool_]:
-    """Return which rounds `(epochs, rounds)` count: all models' or none's.
-
-    Those in which the process had to wait do not, but where an epoch has hardly another. With
-    several threads the CPU time says nothing of waiting.
+    Of two entries the geometric mean counts.
     """
-    wall = sum(one.wall.sum(axis=2) for one in times.values())
-    cpu = sum(one.cpu * one.wall.shape[2] for one in times.values())
-    quiet = np.asarray(cpu >= QUIET * wall) | (threads > 1)
-    few = quiet.sum(axis=1, keepdims=True) < quiet.shape[1] / 2
-    kept: NDArray[np.bool_] = quiet | few
+
+    def logs(one: Mapping[Key, NDArray[np.float64]], keys: Sequence[Key]) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = np.mean([np.log(one[key]) for key in keys], axis=0)
+        return mean
+
+    return np.array([_trimmed_mean(logs(one, above) - logs(one, below)) for one in medians])
+
+
+def _quiet_blocks(one: Series, threads: int) -> NDArray[np.bool_]:
+    """Return which blocks `(epochs, rounds)` count: those in which the process had a CPU.
+
+    Of an epoch without any, all count. With several threads the CPU time says nothing of waiting.
+    """
+    quiet = np.asarray(one.cpu >= QUIET * one.wall.mean(axis=2)) | (threads > 1)
+    kept: NDArray[np.bool_] = quiet | ~quiet.any(axis=1, keepdims=True)
     return kept
 
 
-def _medians(one: Series, rounds: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the median run of every epoch, over the rounds that count."""
-    return np.array([np.median(wall[kept]) for wall, kept in zip(one.wall, rounds, strict=True)])
+def _medians(one: Series, kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the median run of every epoch, over the blocks that count."""
+    return np.array([np.median(wall[rows]) for wall, rows in zip(one.wall, kept, strict=True)])
 
 
-def _told(one: Series, epoch_us: NDArray[np.float64], spec: Spec) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Counted:
+    """Of one model in one process: the runs that count `(n,)`, and all blocks."""
+
+    wall_us: NDArray[np.float64]
+    cpu_us: NDArray[np.float64]
+    blocks: int
+    left_out: int
+    waited: float
+
+
+def _joined(times: Times, kept: Mapping[Key, NDArray[np.bool_]], keys: Sequence[Key]) -> _Counted:
+    """Return the entries of one model together."""
+    wall = [times[key].wall[kept[key]].ravel() for key in keys]
+    cpu = [times[key].cpu[kept[key]] for key in keys]
+    spent = sum(times[key].cpu.mean() for key in keys) / sum(times[key].wall.mean() for key in keys)
+    blocks = sum(kept[key].size for key in keys)
+    left_out = blocks - sum(int(kept[key].sum()) for key in keys)
+    return _Counted(np.concatenate(wall), np.concatenate(cpu), blocks, left_out, 1 - float(spent))
+
+
+def _told(parts: Sequence[_Counted], spec: Spec) -> dict[str, Any]:
     """Return percentiles with intervals, CPU time, share of waiting, and the raw material.
 
-    `cpu_us` is the median CPU time a run; `waited` the share of the time in which the process was
-    not running (one thread only); `quantiles_us` the percentiles 0 to 100; `epoch_us` the median
-    of every epoch.
+    All but `waited` and `blocks` are of the blocks that count. `n` are the runs; `cpu_us` is the
+    median CPU time a run; `blocks` how many there were, of which `left_out` were spent waiting for
+    a CPU; `waited` the share of the time in which the processes were not running (one thread only);
+    `quantiles_us` the percentiles 0 to 100; `process_us` the median of every process.
     """
-    epochs = len(one.wall)
-    draws = np.random.default_rng(spec.seed).integers(0, epochs, (RESAMPLES, epochs))
-    drawn = np.array([np.percentile(one.wall[rows], (50, 90, 99)) for rows in draws])
-    bounds = np.percentile(drawn, (2.5, 97.5), axis=0)
-    quantiles = np.percentile(one.wall, np.arange(101))
-    told: dict[str, Any] = {"n": one.wall.size}
-    for i, q in enumerate((50, 90, 99)):
-        told[f"p{q}_us"] = float(quantiles[q])
-        told[f"p{q}_ci95"] = (float(bounds[0, i]), float(bounds[1, i]))
-    waited = 1 - float(one.cpu.mean() / one.wall.mean())
+    percentiles = np.log([np.percentile(part.wall_us, np.arange(101)) for part in parts])
+    told: dict[str, Any] = {"n": sum(part.wall_us.size for part in parts)}
+    for q in (50, 90, 99):
+        told[f"p{q}_us"], told[f"p{q}_ci95"] = mean_ratio(percentiles[:, q])
+    waited = float(np.mean([part.waited for part in parts]))
     return told | {
-        "cpu_us": float(np.median(one.cpu)),
+        "cpu_us": float(np.median(np.concatenate([part.cpu_us for part in parts]))),
+        "blocks": sum(part.blocks for part in parts),
+        "left_out": sum(part.left_out for part in parts),
         "waited": max(waited, 0.0) if spec.threads == 1 else None,
-        "quantiles_us": [round(float(q), 3) for q in quantiles],
-        "epoch_us": [round(float(median), 4) for median in epoch_us],
+        "quantiles_us": [round(float(q), 3) for q in np.exp(percentiles.mean(axis=0))],
+        "process_us": [round(float(median), 4) for median in np.exp(percentiles[:, 50])],
     }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what `--spec` asks and print JSON; 1 if it cannot be done, 6 without onnxruntime."""
+    """Measure what `--spec` asks and print JSON; 1 if it cannot be done, 6 without onnxruntime.
+
+    `--part` is how the harness starts its processes: a spec on standard input, times on output.
+    """
     parser = argparse.ArgumentParser(description="Latency of ONNX models, interleaved, in JSON.")
-    parser.add_argument("--spec", type=Path, required=True, help="JSON: models, control, threads …")
-    path = parser.parse_args(arguments).spec
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--spec", type=Path, help="JSON: models, control, threads …")
+    what.add_argument("--part", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args(arguments)
     try:
-        result = measure(Spec(**json.loads(path.read_text(encoding="utf-8"))))
+        if asked.part:
+            print(_part(sys.stdin.read()))
+        else:
+            spec = Spec(**json.loads(asked.spec.read_text(encoding="utf-8")))
+            print(json.dumps(measure(spec)))
     except (LatencyError, OSError, TypeError, json.JSONDecodeError) as error:
-        print(f"{path.name}: {error}", file=sys.stderr)
+        print(error if asked.part else f"{asked.spec.name}: {error}", file=sys.stderr)
         return 1
     except ImportError as error:
-        print(f"onnxruntime cannot be used: {error}", file=sys.stderr)
-        return 6
-    print(json.dumps(result))
+        print(error if asked.part else f"onnxruntime cannot be used: {error}", file=sys.stderr)
+        return NO_ONNXRUNTIME
     return 0
 
 

@@ -14,7 +14,7 @@ from edgekws.lowering import export, forms
 from edgekws.lowering.padding import padded_channels
 from edgekws.quantizers.onnxruntime import Quantizer
 
-INPUT, NAIVE = "input", "FP32, plain export"
+INPUT, NAIVE = "input", forms.PLAIN
 
 Rewrite = Callable[[onnx.ModelProto], onnx.ModelProto]
 
@@ -111,11 +111,8 @@ def _int8_forms(
 def _float_forms(
     material: Material, parent: str, name: str, model: onnx.ModelProto
 ) -> Iterator[Form]:
-    yield from _rewritten(
-        parent,
-        model,
-        ((f"{name}, Conv1d", forms.conv1d), (f"{name}, ReduceMean", forms.mean_instead_of_pool)),
-    )
+    rewrites = ((f"{name}, {what}", rewrite) for what, rewrite in forms.FLOAT.items())
+    yield from _rewritten(parent, model, rewrites)
     yield _padded(material, parent, f"{name}, padded channels", model)
 
 

@@ -18,6 +18,11 @@ class Harness(Fields):
         gt=0,
         description="of measuring; up to twice as much again while the control is not level",
     )
+    processes: int = Field(
+        default=6,
+        ge=2,
+        description="separate processes that share these seconds; intervals are over them",
+    )
     seed: int = Field(
         default=0, description="of the random inputs, the order and the intervals' resampling"
     )

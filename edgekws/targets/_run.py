@@ -1,13 +1,13 @@
 """What a target gives back: latencies of several models, measured in one run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgekws.core.measurement import Measurement
+from edgekws.core.measurement import METRICS, Measurement
 from edgekws.errors import MachineError
 
 Files = Path | Sequence[Path]
@@ -25,10 +25,11 @@ def chain(files: Files) -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class ModelLatency:
-    """Latency of one model in µs per inference, over `n` runs.
+    """Latency of one model in µs per inference, over `n` runs, on a CPU that it has.
 
     `ratio` is its median over the control's, `None` where the control was not level; intervals
-    are 95 %.
+    are 95 %, over the processes that were measured in. Of `blocks` of runs, `left_out` were spent
+    waiting for a CPU and do not count.
     """
 
     p50_us: float
@@ -40,6 +41,8 @@ class ModelLatency:
     n: int
     ratio: float | None
     ratio_ci95: tuple[float, float] | None
+    blocks: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class LatencyRun:
     """Models measured interleaved with a control, which was entered twice.
 
     `level` tells whether the control equalled itself: `control_ratio` is its second entry over
-    its first. `attempts` is 2 where the first was not level.
+    its first. `attempts` is 2 where the first was not level. `measured_at` is the date and
+    time, and `cached` tells that they are not those of now.
     """
 
     models: dict[str, ModelLatency]
@@ -57,6 +61,8 @@ class LatencyRun:
     control_ratio_ci95: tuple[float, float]
     attempts: int
     fingerprint: dict[str, Any]
+    measured_at: str = ""
+    cached: bool = False
 
     def measurements(self, name: str) -> tuple[Measurement, ...]:
         """Return the percentiles of one model and, where the control was level, the ratio.
@@ -74,8 +80,32 @@ class LatencyRun:
             Measurement("latency_p99_us", one.p99_us, "µs", one.n, one.p99_ci95),
         ]
         if one.ratio is not None:
-            found.append(Measurement("latency_ratio", one.ratio, "× naive", one.n, one.ratio_ci95))
+            unit = METRICS["latency_ratio"]
+            found.append(Measurement("latency_ratio", one.ratio, unit, one.n, one.ratio_ci95))
         return tuple(found)
+
+    def without_ratios(self) -> "LatencyRun":
+        """Return the run as one of a model that had no control but itself."""
+        models = {name: replace(m, ratio=None, ratio_ci95=None) for name, m in self.models.items()}
+        return replace(self, models=models)
+
+    def conditions(self, name: str) -> tuple[str, ...]:
+        """Say what is to be known of a model's latency: that it is an old one, or not of all runs.
+
+        >>> one = ModelLatency(*[20.0] * 3, *[(19.0, 21.0)] * 3, 800, 0.5, (0.4, 0.6), 90, 7)
+        >>> old = ("2026-01-31 12:00", True)
+        >>> run = LatencyRun({"a": one}, "a", True, 1.0, (1.0, 1.0), 1, {}, *old)
+        >>> run.conditions("a")[0]
+        'measured 2026-01-31 12:00, from the cache'
+        >>> run.conditions("a")[1]
+        '7 of 90 blocks of runs left out, spent waiting for a CPU'
+        """
+        one = self.models[name]
+        told = [f"measured {self.measured_at}, from the cache"] if self.cached else []
+        if one.left_out:
+            share = f"{one.left_out} of {one.blocks} blocks of runs"
+            told.append(f"{share} left out, spent waiting for a CPU")
+        return tuple(told)
 
     def to_dict(self, name: str) -> dict[str, Any]:
         """Return what a report shows beside the measurements: the control and its evenness."""
@@ -87,6 +117,10 @@ class LatencyRun:
             "control_ratio_ci95": list(self.control_ratio_ci95),
             "attempts": self.attempts,
             "runs": self.models[name].n,
+            "blocks": self.models[name].blocks,
+            "left_out_waiting": self.models[name].left_out,
+            "measured_at": self.measured_at,
+            "from_cache": self.cached,
         }
 
 

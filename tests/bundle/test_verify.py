@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from edgekws.bundle import pack
+from edgekws.bundle.card import latency_section
 from edgekws.bundle.verify import score, verify
 from edgekws.core.events import Event
 from edgekws.core.measurement import Budget
@@ -223,6 +224,15 @@ def test_delivery_replaces_a_whole_bundle(bundle: Path, tmp_path: Path):
     pack.deliver(bundle, destination)
     assert verify(destination).max_abs_diff == 0
     assert [p.name for p in destination.parent.iterdir()] == ["имя"]
+
+
+def test_a_delivered_bundle_may_have_a_card_of_its_own(bundle: Path, tmp_path: Path):
+    destination = tmp_path / "имя"
+    pack.deliver(bundle, destination, "# card\n" + latency_section(["26 µs", "1.3 ×"]))
+    card = (destination / pack.CARD).read_text("utf-8")
+    assert card == "# card\n\n## Latency\n\n- 26 µs\n- 1.3 ×\n"
+    assert verify(destination).sha256 == verify(bundle).sha256
+    assert "Latency" not in (bundle / pack.CARD).read_text("utf-8")
 
 
 def test_golden_clips_are_plain_wav(bundle: Path):

@@ -242,16 +242,19 @@ def test_plan_shows_weights_and_what_cannot_be_met(engine: Engine) -> None:
 
 def test_check_judges_by_file_or_recipe(engine: Engine, tmp_path: Path) -> None:
     seen: list[Any] = []
+    fresher: list[bool] = []
 
-    def check(path: Path, budget: Any, emit: Any, loaded: Any = None) -> Any:
+    def check(path: Path, budget: Any, emit: Any, loaded: Any = None, *, fresh: bool) -> Any:
         seen.append((path, budget, loaded is not None))
+        fresher.append(fresh)
         return MEASUREMENTS, (MET, BROKEN)
 
     engine("edgekws.engine.check", "check", check)
     limits = tmp_path / "budget.toml"
     limits.write_text("max_params = 10")
-    result = run("check", "m.onnx", "--budget", str(limits))
+    result = run("check", "m.onnx", "--budget", str(limits), "--fresh")
     assert result.exit_code == 3
+    assert fresher == [True]
     assert re.search(r"accuracy +95\.1 % \[93\.0, 96\.8\]  \(n = 640\)", result.stdout)
     assert re.search(BROKEN_LINE, result.stderr)
     result = run("check", "m.onnx", "--recipe", "r.toml", "--json")

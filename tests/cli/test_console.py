@@ -137,9 +137,12 @@ def test_a_narrow_terminal_cuts_no_figure_off(monkeypatch: pytest.MonkeyPatch) -
         Measurement("latency_ratio", 0.41),
     )
     result = Result("quantize", "quantize", "aa", found, ())
-    report = Report("demo", "cc", {}, {}, (result,), ok=True)
+    control = Result("plain export", "reference", "bb", (Measurement("latency_p50_us", 3024),))
+    report = Report("demo", "cc", {}, {}, (result,), ok=True, references=(control,))
     Terminal().show_file(report, Path("report.html"))
     shown = screen.getvalue()
+    assert shown.count("plain export") == 1  # in the table of times
+    assert shown.count("3,024 µs") == 1
     for figure in ("9,184", "0.52 M/s", "95.1 % [93.0, 96.8]", "90.0 % [85.0, 95.0]", "1,240 µs"):
         assert shown.count(figure) == 1
     assert shown.count("quantize") == 3

@@ -91,7 +91,7 @@ def test_annotations_are_escaped() -> None:
 
 
 def test_check_tells_github_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekws.engine.check.check", lambda *a: (FOUND, (MET, BROKEN)))
+    monkeypatch.setattr("edgekws.engine.check.check", lambda *a, **k: (FOUND, (MET, BROKEN)))
     budget, junit = tmp_path / "b.toml", tmp_path / "b.xml"
     budget.write_text("max_params = 10")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)

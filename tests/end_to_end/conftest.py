@@ -30,6 +30,7 @@ copies = 1
 [target]
 kind = "host"
 seconds = 0.2
+processes = 3
 
 [budget]
 max_params = 10_000

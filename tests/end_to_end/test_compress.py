@@ -66,12 +66,25 @@ def test_the_bundle_is_int8_and_whole(compressed: Path):
     assert len(origin["calibration_clips"]) == 32
 
 
-def test_the_naive_baseline_is_a_conv1d_network(compressed: Path):
-    naive = onnx.load(compressed / "runs" / "проба" / "latest" / "baseline" / "naive_fp32.onnx")
+def test_the_control_is_the_student_as_it_was_trained(compressed: Path):
+    run = compressed / "runs" / "проба" / "latest"
+    naive = onnx.load(run / "baseline" / "naive_fp32.onnx")
     weights = {i.name: len(i.dims) for i in naive.graph.initializer}
     ranks = [weights[n.input[1]] for n in naive.graph.node if n.op_type == "Conv"]
     assert ranks
-    assert set(ranks) == {3}
+    assert set(ranks) == {4}  # in 3-D: the exact to2d behind it trained nothing
+    report = Report.load(run / "report.json")
+    control, *faster = report.references
+    assert control.details["form"] == "distill: FP32, plain export"
+    assert control.value("params") == report.results[1].value("params")
+    assert control.value("latency_ratio") in (1, None)
+    assert len(faster) <= 1
+    for result in report.results:
+        if result.details["latency"]["level"]:
+            assert result.value("latency_ratio"), result.name
+    (note,) = [note for note in report.notes if note.startswith("INT8 buys")]
+    assert "that of the plain FP32 export of distill" in note
+    assert f"- {note}\n" in (compressed / "dist" / "проба" / "MODEL_CARD.md").read_text("utf-8")
 
 
 def test_again_everything_comes_from_the_cache_without_torch(
@@ -97,13 +110,13 @@ def test_a_changed_budget_is_judged_again_without_torch(
 def test_a_changed_budget_that_holds_leaves_the_bundle_as_it_is(
     compressed: Path, edgekws: Run, tmp_path: Path
 ):
-    sums = compressed / "dist" / "проба" / "SHA256SUMS"
-    before = sums.read_bytes()
+    bundle = compressed / "dist" / "проба"
+    before = verify(bundle).sha256
     done = edgekws(
         "compress", "run.toml", "--set", "budget.max_params=9000", PYTHONPATH=no_torch(tmp_path)
     )
     assert done.returncode == 0, done.stderr
-    assert sums.read_bytes() == before
+    assert verify(bundle).sha256 == before
 
 
 def test_a_bundle_that_breaks_the_budget_on_test_does_not_replace_a_good_one(

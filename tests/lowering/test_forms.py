@@ -200,3 +200,19 @@ def test_padding_fills_every_layer_but_what_is_fixed():
     assert all(out % 16 == 0 for out in outs)
     assert widths[convolutions[0].input[1]][1] == 40  # the mels of the input stay
     assert graph.parameters(wide) > graph.parameters(model)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_float_forms_are_one_network(backbone):
+    model, _ = lowered(backbone)
+    found = forms.float_forms(model)
+    assert set(found) == {"FP32", "FP32, Conv1d", "FP32, ReduceMean"}
+    expected = parity.logits(model, CLIPS)
+    for form in found.values():
+        parity.check(expected, parity.logits(form, CLIPS))
+
+
+def test_a_form_that_a_network_has_not_is_left_out():
+    model, _ = lowered(BACKBONES[0])
+    mean = forms.mean_instead_of_pool(model)
+    assert set(forms.float_forms(mean)) == {"FP32", "FP32, Conv1d"}

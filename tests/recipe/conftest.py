@@ -63,6 +63,7 @@ class Link(Fields):
     budget: dict[str, float] = Field(default={})
     takes: ClassVar[Format | None] = None
     gives: ClassVar[Format] = "checkpoint"
+    keeps: ClassVar[str] = "retrained"
     named_inputs: ClassVar[tuple[str, ...]] = ()
 
 

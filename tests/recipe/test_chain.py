@@ -55,6 +55,22 @@ def test_the_first_step_has_nothing_to_take(chain: Chain) -> None:
     chain.refuse('c.toml:5: steps.0: "simplify" needs an ONNX model', 'kind = "simplify"')
 
 
+def test_the_ratio_is_limited_where_its_control_is_trained(chain: Chain) -> None:
+    ratio = "budget = { max_latency_ratio = 0.5 }"
+    chain.refuse(
+        "steps.0.budget.max_latency_ratio: the ratio is to the plain export of the last network "
+        'trained, and "to2d" trains it later; move max_latency_ratio to "to2d" or behind it, or '
+        "limit latency_p50_us here",
+        f'kind = "teacher", {DEEP}, {ratio}',
+        f'kind = "to2d", {FLAT}',
+    )
+    chain.load(
+        f'kind = "teacher", {DEEP}, budget = {{ max_latency_p50_us = 50 }}',
+        f'kind = "to2d", {FLAT}, {ratio}',
+        f'kind = "export", {ratio}',
+    )
+
+
 def test_a_checkpoint_cannot_come_from_onnx(chain: Chain) -> None:
     chain.refuse(
         'c.toml:7: steps.2: "to2d" needs a checkpoint (a torch network), but "export" before it '

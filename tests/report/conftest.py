@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,7 +39,7 @@ def found(params: int, macs: float, kib: float, int8: float, right: float, p50: 
         Measurement("latency_p50_us", p50, "µs", 8000, (p50 - 0.3, p50 + 0.4)),
         Measurement("latency_p90_us", 1.4 * p50, "µs", 8000),
         Measurement("latency_p99_us", 2.1 * p50, "µs", 8000),
-        Measurement("latency_ratio", p50 / 61, "× naive", 8000, (p50 / 62, p50 / 60)),
+        Measurement("latency_ratio", p50 / 61, "× plain export", 8000, (p50 / 62, p50 / 60)),
     )
 
 
@@ -191,9 +192,16 @@ def report() -> Report:
         "threads": 1,
         "target": {"cpu": "AMD EPYC", "isa": ["avx2", "avx512_vnni"], "governor": None},
     }
-    return Report(
-        "quickstart", "ef" * 32, environment, data, results, ok=True, bundle_sha256="12" * 32
+    references = tuple(
+        Result(name, "reference", "34" * 32, found(8_764, 452_310, 41.2, 0.0, 1.0, p50))
+        for name, p50 in (("plain export", 61), ("fastest FP32", 19.7))
     )
+    form = {"form": "to2d: FP32, <Conv1d>"}
+    references = (references[0], replace(references[1], details=form))
+    return Report(
+        *("quickstart", "ef" * 32, environment, data, results),
+        ok=True, bundle_sha256="12" * 32, references=references,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

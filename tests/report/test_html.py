@@ -54,6 +54,16 @@ def page_of(report: Report, folder: Path) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
+def test_fp32_stands_beside_the_bundle(report: Report, tmp_path: Path) -> None:
+    text = page_of(report, tmp_path).text
+    start = text.index("Beside the same network in FP32")
+    beside = text[start : start + 700]
+    assert "to2d: FP32, <Conv1d> 41.2 KiB" in beside
+    for p50 in ("61 µs", "19.7 µs", "24.4 µs"):
+        assert p50 in beside
+    assert "Beside" not in page_of(replace(report, references=()), tmp_path).text
+
+
 def test_shows_everything_of_a_run(report: Report, tmp_path: Path) -> None:
     page = page_of(report, tmp_path)
     expected = (

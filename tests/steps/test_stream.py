@@ -67,7 +67,7 @@ def test_it_writes_a_proven_graph_that_can_be_measured(job: Job, tmp_path: Path)
     assert found["peak_ram_kib"] < windowed["peak_ram_kib"]
 
     paths = {"model": str(output.path), "naive": str(source.path)}
-    timed = measure(Spec(paths, "naive", seconds=0.05))
+    timed = measure(Spec(paths, "naive", seconds=0.05, processes=2))
     assert timed["models"]["model"]["p50_us"] > 0
 
 

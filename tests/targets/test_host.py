@@ -30,7 +30,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_measures_in_a_clean_process(model: Path) -> None:
-    target = Target(seconds=0.05, warmup=2, affinity=(0,))
+    target = Target(seconds=0.05, processes=3, warmup=2, affinity=(0,))
     run = target.measure({"a": model, "b": model}, "b")
     assert set(run.models) == {"a", "b"}
     assert run.fingerprint == target.fingerprint()

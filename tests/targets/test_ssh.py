@@ -49,7 +49,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(loopback: Loopback, **fields: Any) -> Target:
-    quick = {"python": sys.executable, "seconds": 0.05, "warmup": 1}
+    quick = {"python": sys.executable, "seconds": 0.05, "processes": 2, "warmup": 1}
     return Target.model_validate(loopback.fields | quick | fields)
 
 
