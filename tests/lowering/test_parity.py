@@ -23,6 +23,18 @@ def test_a_broken_rung(wrong):
         check(a, b, what="simplify")
 
 
+def test_what_differs_by_the_tolerance_is_allowed_and_a_hair_more_is_not():
+    a, b = np.zeros((2, 2), np.float32), np.full((2, 2), 0.25, np.float32)
+    assert check(a, b, tolerance=0.25) == check(b, a, tolerance=0.25) == 0.25
+    with pytest.raises(ParityError, match=r"at most 0\.25 is allowed"):
+        check(a, np.nextafter(b, np.float32(1)), tolerance=0.25)
+    least = np.full((2, 2), 1e-4, np.float32)
+    assert check(a, least, tolerance=float(least[0, 0])) == pytest.approx(1e-4)
+    with pytest.raises(ParityError, match=r"at most 0\.0001 is allowed"):
+        check(a, 1.001 * least)
+    assert check(a, 0.999 * least) < 1e-4
+
+
 def test_shapes_and_emptiness():
     with pytest.raises(ParityError, match=r"parity: logits of shape \(2, 3\) against \(2, 4\)"):
         check(np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32))
@@ -37,6 +49,19 @@ def test_golden_clips_take_the_labels_in_turn():
     assert [int((targets[chosen] == label).sum()) for label in range(3)] == [3, 3, 3]
     assert len(set(golden(examples, n=32).tolist())) == 32
     assert len(golden(examples, n=1000)) == 62
+
+
+@pytest.mark.parametrize(
+    ("n", "chosen"), [(1, [3]), (3, [0, 1, 3]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 5])]
+)
+def test_golden_clips_by_hand(n, chosen):
+    targets = np.array([2, 1, 1, 0, 1, 2])
+    examples = Examples(np.zeros((6, 1, 1), np.float32), targets, np.array([""] * 6), ("",) * 6)
+    assert golden(examples, n=n).tolist() == chosen
+    many = Examples(
+        np.zeros((70, 1, 1), np.float32), np.arange(70), np.array([""] * 70), ("",) * 70
+    )
+    assert golden(many).tolist() == list(range(32))
 
 
 def test_torch_logits_leave_the_mode_and_do_not_depend_on_batches(network_of, contract_of):

@@ -172,6 +172,30 @@ def test_parameters_are_neither_shapes_nor_single_constants() -> None:
     assert set(graph.float_weights(made)) == {"w", "bias", "s", "t"}
 
 
+def test_constants_written_as_plain_numbers() -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["bias"], value_floats=[1.0, 2.0, 3.0]),
+        helper.make_node("Constant", [], ["shape"], value_ints=[-1, 3]),
+        helper.make_node("Constant", [], ["half"], value_float=0.5),
+        helper.make_node("Constant", [], ["one"], value_int=1),
+        helper.make_node("Add", ["x", "bias"], ["a"]),
+        helper.make_node("Reshape", ["a", "shape"], ["r"]),
+        helper.make_node("Mul", ["r", "half"], ["m"]),
+        helper.make_node("Unsqueeze", ["m", "one"], ["y"]),
+    ]
+    made = model(nodes, {}, ["b", 3])
+    assert graph.float_weights(made) == ("bias",)
+    assert graph.parameters(made) == 3
+    text = helper.make_node("Constant", [], ["word"], value_string=b"no number")
+    with pytest.raises(UnsupportedError, match="constant word: value_string is not a dense number"):
+        graph.parameters(model([text, *nodes], {}, ["b", 3]))
+
+
+def test_a_vector_times_a_matrix_has_no_axes_to_turn() -> None:
+    node = helper.make_node("FusedMatMul", ["x", "w"], ["y"], domain="com.microsoft", transA=1)
+    assert graph.macs(model([node], {"w": normal(7, 4)}, [7])) == 7 * 4
+
+
 def test_a_weight_shared_by_two_layers_counts_once() -> None:
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["m"], name="first"),
@@ -246,6 +270,19 @@ def test_a_float_layer_between_quantizers_is_not_int8_until_fused() -> None:
     assert graph.float_weights(made) == ()
 
 
+def test_integers_are_weights_where_they_are_dequantized() -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w8", "s"], ["w"]),
+        helper.make_node("Add", ["x", "w"], ["a"]),
+        helper.make_node("Identity", ["places"], ["at"]),
+        helper.make_node("Gather", ["a", "at"], ["y"], axis=1),
+    ]
+    tensors = {"w8": np.int8([1, 2, 3]), "s": np.float32(0.1), "places": np.int32([2, 0])}
+    made = model(nodes, tensors, ["b", 3])
+    assert graph.parameters(made) == 3
+    assert graph.float_weights(made) == ()
+
+
 def test_unknown_operators_are_refused_by_name() -> None:
     einsum = helper.make_node("Einsum", ["x", "w"], ["y"], equation="bi,io->bo", name="mix")
     made = model([einsum], {"w": normal(5, 3)}, ["b", 5])
@@ -269,6 +306,8 @@ def test_graphs_that_cannot_be_counted_say_why() -> None:
     sparse = model([product], {"w": normal(5, 3)}, ["b", 5])
     values = numpy_helper.from_array(normal(2), "thin")
     at = numpy_helper.from_array(np.array([0, 3]))
+    sparse.graph.sparse_initializer.append(helper.make_sparse_tensor(values, at, [5, 3]))
+    values = numpy_helper.from_array(normal(2), "thinner")
     sparse.graph.sparse_initializer.append(helper.make_sparse_tensor(values, at, [5, 3]))
     with pytest.raises(UnsupportedError, match="sparse weight thin"):
         graph.parameters(sparse)
