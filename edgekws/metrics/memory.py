@@ -95,7 +95,6 @@ def _schedule(model: onnx.ModelProto) -> Schedule:
                 "its own: its memory cannot be planned; export the model without control flow"
             )
     constants = {tensor.name for tensor in model.graph.initializer}
-    constants |= {n.output[0] for n in model.graph.node if n.op_type == "Constant"}
     return Schedule(
         _executed.in_order_of_execution(model),
         tuple(i.name for i in model.graph.input if i.name not in constants),
