@@ -1,5 +1,7 @@
 """Detection trade-offs against loops over thresholds, and against scikit-learn."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,23 @@ def test_no_point_off_a_straight_run_is_left_out(mine: list[float], others: list
         assert on_curve, (x, y)
 
 
+@given(scores, scores)
+def test_points_in_the_middle_of_a_straight_run_alone_are_left_out(
+    mine: list[float], others: list[float]
+):
+    found = tradeoff("да", np.array(mine), np.array(others))
+    thresholds = sorted({*mine, *others})
+    thresholds.append(math.nextafter(thresholds[-1], math.inf))
+    counts = [(sum(s < t for s in mine), sum(s < t for s in others)) for t in thresholds]
+    expected = [
+        thresholds[i]
+        for i in range(len(thresholds))
+        if i in (0, len(thresholds) - 1)
+        or not any(counts[i - 1][k] == counts[i][k] == counts[i + 1][k] for k in (0, 1))
+    ]
+    assert list(found.thresholds) == expected
+
+
 @settings(max_examples=60, deadline=None)
 @given(scores, scores)
 def test_the_equal_error_rate_lies_between_the_rates_around_it(
@@ -89,7 +108,24 @@ def test_keywords_alone_have_curves_each_against_all_other_clips():
     both = pooled(logits, examples(targets), LABELS, "all")
     assert both is not None
     assert (both.label, both.clips, both.others) == ("all", 3, 9)
-    np.testing.assert_allclose(softmax(logits).sum(axis=1), 1)
+    scores = softmax(logits)
+    pairs = [(scores[n, k], targets[n] == k) for k in (0, 1) for n in range(6)]
+    for found, kept in ((first, pairs[:6]), (second, pairs[6:]), (both, pairs)):
+        assert found == tradeoff(
+            found.label,
+            np.array([score for score, mine in kept if mine]),
+            np.array([score for score, mine in kept if not mine]),
+        )
+
+
+@given(st.lists(st.tuples(*[st.floats(-30, 30, width=32)] * 4), min_size=1, max_size=5))
+def test_scores_are_the_slow_softmax(rows: list[tuple[float, ...]]):
+    found = softmax(np.array(rows, np.float32))
+    for row, scored in zip(rows, found, strict=True):
+        odds = [math.exp(x) for x in row]
+        assert scored.tolist() == pytest.approx([one / sum(odds) for one in odds], rel=1e-9)
+    large = np.array([[1e4, 1e4 - 1, 0, 0], [0, 0, 0, 0]], np.float32)
+    np.testing.assert_allclose(softmax(large)[0, :2], [1 / (1 + 1 / math.e), 1 / (math.e + 1)])
 
 
 def test_where_there_is_nothing_to_miss_or_to_accept_there_is_no_curve():
