@@ -56,6 +56,29 @@ def test_examples_are_normalised_log_mel(corpus: Corpus, small: FrontEnd, cache:
     assert examples.speakers.tolist() == ["speaker 5", "speaker 5", ""]
 
 
+@pytest.mark.parametrize(("loudness", "least", "most"), [(0, 0.0, 0.0), (2, 0.01, 0.9)])
+def test_bands_that_hardly_change(
+    corpus: Corpus,
+    small: FrontEnd,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    loudness: int,
+    least: float,
+    most: float,
+) -> None:
+    """Digital silence is not blown up, and a deviation below 1 is the one that is measured."""
+    shape = corpus.waveforms("train").shape
+    waves = np.random.default_rng(0).integers(-loudness, loudness + 1, shape).astype(np.int16)
+    monkeypatch.setattr(Features, "waveforms", lambda self, split: waves)
+    data = _features(corpus, small, cache)
+    clean = log_mel(to_float32(waves), small).astype(np.float64)
+    std = clean.std(axis=(0, 2))
+    assert least <= std.min() <= std.max() <= most
+    expected = std if loudness else np.full(20, 0.01)
+    np.testing.assert_allclose(data.normalization.std, expected, rtol=2e-3)
+    assert np.abs(data.examples("train").features.mean(axis=(0, 2))).max() < 1e-3
+
+
 def test_epochs_cycle_through_copies(corpus: Corpus, small: FrontEnd, cache: Path) -> None:
     data = _features(corpus, small, cache)
     np.testing.assert_array_equal(data.augmented(0), data.augmented(2))
@@ -134,6 +157,22 @@ def test_calibration_shares(counts: list[int], data: st.DataObject) -> None:
     exact = np.array(counts) * n / sum(counts)
     assert (np.abs(shares - exact) < 1).all()
     assert (shares <= counts).all()
+
+
+@pytest.mark.parametrize(
+    ("counts", "n", "shares"),
+    [
+        ([5, 3, 2], 5, [3, 1, 1]),  # of 2.5, 1.5, 1
+        ([1, 2, 7], 5, [1, 1, 3]),  # of 0.5, 1, 3.5
+        ([3, 4, 3], 4, [1, 2, 1]),  # of 1.2, 1.6, 1.2
+        ([1, 1, 8], 9, [1, 1, 7]),  # of 0.9, 0.9, 7.2
+        ([2, 2, 2], 6, [2, 2, 2]),
+    ],
+)
+def test_remainders_go_to_the_largest_fractions_and_the_first_of_equal_ones(
+    counts: list[int], n: int, shares: list[int]
+) -> None:
+    assert module._largest_remainder(np.array(counts), n).tolist() == shares
 
 
 def test_calibration_is_seeded(corpus: Corpus, small: FrontEnd, cache: Path) -> None:

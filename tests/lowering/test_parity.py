@@ -1,10 +1,13 @@
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from edgekws.core.corpus import Examples
 from edgekws.errors import ParityError
-from edgekws.lowering.parity import check, golden, torch_logits
+from edgekws.lowering.parity import check, golden, logits, torch_logits
 
 
 def test_the_largest_difference():
@@ -72,3 +75,53 @@ def test_torch_logits_leave_the_mode_and_do_not_depend_on_batches(network_of, co
     with torch.inference_mode():
         expected = network.eval()(torch.from_numpy(features)).numpy()
     np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def mean_and_largest(shape):
+    """A graph of two logits for each clip, in float64, and a second output that is none."""
+    axes = {"axes": list(range(1, len(shape) + 1))}
+    nodes = [
+        helper.make_node("Cast", ["x"], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("ReduceMean", ["wide"], ["mean"], keepdims=0, **axes),
+        helper.make_node("ReduceMax", ["wide"], ["largest"], keepdims=0, **axes),
+        helper.make_node("Unsqueeze", ["mean", "one"], ["a"]),
+        helper.make_node("Unsqueeze", ["largest", "one"], ["b"]),
+        helper.make_node("Concat", ["a", "b"], ["logits"], axis=1),
+        helper.make_node("Neg", ["logits"], ["other"]),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *shape])],
+        [onnx.ValueInfoProto(name="logits"), onnx.ValueInfoProto(name="other")],
+        [numpy_helper.from_array(np.array([1]), "one")],
+    )
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 3, 4)])
+@pytest.mark.parametrize("clips", [0, 1, 256, 515])
+def test_logits_of_a_file_and_of_a_graph_whatever_the_batches(tmp_path, shape, clips):
+    made = mean_and_largest(shape)
+    onnx.save(made, str(tmp_path / "m.onnx"))
+    features = np.random.default_rng(0).standard_normal((clips, 3, 4)).astype(np.float32)
+    for model in (made, tmp_path / "m.onnx"):
+        found = logits(model, features)
+        assert (found.dtype, found.shape) == (np.float32, (clips, 2))
+        np.testing.assert_allclose(found[:, 0], features.mean(axis=(1, 2)), atol=1e-6)
+        assert found[:, 1].tolist() == [clip.max() for clip in features]
+
+
+def test_torch_logits_of_a_3d_network_have_its_axis_of_channels(contract_of):
+    class Shape(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            assert x.shape[1:] == (1, 12, 41)
+            return self.weight * x.mean(dim=(1, 2, 3))[:, None]
+
+    features = np.random.default_rng(1).standard_normal((3, 12, 41)).astype(np.float32)
+    found = torch_logits(Shape().eval(), features, contract_of("3d"))
+    np.testing.assert_allclose(found[:, 0], features.mean(axis=(1, 2)), atol=1e-6)

@@ -4,11 +4,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from torch import nn
 
 from edgekws.lowering import parity
+from edgekws.lowering.graph import Graph
 from edgekws.quantizers import neural_compressor, onnxruntime
+from edgekws.quantizers._scales import floor_scales
 
 BACKENDS = {
     "neural_compressor": neural_compressor.Quantizer(kind="neural_compressor"),
@@ -82,3 +84,82 @@ def bias_of(model, name):
     layer = next(node for node in model.graph.node if node.name == name)
     integers, scale = (constants[each] for each in made[layer.input[2]].input[:2])
     return integers * scale
+
+
+def dense(integers, steps, x_step=0.1, axis=0):
+    """A Gemm of integer weights behind a DequantizeLinear, its input rounded to `x_step`."""
+    along = {} if axis is None else {"axis": axis}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "x_s", "x_z"], ["x8"]),
+        helper.make_node("DequantizeLinear", ["x8", "x_s", "x_z"], ["xf"]),
+        helper.make_node("DequantizeLinear", ["w8", "w_s"], ["w"], **along),
+        helper.make_node("Gemm", ["xf", "w"], ["y"], name="g"),
+    ]
+    constants = {"x_s": np.float32(x_step), "x_z": np.uint8(0), "w8": np.int8(integers)}
+    constants["w_s"] = np.float32(steps)
+    made = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["b", 3])],
+        [onnx.ValueInfoProto(name="y")],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
+    return Graph(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)]))
+
+
+def weights_of(graph):
+    node = graph.producer("w")
+    return graph.array(node.input[0]), graph.array(node.input[1])
+
+
+ROWS = [[100, -50, 3], [100, -50, 3], [100, -50, 3], [7, 0, -7]]
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_channels_below_a_share_of_the_largest_get_that_step(axis):
+    """A step of half the least: the integers are halved, to even; of nothing: nothing is left."""
+    rows = np.array(ROWS).T if axis != 0 else np.array(ROWS)
+    graph = dense(rows, [2, 2.1e-5, 1e-5, 0], axis=axis)
+    floor_scales(graph)
+    integers, steps = weights_of(graph)
+    assert steps.tolist() == pytest.approx([2, 2.1e-5, 2e-5, 2e-5])
+    assert integers.dtype == np.int8
+    expected = [[100, -50, 3], [100, -50, 3], [50, -25, 2], [0, 0, 0]]
+    assert (integers if axis == 0 else integers.T).tolist() == expected
+
+
+def test_where_all_is_nearly_zero_steps_still_are_not():
+    graph = dense(ROWS, [1e-20, 1e-12, 3e-12, 0])
+    floor_scales(graph)
+    assert weights_of(graph)[1].tolist() == pytest.approx([1e-12, 1e-12, 3e-12, 1e-12])
+
+
+@pytest.mark.parametrize("steps", [[1, 1e-5 * 1.001, 1, 1], 1e-20])
+def test_what_is_large_enough_or_one_step_for_all_stays(steps):
+    graph = dense(ROWS, steps)
+    floor_scales(graph)
+    integers, found = weights_of(graph)
+    assert integers.tolist() == ROWS
+    np.testing.assert_array_equal(found, np.float32(steps))
+    assert graph.producer("w").input[1] == "w_s"
+
+
+@pytest.mark.parametrize(("given", "found"), [(0.99e-6, 1 / 255), (1.01e-6, 1.01e-6), (0, 1 / 255)])
+def test_an_activation_that_never_moved_gets_a_range_of_one(given, found):
+    graph = dense(ROWS, [1, 1, 1, 1], x_step=given)
+    floor_scales(graph)
+    names = [graph.producer(name).input[1] for name in ("x8", "xf")]
+    assert names[0] == names[1]
+    assert float(graph.array(names[0])) == pytest.approx(found)
+    assert weights_of(graph)[0].tolist() == ROWS
+
+
+def test_float_weights_and_those_that_are_computed_are_left_alone():
+    graph = dense(ROWS, [1, 1, 1, 0])
+    graph.producer("y").input[1] = "w8"
+    floor_scales(graph)
+    assert weights_of(graph)[0].tolist() == ROWS
+    graph.producer("y").input[1] = "w"
+    graph.producer("w").input[0] = "x8"
+    floor_scales(graph)
+    assert graph.array("w_s").tolist() == [1, 1, 1, 0]
