@@ -180,3 +180,29 @@ def test_suggested_n_mels_is_the_largest(n_mels: int, n_fft: int) -> None:
     for more in range(largest + 1, n_mels):
         bank = mel_filterbank(replace(front_end, n_mels=more))
         assert bank.max(axis=1).min() < module.EMPTY_WEIGHT
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 6), st.integers(20, 160), st.floats(60, 300))
+def test_remedies_are_the_nearest_that_fill_every_filter(n_mels: int, n_fft: int, f_min: float):
+    """One filter is a remedy too, and so is an FFT of exactly the window; one sample less is none.
+
+    The weights of the filters themselves say what is filled.
+    """
+    fields = {"win_length": n_fft, "hop_length": n_fft, "f_min": f_min, "f_max": f_min + 100}
+    front_end = FrontEnd(n_mels=n_mels, n_fft=n_fft, **fields)  # type: ignore[arg-type]
+    assume("n_mels" in dict(problems(front_end)))
+
+    def filled(**changes: float) -> bool:
+        bank = mel_filterbank(replace(front_end, **changes))  # type: ignore[arg-type]
+        return bool(bank.max(axis=1).min() >= module.EMPTY_WEIGHT)
+
+    fewer = [n for n in range(1, n_mels) if filled(n_mels=n)]
+    longer = next(n for n in range(n_fft + 1, 16_000) if filled(n_fft=n))
+    ways = [f"n_mels = {max(fewer)}"] if fewer else []
+    for samples, expected in (
+        (longer, [*ways, f"n_fft = {longer}"]),
+        (longer - 1, ways),
+    ):
+        found = dict(problems(replace(front_end, window_s=samples / 16_000)))
+        assert re.findall(r"n_\w+ = \d+", found["n_mels"]) == expected
