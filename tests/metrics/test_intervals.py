@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from edgekws.metrics import intervals
 from edgekws.metrics.intervals import Interval, Variance
@@ -150,8 +151,98 @@ def test_speakers_and_lone_clips_are_two_parts_of_a_variance() -> None:
     assert intervals.between(influence[:2], 0) == Variance(pytest.approx(0.16), 1.0)
 
 
+def assumed(value: float, clips: list[float], apart: float) -> float:
+    """Return the variance that is assumed at least, summed over all pairs of clips.
+
+    `clips` are the speakers of the clips; two of one speaker have the correlation that speakers
+    `apart` in their log-odds give them.
+    """
+    pairs = [(a, b) for a in range(len(clips)) for b in range(len(clips)) if clips[a] == clips[b]]
+    bernoulli = value * (1 - value)
+    return sum(
+        bernoulli * (1 if a == b else apart**2 * bernoulli) / len(clips) ** 2 for a, b in pairs
+    )
+
+
+@pytest.mark.parametrize("more", [None, Variance(0.004, 2)])
+@pytest.mark.parametrize(
+    ("right", "clips"),
+    [([10, 8, 8, 6], [10, 10, 10, 10]), ([9, 9, 10, 0], [10, 10, 10, 10]), ([3, 19], [4, 25])],
+)
+def test_a_share_by_hand(right: list[int], clips: list[int], more: Variance | None) -> None:
+    n, total, value = len(clips), sum(clips), sum(right) / sum(clips)
+    influence = [(r - value * c) / total for r, c in zip(right, clips, strict=True)]
+    heard = [speaker for speaker, count in enumerate(clips) for _ in range(count)]
+    seen = n / (n - 1) * sum(one**2 for one in influence)
+    variance, df = max(seen, assumed(value, heard, 0.75)), n - 1
+    if more:
+        both = variance + more.value
+        df = both**2 / (variance**2 / df + more.value**2 / more.df)
+        variance = both
+    half = stats.t.ppf(0.975, df) * variance**0.5 / (value * (1 - value))
+    middle = np.log(value / (1 - value))
+    weight = np.array(clips) / total
+    found = intervals.share(value, np.array(influence), weight, 1 / total, n, more)
+    ends = [1 / (1 + np.exp(-(middle + side * half))) for side in (-1, 1)]
+    assert found == pytest.approx(ends)
+
+
+@pytest.mark.parametrize(
+    ("counts", "seconds"),
+    [
+        ([3, 4, 5], [600.0, 900.0, 900.0]),
+        ([12, 0, 1], [600.0, 900.0, 300.0]),
+        ([1, 1], [60.0, 9.0]),
+    ],
+)
+def test_an_hourly_rate_by_hand(counts: list[int], seconds: list[float]) -> None:
+    n, count, total = len(counts), sum(counts), sum(seconds)
+    rate = count / total
+    seen = n / (n - 1) * sum((c - rate * s) ** 2 for c, s in zip(counts, seconds, strict=True))
+    least = count + 0.75**2 * sum((rate * s) ** 2 for s in seconds)
+    error = max(seen, least) ** 0.5 / count  # of the logarithm
+    half = stats.t.ppf(0.975, n - 1) * error
+    exact = [stats.gamma.ppf(0.025, count), stats.gamma.ppf(0.975, count + 1)]
+    low = min(exact[0] / total, rate * np.exp(-half)) * 3600
+    high = max(exact[1] / total, rate * np.exp(half)) * 3600
+    found = intervals.hourly(np.array(counts), np.array(seconds), n)
+    assert found == pytest.approx((low, high))
+
+
+def test_single_events_of_nobody_known_have_the_exact_interval() -> None:
+    for counts, speakers in (([3], 0), ([0, 0, 0], 3)):
+        seconds = np.full(len(counts), 1200.0)
+        found = intervals.hourly(np.array(counts), seconds, speakers)
+        assert found == intervals.garwood(sum(counts), 1200.0 * len(counts))
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 20), (1, 20), (7, 20), (19, 20), (20, 20)])
+def test_an_exact_interval_ends_where_the_tails_are_a_fortieth(hits: int, n: int) -> None:
+    low, high = intervals.clopper_pearson(hits, n)
+    assert (low == 0, high == 1) == (hits == 0, hits == n)
+    if hits:
+        assert stats.binom.sf(hits - 1, n, low) == pytest.approx(0.025)
+    if hits < n:
+        assert stats.binom.cdf(hits, n, high) == pytest.approx(0.025)
+
+
+def test_quantiles_and_p_values_are_students() -> None:
+    for df in (1, 2.5, 30):
+        assert intervals.quantile(df) == pytest.approx(stats.t.ppf(0.975, df))
+        assert intervals.quantile(df, 5) == pytest.approx(stats.t.ppf(0.995, df))
+        for value in (-0.3, 0.0, 0.2):
+            found = intervals.p_value(value, Variance(0.04, df))
+            assert found == pytest.approx(2 * stats.t.sf(abs(value) / 0.2, df))
+        half = stats.t.ppf(0.975, df) * 0.2
+        low, high = intervals.difference(0.1, Variance(0.04, df))
+        assert (low, high) == pytest.approx((0.1 - half, 0.1 + half))
+    assert intervals.p_value(0.0, Variance(0.0, 3)) == 1.0
+    assert intervals.p_value(-0.1, Variance(0.0, 3)) == 0.0
+
+
 def test_what_is_assumed_of_few_speakers_fades_with_their_number() -> None:
     assert intervals.spread(0) == 0
     assert intervals.spread(2) == intervals.spread(25) == 0.75**2
+    assert intervals.spread(26) == pytest.approx(0.75**2 * 25 / 26)
     assert intervals.spread(100) == pytest.approx(0.75**2 / 4)
     assert intervals.spread(100, 1.0) == pytest.approx(1 / 4)
