@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -122,3 +123,58 @@ def test_wave_module_files_are_read(tmp_path: Path):
     np.testing.assert_array_equal(
         detect.read_wav(tmp_path / "b.wav", 16_000), np.arange(-5, 5, dtype=np.float32) / 32768
     )
+
+
+@pytest.mark.parametrize(
+    ("width", "data", "expected"),
+    [
+        (1, b"\x00\x80\xff", [-1, 0, 127 / 128]),
+        (2, b"\x00\x80\x00\x00\x01\x00\xff\x7f", [-1, 0, 1 / 32768, 32767 / 32768]),
+        (3, b"\x00\x00\x80\x01\x00\x00\x00\x00\x40", [-1, 2**-23, 0.5]),
+        (4, b"\x00\x00\x00\x80\x00\x00\x00\x40", [-1, 0.5]),
+    ],
+)
+def test_samples_of_every_width_by_hand(width: int, data: bytes, expected: list[float]):
+    found = detect.from_pcm(data, width)
+    assert found.dtype == np.float32
+    assert found.tolist() == np.float32(expected).tolist()
+
+
+def test_blocks_of_a_file_are_read_to_the_end(tmp_path: Path):
+    samples = np.arange(2 * 32_000 + 5, dtype=np.int64) % 65_536 - 32_768
+    path = write_wav(tmp_path / "a.wav", samples.astype(np.int16))
+    blocks = list(detect.wav_blocks(path, 16_000))
+    assert [len(block) for block in blocks] == [32_000, 32_000, 5]
+    np.testing.assert_array_equal(np.concatenate(blocks), np.float32(samples / 32_768))
+
+
+@pytest.mark.parametrize(
+    ("hop_ms", "hops"), [(20, 1), (40, 2), (100, 5), (20.19, 1), (19.81, 1), (60.19, 3)]
+)
+def test_decisions_come_at_whole_hops(hop_ms: float, hops: int):
+    assert detect.decision_hops(hop_ms, 20) == hops
+
+
+@pytest.mark.parametrize("hop_ms", [0, 1, 9.9, 20.21, 19.79, 30, 50, 60.21])
+def test_decisions_between_hops_cannot_be_had(hop_ms: float):
+    with pytest.raises(ValueError, match=r"cannot be had; give a multiple of 20 ms"):
+        detect.decision_hops(hop_ms, 20)
+
+
+def test_a_score_is_the_softmax_of_the_window_that_is_taken(bundle: Path):
+    classifier = detect.Classifier(bundle)
+    wave = np.random.default_rng(0).standard_normal(20_000).astype(np.float32) * 0.1
+    logits = classifier.logits(detect.fit_window(wave, 16_000))
+    odds = [math.exp(float(x)) for x in logits]
+    label, score = classifier.classify(wave)
+    assert label == classifier.labels[odds.index(max(odds))]
+    assert score == pytest.approx(max(odds) / sum(odds), rel=1e-9)
+    many = detect.softmax(np.stack([logits, logits + 1000]))
+    np.testing.assert_allclose(many, [np.array(odds) / sum(odds)] * 2, rtol=1e-3)
+
+
+def test_what_is_printed_of_an_event_is_rounded():
+    event = detect.Event(1.23456, 2.00049, "да", 0.987654)
+    assert event.line("a.wav") == {
+        "file": "a.wav", "keyword": "да", "start_s": 1.235, "end_s": 2.0, "score": 0.9877,
+    }  # fmt: skip

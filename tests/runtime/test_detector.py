@@ -46,6 +46,28 @@ def test_every_keyword_is_heard_when_it_is_said_and_at_both_ends(tone_bundle: Pa
         assert 0.7 <= event.score <= 1
 
 
+def test_times_of_events_are_those_of_their_centres(tone_bundle: Path):
+    """Settings at which an event would begin, or end, before the stream are among them."""
+    manifest = json.loads((tone_bundle / "manifest.json").read_text("utf-8"))
+    told = manifest["detection"]
+    detector, other = Detector(tone_bundle), Detector(tone_bundle)
+    posteriors = np.concatenate(list(other.posteriors(AUDIO)))
+    interval_s = detector.seconds(1) - detector.seconds(0)
+    assert interval_s == pytest.approx(told["hop_ms"] / 1000)
+    heard = Trigger(detector.labels, told, interval_s, 1.0).feed(posteriors)
+    assert len(heard) >= 3
+    for offset_ms, keyword_ms in ((told["timing_offset_ms"], told["keyword_ms"]), (900, 1000)):
+        detector._offset_s, detector._keyword_s = offset_ms / 1000, keyword_ms / 1000
+        detector.reset()
+        for event, run in zip(detector.feed(AUDIO), heard, strict=True):
+            end_s = max(0.0, detector.seconds(run.centre) - offset_ms / 1000)
+            assert event.end_s == pytest.approx(end_s)
+            assert event.start_s == pytest.approx(max(0.0, end_s - keyword_ms / 1000))
+            assert event.score == pytest.approx(run.score)
+            assert event.keyword == detector.labels[run.keyword]
+    assert detector.heard_s == 6.0
+
+
 def test_noise_silence_and_fillers_make_no_event(tone_bundle: Path):
     detector = Detector(tone_bundle, threshold=0.001)
     assert {e.keyword for e in events(detector, track(3.0, {}), 1000)} <= {"низкий", "высокий"}

@@ -51,6 +51,10 @@ def test_so_many_misses_in_a_row_end_the_drawing(
     monkeypatch.setattr(draws, "_is_new", lambda p: asked.append(p) or len(asked) in (3, 6))
     assert len(draws.next(5, ())) == 2
     assert len(asked) == 6 + 3
+    again, seen = Draws(loaded, axes(loaded)), []
+    monkeypatch.setattr(again, "_is_new", lambda p: seen.append(p) or False)
+    assert again.next(5, ()) == []
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
