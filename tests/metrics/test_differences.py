@@ -114,6 +114,8 @@ def test_clips_of_one_speaker_allow_no_verdict():
     found = difference(*systems([[called[0]], [called[1]]], clips, LABELS))
     assert (found.ci95, found.p) == (None, 1.0)
     assert found.value == pytest.approx(29 / 40)
+    assert (found.speaker_variance, found.seed_variance) == (0.0, 0.0)
+    assert found.clip_variance == pytest.approx(29 / 40**2)
 
 
 def test_the_other_way_round_is_the_same_with_the_sign_turned():
