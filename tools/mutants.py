@@ -205,8 +205,9 @@ def _is_same(above: ast.AST | None, part: ast.expr, other: ast.expr) -> bool:
         return False
     if isinstance(above, ast.Call):
         return ast.unparse(above.func) in _SIZES
-    squared = isinstance(above, ast.BinOp) and isinstance(above.op, ast.Pow)
-    return squared and ast.unparse(above).endswith("** 2")
+    if isinstance(above, ast.BinOp) and isinstance(above.op, ast.Pow):
+        return ast.unparse(above.right) == "2"
+    return False
 
 
 def _expressions(node: ast.expr) -> Iterator[ast.expr]:

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from edgekws.core.corpus import Examples
-from edgekws.metrics.differences import difference, speaker_count, systems
+from edgekws.metrics.differences import difference, seed_variance, speaker_count, systems
+from edgekws.metrics.intervals import Variance
 
 LABELS = ("_silence_", "_unknown_", "да", "no")
 
@@ -145,6 +147,27 @@ def test_seeds_that_differ_widen_the_interval():
     assert narrow.ci95
     assert narrow.ci95[1] == pytest.approx(2.262 / 100, abs=1e-4)  # one clip, Student's t of 9
     assert narrow.p == 1
+
+
+def test_doubt_of_speakers_and_of_seeds_adds_up_with_the_degrees_of_freedom_of_each():
+    assert seed_variance(np.array([0.6])) is None
+    assert seed_variance(np.array([0.6, 0.9, 0.9])) == Variance(pytest.approx(0.01), 2)
+    clips, predicted = spread(4, 0.1)
+    a, b = systems([[*predicted[0], predicted[1][0]], predicted[1]], clips, LABELS)
+    found = difference(a, b)
+    n = 320
+    chance = sum(
+        ((x.mean() - y.mean()) / n) ** 2 for x, y in zip(a.right.T, b.right.T, strict=True)
+    )
+    assert found.clip_variance == pytest.approx(chance)
+    parts = [(max(found.speaker_variance, chance + 1 / n**2), 7)]
+    parts += [(np.var(one.right.mean(1), ddof=1) / k, k - 1) for one, k in ((a, 3), (b, 2))]
+    total = sum(variance for variance, _ in parts)
+    df = total**2 / sum(variance**2 / free for variance, free in parts)
+    assert found.seed_variance == pytest.approx(parts[1][0] + parts[2][0])
+    half = stats.t.ppf(0.975, df) * total**0.5
+    assert found.ci95 == pytest.approx((found.value - half, found.value + half))
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(found.value) / total**0.5, df))
 
 
 def test_speakers_that_agree_by_chance_leave_as_much_doubt_as_clips():
