@@ -146,7 +146,7 @@ class Module:
         """
         self.name, self._copy, self._file = name, copy, copy / name
         self.source = self._file.read_text(encoding="utf-8")
-        self.files = test_files(name, self.source)
+        self.files = test_files(name, self.source, copy)
         self._log = copy.parent / "log.txt"
         self._record()
 
@@ -222,12 +222,12 @@ def preload(names: Sequence[str]) -> None:
     gc.freeze()
 
 
-def test_files(name: str, source: str) -> list[str]:
+def test_files(name: str, source: str, root: Path) -> list[str]:
     """Return the paths of a module's tests."""
     path = Path(name)
     mirror = Path("tests", *path.parts[1:-1], f"test_{path.stem.lstrip('_')}.py")
     doctests = [name] if ">>>" in source else []
-    mirrored = [str(mirror)] if (ROOT / mirror).is_file() else []
+    mirrored = [str(mirror)] if (root / mirror).is_file() else []
     return list(dict.fromkeys([*doctests, *mirrored, *EXTRAS.get(name, ())]))
 
 

@@ -199,7 +199,7 @@ def test_an_hourly_rate_by_hand(counts: list[int], seconds: list[float]) -> None
     n, count, total = len(counts), sum(counts), sum(seconds)
     rate = count / total
     seen = n / (n - 1) * sum((c - rate * s) ** 2 for c, s in zip(counts, seconds, strict=True))
-    least = count + 0.75**2 * sum((rate * s) ** 2 for s in seconds)
+    least = count + sum((rate * s) ** 2 for s in seconds)  # who differ by as much as their mean
     error = max(seen, least) ** 0.5 / count  # of the logarithm
     half = stats.t.ppf(0.975, n - 1) * error
     exact = [stats.gamma.ppf(0.025, count), stats.gamma.ppf(0.975, count + 1)]
@@ -209,11 +209,22 @@ def test_an_hourly_rate_by_hand(counts: list[int], seconds: list[float]) -> None
     assert found == pytest.approx((low, high))
 
 
-def test_single_events_of_nobody_known_have_the_exact_interval() -> None:
-    for counts, speakers in (([3], 0), ([0, 0, 0], 3)):
+def test_events_of_nobody_known_have_the_exact_interval() -> None:
+    for counts in ([3], [0], [0, 0, 0]):
         seconds = np.full(len(counts), 1200.0)
-        found = intervals.hourly(np.array(counts), seconds, speakers)
+        found = intervals.hourly(np.array(counts), seconds, 0)
         assert found == intervals.garwood(sum(counts), 1200.0 * len(counts))
+
+
+@pytest.mark.parametrize("speakers", [2, 3, 40])
+def test_silence_ends_where_speakers_would_be_as_quiet_in_one_of_forty_cases(speakers: int) -> None:
+    """Their rates are Gamma distributed: one of no event in s has (1 + v r s)^(-1/v)."""
+    seconds = np.linspace(300.0, 900.0, speakers)
+    apart = min(1.0, 25 / speakers)
+    low, high = intervals.hourly(np.zeros(speakers, np.int64), seconds, speakers) or (1, 1)
+    quiet = np.prod([(1 + apart * high / 3600 * one) ** (-1 / apart) for one in seconds])
+    assert low == 0
+    assert quiet == pytest.approx(0.025)
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 20), (1, 20), (7, 20), (19, 20), (20, 20)])
