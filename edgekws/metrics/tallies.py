@@ -105,10 +105,11 @@ def share(clips: Counts, hits: Counts, weights: Array, speakers: int) -> Share:
     """
     of_label = clips.sum(0)
     rates = hits.sum(0) / np.maximum(of_label, 1)
-    perfect = not (clips - hits)[:, weights > 0].any()
+    n = int(of_label[weights > 0].sum())
+    perfect = n > 0 and not (clips - hits)[:, weights > 0].any()
     return Share(
         1.0 if perfect else float(hits.sum(0) @ weights),
-        int(of_label[weights > 0].sum()),
+        n,
         (hits - rates * clips) @ weights,
         clips @ weights,
         float(of_label @ np.square(weights)),

@@ -11,7 +11,16 @@ from scipy import stats
 from edgekws.search.effects import Cell, effects
 from edgekws.search.importance import marginals
 from edgekws.search.space import Axis
-from edgekws.search.statistics import Bench, average, difference, over_seeds
+from edgekws.search.statistics import (
+    Bench,
+    Estimate,
+    Scored,
+    average,
+    difference,
+    estimate,
+    over_seeds,
+    weighted,
+)
 
 Table = Callable[[float, int], dict[str, Any]]
 
@@ -84,6 +93,51 @@ def test_one_speaker_leaves_everything_open(made_table: Table) -> None:
     assert bench.level(["a"]) is None
     gap = bench.estimate(difference(bench.mean(["a"]), bench.mean(["b"])))
     assert (gap.ci95, gap.p) == (None, 1.0)
+
+
+def test_one_speaker_leaves_everything_open_whatever_the_seeds() -> None:
+    one = Scored(0.1, np.zeros(1), np.array([0.1, 0.12, 0.08]), 0.01)
+    assert estimate(one, 1) == Estimate(0.1, None, 1.0)
+    assert estimate(one, 0).ci95 == pytest.approx(
+        (0.1 - 4.3027 * 0.02 / 3**0.5, 0.1 + 4.3027 * 0.02 / 3**0.5), abs=1e-5
+    )
+
+
+def test_sums_take_the_seeds_that_all_have_and_the_smallest_step() -> None:
+    parts = (
+        Scored(0.5, np.array([0.1, -0.1]), np.array([0.4, 0.6]), 0.02),
+        Scored(0.2, np.array([0.0, 0.2]), np.array([0.1, 0.2, 0.3]), 0.05),
+    )
+    found = weighted(parts, np.array([2.0, -0.5]))
+    assert found.value == pytest.approx(0.9)
+    assert found.influence.tolist() == pytest.approx([0.2, -0.3])
+    assert found.by_seed.tolist() == pytest.approx([0.75, 1.1])
+    assert found.step == pytest.approx(0.025)
+    assert average(parts).step == pytest.approx(0.01)
+
+
+def test_doubt_is_at_least_a_clip() -> None:
+    still = Scored(0.1, np.zeros(5), np.array([0.1]), 0.03)
+    low, high = estimate(still, 5).ci95 or (0, 0)
+    assert high - 0.1 == pytest.approx(2.7764 * 0.03, abs=1e-5)  # Student's t of 4
+    assert 0.1 - low == pytest.approx(high - 0.1)
+
+
+def test_tables_may_hold_some_of_the_speakers_or_nothing_that_counts(made_table: Table) -> None:
+    whole = made_table(0.8, 1)
+    part = {**whole, "speakers": 7, "groups": whole["groups"][:7], "cells": whole["cells"][:14]}
+    for tables in ({"a": whole, "b": part}, {"b": part, "a": whole}):
+        assert Bench(tables, "accuracy").speakers == 10
+    assert Bench({}, "accuracy").speakers == 0
+    silent = {**whole, "labels": ["_silence_", "_silence_"]}
+    mean = Bench({"a": silent}, "macro_recall").mean(["a"])
+    assert (mean.value, mean.step) == (0.0, 0.0)
+
+
+def test_a_step_is_one_clip_of_one_trial(made_table: Table) -> None:
+    bench = Bench({key: made_table(0.8, n) for n, key in enumerate("abc")}, "accuracy")
+    assert bench.mean(["a"]).step == pytest.approx(1 / 200)
+    assert bench.mean(["a", "b", "c"]).step == pytest.approx(1 / 600)
 
 
 @pytest.mark.parametrize("speakers", [2, 3, 6, 10, 25])
