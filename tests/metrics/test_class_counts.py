@@ -27,3 +27,14 @@ def test_a_set_without_unknown_accepts_none() -> None:
     counted = with_counts(rows, [[2, 1], [0, 1]])
     assert [row["unknown_accepted"] for row in counted] == [None, None]
     assert class_cells(counted)[1] == ["no", "100.0 % (1/1)", "50.0 % (1/2)", "–"]
+
+
+def test_cells_give_shares_with_the_clips_behind_them() -> None:
+    rows = [{"label": "да", "support": 1000}, {"label": "_unknown_", "support": 2000}]
+    counted = with_counts(rows, [[925, 75], [30, 1970]])
+    assert class_cells(counted) == [
+        ["да", "92.5 % (925/1,000)", "96.9 % (925/955)", "1.5 % (30/2,000)"],
+        ["_unknown_", "98.5 % (1,970/2,000)", "96.3 % (1,970/2,045)", "–"],
+    ]
+    accepted = {"label": "да", "support": 4, "right": 0, "called": 0, "unknown_accepted": 0}
+    assert class_cells([accepted]) == [["да", "0.0 % (0/4)", "–", "–"]]
