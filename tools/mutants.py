@@ -47,9 +47,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "edgekws/search/effects.py": ("tests/search/test_statistics.py",),
     "edgekws/metrics/class_counts.py": (),
     "edgekws/metrics/event_intervals.py": (),
-    "edgekws/runtime/latency.py": (),
-    "edgekws/engine/measure.py": (),
-    "edgekws/engine/final.py": (),
 }
 """The modules that are tried, each with tests beside the file that mirrors it."""
 

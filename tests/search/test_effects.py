@@ -52,6 +52,22 @@ def test_every_level_and_every_pair_of_levels_by_hand(made_table: Table) -> None
     assert [one.p_corrected for one in found.values()] == list(holm(p_values))
 
 
+def test_a_hole_elsewhere_leaves_every_combination_its_weight(made_table: Table) -> None:
+    """Combinations are found by name: the order of their values does not matter either."""
+    cells, bench, mean = grid(made_table)
+    hole = {"size": "m", "noise": "off", "rate": 8}
+    left = [Cell(dict(reversed(cell.params.items())), cell.keys) if n % 2 else cell
+            for n, cell in enumerate(cells) if cell.params != hole]  # fmt: skip
+    found = {one.of: one.estimate.value for one in effects((SIZES, NOISE, RATE), left, bench)}
+    both = [
+        mean["l", "on", r] - mean["l", "off", r] - mean["s", "on", r] + mean["s", "off", r]
+        for r in (8, 16)
+    ]
+    assert found[("size", "l"), ("noise", "on")] == pytest.approx(sum(both) / 2)
+    alone = mean["m", "on", 16] - mean["m", "off", 16] - mean["s", "on", 16] + mean["s", "off", 16]
+    assert found[("size", "m"), ("noise", "on")] == pytest.approx(alone)
+
+
 @pytest.mark.parametrize(
     ("value", "p", "sign", "verdict"),
     [
