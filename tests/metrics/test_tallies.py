@@ -77,5 +77,11 @@ def test_all_right_is_exactly_one(metric: str, row: list[int]) -> None:
     assert share(table, one_wrong, weights, 1).value == pytest.approx(1 - weights[1])
 
 
+def test_a_share_of_nothing_is_none_of_it() -> None:
+    table = np.array([[5, 0, 0, 0]])
+    found = share(table, table, np.zeros(4), 1)
+    assert (found.value, found.n, found.squares) == (0.0, 0, 0.0)
+
+
 def test_kinds_of_labels() -> None:
     assert kinds(LABELS) == ["_silence_", "_unknown_", "keyword", "keyword"]
