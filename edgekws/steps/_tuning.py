@@ -26,7 +26,6 @@ class Row:
 
     `nodes` are those that onnxruntime runs. `drop` is accuracy lost against the input, `agreement`
     the share of clips that keep its label, `max_abs_diff` the largest difference to its logits.
-    `of_plain` is its median latency over that of the plain export in the same run.
     """
 
     form: Form
@@ -41,7 +40,6 @@ class Row:
     max_abs_diff: float
     refused: str = ""
     latency: ModelLatency | None = None
-    of_plain: float | None = None
 
     @property
     def name(self) -> str:
@@ -126,13 +124,7 @@ def _changed(row: Row, logits: Mapping[str, NDArray[np.float32]]) -> str:
 
 def timed(rows: Sequence[Row], run: LatencyRun) -> list[Row]:
     """Return the rows with their latency in `run`, where it holds them."""
-    plain = run.models[NAIVE].p50_us
-    return [
-        replace(row, latency=one, of_plain=one.p50_us / plain)
-        if (one := run.models.get(row.name))
-        else row
-        for row in rows
-    ]
+    return [replace(row, latency=one) if (one := run.models.get(row.name)) else row for row in rows]
 
 
 def finalists(rows: Sequence[Row]) -> list[Row]:
@@ -190,7 +182,6 @@ def _line(row: Row, chosen: str) -> dict[str, Any]:
         "p50_us": row.p50_us,
         "of_input": row.latency.ratio,
         "of_input_ci95": row.latency.ratio_ci95,
-        "of_plain_export": row.of_plain,
         "nodes_run": row.nodes,
         "size_kib": row.size_kib,
         "int8_coverage": row.int8_coverage,

@@ -179,16 +179,13 @@ def _shortfalls(shipped: "Row", run: "LatencyRun") -> list[str]:
 
 
 def _compared(shipped: "Row", rows: "list[Row]") -> dict[str, Any]:
-    """Return how the shipped form stands to the input, the plain export and the fastest FP32."""
-    from edgekws.steps._forms import INPUT, NAIVE
+    """Return how the shipped form stands to the input and the fastest FP32 form."""
+    from edgekws.steps._forms import INPUT
     from edgekws.steps._tuning import fastest_float
 
     p50 = {row.name: row.p50_us for row in rows}
     fastest = fastest_float(rows)
-    told: dict[str, Any] = {
-        "of_input": shipped.p50_us / p50[INPUT],
-        "of_plain_export": shipped.p50_us / p50[NAIVE],
-    }
+    told: dict[str, Any] = {"of_input": shipped.p50_us / p50[INPUT]}
     if fastest is not None:
         told |= {
             "fastest_fp32": fastest.name,
