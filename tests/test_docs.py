@@ -171,9 +171,11 @@ def test_more_seeds_are_told_with_their_mean(copy: Path) -> None:
 
 
 def test_a_metric_is_shown_as_soon_as_it_is_measured(copy: Path) -> None:
-    assert "clips together" not in render(copy)["README.md"]
     path = copy / "docs" / "arabic-5.json"
     measurements = json.loads(path.read_text())["results"][-1]["measurements"]
+    measurements = [one for one in measurements if one["metric"] != "keyword_recall"]
+    change(path, measurements, "results", -1, "measurements")
+    assert "clips together" not in render(copy)["README.md"]
     more = {"metric": "keyword_recall", "value": 0.5, "ci95": None, "speakers": 3}
     change(path, [*measurements, more], "results", -1, "measurements")
     shown = r"- of all keyword clips together \S+( %)? \(3 speakers\) are right\n"

@@ -229,7 +229,7 @@ def test_the_report_shows_the_table(tuned):
     shown = block("tune", tuned(Clock({})).details)
     (table,) = [inner for inner in shown.inner if inner.title == "forms"]
     assert table.kind == "table"
-    assert "of plain export" in table.columns
+    assert "of input" in table.columns
     assert all(len(row) == len(table.columns) for row in table.rows)
 
 
