@@ -1,7 +1,21 @@
 """One exception class per cause a user can act on, each with its exit code."""
 
-from collections.abc import Sequence
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_WHY = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "access is denied",
+    errno.EPERM: "access is denied",
+}
 
 
 class EdgekwsError(Exception):
@@ -72,3 +86,37 @@ class MissingPartError(EdgekwsError):
     """An optional part is not installed, or a target cannot be reached."""
 
     exit_code = 6
+
+
+@contextmanager
+def writing(target: Path, advice: str) -> Iterator[None]:
+    """Turn an `OSError` of the block into one that names what could not be written, and why.
+
+    Args:
+        target: What the block writes.
+        advice: What to do about it, said at the end of the message.
+
+    Raises:
+        MachineError: the block raised an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        space = "free some space, or " if error.errno in _FULL else ""
+        raise MachineError(
+            f"{target}: cannot be written ({reason(error, target)}); {space}{advice}"
+        ) from error
+
+
+def reason(error: OSError, of: Path | None = None) -> str:
+    """Return in a line why the system refused, with the file where it lies elsewhere than `of`.
+
+    `OSError`s of numpy have neither number nor file, those of `shutil.copytree` a list of files.
+    """
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        source, *_, why = error.args[0][0]
+        return f"{why}: {source}"
+    text = _WHY.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+    place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    beside = place is None or (of is not None and place.parent == of.parent)
+    return text if beside else f"{text}: {place}"

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,28 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pack.pack(bundle, folder / "model.onnx", contract, noise.astype(np.int16), origin)
     pack.seal(bundle, "# card\n")
     return bundle
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Path:
+    """A device of this test's own that swallows everything, as /dev/null."""
+    folder = tmp_path / "devices"
+    folder.mkdir()
+    try:
+        os.mknod(folder / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        (folder / "null").write_bytes(b"x")
+    except OSError:
+        pytest.skip("devices cannot be made here")
+    return folder / "null"
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Path:
+    """A folder in which nobody, not even root, can make a file."""
+    if os.geteuid() == 0:
+        return Path("/proc/self")
+    (tmp_path / "closed").mkdir(mode=0o500)
+    return tmp_path / "closed"
 
 
 @pytest.fixture

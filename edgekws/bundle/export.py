@@ -12,7 +12,8 @@ from edgekws.bundle.archive import unpacked, write_zip
 from edgekws.bundle.declared import read_json
 from edgekws.bundle.pack import CARD, SUMS, deliver, identity, members, seal
 from edgekws.bundle.verify import RUNTIME, Verified, named, verify_folder
-from edgekws.errors import MachineError, UsageError
+from edgekws.core.output import OTHER_OUTPUT, is_stream, write_bytes
+from edgekws.errors import UsageError, writing
 
 Form = Literal["folder", "zip", "ort"]
 
@@ -77,6 +78,8 @@ def check_output(bundle: Path, to: Form, output: Path) -> None:
     here, there = bundle.resolve(), output.resolve()
     if there == here or here in there.parents or there in here.parents:
         raise UsageError(f"{output} is the bundle itself or around it; name another --output")
+    if to == "zip" and is_stream(output):
+        return
     if not there.exists() or (there.is_dir() and to != "zip" and not any(there.iterdir())):
         return
     ours = is_zipfile(there) if to == "zip" else all((there / n).is_file() for n in (SUMS, CARD))
@@ -139,15 +142,8 @@ def place(fresh: Path, output: Path) -> None:
     Raises:
         MachineError: it cannot be written there.
     """
-    try:
-        if fresh.is_dir():
+    if fresh.is_dir():
+        with writing(output, OTHER_OUTPUT):
             deliver(fresh, output)
-            return
-        output.parent.mkdir(parents=True, exist_ok=True)
-        beside = output.with_name(f".{output.name}.part")
-        shutil.copyfile(fresh, beside)
-        beside.replace(output)
-    except OSError as error:
-        raise MachineError(
-            f"{output}: cannot be written ({error}); name another --output"
-        ) from error
+    else:
+        write_bytes(output, fresh.read_bytes())

@@ -1,6 +1,5 @@
 """The application: global options, and what becomes of every error."""
 
-import errno
 import sys
 import traceback
 from types import TracebackType
@@ -21,15 +20,8 @@ from edgekws.cli import (
     setup_commands,
     stream_commands,
 )
-from edgekws.errors import EdgekwsError
+from edgekws.errors import EdgekwsError, reason
 
-_MACHINE = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "access is denied",
-    errno.EPERM: "access is denied",
-}
 _AGAIN = "interrupted; run the same command again to go on from what is done"
 
 
@@ -54,11 +46,7 @@ class _Group(TyperGroup):
             text = "error: this machine has not enough memory; close other programs and try again"
             _fail(text, 1, debug=ctx.params.get("debug"))
         except OSError as error:
-            if error.errno not in _MACHINE:
-                raise
-            of = f": {error.filename}" if error.filename else ""
-            text = f"error: {_MACHINE[error.errno]}{of}"
-            _fail(text, 1, debug=ctx.params.get("debug"))
+            _fail(f"error: {reason(error)}", 1, debug=ctx.params.get("debug"))
 
 
 def _fail(text: str, exit_code: int, *, debug: bool | None) -> None:

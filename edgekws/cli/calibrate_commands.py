@@ -9,7 +9,6 @@ import typer
 from edgekws.cli.bundle_commands import Bundle
 from edgekws.cli.commands import Json, view_for
 from edgekws.core.events import Event
-from edgekws.errors import UsageError
 
 Positives = Annotated[
     Path,
@@ -79,12 +78,13 @@ def calibrate(
       edgekws calibrate b.zip --positives dev.csv --negatives talk --max-fa-per-hour 0.5
           --output c.zip --page curves.html
     """
+    from edgekws.core.output import check_form
     from edgekws.engine import calibrate as engine
     from edgekws.engine.labelled_audio import parse_where
     from edgekws.report import event_page, event_rows
 
-    if page is not None and page.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--page {page}: the page is an HTML file; end its name in .html")
+    if page is not None:
+        check_form(page, event_page.PAGES, "--page", or_folder=False)
     chosen = parse_where(where or ())
     with view_for(json) as view:
         made = engine.calibrate(

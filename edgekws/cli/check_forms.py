@@ -7,7 +7,9 @@ from xml.etree import ElementTree as Xml
 
 from edgekws.cli import numbers
 from edgekws.core.measurement import Measurement, Verdict
-from edgekws.errors import MachineError
+from edgekws.core.output import write_bytes
+
+OTHER_JUNIT = "name another --junit"
 
 
 def for_github(form: str | None) -> bool:
@@ -59,11 +61,8 @@ def write_junit(
     for verdict in verdicts:
         _add_case(suite, model, verdict)
     Xml.indent(root)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Xml.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise MachineError(f"{path}: cannot be written ({error}); name another --junit") from error
+    text = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    write_bytes(path, text, OTHER_JUNIT)
 
 
 def _add_case(suite: Xml.Element, model: Path, verdict: Verdict) -> None:

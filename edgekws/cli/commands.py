@@ -184,11 +184,14 @@ def check(
       edgekws check dist/quickstart --budget budget.toml --junit budget.xml --format github
     """
     from edgekws.cli import check_forms
+    from edgekws.core.output import check_output
     from edgekws.engine import check as engine
     from edgekws.recipe.load import load, load_budget
 
     if form and json:
         raise UsageError("--json is a format already; leave --format out")
+    if junit is not None:
+        check_output(junit, check_forms.OTHER_JUNIT)
     loaded = load(recipe, overrides or ()) if recipe is not None else None
     if budget is not None:
         limits = load_budget(budget)
@@ -232,8 +235,10 @@ def report(
       edgekws report runs/quickstart --picture overview.png
     """
     from edgekws.report.html import write_html
-    from edgekws.report.plots import write_overview
+    from edgekws.report.plots import check_picture, write_overview
 
+    if picture is not None:
+        check_picture(picture)
     found, folder = _read_report(run)
     page = folder / "report.html"
     write_html(found, page)

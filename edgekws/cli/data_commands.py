@@ -68,8 +68,10 @@ def explore(
     from edgekws.cli.data_tables import exploration_tables
     from edgekws.engine.data_explore import explore as look
     from edgekws.engine.data_source import material
-    from edgekws.report.data_page import write_exploration
+    from edgekws.report.data_page import check_output, write_exploration
 
+    if output is not None:
+        check_output(output)
     given = material(source, overrides or ())
     with view_for(json) as view:
         emit = quiet if json else view.emit

@@ -1,15 +1,13 @@
 """Events of continuous audio as lines: for people, tables, Audacity, and machines."""
 
-import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from edgekws.cli.process import drop_output
-from edgekws.errors import MachineError
+from edgekws.core.printable import printable
+from edgekws.core.table import csv_text, inert_path
 
 if TYPE_CHECKING:
     from edgekws.runtime.detect import Event
@@ -25,19 +23,23 @@ def text_lines(file: TextIO, *, with_names: bool) -> Write:
 
     def write(name: str, event: "Event") -> None:
         line = f"{event.start_s:9.2f} … {event.end_s:.2f} s  {event.keyword}  {event.score:.2f}"
-        file.write(f"{name}:{line}\n" if with_names else f"{line}\n")
+        file.write(printable(f"{name}:{line}" if with_names else line) + "\n")
         file.flush()
 
     return write
 
 
 def csv_lines(file: TextIO) -> Write:
-    """Return what writes rows of a CSV table; its head is written at once."""
-    table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    table.writeheader()
+    """Return what writes rows of a CSV table; its head is written at once.
+
+    Names are exact in a file or a pipe, and cannot steer a terminal.
+    """
+    shown = printable if file.isatty() else str
+    file.write(csv_text([COLUMNS]))
 
     def write(name: str, event: "Event") -> None:
-        table.writerow(event.line(name))
+        line = event.line(inert_path(name))
+        file.write(shown(csv_text([[line[column] for column in COLUMNS]])))
         file.flush()
 
     return write
@@ -75,25 +77,3 @@ def while_read(write: Write) -> Write:
             drop_output(sys.stdout)
 
     return try_to_write
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
-    """Yield a text file that gets its name only when all was written.
-
-    Raises:
-        MachineError: it cannot be written.
-    """
-    if path.is_dir():
-        raise MachineError(f"{path}: is a folder; name the file to write with --output")
-    fresh = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        fresh.replace(path)
-    except OSError as error:
-        raise MachineError(f"{path}: cannot be written ({error}); name another --output") from error
-    finally:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)

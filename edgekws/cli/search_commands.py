@@ -167,10 +167,12 @@ def _plan(
 
 
 def _best(run: Path | None, output: Path | None, *, json: bool) -> None:
+    from edgekws.core.output import check_output
     from edgekws.search.best import write_best
 
     if run is None or output is None:
         raise UsageError("best needs the sweep's folder and --output FILE")
+    check_output(output)
     write_best(run, output)
     with view_for(json) as view:
         view.show_recipe(output)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from edgekws.cli.commands import Json, view_for
-from edgekws.errors import MachineError, MissingPartError, UsageError
+from edgekws.core.output import is_stream, write_text
+from edgekws.errors import MissingPartError, UsageError
 
 _LIMITS = {
     "max_params": "Parameters, at most",
@@ -64,13 +65,13 @@ def init(
     if listing:
         _list(json=json)
         return
-    if output.exists() and not force:
+    if output.exists() and not is_stream(output) and not force:
         raise UsageError(f"{output} is there already; --output names another, --force replaces it")
     limits = {"max_params": max_params, "max_macs": max_macs, "max_size_kib": max_size_kib}
     told: Told = {"keywords": keywords, "data": data, "language": language, **limits}
     if sys.stdin is not None and sys.stdin.isatty() and not json:
         told = _ask(told)
-    _write(output, _recipe(told | {"target": target}, output))
+    write_text(output, _recipe(told | {"target": target}, output))
     with view_for(json) as view:
         view.show_recipe(output)
 
@@ -146,12 +147,3 @@ def _recipe(told: Told, output: Path) -> str:
         raise UsageError("--language is the synthesizer's; it has no effect with --data")
     answers = {key: value for key, value in told.items() if value is not None}
     return recipe_text(Answers(**(answers | {"keywords": words})), output)
-
-
-def _write(output: Path, text: str) -> None:
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MachineError(
-            f"{output}: cannot write there ({error.strerror}); name another --output"
-        ) from error

@@ -80,8 +80,9 @@ def detect(
     names = _sources(audio or [], microphone, rate)
     _check_form(len(names), form, output, json)
     from edgekws.cli.console import Terminal
-    from edgekws.cli.event_lines import json_lines, while_read, whole_file
+    from edgekws.cli.event_lines import json_lines, while_read
     from edgekws.cli.live_scores import LiveScores
+    from edgekws.core.output import whole_text
     from edgekws.engine import detect as engine
 
     with ExitStack() as stack:
@@ -89,7 +90,7 @@ def detect(
         detector = stack.enter_context(engine.detector(bundle, notes.emit, threshold, hop_ms))
         writers = [json_lines(sys.stdout)] if json else []
         if output:
-            file = stack.enter_context(whole_file(output))
+            file = stack.enter_context(whole_text(output))
             writers = [while_read(write) for write in writers]
             writers.append(_writer(form, file, len(names)))
         elif not json:

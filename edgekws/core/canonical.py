@@ -18,7 +18,9 @@ def canonical_json(value: object) -> str:
 
 def sha256_of(value: object) -> str:
     """Return the sha256 of the canonical JSON of `value`."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    # a file name may hold bytes that are not UTF-8, which Python keeps as surrogates
+    text = canonical_json(value).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()
 
 
 def sha256_file(path: Path) -> str:

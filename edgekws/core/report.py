@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from edgekws.core.measurement import Measurement, Verdict
+from edgekws.core.output import in_utf8, write_bytes
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,13 @@ class Report:
         )
 
     def save(self, path: Path) -> None:
-        """Write the report as JSON."""
-        path.write_bytes(_ADAPTER.dump_json(self, indent=1))
+        """Write the report as JSON.
+
+        Raises:
+            MachineError: it cannot be written.
+        """
+        content = to_json(_in_utf8(_ADAPTER.dump_python(self)), indent=1)
+        write_bytes(path, content, "name another --runs")
 
     @staticmethod
     def load(path: Path) -> "Report":
@@ -81,6 +88,14 @@ class Report:
             pydantic.ValidationError: the file is not a report.
         """
         return _ADAPTER.validate_json(path.read_bytes())
+
+
+def _in_utf8(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_in_utf8(key): _in_utf8(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_utf8(item) for item in value]
+    return in_utf8(value) if isinstance(value, str) else value
 
 
 _ADAPTER = TypeAdapter(Report)

@@ -1,6 +1,5 @@
 """The recipe's dataset: its identity without reading audio, its features once asked for."""
 
-import csv
 import json
 import shutil
 from collections import Counter
@@ -13,8 +12,10 @@ from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import SPLITS, Clip, Listing
 from edgekws.core.events import Emit
 from edgekws.core.store import build_folder
+from edgekws.core.table import csv_text
 from edgekws.engine.environment import library_versions
 from edgekws.engine.source import closure, modules_of
+from edgekws.errors import writing
 from edgekws.recipe.model import Recipe
 from edgekws.runtime.front_end import FrontEnd
 
@@ -89,14 +90,14 @@ class Source:
             _write_table(self.listing.recordings or self.listing.clips, folder / "clips.csv")
 
         folder = build_folder(self._cache / "clips" / self.key, build)
-        shutil.copyfile(folder / "clips.csv", path)
+        with writing(path, "name a folder with --runs"):
+            shutil.copyfile(folder / "clips.csv", path)
 
     def summary(self) -> dict[str, Any]:
         """Return what the report shows of the data: counts, rejected clips, notes."""
 
         def build(folder: Path) -> None:
-            text = json.dumps(_summary(self.corpus), ensure_ascii=False)
-            (folder / "summary.json").write_text(text, encoding="utf-8")
+            (folder / "summary.json").write_text(json.dumps(_summary(self.corpus)))
 
         folder = build_folder(self._cache / "data" / self.key, build)
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -104,15 +105,13 @@ class Source:
 
 
 def _write_table(clips: Sequence[Clip], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("file", "label", "speaker", "split", "start_s", "end_s"))
-        for clip in clips:
-            end_s = "" if clip.end_s is None else clip.end_s
-            start_s = clip.start_s or ("" if clip.end_s is None else 0)
-            table.writerow(
-                (clip.path.absolute(), clip.label, clip.speaker or "", clip.split, start_s, end_s)
-            )
+    rows: list[tuple[Any, ...]] = [("file", "label", "speaker", "split", "start_s", "end_s")]
+    for clip in clips:
+        end_s = "" if clip.end_s is None else clip.end_s
+        start_s = clip.start_s or ("" if clip.end_s is None else 0)
+        file = str(clip.path.absolute())
+        rows.append((file, clip.label, clip.speaker or "", clip.split, start_s, end_s))
+    path.write_text(csv_text(rows), "utf-8", "backslashreplace", newline="")
 
 
 def _summary(corpus: "Corpus") -> dict[str, Any]:

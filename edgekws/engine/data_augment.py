@@ -22,6 +22,7 @@ from edgekws.audio.reading import read_audio
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.corpus import Clip, Listing
 from edgekws.core.events import Emit, Event, progress, quiet
+from edgekws.core.output import write_bytes
 from edgekws.engine.data_folder import MANIFEST, Making, is_made, making
 from edgekws.engine.data_source import Material
 from edgekws.engine.environment import cache_folder
@@ -258,9 +259,6 @@ def _drawn(change: Change, order: Order) -> list[Any]:
 
 def _write(path: Path, samples: NDArray[np.int16], sample_rate: int, form: str) -> None:
     """Write a file under its name only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()
     soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=form.upper())
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(encoded.getvalue())
-    part.replace(path)
+    write_bytes(path, encoded.getvalue())

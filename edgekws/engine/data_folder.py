@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.output import OTHER_OUTPUT, write_text
 from edgekws.engine.partial import Partial, part_path, partial_beside
-from edgekws.errors import DataError, MachineError, UsageError
+from edgekws.errors import DataError, UsageError, writing
 
 MANIFEST = "manifest.csv"
 ABOUT = "about.json"
@@ -31,14 +32,12 @@ class Making:
             MachineError: it cannot be written.
         """
         self.records.finish(rows)
-        try:
-            text = json.dumps({"of": self.identity} | about, ensure_ascii=False, indent=1)
-            (self.folder / ABOUT).write_text(text + "\n", encoding="utf-8")
+        text = json.dumps({"of": self.identity} | about, ensure_ascii=False, indent=1)
+        write_text(self.folder / ABOUT, text + "\n")
+        with writing(self.output, OTHER_OUTPUT):
             if self.output.is_dir():
                 self.output.rmdir()
             self.folder.rename(self.output)
-        except OSError as error:
-            raise MachineError(f"{self.output}: cannot be written ({error})") from error
 
     def clear(self) -> None:
         """Remove what was made so far but for the records."""

@@ -13,6 +13,7 @@ from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.events import Emit, Event
 from edgekws.core.family import closest
+from edgekws.core.output import write_text
 from edgekws.datasets._espeak import Espeak, accents_of
 from edgekws.datasets._rendering import Format, Utterance, VoiceTask, render
 from edgekws.datasets._speakers import ranked
@@ -232,7 +233,7 @@ def _write_lists(folder: Path, lines: Sequence[_Line]) -> None:
     for split, name in LISTS.items():
         listed = [line.utterance.path for line in lines if line.split == split]
         if listed:
-            (folder / name).write_text("\n".join(listed) + "\n", encoding="utf-8")
+            write_text(folder / name, "\n".join(listed) + "\n")
 
 
 def _spoken(output: Path, lines: Sequence[_Line]) -> Spoken:

@@ -1,14 +1,22 @@
 """A table in the making: records kept as they come, so that a stopped command can go on."""
 
-import csv
 import fcntl
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from edgekws.errors import MachineError, UsageError
+from edgekws.core.output import (
+    OTHER_OUTPUT,
+    check_output,
+    destination,
+    is_stream,
+    write_text,
+)
+from edgekws.core.table import csv_text
+from edgekws.errors import UsageError, writing
 
 
 class Partial:
@@ -40,7 +48,7 @@ class Partial:
         self.records += records
 
     def _write(self, records: Iterable[Any]) -> None:
-        with _told(self._output):
+        with writing(self._output, OTHER_OUTPUT):
             self._file.writelines(f"{json.dumps(record)}\n".encode() for record in records)
             self._file.flush()
 
@@ -50,11 +58,7 @@ class Partial:
         Raises:
             MachineError: it cannot be written.
         """
-        whole = self._output.with_name(f".{self._output.name}.whole")
-        with _told(self._output):
-            with whole.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerows(rows)
-            whole.replace(self._output)
+        write_text(self._output, csv_text(rows))
         self.drop()
 
     def drop(self) -> None:
@@ -66,14 +70,18 @@ class Partial:
 def partial_beside(output: Path, identity: str) -> Iterator[Partial]:
     """Open the partial file of a table; nobody else may meanwhile.
 
+    Beside a device or a pipe there is none: its records last as long as this process.
+
     Raises:
-        UsageError: another process is writing the table.
-        MachineError: `output` is a folder, or there is no writing beside it.
+        UsageError: another process is writing the table, or `output` is a folder.
+        MachineError: there is no writing beside it.
     """
-    if output.is_dir():
-        raise MachineError(f"{output}: is a folder; name the file to write with --output")
-    with _told(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
+    check_output(output)
+    if is_stream(output):
+        with tempfile.TemporaryFile() as file:
+            yield Partial(output, file, identity)
+        return
+    with writing(output, OTHER_OUTPUT):
         file = part_path(output).open("a+b")
     with file:
         try:
@@ -87,7 +95,8 @@ def partial_beside(output: Path, identity: str) -> Iterator[Partial]:
 
 def part_path(output: Path) -> Path:
     """Return where a table is kept in the making."""
-    return output.with_name(f".{output.name}.part")
+    place = destination(output)
+    return place.with_name(f".{place.name}.part")
 
 
 def _whole_lines(file: BinaryIO) -> tuple[list[Any], int]:
@@ -103,13 +112,3 @@ def _whole_lines(file: BinaryIO) -> tuple[list[Any], int]:
             break
         end += len(line)
     return found, end
-
-
-@contextmanager
-def _told(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise MachineError(
-            f"{output}: cannot be written ({error}); name another --output"
-        ) from error

@@ -19,8 +19,8 @@ from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.final import evaluate_bundle
 from edgekws.engine.measure import Measured, Streamed, alone, measure, measure_stream, now
-from edgekws.engine.run_folder import check_dist, close_run, logged, open_run
-from edgekws.errors import EdgekwsError, UsageError
+from edgekws.engine.run_folder import OTHER_RUNS, check_dist, close_run, logged, open_run
+from edgekws.errors import EdgekwsError, UsageError, writing
 from edgekws.recipe.load import Loaded
 from edgekws.recipe.model import Recipe, limits
 
@@ -187,13 +187,15 @@ class _Run:
         """Leave the artifact and its ONNX form in the run's folder."""
         assert self._measured is not None
         folder = self._folder / f"{number:02d}-{name}"
-        folder.mkdir()
-        shutil.copyfile(done.artifact.path, folder / done.artifact.path.name)
-        if done.artifact.format == "checkpoint":
-            shutil.copyfile(self._measured.model, folder / "model.onnx")
-        if (control := self._baseline.control) is not None:
-            (self._folder / "baseline").mkdir(exist_ok=True)
-            shutil.copyfile(control, self._folder / "baseline" / "naive_fp32.onnx")
+        baseline = self._folder / "baseline"
+        with writing(folder, OTHER_RUNS):
+            folder.mkdir()
+            shutil.copyfile(done.artifact.path, folder / done.artifact.path.name)
+            if done.artifact.format == "checkpoint":
+                shutil.copyfile(self._measured.model, folder / "model.onnx")
+            if (control := self._baseline.control) is not None:
+                baseline.mkdir(exist_ok=True)
+                shutil.copyfile(control, baseline / "naive_fp32.onnx")
 
     def bundle(self, destination: Path) -> None:
         """Pack, evaluate once on the test split with the bundle's own runtime, judge, deliver."""

@@ -10,35 +10,30 @@ from pathlib import Path
 from typing import TextIO
 
 from edgekws.core.events import Emit, Event
+from edgekws.core.output import write_text
 from edgekws.core.report import Report
-from edgekws.errors import MachineError
+from edgekws.errors import writing
 from edgekws.recipe.lock import lock
 from edgekws.recipe.model import Recipe
+
+OTHER_RUNS = "name a folder with --runs"
 
 
 def check_dist(dist: Path) -> None:
     """Find out before the work, not after it, whether the bundle can be written."""
-    try:
+    with writing(dist, "name a folder with --dist"):
         dist.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=dist):
             pass
-    except OSError as error:
-        raise MachineError(
-            f"{dist}: cannot write there ({error}); name a folder with --dist"
-        ) from error
 
 
 def open_run(parent: Path, recipe: Recipe) -> tuple[Path, TextIO]:
     """Make the folder of this run, with the recipe and the log of its events."""
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    try:
+    with writing(parent, OTHER_RUNS):
         folder = _new_folder(parent, stamp)
-        (folder / "recipe.lock.toml").write_text(lock(recipe), encoding="utf-8")
+        write_text(folder / "recipe.lock.toml", lock(recipe), OTHER_RUNS)
         return folder, (folder / "events.jsonl").open("a", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise MachineError(
-            f"{parent}: cannot write there ({error}); name a folder with --runs"
-        ) from error
 
 
 def _new_folder(parent: Path, stamp: str) -> Path:
@@ -59,7 +54,10 @@ def logged(emit: Emit, log: TextIO) -> Emit:
 
     def both(event: Event) -> None:
         if event.kind != "progress" or event.done == event.total:
-            log.write(json.dumps({"time": time.time()} | asdict(event), ensure_ascii=False) + "\n")
+            # ASCII only: names in it can neither steer a terminal nor fail to be encoded
+            line = json.dumps({"time": time.time()} | asdict(event)) + "\n"
+            with writing(Path(log.name), OTHER_RUNS):
+                log.write(line)
         emit(event)
 
     return both
@@ -69,5 +67,6 @@ def close_run(folder: Path, report: Report) -> None:
     """Write the report, and let `latest` point to this run only now that it is complete."""
     report.save(folder / "report.json")
     fresh = folder.with_name(f".latest.{folder.name}")
-    fresh.symlink_to(folder.name)
-    fresh.replace(folder.with_name("latest"))
+    with writing(folder.with_name("latest"), OTHER_RUNS):
+        fresh.symlink_to(folder.name)
+        fresh.replace(folder.with_name("latest"))

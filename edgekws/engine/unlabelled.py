@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekws.audio.reading import AUDIO_SUFFIXES
+from edgekws.core.table import inert_path
 from edgekws.datasets._tables import SUFFIXES, Row, Table, read_table
 from edgekws.errors import DataError
 
@@ -64,7 +65,7 @@ def _in_folder(folder: Path) -> list[Unlabelled]:
 
 def _file(path: Path, name: Path) -> Unlabelled:
     speaker = name.parts[0] if len(name.parts) > 1 else ""
-    return Unlabelled((name.as_posix(),), path, speaker=speaker)
+    return Unlabelled((inert_path(name.as_posix()),), path, speaker=speaker)
 
 
 def _in_table(table: Table) -> tuple[tuple[str, ...], list[Unlabelled]]:
@@ -87,7 +88,7 @@ def _clip(table: Table, row: Row, name: str, times: tuple[str, ...]) -> Unlabell
     start, end = (seconds(table, row, column) for column in TIMES)
     if end is not None and end <= (start or 0):
         table.told(row.line, "end_s", f"{end:g} is not after start_s = {start or 0:g}")
-    cells = (file, *(row.cells[column] for column in times))
+    cells = (inert_path(file), *(row.cells[column] for column in times))
     speaker = row.cells.get(SPEAKER, "")
     return Unlabelled(cells, table.path.parent / file, start or 0.0, end, speaker)
 

@@ -1,16 +1,17 @@
 """What is known of a dataset as one HTML page that needs nothing beside it."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.output import check_form, is_folder, write_text
+from edgekws.core.table import csv_text, inert_path
 from edgekws.engine.data_explore import Exploration
-from edgekws.errors import MachineError
 from edgekws.report import _page
 from edgekws.report._numbers import amount
 from edgekws.report.data_plots import MOST_LABELS, classes_svg, histograms_svg, speakers_svg
 
+PAGES = (".html", ".htm")
 PAGE, TABLE, FIGURES = "report.html", "clips.csv", "explore.json"
 
 _SPREAD = {
@@ -21,25 +22,33 @@ _SPREAD = {
 }
 
 
+def check_output(output: Path) -> None:
+    """Refuse what `write_exploration` could not write, before anything is looked at.
+
+    Raises:
+        UsageError: the suffix is not that of a page.
+        MachineError: it cannot be written.
+    """
+    check_form(output, PAGES)
+
+
 def write_exploration(found: Exploration, output: Path) -> Path:
     """Write the page, and in a folder also every clip (CSV) and all figures (JSON).
 
     Return the page. The same data gives the same bytes.
 
     Raises:
+        UsageError: the suffix is not that of a page.
         MachineError: `output` cannot be written.
     """
-    alone = output.suffix.lower() in (".html", ".htm")
-    page = output if alone else output / PAGE
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(page_text(found), encoding="utf-8")
-        if not alone:
-            _write_table(found, output / TABLE)
-            text = json.dumps(found.to_dict(), ensure_ascii=False, indent=1)
-            (output / FIGURES).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise MachineError(f"{page}: cannot be written ({error}); name another --output") from error
+    check_output(output)
+    folder = is_folder(output)
+    page = output / PAGE if folder else output
+    write_text(page, page_text(found))
+    if folder:
+        write_text(output / TABLE, _table(found))
+        text = json.dumps(found.to_dict(), ensure_ascii=False, indent=1)
+        write_text(output / FIGURES, text + "\n")
     return page
 
 
@@ -62,11 +71,10 @@ def page_text(found: Exploration) -> str:
     return _page.render("data.html", values)
 
 
-def _write_table(found: Exploration, path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(found.rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(found.rows)
+def _table(found: Exploration) -> str:
+    names = list(found.rows[0])
+    inert = ({**row, "path": inert_path(row["path"])} for row in found.rows)
+    return csv_text([names, *([row[name] for name in names] for row in inert)])
 
 
 def _banner(found: Exploration) -> dict[str, str]:

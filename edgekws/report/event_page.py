@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
+from edgekws.core.output import PICTURES, check_form, is_folder, write_text
 from edgekws.engine.event_results import EventEvaluation
-from edgekws.errors import MachineError, UsageError
 from edgekws.report import _page, event_rows
 from edgekws.report.event_plots import curves_svg, write_picture
 
 PAGES = (".html", ".htm")
-PICTURES = (".png", ".svg", ".pdf")
 
 
 def check_output(output: Path) -> None:
@@ -16,10 +15,9 @@ def check_output(output: Path) -> None:
 
     Raises:
         UsageError: the suffix is of no kind that is written.
+        MachineError: it cannot be written.
     """
-    if not _is_folder(output) and output.suffix.lower() not in (*PAGES, *PICTURES):
-        known = ", ".join((PAGES[0], *PICTURES))
-        raise UsageError(f"{output}: --output is a folder, or a file that ends in {known}")
+    check_form(output, (*PAGES, *PICTURES))
 
 
 def write_files(made: EventEvaluation, name: str, output: Path) -> list[Path]:
@@ -30,18 +28,12 @@ def write_files(made: EventEvaluation, name: str, output: Path) -> list[Path]:
         MachineError: it cannot be written.
     """
     check_output(output)
-    files = [output / "events.html", output / "det.png"] if _is_folder(output) else [output]
-    try:
-        files[0].parent.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            if file.suffix.lower() in PAGES:
-                file.write_text(page(made, name), encoding="utf-8")
-            else:
-                write_picture(made, file)
-    except OSError as error:
-        raise MachineError(
-            f"{output}: cannot be written ({error}); name another --output"
-        ) from error
+    files = [output / "events.html", output / "det.png"] if is_folder(output) else [output]
+    for file in files:
+        if file.suffix.lower() in PAGES:
+            write_text(file, page(made, name))
+        else:
+            write_picture(made, file)
     return files
 
 
@@ -61,7 +53,3 @@ def page(made: EventEvaluation, name: str) -> str:
         "curves": Markup(curves_svg(made)),
     }
     return _page.render("events.html", values)
-
-
-def _is_folder(output: Path) -> bool:
-    return output.is_dir() or not output.suffix

@@ -15,6 +15,7 @@ from edgekws.core.measurement import (
     Measurement,
     Verdict,
 )
+from edgekws.core.output import write_text
 from edgekws.core.report import Report, Result
 from edgekws.report import _numbers, _page
 from edgekws.report._details import Block, block, heading
@@ -29,7 +30,7 @@ def write_html(report: Report, path: Path) -> None:
 
     The same report gives the same bytes.
     """
-    path.write_text(_page.render("template.html", _values(report)), encoding="utf-8")
+    write_text(path, _page.render("template.html", _values(report)), "allow writing there")
 
 
 def _values(report: Report) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekws.core.measurement import WHOLE
+from edgekws.core.output import PICTURES, check_form, write_bytes
 from edgekws.core.report import Report, Result
 from edgekws.engine.environment import cache_folder
 from edgekws.report import _numbers
@@ -49,6 +50,16 @@ _PANELS = (
 )
 
 
+def check_picture(path: Path) -> None:
+    """Refuse a picture that `write_overview` could not write, before the rest is done.
+
+    Raises:
+        UsageError: the suffix is of no form of a picture.
+        MachineError: it cannot be written.
+    """
+    check_form(path, PICTURES, "--picture", or_folder=False)
+
+
 def write_overview(report: Report, path: Path) -> None:
     """Write the picture of what each step cost and bought; the format follows the suffix."""
     write_figure(lambda: _overview(report), path)
@@ -56,8 +67,10 @@ def write_overview(report: Report, path: Path) -> None:
 
 def write_figure(draw: Callable[[], "Figure"], path: Path) -> None:
     """Write what `draw` draws, in the report's style on white; the format follows the suffix."""
+    picture, form = BytesIO(), path.suffix.lower().removeprefix(".")
     with _drawing(_PAPER_INK):
-        draw().savefig(path, dpi=150, facecolor="white")
+        draw().savefig(picture, format=form, dpi=150, facecolor="white")
+    write_bytes(path, picture.getvalue())
 
 
 def overview_svg(report: Report) -> str:

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.output import check_form, is_folder, write_text
 from edgekws.engine.profiled import Operators, Profile
-from edgekws.errors import MachineError, UsageError
 from edgekws.report import _page, profile_rows
 from edgekws.report._details import numeric
 from edgekws.report.profile_plots import operators_svg, processes_svg, spread_svg
@@ -20,9 +20,9 @@ def check_output(output: Path) -> None:
 
     Raises:
         UsageError: the suffix is of no kind that is written.
+        MachineError: it cannot be written.
     """
-    if not _is_folder(output) and output.suffix.lower() not in KINDS:
-        raise UsageError(f"{output}: --output is a folder, or a file that ends in .html or .json")
+    check_form(output, KINDS)
 
 
 def write(made: Profile, output: Path) -> list[Path]:
@@ -33,16 +33,9 @@ def write(made: Profile, output: Path) -> list[Path]:
         MachineError: it cannot be written.
     """
     check_output(output)
-    files = [output / f"profile{kind}" for kind in KINDS] if _is_folder(output) else [output]
-    try:
-        files[0].parent.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            text = page(made) if file.suffix.lower() == ".html" else _json(made)
-            file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MachineError(
-            f"{output}: cannot be written ({error}); name another --output"
-        ) from error
+    files = [output / f"profile{kind}" for kind in KINDS] if is_folder(output) else [output]
+    for file in files:
+        write_text(file, page(made) if file.suffix.lower() == ".html" else _json(made))
     return files
 
 
@@ -66,10 +59,6 @@ def page(made: Profile) -> str:
         "machine": profile_rows.machine(made),
     }
     return _page.render("profile.html", values)
-
-
-def _is_folder(output: Path) -> bool:
-    return output.is_dir() or not output.suffix
 
 
 def _json(made: Profile) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.output import write_text
 from edgekws.report import _numbers, _page
 from edgekws.report.sweep_plots import fronts_svg, marginals_svg, parallel_svg
 from edgekws.search.results import Results, Standing
@@ -31,7 +32,7 @@ def write_page(found: Results, path: Path) -> None:
         "importance": [(name, f"{100 * share:.1f}") for name, share in found.importance.items()],
         "wall": f"{found.timing['wall_s'] / 60:.1f}",
     }
-    path.write_text(_page.render("sweep.html", values), encoding="utf-8")
+    write_text(path, _page.render("sweep.html", values), "name another --runs")
 
 
 def _banner(found: Results) -> dict[str, str]:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgekws.errors import DataError, MachineError, UsageError
+from edgekws.core.output import write_text
+from edgekws.errors import DataError, UsageError
 
 
 def write_best(folder: Path, output: Path) -> None:
@@ -26,10 +27,7 @@ def write_best(folder: Path, output: Path) -> None:
     score = f"{told['objective']} {100 * best['value']:.1f} %{interval} on dev"
     head = [f"# The best of the sweep {told['name']}: {score}, in the sweep's own short training."]
     head += [f"#   {text}" for text in best["overrides"]]
-    try:
-        output.write_text("\n".join([*head, best["recipe"]]), encoding="utf-8")
-    except OSError as error:
-        raise MachineError(f"{output}: cannot write there ({error.strerror})") from error
+    write_text(output, "\n".join([*head, best["recipe"]]))
 
 
 def _read(file: Path) -> dict[str, Any]:

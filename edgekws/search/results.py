@@ -1,13 +1,14 @@
 """What a sweep found: the ranking with its doubt, what matters, fronts, effects, the best."""
 
-import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from edgekws.core.canonical import canonical_json, sha256_of
+from edgekws.core.output import write_text
+from edgekws.core.table import csv_text
 from edgekws.metrics.intervals import FEW_SPEAKERS
 from edgekws.metrics.paired import ALPHA
 from edgekws.recipe.load import load
@@ -110,18 +111,19 @@ class Results:
     def save(self, folder: Path) -> None:
         """Write `results.json` and `ranking.csv`."""
         text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
-        (folder / "results.json").write_text(text, encoding="utf-8")
-        with (folder / "ranking.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            metrics = ("accuracy", "macro_recall", "params", "macs")
-            head = ("state", "epochs", "seeds", self.objective, "low", "high", "tied")
-            writer.writerow(["rank", *self.axes, *head, *(f"dev_{m}" for m in metrics), "error"])
-            for rank, one in enumerate(self.standings, 1):
-                values = [_cell(one.params[name]) for name in self.axes]
-                low, high = one.ci95 or ("", "")
-                told = [one.state, one.epochs, len(one.seeds), one.value, low, high, one.tied]
-                more = [one.measured.get(m, "") for m in metrics]
-                writer.writerow([rank, *values, *told, *more, one.error or ""])
+        write_text(folder / "results.json", text, "name another --runs")
+        write_text(folder / "ranking.csv", csv_text(self._ranking()), "name another --runs")
+
+    def _ranking(self) -> Iterator[list[Any]]:
+        metrics = ("accuracy", "macro_recall", "params", "macs")
+        head = ("state", "epochs", "seeds", self.objective, "low", "high", "tied")
+        yield ["rank", *self.axes, *head, *(f"dev_{m}" for m in metrics), "error"]
+        for rank, one in enumerate(self.standings, 1):
+            values = [_cell(one.params[name]) for name in self.axes]
+            low, high = one.ci95 or ("", "")
+            told = [one.state, one.epochs, len(one.seeds), one.value, low, high, one.tied]
+            more = [one.measured.get(m, "") for m in metrics]
+            yield [rank, *values, *told, *more, one.error or ""]
 
 
 def results(

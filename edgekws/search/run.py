@@ -10,7 +10,7 @@ from typing import Any
 
 from edgekws.core.events import Emit, Event, progress
 from edgekws.engine.environment import cache_folder
-from edgekws.errors import DataError, MachineError
+from edgekws.errors import DataError, writing
 from edgekws.search.crew import Crew, LocalCrew
 from edgekws.search.load import LoadedSweep
 from edgekws.search.overrides import texts
@@ -72,12 +72,8 @@ def sweep_folder(runs: Path, name: str) -> Path:
         MachineError: it cannot be made.
     """
     folder = runs / "sweeps" / name
-    try:
+    with writing(folder, "name another --runs"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MachineError(
-            f"{folder}: cannot write there ({error}); name another --runs"
-        ) from error
     return folder
 
 

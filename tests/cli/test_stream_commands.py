@@ -107,8 +107,8 @@ def test_bad_usage(tone_bundle: Path, arguments: list[str], message: str):
 
 def test_output_that_cannot_be_written(tone_bundle: Path, recording: Path, tmp_path: Path):
     done = run(tone_bundle, recording, "--output", tmp_path)
-    assert done.exit_code == 1
-    assert "is a folder; name the file to write" in done.stderr
+    assert done.exit_code == 2
+    assert "is a folder, not a file; name another --output" in done.stderr
     done = run(tone_bundle, recording, "--output", recording / "a.txt")
     assert done.exit_code == 1
     assert "cannot be written" in done.stderr

@@ -59,7 +59,7 @@ def test_the_table_is_written_in_one_go(tmp_path: Path):
 
 
 def test_where_there_is_no_writing_it_says_so(tmp_path: Path):
-    with pytest.raises(MachineError, match="is a folder; name the file to write with --output"):
+    with pytest.raises(UsageError, match="is a folder, not a file; name another --output"):
         records(tmp_path, "a")
     (tmp_path / "file").touch()
     with pytest.raises(

@@ -211,7 +211,7 @@ def test_the_plan_counts_without_training(write: Write, run: Run, tmp_path: Path
 
 def test_where_it_cannot_write_is_told(write: Write, run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(MachineError, match=r"cannot write there .*name another --runs"):
+    with pytest.raises(MachineError, match=r"cannot be written .*name another --runs"):
         run(write(), tmp_path / "file")
 
 

@@ -1,0 +1,31 @@
+"""Text that strangers chose, for a terminal: what would steer it is shown as an escape."""
+
+import re
+
+_STEERS = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # control characters but tab and line feed
+    "\\u2028\\u2029"  # further line ends
+    "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # turn the direction of writing
+    "\\ud800-\\udfff]"  # bytes of a file name that are not UTF-8
+)
+
+NOT_PLAIN = "holds characters that cannot be shown, or are not UTF-8; rename it"
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with control characters, and bytes that are not UTF-8, as escapes.
+
+    >>> printable("\x1b[2J да\udcff")
+    '\\x1b[2J да\\udcff'
+    """
+    return _STEERS.sub(lambda one: _escape(one[0]), text)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a label or a name can be shown and written down as it is, in one line."""
+    return printable(text) == text and not {"\n", "\t"} & set(text)
