@@ -1,6 +1,5 @@
 """What a recipe will weigh, told with random weights: no data, no training."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from edgekws.core.contract import Contract, Normalization
 from edgekws.core.events import Emit, progress
 from edgekws.core.family import load as load_member
 from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
+from edgekws.core.scratch import scratch_folder
 from edgekws.core.store import build_folder
 from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.measure import count, now
@@ -117,7 +117,7 @@ def _host(target: Any) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
 def _weigh(recipe: Recipe, target: Any | None, emit: Emit) -> _Known:
     from edgekws.lowering import onnx_file
 
-    with tempfile.TemporaryDirectory(prefix="edgekws-plan-") as scratch:
+    with scratch_folder("plan") as scratch:
         models: dict[str, Path] = {}
         counted: dict[str, tuple[Measurement, ...]] = {}
         notes: dict[str, str] = {}

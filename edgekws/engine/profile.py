@@ -1,7 +1,6 @@
 """Where the time of a model goes, and which of two is faster: measured interleaved on this host."""
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from edgekws.core.events import Emit, Event
+from edgekws.core.scratch import scratch_folder
 from edgekws.engine.environment import core_count, library_versions
 from edgekws.engine.measure import count
 from edgekws.engine.models import read_model
@@ -51,7 +51,7 @@ def profile(paths: Sequence[Path], target: Target, emit: Emit) -> Profile:
     if load >= core_count():
         emit(Event("warning", f"load {load:.1f}: other programs run, and widen every interval"))
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekws-floor-")))
+        folder = stack.enter_context(scratch_folder("floor"))
         named = subjects(paths, stack)
         entries = _entries(named, _floor(folder))
         emit(Event("note", f"measuring {len(entries)} entries for {target.seconds:g} s …"))

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import MachineError, ParityError
 from edgekws.lowering import _simplify, onnx_file, parity
 
@@ -52,8 +52,8 @@ def _in_own_process(
     source: Path, model: onnx.ModelProto, features: NDArray[np.float32]
 ) -> onnx.ModelProto:
     rank = len(model.graph.input[0].type.tensor_type.shape.dim)
-    with TemporaryDirectory() as folder:
-        inputs, target = Path(folder) / "inputs.npy", Path(folder) / "simplified.onnx"
+    with scratch_folder("simplify") as folder:
+        inputs, target = folder / "inputs.npy", folder / "simplified.onnx"
         np.save(inputs, features[:, None] if rank == 4 else features)
         script = [sys.executable, "-P", str(_simplify.__file__)]
         _run([*script, str(source), str(target), str(inputs), str(parity.TOLERANCE)], source)

@@ -1,7 +1,6 @@
 """What onnxruntime makes of a graph: the shapes that flow through it, and its optimized form."""
 
 import json
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import UnsupportedError
 
 _INPUT_TYPES: dict[str, type[np.generic]] = {
@@ -51,10 +51,10 @@ def in_order_of_execution(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     numbered.CopyFrom(model)
     for i, node in enumerate(numbered.graph.node):
         node.name = str(i)
-    with tempfile.TemporaryDirectory(prefix="edgekws-profile-") as folder:
+    with scratch_folder("profile") as folder:
         options = _options("ORT_DISABLE_ALL")
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "profile")
+        options.profile_file_prefix = str(folder / "profile")
         session = _session(numbered.SerializeToString(), options)
         _run(session, None, {one.name: _zeros(one) for one in session.get_inputs()})
         events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
@@ -93,8 +93,8 @@ def optimized(model: onnx.ModelProto, level: str = "ORT_ENABLE_EXTENDED") -> onn
     Raises:
         UnsupportedError: the graph cannot be loaded.
     """
-    with tempfile.TemporaryDirectory(prefix="edgekws-graph-") as folder:
-        path = Path(folder) / "optimized.onnx"
+    with scratch_folder("graph") as folder:
+        path = folder / "optimized.onnx"
         options = _options(level)
         options.optimized_model_filepath = str(path)
         _session(model.SerializeToString(), options)

@@ -1,7 +1,6 @@
 """Static INT8 quantization with onnxruntime's own tool, from the FP32 ONNX file."""
 
 import io
-import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from edgekws.core.fields import Fields
+from edgekws.core.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import onnx
@@ -84,7 +84,7 @@ class Quantizer(Fields):
         from edgekws.quantizers._log_capture import captured_log
 
         printed = redirect_stdout(io.StringIO())  # the calibrators print their progress
-        with captured_log(), printed, tempfile.TemporaryDirectory() as folder:
+        with captured_log(), printed, scratch_folder("quantize") as folder:
             from onnxruntime.quantization import (
                 CalibrationMethod,
                 QuantFormat,

@@ -1,6 +1,5 @@
 """A commented recipe written from a few answers."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from edgekws.backbones.mel_spanning import Backbone
 from edgekws.core.contract import UNKNOWN
 from edgekws.core.family import closest
 from edgekws.core.family import load as load_member
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import RecipeError, UsageError
 from edgekws.recipe.load import load
 from edgekws.recipe.lock import toml_text
@@ -159,7 +159,7 @@ def _prove(text: str) -> None:
     Raises:
         UsageError: it is none; the message holds key and reason.
     """
-    with tempfile.TemporaryDirectory(prefix="edgekws-init-") as folder:
+    with scratch_folder("init") as folder:
         file = Path(folder, "recipe.toml")
         file.write_text(text, encoding="utf-8")
         try:

@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import MachineError, MissingPartError
 
 
@@ -18,8 +18,8 @@ def run_alone(script: Path, spec: Mapping[str, Any], limit_s: float) -> bytes:
         MissingPartError: onnxruntime is not installed for this interpreter.
         MachineError: the script failed or took longer than `limit_s`.
     """
-    with tempfile.TemporaryDirectory(prefix="edgekws-latency-") as folder:
-        file = Path(folder) / "spec.json"
+    with scratch_folder("latency") as folder:
+        file = folder / "spec.json"
         file.write_text(json.dumps(spec))
         command = [sys.executable, "-I", str(script), "--spec", str(file)]
         try:
