@@ -29,6 +29,10 @@ RecipeOption = Annotated[
     str | None,
     typer.Option("--recipe", metavar="RECIPE", help="The recipe that the model came from."),
 ]
+RequiredRecipe = Annotated[
+    str,
+    typer.Option("--recipe", metavar="RECIPE", help="The recipe that names the data."),
+]
 
 
 class CheckFormat(StrEnum):

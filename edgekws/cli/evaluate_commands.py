@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edgekws.cli.commands import Json, Overrides, RecipeOption, Split, view_for
+from edgekws.cli.commands import Json, Overrides, RequiredRecipe, Split, view_for
 from edgekws.core.events import Event
 from edgekws.errors import DataError, UsageError
 
@@ -20,7 +20,7 @@ def evaluate(
             help="ONNX files, bundles (folder or zip), or runs (their last step).",
         ),
     ],
-    recipe: RecipeOption = None,
+    recipe: RequiredRecipe,
     overrides: Overrides = None,
     split: SplitOption = Split.dev,
     output: Annotated[
@@ -48,8 +48,6 @@ def evaluate(
       edgekws evaluate a.onnx b.onnx --recipe recipe.toml --output ab.png
       edgekws evaluate bundle.zip --recipe recipe.toml --split test --output report
     """
-    if recipe is None:
-        raise UsageError("evaluate needs --recipe FILE, which names the data")
     from edgekws.engine import evaluate as engine
     from edgekws.recipe.load import load
     from edgekws.report import evaluation_file
@@ -74,7 +72,7 @@ def compare(
             help="What evaluate takes; PATH,PATH is one system over its seeds, NAME=… names it.",
         ),
     ],
-    recipe: RecipeOption = None,
+    recipe: RequiredRecipe,
     overrides: Overrides = None,
     split: SplitOption = Split.dev,
     points: Annotated[
@@ -103,8 +101,6 @@ def compare(
       edgekws compare dist/small dist/large bundle.zip --recipe recipe.toml --split test
       edgekws compare plain=p1.onnx,p2.onnx kd=k1.onnx,k2.onnx --recipe recipe.toml --points 0.5
     """
-    if recipe is None:
-        raise UsageError("compare needs --recipe FILE, which names the data")
     if points is not None and not 0 < points < 100:
         raise UsageError(
             f"--points {points:g}: a difference in percentage points, above 0 and below 100"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekws.bundle.archive import unpacked
-from edgekws.engine.models import model_file
+from edgekws.engine.models import model_file, read_model
 from edgekws.errors import DataError, UsageError
 
 BASELINE = "baseline"
@@ -30,7 +30,7 @@ def subjects(paths: Sequence[Path], stack: ExitStack) -> tuple[Subject, ...]:
 
     Raises:
         UsageError: a run, which is many models, beside anything else.
-        DataError: no model there.
+        DataError: no model there, or it cannot be read.
     """
     if steps := [made for path in paths if (made := _steps(path))]:
         if len(paths) > 1:
@@ -47,8 +47,10 @@ def subjects(paths: Sequence[Path], stack: ExitStack) -> tuple[Subject, ...]:
 def _subject(path: Path, stack: ExitStack) -> Subject:
     zipped = path.suffix.lower() == ".zip" and path.is_file()
     folder = stack.enter_context(unpacked(path)) if zipped else path
-    front_end = folder / "frontend.onnx"
-    return Subject(str(path), model_file(folder), front_end if front_end.is_file() else None)
+    model, front_end = model_file(folder), folder / "frontend.onnx"
+    if model.suffix.lower() != ".ort":  # onnxruntime's own form
+        read_model(model)
+    return Subject(str(path), model, front_end if front_end.is_file() else None)
 
 
 def _steps(path: Path) -> tuple[Subject, ...]:

@@ -139,7 +139,8 @@ def test_evaluate_writes_what_the_suffix_says(engine: Engine, tmp_path: Path) ->
 def test_data_has_to_be_named(command: str) -> None:
     result = run(command, "a.onnx", "b.onnx")
     assert result.exit_code == 2
-    assert f"{command} needs --recipe FILE, which names the data" in result.stderr
+    assert "Missing option '--recipe'" in result.stderr
+    assert re.search(r"--recipe RECIPE .*\[required\]", run(command, "--help").stdout)
 
 
 def compared() -> Comparison:

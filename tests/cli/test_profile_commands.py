@@ -48,6 +48,18 @@ def test_profile_shows_tables_and_writes_a_page(engine: list[Any], tmp_path: Pat
     assert page.is_file()
 
 
+@pytest.mark.parametrize("command", [("profile",), ("check", "--budget", "budget.toml")])
+def test_what_is_no_model_ends_alike_in_every_command(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("budget.toml").write_text("[budget]\nmax_params = 1\n")
+    Path("no.onnx").write_text("no model")
+    for model, message in (("gone.onnx", "no such model"), ("no.onnx", "not an ONNX model")):
+        done = run(*command, model)
+        assert (done.exit_code, message in done.stderr) == (5, True), done.stderr
+
+
 def test_profile_in_json(engine: list[Any]) -> None:
     done = run("profile", "a", "--json")
     told = json.loads(done.stdout.splitlines()[-1])
