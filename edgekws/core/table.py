@@ -28,6 +28,15 @@ def inert(cell: Any) -> Any:
     return cell if _is_number(cell) else f"'{cell}"
 
 
+def restored(cell: str) -> str:
+    """Return the text that `inert` made a cell of, as a spreadsheet shows it.
+
+    >>> restored("'=1+1"), restored("'tis")
+    ('=1+1', "'tis")
+    """
+    return cell[1:] if cell.startswith("'") and inert(cell[1:]) == cell else cell
+
+
 def inert_path(name: str) -> str:
     """Return a name of the same file that a spreadsheet takes for text.
 

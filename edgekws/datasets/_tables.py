@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekws.core.family import closest
+from edgekws.core.table import restored
 from edgekws.errors import DataError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -94,7 +95,7 @@ def _separated(path: Path, lines: Iterable[str], delimiter: str) -> Table:
                 table.told(reader.line_num, "", f"{text} holds a {_NAMES[delimiter]}")
             elif any(cells):
                 values = dict.fromkeys(table.columns, "") | dict(
-                    zip(table.columns, map(str.strip, cells), strict=False)
+                    zip(table.columns, (restored(cell.strip()) for cell in cells), strict=False)
                 )
                 table.rows.append(Row(reader.line_num, values))
     except csv.Error as error:
