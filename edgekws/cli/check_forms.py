@@ -8,6 +8,7 @@ from xml.etree import ElementTree as Xml
 from edgekws.cli import numbers
 from edgekws.core.measurement import Measurement, Verdict
 from edgekws.core.output import write_bytes
+from edgekws.core.printable import printable
 
 OTHER_JUNIT = "name another --junit"
 
@@ -84,7 +85,7 @@ def _text(value: str) -> str:
 
 
 def _data(value: str) -> str:
-    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _property(value: str) -> str:

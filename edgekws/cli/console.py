@@ -10,11 +10,11 @@ from rich.console import Console  # noqa: TID251
 from rich.live import Live  # noqa: TID251
 from rich.progress_bar import ProgressBar  # noqa: TID251
 from rich.table import Table  # noqa: TID251
-from rich.text import Text  # noqa: TID251
 
 from edgekws.cli import numbers
 from edgekws.cli.evaluation_tables import comparison_tables, evaluation_tables
 from edgekws.cli.pace import Pace
+from edgekws.cli.plain_text import Text
 from edgekws.cli.process import drop_output
 from edgekws.cli.tables import Row, heard_tables, measured_lines, step_line, whole_rows
 from edgekws.core.events import Event
@@ -172,7 +172,7 @@ class Terminal:
             padding=(0, 1),
         )
         for n, name in enumerate(head):
-            table.add_column(name, justify="left" if n == 0 else "right", overflow="fold")
+            table.add_column(Text(name), justify="left" if n == 0 else "right", overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
         self._out.print(table)
@@ -318,7 +318,7 @@ class Terminal:
         widest = max(len(check.name) for check in checks)
         for check in checks:
             line = Text(f"{check.status:<8}", _STATUS[check.status])
-            line.append(f"{check.name:<{widest}}  {check.detail}", "default")
+            line.add(f"{check.name:<{widest}}  {check.detail}", "default")
             self._out.print(line, soft_wrap=True)
             if check.advice:
                 self._out.print(Text(f"{'':<{widest + 10}}{check.advice}"), soft_wrap=True)

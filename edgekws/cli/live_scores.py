@@ -8,7 +8,8 @@ from rich.console import Console  # noqa: TID251
 from rich.live import Live  # noqa: TID251
 from rich.progress_bar import ProgressBar  # noqa: TID251
 from rich.table import Table  # noqa: TID251
-from rich.text import Text  # noqa: TID251
+
+from edgekws.cli.plain_text import Text
 
 SHOW_S = 0.1
 """The view changes no more often than this."""

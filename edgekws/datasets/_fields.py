@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import NearCopies
+from edgekws.core.printable import NOT_PLAIN, is_plain
 from edgekws.datasets._word_folders import word_name
 
 
@@ -18,6 +19,8 @@ def _once(keywords: tuple[str, ...] | None) -> tuple[str, ...] | None:
             raise ValueError(f"{keyword!r} is named {count} times")
         if keyword in (UNKNOWN, SILENCE):
             raise ValueError(f"{keyword!r} is a class of its own, not a keyword")
+        if not is_plain(keyword):
+            raise ValueError(f"{keyword!r} {NOT_PLAIN}")
     return keywords
 
 

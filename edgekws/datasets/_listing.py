@@ -7,6 +7,7 @@ from typing import NamedTuple
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.family import closest
+from edgekws.core.printable import NOT_PLAIN, is_plain
 from edgekws.datasets._negatives import negative_recordings, refuse_in_both
 from edgekws.datasets._silence import noise_per_split, noise_recordings, silence_clips
 from edgekws.datasets._source import existing
@@ -47,6 +48,8 @@ def choose_keywords(
     if not known:
         raise DataError(f"{source}: {missing}")
     keywords = tuple(map(word_name, choice.keywords or known))
+    if strange := [keyword for keyword in keywords if not is_plain(keyword)]:
+        raise DataError(f"{source}: the word {strange[0]!r} {NOT_PLAIN}, or name other keywords")
     for keyword in keywords:
         if keyword not in known:
             every = f"; known: {', '.join(known)}"

@@ -16,6 +16,7 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
+from edgekws.core.printable import NOT_PLAIN, is_plain
 from edgekws.core.store import build_folder
 from edgekws.datasets._espeak import INSTALL
 from edgekws.datasets._source import code_fingerprint
@@ -77,6 +78,8 @@ class Dataset(Fields):
                 raise ValueError(f"{keyword!r} is named {count} times")
             if not keyword.strip() or keyword in (UNKNOWN, SILENCE):
                 raise ValueError(f"{keyword!r} is not a word to speak")
+            if not is_plain(keyword):
+                raise ValueError(f"{keyword!r} {NOT_PLAIN}")
         return keywords
 
     def fingerprint(self) -> str:

@@ -14,6 +14,7 @@ from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.events import Emit, Event
 from edgekws.core.family import closest
 from edgekws.core.output import write_text
+from edgekws.core.printable import NOT_PLAIN, is_plain
 from edgekws.datasets._espeak import Espeak, accents_of
 from edgekws.datasets._rendering import Format, Utterance, VoiceTask, render
 from edgekws.datasets._speakers import ranked
@@ -78,6 +79,8 @@ def words_of(text: str) -> tuple[str, ...]:
     for word in words:
         if "/" in word or word.startswith((".", "_")):
             raise UsageError(f"{word!r} cannot name a folder; spell it with letters")
+        if not is_plain(word):
+            raise UsageError(f"{word!r} {NOT_PLAIN}")
     return words
 
 
