@@ -18,6 +18,7 @@ from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Clip, Examples, Split
 from edgekws.core.events import Emit
+from edgekws.core.output import in_utf8
 from edgekws.core.store import allocate, build_folder, read_array
 from edgekws.runtime import front_end as numpy_front_end
 from edgekws.runtime.front_end import FrontEnd
@@ -296,4 +297,4 @@ def _largest_remainder(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:
 def _name(clip: Clip) -> str:
     """Return a readable name: the file with its folder, and where in it the clip starts."""
     place = f"@{clip.start_s:g}" if clip.start_s else ""
-    return f"{clip.path.parent.name}/{clip.path.name}{place}"
+    return in_utf8(f"{clip.path.parent.name}/{clip.path.name}{place}")

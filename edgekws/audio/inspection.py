@@ -1,6 +1,7 @@
 """What one recording is like: level, clipping, offset, length, and a print to find it again."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def inspect(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Sou
         DataError: the file is missing, not audio, or holds samples that are not numbers.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             rate = file.samplerate
             start = min(round(start_s * rate), file.frames)
             end = file.frames if end_s is None else min(round(end_s * rate), file.frames)

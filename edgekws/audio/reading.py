@@ -1,5 +1,6 @@
 """Reading audio files of any rate and number of channels: WAV, FLAC, OGG, all of libsndfile."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def read_audio(
         DataError: the file is missing, not audio, or holds samples that are not numbers.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             rate = file.samplerate
             wave = _read_part(file, start_s, end_s)
     except (soundfile.LibsndfileError, OSError) as error:
@@ -52,7 +53,7 @@ def read_blocks(
         DataError: the file is missing, not audio, or holds samples that are not numbers.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             frames = max(1, round(block_s * file.samplerate))
             yield from resampled(_blocks(path, file, frames), file.samplerate, sample_rate)
     except (soundfile.LibsndfileError, OSError) as error:

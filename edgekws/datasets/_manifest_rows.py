@@ -114,7 +114,7 @@ def beyond_the_end(found: Sequence[Recording]) -> Iterator[str]:
     for recording in found:
         if recording.end_s is not None:
             try:
-                length_s = soundfile.info(recording.path).duration
+                length_s = soundfile.info(os.fsencode(recording.path)).duration
             except soundfile.LibsndfileError:
                 continue
             if recording.end_s > length_s + _ROUNDED_S:

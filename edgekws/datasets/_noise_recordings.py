@@ -1,5 +1,6 @@
 """Recordings of noise for a synthetic dataset: white, pink, brown, mains hum and babble."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def _babble(samples: int, speech: Sequence[Path], rng: np.random.Generator) -> N
     for _ in range(_TALKERS):
         place = 0
         while place < samples:
-            word, _rate = soundfile.read(speech[int(rng.integers(len(speech)))])
+            word, _rate = soundfile.read(os.fsencode(speech[int(rng.integers(len(speech)))]))
             word = word[: samples - place] / max(float(np.std(word)), 1e-6)
             babble[place : place + len(word)] += word
             place += max(len(word), 1)

@@ -95,7 +95,7 @@ def _cut(
 
 def _duration_s(path: Path) -> float:
     try:
-        duration_s = float(soundfile.info(path).duration)
+        duration_s = float(soundfile.info(os.fsencode(path)).duration)
     except soundfile.SoundFileError as error:
         raise DataError(f"{path}: the noise recording cannot be read: {error}") from error
     if duration_s <= 0:
@@ -105,7 +105,7 @@ def _duration_s(path: Path) -> float:
 
 def _rms(path: Path, start_s: float, window_s: float) -> float:
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             file.seek(int(start_s * file.samplerate))
             wave = file.read(max(int(window_s * file.samplerate), 1), dtype="float32")
     except soundfile.SoundFileError as error:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -142,7 +143,7 @@ def _to_cut(clip: Clip) -> bool:
 def _length_s(path: Path) -> float | None:
     """Return how long a recording is; `None` for one that cannot be read, which is told later."""
     try:
-        return float(soundfile.info(path).duration)
+        return float(soundfile.info(os.fsencode(path)).duration)
     except soundfile.LibsndfileError:
         return None
 

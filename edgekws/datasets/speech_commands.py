@@ -6,6 +6,7 @@ https://arxiv.org/abs/1804.03209; addresses and checksums as in torchaudio and t
 
 import hashlib
 import math
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -283,7 +284,7 @@ def which_set(name: str) -> Split:
     ('dev', 'test')
     """
     speaker = re.sub(r"_nohash_.*$", "", name)
-    number = int(hashlib.sha1(speaker.encode(), usedforsecurity=False).hexdigest(), 16)
+    number = int(hashlib.sha1(os.fsencode(speaker), usedforsecurity=False).hexdigest(), 16)
     percentage = number % (_MAX_CLIPS_PER_WORD + 1) * (100.0 / _MAX_CLIPS_PER_WORD)
     return "dev" if percentage < 10 else "test" if percentage < 20 else "train"
 

@@ -154,4 +154,4 @@ def _run(step: Any, inputs: Mapping[str, Artifact], bench: Bench, folder: Path) 
         "details": output.details,
         "seconds": seconds,
     }
-    (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")

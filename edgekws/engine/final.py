@@ -142,7 +142,7 @@ def _build(
         },
         "seconds": time.monotonic() - started,
     }
-    (folder / "final.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+    (folder / "final.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def _prove_runtime(

@@ -1,6 +1,7 @@
 """The table of clips that a run leaves: it says who was held out, and reads as a dataset."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import soundfile
 
 from edgekws.core.corpus import SPLITS
 from edgekws.core.events import quiet
+from edgekws.core.report import Report
+from edgekws.datasets.folder import Dataset as FolderDataset
 from edgekws.datasets.manifest import Dataset
 from edgekws.engine.data import Source
 from edgekws.recipe.load import Loaded, load
@@ -38,6 +41,33 @@ def test_every_clip_is_listed_with_its_split(loaded: Loaded, tmp_path: Path) -> 
     again.write_clips(tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "clips.csv").read_bytes()
     assert "listing" not in vars(again)  # taken from the cache
+
+
+def test_bytes_that_are_not_utf8_come_through_to_the_features(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    folder = tmp_path / "rec"
+    rng = np.random.default_rng(1)
+    for word in "ab":
+        (folder / word).mkdir(parents=True)
+        for n in range(10):
+            name = os.fsencode(folder / word) + b"/\xff%d_nohash_0.wav" % n
+            soundfile.write(name, rng.uniform(-0.5, 0.5, 8_000), 8_000, format="WAV")
+        again = folder / word / os.fsdecode(b"\xfe_nohash_0.wav")
+        again.write_bytes(Path(os.fsdecode(name)).read_bytes())
+    dataset = FolderDataset(root=folder, unknown=False, speaker_pattern="^([^_]+)_")
+    recipe = loaded.recipe.model_copy(update={"dataset": dataset})
+    source = Source(recipe, tmp_path / "cache", quiet)
+    found = rows(source, tmp_path / "clips.csv")
+    assert len(found) == 22
+    assert all("\\udcff" in row["file"] or "\\udcfe" in row["file"] for row in found)
+    names = source.features.examples("train").names
+    assert all("\\udcff" in name for name in names)
+    assert [Path(one["path"]).suffix for one in source.summary()["rejected"]] == [".wav"] * 2
+    report = Report("demo", "", {}, source.summary(), (), ok=True)
+    report.save(tmp_path / "report.json")
+    assert "\\\\udcfe" in (tmp_path / "report.json").read_text("utf-8")
+    assert len(Report.load(tmp_path / "report.json").data["rejected"]) == 2
 
 
 @pytest.fixture
