@@ -13,7 +13,7 @@ prints one JSON line per clip: `file`, `label`, `score`.
 prints one JSON line per keyword heard: `file`, `keyword`, `start_s`, `end_s`, `score`. From code:
 
     detector = Detector(Path("bundle"))
-    for piece in microphone:            # float32 in [-1, 1], or int16; of any length
+    for piece in microphone:            # floats in [-1, 1], or int16; of any length
         for event in detector.feed(piece):
             print(event.keyword, event.end_s)
 
@@ -34,12 +34,12 @@ import argparse
 import json
 import math
 import os
+import struct
 import sys
-import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import permutations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,13 @@ PCM = {1: ("<u1", 128.0, 128.0), 2: ("<i2", 0.0, 32768.0), 4: ("<i4", 0.0, 21474
 
 BLOCK_SAMPLES = 32_000
 """Samples of a file that are read at once."""
+
+EXTENSIBLE = 0xFFFE
+"""In the header of a WAV file: the coding stands further behind."""
+
+HIGHEST_PEAK = 4.0
+"""Full scale is 1. No decoder or resampler overshoots by 12 dB; the integers of a 16-bit recording,
+stored as floats, are beyond it in all but digital silence."""
 
 BLOCKS = (50, 25, 5, 1)
 """Hops that go through the graphs at once: the first bounds the memory, the last has to be 1."""
@@ -84,18 +91,134 @@ class Event(NamedTuple):
         return {"file": file, "keyword": self.keyword, **times, "score": round(self.score, 4)}
 
 
+class Loudest:
+    """The loudest window of a clip that comes in blocks: a clip of any length fits in memory."""
+
+    def __init__(self, window_samples: int) -> None:
+        """Look for the `window_samples` of highest energy, the first of several."""
+        self._size = window_samples
+        self._last = np.zeros(0, np.float32)  # up to a window, and the energy up to each sample
+        self._energy = np.zeros(1)
+        self._best, self._window = -math.inf, self._last
+        self.length = 0
+
+    def add(self, block: np.ndarray) -> None:
+        """Take the next samples, float32."""
+        self.length += len(block)
+        power = np.square(block, dtype=np.float64)
+        going_on = np.cumsum(np.concatenate([self._energy[-1:], power]))
+        energy = np.concatenate([self._energy, going_on[1:]])
+        samples = np.concatenate([self._last, block])
+        if len(samples) >= self._size:
+            windows = energy[self._size :] - energy[: -self._size]
+            first = int(np.argmax(windows))
+            if windows[first] > self._best:
+                self._best = float(windows[first])
+                self._window = samples[first : first + self._size].copy()
+        self._last, self._energy = samples[-self._size :], energy[-self._size - 1 :]
+
+    def window(self) -> np.ndarray:
+        """Return `(window_samples,)`: the loudest, or a clip that is shorter centred in zeros."""
+        missing = self._size - self.length
+        if missing <= 0:
+            return self._window
+        return np.pad(self._last, (missing // 2, missing - missing // 2))
+
+
 def fit_window(samples: np.ndarray, window_samples: int) -> np.ndarray:
     """Return `(window_samples,)`: a short wave centred in zeros, of a long one the loudest part.
 
     The loudest part is the window of highest energy, the first of several.
     """
-    excess = len(samples) - window_samples
-    if excess <= 0:
-        left = -excess // 2
-        return np.pad(samples, (left, -excess - left))
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    start = int(np.argmax(energy[window_samples:] - energy[: excess + 1]))
-    return samples[start : start + window_samples]
+    loudest = Loudest(window_samples)
+    loudest.add(samples)
+    return loudest.window()
+
+
+def as_float(samples: np.ndarray) -> np.ndarray:
+    """Return one channel, int16 of any byte order or floats in [-1, 1], as float32 in [-1, 1].
+
+    Raises:
+        ValueError: samples of another kind or shape, that are not finite, or far beyond 1.
+    """
+    if samples.ndim != 1:
+        raise ValueError(f"expected one channel, (samples,), not an array {samples.shape}")
+    kind = samples.dtype
+    if kind.kind == "i" and kind.itemsize == 2:
+        return samples.astype(np.float32) / np.float32(32768)
+    if kind.kind != "f":
+        raise ValueError(f"expected int16, or floats in [-1, 1], not {kind}; scale and convert it")
+    peak = float(np.abs(samples).max(initial=0))
+    if not math.isfinite(peak):
+        raise ValueError("expected finite numbers; there are samples that are NaN or infinite")
+    if peak > HIGHEST_PEAK:
+        raise ValueError(f"expected floats in [-1, 1], not up to {peak:g}; divide by full scale")
+    return samples.astype(np.float32, copy=False)
+
+
+class WavForm(NamedTuple):
+    """What the header of a WAV file says; `coding` is 1 for PCM, a sample has `width` bytes.
+
+    `size` counts the bytes of all samples. It is `None` where the writer did not come to fill it
+    in: the samples then go on to the end of the file.
+    """
+
+    coding: int
+    rate: int
+    channels: int
+    width: int
+    size: int | None
+
+
+def wav_form(file: BinaryIO) -> WavForm:
+    """Read a WAV file up to its samples.
+
+    Raises:
+        ValueError: not a WAV file, or its header is damaged.
+    """
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        raise ValueError("it does not begin with RIFF and WAVE")
+    form = b""
+    while len(head := file.read(8)) == 8:
+        name, size = head[:4], int.from_bytes(head[4:], "little")
+        if name == b"data":
+            return _wav_form(form, file, size)
+        chunk = file.read(min(size, 64))
+        _skip(file, size + size % 2 - len(chunk))
+        if name == b"fmt ":
+            form = chunk
+    raise ValueError("it holds no samples: there is no data chunk")
+
+
+def _wav_form(form: bytes, file: BinaryIO, size: int) -> WavForm:
+    if len(form) < 16:
+        raise ValueError("its header is damaged: there is no whole fmt chunk before the samples")
+    coding, channels, rate, _, frame, _ = struct.unpack("<HHIIHH", form[:16])
+    if coding == EXTENSIBLE and len(form) >= 26:
+        (coding,) = struct.unpack("<H", form[24:26])
+    if not channels or frame % channels:
+        raise ValueError(f"its header is damaged: {channels} channels in frames of {frame} bytes")
+    return WavForm(coding, rate, channels, frame // channels, _samples_size(file, size))
+
+
+def _skip(file: BinaryIO, size: int) -> None:
+    while size > 0 and (skipped := file.read(min(size, 1 << 16))):
+        size -= len(skipped)
+
+
+def _samples_size(file: BinaryIO, size: int) -> int | None:
+    """Return the bytes of samples that follow; `None` where the header does not know."""
+    if size == 0xFFFFFFFF:
+        return None
+    if size or not file.seekable():
+        return size or None
+    start = file.tell()
+    name, follows = file.read(4), int.from_bytes(file.read(4), "little")
+    left = file.seek(0, os.SEEK_END) - start - 8
+    file.seek(start)
+    # No samples, or a writer that was stopped: what follows is another chunk, or it is samples.
+    return 0 if name.isascii() and follows <= left else None
 
 
 def read_wav(path: Path, sample_rate: int) -> np.ndarray:
@@ -113,19 +236,26 @@ def wav_blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
     Raises:
         ValueError: not a PCM WAV file, or of another sample rate.
     """
-    try:
-        file = wave.open(str(path), "rb")  # noqa: SIM115
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"{path}: not a PCM WAV file ({error}); convert it to 16-bit") from error
-    with file:
-        rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-        if rate != sample_rate:
+    with path.open("rb") as file:
+        try:
+            form = wav_form(file)
+            if form.coding != 1 or not 1 <= form.width <= 4:
+                raise ValueError(f"coding {form.coding}, {8 * form.width} bits")
+        except ValueError as error:
             raise ValueError(
-                f"{path}: {rate} Hz, but the model hears {sample_rate} Hz; resample it"
+                f"{path}: not a PCM WAV file ({error}); convert it to 16-bit"
+            ) from error
+        if form.rate != sample_rate:
+            raise ValueError(
+                f"{path}: {form.rate} Hz, but the model hears {sample_rate} Hz; resample it"
             )
-        while data := file.readframes(BLOCK_SAMPLES):
-            whole = len(data) - len(data) % (width * channels)
-            samples = from_pcm(data[:whole], width).reshape(-1, channels)
+        frame = form.width * form.channels
+        most = max(1, BLOCK_SAMPLES // form.channels) * frame
+        left = math.inf if form.size is None else form.size
+        while data := file.read(int(min(most, left))):
+            left -= len(data)
+            whole = len(data) - len(data) % frame
+            samples = from_pcm(data[:whole], form.width).reshape(-1, form.channels)
             yield samples.mean(axis=1, dtype=np.float32)
 
 
@@ -180,7 +310,11 @@ class Classifier:
         self._network = session(model_file(bundle, "model"), threads)
 
     def logits(self, window: np.ndarray) -> np.ndarray:
-        """Return the logits `(n_labels,)` of one window, float32 `(window_samples,)`."""
+        """Return the logits `(n_labels,)` of one window `(window_samples,)`.
+
+        Raises:
+            ValueError: as `features`.
+        """
         features = self.features(window)[None]  # (1, n_mels, T)
         if self._add_axis:
             features = features[:, None]  # (1, 1, n_mels, T)
@@ -188,13 +322,39 @@ class Classifier:
         return logits
 
     def features(self, window: np.ndarray) -> np.ndarray:
-        """Return the normalised log-mel `(n_mels, T)` of one window."""
-        features: np.ndarray = self._front_end.run(None, {"waveform": window[None]})[0][0]
+        """Return the normalised log-mel `(n_mels, T)` of one window.
+
+        Raises:
+            ValueError: as `as_float`, or not `window_samples` long.
+        """
+        wave = as_float(window)
+        if len(wave) != self.window_samples:
+            raise ValueError(f"expected {self.window_samples} samples, not {len(wave)}")
+        features: np.ndarray = self._front_end.run(None, {"waveform": wave[None]})[0][0]
         return features
 
     def classify(self, samples: np.ndarray) -> tuple[str, float]:
-        """Return the label of a clip of any length and its score, the softmax probability."""
-        logits = self.logits(fit_window(samples, self.window_samples)).astype(np.float64)
+        """Return the label of a clip of any length and its score, the softmax probability.
+
+        Samples are int16, of any byte order, or floats in [-1, 1].
+
+        Raises:
+            ValueError: as `as_float`, or there are none.
+        """
+        return self.classify_blocks([samples])
+
+    def classify_blocks(self, blocks: Iterable[np.ndarray]) -> tuple[str, float]:
+        """Return label and score of a clip that comes in blocks, however long it is.
+
+        Raises:
+            ValueError: as `classify`.
+        """
+        loudest = Loudest(self.window_samples)
+        for block in blocks:
+            loudest.add(as_float(block))
+        if not loudest.length:
+            raise ValueError("the clip holds no samples; record it again")
+        logits = self.logits(loudest.window()).astype(np.float64)
         odds = np.exp(logits - logits.max())
         best = int(np.argmax(logits))
         return self.labels[best], float(odds[best] / odds.sum())
@@ -610,10 +770,12 @@ class Detector:
             pass  # half a window holds no decision
 
     def feed(self, samples: np.ndarray) -> list[Event]:
-        """Take the next samples, float32 in [-1, 1] or int16, and return the events now told.
+        """Take the next samples and return the events now told.
+
+        Samples are int16, of any byte order, or floats in [-1, 1].
 
         Raises:
-            ValueError: samples are not finite, or not one channel.
+            ValueError: as `as_float`.
         """
         heard = [h for x in self._logits(self._taken(samples)) for h in self.trigger.hear(x)]
         return [self._event(h) for h in heard]
@@ -632,18 +794,15 @@ class Detector:
         What `trigger.feed` takes; for choosing its settings.
 
         Raises:
-            ValueError: samples are not finite, or not one channel.
+            ValueError: as `as_float`.
         """
         for logits in self._logits(self._taken(samples)):
             yield softmax(logits)
 
     def _taken(self, samples: np.ndarray) -> np.ndarray:
-        if samples.ndim != 1 or not np.isfinite(samples).all():
-            raise ValueError("a stream is one channel of finite numbers")
-        self._fed += len(samples)
-        if samples.dtype == np.int16:
-            return samples / np.float32(32768)
-        return samples
+        taken = as_float(samples)
+        self._fed += len(taken)
+        return taken
 
     def seconds(self, decision: float) -> float:
         """Return the time in the stream at which the window of a decision ends."""
@@ -762,13 +921,13 @@ def classify(classifier: Classifier, paths: list[Path]) -> int:
     failed = False
     for path in paths:
         try:
-            label, score = classifier.classify(read_wav(path, classifier.sample_rate))
+            blocks = _whole(path, wav_blocks(path, classifier.sample_rate))
+            label, score = classifier.classify_blocks(blocks)
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr)
             failed = True
             continue
-        line = {"file": str(path), "label": label, "score": round(score, 6)}
-        print(json.dumps(line, ensure_ascii=False), flush=True)
+        _print({"file": str(path), "label": label, "score": round(score, 6)})
     return 5 if failed else 0
 
 
@@ -778,9 +937,10 @@ def detect(detector: Detector, paths: list[Path], *, pcm: bool) -> int:
     for path in paths:
         raw = pcm or str(path) == "-"
         try:
-            for samples in pcm_blocks(path) if raw else wav_blocks(path, detector.sample_rate):
-                _print(detector.feed(samples), path)
-            _print(detector.flush(), path)
+            blocks = pcm_blocks(path) if raw else wav_blocks(path, detector.sample_rate)
+            for samples in _whole(path, blocks):
+                _print_events(detector.feed(samples), path)
+            _print_events(detector.flush(), path)
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr)
             detector.reset()
@@ -788,9 +948,28 @@ def detect(detector: Detector, paths: list[Path], *, pcm: bool) -> int:
     return 5 if failed else 0
 
 
-def _print(events: list[Event], path: Path) -> None:
+def _whole(path: Path, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the blocks of a file; `ValueError` where there was not one sample."""
+    length = 0
+    for block in blocks:
+        length += len(block)
+        yield block
+    if not length:
+        raise ValueError(f"{path}: holds no samples; record it again, or leave it out")
+
+
+def _print_events(events: list[Event], path: Path) -> None:
     for event in events:
-        print(json.dumps(event.line(str(path)), ensure_ascii=False), flush=True)
+        _print(event.line(str(path)))
+
+
+def _print(line: dict[str, str | float]) -> None:
+    text = json.dumps(line, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:  # not a name that standard output can write as it is
+        text = json.dumps(line)
+    print(text, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -269,14 +269,6 @@ def test_keywords_have_thresholds_of_their_own():
     assert trigger.scores == {"a": pytest.approx(0.3, abs=1e-4), "b": pytest.approx(0.3, abs=1e-4)}
 
 
-@pytest.mark.parametrize(
-    "samples", [np.zeros((2, 2), np.float32), np.array([0, np.nan]), np.float32([0, -np.inf])]
-)
-def test_what_is_no_stream_is_refused(tone_bundle: Path, samples: np.ndarray):
-    with pytest.raises(ValueError, match="one channel of finite numbers"):
-        Detector(tone_bundle).feed(samples)
-
-
 def test_errors_of_a_bundle_say_what_to_do(tone_bundle: Path, tmp_path: Path):
     with pytest.raises(ValueError, match="every 30 ms cannot be had; give a multiple of 20 ms"):
         Detector(tone_bundle, hop_ms=30)
