@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from edgekws.audio import audit, likeness, near_copies, reading
+from edgekws.audio import audit, likeness, near_copies, opening, reading
 from edgekws.audio.audit import (
     Decoded,
     check_coverage,
@@ -26,15 +26,18 @@ from edgekws.audio.audit import (
 )
 from edgekws.audio.near_copies import without_near_copies
 from edgekws.audio.parallel import in_parallel
-from edgekws.audio.reading import read_audio
+from edgekws.audio.reading import read_audio, read_blocks
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split
 from edgekws.core.events import Emit, Event
 from edgekws.core.store import allocate, build_folder, is_complete, open_array, read_array
 from edgekws.errors import DataError
-from edgekws.runtime.detect import fit_window
+from edgekws.runtime.detect import Loudest
 from edgekws.runtime.front_end import FrontEnd
+
+BLOCK_S = 10.0
+"""So much of a clip is in memory at once."""
 
 SILENT_PEAK = 10 ** (-60 / 20)
 """A clip whose largest sample is below -60 dBFS holds no word."""
@@ -103,7 +106,7 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
             "code": [
                 sha256_file(Path(path))
                 for path in (
-                    *(__file__, audit.__file__, reading.__file__),
+                    *(__file__, audit.__file__, reading.__file__, opening.__file__),
                     *(near_copies.__file__, likeness.__file__),
                 )
             ],
@@ -167,17 +170,20 @@ def _decode_clips(
 
 
 def _decode_clip(clip: Clip, front_end: FrontEnd, row: NDArray[np.int16]) -> Decoded:
+    loudest, peak = Loudest(front_end.window_samples), 0.0
+    blocks = read_blocks(clip.path, front_end.sample_rate, BLOCK_S, clip.start_s, clip.end_s)
     try:
-        wave = read_audio(clip.path, front_end.sample_rate, clip.start_s, clip.end_s)
+        for block in blocks:
+            loudest.add(block)
+            peak = max(peak, float(np.abs(block).max(initial=0)))
     except DataError as error:
         return Decoded(reason="unreadable", detail=str(error))
-    if not len(wave):
+    if not loudest.length:
         end = "the end" if clip.end_s is None else f"{clip.end_s:g} s"
         return Decoded(reason="empty", detail=f"no samples from {clip.start_s:g} s to {end}")
-    peak = float(np.abs(wave).max())
     if peak < SILENT_PEAK and clip.label != SILENCE:
         return Decoded(reason="silent", detail=f"largest sample {peak:.1g} of 1")
-    row[:] = to_int16(fit_window(wave, front_end.window_samples))
+    row[:] = to_int16(loudest.window())
     return Decoded(hashlib.sha256(row.data).hexdigest())
 
 

@@ -1,16 +1,16 @@
 """What one recording is like: level, clipping, offset, length, and a print to find it again."""
 
 import hashlib
-import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from edgekws.audio.reading import _unreadable as unreadable
-from edgekws.errors import DataError
+from edgekws.audio.opening import Block, open_audio, recorded_blocks
 
 FLOOR_DBFS = -120.0
 """The level of digital silence, where a logarithm has no value."""
@@ -23,6 +23,9 @@ _LEAST_CEILING = 0.5
 _EQUAL = 2e-5
 
 PRINT_SIZE = 256
+
+BLOCK_S = 30.0
+"""So much of a recording is in memory at once."""
 
 _FRAME_S, _HOP_S = 0.025, 0.0125
 _BANDS, _SEGMENTS = 16, 16
@@ -58,45 +61,74 @@ class Sound:
 def inspect(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Sound:
     """Measure a file, or the part from `start_s` to `end_s`; a part without samples is silent.
 
+    It is gone through twice, block by block, so that a recording of any length fits in memory.
+
     Raises:
-        DataError: the file is missing, not audio, or holds samples that are not numbers.
+        DataError: as `reading.read_blocks`.
     """
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            rate = file.samplerate
-            start = min(round(start_s * rate), file.frames)
-            end = file.frames if end_s is None else min(round(end_s * rate), file.frames)
-            file.seek(start)
-            samples = file.read(max(0, end - start), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise DataError(unreadable(path, error)) from error
-    if not np.isfinite(samples).all():
-        raise DataError(f"{path}: holds samples that are not finite numbers; write it anew")
-    return measured(samples, rate)
+
+    def again() -> Iterator[Block]:
+        with open_audio(path) as file:
+            yield from recorded_blocks(path, file, start_s, end_s, BLOCK_S)
+
+    with open_audio(path) as file:
+        rate, channels = file.samplerate, file.channels
+        first = list(islice(recorded_blocks(path, file, start_s, end_s, BLOCK_S), 2))
+    short = len(first) < 2
+    return _measured((lambda: iter(first)) if short else again, rate, channels)
 
 
 def measured(samples: NDArray[np.float32], sample_rate: int) -> Sound:
     """Measure `samples` `(frames, channels)` in [-1, 1]."""
-    wave = np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
-    offset = float(wave.mean()) if len(wave) else 0.0
-    power = _spectrogram(wave - np.float32(offset), sample_rate)
-    levels = power.sum(axis=1)
+    block = Block(samples, samples.mean(axis=1, dtype=np.float32))
+    return _measured(lambda: iter([block]), sample_rate, samples.shape[1])
+
+
+def _measured(blocks: Callable[[], Iterator[Block]], rate: int, channels: int) -> Sound:
+    whole = _whole(blocks())
+    spectrum = _Spectrum(rate, np.float32(whole.offset))
+    clipping = _Clipping(whole.peak, channels)
+    for block in blocks():
+        spectrum.add(block.mono)
+        clipping.add(block.channels)
+    spectrum.end()
+    levels = spectrum.levels()
     loud, quiet = np.percentile(levels, [95, 5]) if len(levels) else (0.0, 0.0)
-    peak = float(np.abs(samples).max()) if samples.size else 0.0
-    rms = float(np.sqrt(np.mean(np.square(wave)))) if len(wave) else 0.0
     return Sound(
-        sample_rate,
-        samples.shape[1],
-        len(wave) / sample_rate,
-        decibels(peak),
-        decibels(rms),
+        rate,
+        channels,
+        whole.length / rate,
+        decibels(whole.peak),
+        decibels(whole.rms),
         decibels(float(np.sqrt(loud))),
         decibels(float(np.sqrt(quiet))),
-        _clipped(samples),
-        offset,
-        hashlib.sha256(wave.data).hexdigest(),
-        _likeness(power, sample_rate),
+        clipping.count,
+        whole.offset,
+        whole.digest,
+        _likeness(*spectrum.heard()),
     )
+
+
+class _Whole(NamedTuple):
+    length: int
+    peak: float
+    rms: float
+    offset: float
+    digest: str
+
+
+def _whole(blocks: Iterable[Block]) -> _Whole:
+    """Return what is known of a recording once it was gone through."""
+    length, peak, total, energy, digest = 0, 0.0, 0.0, 0.0, hashlib.sha256()
+    for samples, mono in blocks:
+        wave = np.ascontiguousarray(mono)
+        length += len(wave)
+        peak = max(peak, float(np.abs(samples).max(initial=0)))
+        total += float(wave.sum(dtype=np.float64))
+        energy += float(np.square(wave, dtype=np.float64).sum())
+        digest.update(wave.data)
+    n = max(length, 1)
+    return _Whole(length, peak, float(np.sqrt(energy / n)), total / n, digest.hexdigest())
 
 
 def decibels(amplitude: float) -> float:
@@ -108,53 +140,87 @@ def decibels(amplitude: float) -> float:
     return float(20 * np.log10(amplitude)) if amplitude > 1e-6 else FLOOR_DBFS
 
 
-def _clipped(samples: NDArray[np.float32]) -> int:
-    """Count the samples, over all channels, in runs of `CLIPPED_RUN` or more at the top.
+class _Clipping:
+    """Counts the samples, over all channels, in runs of `CLIPPED_RUN` or more at the top.
 
     The top is full scale, or the peak where that is lower: the ceiling of a telephone's µ-law is
     0.98, and what was clipped may have been turned down.
     """
-    size = np.abs(samples)
-    peak = float(size.max()) if samples.size else 0.0
-    full = size >= min(_FULL_SCALE, peak - _EQUAL)
-    if peak < _LEAST_CEILING or np.count_nonzero(full) < CLIPPED_RUN or len(full) < CLIPPED_RUN:
-        return 0
-    begins = full[:-2] & full[1:-1] & full[2:]
-    inside = np.zeros_like(full)
-    for shift in range(CLIPPED_RUN):
-        inside[shift : len(full) - CLIPPED_RUN + 1 + shift] |= begins
-    return int(np.count_nonzero(inside))
+
+    def __init__(self, peak: float, channels: int) -> None:
+        self._top = min(_FULL_SCALE, peak - _EQUAL) if peak >= _LEAST_CEILING else np.inf
+        self._last = np.zeros((0, channels), bool)  # whether samples are at the top, and in a run
+        self._known = np.zeros((0, channels), bool)
+        self.count = 0
+
+    def add(self, samples: NDArray[np.float32]) -> None:
+        """Take the next samples `(frames, channels)`."""
+        full = np.concatenate([self._last, np.abs(samples) >= self._top])
+        inside = np.concatenate([self._known, np.zeros_like(samples, bool)])
+        before = np.count_nonzero(inside)
+        if len(full) >= CLIPPED_RUN and full.any():
+            begins = np.lib.stride_tricks.sliding_window_view(full, CLIPPED_RUN, 0).all(axis=-1)
+            for shift in range(CLIPPED_RUN):
+                inside[shift : len(full) - CLIPPED_RUN + 1 + shift] |= begins
+        self.count += int(np.count_nonzero(inside) - before)
+        keep = CLIPPED_RUN - 1
+        self._last, self._known = full[-keep:], inside[-keep:]
 
 
-def _spectrogram(wave: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """Return the power of frames of 25 ms, `(frames, bins)`; a row sums to its mean square."""
-    size, hop = round(_FRAME_S * sample_rate), round(_HOP_S * sample_rate)
-    if len(wave) < size:
-        wave = np.pad(wave, (0, size - len(wave))) if len(wave) else wave
-    if not len(wave):
-        return np.zeros((0, size // 2 + 1), np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(wave, size)[::hop]
-    window = np.hanning(size + 1)[:-1].astype(np.float32)
-    spectrum = np.fft.rfft(frames * window, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    power[:, 1 : (size + 1) // 2] *= 2
-    return np.asarray(power / (size * np.square(window).sum()), np.float32)
+class _Spectrum:
+    """The energy of frames of 25 ms, in all and in 16 bands; a row sums to its mean square."""
+
+    def __init__(self, rate: int, offset: np.float32) -> None:
+        self._size, self._hop = round(_FRAME_S * rate), round(_HOP_S * rate)
+        self._offset = offset
+        self._window = np.hanning(self._size + 1)[:-1].astype(np.float32)
+        hertz = np.geomspace(*_BAND_HZ, _BANDS + 1)
+        self._bins = np.round(hertz / (rate / 2) * (self._size // 2)).astype(int)
+        self._rest = np.zeros(0, np.float32)
+        self._levels = [np.zeros((0, 2), np.float32)]
+        self._bands = [np.zeros((0, _BANDS))]
+
+    def add(self, mono: NDArray[np.float32]) -> None:
+        """Take the next samples."""
+        wave = np.concatenate([self._rest, mono - self._offset])
+        count = max(0, 1 + (len(wave) - self._size) // self._hop)
+        self._rest = wave[count * self._hop :]
+        if count:
+            frames = np.lib.stride_tricks.sliding_window_view(wave, self._size)[:: self._hop]
+            self._take(frames)
+
+    def end(self) -> None:
+        """Fill up a recording that is shorter than a frame."""
+        if len(self._levels) == 1 and len(self._rest):
+            self._take(np.pad(self._rest, (0, self._size - len(self._rest)))[None])
+
+    def levels(self) -> NDArray[np.float32]:
+        """Return the mean square of every frame."""
+        return np.concatenate(self._levels)[:, 0]
+
+    def heard(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return the mean square of every frame without what is below 40 Hz, and the bands'."""
+        return np.concatenate(self._levels)[:, 1], np.concatenate(self._bands)
+
+    def _take(self, frames: NDArray[np.float32]) -> None:
+        spectrum = np.fft.rfft(frames * self._window, axis=1)
+        squares = spectrum.real**2 + spectrum.imag**2
+        squares[:, 1 : (self._size + 1) // 2] *= 2
+        power = np.asarray(squares / (self._size * np.square(self._window).sum()), np.float32)
+        self._levels.append(np.stack([power.sum(axis=1), power[:, 1:].sum(axis=1)], axis=1))
+        sums = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1)], axis=1)
+        last = np.minimum(np.maximum(self._bins[1:], self._bins[:-1] + 1), power.shape[1])
+        first = np.minimum(self._bins[:-1], power.shape[1] - 1)
+        self._bands.append((sums[:, last] - sums[:, first]) / (last - first))  # (frames, bands)
 
 
-def _likeness(power: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+def _likeness(levels: NDArray[np.float32], bands: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return log energies of 16 bands in 16 equal parts of what is heard, centred, of norm 1."""
     nothing = np.zeros(PRINT_SIZE, np.float32)
-    levels = power[:, 1:].sum(axis=1)
     if not len(levels) or levels.max() <= 1e-10:
         return nothing
     heard = np.flatnonzero(levels > levels.max() * 10 ** (-_ACTIVE_DB / 10))
-    power = power[heard[0] : heard[-1] + 1]
-    hertz = np.geomspace(*_BAND_HZ, _BANDS + 1)
-    bins = np.round(hertz / (sample_rate / 2) * (power.shape[1] - 1)).astype(int)
-    sums = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1)], axis=1)
-    last = np.minimum(np.maximum(bins[1:], bins[:-1] + 1), power.shape[1])
-    first = np.minimum(bins[:-1], power.shape[1] - 1)
-    bands = (sums[:, last] - sums[:, first]) / (last - first)  # (frames, bands)
+    bands = bands[heard[0] : heard[-1] + 1]
     total = np.concatenate([np.zeros((1, _BANDS)), np.cumsum(bands, axis=0)])
     places = np.linspace(0, len(bands), _SEGMENTS + 1)
     rows = np.stack([np.interp(places, np.arange(len(total)), column) for column in total.T], 1)

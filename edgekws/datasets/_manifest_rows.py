@@ -5,15 +5,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import soundfile
 from pydantic import Field
 
+from edgekws.audio.opening import length_s
 from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.family import closest
 from edgekws.core.fields import Fields
 from edgekws.datasets._splits import Rule
 from edgekws.datasets._tables import Row, Table
 from edgekws.datasets._word_folders import Recording, word_name
+from edgekws.errors import DataError
 
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -114,16 +115,16 @@ def beyond_the_end(found: Sequence[Recording]) -> Iterator[str]:
     for recording in found:
         if recording.end_s is not None:
             try:
-                length_s = soundfile.info(os.fsencode(recording.path)).duration
-            except soundfile.LibsndfileError:
+                whole_s = length_s(recording.path)
+            except DataError:
                 continue
-            if recording.end_s > length_s + _ROUNDED_S:
-                late.append((recording, length_s))
+            if recording.end_s > whole_s + _ROUNDED_S:
+                late.append((recording, whole_s))
     if late:
-        recording, length_s = late[0]
+        recording, whole_s = late[0]
         yield (
             f"clips said to end after their file: {len(late)}, taken to its end; the first is "
-            f"{recording.path}, {length_s:g} s long, said to end at {recording.end_s:g} s"
+            f"{recording.path}, {whole_s:g} s long, said to end at {recording.end_s:g} s"
         )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from edgekws.audio.opening import length_s, open_audio, recorded_blocks
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import SPLITS, Clip, Split
 from edgekws.datasets._speakers import three_way
@@ -94,20 +94,14 @@ def _cut(
 
 
 def _duration_s(path: Path) -> float:
-    try:
-        duration_s = float(soundfile.info(os.fsencode(path)).duration)
-    except soundfile.SoundFileError as error:
-        raise DataError(f"{path}: the noise recording cannot be read: {error}") from error
+    duration_s = length_s(path)
     if duration_s <= 0:
         raise DataError(f"{path}: the noise recording is empty; remove it or record it again")
     return duration_s
 
 
 def _rms(path: Path, start_s: float, window_s: float) -> float:
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            file.seek(int(start_s * file.samplerate))
-            wave = file.read(max(int(window_s * file.samplerate), 1), dtype="float32")
-    except soundfile.SoundFileError as error:
-        raise DataError(f"{path}: the noise recording cannot be read: {error}") from error
-    return float(np.sqrt(np.mean(np.square(wave)))) if len(wave) else 0.0
+    with open_audio(path) as file:
+        blocks = recorded_blocks(path, file, start_s, start_s + window_s, window_s)
+        squares = [np.square(block.channels) for block in blocks]
+    return float(np.sqrt(np.mean(np.concatenate(squares)))) if squares else 0.0

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,9 +10,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 from pydantic import Field
 
+from edgekws.audio.opening import length_s
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip
@@ -143,8 +142,8 @@ def _to_cut(clip: Clip) -> bool:
 def _length_s(path: Path) -> float | None:
     """Return how long a recording is; `None` for one that cannot be read, which is told later."""
     try:
-        return float(soundfile.info(os.fsencode(path)).duration)
-    except soundfile.LibsndfileError:
+        return length_s(path)
+    except DataError:
         return None
 
 

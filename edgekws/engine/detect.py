@@ -60,11 +60,21 @@ def source(name: str, sample_rate: int, rate: int | None) -> Blocks:
     """Return the blocks of a file of any format, or of raw PCM at `rate` on standard input, `-`.
 
     Raises:
-        DataError: while it is read: the file is missing or not audio, or standard input is closed.
+        DataError: while it is read: the file is missing, not audio, or without samples, or standard
+            input is closed.
     """
     if name == STDIN:
-        return resampled(_piped(), rate or sample_rate, sample_rate)
-    return read_blocks(Path(name), sample_rate)
+        return _whole("standard input", resampled(_piped(), rate or sample_rate, sample_rate))
+    return _whole(name, read_blocks(Path(name), sample_rate))
+
+
+def _whole(name: str, blocks: Blocks) -> Iterator[NDArray[np.float32]]:
+    length = 0
+    for block in blocks:
+        length += len(block)
+        yield block
+    if not length:
+        raise DataError(f"{name}: holds no samples; record it again, or leave it out")
 
 
 def _piped() -> Iterator[NDArray[np.float32]]:

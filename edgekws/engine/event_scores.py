@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.audio.reading import read_audio
+from edgekws.audio.reading import read_blocks
 from edgekws.bundle.archive import unpacked
 from edgekws.bundle.declared import read_json
 from edgekws.core.canonical import sha256_of
@@ -111,9 +111,7 @@ def _posteriors(
 
 
 def _blocks(one: Labelled, sample_rate: int) -> Blocks:
-    if one.start_s or one.end_s is not None:
-        return [read_audio(one.path, sample_rate, one.start_s, one.end_s)]
-    return live.source(str(one.path), sample_rate, None)
+    return read_blocks(one.path, sample_rate, 1.0, one.start_s, one.end_s)
 
 
 def _axis(

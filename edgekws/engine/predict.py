@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgekws.audio.parallel import in_parallel
-from edgekws.audio.reading import read_audio
+from edgekws.audio.reading import read_blocks
 from edgekws.bundle.archive import unpacked
 from edgekws.bundle.verify import verify
 from edgekws.core.canonical import sha256_of
@@ -16,7 +16,7 @@ from edgekws.core.events import Emit, Event, progress, quiet
 from edgekws.engine.partial import Partial, partial_beside
 from edgekws.engine.unlabelled import Unlabelled, list_unlabelled
 from edgekws.errors import DataError, UsageError
-from edgekws.runtime.detect import Classifier, fit_window
+from edgekws.runtime.detect import Classifier, Loudest
 
 BLOCK = 64
 """Clips that are labelled on all cores before they are written down."""
@@ -94,11 +94,12 @@ def _records(
 
 def _best(classifier: Classifier, clip: Unlabelled, top_k: int) -> list[str]:
     """Return labels and scores, best first; of equal ones the first, as the runtime does."""
-    samples = read_audio(clip.path, classifier.sample_rate, clip.start_s, clip.end_s)
-    if not len(samples):
+    loudest = Loudest(classifier.window_samples)
+    for block in read_blocks(clip.path, classifier.sample_rate, 10.0, clip.start_s, clip.end_s):
+        loudest.add(block)
+    if not loudest.length:
         raise DataError(f"{clip.path}: holds no samples; record it again, or leave it out")
-    window = fit_window(samples, classifier.window_samples)
-    logits = classifier.logits(window).astype(np.float64)
+    logits = classifier.logits(loudest.window()).astype(np.float64)
     odds = np.exp(logits - logits.max())
     scores = odds / odds.sum()
     best = np.argsort(-logits, kind="stable")[:top_k]

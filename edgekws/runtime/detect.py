@@ -218,7 +218,8 @@ def _samples_size(file: BinaryIO, size: int) -> int | None:
     left = file.seek(0, os.SEEK_END) - start - 8
     file.seek(start)
     # No samples, or a writer that was stopped: what follows is another chunk, or it is samples.
-    return 0 if name.isascii() and follows <= left else None
+    readable = name.isascii() and min(name, default=0) >= ord(" ")
+    return 0 if readable and follows <= left else None
 
 
 def read_wav(path: Path, sample_rate: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from edgekws.runtime.detect import read_wav
 from tests.tone_bundle import RATE, track
 
 PCM = np.rint(track(1.0, {0.3: "низкий"}) * 32767).astype("<i2")
+PCM[:100] = 0  # as many recordings begin
 
 
 def chunk(name: bytes, body: bytes, size: int | None = None) -> bytes:
