@@ -1,9 +1,11 @@
 """From recordings to a listing: which words are labels, who is held out, `_silence_` cut."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from edgekws.audio.folders import ignored_line
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.family import closest
@@ -98,11 +100,11 @@ def list_recordings(
     labels = labels_of(choice, keywords, words, noise=bool(noise))
     wanted = [r for r in found.recordings if r.word in labels or _is_unknown(r.word, labels)]
     clips = split_clips(wanted, keywords, rule, seed, source)
+    negatives = _negatives(clips, cutting, rule, seed, source, found.ignored) if cutting else []
     notes = split_notes(found, clips, rule) + _left_out(found, choice, words - {*keywords})
     recordings: list[Clip] = []
     cut = Cut(clips)
     if cutting:
-        negatives = _negatives(clips, cutting, rule, seed, source)
         recordings = clips + negatives
         cut = cut_windows(clips, negatives, cutting.windows, front_end.window_s, keywords, seed)
         notes += cut_notes(cut, keywords, front_end.window_s, source)
@@ -119,16 +121,25 @@ def list_recordings(
 
 
 def _negatives(
-    words: Sequence[Clip], cutting: Cutting, rule: Rule, seed: int, source: Path
+    words: Sequence[Clip],
+    cutting: Cutting,
+    rule: Rule,
+    seed: int,
+    source: Path,
+    ignored: Counter[str],
 ) -> list[Clip]:
     known = {clip.speaker or clip.path.name: clip.split for clip in words}
-    negatives = negative_recordings(cutting.negatives, known, rule, seed)
+    negatives = negative_recordings(cutting.negatives, known, rule, seed, ignored)
     refuse_in_both(words, negatives, source)
     return negatives
 
 
-def find_noise(noise: Path | None, root: Path, silence: bool) -> tuple[Path, ...]:
+def find_noise(
+    noise: Path | None, root: Path, silence: bool, ignored: Counter[str]
+) -> tuple[Path, ...]:
     """Return the recordings of the folder `noise`, or those that stand beside the words.
+
+    `ignored` counts what is no recording.
 
     Raises:
         DataError: the folder is missing or empty, or there is none where `silence` needs it.
@@ -136,7 +147,7 @@ def find_noise(noise: Path | None, root: Path, silence: bool) -> tuple[Path, ...
     beside = root / BACKGROUND_NOISE
     folder = noise.expanduser() if noise else beside if beside.is_dir() else None
     if folder is not None:
-        return noise_recordings(existing(folder))
+        return noise_recordings(existing(folder), ignored)
     if silence:
         raise DataError(
             f"{root}: _silence_ needs noise recordings; give dataset.noise, put them in "
@@ -147,10 +158,7 @@ def find_noise(noise: Path | None, root: Path, silence: bool) -> tuple[Path, ...
 
 def _left_out(found: Recordings, choice: Choice, others: Collection[str]) -> list[str]:
     """Return lines for the report: files that are no recordings, and words that are no label."""
-    notes = []
-    if found.ignored:
-        counts = ", ".join(f"{count} {why}" for why, count in sorted(found.ignored.items()))
-        notes.append(f"ignored: {counts}")
+    notes = ignored_line(found.ignored)
     words = sorted(set(others) - {SILENCE})
     if words and not choice.unknown:
         notes.append(f"unknown = false leaves out: {', '.join(words)}")

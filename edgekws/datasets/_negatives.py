@@ -1,32 +1,38 @@
 """Recordings in which no keyword is said: found, and split by speaker."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from edgekws.audio.folders import audio_files_under
 from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
 from edgekws.datasets._source import existing
 from edgekws.datasets._speakers import three_way
 from edgekws.datasets._splits import Rule
-from edgekws.datasets._word_folders import audio_files_under
 from edgekws.errors import DataError
 
 
 def negative_recordings(
-    folders: Sequence[Path], known: Mapping[str, Split], rule: Rule, seed: int
+    folders: Sequence[Path],
+    known: Mapping[str, Split],
+    rule: Rule,
+    seed: int,
+    ignored: Counter[str],
 ) -> list[Clip]:
     """Return every recording under `folders` as a whole, labelled `_unknown_`.
 
     The folder directly under one of `folders` that a recording is in is its speaker; a recording
     beside them has the one that `rule` finds in its name, or counts as a speaker of its own.
     Speakers who are `known` already keep their split; others are held out as `rule` says.
+    `ignored` counts what is no recording.
 
     Raises:
         DataError: a folder is missing or empty, or there are fewer than three new speakers.
     """
     found: dict[Path, tuple[str | None, str]] = {}
     for folder in folders:
-        files = audio_files_under(existing(folder))
+        files = audio_files_under(existing(folder), ignored)
         if not files:
             raise DataError(f"{folder}: holds no recordings; take it out of dataset.negatives")
         for path in files:

@@ -2,16 +2,17 @@
 
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from edgekws.audio.folders import audio_files_under
 from edgekws.audio.opening import length_s, open_audio, recorded_blocks
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import SPLITS, Clip, Split
 from edgekws.datasets._speakers import three_way
-from edgekws.datasets._word_folders import audio_files_under
 from edgekws.errors import DataError
 
 _AUDIBLE_RMS = 1e-4
@@ -39,13 +40,13 @@ def silence_clips(
     ]
 
 
-def noise_recordings(folder: Path) -> tuple[Path, ...]:
-    """Return the recordings in `folder` and the folders in it, hidden ones left out.
+def noise_recordings(folder: Path, ignored: Counter[str]) -> tuple[Path, ...]:
+    """Return the recordings in `folder` and the folders in it; count in `ignored` what is not one.
 
     Raises:
         DataError: there are none.
     """
-    found = audio_files_under(folder)
+    found = tuple(audio_files_under(folder, ignored))
     if not found:
         raise DataError(f"{folder}: holds no noise recordings; fill it or remove dataset.noise")
     return found

@@ -1,11 +1,12 @@
 """What a dataset's fingerprint is made of: the code that makes it, and the state of its files."""
 
-import os
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from edgekws.audio.folders import walk
 from edgekws.core.canonical import sha256_of
 from edgekws.errors import DataError
 
@@ -36,17 +37,15 @@ def existing(folder: Path) -> Path:
 
 
 def stamps(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of every file under `folder`, sorted by name."""
+    """Return name, size and time of the files under `folder`, hidden ones left out, by name."""
     return sorted(_stamps(folder))
 
 
 def _stamps(folder: Path) -> Iterable[tuple[str, int, int]]:
-    top = os.fspath(folder)
-    for where, _, names in os.walk(top, followlinks=True):
-        for name in names:
-            path = f"{where}/{name}"
+    for files in walk(folder, Counter()):
+        for path in files:
             try:
-                stat = os.stat(path)  # noqa: PTH116 ten thousand Path objects are slow
-            except FileNotFoundError:  # a dangling link, which is told when it is read
+                stat = path.stat()
+            except OSError:  # a link to nothing or to itself, which is told when it is read
                 continue
-            yield path[len(top) :], stat.st_size, stat.st_mtime_ns
+            yield str(path)[len(str(folder)) :], stat.st_size, stat.st_mtime_ns

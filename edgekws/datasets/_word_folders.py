@@ -1,7 +1,6 @@
 """Recordings in the layout of Speech Commands: one folder a word, and lists of the splits."""
 
 import csv
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekws.audio.reading import AUDIO_SUFFIXES
+from edgekws.audio.folders import audio_files, is_hidden
 from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import Split
 from edgekws.errors import DataError
@@ -48,26 +47,6 @@ class Recordings:
     empty: list[Path] = field(default_factory=list)
 
 
-def audio_files(folder: Path, ignored: Counter[str]) -> Iterator[Path]:
-    """Yield the recordings directly in `folder` by name; count in `ignored` what is not one."""
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda e: e.name):
-            if entry.name.startswith("."):
-                ignored["hidden"] += 1
-            elif entry.is_dir():
-                ignored["folder inside a folder"] += 1
-            elif Path(entry.name).suffix.lower() not in AUDIO_SUFFIXES:
-                ignored["not an audio suffix"] += 1
-            else:
-                yield folder / entry.name
-
-
-def audio_files_under(folder: Path) -> tuple[Path, ...]:
-    """Return the recordings in `folder` and in the folders under it, hidden ones left out."""
-    parts = sorted({folder, *(path for path in folder.rglob("*") if path.is_dir())})
-    return tuple(path for part in parts for path in audio_files(part, Counter()))
-
-
 def find_recordings(root: Path, noise: Path | None) -> Recordings:
     """Read the tables, or else the word folders and their lists, under `root`.
 
@@ -95,18 +74,29 @@ def word_name(text: str) -> str:
 
 def _by_folder(root: Path, noise: Path | None) -> Recordings:
     found = Recordings([])
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        if folder.name == BACKGROUND_NOISE or (noise and folder.resolve() == noise.resolve()):
-            continue
-        if folder.name.startswith((".", "_")) and folder.name != UNKNOWN:
-            found.ignored[f"folder {folder.name}"] += 1
-            continue
+    for folder in word_folders(root, noise, found.ignored):
         word = word_name(folder.name)
-        files = list(audio_files(folder, found.ignored))
+        files = audio_files(folder, found.ignored)
         if not files:
             found.empty.append(folder)
         found.recordings += [Recording(path, word, None) for path in files]
     return found
+
+
+def word_folders(root: Path, noise: Path | None, ignored: Counter[str]) -> list[Path]:
+    """Return the folders in `root` that are words, by name; count in `ignored` those that are not.
+
+    `noise` and `_background_noise_` are neither.
+    """
+    folders = []
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        if folder.name == BACKGROUND_NOISE or (noise and folder.resolve() == noise.resolve()):
+            continue
+        if is_hidden(folder.name) or (folder.name.startswith("_") and folder.name != UNKNOWN):
+            ignored[f"folder {folder.name}"] += 1
+        else:
+            folders.append(folder)
+    return folders
 
 
 def _with_lists(root: Path, lists: list[str], found: Recordings) -> Recordings:

@@ -104,7 +104,7 @@ class Dataset(Fields):
         """
         root = self.root.expanduser()
         found = find_recordings(root, self.noise.expanduser() if self.noise else None)
-        noise = find_noise(self.noise, root, self.silence is True)
+        noise = find_noise(self.noise, root, self.silence is True, found.ignored)
         rule = Rule(self.speaker_pattern, self.dev_fraction, self.test_fraction)
         listing = list_recordings(
             found, self._choice, self._keywords(found), rule, noise, front_end, seed, root

@@ -156,7 +156,7 @@ class Dataset(Fields):
             self._choice,
             self._keywords(found),
             self._rule,
-            find_noise(self.noise, self._root, self.silence is True),
+            find_noise(self.noise, self._root, self.silence is True, found.ignored),
             front_end,
             seed,
             self.path,

@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from edgekws.audio.folders import audio_files, ignored_line
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
@@ -28,7 +29,6 @@ from edgekws.datasets._word_folders import (
     BACKGROUND_NOISE,
     LISTS,
     Recording,
-    audio_files,
     find_recordings,
 )
 from edgekws.errors import DataError
@@ -145,7 +145,7 @@ class Dataset(Fields):
         if others and not fillers:
             names = ", ".join(sorted(others))
             notes.append(f"left out: {others.total()} clips of other words ({names})")
-        noise = find_noise(None, folder, silence=False)
+        noise = find_noise(None, folder, silence=False, ignored=Counter())
         if fillers and len(noise) < len(SPLITS):
             raise DataError(
                 f"{folder / BACKGROUND_NOISE}: holds {len(noise)} recordings, _silence_ needs one "
@@ -227,10 +227,7 @@ class Dataset(Fields):
             absent = next(name for name in LISTS if name not in lists)
             raise DataError(f"{folder}: has {lists[0]} but no {absent}; restore it, or remove both")
         how = f"given by {', '.join(lists)}" if lists else "by the hash of the speaker's name"
-        notes = [f"splits: {how}"]
-        if found.ignored:
-            counts = ", ".join(f"{count} {why}" for why, count in sorted(found.ignored.items()))
-            notes.append(f"ignored: {counts}")
+        notes = [f"splits: {how}", *ignored_line(found.ignored)]
         if lists:
             return found.recordings, notes
         return [r._replace(split=which_set(r.path.name)) for r in found.recordings], notes

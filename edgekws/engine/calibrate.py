@@ -84,8 +84,8 @@ def calibrate(
     """
     check_output(bundle, form_of(output), output)
     detector, manifest = opened(bundle, emit)
-    said = list_positives(positives, where, detector.trigger.keywords)
-    free = list_negatives(negatives)
+    said = list_positives(positives, where, detector.trigger.keywords, emit)
+    free = list_negatives(negatives, emit)
     scores = listen(detector, manifest, [*said, *free], emit)
     settings = choose(scores, max_fa_per_hour, tolerance_s, emit)
     made = evaluate_settings(scores, settings, tolerance_s)

@@ -6,18 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgekws.audio.folders import audio_files, ignored_line
 from edgekws.core.corpus import SPLITS
 from edgekws.core.events import Emit
 from edgekws.datasets._manifest_rows import filtered, recordings
 from edgekws.datasets._splits import Rule
 from edgekws.datasets._tables import Table, read_table
-from edgekws.datasets._word_folders import (
-    BACKGROUND_NOISE,
-    LISTS,
-    Recording,
-    audio_files,
-    word_name,
-)
+from edgekws.datasets._word_folders import LISTS, Recording, word_folders, word_name
 from edgekws.engine.data_source import Material
 from edgekws.engine.environment import cache_folder
 from edgekws.errors import DataError
@@ -107,23 +102,15 @@ def _wrong(table: Table, rule: Rule) -> list[str]:
 
 def _of_folder(dataset: Any, error: DataError) -> Inventory:
     root = dataset.root.expanduser()
+    noise = dataset.noise.expanduser() if dataset.noise else None
     ignored: Counter[str] = Counter()
     splits = _listed_splits(root)
     found = [
         Recording(path, word_name(folder.name), splits.get(path.relative_to(root).as_posix()))
-        for folder in _word_folders(root, dataset.noise)
+        for folder in (word_folders(root, noise, ignored) if root.is_dir() else ())
         for path in audio_files(folder, ignored)
     ]
-    notes = [f"ignored: {count} {why}" for why, count in sorted(ignored.items())]
-    return Inventory(_pieces(found, _rule(dataset)), notes, str(error))
-
-
-def _word_folders(root: Path, noise: Path | None) -> list[Path]:
-    if not root.is_dir():
-        return []
-    skipped = {BACKGROUND_NOISE, noise.name if noise else BACKGROUND_NOISE}
-    folders = (path for path in sorted(root.iterdir()) if path.is_dir())
-    return [f for f in folders if f.name not in skipped and not f.name.startswith(".")]
+    return Inventory(_pieces(found, _rule(dataset)), ignored_line(ignored), str(error))
 
 
 def _listed_splits(root: Path) -> dict[str, Any]:

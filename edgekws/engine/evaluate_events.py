@@ -25,8 +25,8 @@ def evaluate_events(
         DataError: the bundle is damaged, recordings are missing or wrong, or none is keyword-free.
     """
     detector, manifest = opened(bundle, emit)
-    said = list_positives(positives, where, detector.trigger.keywords)
-    free = list_negatives(negatives)
+    said = list_positives(positives, where, detector.trigger.keywords, emit)
+    free = list_negatives(negatives, emit)
     scores = listen(detector, manifest, [*said, *free], emit)
     chosen_on = scores.settings.get("calibration") or {}
     notes = [

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekws.audio.reading import AUDIO_SUFFIXES
+from edgekws.core.events import Emit
 from edgekws.core.family import closest
 from edgekws.datasets._tables import SUFFIXES, Row, Table, read_table
 from edgekws.datasets._word_folders import word_name
-from edgekws.engine.unlabelled import SPEAKER, list_unlabelled, seconds
+from edgekws.engine.unlabelled import SPEAKER, audio_in, list_unlabelled, seconds
 from edgekws.errors import DataError, UsageError
 
 FILE = ("file", "path")
@@ -56,7 +56,7 @@ def parse_where(options: Sequence[str]) -> Where:
     return where
 
 
-def list_positives(source: Path, where: Where, words: Sequence[str]) -> list[Labelled]:
+def list_positives(source: Path, where: Where, words: Sequence[str], emit: Emit) -> list[Labelled]:
     """Return the recordings of a table, or of a folder with a folder a keyword, in order.
 
     A table (CSV, TSV, JSON lines) has columns `file` and `keyword` (or `path`, `label`, `class`),
@@ -70,7 +70,7 @@ def list_positives(source: Path, where: Where, words: Sequence[str]) -> list[Lab
     if source.is_dir():
         if where:
             raise UsageError(f"{source}: --where chooses rows of a table, and this is a folder")
-        found = _in_folders(source, words)
+        found = _in_folders(source, words, emit)
     elif source.suffix.lower() in SUFFIXES:
         found = _in_table(read_table(source), where, words)
     else:
@@ -84,7 +84,7 @@ def list_positives(source: Path, where: Where, words: Sequence[str]) -> list[Lab
     return found
 
 
-def list_negatives(sources: Sequence[Path]) -> list[Labelled]:
+def list_negatives(sources: Sequence[Path], emit: Emit) -> list[Labelled]:
     """Return the recordings of folders and tables in which no keyword is said.
 
     A table may have a column `speaker`; in a folder, each folder directly under it is a speaker.
@@ -92,18 +92,15 @@ def list_negatives(sources: Sequence[Path]) -> list[Labelled]:
     Raises:
         DataError: as `engine.unlabelled.list_unlabelled`.
     """
-    clips = [clip for source in sources for clip in list_unlabelled(source)[1]]
+    clips = [clip for source in sources for clip in list_unlabelled(source, emit)[1]]
     return [Labelled(one.path, (), one.start_s, one.end_s, one.speaker) for one in clips]
 
 
-def _in_folders(folder: Path, words: Sequence[str]) -> list[Labelled]:
+def _in_folders(folder: Path, words: Sequence[str], emit: Emit) -> list[Labelled]:
     found = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
-            word = word_name(path.parent.name)
-            found.append(Labelled(path, (Label(word),) if word in words else ()))
-    if not found:
-        raise DataError(f"{folder} holds no audio ({', '.join(sorted(AUDIO_SUFFIXES))})")
+    for path in audio_in(folder, emit):
+        word = word_name(path.parent.name)
+        found.append(Labelled(path, (Label(word),) if word in words else ()))
     return found
 
 

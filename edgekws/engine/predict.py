@@ -42,7 +42,7 @@ def predict(bundle: Path, source: Path, output: Path, emit: Emit, top_k: int = 1
         UsageError: `top_k` does not fit the bundle, or another process is writing `output`.
         MachineError: `output` cannot be written.
     """
-    head, clips = list_unlabelled(source)
+    head, clips = list_unlabelled(source, emit)
     verified = verify(bundle)
     for note in verified.notes:
         emit(Event("warning", f"{bundle}: {note}"))

@@ -1,10 +1,13 @@
 """Clips without labels: the audio files of a folder, or the rows of a table."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekws.audio.folders import audio_files_under, ignored_line
 from edgekws.audio.reading import AUDIO_SUFFIXES
+from edgekws.core.events import Emit, Event
 from edgekws.core.table import inert_path
 from edgekws.datasets._tables import SUFFIXES, Row, Table, read_table
 from edgekws.errors import DataError
@@ -35,10 +38,11 @@ class Unlabelled:
         return f"{self.cells[0]} ({times} s)" if times.strip("–") else self.cells[0]
 
 
-def list_unlabelled(source: Path) -> tuple[tuple[str, ...], list[Unlabelled]]:
+def list_unlabelled(source: Path, emit: Emit) -> tuple[tuple[str, ...], list[Unlabelled]]:
     """Return the names of the cells, and the clips in order.
 
-    The files of a folder are named relative to it and sorted. A table (CSV, TSV, JSON lines) has
+    The files of a folder, and of those under it, are named relative to it and sorted; what is no
+    recording is counted in a note. A table (CSV, TSV, JSON lines) has
     a column `file` or `path`, relative to the table's folder, and may have `start_s` and `end_s`,
     which then stand in every row that comes out.
 
@@ -46,7 +50,7 @@ def list_unlabelled(source: Path) -> tuple[tuple[str, ...], list[Unlabelled]]:
         DataError: there is no such folder or table, no clip in it, or a row is wrong.
     """
     if source.is_dir():
-        return NAMES[:1], _in_folder(source)
+        return NAMES[:1], _in_folder(source, emit)
     if source.suffix.lower() not in SUFFIXES:
         what = "is neither a folder nor a table" if source.exists() else "no such folder"
         raise DataError(
@@ -56,11 +60,24 @@ def list_unlabelled(source: Path) -> tuple[tuple[str, ...], list[Unlabelled]]:
     return _in_table(read_table(source))
 
 
-def _in_folder(folder: Path) -> list[Unlabelled]:
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and not p.is_dir()]
+def audio_in(folder: Path, emit: Emit) -> list[Path]:
+    """Return the recordings in a folder and those under it, sorted; tell what is none.
+
+    Raises:
+        DataError: there are none.
+    """
+    ignored: Counter[str] = Counter()
+    files = sorted(audio_files_under(folder, ignored))
     if not files:
-        raise DataError(f"{folder} holds no audio ({', '.join(sorted(AUDIO_SUFFIXES))})")
-    return [_file(p, p.relative_to(folder)) for p in sorted(files)]
+        what = "; ".join([", ".join(sorted(AUDIO_SUFFIXES)), *ignored_line(ignored)])
+        raise DataError(f"{folder} holds no audio ({what})")
+    for line in ignored_line(ignored):
+        emit(Event("note", f"{folder}: {line}"))
+    return files
+
+
+def _in_folder(folder: Path, emit: Emit) -> list[Unlabelled]:
+    return [_file(path, path.relative_to(folder)) for path in audio_in(folder, emit)]
 
 
 def _file(path: Path, name: Path) -> Unlabelled:

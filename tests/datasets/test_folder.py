@@ -128,12 +128,26 @@ def test_noise_beside_the_words_is_no_word(tree: Path, noise: Path) -> None:
     assert listed(tree, noise=tree / "шум").labels == ("zoom in", "вода", "да", "нет", "_silence_")
 
 
+def test_a_link_to_itself_is_no_trap(tree: Path, noise: Path) -> None:
+    (tree / "да" / "self").symlink_to(".")
+    assert Dataset(root=tree).fingerprint()
+    assert "ignored: 1 folder inside a folder" in listed(tree).notes
+
+
+def test_what_systems_leave_is_no_word(tree: Path, noise: Path) -> None:
+    (tree / "lost+found").mkdir()
+    (noise / "call.m4a").touch()
+    listing = listed(tree, noise=noise)
+    assert listing.labels == ("zoom in", "вода", "да", "нет", "_silence_")
+    assert "ignored: 1 .m4a, 1 folder lost+found" in listing.notes
+
+
 def test_what_is_no_recording_is_counted(tree: Path) -> None:
     (tree / "да" / ".DS_Store").write_text("x")
     (tree / "да" / "readme.txt").write_text("x")
     (tree / "нет" / "more").mkdir()
     (tree / "_old").mkdir()
-    assert "ignored: 1 folder _old, 1 folder inside a folder, 1 hidden, 1 not an audio suffix" in (
+    assert "ignored: 1 .txt, 1 folder _old, 1 folder inside a folder, 1 hidden" in (
         listed(tree).notes
     )
 

@@ -1,5 +1,6 @@
 """Windows of `_silence_` lie inside their recordings, hold sound, and are drawn from the seed."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_recordings_without_sound_or_unreadable_are_refused(tmp_path: Path) -> N
 def test_recordings_are_found_in_folders_and_split_by_file(tmp_path: Path) -> None:
     made = {recording(tmp_path / name / f"{i}.wav", 1) for name in "ab" for i in range(10)}
     (tmp_path / "README.md").write_text("about")
-    noise = noise_recordings(tmp_path)
+    noise = noise_recordings(tmp_path, Counter())
     assert set(noise) == made
     per_split = noise_per_split(noise, seed=1, silence=True)
     assert {split: len(paths) for split, paths in per_split.items()} == {
@@ -83,7 +84,7 @@ def test_recordings_are_found_in_folders_and_split_by_file(tmp_path: Path) -> No
 
 def test_no_recordings_or_fewer_than_splits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no noise recordings; fill it"):
-        noise_recordings(tmp_path)
+        noise_recordings(tmp_path, Counter())
     two = (recording(tmp_path / "a.wav", 1), recording(tmp_path / "b.wav", 1))
     with pytest.raises(DataError, match=r"needs at least 3 noise recordings.* there are 2"):
         noise_per_split(two, seed=1, silence=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from edgekws.core.events import quiet
 from edgekws.engine.labelled_audio import (
     Label,
     Labelled,
@@ -35,7 +36,7 @@ def table(folder: Path, *rows: str) -> Path:
 def test_a_recording_may_hold_several_keywords(audio: Path):
     rows = ("file,keyword,start_s,end_s", "да/1.wav,да,0.01,0.04", "да/1.wav,нет,0.05,0.09")
     path = table(audio, *rows, "нет/1.wav,прочее,,", "другое/1.wav,нет,,")
-    assert list_positives(path, {}, WORDS) == [
+    assert list_positives(path, {}, WORDS, quiet) == [
         Labelled(audio / "да/1.wav", (Label("да", 0.01, 0.04), Label("нет", 0.05, 0.09))),
         Labelled(audio / "нет/1.wav"),
         Labelled(audio / "другое/1.wav", (Label("нет"),)),
@@ -45,27 +46,37 @@ def test_a_recording_may_hold_several_keywords(audio: Path):
 def test_the_speaker_of_a_recording_is_known_from_the_table_or_the_folder(audio: Path):
     rows = ("file,keyword,speaker", "да/1.wav,да,zoe", "да/1.wav,нет,ann", "да/1.wav,да,zoe")
     path = table(audio, *rows, "нет/1.wav,нет,", "другое/1.wav,прочее,bob")
-    assert [one.speaker for one in list_positives(path, {}, WORDS)] == ["ann & zoe", "", "bob"]
-    assert [one.speaker for one in list_negatives([path])] == ["zoe", "ann", "zoe", "", "bob"]
-    assert {one.speaker for one in list_positives(audio, {}, WORDS)} == {""}
+    assert [one.speaker for one in list_positives(path, {}, WORDS, quiet)] == [
+        "ann & zoe",
+        "",
+        "bob",
+    ]
+    assert [one.speaker for one in list_negatives([path], quiet)] == [
+        "zoe",
+        "ann",
+        "zoe",
+        "",
+        "bob",
+    ]
+    assert {one.speaker for one in list_positives(audio, {}, WORDS, quiet)} == {""}
     soundfile.write(audio / "noise.wav", np.zeros(1600), 16_000)
-    found = list_negatives([audio])
+    found = list_negatives([audio], quiet)
     assert [one.speaker for one in found] == ["", "да", "другое", "нет"]
 
 
 def test_rows_are_chosen_by_column(audio: Path):
     rows = ("path,label,split", "да/1.wav,да,dev", "нет/1.wav,нет,test", "другое/1.wav,да,train")
     path = table(audio, *rows)
-    found = list_positives(path, parse_where(["split=dev, test", "label=нет"]), WORDS)
+    found = list_positives(path, parse_where(["split=dev, test", "label=нет"]), WORDS, quiet)
     assert [one.path.parent.name for one in found] == ["нет"]
 
 
 def test_folders_are_keywords(audio: Path):
-    found = list_positives(audio, {}, WORDS)
+    found = list_positives(audio, {}, WORDS, quiet)
     assert {one.path.parent.name: one.labels for one in found} == {
         "да": (Label("да"),), "нет": (Label("нет"),), "другое": (),
     }  # fmt: skip
-    assert list_negatives([audio / "да", audio / "нет"]) == [
+    assert list_negatives([audio / "да", audio / "нет"], quiet) == [
         Labelled(audio / "да/1.wav"), Labelled(audio / "нет/1.wav"),
     ]  # fmt: skip
 
@@ -88,19 +99,19 @@ def test_folders_are_keywords(audio: Path):
 )
 def test_what_is_wrong_is_told(audio: Path, rows: list[str], where: list[str], message: str):
     with pytest.raises(DataError, match=message):
-        list_positives(table(audio, *rows), parse_where(where), WORDS)
+        list_positives(table(audio, *rows), parse_where(where), WORDS, quiet)
 
 
 def test_sources_that_are_none(audio: Path):
     with pytest.raises(DataError, match=r"nowhere: no such file or folder; give a table"):
-        list_positives(audio / "nowhere", {}, WORDS)
+        list_positives(audio / "nowhere", {}, WORDS, quiet)
     with pytest.raises(DataError, match=r"1\.wav: is neither a folder nor a table"):
-        list_positives(audio / "да/1.wav", {}, WORDS)
+        list_positives(audio / "да/1.wav", {}, WORDS, quiet)
     with pytest.raises(UsageError, match=r"--where chooses rows of a table, and this is a folder"):
-        list_positives(audio, parse_where(["a=b"]), WORDS)
+        list_positives(audio, parse_where(["a=b"]), WORDS, quiet)
     (audio / "leer").mkdir()
     with pytest.raises(DataError, match=r"leer holds no audio"):
-        list_positives(audio / "leer", {}, WORDS)
+        list_positives(audio / "leer", {}, WORDS, quiet)
     for wrong in ("split", "=dev", "split="):
         with pytest.raises(UsageError, match=rf"--where {wrong}: expected COLUMN=VALUE"):
             parse_where([wrong])

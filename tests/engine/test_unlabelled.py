@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekws.core.events import Event, quiet
 from edgekws.engine.unlabelled import list_unlabelled
 from edgekws.errors import DataError
 
@@ -12,7 +13,7 @@ def test_a_folder_lists_audio_by_name(tmp_path: Path):
     for name in ("b.wav", "a/z.FLAC", "a.txt", "я.ogg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    head, clips = list_unlabelled(tmp_path)
+    head, clips = list_unlabelled(tmp_path, quiet)
     assert head == ("file",)
     assert [clip.name for clip in clips] == ["a/z.FLAC", "b.wav", "я.ogg"]
     assert clips[1].path == tmp_path / "b.wav"
@@ -28,7 +29,7 @@ def test_a_folder_lists_audio_by_name(tmp_path: Path):
 )
 def test_a_table_lists_its_rows_in_order(tmp_path: Path, name: str, text: str):
     (tmp_path / name).write_text(text)
-    head, clips = list_unlabelled(tmp_path / name)
+    head, clips = list_unlabelled(tmp_path / name, quiet)
     assert head == ("file", "end_s")
     assert [(clip.cells, clip.start_s, clip.end_s) for clip in clips] == [
         (("b.wav", "2"), 0.0, 2.0),
@@ -54,26 +55,43 @@ def test_a_table_lists_its_rows_in_order(tmp_path: Path, name: str, text: str):
 def test_what_is_wrong_with_a_table_is_told_by_line(tmp_path: Path, text: str, message: str):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(DataError, match=message):
-        list_unlabelled(tmp_path / "t.csv")
+        list_unlabelled(tmp_path / "t.csv", quiet)
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path):
     (tmp_path / "t.csv").write_text("file,start_s\na,x\nb,1\n,2\n")
     with pytest.raises(DataError, match=r"t\.csv:2: start_s.*\n.*t\.csv:4: file: is empty"):
-        list_unlabelled(tmp_path / "t.csv")
+        list_unlabelled(tmp_path / "t.csv", quiet)
 
 
 def test_what_is_neither_folder_nor_table_is_told(tmp_path: Path):
     with pytest.raises(DataError, match="none: no such folder; give the folder that holds the"):
-        list_unlabelled(tmp_path / "none")
+        list_unlabelled(tmp_path / "none", quiet)
     (tmp_path / "a.wav").touch()
     message = (
         r"a\.wav: is neither a folder nor a table; .* or a table \(\.csv, \.tsv, .* a column file"
     )
     with pytest.raises(DataError, match=message):
-        list_unlabelled(tmp_path / "a.wav")
+        list_unlabelled(tmp_path / "a.wav", quiet)
     with pytest.raises(DataError, match=r"none\.csv: no such file"):
-        list_unlabelled(tmp_path / "none.csv")
+        list_unlabelled(tmp_path / "none.csv", quiet)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty holds no audio \(\.aif"):
-        list_unlabelled(tmp_path / "empty")
+        list_unlabelled(tmp_path / "empty", quiet)
+
+
+def test_what_is_ignored_is_told_and_what_is_linked_is_not(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for name in ("b/1.wav", "a/call.m4a", "a/._1.wav"):
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "more").symlink_to(tmp_path / "b")
+    events: list[Event] = []
+    _, clips = list_unlabelled(tmp_path / "a", events.append)
+    assert [clip.name for clip in clips] == ["more/1.wav"]
+    assert [(event.kind, event.text) for event in events] == [
+        ("note", f"{tmp_path / 'a'}: ignored: 1 .m4a, 1 hidden")
+    ]
+    (tmp_path / "b" / "1.wav").unlink()
+    with pytest.raises(DataError, match=r"holds no audio \(.*\.wav; ignored: 1 \.m4a, 1 hidden\)"):
+        list_unlabelled(tmp_path / "a", quiet)
