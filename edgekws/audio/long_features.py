@@ -1,7 +1,7 @@
 """Log-mel of whole recordings, from which the features of any window can be taken."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgekws.audio.decoding import to_float32, to_int16
 from edgekws.audio.parallel import in_parallel
-from edgekws.audio.reading import read_audio
+from edgekws.audio.reading import read_blocks
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Clip
 from edgekws.core.events import Emit
@@ -18,6 +18,9 @@ from edgekws.runtime.front_end import FrontEnd, log_mel
 
 PIECE_FRAMES = 6000
 """Frames that are transformed at once, so that an hour does not have to fit into memory."""
+
+BLOCK_S = 10.0
+"""So much of a recording is read at once."""
 
 BLOCK = 64
 """Recordings between two writes."""
@@ -43,8 +46,8 @@ def write(
 
     def features(index: int) -> NDArray[np.float32]:
         clip = clips[index]
-        wave = read_audio(clip.path, front_end.sample_rate, clip.start_s, clip.end_s)
-        long = _log_mel(to_float32(to_int16(wave)), front_end)
+        blocks = read_blocks(clip.path, front_end.sample_rate, BLOCK_S, clip.start_s, clip.end_s)
+        long = _log_mel((to_float32(to_int16(block)) for block in blocks), front_end)
         return np.ascontiguousarray(((long - mean) / std).T, np.float32)  # (T, n_mels)
 
     lengths = []
@@ -67,11 +70,17 @@ def read(folder: Path, n_mels: int) -> tuple[NDArray[np.float32], ...]:
     return tuple(part.T for part in np.split(frames, np.cumsum(lengths)[:-1]))
 
 
-def _log_mel(wave: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
-    hop = front_end.hop_length
-    count = max(0, 1 + (len(wave) - front_end.n_fft) // hop)
+def _log_mel(blocks: Iterable[NDArray[np.float32]], front_end: FrontEnd) -> NDArray[np.float32]:
+    hop, overlap = front_end.hop_length, front_end.n_fft - front_end.hop_length
+    piece = PIECE_FRAMES * hop
+    rest = np.zeros(0, np.float32)
     pieces = [np.empty((front_end.n_mels, 0), np.float32)]
-    for first in range(0, count, PIECE_FRAMES):
-        last = min(first + PIECE_FRAMES, count)
-        pieces.append(log_mel(wave[first * hop : (last - 1) * hop + front_end.n_fft], front_end))
+    for block in blocks:
+        rest = np.concatenate([rest, block])
+        while len(rest) >= piece + overlap:
+            pieces.append(log_mel(rest[: piece + overlap], front_end))
+            rest = rest[piece:]
+    count = max(0, (len(rest) - overlap) // hop)
+    if count:
+        pieces.append(log_mel(rest[: count * hop + overlap], front_end))
     return np.concatenate(pieces, axis=1)

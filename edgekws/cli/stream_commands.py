@@ -42,7 +42,9 @@ def detect(
     ] = False,
     rate: Annotated[
         int | None,
-        typer.Option("--rate", metavar="HZ", min=1, help="Of the PCM on standard input."),
+        typer.Option(
+            "--rate", metavar="HZ", min=1_000, max=768_000, help="Of the PCM on standard input."
+        ),
     ] = None,
     threshold: Annotated[
         float | None,

@@ -13,6 +13,7 @@ from edgekws.audio.reading import read_audio
 from edgekws.core.contract import SILENCE
 from edgekws.core.events import Emit
 from edgekws.engine.data_listing import Piece
+from edgekws.errors import DataError
 
 MOST_PRINTS = 40_000
 """More clips than this are compared within their label only: all pairs would take minutes."""
@@ -88,7 +89,10 @@ def _prints(sounds: Sequence[Sound | None]) -> NDArray[np.float32]:
 
 
 def _score(a: Piece, b: Piece) -> float:
-    waves = [read_audio(piece.path, _RATE, piece.start_s, _end(piece)) for piece in (a, b)]
+    try:
+        waves = [read_audio(piece.path, _RATE, piece.start_s, _end(piece)) for piece in (a, b)]
+    except DataError:  # of a readable file this part alone is not: its channels cancel out here
+        return 0.0
     return correlation(*(wave - wave.mean() for wave in waves))  # an offset is no likeness
 
 

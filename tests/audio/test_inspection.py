@@ -1,5 +1,7 @@
 """Inspection: levels as they were made, clipping where there is some, prints that know again."""
 
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from edgekws.audio import inspection
 from edgekws.audio.inspection import FLOOR_DBFS, inspect, measured
 from edgekws.audio.likeness import ALIKE
 from edgekws.errors import DataError
@@ -103,3 +106,28 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "n.wav", np.full(9, np.nan), RATE, subtype="FLOAT")
     with pytest.raises(DataError, match="not finite numbers"):
         inspect(tmp_path / "n.wav")
+
+
+def test_a_long_recording_is_measured_in_the_memory_of_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minute = np.tile(_tone(1.0), (60, 1)) * np.linspace(0.01, 1.2, 60 * RATE)[:, None]
+    short, long = tmp_path / "short.wav", tmp_path / "long.wav"
+    soundfile.write(short, minute[: 20 * RATE], RATE)
+    soundfile.write(long, np.tile(minute, (3, 1)), RATE)
+    monkeypatch.setattr(inspection, "BLOCK_S", 1000.0)
+    whole = inspect(long)
+    monkeypatch.setattr(inspection, "BLOCK_S", 10.0)
+    inspect(short)  # what is allocated once
+    peaks = []
+    for path in (short, long):
+        tracemalloc.start()
+        sound = inspect(path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
+    np.testing.assert_allclose(sound.likeness, whole.likeness, atol=1e-6)
+    told = [replace(one, likeness=whole.likeness, offset=0, rms_dbfs=0) for one in (sound, whole)]
+    assert told[0] == told[1]
+    assert sound.clipped > 100
+    assert sound.rms_dbfs == pytest.approx(whole.rms_dbfs, abs=1e-9)

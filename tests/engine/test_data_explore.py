@@ -103,6 +103,20 @@ def test_what_was_broken_is_found_most_serious_first(folder: Path) -> None:
     assert found.readable == found.clips - 1
 
 
+def test_what_systems_leave_and_what_cancels_out_is_told(folder: Path) -> None:
+    (folder / "lost+found").mkdir()
+    (folder / "да" / "self").symlink_to(".")
+    path = folder / "да" / "s0_nohash_0.wav"
+    wave, rate = soundfile.read(path)
+    soundfile.write(path, np.stack([wave, -wave], 1), rate)
+    found = look(folder)
+    assert "lost+found" not in found.labels
+    assert "ignored: 1 folder inside a folder, 1 folder lost+found" in found.notes
+    by_code = {one.code: one for one in found.findings}
+    assert "да/s0_nohash_0.wav: its channels cancel" in by_code["unreadable"].examples[0]
+    assert "duplicate" not in by_code
+
+
 def test_what_training_refuses_is_explored_and_the_reason_told(folder: Path) -> None:
     (folder / "leer").mkdir()
     lists = folder / "testing_list.txt"

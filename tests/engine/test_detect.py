@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from edgekws.bundle import export, pack
 from edgekws.core.events import Event, quiet
@@ -48,3 +50,9 @@ def test_another_runtime_is_told_and_not_run(tone_bundle: Path, tmp_path: Path):
     with detect.detector(bundle, told.append):
         pass
     assert "detect.py is another runtime version" in told[0].text
+
+
+def test_a_recording_without_samples_is_bad_data(tone_bundle: Path, tmp_path: Path):
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    with pytest.raises(DataError, match=r"empty\.wav: holds no samples; record it again"):
+        list(detect.source(str(tmp_path / "empty.wav"), 16_000, None))

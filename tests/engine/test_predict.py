@@ -109,6 +109,27 @@ def test_what_cannot_be_read_is_listed_and_has_no_row(packed: Path, clips: Path,
     assert len(rows(tmp_path / "l.csv")) == 8
 
 
+def test_bad_data_of_one_file_does_not_stop_the_others(
+    packed: Path, clips: Path, tmp_path: Path, shared_data: Path
+):
+    word = soundfile.read(min(shared_data.glob("asc/yes/*.flac")))[0]
+    bad = {
+        "1 integers.wav": (np.rint(word * 32768), "full scale is 1"),
+        "2 huge.wav": (np.array([3e38, -3e38] * 100), "full scale is 1"),
+        "3 upside down.wav": (np.stack([word, -word], 1), "channels cancel each other out"),
+        "4 slow.wav": (word, "39 Hz; expected a rate from 1000 to 768000 Hz"),
+    }
+    for name, (samples, why) in bad.items():
+        rate = 39 if "39 Hz" in why else 16_000
+        soundfile.write(clips / name, samples, rate, subtype="DOUBLE")
+    found = predict(packed, clips, tmp_path / "l.csv", quiet)
+    assert found.rows == 7
+    assert [name for name, _ in found.unreadable] == list(bad)
+    for (name, told), (_, why) in zip(found.unreadable, bad.values(), strict=True):
+        assert name in told
+        assert why in told
+
+
 def test_a_missing_file_and_an_empty_part_of_a_table_are_named(
     packed: Path, clips: Path, tmp_path: Path
 ):
