@@ -12,15 +12,13 @@ import soundfile
 from numpy.typing import NDArray
 
 from edgekws.errors import DataError
-from edgekws.runtime.detect import HIGHEST_PEAK, wav_form
+from edgekws.runtime.detect import HIGHEST_PEAK, Mixer, wav_form
 
 LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
 """Rates of recordings. Telephones have 8,000 and the fastest recorders 768,000; a header that says
 otherwise is damaged, and resampling by it would make gigabytes of a small file."""
 
 _ENDLESS = 1 << 62
-_CANCELLED = 10 ** (-30 / 10)
-_AUDIBLE = 10 ** (-60 / 10)
 _TO_THE_END = b"\xff" * 4
 
 
@@ -63,22 +61,15 @@ def recorded_blocks(
     rate = file.samplerate
     left = min(round(end_s * rate), _ENDLESS) if end_s is not None else _ENDLESS
     left -= _go_to(file, round(start_s * rate))
-    energy = np.zeros(2)  # of the channels, of their mean
-    length = 0
+    mixer = Mixer()
     while left > 0 and len(samples := _read(file, min(max(1, round(block_s * rate)), left))):
         _check(path, samples)
-        mono = samples[:, 0]
-        if file.channels > 1:
-            mono = samples.mean(axis=1, dtype=np.float32)
-            loudness = np.square(samples, dtype=np.float64).sum() / file.channels
-            energy += loudness, np.vdot(mono, mono)
-        left, length = left - len(mono), length + len(mono)
-        yield Block(samples, mono)
-    if energy[0] > _AUDIBLE * length and energy[1] < _CANCELLED * energy[0]:
-        raise DataError(
-            f"{path}: its channels cancel each other out, one is the other upside down; save one "
-            "channel alone, or invert one"
-        )
+        left -= len(samples)
+        yield Block(samples, mixer.mono(samples))
+    try:
+        mixer.check()
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def length_s(path: Path) -> float:

@@ -156,6 +156,32 @@ def as_float(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float32, copy=False)
 
 
+class Mixer:
+    """Averages the channels of a recording, and notices where they cancel each other out."""
+
+    def __init__(self) -> None:
+        """Begin a recording."""
+        self._length, self._channels, self._mean = 0, 0.0, 0.0
+
+    def mono(self, samples: np.ndarray) -> np.ndarray:
+        """Return the mean `(frames,)` of the next samples `(frames, channels)`, float32."""
+        if samples.shape[1] == 1:
+            return samples[:, 0]
+        mean: np.ndarray = samples.mean(axis=1, dtype=np.float32)
+        self._length += len(mean)
+        self._channels += float(np.square(samples, dtype=np.float64).sum()) / samples.shape[1]
+        self._mean += float(np.vdot(mean, mean))
+        return mean
+
+    def check(self) -> None:
+        """Raise `ValueError` where the channels can be heard and their mean cannot: -30 dB."""
+        if self._channels > 1e-6 * self._length and self._mean < 1e-3 * self._channels:
+            raise ValueError(
+                "its channels cancel each other out, one is the other upside down; save one "
+                "channel alone, or invert one"
+            )
+
+
 class WavForm(NamedTuple):
     """What the header of a WAV file says; `coding` is 1 for PCM, a sample has `width` bytes.
 
@@ -235,7 +261,7 @@ def wav_blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
     """Yield the samples of a PCM WAV file as mono float32 in [-1, 1], block by block.
 
     Raises:
-        ValueError: not a PCM WAV file, or of another sample rate.
+        ValueError: not a PCM WAV file, of another sample rate, or its channels cancel out.
     """
     with path.open("rb") as file:
         try:
@@ -252,12 +278,16 @@ def wav_blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
             )
         frame = form.width * form.channels
         most = max(1, BLOCK_SAMPLES // form.channels) * frame
+        mixer = Mixer()
         left = math.inf if form.size is None else form.size
         while data := file.read(int(min(most, left))):
             left -= len(data)
             whole = len(data) - len(data) % frame
-            samples = from_pcm(data[:whole], form.width).reshape(-1, form.channels)
-            yield samples.mean(axis=1, dtype=np.float32)
+            yield mixer.mono(from_pcm(data[:whole], form.width).reshape(-1, form.channels))
+    try:
+        mixer.check()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def from_pcm(data: bytes, width: int) -> np.ndarray:

@@ -149,6 +149,8 @@ def test_channels_that_cancel_out_are_told(tmp_path: Path, word: NDArray[np.floa
     for read in (read_audio, lambda p, _: inspect(p)):
         with pytest.raises(DataError, match=r"a\.wav: its channels cancel .* save one channel"):
             read(path, RATE)
+    with pytest.raises(ValueError, match=r"a\.wav: its channels cancel .* save one channel"):
+        read_wav(path, RATE)
     soundfile.write(path, np.stack([word, -0.8 * word], 1), RATE)
     assert np.abs(read_audio(path, RATE)).max() > 0.001
     soundfile.write(path, np.zeros((RATE, 2)), RATE)
