@@ -31,7 +31,7 @@ from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split
 from edgekws.core.events import Emit, Event
-from edgekws.core.store import allocate, build_folder, is_complete, open_array, read_array
+from edgekws.core.store import allocate, build_folder, open_array, read_array
 from edgekws.errors import DataError
 from edgekws.runtime.detect import Loudest
 from edgekws.runtime.front_end import FrontEnd
@@ -84,8 +84,7 @@ def decode(listing: Listing, front_end: FrontEnd, cache: Path, emit: Emit) -> Co
     check_speakers(listing.clips)
     check_coverage(listing.labels, listing.clips)
     target = cache / "waveforms" / _key(listing, front_end)
-    if not is_complete(target):
-        build_folder(target, lambda folder: _build(listing, front_end, folder, emit))
+    build_folder(target, lambda folder: _build(listing, front_end, folder, emit), emit)
     corpus = _load(listing, front_end, target)
     if corpus.rejected:
         reasons = Counter(rejected.reason for rejected in corpus.rejected)

@@ -188,7 +188,8 @@ class Features:
         )
 
     def _folder(self, what: str, build: Callable[[Path], None], fields: dict[str, Any]) -> Path:
-        return build_folder(self._cache / "features" / self._key(what, fields), build)
+        target = self._cache / "features" / self._key(what, fields)
+        return build_folder(target, build, self._emit)
 
     def _write_train(self, folder: Path) -> None:
         out = allocate(folder / "features.f32", np.float32, self._shape("train"))

@@ -64,12 +64,16 @@ Measure = Callable[[Mapping[str, Path], str], Any]
 """Times models by name on the target, against the one named as control; gives a `LatencyRun`."""
 
 
+STATES = ("training.safetensors", "training.previous.safetensors")
+"""What a step may leave in its `workdir` to go on from after an interruption, newest first."""
+
+
 @dataclass(frozen=True)
 class Job:
     """All that a step may see besides its fields and its inputs.
 
-    `workdir` is the step's own folder; it survives a killed run, so that a step finds there what
-    it saved. `device` is `cpu` or `cuda`. `measure` is there for a step that `times_on_target`.
+    `workdir` is the step's own folder; only the files of it that are named in `STATES` survive a
+    killed run. `device` is `cpu` or `cuda`. `measure` is there for a step that `times_on_target`.
     """
 
     data: Data

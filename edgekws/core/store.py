@@ -2,9 +2,10 @@
 
 import errno
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edgekws.core.canonical import sha256_file
+from edgekws.core.events import Emit, Event
 from edgekws.errors import MachineError
 
 MARKER = "complete"
+"""Written last. It holds the size and the sha256 of every other file of the folder, as JSON."""
 
 _ADVICE = {
     errno.ENOSPC: "free some space",
@@ -26,27 +30,50 @@ _ADVICE = {
     errno.EEXIST: "a file stands where a folder is needed",
 }
 
+_Members = dict[str, list[Any]]
+"""Size and sha256 of each file by its relative path."""
+
+_verified: dict[Path, tuple[tuple[object, ...], ...]] = {}
+"""The state of the files of every folder that this process has hashed."""
+
 
 def is_complete(target: Path) -> bool:
-    """Tell whether `target` was built to the end."""
+    """Tell whether `target` was built to the end; its content is not looked at."""
     return (target / MARKER).is_file()
 
 
-def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
-    """Return `target`, calling `build(partial folder)` first unless it is complete.
+def is_intact(target: Path, emit: Emit) -> bool:
+    """Tell whether `target` is complete and holds the very bytes that were built.
 
-    The partial folder stands beside the target. An interrupted or failed `build` leaves it, and
-    the next one finds there what it had written, so `build` resumes or overwrites. A lock for each
-    target keeps two processes from building the same; the second one waits.
+    A process hashes every file once, and again where size, times or inode have changed since. A
+    damaged folder is removed with a warning, so that whoever needs it builds it again.
+    """
+    with _explained(target):
+        if not is_complete(target):
+            return False
+        if _damaged(target) is None:
+            return True
+        with _locked(target):
+            return _kept(target, emit)
+
+
+def build_folder(
+    target: Path, build: Callable[[Path], None], emit: Emit, resumes: Collection[str] = ()
+) -> Path:
+    """Return `target`, calling `build(partial folder)` first unless it is there and intact.
+
+    The partial folder stands beside the target. An interrupted or failed `build` leaves it; the
+    next one finds in it the files named in `resumes`, wherever they lie, and nothing else. A lock
+    for each target keeps two processes from building the same; the second one waits.
 
     Raises:
         MachineError: the folder cannot be written, or the disk is full.
     """
-    if is_complete(target):
+    if is_intact(target, emit):
         return target
     with _explained(target), _locked(target):
-        if not is_complete(target):
-            _build_locked(target, build)
+        if not _kept(target, emit):
+            _build_locked(target, build, resumes)
     return target
 
 
@@ -82,15 +109,84 @@ def _mapped(path: Path, dtype: DTypeLike, shape: tuple[int, ...], mode: Any) -> 
     return np.memmap(path, dtype, mode, shape=shape)
 
 
-def _build_locked(target: Path, build: Callable[[Path], None]) -> None:
+def _kept(target: Path, emit: Emit) -> bool:
+    """Tell whether `target` is intact, removing it otherwise; its lock is held."""
+    if not is_complete(target):
+        return False
+    damaged = _damaged(target)
+    if damaged is not None:
+        text = f"{target}: {damaged} was changed in the cache; it is dropped and made again"
+        emit(Event("warning", text))
+        shutil.rmtree(target)
+    return damaged is None
+
+
+def _build_locked(target: Path, build: Callable[[Path], None], resumes: Collection[str]) -> None:
     partial = target.with_name(f"{target.name}.partial")
     partial.mkdir(exist_ok=True)
+    _empty(partial, resumes)
     build(partial)
-    with (partial / MARKER).open("wb") as marker:
+    with (partial / MARKER).open("w", encoding="utf-8") as marker:
+        json.dump(_members(partial), marker, ensure_ascii=False)
+        marker.flush()
         os.fsync(marker.fileno())
-    if target.exists():  # without a marker: not ours, or damaged
+    if target.exists():  # without a marker: not ours
         shutil.rmtree(target)
     partial.rename(target)
+    _verified[target] = _state(target)
+
+
+def _empty(partial: Path, resumes: Collection[str]) -> None:
+    """Remove what an interrupted build has left, but for files that the next one resumes from."""
+    for folder, folders, files in os.walk(partial, topdown=False):
+        for name in files:
+            if name not in resumes:
+                Path(folder, name).unlink()
+        for name in folders:
+            path = Path(folder, name)
+            if path.is_symlink():
+                path.unlink()
+            elif not any(path.iterdir()):
+                path.rmdir()
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return every file of a folder but its marker, sorted."""
+    marker = folder / MARKER
+    return sorted(path for path in folder.rglob("*") if path != marker and not path.is_dir())
+
+
+def _members(folder: Path) -> _Members:
+    return {
+        path.relative_to(folder).as_posix(): [path.stat().st_size, sha256_file(path)]
+        for path in _files(folder)
+    }
+
+
+def _state(folder: Path) -> tuple[tuple[object, ...], ...]:
+    """Return what changes with a file of a folder: names, sizes, times and inodes."""
+    stats = ((path, path.stat()) for path in (*_files(folder), folder / MARKER))
+    return tuple((path, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for path, s in stats)
+
+
+def _damaged(target: Path) -> str | None:
+    """Return the first file of a complete folder that is not as it was built, else `None`."""
+    state = _state(target)
+    if _verified.get(target) == state:
+        return None
+    try:
+        expected = json.loads((target / MARKER).read_text(encoding="utf-8"))
+        known = {str(name): tuple(entry) for name, entry in expected.items()}
+    except (ValueError, AttributeError, TypeError):
+        return MARKER
+    there = {path.relative_to(target).as_posix(): path for path in _files(target)}
+    if different := sorted(known.keys() ^ there.keys()):
+        return different[0]
+    for name, path in there.items():
+        if known[name] != (path.stat().st_size, sha256_file(path)):
+            return name
+    _verified[target] = state
+    return None
 
 
 @contextmanager
@@ -107,9 +203,11 @@ def _explained(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0)
-        if advice is None:
+        # numpy's and shutil's own errors have no number, and come of writes that were cut short.
+        unnumbered = error.errno is None and type(error) in (OSError, shutil.Error)
+        if advice is None and not unnumbered:
             raise
         raise MachineError(
-            f"{error.filename or target}: {error.strerror}; {advice}, or point EDGEKWS_CACHE at "
-            "a folder that can be written"
+            f"{error.filename or target}: {error.strerror or f'cannot be written ({error})'}; "
+            f"{advice or 'free some space'}, or point EDGEKWS_CACHE at a folder that can be written"
         ) from error

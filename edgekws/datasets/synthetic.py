@@ -123,6 +123,7 @@ class Dataset(Fields):
         folder = build_folder(
             cache / "synthetic" / key,
             lambda partial: _save(partial, *synthesise(self, front_end, seed, partial, emit)),
+            emit,
         )
         return _load(folder, self.labels())
 

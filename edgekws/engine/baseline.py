@@ -79,7 +79,7 @@ class Baseline:
 
     def latency(self, model: Path, control: Path) -> LatencyRun:
         """Return the latency of `model` on the target of the chain, interleaved with `control`."""
-        return latency(model, control, self._bench.target, self._bench.cache)
+        return latency(model, control, self._bench.target, self._bench.cache, self._bench.emit)
 
     @property
     def told(self) -> str:
@@ -99,7 +99,7 @@ class Baseline:
             for name, path in measured.forms.items()
         }
         control = next(name for name, path in forms.items() if path == self.control)
-        first = timed(forms, control, target, cache)
+        first = timed(forms, control, target, cache, self._bench.emit)
         fastest = min(forms, key=lambda form: first.models[form].p50_us)
         run = self.latency(forms[fastest], forms[control])
         if run.models["model"].p50_us >= run.models["naive"].p50_us:

@@ -10,8 +10,8 @@ from typing import Any
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact, Contract
-from edgekws.core.events import Emit, Event
-from edgekws.core.job import Job
+from edgekws.core.events import Emit
+from edgekws.core.job import STATES, Job
 from edgekws.core.store import build_folder
 from edgekws.engine.data import Source
 from edgekws.engine.environment import core_count, device_kind, library_versions
@@ -115,11 +115,7 @@ def run_step(
         cached = False
         _run(step, inputs, bench, folder)
 
-    result = _result(build_folder(target, build))
-    if sha256_file(target / result["file"]) != result["sha256"]:
-        bench.emit(Event("warning", f"{target}: was changed in the cache; {step.name} runs again"))
-        shutil.rmtree(target)
-        result = _result(build_folder(target, build))
+    result = _result(build_folder(target, build, bench.emit, resumes=STATES))
     path = target / result["file"]
     contract = Contract.from_json(json.dumps(result["contract"]))
     artifact = Artifact(step.gives, path, result["sha256"], contract)

@@ -46,13 +46,13 @@ def check(
     asked = {limit.metric for limit in budget.limits}
     target = loaded.recipe.target if loaded else load_member("Target", "host")(kind="host")
     if any(metric.startswith("latency") for metric in asked):
-        timed = alone(file, target, cache_folder(), fresh=fresh)
+        timed = alone(file, target, cache_folder(), emit, fresh=fresh)
         _tell("latency", timed, emit)
         found += [m for m in timed.measurements("model") if m.metric != "latency_ratio"]
     if path.is_dir():
         found += whole_counts(path, found, window_s)
         if any("latency" in metric for metric in asked):
-            whole = time_whole(path, target, cache_folder(), fresh=fresh)
+            whole = time_whole(path, target, cache_folder(), emit, fresh=fresh)
             _tell("latency with front end", whole, emit)
             found += whole_latencies(whole)
     elif missing := sorted(asked.intersection(BUNDLE_METRICS)):

@@ -89,7 +89,7 @@ class Source:
         def build(folder: Path) -> None:
             _write_table(self.listing.recordings or self.listing.clips, folder / "clips.csv")
 
-        folder = build_folder(self._cache / "clips" / self.key, build)
+        folder = build_folder(self._cache / "clips" / self.key, build, self._emit)
         with writing(path, "name a folder with --runs"):
             shutil.copyfile(folder / "clips.csv", path)
 
@@ -99,7 +99,7 @@ class Source:
         def build(folder: Path) -> None:
             (folder / "summary.json").write_text(json.dumps(_summary(self.corpus)))
 
-        folder = build_folder(self._cache / "data" / self.key, build)
+        folder = build_folder(self._cache / "data" / self.key, build, self._emit)
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return summary
 

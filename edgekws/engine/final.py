@@ -85,10 +85,12 @@ def evaluate_bundle(
         cached = False
         _build(artifact, measured, origin, bench, stream, folder)
 
-    folder = build_folder(bench.cache / "bundles" / sha256_of(key), build)
+    folder = build_folder(bench.cache / "bundles" / sha256_of(key), build, bench.emit)
     told = json.loads((folder / "final.json").read_text("utf-8"))
-    timed = latency(folder / "bundle" / "model.onnx", control, recipe.target, bench.cache)
-    whole = time_whole(folder / "bundle", recipe.target, bench.cache)
+    timed = latency(
+        folder / "bundle" / "model.onnx", control, recipe.target, bench.cache, bench.emit
+    )
+    whole = time_whole(folder / "bundle", recipe.target, bench.cache, bench.emit)
     found = (
         *_MEASUREMENTS.validate_python(told["measurements"]),
         *timed.measurements("model"),
@@ -115,7 +117,7 @@ def _build(
 
     started = time.monotonic()
     data, bundle = bench.source.features, folder / "bundle"
-    bundle.mkdir(exist_ok=True)
+    bundle.mkdir()
     dev, test = data.examples("dev"), data.examples("test")
     golden = data.waveforms("dev")[parity.golden(dev, GOLDEN_CLIPS)]
     sha256 = pack.pack(bundle, measured.model, artifact.contract, golden, origin, stream)

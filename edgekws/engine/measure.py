@@ -14,8 +14,9 @@ from pydantic import TypeAdapter
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact
+from edgekws.core.events import Emit
 from edgekws.core.measurement import Measurement
-from edgekws.core.store import build_folder, is_complete
+from edgekws.core.store import build_folder, is_intact
 from edgekws.engine.chain import Bench
 from edgekws.engine.environment import library_versions
 from edgekws.engine.source import closure
@@ -72,7 +73,7 @@ def measure(artifact: Artifact, keeps: str, parent: Measured | None, bench: Benc
     def build(folder: Path) -> None:
         _measure(artifact, keeps, parent, bench, folder)
 
-    folder = build_folder(bench.cache / "measurements" / sha256_of(key), build)
+    folder = build_folder(bench.cache / "measurements" / sha256_of(key), build, bench.emit)
     told = json.loads((folder / "measured.json").read_text("utf-8"))
     naive = folder / "naive.onnx"
     return Measured(
@@ -119,7 +120,7 @@ def measure_stream(artifact: Artifact, windowed: Measured, bench: Bench) -> Stre
         told = {"measurements": [asdict(m) for m in found], "parity": proof}
         (folder / "measured.json").write_text(json.dumps(told), encoding="utf-8")
 
-    folder = build_folder(bench.cache / "measurements" / sha256_of(key), build)
+    folder = build_folder(bench.cache / "measurements" / sha256_of(key), build, bench.emit)
     told = json.loads((folder / "measured.json").read_text("utf-8"))
     measurements = _MEASUREMENTS.validate_python(told["measurements"])
     return Streamed(artifact.path, measurements, told["parity"])
@@ -217,21 +218,27 @@ def _one_inference(model: "onnx.ModelProto", window_s: float) -> "tuple[onnx.Mod
     return stream_state.of_one_hop(model), stream_state.hop_s(model)
 
 
-def latency(model: Path, control: Path, target: Any, cache: Path) -> LatencyRun:
+def latency(model: Path, control: Path, target: Any, cache: Path, emit: Emit) -> LatencyRun:
     """Return the latency of `model` on the target, interleaved with `naive`, the control."""
-    return timed({"model": model, "naive": control}, "naive", target, cache)
+    return timed({"model": model, "naive": control}, "naive", target, cache, emit)
 
 
-def alone(model: Path, target: Any, cache: Path, *, fresh: bool = False) -> LatencyRun:
+def alone(model: Path, target: Any, cache: Path, emit: Emit, *, fresh: bool = False) -> LatencyRun:
     """Return the latency of `model` on the target, which has no control but itself.
 
     `fresh` forgets what was measured before.
     """
-    return timed({"model": model}, "model", target, cache, fresh=fresh)
+    return timed({"model": model}, "model", target, cache, emit, fresh=fresh)
 
 
 def timed(
-    models: Mapping[str, Files], control: str, target: Any, cache: Path, *, fresh: bool = False
+    models: Mapping[str, Files],
+    control: str,
+    target: Any,
+    cache: Path,
+    emit: Emit,
+    *,
+    fresh: bool = False,
 ) -> LatencyRun:
     """Return the latencies of models on the target, interleaved with the one named `control`.
 
@@ -249,12 +256,12 @@ def timed(
     folder = cache / "latency" / sha256_of(key)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    if is_complete(folder):
+    if is_intact(folder, emit):
         earlier = _LATENCY.validate_json((folder / "latency.json").read_bytes())
         return replace(earlier, cached=True)
     run: LatencyRun = replace(target.measure(models, control), measured_at=now())
     if run.level:
-        build_folder(folder, lambda f: _write(f / "latency.json", _LATENCY.dump_json(run)))
+        build_folder(folder, lambda f: _write(f / "latency.json", _LATENCY.dump_json(run)), emit)
     return run
 
 

@@ -86,7 +86,7 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     def build(folder: Path) -> None:
         (folder / "plan.json").write_bytes(_KNOWN.dump_json(_weigh(recipe, target, emit)))
 
-    folder = build_folder(cache_folder() / "plans" / sha256_of(key), build)
+    folder = build_folder(cache_folder() / "plans" / sha256_of(key), build, emit)
     known = _KNOWN.validate_json((folder / "plan.json").read_bytes())
     metrics = {m.metric for m in known.bundle}
     verdicts = tuple(v for v in recipe.limits.check(known.bundle) if v.limit.metric in metrics)

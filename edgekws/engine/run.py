@@ -133,7 +133,7 @@ class _Run:
         """
         if (control := self._baseline.control) is None:
             self._early[len(self._results)] = measured.model
-            timed = alone(measured.model, self._recipe.target, self._bench.cache)
+            timed = alone(measured.model, self._recipe.target, self._bench.cache, self._emit)
             timed = timed.without_ratios()
         else:
             timed = self._baseline.latency(measured.model, control)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekws.bundle.device_files import bundle_size_kib
+from edgekws.core.events import Emit
 from edgekws.core.measurement import Measurement
 from edgekws.engine.measure import timed
 from edgekws.targets._run import Files, LatencyRun
@@ -38,14 +39,16 @@ def whole_counts(
     )
 
 
-def time_whole(bundle: Path, target: Any, cache: Path, *, fresh: bool = False) -> LatencyRun:
+def time_whole(
+    bundle: Path, target: Any, cache: Path, emit: Emit, *, fresh: bool = False
+) -> LatencyRun:
     """Return the latency of the front end, and that of both: from a window of audio to a label.
 
     Both are timed interleaved, the front end as the control. `fresh` forgets what is cached.
     """
     front_end, network = bundle / FRONT_END, bundle / NETWORK
     models: dict[str, Files] = {"model": (front_end, network), "front end": front_end}
-    return timed(models, "front end", target, cache, fresh=fresh)
+    return timed(models, "front end", target, cache, emit, fresh=fresh)
 
 
 def whole_latencies(run: LatencyRun) -> tuple[Measurement, ...]:

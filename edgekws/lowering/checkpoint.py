@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from edgekws.core import family
@@ -45,7 +45,7 @@ def save(network: nn.Module, contract: Contract, path: Path) -> None:
     state = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    save_file(state, partial, metadata={"contract": contract.to_json()})
+    partial.write_bytes(to_bytes(state, {"contract": contract.to_json()}))
     partial.replace(path)
 
 

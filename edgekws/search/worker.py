@@ -129,8 +129,8 @@ def _train_to(
                 run_step(step, inputs, stopping)
         if not is_complete(folder):
             return _scores(_rows(partial), unit.trial.objective)
-    told = json.loads((folder / "result.json").read_text("utf-8"))
-    return _scores(told["details"]["history"]["epochs"], unit.trial.objective)
+    done = run_step(step, inputs, shared)
+    return _scores(done.details["history"]["epochs"], unit.trial.objective)
 
 
 @contextmanager

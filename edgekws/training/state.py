@@ -12,9 +12,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from edgekws.core.events import Emit, Event
+from edgekws.core.job import STATES
 from edgekws.errors import MachineError
 
-NEWEST, PREVIOUS = "training.safetensors", "training.previous.safetensors"
+NEWEST, PREVIOUS = STATES
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 import errno
 import multiprocessing
 import os
+import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,7 +13,8 @@ import numpy as np
 import pytest
 
 from edgekws.core import store
-from edgekws.core.store import allocate, build_folder, is_complete, read_array
+from edgekws.core.events import Event, quiet
+from edgekws.core.store import allocate, build_folder, is_complete, is_intact, read_array
 from edgekws.errors import MachineError
 
 
@@ -23,14 +26,14 @@ def _slow_build(target: Path, log: Path) -> None:
         time.sleep(0.3)
         (folder / "whole").touch()
 
-    build_folder(target, build)
+    build_folder(target, build, quiet)
 
 
 def test_built_once(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "folder"
     calls: list[Path] = []
     for _ in range(2):
-        assert build_folder(target, calls.append) == target
+        assert build_folder(target, calls.append, quiet) == target
     assert calls == [target.with_name("folder.partial")]
     assert is_complete(target)
     assert not calls[0].exists()
@@ -63,9 +66,85 @@ def test_a_killed_build_is_not_complete_and_resumes(tmp_path: Path) -> None:
     assert (partial / "half").exists()
     assert not is_complete(target)
     found: list[str] = []
-    build_folder(target, lambda folder: found.extend(p.name for p in folder.iterdir()))
+    build = lambda folder: found.extend(p.name for p in folder.iterdir())  # noqa: E731
+    build_folder(target, build, quiet, resumes=("half",))
     assert found == ["half"]
     assert is_complete(target)
+
+
+def test_only_what_a_builder_resumes_is_left_for_it(tmp_path: Path) -> None:
+    target, found = tmp_path / "folder", list[str]()
+
+    def interrupted(folder: Path) -> None:
+        for path in (folder / "state", folder / "part" / "state", folder / "golden" / "00.wav"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("x")
+        (folder / "empty").mkdir()
+        (folder / "link").symlink_to(tmp_path)
+        raise KeyboardInterrupt
+
+    def again(folder: Path) -> None:
+        found.extend(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        (folder / "golden").mkdir()
+
+    with pytest.raises(KeyboardInterrupt):
+        build_folder(target, interrupted, quiet)
+    build_folder(target, again, quiet, resumes=("state",))
+    assert sorted(found) == ["part/state", "state"]
+
+
+def _write_two(folder: Path) -> None:
+    (folder / "part").mkdir()
+    (folder / "part" / "model").write_bytes(b"weights")
+    (folder / "told.json").write_text("{}")
+
+
+def _flip(folder: Path) -> None:
+    """Change a byte, and put back size and time."""
+    path = folder / "part" / "model"
+    before = path.stat()
+    path.write_bytes(b"Weights")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (_flip, "part/model"),
+        (lambda folder: (folder / "told.json").write_bytes(b""), r"told\.json"),
+        (lambda folder: (folder / "told.json").unlink(), r"told\.json"),
+        (lambda folder: (folder / "more").touch(), "more"),
+        (lambda folder: (folder / store.MARKER).write_bytes(b""), "complete"),
+        (lambda folder: (folder / store.MARKER).write_text("[1]"), "complete"),
+        (lambda folder: (folder / store.MARKER).write_text('{"a": 1}'), "complete"),
+    ],
+)
+@pytest.mark.parametrize("fresh", [True, False])
+def test_what_was_changed_is_told_dropped_and_built_again(
+    tmp_path: Path, damage: object, named: str, fresh: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, told = tmp_path / "folder", list[Event]()
+    build_folder(target, _write_two, told.append)
+    if fresh:  # as another process finds it
+        monkeypatch.setattr(store, "_verified", {})
+    damage(target)  # type: ignore[operator]
+    build_folder(target, _write_two, told.append)
+    assert (target / "part" / "model").read_bytes() == b"weights"
+    assert (target / "told.json").read_text() == "{}"
+    assert is_intact(target, told.append)
+    assert [event.kind for event in told] == ["warning"]
+    assert re.fullmatch(rf".*/folder: {named} was changed in the cache; .*", told[0].text)
+
+
+def test_an_intact_folder_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, hashed = tmp_path / "folder", list[Path]()
+    build_folder(target, _write_two, quiet)
+    monkeypatch.setattr(store, "_verified", {})
+    whole = store.sha256_file
+    monkeypatch.setattr(store, "sha256_file", lambda path: hashed.append(path) or whole(path))
+    for _ in range(3):
+        assert is_intact(target, quiet)
+    assert [path.name for path in hashed] == ["model", "told.json"]
 
 
 def test_a_failed_build_is_not_kept(tmp_path: Path) -> None:
@@ -73,7 +152,7 @@ def test_a_failed_build_is_not_kept(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_folder(tmp_path / "folder", build)
+        build_folder(tmp_path / "folder", build, quiet)
     assert not is_complete(tmp_path / "folder")
 
 
@@ -81,7 +160,7 @@ def test_a_folder_without_marker_is_built_anew(tmp_path: Path) -> None:
     target = tmp_path / "folder"
     target.mkdir()
     (target / "damaged").touch()
-    build_folder(target, lambda folder: (folder / "new").touch())
+    build_folder(target, lambda folder: (folder / "new").touch(), quiet)
     assert sorted(p.name for p in target.iterdir()) == [store.MARKER, "new"]
 
 
@@ -89,7 +168,7 @@ def test_cache_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
     message = r"cache.*a file stands where a folder is needed.*EDGEKWS_CACHE"
     with pytest.raises(MachineError, match=message):
-        build_folder(tmp_path / "cache" / "folder", lambda folder: None)
+        build_folder(tmp_path / "cache" / "folder", lambda folder: None, quiet)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +180,22 @@ def test_full_or_read_only_disk(tmp_path: Path, code: int, advice: str) -> None:
         raise OSError(code, os.strerror(code), str(folder / "array"))
 
     with pytest.raises(MachineError, match=f"folder.partial/array: .*{advice}.*EDGEKWS_CACHE"):
-        build_folder(tmp_path / "folder", build)
+        build_folder(tmp_path / "folder", build, quiet)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("2000 requested and 0 written"),  # what numpy says of a full disk
+        shutil.Error([("a", "b", "[Errno 28] No space left on device")]),
+    ],
+)
+def test_a_write_cut_short_names_the_target(tmp_path: Path, error: OSError) -> None:
+    def build(folder: Path) -> None:
+        raise error
+
+    with pytest.raises(MachineError, match=r"folder: cannot be written \(.*free some space"):
+        build_folder(tmp_path / "folder", build, quiet)
 
 
 def test_other_errors_of_a_build_pass(tmp_path: Path) -> None:
@@ -109,7 +203,7 @@ def test_other_errors_of_a_build_pass(tmp_path: Path) -> None:
         (folder / "missing").read_text()
 
     with pytest.raises(FileNotFoundError):
-        build_folder(tmp_path / "folder", build)
+        build_folder(tmp_path / "folder", build, quiet)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (0, 4)])

@@ -9,9 +9,10 @@ import onnx
 import pytest
 
 from edgekws.bundle.device_files import bundle_size_kib, device_files
+from edgekws.core.events import quiet
 from edgekws.core.measurement import BUNDLE_METRICS, Measurement
 from edgekws.engine.measure import count
-from edgekws.engine.whole import whole_counts, whole_latencies
+from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.metrics import graph, memory
 from edgekws.targets._run import Files, LatencyRun, ModelLatency
 
@@ -74,7 +75,9 @@ class Stopwatch:
 
 
 def test_latency_is_timed_from_audio_to_label(packed: Path, tmp_path: Path) -> None:
-    found = {m.metric: m.value for m in whole_latencies(packed, Stopwatch(), tmp_path)}
+    found = {
+        m.metric: m.value for m in whole_latencies(time_whole(packed, Stopwatch(), tmp_path, quiet))
+    }
     assert found == {
         "front_end_latency_p50_us": 100,
         "front_end_latency_p90_us": 200,
@@ -86,7 +89,9 @@ def test_latency_is_timed_from_audio_to_label(packed: Path, tmp_path: Path) -> N
 
 def test_every_metric_of_a_bundle_is_measured(packed: Path, tmp_path: Path) -> None:
     network: tuple[Measurement, ...] = count(packed / "model.onnx", 1.0)
-    found = whole_counts(packed, network, 1.0) + whole_latencies(packed, Stopwatch(), tmp_path)
+    found = whole_counts(packed, network, 1.0) + whole_latencies(
+        time_whole(packed, Stopwatch(), tmp_path, quiet)
+    )
     assert sorted(m.metric for m in found) == sorted(BUNDLE_METRICS)
     assert not {m.metric for m in network} & set(BUNDLE_METRICS)
 
