@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from edgekws.bundle.members import FOLDERS
 from edgekws.errors import DataError
 
 MAX_ENTRIES = 1_000
@@ -94,9 +95,12 @@ def _unpack(archive: ZipFile, folder: Path) -> None:
 
 def _is_folder(entry: ZipInfo) -> bool:
     name = entry.filename
-    if name.endswith("/"):
-        _check_name(name.removesuffix("/"))
-    return name.endswith("/")
+    if not name.endswith("/"):
+        return False
+    _check_name(name.removesuffix("/"))
+    if name.removesuffix("/") not in FOLDERS:
+        raise _UnsafeError(f"{name!r} is no part of a bundle")
+    return True
 
 
 def _check_names(names: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tempfile
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from edgekws.bundle import confined, describe_models, operators
+from edgekws.bundle.members import MODELS, STREAMING
 from edgekws.core.contract import Contract
 from edgekws.errors import DataError
 from edgekws.lowering.stream_state import KEY, Stream
@@ -27,8 +30,14 @@ _LEAST_MS = {
     "timing_offset_ms": -LONGEST_MS,
 }
 
+LONGEST_WINDOW_S = 60.0
+"""No window is longer."""
+
 Ends = dict[str, tuple[object, ...]]
 """Inputs or outputs of a model: the shape of one sample of each."""
+
+Described = dict[str, dict[str, Any]]
+"""What `describe_models` tells of each model, by file name."""
 
 
 def read_json(path: Path) -> Any:
@@ -46,23 +55,41 @@ def read_json(path: Path) -> Any:
 def check_declared(folder: Path) -> tuple[Contract, str]:
     """Return the contract, and the version of edgekws that packed the bundle.
 
+    The models are loaded in a process of their own, after a look at what they compute.
+
     Raises:
-        DataError: the manifest is of another schema, or does not fit the models or the labels.
+        DataError: the manifest is of another schema, or does not fit the models or the labels; a
+            model computes what no bundle does, or cannot be loaded.
     """
-    manifest = read_json(folder / "manifest.json")
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        raise DataError(f"manifest.json is not of schema {SCHEMA}; use the edgekws that packed it")
+    manifest = _manifest(folder)
     contract = _contract(manifest)
     written = (folder / "labels.txt").read_bytes()
     if written != "".join(f"{label}\n" for label in contract.labels).encode():
         raise DataError("labels.txt does not hold the labels of manifest.json; pack it again")
     if any(unicodedata.category(c) == "Cc" for label in contract.labels for c in label):
         raise DataError("labels.txt holds control characters, which could harm a terminal")
+    described = _described(folder)
     for name, given, taken in _expected(contract):
-        _check_model(detect.model_file(folder, name), given, taken, contract)
+        _check_model(detect.model_file(folder, name), given, taken, contract, described)
     if "detection" in manifest:
-        _check_detection(folder, manifest["detection"], contract)
+        _check_detection(folder, manifest["detection"], contract, described)
     return contract, str(manifest.get("edgekws"))
+
+
+def read_contract(folder: Path) -> Contract:
+    """Return the contract that the manifest of a bundle holds.
+
+    Raises:
+        DataError: it holds none.
+    """
+    return _contract(_manifest(folder))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest = read_json(folder / "manifest.json")
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise DataError(f"manifest.json is not of schema {SCHEMA}; use the edgekws that packed it")
+    return manifest
 
 
 def _contract(manifest: dict[str, Any]) -> Contract:
@@ -73,6 +100,8 @@ def _contract(manifest: dict[str, Any]) -> Contract:
     except (ValueError, ArithmeticError) as error:  # also numbers that no front end can have
         reason = str(error).splitlines()[0]
         raise DataError(f"manifest.json holds no contract ({reason}); pack it again") from error
+    if not front_end.window_s <= LONGEST_WINDOW_S:
+        raise DataError(f"manifest.json: window_s is more than {LONGEST_WINDOW_S:g}; pack it again")
     if contract.input_shape not in (expected, (1, *expected)):
         raise DataError(
             f"manifest.json: input_shape {contract.input_shape} is not the {expected} of its "
@@ -88,7 +117,7 @@ def _expected(contract: Contract) -> Iterator[tuple[str, Ends, Ends]]:
     yield "model", {"features": contract.input_shape}, {"logits": (len(contract.labels),)}
 
 
-def _check_detection(folder: Path, settings: Any, contract: Contract) -> None:
+def _check_detection(folder: Path, settings: Any, contract: Contract, described: Described) -> None:
     if wrong := _wrong_setting(settings, contract):
         raise DataError(f"manifest.json: detection.{wrong}; pack it again")
     front_end, hop_frames = contract.front_end, settings["hop_frames"]
@@ -97,10 +126,10 @@ def _check_detection(folder: Path, settings: Any, contract: Contract) -> None:
     path = detect.model_file(folder, "frontend_stream")
     if not path.is_file():
         raise DataError(f"{path.name} is missing; copy the whole bundle again")
-    _check_model(path, given, taken, contract)
+    _check_model(path, given, taken, contract, described)
     streaming = detect.model_file(folder, "stream")
     if streaming.is_file():
-        _check_stream(streaming, hop_frames, contract)
+        _check_stream(streaming, hop_frames, contract, described)
 
 
 def _wrong_setting(settings: Any, contract: Contract) -> str:
@@ -131,18 +160,16 @@ def _number(value: object, least: float, most: float) -> bool:
     return type(value) in (int, float) and least <= value <= most  # type: ignore[operator]
 
 
-def _check_stream(path: Path, hop_frames: int, contract: Contract) -> None:
+def _check_stream(path: Path, hop_frames: int, contract: Contract, described: Described) -> None:
     """Check that a streaming form is fed as its metadata and the manifest say."""
-    session = _session(path)
+    model = described[path.name]
     try:
-        told = session.get_modelmeta().custom_metadata_map[KEY]
-        stream: Stream = TypeAdapter(Stream).validate_json(told)
+        stream: Stream = TypeAdapter(Stream).validate_json(model["metadata"][KEY])
     except (KeyError, ValueError) as error:
         raise DataError(f"{path.name} does not tell how it is fed; pack it again") from error
     *leading, n_mels, n_frames = contract.input_shape
     states = {state.input: state.shape for state in stream.states}
-    given = {end.name: tuple(end.shape) for end in session.get_inputs()}
-    taken = {end.name: tuple(end.shape) for end in session.get_outputs()}
+    given, taken = _ends(model["inputs"]), _ends(model["outputs"])
     fits = (
         (stream.hop_frames, stream.window_frames) == (hop_frames, n_frames)
         and given.pop("features", ())[:-1] == (1, *leading, n_mels)
@@ -157,74 +184,49 @@ def _check_stream(path: Path, hop_frames: int, contract: Contract) -> None:
         )
 
 
-def _check_model(path: Path, given: Ends, taken: Ends, contract: Contract) -> None:
-    session = _session(path)
+def _described(folder: Path) -> Described:
+    """Return what the models of a bundle take, give and tell; all have operators of bundles."""
+    files = [detect.model_file(folder, name) for name in (*MODELS, *STREAMING)]
+    present = [path for path in files if path.is_file()]
+    for path in present:
+        if path.suffix == ".onnx":
+            operators.check_onnx(path)
+    with tempfile.TemporaryDirectory(prefix="edgekws-models-") as scratch:
+        told = Path(scratch, "told.json")
+        confined.run(describe_models.__file__, *(str(p.resolve()) for p in (told, *present)))
+        described: Described = json.loads(told.read_text("utf-8"))
+    for name, model in described.items():
+        if "error" in model:
+            raise DataError(f"{name}: onnxruntime cannot load it: {model['error']}")
+        operators.check(name, model.get("operators", ()), converted=True)
+    return described
+
+
+def _ends(ends: list[tuple[str, str, list[Any]]]) -> Ends:
+    """Return the shapes of a model's inputs or outputs by name."""
+    return {name: tuple(shape) for name, _, shape in ends}
+
+
+def _check_model(
+    path: Path, given: Ends, taken: Ends, contract: Contract, described: Described
+) -> None:
+    model = described[path.name]
     for what, expected, found in (
-        ("takes", given, session.get_inputs()),
-        ("gives", taken, session.get_outputs()),
+        ("takes", given, model["inputs"]),
+        ("gives", taken, model["outputs"]),
     ):
-        shapes = {end.name: tuple(end.shape[1:]) for end in found}
+        shapes = {name: shape[1:] for name, shape in _ends(found).items()}
         if shapes != expected:
             raise DataError(
                 f"{path.name} {what} {shapes}, but by manifest.json it {what} {expected} for each "
                 "clip; pack it again"
             )
-    own = session.get_modelmeta().custom_metadata_map.get("contract")
+        if other := [kind for _, kind, _ in found if kind != "tensor(float)"]:
+            raise DataError(f"{path.name} {what} a {other[0]}, not a tensor(float); pack it again")
+    own = model["metadata"].get("contract")
     try:
         same = own is None or Contract.from_json(own) == contract
     except ValueError:
         same = False
     if not same:
         raise DataError(f"{path.name} holds another contract than manifest.json; pack it again")
-
-
-def _session(path: Path) -> Any:
-    """Load a model as it is stored; nothing is run, not even to fold a constant."""
-    import onnxruntime
-
-    if path.suffix == ".onnx":
-        _refuse_external_data(path)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except _onnxruntime_errors() as error:
-        raise DataError(f"{path.name}: onnxruntime cannot load it: {error}") from error
-
-
-def _onnxruntime_errors() -> tuple[type[Exception], ...]:
-    """Return onnxruntime's exceptions, which share no base of their own, and `RuntimeError`."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    own = [e for e in vars(state).values() if isinstance(e, type) and issubclass(e, Exception)]
-    return (*own, RuntimeError)
-
-
-def _refuse_external_data(path: Path) -> None:
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except DecodeError as error:
-        raise DataError(f"{path.name} is not an ONNX model; pack the bundle again") from error
-    if _stored_outside(model):
-        raise DataError(
-            f"{path.name} keeps weights in another file; a bundle's model holds its own"
-        )
-
-
-def _stored_outside(message: Any) -> bool:
-    """Say whether any tensor anywhere in a protobuf message refers to a file for its values."""
-    import onnx
-
-    if isinstance(message, onnx.TensorProto):
-        return message.data_location == onnx.TensorProto.EXTERNAL
-    return any(
-        _stored_outside(part)
-        for field, value in message.ListFields()
-        if field.type == field.TYPE_MESSAGE
-        for part in ([value] if hasattr(value, "ListFields") else value)
-    )

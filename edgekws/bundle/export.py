@@ -10,16 +10,14 @@ from zipfile import is_zipfile
 
 from edgekws.bundle.archive import unpacked, write_zip
 from edgekws.bundle.declared import read_json
-from edgekws.bundle.pack import CARD, SUMS, deliver, identity, members, seal
+from edgekws.bundle.delivery import copy_files, deliver, obstacle
+from edgekws.bundle.members import CARD, MODELS, STREAMING, SUMS
+from edgekws.bundle.pack import identity, members, seal
 from edgekws.bundle.verify import RUNTIME, Verified, named, verify_folder
 from edgekws.core.output import OTHER_OUTPUT, is_stream, write_bytes
 from edgekws.errors import UsageError, writing
 
 Form = Literal["folder", "zip", "ort"]
-
-MODELS = ("frontend", "model")
-STREAMING = ("frontend_stream", "stream")
-"""Models that a bundle may hold beside them."""
 
 _CARD_NOTE = """
 ## This form
@@ -78,21 +76,12 @@ def check_output(bundle: Path, to: Form, output: Path) -> None:
     here, there = bundle.resolve(), output.resolve()
     if there == here or here in there.parents or there in here.parents:
         raise UsageError(f"{output} is the bundle itself or around it; name another --output")
-    if to == "zip" and is_stream(output):
-        return
-    if not there.exists() or (there.is_dir() and to != "zip" and not any(there.iterdir())):
-        return
-    ours = is_zipfile(there) if to == "zip" else all((there / n).is_file() for n in (SUMS, CARD))
-    if not ours:
-        what = "zip archive" if to == "zip" else "bundle"
-        raise UsageError(f"{output} exists and is no {what}; name another --output")
-
-
-def copy_files(folder: Path, fresh: Path) -> None:
-    """Copy the bundle's own files, and nothing else that lies among them."""
-    for name in [*members(folder), SUMS]:
-        (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / name, fresh / name)
+    if to != "zip":
+        if what := obstacle(output):
+            text = f"{output} exists and is no bundle to replace: it {what}"
+            raise UsageError(f"{text}; name another --output")
+    elif not is_stream(output) and there.exists() and not is_zipfile(there):
+        raise UsageError(f"{output} exists and is no zip archive; name another --output")
 
 
 def _convert(bundle: Path, folder: Path, fresh: Path) -> None:

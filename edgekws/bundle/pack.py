@@ -1,12 +1,8 @@
 """What is deployed: one folder with model, front end, labels, runtime, golden clips, checksums."""
 
-import fcntl
 import json
-import os
 import shutil
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edgekws
+from edgekws.bundle.members import CARD, MANIFEST, SUMS, is_member
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Contract
 from edgekws.runtime import detect
 from edgekws.runtime.front_end import FrontEnd
-
-SUMS = "SHA256SUMS"
-CARD = "MODEL_CARD.md"
 
 HOP_MS = 20.0
 """About how many ms of new frames the streaming front end takes at once."""
@@ -65,7 +59,7 @@ def pack(
         "origin": origin,
         "detection": detection,
     }
-    _write_json(folder / "manifest.json", manifest)
+    _write_json(folder / MANIFEST, manifest)
     _write_golden(folder, contract, golden)
     return identity(folder)
 
@@ -137,7 +131,7 @@ def _write_json(path: Path, value: object) -> None:
 def members(folder: Path) -> list[str]:
     """Return the names of the bundle's files, relative and sorted, without the checksums."""
     names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return sorted(n for n in names if n != SUMS and "__pycache__" not in n)
+    return sorted(name for name in names if is_member(name) and name != SUMS)
 
 
 def identity(folder: Path) -> str:
@@ -150,36 +144,3 @@ def seal(folder: Path, card: str) -> None:
     (folder / CARD).write_text(card, encoding="utf-8")
     sums = (f"{sha256_file(folder / name)}  {name}\n" for name in members(folder))
     (folder / SUMS).write_text("".join(sums), encoding="utf-8")
-
-
-def deliver(folder: Path, destination: Path, card: str | None = None) -> None:
-    """Copy a sealed bundle to `destination`, replacing what is there in one rename.
-
-    `card` replaces its model card, which is no part of its identity.
-
-    Raises:
-        OSError: the destination cannot be written.
-    """
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    fresh, old = (destination.with_name(f".{destination.name}.{x}") for x in ("new", "old"))
-    with _locked(destination.parent):
-        for leftover in (fresh, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        shutil.copytree(folder, fresh)
-        if card is not None:
-            seal(fresh, card)
-        if destination.exists():
-            destination.rename(old)
-        fresh.rename(destination)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep another process from delivering into `folder` at the same moment."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -7,8 +7,10 @@ from typing import Any
 
 from edgekws.bundle.archive import unpacked, write_zip
 from edgekws.bundle.declared import read_json
-from edgekws.bundle.export import Form, check_output, copy_files, place
-from edgekws.bundle.pack import CARD, SUMS, members, seal
+from edgekws.bundle.delivery import copy_files
+from edgekws.bundle.export import Form, check_output, place
+from edgekws.bundle.members import CARD, SUMS
+from edgekws.bundle.pack import members, seal
 from edgekws.bundle.verify import Verified, named, verify_folder
 
 _HEADING = "\n## Detection in continuous audio\n"

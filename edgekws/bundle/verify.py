@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edgekws
-from edgekws.bundle.archive import unpacked
+from edgekws.bundle import confined
+from edgekws.bundle.archive import MAX_BYTES, unpacked
 from edgekws.bundle.declared import check_declared, read_json
-from edgekws.bundle.pack import SUMS, identity, members
+from edgekws.bundle.members import REQUIRED, SUMS, strangers
+from edgekws.bundle.pack import identity, members
 from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Contract
 from edgekws.errors import DataError, MachineError, ParityError
@@ -24,8 +26,6 @@ from edgekws.runtime import detect, score_windows
 GOLDEN_TOLERANCE = 1e-4
 RUNTIME = Path(detect.__file__)
 """The installed runtime: the only code that a bundle is checked with."""
-
-_ALWAYS = ("MODEL_CARD.md", "detect.py", "golden/golden.json", "labels.txt", "manifest.json")
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,19 @@ def score(bundle: Path, windows: NDArray[np.int16]) -> NDArray[np.float32]:
         MachineError: the runtime failed; the message ends with what it said.
     """
     with named(bundle):
-        return _score(bundle / "detect.py", bundle, windows)[0]
+        return _score(_trusted, bundle / "detect.py", bundle, windows)[0]
 
 
 def verify(bundle: Path) -> Verified:
     """Check a sealed bundle, a folder or a zip, without running any code of it.
 
+    Its models are run in a process of their own, within limits of time and memory.
+
     Raises:
-        DataError: a file is missing, added or changed, or does not fit the manifest; the archive
-            is damaged or not safe.
+        DataError: a file is missing, added or changed, or does not fit the manifest; a model has
+            operators that no bundle has, cannot be run or goes beyond the limits; the archive is
+            damaged or not safe.
         ParityError: the installed runtime gives other logits than those written down.
-        MachineError: the installed runtime failed on it.
     """
     with unpacked(bundle) as folder, named(bundle):
         return verify_folder(folder)
@@ -100,28 +102,40 @@ def named(bundle: Path) -> Iterator[None]:
 
 
 def _score(
-    runtime: Path, bundle: Path, windows: NDArray[np.int16], *names: str
+    run: Callable[..., None],
+    runtime: Path,
+    bundle: Path,
+    windows: NDArray[np.int16],
+    *names: str,
 ) -> list[NDArray[np.float32]]:
     """Return the logits of the network, and of its streaming form if `stream` is in `names`."""
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch, "windows.npy")
         targets = [Path(scratch, f"{name}.npy") for name in ("logits", *names)]
         np.save(source, windows)
-        command = [sys.executable, "-I", "-B", score_windows.__file__]
-        command += [str(path.resolve()) for path in (runtime, bundle, source, *targets)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise MachineError(f"its runtime failed: {done.stderr.strip()[-2000:]}")
+        paths = (str(path.resolve()) for path in (runtime, bundle, source, *targets))
+        run(score_windows.__file__, *paths)
         return [np.load(target) for target in targets]
+
+
+def _trusted(script: str, *arguments: str) -> None:
+    command = [sys.executable, "-I", "-B", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise MachineError(f"its runtime failed: {done.stderr.strip()[-2000:]}")
 
 
 def _check_sums(folder: Path) -> list[str]:
     if not (folder / SUMS).is_file():
         raise DataError(f"holds no {SUMS}: not a bundle, or not a complete one")
-    if links := sorted(p.name for p in folder.rglob("*") if p.is_symlink()):
-        raise DataError(f"{links[0]} is a link; a bundle holds plain files")
+    for name in strangers(folder):
+        if (folder / name).is_symlink():
+            raise DataError(f"{name} is a link; a bundle holds plain files")
+        raise DataError(f"{name} is no file of a bundle; remove it, or copy the bundle again")
+    if sum((folder / name).stat().st_size for name in members(folder)) > MAX_BYTES:
+        raise DataError(f"has more than the {MAX_BYTES // 2**20} MiB of any bundle")
     names, expected = members(folder), _read_sums(folder / SUMS)
-    if missing := sorted({*expected, *_ALWAYS}.difference(names)):
+    if missing := sorted({*expected, *REQUIRED}.difference(names)):
         raise DataError(f"{missing[0]} is missing; copy the whole bundle again")
     for name in names:
         if expected.get(name) != sha256_file(folder / name):
@@ -155,7 +169,9 @@ def _check_golden(folder: Path, contract: Contract, names: list[str]) -> tuple[i
     if strange := sorted(set(files).difference(names)):
         raise DataError(f"golden.json names {strange[0]}, which is not among the bundle's files")
     windows = np.stack([_read_window(folder / file, contract) for file in files])
-    found = np.stack(_score(RUNTIME, folder, windows, *streaming))
+    found = np.stack(_score(confined.run, RUNTIME, folder, windows, *streaming))
+    if found.shape != written.shape:
+        raise DataError(f"gives logits {found.shape} on its golden clips, not {written.shape}")
     difference = float(np.abs(found - written).max())
     if not difference <= GOLDEN_TOLERANCE:  # also when it is not a number
         raise ParityError(

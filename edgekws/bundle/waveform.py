@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgekws.bundle.archive import unpacked
-from edgekws.bundle.declared import check_declared, read_json
+from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.export import Exported, Form, export, place
 from edgekws.bundle.verify import GOLDEN_TOLERANCE, named, verify_folder
 from edgekws.core.contract import Contract
@@ -48,7 +48,7 @@ def export_waveform(bundle: Path, output: Path) -> Exported:
     with unpacked(bundle) as folder, tempfile.TemporaryDirectory(prefix="edgekws-export-") as made:
         with named(bundle):
             verified = verify_folder(folder)
-            contract, _ = check_declared(folder)
+            contract = read_contract(folder)
             fresh = Path(made, "waveform.onnx")
             model = waveform_model(folder, contract)
             fresh.write_bytes(model.SerializeToString(deterministic=True))

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from edgekws.bundle.card import latency_section
-from edgekws.bundle.pack import CARD, deliver
+from edgekws.bundle.delivery import deliver
+from edgekws.bundle.members import CARD
+from edgekws.bundle.verify import verify
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Artifact
 from edgekws.core.events import Emit, Event
@@ -19,7 +21,15 @@ from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.final import evaluate_bundle
 from edgekws.engine.measure import Measured, Streamed, alone, measure, measure_stream, now
-from edgekws.engine.run_folder import OTHER_RUNS, check_dist, close_run, logged, open_run
+from edgekws.engine.run_folder import (
+    OTHER_DIST,
+    OTHER_RUNS,
+    check_dist,
+    check_runs,
+    close_run,
+    logged,
+    open_run,
+)
 from edgekws.errors import EdgekwsError, UsageError, writing
 from edgekws.recipe.load import Loaded
 from edgekws.recipe.model import Recipe, limits
@@ -41,11 +51,13 @@ def compress(
     `keep_going`. The report is written in every case.
 
     Raises:
+        UsageError: what stands where the bundle or the link to the run goes is neither.
         EdgekwsError: a step failed; what was done before it stays in the cache.
     """
     _check_names(loaded.recipe, force)
-    check_dist(dist)
     recipe = resolved(loaded.recipe)
+    check_dist(dist / recipe.name)
+    check_runs(runs / recipe.name)
     folder, log = open_run(runs / recipe.name, recipe)
     with log:
         emit = logged(emit, log)
@@ -225,12 +237,12 @@ class _Run:
             text = f"the bundle breaks the budget and was not put into {destination}"
             self._emit(Event("warning", f"{text}; --keep-going puts it there"))
             return
+        if final.cached:  # a fresh one was verified as it was packed
+            verify(final.folder)
         card = (final.folder / CARD).read_text("utf-8")
-        deliver(
-            final.folder,
-            destination,
-            card + latency_section((*card_lines(final.latency), *self._notes)),
-        )
+        card += latency_section((*card_lines(final.latency), *self._notes))
+        with writing(destination, OTHER_DIST):
+            deliver(final.folder, destination, card)
         self._emit(Event("note", f"bundle in {destination}", data={"sha256": final.sha256}))
 
     def _origin(self) -> dict[str, Any]:

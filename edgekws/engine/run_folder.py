@@ -9,22 +9,52 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from edgekws.bundle.delivery import obstacle, recover
 from edgekws.core.events import Emit, Event
 from edgekws.core.output import write_text
 from edgekws.core.report import Report
-from edgekws.errors import writing
+from edgekws.errors import UsageError, writing
 from edgekws.recipe.lock import lock
 from edgekws.recipe.model import Recipe
 
+LATEST = "latest"
+OTHER_DIST = "name a folder with --dist"
 OTHER_RUNS = "name a folder with --runs"
 
 
-def check_dist(dist: Path) -> None:
-    """Find out before the work, not after it, whether the bundle can be written."""
-    with writing(dist, "name a folder with --dist"):
+def check_dist(destination: Path) -> None:
+    """Find out before the work, not after it, whether the bundle can be put at `destination`.
+
+    Raises:
+        UsageError: something else than a bundle is there.
+        MachineError: nothing can be written there.
+    """
+    dist = destination.parent
+    with writing(dist, OTHER_DIST):
         dist.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=dist):
             pass
+        recover(destination)
+    if what := obstacle(destination):
+        raise UsageError(
+            f"{destination} {what}, and the bundle of this recipe is put there; move it away, or "
+            "name another folder with --dist"
+        )
+
+
+def check_runs(parent: Path) -> None:
+    """Find out before the work whether `latest` can point to the run.
+
+    Raises:
+        UsageError: something else than a link has that name.
+    """
+    latest = parent / LATEST
+    if latest.exists() and not latest.is_symlink():
+        what = "folder" if latest.is_dir() else "file"
+        raise UsageError(
+            f"{latest} is a {what}, and the link to the newest run has that name; move it away, or "
+            "name another folder with --runs"
+        )
 
 
 def open_run(parent: Path, recipe: Recipe) -> tuple[Path, TextIO]:
@@ -67,6 +97,6 @@ def close_run(folder: Path, report: Report) -> None:
     """Write the report, and let `latest` point to this run only now that it is complete."""
     report.save(folder / "report.json")
     fresh = folder.with_name(f".latest.{folder.name}")
-    with writing(folder.with_name("latest"), OTHER_RUNS):
+    with writing(folder.with_name(LATEST), OTHER_RUNS):
         fresh.symlink_to(folder.name)
-        fresh.replace(folder.with_name("latest"))
+        fresh.replace(folder.with_name(LATEST))

@@ -13,6 +13,7 @@ import pytest
 from edgekws.bundle import export as room
 from edgekws.bundle import pack
 from edgekws.bundle.export import export
+from edgekws.bundle.members import SUMS
 from edgekws.bundle.verify import RUNTIME, verify
 from edgekws.errors import DataError, MachineError, ParityError, UsageError
 
@@ -31,11 +32,12 @@ def test_zip_and_back_gives_the_same_files(bundle: Path, tmp_path: Path):
     assert contents(tmp_path / "back") == contents(bundle)
 
 
-def test_what_is_no_file_of_the_bundle_is_left_behind(bundle: Path, tmp_path: Path):
-    expected = contents(bundle)
+def test_what_is_no_file_of_the_bundle_is_refused(bundle: Path, tmp_path: Path):
     (bundle / "__pycache__").mkdir()
     (bundle / "__pycache__" / "x.pyc").write_bytes(b"x")
-    assert contents(export(bundle, "folder", tmp_path / "copy").output) == expected
+    with pytest.raises(DataError, match="__pycache__ is no file of a bundle; remove it"):
+        export(bundle, "folder", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
 
 
 def test_ort_holds_converted_models_that_its_runtime_runs(bundle: Path, tmp_path: Path):
@@ -103,7 +105,7 @@ def test_a_tampered_zip_is_refused(bundle: Path, tmp_path: Path):
         verify(path)
     shutil.copytree(bundle, tmp_path / "other")
     (tmp_path / "other" / "labels.txt").write_text("x\n")
-    names = [*pack.members(bundle), pack.SUMS]
+    names = [*pack.members(bundle), SUMS]
     room.write_zip(tmp_path / "other", names, path)
     with pytest.raises(DataError, match=r"1\.zip: labels\.txt is not the file that was packed"):
         verify(path)
@@ -118,7 +120,7 @@ def test_only_a_bundle_of_that_form_is_replaced(bundle: Path, tmp_path: Path):
     export(bundle, "folder", tmp_path / "empty")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "text").write_text("text")
-    with pytest.raises(UsageError, match="mine exists and is no bundle; name another --output"):
+    with pytest.raises(UsageError, match=r"mine exists and is no bundle to .* holds text, which"):
         export(bundle, "ort", tmp_path / "mine")
     for there in ("mine", "mine/text"):
         with pytest.raises(UsageError, match="exists and is no zip archive; name another"):

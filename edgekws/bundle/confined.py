@@ -1,0 +1,75 @@
+"""Run a program on files of unknown origin, within limits of time, memory and what it writes."""
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+
+from edgekws.errors import DataError
+
+MEMORY_GIB = 2
+"""Of address space; libraries take about a tenth of it."""
+
+CPU_S = 60
+WALL_S = 600
+"""Only for what waits; on a busy machine little processor time takes long."""
+
+WRITTEN_MIB = 256
+
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Every thread of a library reserves address space, on machines of many cores gigabytes."""
+
+_NO_MEMORY = ("bad_alloc", "bad allocation", "MemoryError", "Failed to allocate memory")
+
+
+def run(script: str, *arguments: str) -> None:
+    """Run a Python file in an interpreter of its own that sees no other code of this one's user.
+
+    Raises:
+        DataError: it goes beyond a limit or fails; the message ends with what it said.
+    """
+    command = [sys.executable, "-I", "-B", script, *arguments]
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+            env=os.environ | _ONE_THREAD,
+        )  # fmt: skip
+        try:
+            _limit(process.pid)
+            code = process.wait(WALL_S)
+        except subprocess.TimeoutExpired:
+            raise DataError(f"takes more than {WALL_S} s; nothing of it was used") from None
+        finally:
+            process.kill()
+            process.wait()
+        errors.seek(0)
+        told = errors.read(2**20).decode("utf-8", "replace").strip()
+    if code:
+        raise DataError(_reason(code, told))
+
+
+def _limit(pid: int) -> None:
+    limits = {
+        resource.RLIMIT_AS: MEMORY_GIB * 2**30,
+        resource.RLIMIT_CPU: CPU_S,
+        resource.RLIMIT_FSIZE: WRITTEN_MIB * 2**20,
+        resource.RLIMIT_CORE: 0,
+    }
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
+        for limit, value in limits.items():
+            resource.prlimit(pid, limit, (value, value))
+
+
+def _reason(code: int, told: str) -> str:
+    last = told.splitlines()[-1][-500:] if told else f"exit code {code}"
+    if any(text in told for text in _NO_MEMORY):
+        return f"takes more than {MEMORY_GIB} GiB of memory ({last}); nothing of it was used"
+    if -code in (signal.SIGXCPU, signal.SIGKILL):
+        return f"takes more than {CPU_S} s of processor time, or more memory than there is"
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"ends the installed runtime with {name}; nothing of it was used"
+    return f"cannot be run by the installed runtime: {last}"

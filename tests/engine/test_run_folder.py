@@ -1,0 +1,49 @@
+"""What stands in the way of a run is found before the work."""
+
+from pathlib import Path
+
+import pytest
+
+from edgekws.core.events import Event
+from edgekws.engine.run import compress
+from edgekws.errors import MachineError, UsageError
+from edgekws.recipe.load import Loaded
+
+
+def refused(loaded: Loaded, folder: Path, match: str, kind: type[Exception] = UsageError) -> None:
+    told = list[Event]()
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(kind, match=match):
+        compress(loaded, runs=folder / "runs", dist=folder / "dist", emit=told.append)
+    assert told == []
+    assert set(before) <= set(folder.rglob("*"))
+
+
+def test_a_folder_that_is_no_bundle(loaded: Loaded, tmp_path: Path):
+    mine = tmp_path / "dist" / "tones" / "only_copy.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("x")
+    refused(loaded, tmp_path, r"tones holds only_copy\.txt, .* move it away, or name .* --dist")
+    assert mine.read_text() == "x"
+
+
+def test_a_link_and_a_file(loaded: Loaded, tmp_path: Path):
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "tones").symlink_to("elsewhere")
+    refused(loaded, tmp_path, r"dist/tones is a link to elsewhere, .*--dist")
+    (tmp_path / "dist" / "tones").unlink()
+    (tmp_path / "dist" / "tones").write_text("x")
+    refused(loaded, tmp_path, r"dist/tones is a file, .*--dist")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_latest_that_is_no_link(loaded: Loaded, tmp_path: Path, kind: str):
+    latest = tmp_path / "runs" / "tones" / "latest"
+    latest.parent.mkdir(parents=True)
+    latest.mkdir() if kind == "folder" else latest.write_text("x")
+    refused(loaded, tmp_path, rf"tones/latest is a {kind}, and the link .*--runs")
+
+
+def test_dist_that_is_a_file(loaded: Loaded, tmp_path: Path):
+    (tmp_path / "dist").write_text("x")
+    refused(loaded, tmp_path, r"dist: cannot be written .*--dist", MachineError)
