@@ -1,5 +1,7 @@
 """Models that a user names: an ONNX file or the folder of a bundle."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from edgekws.bundle.archive import unpacked
+from edgekws.bundle.members import SUMS
+from edgekws.bundle.verify import named, verify_folder
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples
 from edgekws.errors import DataError
@@ -27,6 +32,25 @@ def model_file(path: Path) -> Path:
     if not file.is_file():
         raise DataError(f"{file}: no such model; give an ONNX file or the folder of a bundle")
     return file
+
+
+@contextmanager
+def verified(path: Path) -> Iterator[Path]:
+    """Yield `path`, or the folder that it was unpacked to where it is the zip of a bundle.
+
+    A bundle is verified before its models are run; a model of its own is taken as it is.
+
+    Raises:
+        DataError, ParityError: as `bundle.verify.verify`.
+    """
+    zipped = path.suffix.lower() == ".zip" and path.is_file()
+    if not zipped and not (path / SUMS).is_file():
+        yield path
+        return
+    with unpacked(path) as folder:
+        with named(path):
+            verify_folder(folder)
+        yield folder
 
 
 def read_model(file: Path) -> tuple["onnx.ModelProto", Contract | None]:

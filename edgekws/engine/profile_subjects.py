@@ -5,8 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekws.bundle.archive import unpacked
-from edgekws.engine.models import model_file, read_model
+from edgekws.engine.models import model_file, read_model, verified
 from edgekws.errors import DataError, UsageError
 
 BASELINE = "baseline"
@@ -25,8 +24,8 @@ class Subject:
 def subjects(paths: Sequence[Path], stack: ExitStack) -> tuple[Subject, ...]:
     """Return what the paths name; the first is what the others are compared with.
 
-    A bundle's zip is unpacked for as long as `stack` is open. A path that is given twice is there
-    twice, the second as `NAME (2)`.
+    A bundle is verified; its zip is unpacked for as long as `stack` is open. A path that is given
+    twice is there twice, the second as `NAME (2)`.
 
     Raises:
         UsageError: a run, which is many models, beside anything else.
@@ -45,8 +44,7 @@ def subjects(paths: Sequence[Path], stack: ExitStack) -> tuple[Subject, ...]:
 
 
 def _subject(path: Path, stack: ExitStack) -> Subject:
-    zipped = path.suffix.lower() == ".zip" and path.is_file()
-    folder = stack.enter_context(unpacked(path)) if zipped else path
+    folder = stack.enter_context(verified(path))
     model, front_end = model_file(folder), folder / "frontend.onnx"
     if model.suffix.lower() != ".ort":  # onnxruntime's own form
         read_model(model)

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.bundle.archive import unpacked
-from edgekws.bundle.verify import named
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit, Event, progress
 from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder
-from edgekws.engine.models import model_file, read_model
+from edgekws.engine.models import model_file, read_model, verified
 from edgekws.errors import DataError
 from edgekws.recipe.load import Loaded
 from edgekws.runtime.front_end import FrontEnd
@@ -149,12 +147,9 @@ def _log_mel(waves: NDArray[np.float32], front_end: FrontEnd, emit: Emit) -> NDA
 
 @contextmanager
 def _located(path: Path) -> Iterator[Path]:
-    """Yield the ONNX file of a model, a bundle's folder or zip, or a run."""
-    if path.suffix.lower() == ".zip" and path.is_file():
-        with named(path), unpacked(path) as folder:
-            yield model_file(folder)
-        return
-    yield _last_step(path) or model_file(path)
+    """Yield the ONNX file of a model, a bundle's folder or zip that was verified, or a run."""
+    with verified(path) as folder:
+        yield _last_step(folder) or model_file(folder)
 
 
 def _last_step(path: Path) -> Path | None:
