@@ -10,7 +10,7 @@ import torch
 
 from edgekws.audio.front_end_graph import front_end_model, hop_front_end_model
 from edgekws.bundle import operators
-from edgekws.bundle.describe_models import _ort_operators
+from edgekws.bundle.declared import _described
 from edgekws.bundle.export import convert_to_ort
 from edgekws.bundle.pack import hop_front_end
 from edgekws.core import family
@@ -68,13 +68,17 @@ def forms(table: dict[str, Any]) -> dict[str, tuple[onnx.ModelProto, Contract]]:
 @pytest.mark.parametrize("table", TABLES, ids=["-".join(map(str, t.values())) for t in TABLES])
 def test_networks(table: dict[str, Any], tmp_path: Path):
     for name, (model, contract) in forms(table).items():
-        path = tmp_path / f"{name}.onnx"
-        onnx_file.save(model, contract, path)
-        operators.check_onnx(path)
-        convert_to_ort(path, path.with_suffix(".ort"))
-        converted = _ort_operators(path.with_suffix(".ort"))
-        assert converted
-        operators.check(name, converted, converted=True)
+        folder = tmp_path / name
+        onnx_file.save(model, contract, folder / "model.onnx")
+        accepted(folder, "model")
+
+
+def accepted(folder: Path, name: str) -> None:
+    """Look at a model as `verify` does, as it is and converted."""
+    assert set(_described(folder)) == {f"{name}.onnx"}
+    convert_to_ort(folder / f"{name}.onnx", folder / f"{name}.ort")
+    (folder / f"{name}.onnx").unlink()
+    assert _described(folder)[f"{name}.ort"]["operators"]
 
 
 @pytest.mark.parametrize(
@@ -92,11 +96,10 @@ def test_front_ends(front_end: FrontEnd, tmp_path: Path):
         "frontend_stream": hop_front_end_model(hop_front_end(front_end, 2), NORMALIZATION),
     }
     for name, model in made.items():
-        path = tmp_path / f"{name}.onnx"
-        onnx.save(model, str(path))
-        operators.check_onnx(path)
-        convert_to_ort(path, path.with_suffix(".ort"))
-        operators.check(name, _ort_operators(path.with_suffix(".ort")), converted=True)
+        folder = tmp_path / name
+        folder.mkdir()
+        onnx.save(model, str(folder / f"{name}.onnx"))
+        accepted(folder, name)
 
 
 def test_nothing_that_is_allowed_runs_a_graph_of_its_own_or_makes_much_of_little():
