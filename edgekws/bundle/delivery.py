@@ -68,8 +68,9 @@ def deliver(folder: Path, destination: Path, card: str | None = None) -> None:
                 seal(fresh, card)
             _put(fresh, destination, old)
         finally:
-            for leftover in (fresh, old):
-                shutil.rmtree(leftover, ignore_errors=True)
+            shutil.rmtree(fresh, ignore_errors=True)
+            if destination.exists():
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def recover(destination: Path) -> None:
