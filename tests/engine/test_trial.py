@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import soundfile
 import soxr
 
+from edgekws.bundle import pack
 from edgekws.core.contract import Normalization
 from edgekws.core.events import Event, quiet
 from edgekws.engine.trial import Trial
@@ -118,10 +118,13 @@ def test_bundles_zips_and_runs_are_models(loaded: Loaded, linear: Any, tmp_path:
     (tmp_path / "run" / "report.json").write_text("{}")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "latest").symlink_to(tmp_path / "run")
-    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
-        archive.write(model.path, "model.onnx")
+    (tmp_path / "sealed").mkdir()
+    windows = trial._data.waveforms("dev")[:2]
+    pack.pack(tmp_path / "sealed", model.path, model.contract, windows, {"recipe": "tones"})
+    pack.seal(tmp_path / "sealed", "# card\n")
+    shutil.make_archive(str(tmp_path / "b"), "zip", tmp_path / "sealed")
     want = trial.logits(last.path)
-    for name in ("bundle", "b.zip", "run", "runs"):
+    for name in ("bundle", "sealed", "b.zip", "run", "runs"):
         np.testing.assert_array_equal(trial.logits(tmp_path / name), want)
     shutil.rmtree(tmp_path / "run" / "09-quantize")
     shutil.rmtree(tmp_path / "run" / "10-simplify")
@@ -130,5 +133,9 @@ def test_bundles_zips_and_runs_are_models(loaded: Loaded, linear: Any, tmp_path:
     (tmp_path / "b.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"b\.zip: not a zip archive, or a damaged one"):
         trial.logits(tmp_path / "b.zip")
+    with (tmp_path / "sealed" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(DataError, match=r"sealed: model\.onnx is not the file that was packed"):
+        trial.logits(tmp_path / "sealed")
     with pytest.raises(DataError, match=r"none\.onnx: no such model"):
         trial.logits(tmp_path / "none.onnx")
