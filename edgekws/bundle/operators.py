@@ -11,7 +11,7 @@ ALLOWED = frozenset(
         "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "Constant",
         "DequantizeLinear", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Identity", "Log",
         "MatMul", "MaxPool", "Mul", "Pad", "QLinearConv", "QuantizeLinear", "ReduceMean", "Relu",
-        "Reshape", "Sigmoid", "Slice", "Squeeze", "Transpose", "Unsqueeze",
+        "Reshape", "Selu", "Sigmoid", "Slice", "Squeeze", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
 """Operators of ONNX itself: no control flow, and none that reads files or draws numbers."""
