@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edgekws.core.events import quiet
 from edgekws.engine.baseline import Baseline, against_fp32
 from edgekws.engine.measure import Measured
 from edgekws.lowering import forms
@@ -65,7 +66,7 @@ def files(tmp_path: Path) -> Any:
 
 
 def baseline(tmp_path: Path, steps: list[Any], target: Target | None = None) -> Baseline:
-    bench: Any = SimpleNamespace(target=target or Target(), cache=tmp_path / "cache")
+    bench: Any = SimpleNamespace(target=target or Target(), cache=tmp_path / "cache", emit=quiet)
     return Baseline(steps, bench)
 
 
