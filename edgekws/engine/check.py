@@ -16,7 +16,7 @@ from edgekws.core.measurement import (
 from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder
 from edgekws.engine.measure import alone, count
-from edgekws.engine.models import model_file, model_logits, read_model
+from edgekws.engine.models import counting_notes, model_file, model_logits, read_model
 from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.recipe.load import Loaded
 from edgekws.targets._run import LatencyRun
@@ -32,16 +32,16 @@ def check(
     Accuracies need the recipe's data (its dev split); a metric that cannot be measured fails.
 
     Raises:
-        DataError: no model there, or a damaged bundle.
+        DataError: no model there, weights missing beside it, or a damaged bundle.
     """
     file = model_file(path)
     if path.is_dir():
         for note in verify(path).notes:
             emit(Event("warning", f"{path}: {note}"))
-    _, contract = read_model(file)
+    model, contract = read_model(file)
     window_s = contract.front_end.window_s if contract else 1.0
-    if contract is None:
-        emit(Event("warning", f"{file} has no contract: MACs are counted per inference"))
+    for note in counting_notes(str(file), model, contract):
+        emit(Event("warning", note))
     found = list(count(file, window_s))
     asked = {limit.metric for limit in budget.limits}
     target = loaded.recipe.target if loaded else load_member("Target", "host")(kind="host")

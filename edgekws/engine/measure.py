@@ -197,13 +197,14 @@ def count(model: Path, window_s: float) -> tuple[Measurement, ...]:
     """
     import onnx
 
+    from edgekws.lowering import onnx_file
     from edgekws.metrics import graph, memory
 
     proto, seconds = _one_inference(onnx.load(str(model)), window_s)
     return (
         Measurement("params", graph.parameters(proto)),
         Measurement("macs", graph.macs(proto) / seconds, "/s"),
-        Measurement("size_kib", model.stat().st_size / 1024, "KiB"),
+        Measurement("size_kib", onnx_file.size_kib(model), "KiB"),
         Measurement("peak_ram_kib", memory.peak_ram_kib(proto), "KiB"),
         Measurement("int8_coverage", graph.int8_coverage(proto)),
     )

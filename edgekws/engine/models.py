@@ -57,12 +57,20 @@ def read_model(file: Path) -> tuple["onnx.ModelProto", Contract | None]:
     """Read an ONNX file, with its contract where it has one.
 
     Raises:
-        DataError: the file is not an ONNX model.
+        DataError: the file is not an ONNX model, or a file with weights of it is missing.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+    from edgekws.lowering import onnx_file
+
     try:
+        for weights in onnx_file.external_files(file):
+            if not weights.is_file():
+                raise DataError(
+                    f"{weights}: no such file; {file.name} keeps weights there: put it beside the "
+                    "model, or export the model with its weights inside"
+                )
         model = onnx.load(str(file))
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError) as error:
@@ -73,6 +81,23 @@ def read_model(file: Path) -> tuple["onnx.ModelProto", Contract | None]:
         return model, Contract.from_json(texts["contract"]) if "contract" in texts else None
     except ValidationError as error:
         raise DataError(f"{file}: its contract cannot be read; export it again") from error
+
+
+def counting_notes(name: str, model: "onnx.ModelProto", contract: Contract | None) -> Iterator[str]:
+    """Yield what to know of the counts and latencies of a model that edgekws did not export.
+
+    Raises:
+        UnsupportedError: the graph cannot be run.
+    """
+    from edgekws.metrics.graph import fixed_batch
+
+    if contract is None:
+        yield f"{name} has no contract: MACs are counted per inference"
+    if (batch := fixed_batch(model)) > 1:
+        yield (
+            f"{name} takes {batch} samples at once: MACs and peak memory are those of one, "
+            f"latencies those of all {batch}; export it with a batch of 1"
+        )
 
 
 def model_logits(file: Path, data: "Features", examples: Examples) -> NDArray[np.float32]:

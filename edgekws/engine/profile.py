@@ -15,7 +15,7 @@ from edgekws.core.events import Emit, Event
 from edgekws.core.scratch import scratch_folder
 from edgekws.engine.environment import core_count, library_versions
 from edgekws.engine.measure import count
-from edgekws.engine.models import read_model
+from edgekws.engine.models import counting_notes, read_model
 from edgekws.engine.profile_subjects import Subject, subjects
 from edgekws.engine.profiled import (
     How,
@@ -180,11 +180,11 @@ def operators(
 
 def _weight(one: Subject, told: Mapping[str, Any], emit: Emit) -> Weight:
     """Return the counts of a network; a warning says where it cannot be counted."""
-    _, contract = read_model(one.model)
-    if contract is None:
-        emit(Event("warning", f"{one.name} has no contract: MACs are counted per inference"))
+    model, contract = read_model(one.model)
     window_s = contract.front_end.window_s if contract else 1.0
     try:
+        for note in counting_notes(one.name, model, contract):
+            emit(Event("warning", note))
         found = count(one.model, window_s)
     except UnsupportedError as error:
         emit(Event("warning", f"{one.name} is not counted: {error}"))

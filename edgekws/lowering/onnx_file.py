@@ -1,6 +1,8 @@
 """ONNX files: the model with its contract, and nothing that tells where or when it was made."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -28,6 +30,39 @@ def save(model: onnx.ModelProto, contract: Contract, path: Path) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(clean.SerializeToString(deterministic=True))
     partial.replace(path)
+
+
+def external_files(path: Path) -> tuple[Path, ...]:
+    """Return the files beside an ONNX file that hold tensors of it, each once, there or not.
+
+    Raises:
+        google.protobuf.message.DecodeError: the file is no ONNX model.
+    """
+    model = onnx.load(path, load_external_data=False)
+    names = (
+        entry.value
+        for tensor in _tensors(model)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    )
+    return tuple(path.parent / name for name in dict.fromkeys(names))
+
+
+def size_kib(path: Path) -> float:
+    """Return the size of a model with the weights that it keeps in other files."""
+    return sum(file.stat().st_size for file in (path, *external_files(path))) / 1024
+
+
+def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor anywhere in a protobuf message."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _tensors(part)
 
 
 def load(path: Path) -> tuple[onnx.ModelProto, Contract]:

@@ -39,6 +39,26 @@ def sizes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, int]:
     return {name: value.nbytes for name, value in _values(model, names).items()}
 
 
+def fixed_batch(model: onnx.ModelProto) -> int:
+    """Return the number of samples that one run takes, 1 where the batch is free.
+
+    It is fixed where the first input `(N, ...)` and every output `(N, n_labels)` have one and the
+    same N: a graph of one sample without an axis for the batch has not.
+
+    Raises:
+        UnsupportedError: the graph cannot be run, or has a free dimension besides the batch.
+    """
+    if not model.graph.input:
+        return 1
+    entry = model.graph.input[0].type.tensor_type.shape.dim
+    if len(entry) < 2 or entry[0].dim_value < 2:
+        return 1
+    session = _session(model.SerializeToString(), _options("ORT_DISABLE_ALL"))
+    outputs = _run(session, None, {one.name: _zeros(one) for one in session.get_inputs()})
+    batch = entry[0].dim_value
+    return batch if all(out.ndim == 2 and len(out) == batch for out in outputs) else 1
+
+
 def in_order_of_execution(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     """Return the nodes of an optimized graph as onnxruntime runs them, by its own profile.
 

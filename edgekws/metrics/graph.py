@@ -1,8 +1,9 @@
 """Parameters, MACs and INT8 coverage, counted over the ONNX graph.
 
 MACs are multiply-accumulates of convolutions, matrix products and recurrent layers for one
-inference at batch 1; additions and products element by element, pooling, normalization and
-quantization count as none (`_operators.NO_MACS` lists them all), as in the usual hook counters.
+inference at batch 1, of one sample where the batch is fixed to more; additions and products
+element by element, pooling, normalization and quantization count as none (`_operators.NO_MACS`
+lists them all), as in the usual hook counters.
 """
 
 import math
@@ -85,6 +86,15 @@ def macs(model: Path | onnx.ModelProto) -> int:
     return sum(_node_macs(_load(model)))
 
 
+def fixed_batch(model: Path | onnx.ModelProto) -> int:
+    """Return the number of samples that one run takes, 1 where the batch is free.
+
+    Raises:
+        UnsupportedError: the graph cannot be run.
+    """
+    return _executed.fixed_batch(_load(model))
+
+
 def float_weights(model: Path | onnx.ModelProto) -> tuple[str, ...]:
     """Return the names of the weights and biases that are stored as floats."""
     return tuple(t.name for t, _ in _weights(_load(model)) if t.data_type in _FLOATS)
@@ -155,7 +165,8 @@ def _node_macs(model: onnx.ModelProto) -> list[int]:
     wanted = [n for node in model.graph.node for n in _factors(node) if n in computed]
     known = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     flowing = known | _executed.shapes(model, wanted)
-    return [_macs(node, [flowing[n] for n in _factors(node)]) for node in model.graph.node]
+    batch = _executed.fixed_batch(model)
+    return [_macs(node, [flowing[n] for n in _factors(node)]) // batch for node in model.graph.node]
 
 
 def _macs(node: NodeProto, shapes: list[tuple[int, ...]]) -> int:

@@ -38,7 +38,8 @@ def peak_ram_kib(model: Path | onnx.ModelProto) -> float:
     from the node that writes it up to the last that reads it, an input of the graph from the
     start, an output up to the end. In-place operation is not assumed: while a node runs, its
     inputs and its outputs are alive together. Views share the memory of what they show. An
-    element counts as many bytes as its type has, so one in INT8.
+    element counts as many bytes as its type has, so one in INT8. Where the batch is fixed to more
+    than one, it is a sample's share of the peak.
 
     Raises:
         UnsupportedError: a node holds a graph of its own (If, Loop), or the graph cannot be run.
@@ -47,7 +48,8 @@ def peak_ram_kib(model: Path | onnx.ModelProto) -> float:
     flat = inliner.inline_local_functions(loaded) if loaded.functions else loaded
     executed = _executed.optimized(flat)
     schedule = _schedule(executed)
-    return peak_bytes(schedule, _executed.sizes(executed, _computed(schedule))) / 1024
+    peak = peak_bytes(schedule, _executed.sizes(executed, _computed(schedule)))
+    return peak / _executed.fixed_batch(flat) / 1024
 
 
 def peak_bytes(schedule: Schedule, sizes: Mapping[str, int]) -> int:

@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
 from edgekws.bundle.device_files import bundle_size_kib
 from edgekws.core.events import Event
 from edgekws.core.measurement import BUNDLE_METRICS, Budget, Limit
 from edgekws.engine.check import check
+from edgekws.errors import DataError
 
 LIMITS = Budget(
     (
@@ -43,3 +49,50 @@ def test_a_bundle_shows_its_front_end_unasked(packed: Path) -> None:
     assert verdicts == ()
     alone, _ = check(packed / "model.onnx", Budget(), lambda event: None)
     assert not {m.metric for m in alone} & set(BUNDLE_METRICS)
+
+
+def network(batch: int | str) -> onnx.ModelProto:
+    """Return a graph of 600 KiB from `(batch, 300)` to `(batch, 512)`."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [batch, 300])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [batch, 512])],
+        [numpy_helper.from_array(np.ones((300, 512), np.float32), "w")],
+    )
+    opsets = [helper.make_opsetid("", 20)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def test_weights_beside_the_file_weigh_as_much_as_those_inside(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    onnx.save(network("batch"), inside)
+    onnx.save(network("batch"), outside, save_as_external_data=True, location="b.onnx.data")
+    budget = Budget((Limit("size_kib", "max", 100),))
+    one, two = (check(file, budget, lambda event: None)[1][0] for file in (inside, outside))
+    files = (outside, tmp_path / "b.onnx.data")
+    assert two.measured == sum(file.stat().st_size for file in files) / 1024
+    assert (one.ok, two.ok) == (False, False)
+    assert two.measured == pytest.approx(one.measured, rel=0.01)
+    files[1].unlink()
+    with pytest.raises(
+        DataError, match=r"b\.onnx\.data: no such file; b\.onnx keeps weights there"
+    ):
+        check(outside, budget, lambda event: None)
+
+
+def test_a_fixed_batch_counts_as_one_sample(tmp_path: Path) -> None:
+    found = {}
+    warnings: list[str] = []
+    for batch in (1, 8):
+        onnx.save(network(batch), tmp_path / "m.onnx")
+        measured, _ = check(
+            tmp_path / "m.onnx", Budget(), lambda event: warnings.append(event.text)
+        )
+        found[batch] = {m.metric: m.value for m in measured if m.metric != "size_kib"}
+    assert found[1] == found[8]
+    assert found[8]["macs"] == 300 * 512
+    assert [w for w in warnings if "at once" in w] == [
+        f"{tmp_path / 'm.onnx'} takes 8 samples at once: MACs and peak memory are those of one, "
+        "latencies those of all 8; export it with a batch of 1"
+    ]

@@ -196,6 +196,19 @@ def test_a_vector_times_a_matrix_has_no_axes_to_turn() -> None:
     assert graph.macs(model([node], {"w": normal(7, 4)}, [7])) == 7 * 4
 
 
+def test_a_batch_is_fixed_where_inputs_and_logits_have_it() -> None:
+    def batch(x: list[Any], *weight: int) -> int:
+        node = helper.make_node("MatMul", ["x", "w"], ["y"])
+        return graph.fixed_batch(model([node], {"w": normal(*weight)}, x))
+
+    assert batch([8, 5], 5, 3) == 8
+    assert batch(["b", 5], 5, 3) == 1
+    assert batch([1, 5], 5, 3) == 1
+    assert batch([8, 4, 5], 5, 3) == 1  # frames of a recurrent network, not samples
+    assert batch([5], 5, 3) == 1
+    assert batch([8, 5], 5) == 1  # one sample without an axis for the batch
+
+
 def test_a_weight_shared_by_two_layers_counts_once() -> None:
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["m"], name="first"),
