@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from edgekws.core.measurement import METRICS, Measurement, Verdict
+from edgekws.core.measurement import METRICS, SHARES, Measurement, Verdict
 
 
 def count(value: float) -> str:
@@ -98,18 +98,22 @@ def measured(found: Measurement | None) -> str:
 
 
 def margin(verdict: Verdict) -> str:
-    """Write what is left of a limit, or by how much it is broken.
+    """Write what is left of a limit, or by how much it is broken; of a share in points.
 
     >>> from edgekws.core.measurement import Limit
     >>> margin(Verdict(Limit("params", "max", 100), 92, 0.08, ok=True))
     '+8.0 %'
     >>> margin(Verdict(Limit("params", "max", 100), 103.1, -0.031, ok=False))
     '−3.1 %'
+    >>> margin(Verdict(Limit("accuracy", "min", 0.9), 0.88, -0.022, ok=False))
+    '−2.0 pp'
     >>> margin(Verdict(Limit("params", "max", 100), None, None, ok=False))
     'not measured'
     """
-    if verdict.margin is None:
+    if verdict.margin is None or verdict.room is None:
         return "not measured"
     sign = "+" if verdict.margin >= 0 else "−"
+    if verdict.limit.metric in SHARES:
+        return f"{sign}{100 * abs(verdict.room):.1f} pp"
     digits = 1 if abs(verdict.margin) >= 0.001 or not verdict.margin else 3
     return f"{sign}{100 * abs(verdict.margin):.{digits}f} %"

@@ -134,6 +134,14 @@ class Verdict:
     margin: float | None
     ok: bool
 
+    @property
+    def room(self) -> float | None:
+        """What is left up to the limit in the metric's own unit, negative when broken."""
+        if self.measured is None:
+            return None
+        over = self.measured - self.limit.value
+        return over if self.limit.op == "min" else -over
+
 
 @dataclass(frozen=True)
 class Budget:

@@ -1,5 +1,6 @@
 """Run a recipe: every step, measured and judged, then the bundle and its last evaluation."""
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -17,6 +18,7 @@ from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
 from edgekws.core.report import Report, Result
 from edgekws.engine.baseline import Baseline, References, against_fp32, card_lines, conditions
 from edgekws.engine.chain import Bench, Done, bench, resolved, run_step
+from edgekws.engine.chance import chance_warning
 from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.final import evaluate_bundle
@@ -31,7 +33,7 @@ from edgekws.engine.run_folder import (
     open_run,
 )
 from edgekws.errors import EdgekwsError, UsageError, writing
-from edgekws.recipe.load import Loaded
+from edgekws.recipe.load import Loaded, builtins
 from edgekws.recipe.model import Recipe, limits
 
 
@@ -65,7 +67,7 @@ def compress(
         cache = cache_folder()
         source = Source(recipe, cache, emit)
         shared = bench(source, recipe, cache, emit)
-        run = _Run(recipe, folder, shared, keep_going)
+        run = _Run(recipe, folder, shared, keep_going, _command(loaded))
         try:
             source.write_clips(folder / "clips.csv")
             run.steps(force)
@@ -80,6 +82,14 @@ def compress(
     return report
 
 
+def _command(loaded: Loaded) -> str:
+    """Return how the recipe is run again."""
+    name = loaded.recipe.name
+    recipe = name if builtins().get(name) == loaded.path else str(loaded.path)
+    sets = [part for one in loaded.overrides for part in ("--set", one)]
+    return shlex.join(["edgekws", "compress", recipe, *sets])
+
+
 def _check_names(recipe: Recipe, force: Sequence[str]) -> None:
     names = [step.name for step in recipe.steps]
     if unknown := sorted(set(force) - set(names)):
@@ -89,7 +99,9 @@ def _check_names(recipe: Recipe, force: Sequence[str]) -> None:
 class _Run:
     """What has come out so far; the steps append to it."""
 
-    def __init__(self, recipe: Recipe, folder: Path, shared: Bench, keep_going: bool) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, shared: Bench, keep_going: bool, command: str
+    ) -> None:
         self._recipe, self._folder, self._bench = recipe, folder, shared
         self._keep_going, self._emit = keep_going, shared.emit
         self._steps = recipe.steps
@@ -101,7 +113,7 @@ class _Run:
         self._early: dict[int, Path] = {}
         self._references: References | None = None
         self._notes: tuple[str, ...] = ()
-        self._since = now()
+        self._origins = {"started": now(), "command": command}
         self._bundle_sha256: str | None = None
         self.going_on = True
 
@@ -223,7 +235,10 @@ class _Run:
         )
         model = final.folder / "model.onnx"
         compared = against_fp32(model, final.latency, references, self._baseline)
-        self._notes = compared.sentences
+        guessed = chance_warning(final.measurements, len(artifact.contract.labels))
+        self._notes = (*([guessed] if guessed else ()), *compared.sentences)
+        if guessed:
+            self._emit(Event("warning", guessed))
         details = final.details | {"latency": final.details["latency"] | compared.details}
         verdicts = self._recipe.limits.check(final.measurements)
         self._bundle_sha256 = final.sha256
@@ -240,9 +255,11 @@ class _Run:
         if final.cached:  # a fresh one was verified as it was packed
             verify(final.folder)
         card = (final.folder / CARD).read_text("utf-8")
-        card += latency_section((*card_lines(final.latency), *self._notes))
+        card += f"\n**Warning**: {guessed}.\n" if guessed else ""
+        card += latency_section((*card_lines(final.latency), *compared.sentences))
         with writing(destination, OTHER_DIST):
             deliver(final.folder, destination, card)
+        self._origins["bundle"] = str(destination)
         self._emit(Event("note", f"bundle in {destination}", data={"sha256": final.sha256}))
 
     def _origin(self) -> dict[str, Any]:
@@ -261,7 +278,7 @@ class _Run:
         notes = (
             *data["notes"],
             *_shortfalls(self._results),
-            *conditions(self._results, self._since),
+            *conditions(self._results, self._origins["started"]),
             *self._notes,
         )
         report = self._report(data, notes)
@@ -276,6 +293,7 @@ class _Run:
     def _report(self, data: dict[str, Any], notes: tuple[str, ...]) -> Report:
         judged = [verdict for result in self._results for verdict in result.verdicts]
         environment = {
+            **self._origins,
             "versions": library_versions(),
             "device": self._bench.device,
             "threads": self._bench.threads,

@@ -1,6 +1,6 @@
 """How figures are written for people."""
 
-from edgekws.core.measurement import METRICS, SHARES, Measurement
+from edgekws.core.measurement import METRICS, SHARES, Measurement, Verdict
 
 _SHARE_ENDS = ("accuracy", "recall", "agreement", "coverage", "share")
 UNITS = {"_kib": "KiB", "_us": "µs", "_ms": "ms", "_db": "dB"}
@@ -55,6 +55,22 @@ def figure(metric: str, value: float) -> str:
     if unit == "/s":
         return large(value)
     return f"{amount(value)} {unit}" if unit in ("KiB", "µs") else amount(value)
+
+
+def margin(verdict: Verdict) -> str:
+    """Write what is left of a limit: of a share in percentage points, else as part of the limit.
+
+    >>> from edgekws.core.measurement import Limit
+    >>> margin(Verdict(Limit("params", "max", 100), 92, 0.08, ok=True))
+    '+8.0 %'
+    >>> margin(Verdict(Limit("accuracy", "min", 0.9), 0.975, 0.083, ok=True))
+    '+7.5 pp'
+    """
+    if verdict.margin is None or verdict.room is None:
+        return "–"
+    if verdict.limit.metric in SHARES:
+        return f"{100 * verdict.room:+.1f} pp"
+    return f"{100 * verdict.margin:+.1f} %"
 
 
 def amount(value: float) -> str:

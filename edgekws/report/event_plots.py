@@ -43,9 +43,9 @@ def _figure(made: EventEvaluation) -> "Figure":
     for number, (axes, one) in enumerate(zip(panels, made.keywords, strict=False)):
         _curve(axes, one, hours, least, _COLORS[number % len(_COLORS)])
         axes.set_xscale("log")
-        logarithmic(axes.xaxis)
         axes.tick_params(labelbottom=number + across >= len(made.keywords))
         axes.set_xlim(least / 1.2, min(most, 1000 / hours) * 1.2)
+        logarithmic(axes.xaxis)
         axes.set_ylim(-3, 103)
         axes.grid(color=FAINT, alpha=0.25, linewidth=0.5)
     for axes in panels[len(made.keywords) :]:

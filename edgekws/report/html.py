@@ -17,7 +17,7 @@ from edgekws.core.measurement import (
 )
 from edgekws.core.output import write_text
 from edgekws.core.report import Report, Result
-from edgekws.report import _numbers, _page
+from edgekws.report import _numbers, _page, head
 from edgekws.report._details import Block, block, heading
 from edgekws.report.plots import frontier_svg, history_svg, overview_svg
 
@@ -38,8 +38,9 @@ def _values(report: Report) -> dict[str, Any]:
 
     return {
         "report": report,
-        "verdict": _verdict(report),
-        "budget": [_budget_row(v) for v in _deciding(report)],
+        "verdict": head.banner(report),
+        "facts": head.facts(report),
+        "budget": [_budget_row(verdict) for _, verdict in report.deciding()],
         "wholes": [whole for r in report.results if (whole := _whole(r))["rows"]],
         "whole_note": WHOLE_NOTE,
         "heard": [_heard(r) for r in report.results if r.kind == "bundle"],
@@ -50,29 +51,15 @@ def _values(report: Report) -> dict[str, Any]:
         "references": [_reference(result) for result in _beside(report)],
         "classes": [_classes(r) for r in report.results if "per_class" in r.details],
         "data": _data(report.data),
-        "environment": block("", report.environment),
+        "environment": block("", report.environment | _identity(report)),
         "history_svg": lambda one: Markup(history_svg(one.epochs, one.kept_epoch)),
         "frontier_svg": lambda one: Markup(frontier_svg(one.points)),
     }
 
 
-def _deciding(report: Report) -> tuple[Verdict, ...]:
-    return tuple(verdict for _, verdict in report.deciding())
-
-
-def _verdict(report: Report) -> dict[str, str]:
-    """Return the banner: its class, its words, and what they rest on."""
-    limits = _deciding(report)
-    broken = [v for v in limits if not v.ok]
-    if report.ok:
-        words = "Fits the budget" if limits else "Done, without a budget"
-    else:
-        words = "Does not fit the budget" if broken else "Not finished"
-    reached = f"{len(limits) - len(broken)} of {len(limits)} limits kept"
-    where = f"by {report.results[-1].name}" if report.results else "before the first step ended"
-    if report.bundle_sha256:
-        where = "by the packed bundle, run by its own runtime on the test split"
-    return {"kind": "ok" if report.ok else "broken", "words": words, "rests": f"{reached} {where}"}
+def _identity(report: Report) -> dict[str, str]:
+    found = {"recipe sha256": report.recipe_sha256, "bundle sha256": report.bundle_sha256}
+    return {name: sha256 for name, sha256 in found.items() if sha256}
 
 
 def _budget_row(verdict: Verdict) -> dict[str, Any]:
@@ -84,7 +71,7 @@ def _budget_row(verdict: Verdict) -> dict[str, Any]:
         "title": _numbers.title(limit.metric),
         "bound": ("≤ " if limit.op == "max" else "≥ ") + _numbers.figure(limit.metric, limit.value),
         "measured": "not measured" if measured is None else _numbers.figure(limit.metric, measured),
-        "margin": "–" if margin is None else f"{100 * margin:+.1f} %",
+        "margin": _numbers.margin(verdict),
         "width": 50.0 if margin is None else round(50 * min(abs(margin), 1.0), 2),
         "ok": verdict.ok,
     }

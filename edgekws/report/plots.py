@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
 from io import BytesIO, StringIO
+from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ _STYLE = {
 _WHOLE_ROW = "with its front end"
 _PANELS = (
     ("accuracy", "Accuracy"),
+    ("params", "Parameters"),
     ("size_kib", "Size, KiB"),
     ("macs", "MACs per second"),
     ("latency_p50_us", "Latency p50, µs (tick: p90)"),
@@ -61,7 +63,7 @@ def check_picture(path: Path) -> None:
 
 
 def write_overview(report: Report, path: Path) -> None:
-    """Write the picture of what each step cost and bought; the format follows the suffix."""
+    """Write the picture of what each step costs and gains; the format follows the suffix."""
     write_figure(lambda: _overview(report), path)
 
 
@@ -75,7 +77,7 @@ def write_figure(draw: Callable[[], "Figure"], path: Path) -> None:
 
 def overview_svg(report: Report) -> str:
     """Return the same picture as an SVG element in the ink of the page around it."""
-    told = "Accuracy, size, MACs per second and latency after each step"
+    told = "Accuracy, parameters, size, MACs per second and latency after each step"
     return _svg(lambda: _overview(report), told)
 
 
@@ -124,10 +126,13 @@ def _svg(draw: Callable[[], "Figure"], told: str) -> str:
 
 
 def _logarithmic(axis: "Axis") -> None:
-    """Write the numbers of a logarithmic axis out, also where it spans less than a decade."""
+    """Write the numbers of a logarithmic axis out, fewer of a decade where there are many."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = sorted(axis.get_view_interval())
+    decades = log10(high / low)
+    subs = (1, 2, 5) if decades <= 1 else (1, 3) if decades <= 2.5 else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: _numbers.large(value))
 
@@ -136,7 +141,7 @@ def _overview(report: Report) -> "Figure":
     from matplotlib.figure import Figure
 
     results = _with_whole(report.results)
-    figure = Figure(figsize=(11, 1.1 + 0.42 * max(len(results), 2)), layout="constrained")
+    figure = Figure(figsize=(13, 1.1 + 0.42 * max(len(results), 2)), layout="constrained")
     panels = figure.subplots(1, len(_PANELS), sharey=True, squeeze=False)[0]
     for axes, (metric, title) in zip(panels, _PANELS, strict=True):
         axes.set_title(title)
@@ -146,6 +151,8 @@ def _overview(report: Report) -> "Figure":
         else:
             _amounts(axes, results, metric)
         _limit(axes, report.results, metric)
+        if axes.get_xscale() == "log":
+            _logarithmic(axes.xaxis)
         axes.tick_params(axis="y", length=0)
     names = [_row_name(result) for result in results]
     panels[0].set_yticks(range(len(results)), names)
@@ -217,8 +224,6 @@ def _amounts(axes: "Axes", results: Sequence[Result], metric: str) -> None:
                       textcoords="offset points")  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlim(least / 3, max(ends) * (max(ends) / least * 3) ** 0.3)
-    axes.minorticks_off()
-    axes.xaxis.set_major_formatter(lambda x, _: _numbers.large(x))
 
 
 def _limit(axes: "Axes", results: Sequence[Result], metric: str) -> None:

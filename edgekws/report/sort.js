@@ -51,3 +51,12 @@ addEventListener("beforeprint", () => {
   opened.forEach(one => { one.open = true; });
 });
 addEventListener("afterprint", () => opened.forEach(one => { one.open = false; }));
+
+// What is wider than its place says that it scrolls.
+function markScrolling() {
+  for (const one of document.querySelectorAll(".wide, figure")) {
+    one.classList.toggle("scrolls", one.scrollWidth > one.clientWidth + 1);
+  }
+}
+addEventListener("resize", markScrolling);
+markScrolling();

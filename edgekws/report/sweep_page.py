@@ -37,15 +37,17 @@ def write_page(found: Results, path: Path) -> None:
 
 def _banner(found: Results) -> dict[str, str]:
     if found.effects:
-        return {"words": "Verdict", "rests": f"on {found.evaluate_on}, paired; 95 % intervals"}
+        rests = f"on {found.evaluate_on}, paired; 95 % intervals"
+        return {"kind": "neutral", "words": "Verdict", "rests": rests}
     best = found.standings[0] if found.standings else None
     if best is None or best.value is None:
-        return {"words": "Nothing came to its end", "rests": f"{len(found.failures)} failed"}
+        rests = f"{len(found.failures)} failed"
+        return {"kind": "broken", "words": "Nothing came to its end", "rests": rests}
     ties = sum(one.tied for one in found.standings if one.state == best.state) - 1
     chosen = ", ".join(f"{n.rpartition('.')[2]} {v}" for n, v in best.params.items())
     rests = f"{_score(best)} {_interval(best)} {found.objective} on dev"
     more = f"; {ties} more cannot be told from it" if ties > 0 else ""
-    return {"words": f"Best: {chosen}", "rests": rests + more}
+    return {"kind": "neutral", "words": f"Best: {chosen}", "rests": rests + more}
 
 
 def _score(one: Standing) -> str:

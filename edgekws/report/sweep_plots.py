@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 _NAMED = 24
 """So many networks at most have their names beside their points."""
-_LINES = 38
+_LINES = 32
 """Lines of names that fit on a panel."""
+_NEAR, _BESIDE = 0.02, 0.06
+"""Between a point and its name, as shares of a panel: on one line, and where the name is lower."""
 
 
 def parallel_svg(found: Results) -> str:
@@ -119,33 +121,48 @@ def _fronts(found: Results) -> "Figure":
     figure = Figure(figsize=(9, 5 if named else 3), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, metric in zip(panels, ("macs", "params"), strict=True):
-        if _spread(one.measured[metric] for one in ended) > 5:
-            axes.set_xscale("log")
-            logarithmic(axes.xaxis)
         for one in ended:
             on = one.id in found.pareto[metric]
             color, x, y = ORANGE if on else BLUE, one.measured[metric], one.value or 0.0
             if one.ci95 and on:
                 axes.plot([x, x], one.ci95, color=color, linewidth=1.5, alpha=0.4)
             axes.plot(x, y, "o", color=color, markersize=5 if on else 3, alpha=1 if on else 0.5)
-        if named:
-            _name(axes, [(one.measured[metric], one.value or 0.0, one) for one in ended])
         axes.set_title(f"{found.objective} on dev against {_numbers.title(metric)}")
         axes.yaxis.set_major_formatter(_percent)
         axes.xaxis.set_major_formatter(lambda x, _: _numbers.large(x))
         axes.margins(x=0.35 if named else 0.1)
+        if _spread(one.measured[metric] for one in ended) > 5:
+            axes.set_xscale("log")
+            logarithmic(axes.xaxis)
+    if named:
+        for axes, metric in zip(panels, ("macs", "params"), strict=True):
+            _name(axes, [(one.measured[metric], one.value or 0.0, one) for one in ended])
     figure.supxlabel("orange: nothing is better and smaller", fontsize=8)
     return figure
 
 
 def _name(axes: "Axes", points: Sequence[tuple[float, float, Standing]]) -> None:
-    """Write names beside their points, from the highest down, none on the line of another."""
-    heights = [y for _, y, _ in points]
-    gap, below = (max(heights) - min(heights)) / _LINES, math.inf
+    """Write names beside their points, from the highest down, each on a line of its own.
+
+    A line leads from a name that stands lower than its point. Lines are counted over what the
+    panel shows, and where names go below it, it grows.
+    """
+    low, high = axes.get_ylim()
+    gap, below = (high - low) / _LINES, math.inf
     for x, y, one in sorted(points, key=lambda point: -point[1]):
         below = min(y, below - gap)
         (name,) = one.params.values()
-        axes.annotate(f" {name}", (x, below), fontsize=7, va="center")
+        across = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0]
+        axes.annotate(
+            str(name),
+            (x, y),
+            (across + (_NEAR if below == y else _BESIDE), below),
+            textcoords=("axes fraction", "data"),
+            fontsize=7,
+            va="center",
+            arrowprops=None if below == y else {"arrowstyle": "-", "color": FAINT, "lw": 0.4},
+        )
+    axes.set_ylim(min(low, below - gap), high)
 
 
 def _spread(values: Iterable[float]) -> float:

@@ -108,6 +108,30 @@ def test_same_report_same_bytes_also_after_loading(report: Report, tmp_path: Pat
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
+def test_the_head_names_what_was_run_where_and_what_is_next(report: Report, tmp_path: Path) -> None:
+    run = {"started": "2031-05-06 07:08+00:00", "command": "edgekws compress r.toml"}
+    told = replace(report, environment=report.environment | run | {"bundle": "dist/r"})
+    text = page_of(told, tmp_path).text
+    head, _, rest = text.partition("Budget")
+    for words in ("музыка", *run.values(), "AMD EPYC", "edgekws detect dist/r --microphone"):
+        assert words in head
+    assert "12" * 32 not in head
+    assert "12" * 32 in rest
+    assert "_unknown_" not in head
+
+
+def test_margins_of_shares_are_points(report: Report, tmp_path: Path) -> None:
+    text = page_of(report, tmp_path).text
+    assert "≥ 95.0 % 95.8 % +0.8 pp" in text
+
+
+def test_the_banner_has_the_colour_of_the_verdict(report: Report, tmp_path: Path) -> None:
+    free = replace(report, results=tuple(replace(r, verdicts=()) for r in report.results))
+    for one, kind in ((report, "ok"), (replace(report, ok=False), "broken"), (free, "neutral")):
+        page_of(one, tmp_path)
+        assert f'class="banner {kind}"' in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_broken_limit_does_not_fit(report: Report, tmp_path: Path) -> None:
     budget = Budget((Limit("params", "max", 5_000), Limit("front_end_macs", "max", 1e6)))
     last = report.results[-2]
@@ -118,6 +142,7 @@ def test_a_broken_limit_does_not_fit(report: Report, tmp_path: Path) -> None:
     assert "0 of 2 limits kept by quantize" in text
     assert "not measured" in text
     assert "-75.3 %" in text
+    assert "front end MACs/s was not measured" in text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import matplotlib.image
 import numpy as np
 
 from edgekws.core.report import Report
-from edgekws.report.plots import frontier_svg, history_svg, overview_svg, write_overview
+from edgekws.report.plots import _overview, frontier_svg, history_svg, overview_svg, write_overview
 
 
 def test_overview_is_a_picture_with_something_on_it(report: Report, tmp_path: Path) -> None:
@@ -65,3 +65,18 @@ def test_importing_the_page_imports_no_matplotlib() -> None:
     code = "import sys, edgekws.report.html; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+def test_amounts_have_a_panel_and_ticks_that_are_read(report: Report) -> None:
+    figure = _overview(report)
+    figure.draw_without_rendering()
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    assert list(panels)[:2] == ["Accuracy", "Parameters"]
+    for axes in figure.axes[1:]:
+        low, high = axes.get_xlim()
+        texts = [tick.get_text() for tick in axes.get_xticklabels()
+                 if low <= tick.get_position()[0] <= high]  # fmt: skip
+        assert 2 <= len(texts) <= 6, axes.get_title()
+        assert not any("^" in text or "e+" in text for text in texts)
+        assert axes.xaxis.get_minorticklocs().size == 0
+    assert "100 k" in [tick.get_text() for tick in panels["Parameters"].get_xticklabels()]

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.text import Text
 
 from edgekws.report.sweep_page import write_page
+from edgekws.report.sweep_plots import _fronts
 from edgekws.search.results import Results, Standing
 
 
@@ -68,3 +70,27 @@ def test_a_sweep_of_which_nothing_came_to_its_end_has_a_page(
     bare = replace(found, standings=found.standings[3:], importance={}, marginals=[], effects=[])
     write_page(bare, tmp_path / "page.html")
     assert "Nothing came to its end" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_names_in_the_scatter_do_not_lie_on_one_another(found: Results) -> None:
+    networks = tuple(
+        Standing(
+            str(i), {"backbone": f"network-{i}"}, (1,), (), "final", 4, ci95=(0.3, 0.99),
+            value=0.9 - 0.0005 * i, measured={"params": 9e3 + 40 * i, "macs": 7e5 * 1.1**i},
+        )
+        for i in range(20)
+    )  # fmt: skip
+    ids = [one.id for one in networks]
+    named = replace(found, standings=networks, pareto={"macs": ids[:2], "params": ids[:1]})
+    figure = _fronts(named)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [Text.get_window_extent(text) for text in axes.texts]
+        assert len(boxes) == 20
+        assert [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)] == []
+        assert min(box.y0 for box in boxes) > axes.get_window_extent().y0
+
+
+def test_a_sweep_has_no_budget_to_be_green_about(found: Results, tmp_path: Path) -> None:
+    write_page(found, tmp_path / "a.html")
+    assert 'class="banner neutral"' in (tmp_path / "a.html").read_text(encoding="utf-8")
