@@ -119,7 +119,8 @@ def _sounddevice() -> Any:
         import sounddevice  # type: ignore[import-not-found, unused-ignore]
     except ModuleNotFoundError as error:
         raise MissingPartError(
-            "the microphone needs the package sounddevice; install it with: pip install sounddevice"
+            "the microphone needs the package sounddevice; install it with: "
+            "pip install 'edgekws[microphone]'"
         ) from error
     except OSError as error:
         raise MissingPartError(

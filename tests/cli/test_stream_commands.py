@@ -164,7 +164,7 @@ def test_a_missing_microphone_is_told(tone_bundle: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "sounddevice", None)  # type: ignore[arg-type]
     done = run(tone_bundle, "--microphone")
     assert done.exit_code == 6
-    assert "pip install sounddevice" in done.stderr
+    assert "pip install 'edgekws[microphone]'" in done.stderr
     gone = type("PortAudioError", (Exception,), {})
 
     def none(kind: str) -> None:
