@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console  # noqa: TID251
+from rich.console import Console, JustifyMethod  # noqa: TID251
 from rich.live import Live  # noqa: TID251
 from rich.progress_bar import ProgressBar  # noqa: TID251
 from rich.table import Table  # noqa: TID251
@@ -16,7 +16,15 @@ from edgekws.cli.evaluation_tables import comparison_tables, evaluation_tables
 from edgekws.cli.pace import Pace
 from edgekws.cli.plain_text import Text
 from edgekws.cli.process import drop_output
-from edgekws.cli.tables import Row, heard_tables, measured_lines, step_line, whole_rows
+from edgekws.cli.tables import (
+    Row,
+    heard_tables,
+    is_figures,
+    measured_lines,
+    side_by_side,
+    step_line,
+    whole_rows,
+)
 from edgekws.core.events import Event
 from edgekws.core.measurement import BUNDLE_METRICS, WHOLE_NOTE, Measurement, Verdict
 
@@ -164,6 +172,18 @@ class Terminal:
             self._live = None
 
     def _table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+        """Show a table, or several under one another where the columns have no room."""
+        texts = [tuple(head), *(tuple(map(str, row)) for row in rows)]
+        for columns in side_by_side(texts, self._out.width):
+            self._columns(title, head, rows, columns)
+
+    def _columns(
+        self,
+        title: str,
+        head: Sequence[str],
+        rows: Sequence[Sequence[str | Text]],
+        columns: Sequence[int],
+    ) -> None:
         table = Table(
             title=Text(title, "italic"),
             title_justify="left",
@@ -171,10 +191,13 @@ class Terminal:
             pad_edge=False,
             padding=(0, 1),
         )
-        for n, name in enumerate(head):
-            table.add_column(Text(name), justify="left" if n == 0 else "right", overflow="fold")
+        for n in columns:
+            whole = n > 0 and is_figures(str(row[n]) for row in rows)
+            side: JustifyMethod = "left" if n == 0 else "right"
+            table.add_column(Text(head[n]), justify=side, overflow="fold", no_wrap=whole)
         for row in rows:
-            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+            cells = [row[n] for n in columns]
+            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
         self._out.print(table)
         self._out.print()
 

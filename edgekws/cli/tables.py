@@ -16,6 +16,9 @@ Row = tuple[str, Verdict]
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """Title, heads and rows of a table."""
 
+LONGEST_FIGURE = 32
+"""Characters of a cell that is not broken over lines; longer ones are sentences."""
+
 _SHORT = {
     "params": "params",
     "macs": "MACs",
@@ -30,6 +33,38 @@ _SHORT_WHOLE = {
     "total_macs": "MACs",
     "total_latency_p50_us": "p50",
 }
+
+
+def is_figures(cells: Iterable[str]) -> bool:
+    """Tell whether the cells of a column, its head apart, must each stay on one line.
+
+    >>> is_figures(["95.1 % [93.0, 96.8]", ""]), is_figures(["the control was not level, " * 2])
+    (True, False)
+    """
+    return all(len(cell) <= LONGEST_FIGURE for cell in cells)
+
+
+def side_by_side(rows: Sequence[Sequence[str]], width: int) -> list[tuple[int, ...]]:
+    """Return which columns stand in one table after another, so that no figure is broken.
+
+    `rows` include the head. Every table begins with the first column, which may be folded to a
+    third of the `width`, as may a column of sentences.
+
+    >>> side_by_side([("name", "accuracy", "p50"), ("a", "95.1 % [93.0, 96.8]", "1,240 µs")], 30)
+    [(0, 1), (0, 2)]
+    """
+    least = width // 3
+    first, *others = (max(map(len, cells)) for cells in zip(*rows, strict=True))
+    start = min(first, least)
+    tables, used = [[0]], start
+    for i, longest in enumerate(others, start=1):
+        need = 2 + (longest if longest <= LONGEST_FIGURE else min(longest, least))
+        if used + need > width and len(tables[-1]) > 1:
+            tables.append([0])
+            used = start
+        tables[-1].append(i)
+        used += need
+    return [tuple(table) for table in tables]
 
 
 def step_line(step: str, data: Mapping[str, Any]) -> str:

@@ -158,7 +158,7 @@ def test_a_broken_budget_ends_with_the_table_and_code_3(engine: Engine) -> None:
     )
     result = run("compress", "r.toml")
     assert result.exit_code == 3
-    assert re.search(r"min_accuracy +bundle +≥ 97\.0 % +95\.1 % +−2\.0 % +broken", result.stdout)
+    assert re.search(r"min_accuracy +bundle +≥ 97\.0 % +95\.1 % +−1\.9 pp +broken", result.stdout)
     assert re.search(BROKEN_LINE, result.stderr)
 
 

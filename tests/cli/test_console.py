@@ -149,6 +149,29 @@ def test_a_narrow_terminal_cuts_no_figure_off(monkeypatch: pytest.MonkeyPatch) -
     assert max(map(len, re.sub(r"\x1b\[\d*m", "", shown).splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        ("metric", "first model", "second model", "third model", "fourth model"),  # evaluate
+        ("pair", "accuracy", "macro recall", "only one right", "p"),  # compare
+        ("combination", "score", "95 %", "behind", "params"),  # sweep
+    ],
+)
+def test_tables_that_have_no_room_break_no_figure(
+    monkeypatch: pytest.MonkeyPatch, head: tuple[str, ...]
+) -> None:
+    screen = open_screen(monkeypatch)
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    name = "hidden channels 24, learning rate 0.003, front end 40 mels, a network of that size"
+    figures = ("95.1 % [93.0, 96.8]", "+0.25 [−1.08, +1.58]", "91.0 % (89.2 … 93.1)", "0.71 M/s")
+    Terminal().show_tables("table", {}, [("title", head, [[name, *figures]])], [])
+    shown = re.sub(r"\x1b\[\d*m", "", screen.getvalue())
+    assert [figure for figure in figures if shown.count(figure) != 1] == []
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_a_bundle_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Front end, network and whole, each kind of clip, and each class; no figure is broken."""
     screen = open_screen(monkeypatch)

@@ -15,6 +15,7 @@ from edgekws.audio.front_end_graph import front_end_model
 from edgekws.bundle.verify import score
 from edgekws.core.contract import SILENCE, UNKNOWN, Normalization
 from edgekws.core.corpus import Examples
+from edgekws.core.events import quiet
 from edgekws.engine.final import GOLDEN_CLIPS, _build, _prove_runtime, front_end_features
 from edgekws.errors import ParityError
 from edgekws.lowering import parity
@@ -98,7 +99,7 @@ def final(linear: Linear, tmp_path: Path) -> SimpleNamespace:
     data = Splits(network.path, tmp_path / "frontend.onnx")
     artifact: Any = SimpleNamespace(contract=network.contract)
     measured: Any = SimpleNamespace(model=network.path)
-    bench: Any = SimpleNamespace(source=SimpleNamespace(features=data))
+    bench: Any = SimpleNamespace(source=SimpleNamespace(features=data), emit=quiet)
     folder = tmp_path / "final"
     folder.mkdir()
     _build(artifact, measured, {"recipe": "проба"}, bench, None, folder)
