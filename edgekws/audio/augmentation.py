@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgekws.audio.perturbation import change_speed, shift_pitch
-from edgekws.audio.ranges import Range, SemitoneRange, SpeedRange
+from edgekws.audio.ranges import DecibelRange, SemitoneRange, SpeedRange
 from edgekws.audio.room import Room, reverberate, room_response
 from edgekws.core.fields import Fields
 
@@ -25,7 +25,7 @@ _VOICE_AND_ROOM = 1
 class Noise(Fields):
     """Noise mixed in; without recordings, half of it is white and half pink."""
 
-    snr_db: Range = Field(
+    snr_db: DecibelRange = Field(
         default=(0.0, 20.0),
         description="lowest and highest ratio of clip to noise, in dB; uniform draw",
     )
@@ -37,10 +37,14 @@ class Noise(Fields):
 class SpecAugment(Fields):
     """Masks over time and frequency (Park et al. 2019), each of a width drawn from 0 upwards."""
 
-    time_masks: int = Field(default=2, ge=0, description="masks over time in each clip")
-    freq_masks: int = Field(default=1, ge=0, description="masks over mel bands in each clip")
-    max_time_frames: int = Field(default=20, ge=1, description="widest mask over time, in frames")
-    max_freq_bands: int = Field(default=7, ge=1, description="widest mask over mel bands")
+    time_masks: int = Field(default=2, ge=0, le=100, description="masks over time in each clip")
+    freq_masks: int = Field(
+        default=1, ge=0, le=100, description="masks over mel bands in each clip"
+    )
+    max_time_frames: int = Field(
+        default=20, ge=1, le=10_000, description="widest mask over time, in frames"
+    )
+    max_freq_bands: int = Field(default=7, ge=1, le=512, description="widest mask over mel bands")
 
 
 class Augment(Fields):
@@ -49,6 +53,7 @@ class Augment(Fields):
     copies: int = Field(
         default=8,
         ge=0,
+        le=1000,
         description="augmented renderings of the training clips, made once and kept; epochs go "
         "through them in turn, and 0 trains on the clips as they are",
     )
@@ -67,9 +72,12 @@ class Augment(Fields):
     )
     noise: Noise | None = Field(default=None, description="noise mixed in; default none")
     time_shift_ms: float = Field(
-        default=100.0, ge=0, description="a clip moves at most so far to either side, in ms"
+        default=100.0,
+        ge=0,
+        le=60_000,
+        description="a clip moves at most so far to either side, in ms",
     )
-    gain_db: Range = Field(
+    gain_db: DecibelRange = Field(
         default=(-6.0, 6.0), description="lowest and highest gain, in dB; uniform draw"
     )
     spec_augment: SpecAugment | None = Field(
@@ -204,7 +212,7 @@ def _say_elsewhere(
     return drawn
 
 
-def _between(bounds: Range, share: float) -> float:
+def _between(bounds: DecibelRange, share: float) -> float:
     return bounds[0] + share * (bounds[1] - bounds[0])
 
 

@@ -11,15 +11,17 @@ def _ordered(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-"""Lowest and highest value of a uniform draw."""
+_Decibels = Annotated[float, Field(ge=-200, le=200)]
 
-_Positive = Annotated[float, Field(gt=0)]
+DecibelRange = Annotated[tuple[_Decibels, _Decibels], AfterValidator(_ordered)]
+"""Lowest and highest level of a uniform draw, in dB."""
+
+_Seconds = Annotated[float, Field(gt=0, le=60)]
 _Semitones = Annotated[float, Field(ge=-12, le=12)]
 _Speed = Annotated[float, Field(ge=0.5, le=2)]
 
-PositiveRange = Annotated[tuple[_Positive, _Positive], AfterValidator(_ordered)]
-"""A range of what is above 0."""
+SecondsRange = Annotated[tuple[_Seconds, _Seconds], AfterValidator(_ordered)]
+"""A range of times above 0, in seconds."""
 
 SpeedRange = Annotated[tuple[_Speed, _Speed], AfterValidator(_ordered)]
 """A range of speeds, half to twice that of the recording."""

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgekws.audio.ranges import PositiveRange, Range
+from edgekws.audio.ranges import DecibelRange, SecondsRange
 from edgekws.core.fields import Fields
 
 
@@ -14,12 +14,12 @@ class Room(Fields):
     probability: float = Field(
         default=0.3, ge=0, le=1, description="share of the clips that are heard in a room"
     )
-    rt60_s: PositiveRange = Field(
+    rt60_s: SecondsRange = Field(
         default=(0.1, 0.5),
         description="lowest and highest time in which the reverberation falls by 60 dB, in "
         "seconds; uniform draw",
     )
-    direct_db: Range = Field(
+    direct_db: DecibelRange = Field(
         default=(0.0, 12.0),
         description="lowest and highest ratio of the direct sound to the reverberation, in dB: "
         "the farther off, the lower; uniform draw",

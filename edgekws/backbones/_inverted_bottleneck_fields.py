@@ -32,7 +32,7 @@ class Structure(Fields):
     kernel_size: Kernel = Field(9, description="frames that a depthwise convolution spans; odd")
     stem_kernel_size: Kernel = Field(3, description="frames that the first convolution spans; odd")
     stem_stride: int = Field(2, ge=1, le=4, description="stride over time of the first convolution")
-    strided_blocks: tuple[int, ...] = Field(
+    strided_blocks: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
         (), description="blocks, counted from 1, of stride 2 over time; they have no residual"
     )
     head: int = Field(
@@ -84,8 +84,8 @@ class Patches(Fields):
     and what was learnt of one voice is known of others. Costs MACs, hardly parameters.
     """
 
-    bands: int = Field(8, ge=2, description="mel bands of a patch")
-    hop: int = Field(4, ge=1, description="mel bands from a patch to the next")
+    bands: int = Field(8, ge=2, le=512, description="mel bands of a patch")
+    hop: int = Field(4, ge=1, le=512, description="mel bands from a patch to the next")
     channels: int = Field(16, ge=1, le=1024, description="channels that each patch gives")
 
     def count(self, n_mels: int) -> int:

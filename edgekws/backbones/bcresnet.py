@@ -36,7 +36,10 @@ class Backbone(Fields):
     tau: float = Field(1.0, ge=0.25, le=16, description="width; 1 is 9.2 k, 8 is 321 k parameters")
     dropout: float = Field(0.1, ge=0, lt=1, description="of whole channels, in every block")
     sub_bands: int = Field(
-        5, ge=1, description="bands of SubSpectralNorm; has to divide the bands of every stage"
+        5,
+        ge=1,
+        le=512,
+        description="bands of SubSpectralNorm; has to divide the bands of every stage",
     )
 
     @property

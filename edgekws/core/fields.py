@@ -1,9 +1,22 @@
 """The base of everything that a recipe describes."""
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from edgekws.core.paths import path_problem
 
 
 class Fields(BaseModel):
-    """Fields of a recipe table: frozen, and unknown keys are errors."""
+    """Fields of a recipe table: frozen, unknown keys are errors, and paths can be looked up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _paths_can_be_looked_up(cls, value: Any) -> Any:
+        for path in value if isinstance(value, tuple) else (value,):
+            if isinstance(path, Path) and (problem := path_problem(path)):
+                raise ValueError(problem)
+        return value

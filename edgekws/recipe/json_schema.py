@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from edgekws.core import family
-from edgekws.core.measurement import METRICS
-from edgekws.recipe.model import Recipe
+from edgekws.core.measurement import METRICS, SHARES
+from edgekws.recipe.model import LARGEST_LIMIT, Recipe
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
@@ -93,6 +93,8 @@ def _budget() -> Schema:
     limits = {
         f"{op}_{metric}": {
             "type": "number",
+            "minimum": 0,
+            "maximum": 1 if metric in SHARES else LARGEST_LIMIT,
             "description": f"{metric}: {words} this" + (f", in {unit}" if unit else ""),
         }
         for metric, unit in METRICS.items()

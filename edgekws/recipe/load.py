@@ -1,6 +1,5 @@
 """From a TOML file to a typed recipe, with every error at once."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,13 @@ from pydantic import ValidationError
 import edgekws
 from edgekws.core.family import closest
 from edgekws.core.measurement import Budget
+from edgekws.core.paths import path_problem, read_regular
 from edgekws.errors import Problem, RecipeError
 from edgekws.recipe import chain
 from edgekws.recipe.messages import explain
 from edgekws.recipe.model import Recipe, budget_problems, limits, parse_step
 from edgekws.recipe.sources import Values, dotted, override, read
-from edgekws.recipe.toml_lines import KeyPath, read_toml
+from edgekws.recipe.toml_lines import KeyPath, parse_toml, read_toml
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _ready() -> dict[str, Path]:
 def _is_sweep(path: Path) -> bool:
     """Say whether a file varies a base recipe; what is no TOML is not told here."""
     try:
-        return "base" in tomllib.loads(path.read_text(encoding="utf-8"))
+        return "base" in parse_toml(read_regular(path).decode("utf-8-sig"))
     except (OSError, ValueError):
         return False
 
@@ -116,7 +116,9 @@ def load_budget(path: Path) -> Budget:
 
 
 def _find(path: Path | str) -> Path:
-    file, known, sweeps = Path(path), builtins(), builtin_sweeps()
+    if problem := path_problem(path):
+        raise RecipeError([Problem(str(path)[:80], "", problem)])
+    file, known, sweeps = Path(path).expanduser(), builtins(), builtin_sweeps()
     found = file if file.exists() else known.get(str(path), sweeps.get(str(path)))
     if found is None:
         hint = f"; built-in recipes: {', '.join(known)}" if known else ""

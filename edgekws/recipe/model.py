@@ -53,6 +53,9 @@ def _slug(name: str) -> str:
     return name
 
 
+LARGEST_LIMIT = 1e15
+
+
 def budget_problems(budget: Mapping[str, float]) -> list[tuple[str, str]]:
     """Return `(key, message)` for every key of a budget table that is no limit."""
     known = tuple(f"{op}_{metric}" for metric in METRICS for op in ("max", "min"))
@@ -67,6 +70,11 @@ def budget_problems(budget: Mapping[str, float]) -> list[tuple[str, str]]:
         (key, f"{value:g} is below 0, where no measurement lies")
         for key, value in budget.items()
         if key.partition("_")[2] not in SHARES and isinstance(value, int | float) and value < 0
+    ]
+    wrong += [
+        (key, f"is more than {LARGEST_LIMIT:g}, where no measurement lies")
+        for key, value in budget.items()
+        if isinstance(value, int | float) and value > LARGEST_LIMIT
     ]
     return wrong + [
         (key, f"not a limit; a limit is max_ or min_ and a metric{closest(key, known)}")
@@ -107,23 +115,39 @@ def _named(steps: object) -> object:
 STEP: TypeAdapter[Any] = TypeAdapter(member_of("Step"))
 
 
+MAX_FRAMES = 6_000
+"""Frames of the longest window: a minute at a hop of 10 ms."""
+
+
 class FrontEndFields(Fields):
     """Waveform → log-mel, named as in torchaudio's `MelSpectrogram`."""
 
     sample_rate: int = Field(
-        default=16_000, gt=0, description="Hz; recordings of another rate are resampled"
+        default=16_000,
+        ge=1_000,
+        le=192_000,
+        description="Hz; recordings of another rate are resampled",
     )
     window_s: float = Field(
-        default=1.0, gt=0, description="length of what the network hears at once, in seconds"
+        default=1.0, gt=0, le=60, description="length of what the network hears at once, in seconds"
     )
-    n_fft: int = Field(default=512, gt=0, description="length of the Fourier transform, in samples")
-    win_length: int = Field(default=480, gt=0, description="length of a frame, in samples")
-    hop_length: int = Field(default=160, gt=0, description="samples from one frame to the next")
-    n_mels: int = Field(default=40, gt=0, description="mel bands")
-    f_min: float = Field(default=20.0, ge=0, description="lower end of the lowest mel band, in Hz")
+    n_fft: int = Field(
+        default=512, gt=0, le=16_384, description="length of the Fourier transform, in samples"
+    )
+    win_length: int = Field(
+        default=480, gt=0, le=16_384, description="length of a frame, in samples"
+    )
+    hop_length: int = Field(
+        default=160, gt=0, le=16_384, description="samples from one frame to the next"
+    )
+    n_mels: int = Field(default=40, gt=0, le=512, description="mel bands")
+    f_min: float = Field(
+        default=20.0, ge=0, le=96_000, description="lower end of the lowest mel band, in Hz"
+    )
     f_max: float | None = Field(
         default=None,
         gt=0,
+        le=96_000,
         description="upper end of the highest mel band, in Hz; half the sample rate where omitted",
     )
 
@@ -134,9 +158,13 @@ class FrontEndFields(Fields):
 
     @model_validator(mode="after")
     def _physical(self) -> Self:
-        found = problems(self.front_end())
+        front_end = self.front_end()
+        found = problems(front_end)
         if found:
             raise located(found)
+        if front_end.n_frames > MAX_FRAMES:
+            text = f"{front_end.n_frames} frames in window_s; {MAX_FRAMES} at most: raise it"
+            raise located([("hop_length", text)])
         return self
 
 
@@ -147,7 +175,7 @@ class Recipe(Fields):
     name: Annotated[str, AfterValidator(_slug)] = Field(description="names runs/ and dist/ folders")
     seed: int = Field(default=0, ge=0, lt=2**32, description="all randomness comes from it")
     threads: int | None = Field(
-        default=None, ge=1, description="for training; all cores where omitted"
+        default=None, ge=1, le=1024, description="for training; all cores where omitted"
     )
     device: Literal["cpu", "cuda"] | None = Field(
         default=None, description="for training; cuda where omitted and there is one, else cpu"

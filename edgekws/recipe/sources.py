@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from edgekws.core.family import closest
+from edgekws.core.paths import path_problem
 from edgekws.errors import Problem, RecipeError
-from edgekws.recipe.toml_lines import KeyPath, read_toml
+from edgekws.recipe.toml_lines import KeyPath, parse_toml, read_toml, unusable
 
+_SHOWN = 200
 _USAGE = "expected KEY=VALUE, e.g. steps.1.training.epochs=5"
 
 
@@ -115,6 +117,8 @@ def _base(own: Values, path: Path, above: tuple[Path, ...]) -> Path:
     if not isinstance(name, str):
         raise wrong("expected the path of another recipe, in quotes")
     base = path.parent / name
+    if problem := path_problem(base):
+        raise wrong(problem)
     if base.resolve() in above:
         raise wrong(f"{name} already extends this recipe; a recipe cannot start from itself")
     if not base.is_file():
@@ -130,27 +134,34 @@ def override(values: Values, overrides: Sequence[str]) -> list[Problem]:
         try:
             if not equals:
                 raise ValueError(_USAGE)
-            values.set(_find(values.data, key.strip()), _parse(value.strip()), f"--set {text}")
+            at = _find(values.data, key.strip())
+            values.set(at, _parse(value.strip()), f"--set {_cut(text)}")
         except ValueError as error:
-            found.append(Problem(f"--set {text}", "", str(error)))
+            found.append(Problem(f"--set {_cut(text)}", "", str(error)))
     return found
 
 
 def _parse(text: str) -> object:
     """Read a TOML value; a bare word is text."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        parsed = parse_toml(f"value = {text}")
     except tomllib.TOMLDecodeError as error:
         if not text or text[0] in "[{\"'":
-            raise ValueError(f"{text or 'nothing'} is not a TOML value") from error
+            raise ValueError(f"{_cut(text) or 'nothing'} is not a TOML value: {error}") from error
         return text
+    for _, message in unusable(parsed):
+        raise ValueError(message)
     return parsed["value"] if set(parsed) == {"value"} else text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def _split(key: str) -> list[str]:
     """Split a dotted key; parts in quotes may hold dots, and bare ones any letter."""
     try:
-        table = tomllib.loads(f"{key} = 0")
+        table = parse_toml(f"{key} = 0")
     except tomllib.TOMLDecodeError:
         parts = [part.strip() for part in key.split(".")]
     else:

@@ -2,10 +2,14 @@
 
 import re
 import tomllib
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.paths import path_problem, read_regular
 from edgekws.errors import Problem, RecipeError
 
 KeyPath = tuple[str | int, ...]
@@ -24,27 +28,94 @@ _STRING = re.compile(
 )
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
+_DEEPEST = 20
+_LONG_KEY = re.compile(
+    r"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){200}"""
+)
+_TOO_DEEP = f"tables and lists are nested more than {_DEEPEST} deep"
+_INT64 = range(-(2**63), 2**63)
 
 
 def read_toml(path: Path, shown: str = "") -> tuple[dict[str, Any], dict[KeyPath, int]]:
     """Read a TOML file: its data, and the line of every key path.
 
+    A byte order mark at the start is skipped.
+
     Raises:
-        RecipeError: the file cannot be read or is no TOML; `shown` (or the path) and the line
-            are told.
+        RecipeError: the file cannot be read, is larger than a recipe, is no TOML, or holds a value
+            that no key takes; `shown` (or the path) and the line are told.
     """
     shown = shown or str(path)
+    if problem := path_problem(path):
+        raise _problem(shown, problem)
     try:
-        text = path.read_bytes().decode()
+        text = read_regular(path).decode("utf-8-sig")
     except OSError as error:
         raise _problem(shown, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise _problem(shown, "is not UTF-8 text; save it as UTF-8") from error
+    except ValueError as error:
+        raise _problem(shown, str(error)) from error
     try:
-        return tomllib.loads(text), locate(text)
+        data = parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         message, line = _split(str(error), text)
         raise _problem(f"{shown}:{line}", f"not valid TOML: {message}") from error
+    lines = locate(text)
+    beyond = [
+        Problem(f"{shown}:{lines[at]}", ".".join(map(str, at)), message)
+        for at, message in unusable(data)
+    ]
+    if beyond:
+        raise RecipeError(beyond)
+    return data, lines
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the data of a TOML document.
+
+    Raises:
+        TOMLDecodeError: it is none, or tables and lists are nested too deeply.
+    """
+    if _LONG_KEY.search(text):  # a parser's work grows with the square of a key's parts
+        raise tomllib.TOMLDecodeError(_TOO_DEEP)
+    try:
+        data = tomllib.loads(text)
+    except RecursionError as error:
+        raise tomllib.TOMLDecodeError(_TOO_DEEP) from error
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:  # more digits than Python reads
+        raise tomllib.TOMLDecodeError("a number has thousands of digits") from error
+    if _is_deep(data):
+        raise tomllib.TOMLDecodeError(_TOO_DEEP)
+    return data
+
+
+def unusable(data: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield key path and message of every value that no key takes: 65-bit numbers, and times."""
+    for path, value in _values(data, ()):
+        if isinstance(value, int) and value not in _INT64:
+            yield path, "a whole number has 64 bits at most; write fewer digits"
+        elif isinstance(value, date | time):
+            yield path, "no key takes a date or a time; write text in quotes"
+
+
+def _values(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    if isinstance(value, dict | list):
+        inside = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in inside:
+            yield from _values(inner, (*path, key))
+    else:
+        yield path, value
+
+
+def _is_deep(data: dict[str, Any]) -> bool:
+    level: list[Any] = [data]
+    for _ in range(_DEEPEST):
+        inside = [v.values() if isinstance(v, dict) else v for v in level]
+        level = [v for values in inside for v in values if isinstance(v, dict | list)]
+    return bool(level)
 
 
 def locate(text: str) -> dict[KeyPath, int]:
@@ -78,6 +149,9 @@ class _Scanner:
     arrays: dict[KeyPath, int] = field(default_factory=dict)
     """How many tables each array of tables has so far."""
 
+    def __post_init__(self) -> None:
+        self.breaks = [match.start() for match in re.finditer("\n", self.text)]
+
     def run(self) -> dict[KeyPath, int]:
         table: KeyPath = ()
         self._skip(_BLANK)
@@ -102,7 +176,7 @@ class _Scanner:
         return match[0]
 
     def _mark(self, path: KeyPath, start: int) -> None:
-        self.lines.setdefault(path, self.text.count("\n", 0, start) + 1)
+        self.lines.setdefault(path, bisect_left(self.breaks, start) + 1)
 
     def _header(self, opening: str, closing: str, *, appends: bool) -> KeyPath:
         start = self.position

@@ -52,6 +52,9 @@ BLOCK_BYTES = 100_000
 """Frames are transformed in blocks of this size: larger ones are memory new from the system each
 time, whose page faults cost more than the transform."""
 
+_LONGEST_FFT = 16_384
+"""The longest transform that is proposed."""
+
 EMPTY_WEIGHT = 1e-3
 """A mel filter whose largest weight is below this holds no FFT bin."""
 
@@ -218,7 +221,7 @@ def _remedies(front_end: FrontEnd) -> Iterator[tuple[str, int]]:
         if _peak_weights(replace(front_end, n_mels=n_mels)).min() >= EMPTY_WEIGHT:
             yield "n_mels", n_mels
             break
-    for n_fft in range(front_end.n_fft + 1, front_end.window_samples + 1):
+    for n_fft in range(front_end.n_fft + 1, min(front_end.window_samples, _LONGEST_FFT) + 1):
         if _peak_weights(replace(front_end, n_fft=n_fft)).min() >= EMPTY_WEIGHT:
             yield "n_fft", n_fft
             break

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgekws.core.family import closest
+from edgekws.core.paths import path_problem
 from edgekws.errors import Problem, RecipeError
 from edgekws.recipe.load import Loaded, builtin_sweeps, load
 from edgekws.recipe.messages import explain
@@ -76,8 +77,10 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
 
 
 def _find(path: Path | str) -> Path:
-    file, known = Path(path), builtin_sweeps()
-    if file.is_file():
+    if problem := path_problem(path):
+        raise RecipeError([Problem(str(path)[:80], "", problem)])
+    file, known = Path(path).expanduser(), builtin_sweeps()
+    if file.exists():
         return file
     if str(path) in known:
         return known[str(path)]
@@ -101,7 +104,7 @@ def _by_line(problem: Problem) -> int:
 
 def _base(name: str, file: Path) -> str:
     beside = file.parent / name
-    return str(beside) if beside.is_file() else name
+    return str(beside) if path_problem(beside) is None and beside.is_file() else name
 
 
 def _load_base(loaded: LoadedSweep) -> Loaded:

@@ -20,7 +20,7 @@ def _slug(name: str) -> str:
 
 
 def _rising(rungs: tuple[int, ...]) -> tuple[int, ...]:
-    if rungs[0] < 1 or any(a >= b for a, b in pairwise(rungs)):
+    if any(a >= b for a, b in pairwise(rungs)):
         raise ValueError("rungs are epochs, each more than the one before: [2, 6]")
     return rungs
 
@@ -30,6 +30,8 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
         raise ValueError("a seed stands there twice; each counts once")
     return seeds
 
+
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
 
 Seeds = Annotated[
     tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
@@ -41,10 +43,10 @@ Seeds = Annotated[
 class Range(Fields):
     """All values from `low` to `high`, both included."""
 
-    low: int | float = Field(description="lowest value")
-    high: int | float = Field(description="highest value")
+    low: int | float = Field(ge=-1e12, le=1e12, description="lowest value")
+    high: int | float = Field(ge=-1e12, le=1e12, description="highest value")
     step: int | float | None = Field(
-        default=None, gt=0, description="from one value to the next; a grid needs it"
+        default=None, gt=0, le=1e12, description="from one value to the next; a grid needs it"
     )
     log: bool = Field(default=False, description="draw evenly on a logarithmic scale")
 
@@ -75,7 +77,7 @@ class Pruning(Fields):
     choice is made once all have reached a rung, so that it does not depend on who was faster.
     """
 
-    rungs: Annotated[tuple[int, ...], AfterValidator(_rising)] = Field(
+    rungs: Annotated[tuple[Epochs, ...], AfterValidator(_rising)] = Field(
         min_length=1, description="epochs after which the worst are given up, e.g. [2, 6]"
     )
     keep: float = Field(
@@ -86,7 +88,7 @@ class Pruning(Fields):
 class Finalists(Fields):
     """The best of the search, trained once more and better."""
 
-    count: int = Field(default=5, ge=1, description="how many go on")
+    count: int = Field(default=5, ge=1, le=1000, description="how many go on")
     base: bool = Field(
         default=False,
         description="beside them the combination that the base has, whatever became of it before",
@@ -123,10 +125,16 @@ class Sweep(Fields):
         default="grid", description="all combinations, or drawn by Optuna's TPE or at random"
     )
     trials: int | None = Field(
-        default=None, ge=1, description="how many combinations are drawn; not for a grid"
+        default=None,
+        ge=1,
+        le=100_000,
+        description="how many combinations are drawn; not for a grid",
     )
     batch: int = Field(
-        default=10, ge=1, description="combinations that TPE draws at once, before it learns"
+        default=10,
+        ge=1,
+        le=10_000,
+        description="combinations that TPE draws at once, before it learns",
     )
     pruning: Pruning | None = Field(default=None, description="gives up the worst early")
     finalists: Finalists | None = Field(default=None, description="trains the best once more")
@@ -136,7 +144,7 @@ class Sweep(Fields):
         description="split of the factors' verdict; what is chosen is always chosen on dev",
     )
     features_gib: float = Field(
-        default=8.0, gt=0, description="features kept on disk at most while the sweep runs"
+        default=8.0, gt=0, le=1e6, description="features kept on disk at most while the sweep runs"
     )
 
     @model_validator(mode="after")

@@ -16,6 +16,10 @@ from edgekws.search.load import LoadedSweep
 from edgekws.search.model import Range
 from edgekws.search.overrides import flat, texts
 
+MOST_VALUES = 10_000
+"""Values of one axis."""
+MOST_COMBINATIONS = 100_000
+
 SHOWN = 3
 """Invalid combinations that are told for each reason."""
 
@@ -118,7 +122,10 @@ def _first_line(error: ValueError) -> str:
 
 def _steps(bounds: Range) -> Iterator[int | float]:
     if bounds.step is not None:
-        count = math.floor((bounds.high - bounds.low) / bounds.step + 1e-9) + 1
+        steps = (bounds.high - bounds.low) / bounds.step
+        if steps >= MOST_VALUES:
+            raise ValueError(f"has more than {MOST_VALUES:,} values; raise step")
+        count = math.floor(steps + 1e-9) + 1
         yield from (bounds.low + i * bounds.step for i in range(count))
 
 
@@ -141,6 +148,9 @@ def enumerate_all(loaded: LoadedSweep, emit: Emit) -> Space:
     """
     found = axes(loaded)
     total = math.prod(len(axis.values) for axis in found)
+    if total > MOST_COMBINATIONS:
+        text = f"{total:,} combinations; {MOST_COMBINATIONS:,} at most, name fewer values"
+        raise RecipeError([Problem(loaded.where("parameters"), "parameters", text)])
     valid: list[Params] = []
     invalid: list[Invalid] = []
     for done, params in enumerate(combinations(found)):

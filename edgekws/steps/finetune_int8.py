@@ -36,6 +36,7 @@ class Step(FinetuningFields):
     calibration_clips: int = Field(
         256,
         ge=1,
+        le=100_000,
         description="training clips that set the activation ranges; as in quantize, to train "
         "under the ranges that it will take",
     )

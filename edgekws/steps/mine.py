@@ -32,9 +32,14 @@ class Step(FinetuningFields):
 
     kind: Literal["mine"] = "mine"
     hop_ms: float = Field(
-        100.0, gt=0, description="time between the windows that it hears, in whole frames"
+        100.0,
+        gt=0,
+        le=60_000,
+        description="time between the windows that it hears, in whole frames",
     )
-    most: int = Field(1000, ge=1, description="windows that are added, those of highest score")
+    most: int = Field(
+        1000, ge=1, le=1_000_000, description="windows that are added, those of highest score"
+    )
     min_score: float = Field(
         0.2, gt=0, lt=1, description="posterior of a keyword from which a window is added"
     )

@@ -67,7 +67,7 @@ class Step(StepFields):
     )
     min_coverage: float = Field(0.99, ge=0, le=1, description="share of MACs that must run as INT8")
     calibration_clips: int = Field(
-        256, ge=1, description="training clips that set the activation ranges"
+        256, ge=1, le=100_000, description="training clips that set the activation ranges"
     )
     sensitivity: bool = Field(
         False, description="measure what each layer costs, and what it buys to leave it in FP32"

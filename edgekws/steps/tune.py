@@ -45,16 +45,20 @@ class Step(StepFields):
         0.99, ge=0, le=1, description="share of MACs that must run as INT8; 0 lets FP32 be shipped"
     )
     max_size_kib: float | None = Field(
-        None, gt=0, description="size that a form may have; any where omitted"
+        None, gt=0, le=1e9, description="size that a form may have; any where omitted"
     )
     max_params: int | None = Field(
         None,
         ge=1,
+        le=10**12,
         description="parameters up to which channels may be padded with zeros to the vector width; "
         "none are padded where omitted",
     )
     calibration_clips: int = Field(
-        256, ge=1, description="training clips that set the ranges of the forms quantized anew"
+        256,
+        ge=1,
+        le=100_000,
+        description="training clips that set the ranges of the forms quantized anew",
     )
     reduce_range: bool | None = Field(
         None,

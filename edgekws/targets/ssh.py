@@ -72,11 +72,12 @@ class Target(Harness):
         default="python3", description="Python there, as in ~/venv/bin/python"
     )
     connect_timeout_s: float = Field(
-        default=10.0, gt=0, description="seconds until the connection must stand"
+        default=10.0, gt=0, le=3600, description="seconds until the connection must stand"
     )
     timeout_s: float = Field(
         default=300.0,
         gt=0,
+        le=86_400,
         description="seconds for all that is done there, besides the measuring itself",
     )
 

@@ -14,10 +14,11 @@ class AdamW(Fields):
     """AdamW (Loshchilov and Hutter 2019)."""
 
     kind: Literal["adamw"] = Field(default="adamw", description="which optimizer")
-    lr: float = Field(default=3e-3, gt=0, description="learning rate after the warm-up")
+    lr: float = Field(default=3e-3, gt=0, le=100, description="learning rate after the warm-up")
     weight_decay: float = Field(
         default=1e-2,
         ge=0,
+        le=100,
         description="decoupled decay of the weights; biases and BatchNorm have none",
     )
 
@@ -26,9 +27,12 @@ class SGD(Fields):
     """Stochastic gradient descent with momentum."""
 
     kind: Literal["sgd"] = Field(default="sgd", description="which optimizer")
-    lr: float = Field(default=0.1, gt=0, description="learning rate after the warm-up")
+    lr: float = Field(default=0.1, gt=0, le=100, description="learning rate after the warm-up")
     weight_decay: float = Field(
-        default=1e-4, ge=0, description="decay of the weights; biases and BatchNorm have none"
+        default=1e-4,
+        ge=0,
+        le=100,
+        description="decay of the weights; biases and BatchNorm have none",
     )
     momentum: float = Field(
         default=0.9, ge=0, lt=1, description="share of the last step that is kept"
@@ -66,7 +70,10 @@ class Schedule(Fields):
 
     kind: Literal["cosine"] = Field(default="cosine", description="form of the way down")
     warmup_epochs: float = Field(
-        default=1.0, ge=0, description="epochs over which the learning rate rises from zero"
+        default=1.0,
+        ge=0,
+        le=100_000,
+        description="epochs over which the learning rate rises from zero",
     )
     final_lr_ratio: float = Field(
         default=0.01, ge=0, le=1, description="learning rate at the end, as a share of the highest"
@@ -76,10 +83,11 @@ class Schedule(Fields):
 class Training(Fields):
     """How a network is trained."""
 
-    epochs: int = Field(default=30, ge=1, description="passes over the training clips")
+    epochs: int = Field(default=30, ge=1, le=100_000, description="passes over the training clips")
     batch_size: int = Field(
         default=128,
         ge=2,
+        le=65_536,
         description="clips in a batch; a last batch of a single clip is left out",
     )
     optimizer: Optimizer = Field(
@@ -89,6 +97,7 @@ class Training(Fields):
     mixup: float = Field(
         default=0.0,
         ge=0,
+        le=100,
         description="alpha of the Beta distribution that mixes two clips (Zhang et al. 2018); "
         "0 is off",
     )
@@ -155,6 +164,7 @@ class FocalLoss(Fields):
     gamma: float = Field(
         default=2.0,
         ge=0,
+        le=100,
         description="a label's term is taken times (1 - its probability) to this power; at 0 it "
         "is cross-entropy",
     )
@@ -172,26 +182,32 @@ class DistillationLoss(Fields):
     """Cross-entropy to the labels plus KL divergence to the teachers (Hinton et al. 2015)."""
 
     ce_weight: float = Field(
-        default=0.65, ge=0, description="weight of the cross-entropy to the labels"
+        default=0.65, ge=0, le=1e6, description="weight of the cross-entropy to the labels"
     )
     kl_weight: float = Field(
         default=0.35,
         ge=0,
+        le=1e6,
         description="weight of the KL divergence to the teachers, which is taken times T²",
     )
     temperature: float = Field(
-        default=3.0, gt=0, description="T: what the logits of teacher and student are divided by"
+        default=3.0,
+        gt=0,
+        le=1000,
+        description="T: what the logits of teacher and student are divided by",
     )
     label_smoothing: LabelSmoothing = 0.1
     focal_gamma: float = Field(
         default=0.0,
         ge=0,
+        le=100,
         description="makes the cross-entropy to the labels a focal loss of this gamma (Lin et al. "
         "2017); 0 is off",
     )
     feature_weight: float = Field(
         default=0.0,
         ge=0,
+        le=1e6,
         description="weight of the error with which the student's pooled features, mapped "
         "linearly, foretell the teachers' (after Romero et al. 2015); 0 is off",
     )

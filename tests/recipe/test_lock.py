@@ -6,11 +6,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgekws.core.paths import path_problem
 from edgekws.recipe.load import load
 from edgekws.recipe.lock import lock
 from edgekws.recipe.model import Recipe
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+PATHS = TEXT.filter(lambda text: path_problem(text) is None)
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 TABLES = st.fixed_dictionaries(
     {
@@ -21,7 +23,7 @@ TABLES = st.fixed_dictionaries(
             {
                 "kind": st.just("synthetic"),
                 "keywords": st.lists(TEXT, min_size=1),
-                "folder": st.none() | TEXT,
+                "folder": st.none() | PATHS,
             }
         ),
         "front_end": st.fixed_dictionaries({"n_mels": st.integers(8, 40)}),
