@@ -2,11 +2,12 @@
 
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from edgekws import __version__
 from edgekws.cli import (
@@ -20,6 +21,7 @@ from edgekws.cli import (
     setup_commands,
     stream_commands,
 )
+from edgekws.core.paths import user_path
 from edgekws.errors import EdgekwsError, reason
 
 _AGAIN = "interrupted; run the same command again to go on from what is done"
@@ -47,6 +49,19 @@ class _Group(TyperGroup):
             _fail(text, 1, debug=ctx.params.get("debug"))
         except OSError as error:
             _fail(f"error: {reason(error)}", 1, debug=ctx.params.get("debug"))
+
+
+class _Command(TyperCommand):
+    """Refuses paths that no file can have, and expands `~`, for every command alike."""
+
+    def invoke(self, ctx: Any) -> Any:
+        for name, value in ctx.params.items():
+            if isinstance(value, Path):
+                ctx.params[name] = user_path(value)
+            elif isinstance(value, list | tuple):
+                paths = [user_path(v) if isinstance(v, Path) else v for v in value]
+                ctx.params[name] = paths
+        return super().invoke(ctx)
 
 
 def _fail(text: str, exit_code: int, *, debug: bool | None) -> None:
@@ -129,6 +144,8 @@ for _command in (
 ):
     app.command()(_command)
 app.add_typer(data_commands.data)
+for _registered in (*app.registered_commands, *data_commands.data.registered_commands):
+    _registered.cls = _Command
 
 
 def main() -> None:

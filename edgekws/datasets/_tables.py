@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edgekws.core.family import closest
+from edgekws.core.paths import path_problem, read_regular
 from edgekws.core.table import restored
 from edgekws.errors import DataError
 
@@ -17,11 +19,14 @@ JSON_LINES = (".jsonl", ".ndjson")
 SUFFIXES = (*DELIMITERS, *JSON_LINES)
 
 _SHOWN = 10
-_NAMES = {",": "comma", "\t": "tab"}
+_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_SEP = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
+_HALF_PAIR = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # others are bytes of a file name
+_MAX_BYTES = 1 << 28
 
 
 class Row(NamedTuple):
-    """One row as text; a cell that is missing or null is empty."""
+    """One row as text; a value that is missing or null in JSON is empty."""
 
     line: int
     cells: dict[str, str]
@@ -61,51 +66,102 @@ class Table(NamedTuple):
         raise DataError("\n".join(lines))
 
 
-def read_table(path: Path) -> Table:
-    """Read a table, its kind told by the suffix.
+def read_text(path: Path) -> str:
+    """Return the text of a table or a list.
 
     Raises:
-        DataError: the file is missing or not UTF-8.
+        DataError: the file is missing, no regular file, not UTF-8, or holds the character NUL.
     """
+    if problem := path_problem(path):
+        raise DataError(f"{path}: {problem}")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_regular(path, _MAX_BYTES).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; it is looked for from {Path.cwd()}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: is not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8"
         ) from error
-    lines = io.StringIO(text, newline="")
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    before, nul, _ = text.partition("\0")
+    if nul:
+        line = before.count("\n") + 1
+        raise DataError(f"{path}:{line}: holds the character NUL; save it as plain text")
+    return text
+
+
+def read_table(path: Path) -> Table:
+    """Read a table, its kind told by the suffix.
+
+    Where the first line names no columns by the suffix's delimiter, but does by another (Excel
+    writes `;` in many countries, and may say so in a line `sep=;`), that one is taken.
+
+    Raises:
+        DataError: as `read_text`.
+    """
+    text = read_text(path)
     if path.suffix.lower() in JSON_LINES:
-        return _json_lines(path, lines)
-    return _separated(path, lines, DELIMITERS[path.suffix.lower()])
-
-
-def _separated(path: Path, lines: Iterable[str], delimiter: str) -> Table:
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    table = Table(path, (), [], [])
-    try:
-        table = table._replace(columns=tuple(cell.strip() for cell in next(reader, [])))
-        for name, count in Counter(table.columns).items():
-            if count > 1:
-                table.told(1, name, f"{count} columns have this name; rename all but one")
-        for cells in reader:
-            if len(cells) > len(table.columns):
-                text = f"{len(cells)} cells, but {len(table.columns)} columns; quote text that"
-                table.told(reader.line_num, "", f"{text} holds a {_NAMES[delimiter]}")
-            elif any(cells):
-                values = dict.fromkeys(table.columns, "") | dict(
-                    zip(table.columns, (restored(cell.strip()) for cell in cells), strict=False)
-                )
-                table.rows.append(Row(reader.line_num, values))
-    except csv.Error as error:
-        table.told(reader.line_num, "", f"is no {path.suffix[1:].upper()}: {error}")
+        table = _json_lines(path, text)
+    else:
+        table = _separated(path, text, DELIMITERS[path.suffix.lower()])
+    for row in table.rows:
+        for column, cell in row.cells.items():
+            if _HALF_PAIR.search(cell):
+                table.told(row.line, column, "holds half of a UTF-16 pair; write the character")
     return table
 
 
-def _json_lines(path: Path, lines: Iterable[str]) -> Table:
+def _separated(path: Path, text: str, delimiter: str) -> Table:
+    named = _SEP.match(text)
+    if named:
+        delimiter, text = named[1], text[named.end() :]
+    else:
+        delimiter = _delimiter(text, delimiter)
+    first = 1 if named else 0
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     table = Table(path, (), [], [])
-    for number, line in enumerate(lines, 1):
+    try:
+        table = table._replace(columns=tuple(cell.strip() for cell in next(reader, [])))
+        _once_each(table, table.columns, first + 1)
+        for cells in reader:
+            line = first + reader.line_num
+            if len(cells) != len(table.columns) and any(cells):
+                table.told(line, "", _ragged(len(cells), len(table.columns), delimiter))
+            elif any(cells):
+                values = zip(table.columns, (restored(c.strip()) for c in cells), strict=True)
+                table.rows.append(Row(line, dict(values)))
+    except csv.Error as error:
+        table.told(first + reader.line_num, "", f"is no {path.suffix[1:].upper()}: {error}")
+    return table
+
+
+def _delimiter(text: str, usual: str) -> str:
+    """Return the delimiter of the header: the usual one, or the one that names most columns."""
+    header = text.partition("\n")[0]
+    if usual in header:
+        return usual
+    return max((usual, *_NAMES), key=header.count)
+
+
+def _once_each(table: Table, columns: Sequence[str], line: int) -> None:
+    for name, count in Counter(columns).items():
+        if count > 1:
+            table.told(line, name, f"{count} columns have this name; rename all but one")
+
+
+def _ragged(cells: int, columns: int, delimiter: str) -> str:
+    what = f"quote text that holds a {_NAMES[delimiter]}"
+    if cells < columns:
+        what = "add what is missing, or empty cells"
+    return f"{cells} cells, but {columns} columns; {what}"
+
+
+def _json_lines(path: Path, text: str) -> Table:
+    table = Table(path, (), [], [])
+    for number, line in enumerate(io.StringIO(text, newline=""), 1):
         if line.strip():
             table.rows.extend(_json_row(table, number, line))
     columns = tuple(dict.fromkeys(name for row in table.rows for name in row.cells))
@@ -116,15 +172,28 @@ def _json_lines(path: Path, lines: Iterable[str]) -> Table:
 
 def _json_row(table: Table, number: int, line: str) -> Iterator[Row]:
     try:
-        found = json.loads(line.strip())
+        found = json.loads(line.strip(), object_pairs_hook=_Pairs)
     except json.JSONDecodeError as error:
         table.told(number, "", f"is no JSON: {error.msg} at column {error.colno}")
         return
-    if not isinstance(found, dict):
+    except RecursionError:
+        table.told(number, "", 'is nested too deeply; expected {"path": …, "label": …}')
+        return
+    except ValueError:
+        table.told(number, "", "holds a number of thousands of digits")
+        return
+    if not isinstance(found, _Pairs):
         table.told(number, "", 'expected an object, {"path": …, "label": …}')
         return
-    yield Row(number, {key: _text(value) for key, value in found.items()})
+    _once_each(table, [key for key, _ in found], number)
+    yield Row(number, {key: _text(value) for key, value in found})
+
+
+class _Pairs(list[tuple[str, object]]):
+    """The keys and values of a JSON object in order, also where a key stands twice."""
 
 
 def _text(value: object) -> str:
-    return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
+    return json.dumps(dict(value) if isinstance(value, _Pairs) else value, ensure_ascii=False)

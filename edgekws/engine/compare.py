@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgekws.core.corpus import Split
 from edgekws.core.events import Emit, Event, progress
 from edgekws.core.measurement import Measurement
+from edgekws.core.paths import path_problem, user_path
 from edgekws.engine.trial import Trial
 from edgekws.engine.verdict import Pair, judge
 from edgekws.errors import UsageError
@@ -100,10 +101,10 @@ def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
 
 def _entrant(argument: str) -> Entrant:
     """Read one argument; a path that is there is taken as it is, whatever signs it holds."""
-    if argument and Path(argument).exists():
-        return Entrant(argument, (Path(argument),))
+    if argument and path_problem(argument) is None and Path(argument).expanduser().exists():
+        return Entrant(argument, (user_path(argument),))
     name, named, rest = argument.partition("=")
-    paths = tuple(Path(part) for part in (rest if named else argument).split(",") if part)
+    paths = tuple(user_path(part) for part in (rest if named else argument).split(",") if part)
     if not paths or not name:
         raise UsageError(f"{argument!r} names no model; give PATH, PATH,PATH or NAME=PATH,PATH")
     if len(set(paths)) < len(paths):

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from edgekws.audio.augmentation import Augment
 from edgekws.core.family import member_of
 from edgekws.core.fields import Fields
+from edgekws.core.paths import user_path
 from edgekws.datasets._tables import SUFFIXES
 from edgekws.errors import Problem, RecipeError, UsageError
 from edgekws.recipe.load import builtins, load
@@ -53,7 +54,7 @@ def material(source: str, overrides: Sequence[str] = ()) -> Material:
         RecipeError: the recipe, or an override, is wrong.
         UsageError: there is no such folder, table or recipe.
     """
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_dir():
         return _bare(path, {"kind": "folder", "root": str(path), "silence": False}, overrides)
     if path.suffix.lower() in SUFFIXES:

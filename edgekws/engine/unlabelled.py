@@ -8,6 +8,7 @@ from pathlib import Path
 from edgekws.audio.folders import audio_files_under, ignored_line
 from edgekws.audio.reading import AUDIO_SUFFIXES
 from edgekws.core.events import Emit, Event
+from edgekws.core.paths import path_problem
 from edgekws.core.table import inert_path
 from edgekws.datasets._tables import SUFFIXES, Row, Table, read_table
 from edgekws.errors import DataError
@@ -102,6 +103,8 @@ def _clip(table: Table, row: Row, name: str, times: tuple[str, ...]) -> Unlabell
     file = row.cells[name]
     if not file:
         table.told(row.line, name, "is empty; name an audio file")
+    elif problem := path_problem(table.path.parent.absolute() / file):
+        table.told(row.line, name, problem)
     start, end = (seconds(table, row, column) for column in TIMES)
     if end is not None and end <= (start or 0):
         table.told(row.line, "end_s", f"{end:g} is not after start_s = {start or 0:g}")
