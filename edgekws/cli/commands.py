@@ -135,6 +135,8 @@ def _download(dataset: Any, emit: Emit) -> None:
 def plan(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> None:
     """Say what a recipe will weigh, without data or training.
 
+    The exit code is 3 where a limit on parameters, MACs or size cannot be met.
+
     \b
     Examples:
       edgekws plan quickstart
@@ -145,7 +147,10 @@ def plan(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> Non
 
     loaded = load(recipe, overrides or ())
     with view_for(json) as view:
-        view.show_plan(engine.plan(loaded, view.emit))
+        made = engine.plan(loaded, view.emit)
+        view.show_plan(made)
+    if made.broken:
+        raise BudgetError("\n".join(made.broken))
 
 
 def check(

@@ -11,7 +11,7 @@ from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Contract, Normalization
 from edgekws.core.events import Emit, progress
 from edgekws.core.family import load as load_member
-from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
+from edgekws.core.measurement import BUNDLE_METRICS, METRICS, WHOLE, Measurement, Verdict
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.store import build_folder
 from edgekws.engine.environment import cache_folder, library_versions
@@ -20,7 +20,7 @@ from edgekws.engine.source import closure, modules_of
 from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
 from edgekws.errors import MissingPartError
 from edgekws.recipe.load import Loaded
-from edgekws.recipe.model import Recipe
+from edgekws.recipe.model import Recipe, limits
 
 if TYPE_CHECKING:
     import onnx
@@ -45,12 +45,14 @@ class Plan:
     """The rows, what is known of the bundle, and the verdicts that need no training.
 
     `bundle_size_kib` lacks the names of the calibration clips, which the manifest will hold.
+    `broken` has a line for every limit that no training can meet.
     """
 
     rows: tuple[PlanRow, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
     bundle: tuple[Measurement, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ class _Known:
     bundle: tuple[Measurement, ...]
     measured_at: str = ""
 
+
+COUNTED = ("params", *WHOLE["MACs"], *WHOLE["size"])
+"""What is counted in a network, whatever its weights; all else is measured or estimated."""
+
+_SIZE_ROOM = 0.1
+"""The quantized file is estimated: a size within this share of its limit decides nothing."""
 
 _KNOWN = TypeAdapter(_Known)
 _MODULES = {"edgekws.engine.plan", "edgekws.quantizers.onnxruntime"}
@@ -74,6 +82,36 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     """
     recipe = loaded.recipe
     host, unreached = _host(recipe.target)
+    known = _known(recipe, host, emit)
+    metrics = {m.metric for m in known.bundle}
+    verdicts = tuple(v for v in recipe.limits.check(known.bundle) if v.limit.metric in metrics)
+    broken = _broken(loaded, known)
+    doubtful = tuple(
+        f"{loaded.where('budget', v.limit.key)}: {_told(v, _what(v))} by an estimate"
+        for v in verdicts
+        if not v.ok and not _certain(v)
+    )
+    unknown = sorted({limit.key for limit in recipe.limits.limits if limit.metric not in metrics})
+    later = (f"known only after the run: {', '.join(unknown)}",) if unknown else ()
+    when = (f"latency estimated {known.measured_at}",) if known.measured_at else ()
+    notes = loaded.notes + unreached + when + doubtful + later
+    return Plan(known.rows, verdicts, notes, known.bundle, broken)
+
+
+def cannot_be_met(loaded: Loaded, emit: Emit) -> tuple[str, ...]:
+    """Return the counted limits that no training can meet, each with file, line and figure.
+
+    Nothing is timed; where no limit is on what can be counted, nothing is built either.
+    """
+    recipe = loaded.recipe
+    budgets = (recipe.limits, *(limits(step.budget) for step in recipe.steps))
+    if not any(limit.metric in COUNTED for budget in budgets for limit in budget.limits):
+        return ()
+    return _broken(loaded, _known(recipe, None, emit))
+
+
+def _known(recipe: Recipe, host: dict[str, Any] | None, emit: Emit) -> _Known:
+    """Return what is known without training, from the cache where it was worked out before."""
     target = recipe.target if host else None
     key = {
         "recipe": recipe.model_dump(mode="json", exclude={"budget", "name"}),
@@ -87,19 +125,38 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
         (folder / "plan.json").write_bytes(_KNOWN.dump_json(_weigh(recipe, target, emit)))
 
     folder = build_folder(cache_folder() / "plans" / sha256_of(key), build, emit)
-    known = _KNOWN.validate_json((folder / "plan.json").read_bytes())
-    metrics = {m.metric for m in known.bundle}
-    verdicts = tuple(v for v in recipe.limits.check(known.bundle) if v.limit.metric in metrics)
-    broken = tuple(
-        f"{v.limit.key} = {v.limit.value:g} cannot be met: {_what(v)} has {v.measured:g}"
-        for v in verdicts
-        if not v.ok
-    )
-    unknown = sorted({limit.key for limit in recipe.limits.limits if limit.metric not in metrics})
-    later = (f"known only after the run: {', '.join(unknown)}",) if unknown else ()
-    when = (f"latency estimated {known.measured_at}",) if known.measured_at else ()
-    notes = loaded.notes + unreached + when + broken + later
-    return Plan(known.rows, verdicts, notes, known.bundle)
+    return _KNOWN.validate_json((folder / "plan.json").read_bytes())
+
+
+def _broken(loaded: Loaded, known: _Known) -> tuple[str, ...]:
+    """Return a line for every limit, of the recipe or a step, that is broken for certain."""
+    recipe = loaded.recipe
+    found = [
+        (loaded.where("budget", v.limit.key), v, _what(v))
+        for v in recipe.limits.check(known.bundle)
+    ]
+    for n, (step, row) in enumerate(zip(recipe.steps, known.rows, strict=True)):
+        counted = [Measurement(m, getattr(row, m)) for m in ("params", "macs", "size_kib")]
+        found += [
+            (loaded.where("steps", n, "budget", v.limit.key), v, f'"{step.name}"')
+            for v in limits(step.budget).check(counted)
+        ]
+    return tuple(f"{where}: {_told(v, what)}" for where, v, what in found if _certain(v))
+
+
+def _certain(verdict: Verdict) -> bool:
+    """Tell whether training changes nothing about it: what is counted, sizes with some room."""
+    metric, margin = verdict.limit.metric, verdict.margin
+    if verdict.ok or margin is None or metric not in COUNTED:
+        return False
+    return not metric.endswith("size_kib") or margin < -_SIZE_ROOM
+
+
+def _told(verdict: Verdict, what: str) -> str:
+    limit, unit = verdict.limit, METRICS[verdict.limit.metric]
+    figure = f"{verdict.measured:,.1f}" if unit in ("KiB", "µs") else f"{verdict.measured:,.0f}"
+    figure = f"{figure} {unit}".replace(" /s", " a second").strip()
+    return f"{limit.key} = {limit.value:g} cannot be met: {what} has {figure}"
 
 
 def _what(verdict: Verdict) -> str:

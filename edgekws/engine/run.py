@@ -32,7 +32,7 @@ from edgekws.engine.run_folder import (
     logged,
     open_run,
 )
-from edgekws.errors import EdgekwsError, UsageError, writing
+from edgekws.errors import BudgetError, EdgekwsError, UsageError, writing
 from edgekws.recipe.load import Loaded, builtins
 from edgekws.recipe.model import Recipe, limits
 
@@ -48,18 +48,21 @@ def compress(
 ) -> Report:
     """Run the chain of a recipe and return its report, also where the budget is not met.
 
+    Where a limit on parameters, MACs or size cannot be met whatever is learnt, nothing is trained.
     A step whose own budget is broken ends the run there, and a final model that breaks the
     recipe's budget on the dev split ends it before the test split is touched, unless
     `keep_going`. The report is written in every case.
 
     Raises:
         UsageError: what stands where the bundle or the link to the run goes is neither.
+        BudgetError: a counted limit cannot be met, and not `keep_going`.
         EdgekwsError: a step failed; what was done before it stays in the cache.
     """
     _check_names(loaded.recipe, force)
     recipe = resolved(loaded.recipe)
     check_dist(dist / recipe.name)
     check_runs(runs / recipe.name)
+    _check_counts(loaded, keep_going, emit)
     folder, log = open_run(runs / recipe.name, recipe)
     with log:
         emit = logged(emit, log)
@@ -94,6 +97,17 @@ def _check_names(recipe: Recipe, force: Sequence[str]) -> None:
     names = [step.name for step in recipe.steps]
     if unknown := sorted(set(force) - set(names)):
         raise UsageError(f"--force {unknown[0]}: no step has that name; known: {', '.join(names)}")
+
+
+def _check_counts(loaded: Loaded, keep_going: bool, emit: Emit) -> None:
+    from edgekws.engine.plan import cannot_be_met
+
+    broken = cannot_be_met(loaded, emit)
+    if broken and not keep_going:
+        told = "\n".join(broken)
+        raise BudgetError(f"nothing is trained; --keep-going trains all the same\n{told}")
+    for line in broken:
+        emit(Event("warning", line))
 
 
 class _Run:

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -238,6 +239,12 @@ def test_plan_shows_weights_and_what_cannot_be_met(engine: Engine) -> None:
     (told,) = lines(run("plan", "r.toml", "--json"))
     assert told["event"] == "plan"
     assert told["rows"][0]["latency_p50_us"] is None
+    line = "r.toml:3: max_size_kib = 5 cannot be met: the final model has 20.0 KiB"
+    impossible = replace(made, broken=(line,))
+    engine("edgekws.engine.plan", "plan", lambda loaded, emit: impossible)
+    result = run("plan", "r.toml")
+    assert result.exit_code == 3
+    assert (result.stdout + result.stderr).count(line) == 1
 
 
 def test_check_judges_by_file_or_recipe(engine: Engine, tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ import pytest
 
 from edgekws.audio.front_end_graph import front_end_model
 from edgekws.core.contract import Normalization
-from edgekws.engine.plan import plan
+from edgekws.core.events import quiet
+from edgekws.engine.plan import cannot_be_met, plan
+from edgekws.engine.run import compress
+from edgekws.errors import BudgetError
 from edgekws.metrics import graph
 from edgekws.recipe.load import load
 from edgekws.runtime.front_end import FrontEnd
@@ -35,9 +38,13 @@ backbone = {{ kind = "inverted_bottleneck" }}
     assert row.latency_p50_us is None
     counted = ["params", "total_macs", "bundle_size_kib"]
     assert [verdict.limit.metric for verdict in told.verdicts] == counted
-    why, *broken, whole, later = told.notes[-5:]
+    why, later = told.notes[-2:]
+    params, macs, whole = told.broken
     assert why.startswith("latency is not estimated: 127.0.0.1 cannot be reached: nothing listens")
-    assert "max_params = 1 cannot be met: the final model has" in broken[0]
+    assert (
+        f"{file}:6: max_params = 1 cannot be met: the final model has {row.params:,.0f}" == params
+    )
+    assert f"{file}:6: max_total_macs = 5 cannot be met: the bundle has " in macs
     assert "max_bundle_size_kib = 9 cannot be met: the bundle has" in whole
     assert "max_latency_p50_us" in later
     value = {m.metric: m.value for m in told.bundle}
@@ -68,3 +75,58 @@ backbone = { kind = "inverted_bottleneck" }
     assert value["front_end_size_kib"] == graph_file.stat().st_size / 1024
     assert value["front_end_macs"] == graph.macs(graph_file) / 0.5
     assert value["total_latency_p50_us"] > value["front_end_latency_p50_us"] > 0
+
+
+CHAIN = """
+schema = 1
+name = "small"
+dataset = {{ kind = "synthetic", keywords = ["yes", "no"] }}
+target = {{ kind = "host", seconds = 0.05 }}
+budget = {{ {limits} }}
+[[steps]]
+kind = "teacher"
+backbone = {{ kind = "inverted_bottleneck" }}
+budget = {{ {step} }}
+[[steps]]
+kind = "export"
+"""
+
+
+@pytest.mark.parametrize(
+    ("limits", "step", "broken"),
+    [
+        ("max_size_kib = 5", "", ["6: max_size_kib = 5 cannot be met: the final model has "]),
+        ("max_latency_p50_us = 0.001, min_accuracy = 1", "", []),
+        ("max_params = 1e6", "max_macs = 7", ['10: max_macs = 7 cannot be met: "teacher" has ']),
+        ("max_params = 1e6", "min_accuracy = 1, max_params = 1e6", []),
+    ],
+)
+def test_what_no_training_can_meet_is_told_once_and_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: str, step: str, broken: list[str]
+) -> None:
+    monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "small.toml"
+    file.write_text(CHAIN.format(limits=limits, step=step))
+    found = cannot_be_met(load(file), lambda event: None)
+    assert len(found) == len(broken)
+    for line, start in zip(found, broken, strict=True):
+        assert line.startswith(f"{file}:{start}")
+    if broken:
+        with pytest.raises(BudgetError, match="--keep-going trains all the same") as told:
+            compress(load(file), runs=tmp_path / "runs", dist=tmp_path / "dist", emit=quiet)
+        assert str(told.value).count("cannot be met") == 1
+        assert not (tmp_path / "runs").exists()
+
+
+def test_a_size_close_to_its_limit_decides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "small.toml"
+    file.write_text(CHAIN.format(limits="max_params = 1e6", step=""))
+    size_kib = plan(load(file), quiet).rows[-1].size_kib
+    close = load(file, [f"budget.max_size_kib={size_kib * 0.95}"])
+    assert cannot_be_met(close, quiet) == ()
+    made = plan(close, quiet)
+    assert made.broken == ()
+    assert any("max_size_kib" in note and "by an estimate" in note for note in made.notes)
