@@ -22,7 +22,7 @@ A keyword spotter: {labels}.
 {rows}
 
 Parameters, MACs, size, memory and INT8 coverage are those of the network alone.
-
+{caveats}
 ## On the device
 
 | | network | front end | whole |
@@ -54,8 +54,12 @@ def model_card(
     measurements: Sequence[Measurement],
     classes: Sequence[Mapping[str, Any]],
     sha256: str,
+    caveats: Sequence[str] = (),
 ) -> str:
-    """Return the card as Markdown; `classes` are the rows of `class_counts.with_counts`."""
+    """Return the card as Markdown; `classes` are the rows of `class_counts.with_counts`.
+
+    `caveats` are what has to be said of the data beside every figure.
+    """
     front_end = contract.front_end
     return _CARD.format(
         recipe=origin["recipe"],
@@ -66,6 +70,7 @@ def model_card(
         architecture=contract.architecture,
         sha256=sha256,
         rows="\n".join(_row(m) for m in measurements if m.metric not in BUNDLE_METRICS),
+        caveats="".join(f"\n{caveat[:1].upper()}{caveat[1:]}.\n" for caveat in caveats),
         whole="\n".join(_whole(measurements)),
         whole_note=WHOLE_NOTE,
         classes="\n".join(f"| {' | '.join(cells)} |" for cells in class_cells(classes)),

@@ -31,7 +31,8 @@ class Listing:
     """What a dataset lists, before any audio was read.
 
     `noise` are the recordings that augmentation mixes in (train only). `notes` are lines for the
-    report: how the splits were made, what was left out and why.
+    report: how the splits were made, what was left out and why; `caveats` are those of them that
+    have to be said wherever a figure stands.
 
     Where `clips` are windows cut out of longer recordings, `recordings` are those: words with the
     place where they are said, and `_unknown_` without a place where no keyword is. `negatives` are
@@ -45,6 +46,7 @@ class Listing:
     recordings: tuple[Clip, ...] = ()
     negatives: tuple[Clip, ...] = ()
     near_copies: NearCopies = "refuse"
+    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

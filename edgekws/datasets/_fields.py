@@ -7,9 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import NearCopies
-from edgekws.core.printable import NOT_PLAIN, is_plain
+from edgekws.datasets._labels import keyword_problem
 from edgekws.datasets._word_folders import word_name
 
 
@@ -17,10 +16,8 @@ def _once(keywords: tuple[str, ...] | None) -> tuple[str, ...] | None:
     for keyword, count in Counter(map(word_name, keywords or ())).items():
         if count > 1:
             raise ValueError(f"{keyword!r} is named {count} times")
-        if keyword in (UNKNOWN, SILENCE):
-            raise ValueError(f"{keyword!r} is a class of its own, not a keyword")
-        if not is_plain(keyword):
-            raise ValueError(f"{keyword!r} {NOT_PLAIN}")
+        if problem := keyword_problem(keyword):
+            raise ValueError(problem)
     return keywords
 
 
@@ -46,6 +43,7 @@ MaxUnknownRatio = Annotated[
     float | None,
     Field(
         gt=0,
+        le=10_000,
         description="At most so many training clips of _unknown_ for each clip of a mean keyword; "
         "default all",
     ),
@@ -63,7 +61,11 @@ Silence = Annotated[
 ]
 SilenceRatio = Annotated[
     float,
-    Field(gt=0, description="Clips of _silence_ for each clip of a mean keyword, in each split"),
+    Field(
+        gt=0,
+        le=100,
+        description="Clips of _silence_ for each clip of a mean keyword, in each split",
+    ),
 ]
 DevFraction = Annotated[
     float,

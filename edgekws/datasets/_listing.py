@@ -9,14 +9,14 @@ from edgekws.audio.folders import ignored_line
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.family import closest
-from edgekws.core.printable import NOT_PLAIN, is_plain
+from edgekws.datasets._labels import BACKGROUND_NOISE, misnamed
 from edgekws.datasets._negatives import negative_recordings, refuse_in_both
 from edgekws.datasets._silence import noise_per_split, noise_recordings, silence_clips
 from edgekws.datasets._source import existing
 from edgekws.datasets._speakers import ranked
-from edgekws.datasets._splits import Rule, split_clips, split_notes
+from edgekws.datasets._splits import Rule, caveats, split_clips, split_notes
 from edgekws.datasets._windows import Cut, Windows, cut_notes, cut_windows
-from edgekws.datasets._word_folders import BACKGROUND_NOISE, Recordings, word_name
+from edgekws.datasets._word_folders import Recordings, word_name
 from edgekws.errors import DataError
 from edgekws.runtime.front_end import FrontEnd
 
@@ -44,14 +44,16 @@ def choose_keywords(
     """Return the keywords, composed as file names are not always; all words where none is named.
 
     Raises:
-        DataError: a keyword is not among `words`, or there is none (`missing` says what).
+        DataError: a keyword is not among `words`, there is none (`missing` says what), or one is
+            called as a filler class or the noise usually are.
     """
     known = tuple(sorted(set(words) - {UNKNOWN, SILENCE}))
     if not known:
         raise DataError(f"{source}: {missing}")
+    for word in sorted(set(known) - set(choice.keywords or ())):
+        if advice := misnamed(word):
+            raise DataError(f"{source}: {advice}")
     keywords = tuple(map(word_name, choice.keywords or known))
-    if strange := [keyword for keyword in keywords if not is_plain(keyword)]:
-        raise DataError(f"{source}: the word {strange[0]!r} {NOT_PLAIN}, or name other keywords")
     for keyword in keywords:
         if keyword not in known:
             every = f"; known: {', '.join(known)}"
@@ -101,6 +103,7 @@ def list_recordings(
     wanted = [r for r in found.recordings if r.word in labels or _is_unknown(r.word, labels)]
     clips = split_clips(wanted, keywords, rule, seed, source)
     negatives = _negatives(clips, cutting, rule, seed, source, found.ignored) if cutting else []
+    said = caveats(clips, rule)
     notes = split_notes(found, clips, rule) + _left_out(found, choice, words - {*keywords})
     recordings: list[Clip] = []
     cut = Cut(clips)
@@ -117,7 +120,15 @@ def list_recordings(
         clips += cut_silence(per_split, counts, front_end, seed)
     notes.append(noise_note(per_split))
     free = tuple(clip for clip in cut.free if clip.split == "train")
-    return Listing(labels, tuple(clips), per_split["train"], tuple(notes), tuple(recordings), free)
+    return Listing(
+        labels,
+        tuple(clips),
+        per_split["train"],
+        tuple(notes),
+        tuple(recordings),
+        free,
+        caveats=tuple(said),
+    )
 
 
 def _negatives(

@@ -11,6 +11,7 @@ from edgekws.audio.opening import length_s
 from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.family import closest
 from edgekws.core.fields import Fields
+from edgekws.datasets._labels import label_problem
 from edgekws.datasets._splits import Rule
 from edgekws.datasets._tables import Row, Table
 from edgekws.datasets._word_folders import Recording, word_name
@@ -143,6 +144,8 @@ class _Rows:
         path = self._file(row, cells["path"])
         if not cells["label"]:
             self._wrong(row, "label", "is empty; say what is spoken, or take the row out")
+        elif problem := label_problem(cells["label"]):
+            self._wrong(row, "label", problem)
         split = self._split(row, cells.get("split", ""))
         start_s = self._seconds(row, "start_s", cells.get("start_s", "")) or 0.0
         end_s = self._seconds(row, "end_s", cells.get("end_s", ""))
@@ -202,7 +205,7 @@ class _Rows:
 def _note_leaks(table: Table, found: Sequence[tuple[Row, Recording]], rule: Rule) -> None:
     first: dict[str, tuple[int, Split | None]] = {}
     for row, recording in found:
-        speaker = recording.speaker or rule.speaker(recording.path)
+        speaker = recording.speaker or rule.speaker(recording.path, recording.word)
         who = f"speaker {speaker}" if speaker else f"{recording.path}, its speaker not known,"
         line, split = first.setdefault(who, (row.line, recording.split))
         if split != recording.split:

@@ -1,12 +1,13 @@
 """Gives recordings their split: what lists say, and speakers held out for the rest."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
+from edgekws.datasets._labels import letters
 from edgekws.datasets._speakers import held_out
 from edgekws.datasets._word_folders import Recording, Recordings
 from edgekws.errors import DataError
@@ -31,38 +32,56 @@ class Rule(NamedTuple):
         pattern = f"speaker_pattern {self.speaker_pattern!r}"
         return f"column {self.column!r} or {pattern}" if self.column else pattern
 
-    def speaker(self, path: Path) -> str | None:
-        """Return the speaker of a file, `None` where its name does not tell."""
+    def speaker(self, path: Path, word: str = "") -> str | None:
+        """Return the speaker of a file, `None` where its name does not tell.
+
+        What the name says in that place is no speaker where it is the `word` that is spoken.
+        """
         match = re.search(self.speaker_pattern, path.name) if self.speaker_pattern else None
-        return match.group(1) if match else None
+        speaker: str | None = match.group(1) if match else None
+        return None if speaker and letters(speaker) == letters(word) else speaker
 
 
 def split_clips(
     recordings: Sequence[Recording], keywords: Sequence[str], rule: Rule, seed: int, source: Path
 ) -> list[Clip]:
-    """Return a clip for each recording; a file without a speaker counts as its own.
+    """Return a clip for each recording; where no speaker is known, a recording is held out alone.
 
     Raises:
         DataError: too few speakers to hold some out, or a keyword without clips in some split.
     """
-    speakers = [r.speaker or rule.speaker(r.path) for r in recordings]
-    units = [s or r.path.name for s, r in zip(speakers, recordings, strict=True)]
-    pool = frozenset(u for u, r in zip(units, recordings, strict=True) if r.split is None)
-    carved = _carved(pool, not_given(recordings), rule, seed, source)
+    speakers = [r.speaker or rule.speaker(r.path, r.word) for r in recordings]
     labels = frozenset((*keywords, SILENCE))
+    missing = not_given(recordings)
+    known: set[str] = set()
+    unknown: dict[str, set[str]] = {}
+    for speaker, recording in zip(speakers, recordings, strict=True):
+        if recording.split is None and speaker:
+            known.add(speaker)
+        elif recording.split is None:
+            label = recording.word if recording.word in labels else UNKNOWN
+            unknown.setdefault(label, set()).add(_file(recording.path))
+    carved = _carved(known, missing, rule, seed, source)
+    alone = _by_recording(unknown, missing, rule, seed, source)
     clips = [
         Clip(
             recording.path,
             recording.word if recording.word in labels else UNKNOWN,
             speaker,
-            recording.split or carved.get(unit, "train"),
+            recording.split
+            or (carved.get(speaker) if speaker else alone.get(_file(recording.path)))
+            or "train",
             recording.start_s,
             recording.end_s,
         )
-        for recording, speaker, unit in zip(recordings, speakers, units, strict=True)
+        for recording, speaker in zip(recordings, speakers, strict=True)
     ]
     _refuse_empty(clips, keywords, rule)
     return clips
+
+
+def _file(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
 def not_given(recordings: Sequence[Recording]) -> list[Split]:
@@ -75,26 +94,61 @@ def split_notes(found: Recordings, clips: Sequence[Clip], rule: Rule) -> list[st
     """Return lines for the report: how the splits came about, and speakers that are unknown."""
     missing = not_given(found.recordings)
     how = [f"given by {', '.join(found.given_by)}"] if found.given_by else []
-    how += [f"{' and '.join(missing)} held out by speaker"] if missing else []
+    by = "speaker" if any(clip.speaker for clip in clips) else "recording"
+    how += [f"{' and '.join(missing)} held out by {by}"] if missing else []
     notes = [f"splits: {'; '.join(how)}; speakers: {_speakers_per_split(clips)}"]
-    nameless = sum(clip.speaker is None for clip in clips)
-    if nameless:
-        notes.append(
-            f"{nameless} of {len(clips)} clips have no speaker by {rule.source}: "
-            "each file counts as a speaker of its own"
-        )
-    return notes
+    return notes + caveats(clips, rule)
+
+
+def caveats(clips: Sequence[Clip], rule: Rule) -> list[str]:
+    """Return what has to be said wherever a figure stands: speakers that are not known."""
+    nameless = sum(clip.speaker is None and clip.label != SILENCE for clip in clips)
+    if not nameless:
+        return []
+    return [
+        f"{nameless} of {len(clips)} clips have no speaker by {rule.source}: one voice may be "
+        "in several splits, and figures may be too good for new voices"
+    ]
 
 
 def _carved(
-    pool: frozenset[str], missing: Sequence[Split], rule: Rule, seed: int, source: Path
+    pool: set[str], missing: Sequence[Split], rule: Rule, seed: int, source: Path
 ) -> dict[str, Split]:
-    if missing and len(pool) <= len(missing):
+    if pool and missing and len(pool) <= len(missing):
         raise DataError(
             f"{source}: {rule.source} finds {len(pool)} of the {len(missing) + 1} speakers needed "
-            f"to hold out {' and '.join(missing)}; set speaker_pattern to what names the speaker "
-            "in a file name"
+            f"to hold out {' and '.join(missing)} ({', '.join(sorted(pool))}); set speaker_pattern "
+            "to what names the speaker in a file name; where all are of one person, or no name "
+            'tells, set speaker_pattern = "" to split by recording'
         )
+    return _drawn(pool, missing, rule, seed)
+
+
+def _by_recording(
+    pools: Mapping[str, set[str]],
+    missing: Sequence[Split],
+    rule: Rule,
+    seed: int,
+    source: Path,
+) -> dict[str, Split]:
+    """Split the recordings of each label apart, so that a keyword has some in every split."""
+    carved: dict[str, Split] = {}
+    for label, files in pools.items():
+        if len(files) > len(missing):
+            carved = _drawn(files, missing, rule, seed) | carved
+        elif label not in (UNKNOWN, SILENCE):
+            raise DataError(
+                f"{source}: keyword {label!r} has {len(files)} recordings of no known speaker; "
+                f"{len(missing) + 1} are needed, one each for train, {' and '.join(missing)}; "
+                "record it more often, or take it out of keywords"
+            )
+    return carved
+
+
+def _drawn(
+    pool: Iterable[str], missing: Sequence[Split], rule: Rule, seed: int
+) -> dict[str, Split]:
+    pool = frozenset(pool)
     test = held_out(pool, rule.test_fraction, "test") if "test" in missing else frozenset()
     left = pool - test
     dev = held_out(left, rule.dev_fraction, ["dev", seed]) if "dev" in missing else frozenset()
@@ -110,8 +164,8 @@ def _refuse_empty(clips: Sequence[Clip], keywords: Sequence[str], rule: Rule) ->
                 raise DataError(
                     f"keyword {keyword!r} has no clips in {split}; speakers: "
                     f"{_speakers_per_split(clips)}, by {rule.source}; "
-                    "record it from more speakers, or set dev_fraction, test_fraction or "
-                    "speaker_pattern"
+                    "record it from more speakers, raise dev_fraction or test_fraction, or set "
+                    'speaker_pattern = "" to split by recording'
                 )
 
 

@@ -1,6 +1,6 @@
 """Recordings in the layout of Speech Commands: one folder a word, and lists of the splits."""
 
-import csv
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekws.audio.folders import audio_files, is_hidden
-from edgekws.core.contract import UNKNOWN
+from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import Split
+from edgekws.datasets._labels import BACKGROUND_NOISE, label_problem, misnamed
+from edgekws.datasets._tables import read_table, read_text
 from edgekws.errors import DataError
-
-BACKGROUND_NOISE = "_background_noise_"
 
 LISTS: dict[str, Split] = {"validation_list.txt": "dev", "testing_list.txt": "test"}
 _TABLES = ("train.csv", "val.csv", "test.csv")
@@ -75,7 +75,11 @@ def word_name(text: str) -> str:
 def _by_folder(root: Path, noise: Path | None) -> Recordings:
     found = Recordings([])
     for folder in word_folders(root, noise, found.ignored):
+        if folder.name.startswith("_") and (advice := misnamed(folder.name)):
+            raise DataError(f"{root}: {advice}")
         word = word_name(folder.name)
+        if problem := label_problem(word):
+            raise DataError(f"{str(folder)!r}: {problem}")
         files = audio_files(folder, found.ignored)
         if not files:
             found.empty.append(folder)
@@ -86,13 +90,14 @@ def _by_folder(root: Path, noise: Path | None) -> Recordings:
 def word_folders(root: Path, noise: Path | None, ignored: Counter[str]) -> list[Path]:
     """Return the folders in `root` that are words, by name; count in `ignored` those that are not.
 
-    `noise` and `_background_noise_` are neither.
+    `noise` and `_background_noise_` are neither; a misnamed filler such as `_noise_` is a word.
     """
     folders = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         if folder.name == BACKGROUND_NOISE or (noise and folder.resolve() == noise.resolve()):
             continue
-        if is_hidden(folder.name) or (folder.name.startswith("_") and folder.name != UNKNOWN):
+        filler = folder.name in (UNKNOWN, SILENCE) or misnamed(folder.name)
+        if is_hidden(folder.name) or (folder.name.startswith("_") and not filler):
             ignored[f"folder {folder.name}"] += 1
         else:
             folders.append(folder)
@@ -103,7 +108,7 @@ def _with_lists(root: Path, lists: list[str], found: Recordings) -> Recordings:
     known = {recording.path.relative_to(root).as_posix() for recording in found.recordings}
     split_of: dict[str, Split] = {}
     for name in lists:
-        for number, line in enumerate(_text(root / name).splitlines(), 1):
+        for number, line in enumerate(read_text(root / name).splitlines(), 1):
             file = line.strip()
             if not file:
                 continue
@@ -133,7 +138,7 @@ def _by_tables(root: Path, tables: list[str], found: Recordings) -> Recordings:
                 raise DataError(f"{where}: {row['file']} leads out of {root}; move it there")
             if path in listed:
                 raise DataError(f"{where}: {row['file']} is listed twice; keep it in one place")
-            if not path.is_file():
+            if not os.path.isfile(path):  # noqa: PTH113 a name may be too long to be looked up
                 raise DataError(f"{where}: there is no file {path}")
             listed[path] = Recording(path, word_name(row["class"]), meaning[name])
     for folder in found.empty:
@@ -144,22 +149,17 @@ def _by_tables(root: Path, tables: list[str], found: Recordings) -> Recordings:
     return Recordings(list(listed.values()), tuple(tables), found.ignored)
 
 
-def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    reader = csv.DictReader(_text(table).splitlines())
-    columns = reader.fieldnames or ()
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    table = read_table(path)
     for column in _COLUMNS:
-        if column not in columns:
-            has = ", ".join(columns) or "nothing"
-            raise DataError(f"{table}:1: has no column {column!r}, but {has}; needed: file,class")
-    for row in reader:
-        where = f"{table}:{reader.line_num}"
-        if not row["file"] or not row["class"]:
+        if column not in table.columns:
+            has = ", ".join(table.columns) or "nothing"
+            raise DataError(f"{path}:1: has no column {column!r}, but {has}; needed: file,class")
+    table.refuse()
+    for row in table.rows:
+        where = f"{path}:{row.line}"
+        if not row.cells["file"] or not row.cells["class"]:
             raise DataError(f"{where}: file or class is empty")
-        yield where, row
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
+        if problem := label_problem(row.cells["class"]):
+            raise DataError(f"{where}: class: {problem}")
+        yield where, row.cells

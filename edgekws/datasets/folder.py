@@ -26,6 +26,7 @@ from edgekws.datasets._fields import (
     TestFraction,
     Unknown,
 )
+from edgekws.datasets._labels import BACKGROUND_NOISE
 from edgekws.datasets._listing import (
     Choice,
     choose_keywords,
@@ -36,7 +37,6 @@ from edgekws.datasets._listing import (
 from edgekws.datasets._source import code_fingerprint, existing, stamps
 from edgekws.datasets._splits import Rule
 from edgekws.datasets._word_folders import (
-    BACKGROUND_NOISE,
     Recordings,
     find_recordings,
     word_name,

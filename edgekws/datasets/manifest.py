@@ -25,6 +25,7 @@ from edgekws.datasets._fields import (
     TestFraction,
     Unknown,
 )
+from edgekws.datasets._labels import BACKGROUND_NOISE
 from edgekws.datasets._listing import (
     Choice,
     Cutting,
@@ -38,7 +39,7 @@ from edgekws.datasets._source import code_fingerprint, existing, stamps
 from edgekws.datasets._splits import Rule
 from edgekws.datasets._tables import SUFFIXES, read_table
 from edgekws.datasets._windows import Windows
-from edgekws.datasets._word_folders import BACKGROUND_NOISE, Recordings, word_name
+from edgekws.datasets._word_folders import Recordings, word_name
 from edgekws.runtime.front_end import FrontEnd
 
 _PLACES = ("path", "root", "noise", "negatives")

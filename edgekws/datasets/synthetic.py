@@ -16,9 +16,9 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
-from edgekws.core.printable import NOT_PLAIN, is_plain
 from edgekws.core.store import build_folder
 from edgekws.datasets._espeak import INSTALL
+from edgekws.datasets._labels import keyword_problem, readable
 from edgekws.datasets._source import code_fingerprint
 from edgekws.errors import MissingPartError
 from edgekws.runtime.front_end import FrontEnd
@@ -60,9 +60,15 @@ class Dataset(Fields):
         description="Near-sounding words per keyword and accent, made by edits of its phonemes "
         "(another first or last consonant, another vowel, half of it) and spoken as _unknown_",
     )
-    clips_per_keyword: int = Field(400, ge=1, description="Training clips of each keyword")
-    dev_clips_per_keyword: int = Field(80, ge=1, description="Dev clips of each keyword")
-    test_clips_per_keyword: int = Field(80, ge=1, description="Test clips of each keyword")
+    clips_per_keyword: int = Field(
+        400, ge=1, le=100_000, description="Training clips of each keyword"
+    )
+    dev_clips_per_keyword: int = Field(
+        80, ge=1, le=100_000, description="Dev clips of each keyword"
+    )
+    test_clips_per_keyword: int = Field(
+        80, ge=1, le=100_000, description="Test clips of each keyword"
+    )
     unknown_ratio: float = Field(
         1.5, gt=0, le=100, description="Clips of _unknown_ for each clip of a keyword"
     )
@@ -76,11 +82,14 @@ class Dataset(Fields):
         for keyword, count in Counter(keywords).items():
             if count > 1:
                 raise ValueError(f"{keyword!r} is named {count} times")
-            if not keyword.strip() or keyword in (UNKNOWN, SILENCE):
-                raise ValueError(f"{keyword!r} is not a word to speak")
-            if not is_plain(keyword):
-                raise ValueError(f"{keyword!r} {NOT_PLAIN}")
+            if problem := keyword_problem(keyword):
+                raise ValueError(problem)
         return keywords
+
+    @field_validator("unknown_words")
+    @classmethod
+    def _can_be_read(cls, words: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return readable(words)
 
     def fingerprint(self) -> str:
         """Return the identity of what `list_clips` makes of a seed and a front end.

@@ -9,6 +9,7 @@ from typing import Any
 from edgekws.audio.folders import audio_files, ignored_line
 from edgekws.core.corpus import SPLITS
 from edgekws.core.events import Emit
+from edgekws.datasets._labels import BACKGROUND_NOISE
 from edgekws.datasets._manifest_rows import filtered, recordings
 from edgekws.datasets._splits import Rule
 from edgekws.datasets._tables import Table, read_table
@@ -142,7 +143,7 @@ def _pieces(found: Sequence[Recording], rule: Rule) -> list[Piece]:
             r.path,
             r.word,
             r.split or rest,
-            r.speaker or rule.speaker(r.path) or "",
+            r.speaker or rule.speaker(r.path, r.word) or "",
             r.start_s,
             r.end_s,
         )

@@ -132,7 +132,8 @@ def _build(
     )
     matrix = accuracy.confusion(logits, test, labels)
     classes = with_counts(accuracy.per_class(logits, test, labels), matrix)
-    pack.seal(bundle, model_card(artifact.contract, origin, found, classes, sha256))
+    said = bench.source.listing.caveats
+    pack.seal(bundle, model_card(artifact.contract, origin, found, classes, sha256, said))
     proofs["golden_max_abs_diff"] = verify.verify(bundle).max_abs_diff
     told = {
         "sha256": sha256,

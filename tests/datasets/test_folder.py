@@ -221,6 +221,71 @@ def test_the_fingerprint_follows_files_and_fields_not_the_place(tree: Path, nois
     Dataset(root=moved).fingerprint()
 
 
+@pytest.mark.parametrize("name", ["{take}.wav", "{word}_{take}.wav", "{word}-{take}.wav"])
+@pytest.mark.parametrize("takes", [3, 5, 20])
+def test_small_sets_without_speakers_are_split_by_recording(
+    tmp_path: Path, name: str, takes: int
+) -> None:
+    for word in ("yes", "no", "turn on", "rest", "more"):
+        for take in range(takes):
+            write(tmp_path / word / name.format(word=word, take=take))
+    for seed in range(5):
+        listing = listed(tmp_path, seed=seed, keywords=["yes", "no", "turn on"])
+        found = counts(listing)
+        for label in ("yes", "no", "turn on"):
+            shares = [found[split, label] for split in SPLITS]
+            assert min(shares) >= 1
+            assert sum(shares) == takes
+        assert any("held out by recording" in note for note in listing.notes)
+        assert listing.caveats == tuple(n for n in listing.notes if "have no speaker" in n)
+        assert len(listing.caveats) == 1
+
+
+def test_fewer_than_three_recordings_of_no_speaker_are_refused_with_advice(tmp_path: Path) -> None:
+    for take in range(3):
+        write(tmp_path / "yes" / f"{take}.wav")
+    for take in range(2):
+        write(tmp_path / "no" / f"{take}.wav")
+    message = "keyword 'no' has 2 recordings of no known speaker; 3 are needed, one each for train"
+    with pytest.raises(DataError, match=message):
+        listed(tmp_path)
+    assert listed(tmp_path, keywords=["yes"]).labels == ("yes", "_unknown_")
+
+
+def test_named_speakers_have_no_caveat(tree: Path) -> None:
+    assert listed(tree).caveats == ()
+
+
+@pytest.mark.parametrize(
+    ("folder", "meant"),
+    [
+        ("unknown", "_unknown_"),
+        ("_Unknown_", "_unknown_"),
+        ("Silence", "_silence_"),
+        ("noise", "_background_noise_"),
+        ("_noise_", "_background_noise_"),
+        ("Background", "_background_noise_"),
+        ("background_noise", "_background_noise_"),
+    ],
+)
+def test_a_folder_that_is_no_word_does_not_become_one(tree: Path, folder: str, meant: str) -> None:
+    write(tree / folder / "s1_1.wav")
+    with pytest.raises(DataError, match=f"'{folder}' would be a word to spot; call it {meant}"):
+        listed(tree)
+    if not folder.startswith("_"):
+        for speaker in range(10):
+            write(tree / folder / f"s{speaker}_nohash_0.wav")
+        assert listed(tree, keywords=[folder]).labels[0] == folder
+        assert folder not in listed(tree, noise=tree / folder).labels
+
+
+def test_a_label_that_nobody_can_read_is_refused(tree: Path) -> None:
+    write(tree / "a\x1b[31m" / "s1_1.wav")
+    with pytest.raises(DataError, match="holds characters that cannot be shown") as told:
+        listed(tree)
+    assert "\x1b" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -273,7 +338,8 @@ def test_a_keyword_that_one_split_lacks_is_told(tmp_path: Path) -> None:
         ("train.csv", "file,class\nда/x.wav,да\n", r"train\.csv:2: there is no file .*x\.wav"),
         ("train.csv", "file,class\n../да/x.wav,да\n", r"train\.csv:2: \.\./да/x\.wav leads out of"),
         ("train.csv", "file,class\n/да/x.wav,да\n", r"train\.csv:2: /да/x\.wav leads out of"),
-        ("train.csv", "file,class\nда/s1_nohash_0.wav\n", r"train\.csv:2: file or class is empty"),
+        ("train.csv", "file,class\nда/s1_nohash_0.wav,\n", r"train\.csv:2: file or class is empty"),
+        ("train.csv", "file,class\nда/s1_nohash_0.wav\n", r"train\.csv:2: 1 cells, but 2 columns"),
         ("train.csv", "file,class\n" + 2 * "да/s1_nohash_0.wav,да\n", r":3: .* is listed twice"),
         ("val.csv", "file,class\n", r"has val\.csv but no train\.csv"),
         ("testing_list.txt", "да/x.wav\n", r"testing_list\.txt:1: да/x\.wav is not among"),
