@@ -14,6 +14,7 @@ from edgekws.datasets._espeak import Espeak, accents_of
 from edgekws.datasets._filler_words import filler_words
 from edgekws.datasets._near_sounding import Word, near_sounding, sound_of
 from edgekws.datasets._noise_recordings import make_noise
+from edgekws.datasets._pronunciation import borrowed, distinct, speakable
 from edgekws.datasets._rendering import Format, Utterance, VoiceTask, render
 from edgekws.datasets._silence import silence_clips
 from edgekws.datasets._voice_families import Family, families
@@ -76,42 +77,29 @@ def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
     words = wanted.unknown_words or filler_words(wanted.language)
     near: dict[str, tuple[str, ...]] = {}
     homophones: set[str] = set()
+    foreign: set[str] = set()
     notes: list[str] = []
     for _, accent in accents:
         espeak.use(accent)
-        keywords = _speakable(wanted, espeak)
-        fillers = {word: espeak.phonemes(word) for word in words}
+        keywords = speakable(wanted.keywords, wanted.language, espeak)
+        distinct(keywords, wanted.language)
+        fillers = speakable(words, wanted.language, espeak)
+        foreign |= set(borrowed(keywords))
         taken = frozenset(map(sound_of, keywords.values()))
-        homophones |= {w for w, p in fillers.items() if not p or sound_of(p) in taken}
+        homophones |= {w for w, p in fillers.items() if sound_of(p) in taken}
         near[accent] = _near(keywords, fillers, wanted.near_sounding, taken, seed)
     spelt = [k for k, p in keywords.items() if k.isalpha() and len(k) > 3 and len(p) > len(k) / 2]
     if spelt:
         notes.append(f"espeak-ng reads letter by letter: {', '.join(spelt)}; is language right?")
+    if foreign:
+        notes.append(f"espeak-ng reads as another language's: {', '.join(sorted(foreign))}")
     if homophones:
         left_out = ", ".join(sorted(homophones))
-        notes.append(f"left out of _unknown_, silent or sounding like a keyword: {left_out}")
+        notes.append(f"left out of _unknown_, sounding like a keyword: {left_out}")
     kept = tuple(word for word in dict.fromkeys(words) if word not in homophones)
     if not kept:
-        raise DataError("unknown_words: all are silent or sound like a keyword; name others")
+        raise DataError("unknown_words: all sound like a keyword; name others")
     return Vocabulary(accents, kept, near, tuple(notes))
-
-
-def _speakable(wanted: Wanted, espeak: Espeak) -> dict[str, tuple[Word, ...]]:
-    keywords = {keyword: espeak.phonemes(keyword) for keyword in wanted.keywords}
-    sounds: dict[str, str] = {}
-    for keyword, phonemes in keywords.items():
-        if not phonemes:
-            raise DataError(
-                f"espeak-ng cannot speak keyword {keyword!r} in language "
-                f"{wanted.language!r}: it gives no sound; spell it in letters of the language"
-            )
-        same = sounds.setdefault(sound_of(phonemes), keyword)
-        if same != keyword:
-            raise DataError(
-                f"keywords {same!r} and {keyword!r} sound the same in language "
-                f"{wanted.language!r}; keep one of them"
-            )
-    return keywords
 
 
 def _near(

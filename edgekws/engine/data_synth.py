@@ -14,16 +14,19 @@ from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.events import Emit, Event
 from edgekws.core.family import closest
 from edgekws.core.output import write_text
-from edgekws.core.printable import NOT_PLAIN, is_plain
+from edgekws.core.paths import path_problem
 from edgekws.datasets._espeak import Espeak, accents_of
+from edgekws.datasets._labels import label_problem
+from edgekws.datasets._pronunciation import check_language
 from edgekws.datasets._rendering import Format, Utterance, VoiceTask, render
 from edgekws.datasets._speakers import ranked
+from edgekws.datasets._tables import read_text
 from edgekws.datasets._voice_families import families
 from edgekws.datasets._voices import Voice, distinct_variants, voices_per_split
 from edgekws.datasets._word_folders import word_name
 from edgekws.engine.data_folder import is_made, making
 from edgekws.engine.data_source import Bare
-from edgekws.errors import DataError, Problem, RecipeError, UsageError
+from edgekws.errors import Problem, RecipeError, UsageError
 from edgekws.recipe.messages import explain
 from edgekws.recipe.sources import Values, dotted, override
 
@@ -64,12 +67,8 @@ def words_of(text: str) -> tuple[str, ...]:
         UsageError: there are none, or one cannot name a folder.
         DataError: the file is not UTF-8.
     """
-    file = Path(text)
-    if file.is_file():
-        try:
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{file}: is not UTF-8; save it as UTF-8") from error
+    if path_problem(text) is None and Path(text).expanduser().exists():
+        lines = read_text(Path(text).expanduser()).splitlines()
         found = [line for line in lines if not line.startswith("#")]
     else:
         found = text.split(",")
@@ -77,10 +76,10 @@ def words_of(text: str) -> tuple[str, ...]:
     if not words:
         raise UsageError(f"{text!r}: name words with commas, or a file with a word a line")
     for word in words:
+        if problem := label_problem(word):
+            raise UsageError(problem)
         if "/" in word or word.startswith((".", "_")):
             raise UsageError(f"{word!r} cannot name a folder; spell it with letters")
-        if not is_plain(word):
-            raise UsageError(f"{word!r} {NOT_PLAIN}")
     return words
 
 
@@ -101,7 +100,8 @@ def synth(
     versions give the same bytes.
 
     Raises:
-        DataError: espeak-ng does not speak the language, or a word is silent or too long.
+        DataError: espeak-ng does not speak the language or a word in it, two words sound the same,
+            or one is too long.
         UsageError: a voice is not known, or `output` holds something else.
         MissingPartError: espeak-ng is not installed.
     """
@@ -121,6 +121,7 @@ def synth(
         | {"edgekws": edgekws.__version__},
     }
     identity = sha256_of(told)
+    check_language(language, bare.dataset.keywords)
     chosen = _voices(bare.dataset.keywords[0], language, voices, seed)
     lines = _plan(bare.dataset.keywords, chosen, clips, seed)
     if is_made(output, identity, ()):

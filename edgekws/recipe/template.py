@@ -12,7 +12,8 @@ from edgekws.core.contract import UNKNOWN
 from edgekws.core.family import closest
 from edgekws.core.family import load as load_member
 from edgekws.core.scratch import scratch_folder
-from edgekws.errors import RecipeError, UsageError
+from edgekws.datasets._pronunciation import check_language
+from edgekws.errors import DataError, MissingPartError, RecipeError, UsageError
 from edgekws.recipe.load import load
 from edgekws.recipe.lock import toml_text
 from edgekws.recipe.messages import explain
@@ -110,10 +111,21 @@ def _widest(answers: Answers, n_labels: int) -> int:
 def _dataset(answers: Answers) -> dict[str, Any]:
     words = {"keywords": list(answers.keywords)} if answers.keywords else {}
     if answers.data is None:
+        _check_language(answers)
         return {"kind": "synthetic", "language": answers.language, **words}
     noise = _noise(answers.data)
     beside = {"noise": noise} if noise else {}
     return {"kind": "folder", "root": str(answers.data), **beside, **words}
+
+
+def _check_language(answers: Answers) -> None:
+    """Refuse what espeak-ng cannot speak, where it is installed to be asked."""
+    try:
+        check_language(answers.language, answers.keywords)
+    except MissingPartError:
+        return
+    except DataError as error:
+        raise UsageError(str(error)) from error
 
 
 def _noise(root: Path) -> str | None:
