@@ -192,10 +192,19 @@ _ORDER = {"final": 0, "complete": 1, "pruned": 2, "running": 3, "failed": 4}
 
 
 def _ranked(standings: Sequence[Standing]) -> list[Standing]:
-    """Return the combinations, those that went further first; a finalist stands there once."""
+    """Return the combinations, the best first, and behind them those given up, the last first.
+
+    How long a combination trains says nothing where it came to its end, as it may be what is
+    varied. A finalist stands there once.
+    """
     finals = {s.id for s in standings if s.state == "final"}
     shown = [s for s in standings if s.state == "final" or s.id not in finals]
-    return sorted(shown, key=lambda s: (_ORDER[s.state], -s.epochs, -(s.value or 0.0)))
+
+    def place(one: Standing) -> tuple[int, int, float]:
+        reached = one.epochs if one.state in ("pruned", "running") else 0
+        return _ORDER[one.state], -reached, -(one.value or 0.0)
+
+    return sorted(shown, key=place)
 
 
 def _front(standings: Sequence[Standing], metric: str) -> list[Standing]:

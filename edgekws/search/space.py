@@ -198,12 +198,25 @@ def why_not(
         RecipeError: it is the sweep file that is wrong, since a key leads nowhere.
     """
     try:
-        recipe_of(loaded, found, params)
+        recipe = recipe_of(loaded, found, params)
     except RecipeError as error:
         if mistakes := [p for p in error.problems if _leads_nowhere(p)]:
             raise RecipeError([loaded.relocated(p) for p in mistakes]) from error
         return tuple((p.key, p.message) for p in error.problems)
-    return ()
+    return tuple(_too_short_for_pruning(loaded, recipe))
+
+
+def _too_short_for_pruning(loaded: LoadedSweep, recipe: Recipe) -> Iterator[tuple[str, str]]:
+    if loaded.sweep.pruning is None:
+        return
+    last = loaded.sweep.pruning.rungs[-1]
+    step: Any = next(step for step in recipe.steps if step.name == loaded.sweep.until)
+    if step.training.epochs <= last:
+        key = f"steps.{step.name}.training.epochs"
+        yield (
+            key,
+            f"{step.training.epochs} are no more than the last rung of pruning, {last}",
+        )
 
 
 def _leads_nowhere(problem: Problem) -> bool:

@@ -235,3 +235,17 @@ def test_progress_ends_where_it_said_it_would(write: Write, tmp_path: Path, pret
     told = [e for e in events if e.kind == "progress" and e.text == "epochs of the sweep"]
     assert told[-1].done == told[-1].total == 6 + 3 + 2 * 2 + 2 * 2 * 4  # one seed is there
     assert any("best so far" in e.text for e in events)
+
+
+def test_the_best_is_first_however_long_it_was_trained(
+    write: Write, run: Run, tmp_path: Path
+) -> None:
+    epochs = "front_end.n_mels = [8, 16]\nsteps.teacher.training.epochs = [2, 4]\n"
+    loaded = write(
+        ("front_end.n_mels = [8, 12, 16, 300]\nfront_end.hop_length = [160, 200, 400]\n", epochs)
+    )
+    found, _ = run(loaded, tmp_path)
+    values = [one.value for one in found.standings]
+    assert values == sorted(values, reverse=True)
+    assert [one.params["front_end.n_mels"] for one in found.standings] == [16, 16, 8, 8]
+    assert {one.epochs for one in found.standings[:2]} == {2, 4}

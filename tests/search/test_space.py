@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgekws.core.events import quiet
+from edgekws.errors import RecipeError
 from edgekws.recipe.load import builtin_sweeps
 from edgekws.runtime.front_end import FrontEnd, problems
 from edgekws.search.chain import needed
@@ -97,3 +98,28 @@ def test_a_network_that_does_not_fit_the_window_is_an_invalid_combination(write:
     assert [p["steps.teacher.backbone"]["kernel_size"] for p in space.valid] == [5, 5]
     assert {key for one in space.invalid for key, _ in one.reasons} == {"steps.0.backbone"}
     assert "layers reach over 51 frames without padding" in space.reasons()[0]["message"]
+
+
+def test_epochs_that_end_before_the_last_rung_are_invalid(write: Write) -> None:
+    grid = "front_end.n_mels = [8, 12, 16, 300]\nfront_end.hop_length = [160, 200, 400]\n"
+    loaded = write((grid, "steps.teacher.training.epochs = [2, 3]\n[pruning]\nrungs = [1, 2]\n"))
+    space = enumerate_all(loaded, quiet)
+    assert [p["steps.teacher.training.epochs"] for p in space.valid] == [3]
+    ((key, message),) = space.invalid[0].reasons
+    assert key == "steps.teacher.training.epochs"
+    assert message == "2 are no more than the last rung of pruning, 2"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("{ low = 1, high = 1e12, step = 1 }", "has more than 10,000 values; raise step"),
+        ("{ low = 0, high = 1e12, step = 1e-300 }", "has more than 10,000 values; raise step"),
+        ("{ low = 1, high = 9000, step = 1 }", "108,000 combinations"),
+    ],
+)
+def test_a_space_without_end_is_refused(write: Write, values: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        enumerate_all(
+            write(("front_end.hop_length", f"seed = {values}\nfront_end.hop_length")), quiet
+        )
