@@ -24,7 +24,7 @@ def _once(keywords: tuple[str, ...] | None) -> tuple[str, ...] | None:
 def _has_a_group(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groups
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"is no regular expression: {error}") from error
     if pattern and not groups:
         raise ValueError("has no group; put the speaker in parentheses, as in ^([^_]+)_")
@@ -86,8 +86,9 @@ NearCopiesRule = Annotated[
 SpeakerPattern = Annotated[
     str,
     Field(
+        max_length=500,
         description="Regular expression whose first group is the speaker in a file name; empty: "
-        "speakers are not known"
+        "speakers are not known",
     ),
     AfterValidator(_has_a_group),
 ]

@@ -1,6 +1,5 @@
 """Gives recordings their split: what lists say, and speakers held out for the rest."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
 from edgekws.datasets._labels import letters
+from edgekws.datasets._patterns import first_group
 from edgekws.datasets._speakers import held_out
 from edgekws.datasets._word_folders import Recording, Recordings
 from edgekws.errors import DataError
@@ -36,9 +36,13 @@ class Rule(NamedTuple):
         """Return the speaker of a file, `None` where its name does not tell.
 
         What the name says in that place is no speaker where it is the `word` that is spoken.
+
+        Raises:
+            DataError: the pattern does not come to an end on the name.
         """
-        match = re.search(self.speaker_pattern, path.name) if self.speaker_pattern else None
-        speaker: str | None = match.group(1) if match else None
+        if not self.speaker_pattern:
+            return None
+        speaker = first_group(self.speaker_pattern, path.name)
         return None if speaker and letters(speaker) == letters(word) else speaker
 
 
@@ -62,7 +66,7 @@ def split_clips(
             label = recording.word if recording.word in labels else UNKNOWN
             unknown.setdefault(label, set()).add(_file(recording.path))
     carved = _carved(known, missing, rule, seed, source)
-    alone = _by_recording(unknown, missing, rule, seed, source)
+    alone = _by_recording(unknown, missing, rule, seed)
     clips = [
         Clip(
             recording.path,
@@ -125,23 +129,16 @@ def _carved(
 
 
 def _by_recording(
-    pools: Mapping[str, set[str]],
-    missing: Sequence[Split],
-    rule: Rule,
-    seed: int,
-    source: Path,
+    pools: Mapping[str, set[str]], missing: Sequence[Split], rule: Rule, seed: int
 ) -> dict[str, Split]:
-    """Split the recordings of each label apart, so that a keyword has some in every split."""
+    """Split the recordings of each label apart, so that a keyword has some in every split.
+
+    Where a label has too few of them, they stay in train.
+    """
     carved: dict[str, Split] = {}
-    for label, files in pools.items():
+    for files in pools.values():
         if len(files) > len(missing):
             carved = _drawn(files, missing, rule, seed) | carved
-        elif label not in (UNKNOWN, SILENCE):
-            raise DataError(
-                f"{source}: keyword {label!r} has {len(files)} recordings of no known speaker; "
-                f"{len(missing) + 1} are needed, one each for train, {' and '.join(missing)}; "
-                "record it more often, or take it out of keywords"
-            )
     return carved
 
 
@@ -161,12 +158,23 @@ def _refuse_empty(clips: Sequence[Clip], keywords: Sequence[str], rule: Rule) ->
     for split in SPLITS:
         for keyword in keywords:
             if (split, keyword) not in have:
-                raise DataError(
-                    f"keyword {keyword!r} has no clips in {split}; speakers: "
-                    f"{_speakers_per_split(clips)}, by {rule.source}; "
-                    "record it from more speakers, raise dev_fraction or test_fraction, or set "
-                    'speaker_pattern = "" to split by recording'
-                )
+                own = [clip for clip in clips if clip.label == keyword]
+                raise DataError(f"keyword {keyword!r} has no clips in {split}; {_why(own, rule)}")
+
+
+def _why(own: Sequence[Clip], rule: Rule) -> str:
+    """Say why a keyword lacks clips in some split, and what helps; `own` are its clips."""
+    if all(clip.speaker is None for clip in own):
+        files = len({clip.path for clip in own})
+        return (
+            f"it has {files} recordings of no known speaker, and 3 are needed, one for each split; "
+            "record it more often, or take it out of keywords"
+        )
+    return (
+        f"its speakers: {_speakers_per_split(own)}, by {rule.source}; record it from more "
+        "speakers, raise dev_fraction or test_fraction, or set "
+        'speaker_pattern = "" to split by recording'
+    )
 
 
 def _speakers_per_split(clips: Sequence[Clip]) -> str:

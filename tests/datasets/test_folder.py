@@ -1,6 +1,8 @@
 """Word folders: splits by lists, tables or speakers, noise apart, and every error by name."""
 
 import os
+import signal
+import time
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -246,7 +248,7 @@ def test_fewer_than_three_recordings_of_no_speaker_are_refused_with_advice(tmp_p
         write(tmp_path / "yes" / f"{take}.wav")
     for take in range(2):
         write(tmp_path / "no" / f"{take}.wav")
-    message = "keyword 'no' has 2 recordings of no known speaker; 3 are needed, one each for train"
+    message = r"'no' has no clips in \w+; it has 2 recordings of no known speaker, and 3 are needed"
     with pytest.raises(DataError, match=message):
         listed(tmp_path)
     assert listed(tmp_path, keywords=["yes"]).labels == ("yes", "_unknown_")
@@ -254,6 +256,19 @@ def test_fewer_than_three_recordings_of_no_speaker_are_refused_with_advice(tmp_p
 
 def test_named_speakers_have_no_caveat(tree: Path) -> None:
     assert listed(tree).caveats == ()
+    write(tree / "да" / "alone.wav")
+    (caveat,) = listed(tree).caveats
+    assert caveat.startswith("1 of 81 clips have no speaker")
+
+
+def test_a_pattern_that_never_ends_is_stopped(tree: Path) -> None:
+    write(tree / "да" / f"{'a' * 60}.wav")
+    start = time.monotonic()
+    with pytest.raises(DataError, match=rf"within 1 s on the name '{'a' * 60}\.wav'"):
+        listed(tree, speaker_pattern=r"^((a+)+)_")
+    assert time.monotonic() - start < 5
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert listed(tree, speaker_pattern=r"^(s\d)_").labels
 
 
 @pytest.mark.parametrize(
@@ -326,7 +341,7 @@ def test_a_keyword_that_one_split_lacks_is_told(tmp_path: Path) -> None:
     for speaker in range(10):
         write(tmp_path / "a" / f"s{speaker}_1.wav")
     write(tmp_path / "b" / "s1_1.wav")
-    with pytest.raises(DataError, match=r"keyword 'b' has no clips in \w+; speakers: train 8, dev"):
+    with pytest.raises(DataError, match=r"keyword 'b' has no clips in \w+; its speakers: \w+ [01]"):
         listed(tmp_path)
 
 
@@ -373,6 +388,8 @@ def test_contradicting_lists_are_told(tree: Path) -> None:
         ({"keywords": ["a", "a"]}, "'a' is named 2 times"),
         ({"keywords": ["_silence_"]}, "'_silence_' is a class of its own"),
         ({"speaker_pattern": "("}, "is no regular expression"),
+        ({"speaker_pattern": "(a{99999999999})"}, "is no regular expression"),
+        ({"speaker_pattern": f"({'a' * 600})"}, "at most 500"),
         ({"speaker_pattern": "abc"}, "has no group; put the speaker in parentheses"),
     ],
 )
