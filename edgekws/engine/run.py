@@ -32,6 +32,7 @@ from edgekws.engine.run_folder import (
     logged,
     open_run,
 )
+from edgekws.engine.teachers import no_better
 from edgekws.errors import BudgetError, EdgekwsError, UsageError, writing
 from edgekws.recipe.load import Loaded, builtins
 from edgekws.recipe.model import Recipe, limits
@@ -121,6 +122,7 @@ class _Run:
         self._steps = recipe.steps
         self._done: dict[str, Done] = {}
         self._measured: Measured | None = None
+        self._by_name: dict[str, Measured] = {}
         self._streamed: Streamed | None = None
         self._results: list[Result] = []
         self._baseline = Baseline(self._steps, shared)
@@ -162,6 +164,7 @@ class _Run:
         parent = self._measured if step.takes is not None else None
         self._measured = measure(artifact, step.keeps, parent, self._bench)
         self._streamed = None
+        self._by_name[step.name] = self._measured
         return self._measured
 
     def _judge(self, step: Any, done: Done, measured: Measured | Streamed) -> None:
@@ -182,7 +185,12 @@ class _Run:
             verdicts += _known(self._recipe.limits.check(found), found)
         elif step.gives != "stream":  # the recipe's limits are for the model, not for a hop
             to_go = _of_network(self._recipe.limits.check(found))
+        shortfalls = [
+            *done.details.get("shortfalls", ()),
+            *no_better(step, self._by_name, self._bench),
+        ]
         details = done.details | {"latency": timed.to_dict("model")}
+        details |= {"shortfalls": shortfalls} if shortfalls else {}
         self._add(
             Result(
                 step.name, step.kind, done.artifact.sha256, found, verdicts,

@@ -1,0 +1,64 @@
+"""Whether a teacher knows more than the student that learns from it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.core.canonical import sha256_of
+from edgekws.core.store import build_folder
+from edgekws.engine.chain import Bench
+from edgekws.engine.measure import Measured
+from edgekws.engine.source import closure
+
+
+def no_better(step: Any, measured: Mapping[str, Measured], bench: Bench) -> list[str]:
+    """Return a line for each teacher of a new student that beats it on no more clips of dev.
+
+    `measured` holds the steps that were measured, by name. Cached, as the clips would have to be
+    read for it.
+    """
+    loss = getattr(step, "loss", None)
+    if step.takes is not None or loss is None or not getattr(step, "teachers", ()):
+        return []
+    if loss.kl_weight == loss.feature_weight == 0:
+        return []  # it does not learn from them
+    key = {
+        "student": measured[step.name].sha256,
+        "teachers": {name: measured[name].sha256 for name in step.teachers},
+        "data": bench.source.key,
+        "source": closure(["edgekws.engine.teachers"]),
+    }
+
+    def build(folder: Path) -> None:
+        targets = bench.source.features.examples("dev").targets
+        right = {
+            name: np.load(measured[name].dev_logits).argmax(axis=1) == targets
+            for name in (step.name, *step.teachers)
+        }
+        lines = list(told(right, step.name))
+        (folder / "lines.json").write_text(json.dumps(lines), encoding="utf-8")
+
+    folder = build_folder(bench.cache / "teachers" / sha256_of(key), build)
+    lines: list[str] = json.loads((folder / "lines.json").read_text("utf-8"))
+    return lines
+
+
+def told(right: Mapping[str, NDArray[np.bool_]], student: str) -> Iterator[str]:
+    """Yield a line for each network that is right alone on no more clips than `student` alone.
+
+    `right` says by name which of the same clips `(N,)` a network gets right; those on which two
+    agree say nothing of the difference.
+    """
+    for name, teacher in right.items():
+        ahead = int(np.sum(teacher & ~right[student]))
+        behind = int(np.sum(right[student] & ~teacher))
+        if name != student and ahead <= behind:
+            yield (
+                f'its teacher "{name}" is no better: of the clips of dev, {ahead} are right by the '
+                f"teacher alone, {behind} by the student alone; train the teacher for longer, "
+                "choose a larger one, or do without"
+            )
