@@ -43,7 +43,13 @@ def init(
     max_size_kib: Annotated[
         int | None, typer.Option("--max-size-kib", min=1, help="Size at most, in KiB (40).")
     ] = None,
-    target: Annotated[str, typer.Option("--target", help="Where latency is measured.")] = "host",
+    target: Annotated[
+        str, typer.Option("--target", help="Where latency is measured: host, or ssh with --host.")
+    ] = "host",
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="USER@MACHINE", help="The machine of --target ssh."),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE", help="The recipe to write.")
     ] = Path("recipe.toml"),
@@ -71,7 +77,7 @@ def init(
     told: Told = {"keywords": keywords, "data": data, "language": language, **limits}
     if sys.stdin is not None and sys.stdin.isatty() and not json:
         told = _ask(told)
-    write_text(output, _recipe(told | {"target": target}, output))
+    write_text(output, _recipe(told | {"target": target, "host": host}, output))
     with view_for(json) as view:
         view.show_recipe(output)
 

@@ -43,13 +43,15 @@ class Answers:
     """What a recipe is made from.
 
     Without `keywords` every word folder under `data` is a keyword; without `data` the words are
-    spoken by a synthesizer in `language`. `max_*` are the limits of the budget.
+    spoken by a synthesizer in `language`. `host` is the machine of a target `ssh`. `max_*` are the
+    limits of the budget.
     """
 
     keywords: tuple[str, ...] = ()
     data: Path | None = None
     language: str = "en"
     target: str = "host"
+    host: str | None = None
     max_params: int = 10_000
     max_macs: int = 1_000_000
     max_size_kib: int = 40
@@ -62,6 +64,8 @@ def recipe_text(answers: Answers, file: Path) -> str:
         UsageError: the answers make no recipe; the message names the key.
         DataError: the folder is missing or holds no recordings.
     """
+    if (answers.target == "ssh") != (answers.host is not None):
+        raise UsageError("--target ssh needs --host USER@MACHINE, and no other target has one")
     name = file.stem
     if problem := slug_problem(name):
         raise UsageError(f"{file}: the file's name becomes the recipe's name: {problem}")
@@ -111,7 +115,6 @@ def _widest(answers: Answers, n_labels: int) -> int:
 def _dataset(answers: Answers) -> dict[str, Any]:
     words = {"keywords": list(answers.keywords)} if answers.keywords else {}
     if answers.data is None:
-        _check_language(answers)
         return {"kind": "synthetic", "language": answers.language, **words}
     noise = _noise(answers.data)
     beside = {"noise": noise} if noise else {}
@@ -141,6 +144,8 @@ def _labels(answers: Answers, table: Mapping[str, Any]) -> tuple[str, ...]:
     try:
         dataset: Any = model.model_validate(table)
         words = _words(model, table) if answers.data else answers.keywords
+        if answers.data is None:
+            _check_language(answers)
     except ValidationError as error:
         told = explain(model, table, error.errors())
         lines = [f"{'.'.join(map(str, path))}: {message}" for path, message in told.items()]

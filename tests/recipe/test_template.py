@@ -42,14 +42,19 @@ def word_folders(root: Path, *words: str) -> Path:
 
 
 def test_words_to_be_spoken(tmp_path: Path) -> None:
-    data = recipe(tmp_path, "да", 'a "quoted" \\ word', language="ru", max_size_kib=50)
+    data = recipe(tmp_path, "да", 'слово "в" \\ кавычках', language="ru", max_size_kib=50)
     assert data["dataset"]["kind"] == "synthetic"
-    assert data["dataset"]["keywords"] == ["да", 'a "quoted" \\ word']
+    assert data["dataset"]["keywords"] == ["да", 'слово "в" \\ кавычках']
     assert data["dataset"]["language"] == "ru"
     assert data["budget"]["max_size_kib"] == 50
     assert [s["kind"] for s in data["steps"]] == [
         *("teacher", "distill", "to2d", "quantize", "simplify")
     ]
+
+
+def test_a_target_on_another_machine_can_be_reached(tmp_path: Path) -> None:
+    target = recipe(tmp_path, "a", target="ssh", host="pi@pi.local")["target"]
+    assert target == {"kind": "ssh", "host": "pi@pi.local", "python": "python3"}
 
 
 def test_recordings_with_noise_beside_them(tmp_path: Path) -> None:
@@ -122,6 +127,17 @@ def test_what_the_student_is_said_to_weigh_is_what_its_graph_weighs() -> None:
         (("a",), {"target": "hots"}, "target.kind: no target is called 'hots'; did you mean host"),
         ((), {}, r"keywords: is missing"),
         (("a",), {"language": "x"}, "language: must have at least 2 letters"),
+        (
+            ("a",),
+            {"language": "klingon"},
+            "not speak language 'klingon'; known: .*, de, .*en-us",
+        ),
+        (("a",), {"language": "en-uk"}, "does not speak language 'en-uk'; did you mean en-u"),
+        (("свет",), {}, "'свет' is in Cyrillic letters"),
+        (("two", "too"), {}, "'two' and 'too' sound the same"),
+        (("a",), {"target": "ssh"}, "--target ssh needs --host USER@MACHINE"),
+        (("a",), {"host": "pi@pi.local"}, "no other target has one"),
+        (("a",), {"target": "ssh", "host": "a b"}, r"target\.host: 'a b' is no host"),
     ],
 )
 def test_answers_that_make_no_recipe(
