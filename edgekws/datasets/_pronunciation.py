@@ -61,7 +61,7 @@ def speakable(words: Iterable[str], language: str, espeak: Espeak) -> Spoken:
                 scripts[script] = _reads(script, letters, espeak)
             if not scripts[script]:
                 raise DataError(
-                    f"{word!r} is in {script.capitalize()} letters, which espeak-ng does not read "
+                    f"{word!r} is in {_shown(script)} letters, which espeak-ng does not read "
                     f"in language {language!r}: it would name them or speak another language; "
                     "spell the word in letters of the language, or choose another language"
                 )
@@ -94,6 +94,21 @@ def borrowed(spoken: Mapping[str, tuple[Word, ...]]) -> tuple[str, ...]:
     return tuple(word for word, phonemes in spoken.items() if _switches(phonemes))
 
 
+def spelt(spoken: Mapping[str, tuple[Word, ...]], espeak: Espeak) -> tuple[str, ...]:
+    """Return the words of small letters that are read letter by letter, as `shh` is."""
+    found = []
+    for word, phonemes in spoken.items():
+        names = [_bare(espeak.phonemes(letter)) for letter in word]
+        sounds = sum(map(len, phonemes))
+        if word.islower() and sounds > len(word) > 1 and _bare(phonemes) == "".join(names):
+            found.append(word)
+    return tuple(found)
+
+
+def _bare(phonemes: tuple[Word, ...]) -> str:
+    return sound_of(phonemes).replace(";", "")
+
+
 def _by_script(word: str) -> dict[str, str]:
     """Return the letters of each script: `{"LATIN": "ok"}`."""
     found: dict[str, str] = {}
@@ -122,6 +137,10 @@ def _is_read(text: str, script: str, espeak: Espeak) -> bool:
     if script not in _PROBES or script in _SIGNS_ARE_READ_ALONE:
         return per_letter <= _LONGEST_READING
     return sound_of(phonemes) != "".join(sounds) or per_letter <= 1
+
+
+def _shown(script: str) -> str:
+    return "Chinese" if script == "CJK" else script.capitalize()
 
 
 def _switches(phonemes: tuple[Word, ...]) -> bool:

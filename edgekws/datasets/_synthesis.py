@@ -14,7 +14,7 @@ from edgekws.datasets._espeak import Espeak, accents_of
 from edgekws.datasets._filler_words import filler_words
 from edgekws.datasets._near_sounding import Word, near_sounding, sound_of
 from edgekws.datasets._noise_recordings import make_noise
-from edgekws.datasets._pronunciation import borrowed, distinct, speakable
+from edgekws.datasets._pronunciation import borrowed, distinct, speakable, spelt
 from edgekws.datasets._rendering import Format, Utterance, VoiceTask, render
 from edgekws.datasets._silence import silence_clips
 from edgekws.datasets._voice_families import Family, families
@@ -78,6 +78,7 @@ def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
     near: dict[str, tuple[str, ...]] = {}
     homophones: set[str] = set()
     foreign: set[str] = set()
+    letters: set[str] = set()
     notes: list[str] = []
     for _, accent in accents:
         espeak.use(accent)
@@ -85,12 +86,13 @@ def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
         distinct(keywords, wanted.language)
         fillers = speakable(words, wanted.language, espeak)
         foreign |= set(borrowed(keywords))
+        letters |= set(spelt(keywords, espeak))
         taken = frozenset(map(sound_of, keywords.values()))
         homophones |= {w for w, p in fillers.items() if sound_of(p) in taken}
         near[accent] = _near(keywords, fillers, wanted.near_sounding, taken, seed)
-    spelt = [k for k, p in keywords.items() if k.isalpha() and len(k) > 3 and len(p) > len(k) / 2]
-    if spelt:
-        notes.append(f"espeak-ng reads letter by letter: {', '.join(spelt)}; is language right?")
+    if letters:
+        told = ", ".join(sorted(letters))
+        notes.append(f"espeak-ng reads letter by letter: {told}; respell what people say as a word")
     if foreign:
         notes.append(f"espeak-ng reads as another language's: {', '.join(sorted(foreign))}")
     if homophones:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from edgekws.datasets._espeak import Espeak, accents_of
-from edgekws.datasets._pronunciation import borrowed, check_language, distinct, speakable
+from edgekws.datasets._pronunciation import borrowed, check_language, distinct, speakable, spelt
 from edgekws.errors import DataError
 
 NATIVE = {
@@ -75,6 +75,12 @@ def test_what_has_no_letters_is_not_spoken(espeak: Espeak, word: str) -> None:
 def test_a_borrowed_word_is_told(espeak: Espeak) -> None:
     _use(espeak, "de")
     assert borrowed(speakable(["lights", "licht"], "de", espeak)) == ("lights",)
+
+
+def test_what_is_read_letter_by_letter_is_told(espeak: Espeak) -> None:
+    _use(espeak, "en")
+    words = speakable(["hmph", "pfft", "lights", "ok", "USB", "turn on"], "en", espeak)
+    assert spelt(words, espeak) == ("hmph", "pfft", "ok")
 
 
 def test_words_that_sound_the_same_are_refused(espeak: Espeak) -> None:
