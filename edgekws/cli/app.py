@@ -21,7 +21,7 @@ from edgekws.cli import (
     setup_commands,
     stream_commands,
 )
-from edgekws.core.paths import user_path
+from edgekws.core.paths import UNUSABLE, user_path
 from edgekws.errors import EdgekwsError, reason
 
 _AGAIN = "interrupted; run the same command again to go on from what is done"
@@ -48,6 +48,9 @@ class _Group(TyperGroup):
             text = "error: this machine has not enough memory; close other programs and try again"
             _fail(text, 1, debug=ctx.params.get("debug"))
         except OSError as error:
+            if error.errno in UNUSABLE:
+                name = str(error.filename)[:80]
+                _fail(f"error: {name}: {UNUSABLE[error.errno]}", 2, debug=ctx.params.get("debug"))
             _fail(f"error: {reason(error)}", 1, debug=ctx.params.get("debug"))
 
 

@@ -10,10 +10,11 @@ from edgekws.errors import UsageError
 MAX_BYTES = 1 << 20
 """Size of the largest recipe, sweep, budget or list of words."""
 
-_UNUSABLE = {
+UNUSABLE = {
     errno.ELOOP: "its symbolic links go round in a circle",
     errno.ENAMETOOLONG: "the name is longer than a file system allows",
 }
+"""What is wrong with a name, by the system's error number."""
 
 
 def path_problem(path: str | Path) -> str | None:
@@ -33,7 +34,7 @@ def path_problem(path: str | Path) -> str | None:
     except UnicodeEncodeError:
         return "a path cannot hold half of a UTF-16 pair"
     except OSError as error:
-        return _UNUSABLE.get(error.errno or 0)
+        return UNUSABLE.get(error.errno or 0)
     return None
 
 

@@ -8,6 +8,8 @@ rather than threads; the same calls then give the same samples.
 import _ctypes
 import ctypes
 import os
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -99,6 +101,19 @@ class Espeak:
             found.append((code, voice.identifier.decode()))
         return tuple(found)
 
+    def names(self) -> dict[str, str]:
+        """Return the shortest code of each language by its English name: `{"german": "de"}`."""
+        found: dict[str, str] = {}
+        voices = self._library.espeak_ListVoices(None)
+        number = 0
+        while voices[number]:
+            voice = voices[number].contents
+            code = ctypes.string_at(voice.languages + 1).decode()
+            name = voice.name.decode().partition(" (")[0].casefold()
+            found[name] = min(found.get(name, code), code, key=lambda c: (len(c), c))
+            number += 1
+        return found
+
     def use(self, voice: str) -> None:
         """Speak with `voice`: an accent's identifier, `+` and a variant, `gmw/en-US+f1`.
 
@@ -143,11 +158,13 @@ class Espeak:
         return 0
 
 
-def accents_of(language: str, accents: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def accents_of(
+    language: str, accents: tuple[tuple[str, str], ...], names: Mapping[str, str] | None = None
+) -> tuple[tuple[str, str], ...]:
     """Return the accents of `language`: its code and those that begin with it and a hyphen.
 
     Codes with a script (`en-shaw`, `fa-latn`) read another alphabet and are left out unless
-    asked for by name.
+    asked for by name. `names` are those of `Espeak.names`, for the message.
 
     Raises:
         DataError: espeak-ng does not speak `language`.
@@ -157,6 +174,12 @@ def accents_of(language: str, accents: tuple[tuple[str, str], ...]) -> tuple[tup
     wider = tuple((code, voice) for code, voice in accents if code.startswith(f"{wanted}-"))
     plain = tuple(a for a in exact + wider if not any(len(p) == 4 for p in a[1].split("-")[1:]))
     if not exact + wider:
+        known = names or {}
+        named = [name for name in known if wanted in name.split()]
+        named = named or get_close_matches(wanted, known, n=1, cutoff=0.8)
+        if named:
+            hint = ", ".join(f"{name.title()} is {known[name]}" for name in named)
+            raise DataError(f"espeak-ng does not speak language {language!r}; {hint}")
         codes = tuple(sorted({code for code, _ in accents} | {"en", "fr"}))
         raise DataError(f"espeak-ng does not speak language {language!r}{closest(wanted, codes)}")
     return plain or exact[:1]

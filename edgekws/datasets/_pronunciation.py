@@ -41,7 +41,7 @@ def check_language(language: str, words: Sequence[str]) -> None:
         MissingPartError: espeak-ng is not installed.
     """
     with Espeak() as espeak:
-        for _, accent in accents_of(language, espeak.accents()):
+        for _, accent in accents_of(language, espeak.accents(), espeak.names()):
             espeak.use(accent)
             distinct(speakable(words, language, espeak), language)
 

@@ -73,7 +73,7 @@ Spoken = tuple[Split, str, Voice, Utterance]
 
 
 def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
-    accents = accents_of(wanted.language, espeak.accents())
+    accents = accents_of(wanted.language, espeak.accents(), espeak.names())
     words = wanted.unknown_words or filler_words(wanted.language)
     near: dict[str, tuple[str, ...]] = {}
     homophones: set[str] = set()

@@ -87,7 +87,7 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     verdicts = tuple(v for v in recipe.limits.check(known.bundle) if v.limit.metric in metrics)
     broken = _broken(loaded, known)
     doubtful = tuple(
-        f"{loaded.where('budget', v.limit.key)}: {_told(v, _what(v))} by an estimate"
+        f"{loaded.where('budget', v.limit.key)}: {_told(v, _what(v), 'may not be met')} (estimated)"
         for v in verdicts
         if not v.ok and not _certain(v)
     )
@@ -152,11 +152,11 @@ def _certain(verdict: Verdict) -> bool:
     return not metric.endswith("size_kib") or margin < -_SIZE_ROOM
 
 
-def _told(verdict: Verdict, what: str) -> str:
+def _told(verdict: Verdict, what: str, judged: str = "cannot be met") -> str:
     limit, unit = verdict.limit, METRICS[verdict.limit.metric]
     figure = f"{verdict.measured:,.1f}" if unit in ("KiB", "µs") else f"{verdict.measured:,.0f}"
     figure = f"{figure} {unit}".replace(" /s", " a second").strip()
-    return f"{limit.key} = {limit.value:g} cannot be met: {what} has {figure}"
+    return f"{limit.key} = {limit.value:g} {judged}: {what} has {figure}"
 
 
 def _what(verdict: Verdict) -> str:

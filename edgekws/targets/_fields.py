@@ -30,6 +30,7 @@ class Harness(Fields):
     processes: int = Field(
         default=6,
         ge=2,
+        le=1000,
         description="separate processes that share these seconds; intervals are over them",
     )
     seed: int = Field(

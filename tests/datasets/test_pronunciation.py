@@ -95,3 +95,5 @@ def test_every_accent_is_asked() -> None:
         check_language("en", ["lights", "привет"])
     with pytest.raises(DataError, match="does not speak language 'klingon'"):
         check_language("klingon", ["lights"])
+    with pytest.raises(DataError, match=r"'chinese'; .*Chinese is"):
+        check_language("chinese", ["lights"])

@@ -129,4 +129,4 @@ def test_a_size_close_to_its_limit_decides_nothing(
     assert cannot_be_met(close, quiet) == ()
     made = plan(close, quiet)
     assert made.broken == ()
-    assert any("max_size_kib" in note and "by an estimate" in note for note in made.notes)
+    assert any("max_size_kib" in note and "may not be met" in note for note in made.notes)
