@@ -113,8 +113,9 @@ def cannot_be_met(loaded: Loaded, emit: Emit) -> tuple[str, ...]:
 def _known(recipe: Recipe, host: dict[str, Any] | None, emit: Emit) -> _Known:
     """Return what is known without training, from the cache where it was worked out before."""
     target = recipe.target if host else None
+    budgets: Any = {"budget": True, "name": True, "steps": {"__all__": {"budget"}}}
     key = {
-        "recipe": recipe.model_dump(mode="json", exclude={"budget", "name"}),
+        "recipe": recipe.model_dump(mode="json", exclude=budgets),
         "labels": recipe.dataset.labels(),
         "host": host,
         "versions": library_versions(),
