@@ -95,7 +95,7 @@ def test_annotations_are_escaped() -> None:
     (line,) = check_forms.annotations(Path("a%\nb.onnx"), (MET, BROKEN))
     assert line == (
         "::error title=min_accuracy::a%25%0Ab.onnx: min_accuracy: 95.1 %25, must be ≥ 97.0 %25 "
-        "(−2.0 %25)"
+        "(−1.9 pp)"
     )
     assert list(check_forms.annotations(Path("m"), (MET,))) == [
         "::notice title=budget::m: all 1 limits are met"
