@@ -9,7 +9,6 @@ from typing import Any
 from edgekws.audio.folders import audio_files, ignored_line
 from edgekws.core.corpus import SPLITS
 from edgekws.core.events import Emit
-from edgekws.datasets._labels import BACKGROUND_NOISE
 from edgekws.datasets._manifest_rows import filtered, recordings
 from edgekws.datasets._splits import Rule
 from edgekws.datasets._tables import Table, read_table
