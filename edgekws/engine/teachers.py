@@ -42,7 +42,7 @@ def no_better(step: Any, measured: Mapping[str, Measured], bench: Bench) -> list
         lines = list(told(right, step.name))
         (folder / "lines.json").write_text(json.dumps(lines), encoding="utf-8")
 
-    folder = build_folder(bench.cache / "teachers" / sha256_of(key), build)
+    folder = build_folder(bench.cache / "teachers" / sha256_of(key), build, bench.emit)
     lines: list[str] = json.loads((folder / "lines.json").read_text("utf-8"))
     return lines
 
