@@ -39,13 +39,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import permutations
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
-import onnxruntime as ort
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 
 FILLERS = ("_unknown_", "_silence_")
 """Labels that are no keywords: they never make an event."""
@@ -940,6 +941,8 @@ def session(path: Path, threads: int) -> ort.InferenceSession:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the bundle is not complete")
+    import onnxruntime as ort  # here: reading audio does not need it
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
