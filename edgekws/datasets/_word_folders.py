@@ -74,9 +74,8 @@ def word_name(text: str) -> str:
 
 def _by_folder(root: Path, noise: Path | None) -> Recordings:
     found = Recordings([])
+    _refuse_misnamed(root, noise)
     for folder in word_folders(root, noise, found.ignored):
-        if folder.name.startswith("_") and (advice := misnamed(folder.name)):
-            raise DataError(f"{root}: {advice}")
         word = word_name(folder.name)
         if problem := label_problem(word):
             raise DataError(f"{str(folder)!r}: {problem}")
@@ -87,16 +86,24 @@ def _by_folder(root: Path, noise: Path | None) -> Recordings:
     return found
 
 
+def _refuse_misnamed(root: Path, noise: Path | None) -> None:
+    """Raise `DataError` for `_noise_` and the like, which would be left out for their `_`."""
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        advice = misnamed(folder.name) if folder.name.startswith("_") else None
+        if advice and not (noise and folder.resolve() == noise.resolve()):
+            raise DataError(f"{root}: {advice}")
+
+
 def word_folders(root: Path, noise: Path | None, ignored: Counter[str]) -> list[Path]:
     """Return the folders in `root` that are words, by name; count in `ignored` those that are not.
 
-    `noise` and `_background_noise_` are neither; a misnamed filler such as `_noise_` is a word.
+    `noise` and `_background_noise_` are neither.
     """
     folders = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         if folder.name == BACKGROUND_NOISE or (noise and folder.resolve() == noise.resolve()):
             continue
-        filler = folder.name in (UNKNOWN, SILENCE) or misnamed(folder.name)
+        filler = folder.name in (UNKNOWN, SILENCE)
         if is_hidden(folder.name) or (folder.name.startswith("_") and not filler):
             ignored[f"folder {folder.name}"] += 1
         else:
