@@ -13,7 +13,7 @@ from rich.table import Table  # noqa: TID251
 
 from edgekws.cli import numbers
 from edgekws.cli.evaluation_tables import comparison_tables, evaluation_tables
-from edgekws.cli.pace import Pace
+from edgekws.cli.pace import Pace, counted
 from edgekws.cli.plain_text import Text
 from edgekws.cli.process import drop_output
 from edgekws.cli.tables import (
@@ -148,19 +148,24 @@ class Terminal:
     def _progress(self, event: Event) -> None:
         """Show how far a task is: a bar on a terminal, elsewhere a line now and then."""
         task, done, total = event.text, event.done or 0, event.total or 1
-        if self._pace is None or not self._pace.goes_on(task, done):
+        begins = self._pace is None or not self._pace.goes_on(task, done)
+        if self._pace is None or begins:
             self._pace = Pace(task, done)
         if done >= total:
             self._clear()
             self._pace = None
-        elif self._err.is_terminal:
-            self._bar(task, done, total, self._pace.left(done, total))
-        elif self._pace.is_due(PLAIN_EVERY_S):
-            self._say(f"  {task} {done}/{total} {self._pace.left(done, total)}".rstrip(), "")
+            return
+        left = self._pace.left(done, total)
+        line = f"  {counted(event)}, {left}" if left else f"  {counted(event)}"
+        if self._err.is_terminal:
+            self._bar(line, done, total)
+        elif (begins and total == 1) or self._pace.is_due(PLAIN_EVERY_S):
+            self._say(line, "")
 
-    def _bar(self, task: str, done: int, total: int, left: str) -> None:
+    def _bar(self, text: str, done: int, total: int) -> None:
+        """Show a line, with a bar where it is known how much there is to do."""
         line = Table.grid(padding=(0, 1))
-        line.add_row(Text(f"  {task}"), ProgressBar(total, done, width=30), f"{done}/{total}", left)
+        line.add_row(Text(text), *([ProgressBar(total, done, width=30)] if total > 1 else []))
         if self._live is None:
             self._live = Live(console=self._err, transient=True, auto_refresh=False)
             self._live.start()

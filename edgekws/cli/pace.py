@@ -3,6 +3,7 @@
 import time
 
 from edgekws.cli import numbers
+from edgekws.core.events import Event
 
 
 class Pace:
@@ -30,3 +31,21 @@ class Pace:
         if due:
             self._told = time.monotonic()
         return due
+
+
+def counted(event: Event) -> str:
+    """Write how far a task is: by epoch and loss in a training, else by what is counted.
+
+    >>> counted(Event("progress", "training", 31, 150, {"epoch": 3, "epochs": 15, "loss": 0.4216}))
+    'training epoch 3/15, loss 0.42'
+    >>> counted(Event("progress", "evaluate", 1200, 4000, {"unit": "clips"}))
+    'evaluate 1200/4000 clips'
+    >>> counted(Event("progress", "latency of all forms", 0, 1))
+    'latency of all forms …'
+    """
+    data = event.data
+    if "epoch" in data and "loss" in data:
+        return f"{event.text} epoch {data['epoch']}/{data['epochs']}, loss {data['loss']:.2f}"
+    if not event.done and event.total == 1:
+        return f"{event.text} …"
+    return f"{event.text} {event.done or 0}/{event.total or 1} {data.get('unit', '')}".rstrip()

@@ -14,7 +14,7 @@ class Event:
     """One thing that happened.
 
     `progress` events carry `done` and `total` of the task named by `text`; `data` holds what a
-    machine may want (epoch losses, measurements).
+    machine may want (epoch losses, measurements), and the `unit` of what is counted.
     """
 
     kind: EventKind
@@ -34,3 +34,8 @@ def quiet(event: Event) -> None:
 def progress(emit: Emit, task: str, done: int, total: int, **data: Any) -> None:
     """Emit the progress of `task`."""
     emit(Event("progress", task, done, total, data))
+
+
+def working(emit: Emit, task: str) -> None:
+    """Emit that `task` has begun, of which nobody can tell how far it is."""
+    progress(emit, task, 0, 1)

@@ -68,7 +68,7 @@ def compare(
     predicted: list[list[NDArray[np.int64]]] = []
     for one in entrants:
         done = sum(len(before.paths) for before in measured)
-        progress(emit, "evaluate", done, total)
+        progress(emit, "evaluate", done, total, unit="models")
         logits = [trial.logits(path) for path in one.paths]
         found = tuple(accuracy(each, trial.examples, trial.labels) for each in logits)
         measured.append(replace(one, measurements=found))

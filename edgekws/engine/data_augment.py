@@ -203,7 +203,7 @@ def _make(order: Order, made: Making, emit: Emit) -> None:
         for one in records:
             if "unreadable" in one:
                 emit(Event("warning", one["unreadable"][1]))
-        progress(emit, "augment", start + count - before, total - before)
+        progress(emit, "augment", start + count - before, total - before, unit="clips")
 
 
 def _record(

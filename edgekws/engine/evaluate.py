@@ -49,7 +49,7 @@ def evaluate(paths: Sequence[Path], loaded: Loaded, split: Split, emit: Emit) ->
     trial = Trial(loaded, split, emit)
     evaluations = []
     for done, path in enumerate(paths):
-        progress(emit, "evaluate", done, len(paths))
+        progress(emit, "evaluate", done, len(paths), unit="models")
         logits = trial.logits(path)
         evaluations.append(evaluation(str(path), logits, trial.examples, trial.labels))
     progress(emit, "evaluate", len(paths), len(paths))

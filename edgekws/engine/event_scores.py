@@ -77,7 +77,7 @@ def listen(
     columns = [detector.labels.index(word) for word in detector.trigger.keywords]
     counts, durations = [], []
     for number, one in enumerate(recordings):
-        progress(emit, "listen", number, len(recordings))
+        progress(emit, "listen", number, len(recordings), unit="recordings")
         posteriors, duration_s = _posteriors(detector, one, window_s)
         counts.append(np.rint(posteriors[:, columns] * UNIT).astype(np.int64))
         durations.append(duration_s)

@@ -14,6 +14,7 @@ from edgekws.bundle import pack, verify
 from edgekws.bundle.card import model_card
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact
+from edgekws.core.events import working
 from edgekws.core.measurement import Measurement
 from edgekws.core.store import build_folder
 from edgekws.engine.chain import Bench
@@ -116,6 +117,7 @@ def _build(
     from edgekws.metrics.class_counts import with_counts
 
     started = time.monotonic()
+    working(bench.emit, "scoring the test split by the bundle's own runtime")
     data, bundle = bench.source.features, folder / "bundle"
     bundle.mkdir()
     dev, test = data.examples("dev"), data.examples("test")

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact
-from edgekws.core.events import Emit
+from edgekws.core.events import Emit, working
 from edgekws.core.measurement import Measurement
 from edgekws.core.store import build_folder, is_intact
 from edgekws.engine.chain import Bench
@@ -112,6 +112,7 @@ def measure_stream(artifact: Artifact, windowed: Measured, bench: Bench) -> Stre
     def build(folder: Path) -> None:
         from edgekws.lowering import onnx_file, parity, stream_parity
 
+        working(bench.emit, "proving the streaming form")
         dev = bench.source.features.examples("dev")
         golden = dev.features[parity.golden(dev)]
         model, contract = onnx_file.load(artifact.path)
@@ -132,6 +133,7 @@ def _measure(
     from edgekws.lowering import parity
     from edgekws.metrics.accuracy import accuracy
 
+    working(bench.emit, "measuring on dev")
     dev = bench.source.features.examples("dev")
     golden = parity.golden(dev)
     proofs, forms = _write_onnx(artifact, dev.features[golden], folder)
@@ -260,6 +262,7 @@ def timed(
     if is_intact(folder, emit):
         earlier = _LATENCY.validate_json((folder / "latency.json").read_bytes())
         return replace(earlier, cached=True)
+    working(emit, "measuring latency")
     run: LatencyRun = replace(target.measure(models, control), measured_at=now())
     if run.level:
         build_folder(folder, lambda f: _write(f / "latency.json", _LATENCY.dump_json(run)), emit)

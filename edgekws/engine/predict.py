@@ -72,7 +72,7 @@ def _label(
     if before:
         emit(Event("note", f"{before} of {len(clips)} are done already; going on"))
     for start in range(before, len(clips), BLOCK):
-        progress(emit, "predict", start - before, len(clips) - before)
+        progress(emit, "predict", start - before, len(clips) - before, unit="clips")
         block = clips[start : start + BLOCK]
         records = _records(classifier, block, top_k)
         partial.add(records)

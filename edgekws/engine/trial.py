@@ -139,7 +139,7 @@ def _log_mel(waves: NDArray[np.float32], front_end: FrontEnd, emit: Emit) -> NDA
 
     parts = []
     for start in range(0, len(waves), _BLOCK):
-        progress(emit, "features", start, len(waves))
+        progress(emit, "features", start, len(waves), unit="clips")
         parts.append(log_mel(torch.from_numpy(waves[start : start + _BLOCK]), front_end).numpy())
     progress(emit, "features", len(waves), len(waves))
     return np.concatenate(parts)

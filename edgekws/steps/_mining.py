@@ -39,7 +39,7 @@ def places(model: Model, data: Data, hop_frames: int, device: str, emit: Emit) -
                 Place(number, (first + i) * hop_frames, score)
                 for i, score in enumerate(scores.tolist())
             ]
-        progress(emit, "mining", number + 1, len(recordings))
+        progress(emit, "mining", number + 1, len(recordings), unit="recordings")
     model.network.cpu()
     return tuple(found)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgekws.core.contract import Artifact, Format
-from edgekws.core.events import Event, progress
+from edgekws.core.events import Event, progress, working
 from edgekws.core.family import load, member_of
 from edgekws.core.job import Job, Output
 from edgekws.quantizers._isa import saturates_on
@@ -258,6 +258,7 @@ class _Bench:
         """Count the pairs that would saturate without VNNI, as shipped and in either width."""
         from edgekws.quantizers._saturation import count_saturation, in_bits
 
+        working(self._job.emit, "counting saturated sums")
         widths = {
             name: {layer: in_bits(floats.weight, bits) for layer, floats in network.floats.items()}
             for name, bits in (("in_8_bits", 8), ("in_7_bits", 7))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from edgekws.core.contract import Artifact, Format
+from edgekws.core.events import working
 from edgekws.core.job import Job, Output
 from edgekws.steps._fields import StepFields
 
@@ -34,6 +35,7 @@ class Step(StepFields):
         from edgekws.lowering import parity
         from edgekws.lowering.simplify import simplify
 
+        working(job.emit, "simplifying")
         dev = job.data.examples("dev")
         path = job.workdir / "model.onnx"
         details = simplify(inputs["input"].path, path, dev.features[parity.golden(dev)])

@@ -10,7 +10,7 @@ import pytest
 
 from edgekws.cli import app
 from edgekws.cli.console import Terminal, show_error
-from edgekws.core.events import Event
+from edgekws.core.events import Event, working
 from edgekws.core.measurement import Budget, Limit, Measurement
 from edgekws.core.report import Report, Result
 
@@ -62,7 +62,7 @@ def test_progress_shows_the_time_left_and_is_wiped(
     assert "train [b]x" in before
     assert "0/4" in before
     assert "left" not in before
-    assert "1/4 1 min 30 s left" in after
+    assert "1/4, 1 min 30 s left" in after
     assert "\x1b[2K" in screen.getvalue()[shown:]
 
 
@@ -75,7 +75,7 @@ def test_the_time_left_counts_from_where_a_task_goes_on(
             clock.now = now
             view.emit(Event("progress", "training", done, 100))
             view.emit(Event("note", "best so far"))
-    told = re.findall(r"(\d+)/100 (\d+ s) left", screen.getvalue())
+    told = re.findall(r"(\d+)/100, (\d+ s) left", screen.getvalue())
     assert list(dict.fromkeys(told)) == [("60", "40 s"), ("10", "45 s")]
 
 
@@ -88,7 +88,23 @@ def test_a_file_gets_a_line_of_progress_a_minute(
         for done in range(10):
             clock.now = 25.0 * done
             view.emit(Event("progress", "epochs", done, 9))
-    assert file.getvalue() == "  epochs 3/9 2 min 30 s left\n  epochs 6/9 1 min 15 s left\n"
+    assert file.getvalue() == "  epochs 3/9, 2 min 30 s left\n  epochs 6/9, 1 min 15 s left\n"
+
+
+def test_a_file_hears_of_work_of_unknown_length_when_it_begins(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
+    with Terminal() as view:
+        working(view.emit, "measuring latency")
+        loss = {"epoch": 3, "epochs": 15, "loss": 0.4216}
+        view.emit(Event("progress", "training", 20, 150, loss))
+        clock.now = 70.0
+        view.emit(Event("progress", "training", 30, 150, loss))
+    assert file.getvalue() == (
+        "  measuring latency …\n  training epoch 3/15, loss 0.42, 14 min 00 s left\n"
+    )
 
 
 def test_a_finished_task_leaves_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
