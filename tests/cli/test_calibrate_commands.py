@@ -78,7 +78,10 @@ def test_evaluate_events_gives_json_and_pictures(place: Path, tmp_path: Path):
 def test_usage_and_data_errors(place: Path, tmp_path: Path):
     limit = ["--max-fa-per-hour", "2", "--output", tmp_path / "b"]
     done = run("calibrate", place / "bundle", *common(place), *limit, "--page", "p.png")
-    assert (done.exit_code, "--page p.png: the page is an HTML file" in done.stderr) == (2, True)
+    assert (
+        done.exit_code,
+        "p.png: --page is a file that ends in .html or .htm" in done.stderr,
+    ) == (2, True)
     done = run("calibrate", place / "bundle", *common(place), *limit, "--where", "split")
     assert (done.exit_code, "--where split: expected COLUMN=VALUE" in done.stderr) == (2, True)
     done = run("evaluate-events", place / "bundle", *common(place), "--output", "a.txt")
