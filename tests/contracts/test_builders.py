@@ -58,6 +58,11 @@ kind = "teacher"
 backbone = {{ kind = "inverted_bottleneck", channels = 4, blocks = 1, head = 0, padding = "valid" }}
 training = {{ epochs = 2 }}
 [[steps]]
+kind = "distill"
+teachers = ["teacher"]
+backbone = {{ kind = "inverted_bottleneck", channels = 4, blocks = 1, head = 0, padding = "valid" }}
+training = {{ epochs = 2 }}
+[[steps]]
 kind = "export"
 [[steps]]
 kind = "quantize"

@@ -147,16 +147,18 @@ def test_a_damaged_cache_is_noticed_and_mended(compressed: Path, edgekws: Run):
 
 
 def test_a_run_that_fails_says_so_in_its_folder(compressed: Path, edgekws: Run):
-    (compressed / "empty").mkdir()
+    for word in ("да", "нет"):
+        (compressed / "broken" / word).mkdir(parents=True)
+        (compressed / "broken" / word / "a.wav").write_bytes(b"no audio")
     done = edgekws(
         "compress", "run.toml", "--runs", "failed",
-        "--set", 'dataset={kind="folder", root="empty"}',
+        "--set", 'dataset={kind="folder", root="broken"}',
     )  # fmt: skip
     assert done.returncode == 5, done.stderr
     (folder,) = (compressed / "failed" / "проба").iterdir()
     report = Report.load(folder / "report.json")
     assert not report.ok
-    assert "the run ended in an error: empty: holds no word folders" in report.notes[0]
+    assert "the run ended in an error: keyword 'да' has no clips in dev" in report.notes[0]
     assert "error" in (folder / "events.jsonl").read_text("utf-8")
     assert edgekws("report", folder).returncode == 0
 

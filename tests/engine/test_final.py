@@ -99,7 +99,8 @@ def final(linear: Linear, tmp_path: Path) -> SimpleNamespace:
     data = Splits(network.path, tmp_path / "frontend.onnx")
     artifact: Any = SimpleNamespace(contract=network.contract)
     measured: Any = SimpleNamespace(model=network.path)
-    bench: Any = SimpleNamespace(source=SimpleNamespace(features=data), emit=quiet)
+    source = SimpleNamespace(features=data, listing=SimpleNamespace(caveats=()))
+    bench: Any = SimpleNamespace(source=source, emit=quiet)
     folder = tmp_path / "final"
     folder.mkdir()
     _build(artifact, measured, {"recipe": "проба"}, bench, None, folder)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 SECTIONS = {
     "run": [
-        *("Budget", "What each step cost and bought", "Steps", "Classes: bundle", "Data"),
-        "Environment",
+        *("Budget", "On the device: bundle", "What it hears: bundle"),
+        *("What each step costs and gains", "Steps", "Classes: bundle", "Data", "Environment"),
     ],
     "data": ["What to fix", "Classes", "Lengths and levels", "Speakers", "Files"],
     "events": ["Keywords", "Misses against false alarms", "How it is counted"],

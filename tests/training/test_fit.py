@@ -350,7 +350,8 @@ def test_teachers_and_distillation_go_together(
 def test_a_loss_that_is_no_number_stops_the_run(
     tmp_path: Path, job_in: JobIn, network_2d: Build
 ) -> None:
-    training = Training(epochs=3, batch_size=60, optimizer=SGD(lr=1e30))
+    sgd = SGD().model_copy(update={"lr": 1e30})  # more than a recipe may say
+    training = Training(epochs=3, batch_size=60, optimizer=sgd)
     with pytest.raises(RecipeError, match=r"optimizer.lr: the loss became (nan|inf) in epoch 1; "):
         fit(Model(network_2d(), "2d"), training, CE, job_in(tmp_path))
     assert not (tmp_path / NEWEST).exists()

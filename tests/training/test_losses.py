@@ -130,7 +130,7 @@ def test_a_student_that_equals_its_teacher_has_no_divergence() -> None:
 def test_at_high_temperature_it_is_the_distance_of_centred_logits() -> None:
     """The limit in Hinton et al. 2015, section 2.1; without T² it would vanish."""
     logits, teachers, targets = drawn(4)
-    fields = DistillationLoss(ce_weight=0, kl_weight=1, temperature=1e4)
+    fields = DistillationLoss(ce_weight=0, kl_weight=1).model_copy(update={"temperature": 1e4})
     a, b, c = map(torch.from_numpy, (logits, teachers[:1], targets))
     got = distillation(a, b, c, fields)
     gap = logits - teachers[0]
