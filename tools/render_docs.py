@@ -57,10 +57,6 @@ class Data:
         loaded: Json = json.loads((self._docs / f"{name}.json").read_text(encoding="utf-8"))
         return loaded
 
-    def exists(self, name: str) -> bool:
-        """Return whether there is a docs/NAME.json: a run that was made, and its report kept."""
-        return (self._docs / f"{name}.json").is_file()
-
     def seeds(self, name: str) -> list[Json]:
         """Return docs/NAME.json and docs/NAME-seed-*.json: one recipe, trained several times."""
         more = sorted(self._docs.glob(f"{name}-seed-*.json"))
@@ -245,7 +241,6 @@ def environment(root: Path = ROOT) -> Environment:
     found.filters |= {"large": _numbers.large, "count": "{:,.0f}".format, "mean": mean}
     found.globals |= {
         "json": data.json,
-        "exists": data.exists,
         "seeds": data.seeds,
         "title": _numbers.title,
     }
