@@ -12,9 +12,11 @@ import pytest
 from edgekws.core.contract import Contract, Normalization
 from edgekws.runtime.front_end import FrontEnd
 
+# In the background of a shell, or under nohup, what tests start would ignore these signals too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # As in the background of a shell without job control: what tests start would ignore it too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

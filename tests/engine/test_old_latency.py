@@ -48,7 +48,8 @@ def test_an_old_latency_says_from_when_and_can_be_made_anew(target: Target, bund
         values = {m.metric: m.value for m in found}
         assert "latency_ratio" not in values  # alone, a model has no control
         figures = [values["latency_p90_us"], values["total_latency_p50_us"]]
-        return figures, [event.text for event in said if "latency" in event.text]
+        notes = [event.text for event in said if event.text != "measuring latency"]
+        return figures, [text for text in notes if "latency" in text]
 
     waited = [
         f"{what}: 7 of 90 blocks of runs left out, spent waiting for a CPU"
