@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 
+from edgekws.core.environ import ONE_THREAD
 from edgekws.errors import DataError
 
 MEMORY_GIB = 2
@@ -18,9 +19,6 @@ WALL_S = 600
 """Only for what waits; on a busy machine little processor time takes long."""
 
 WRITTEN_MIB = 256
-
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""Every thread of a library reserves address space, on machines of many cores gigabytes."""
 
 _NO_MEMORY = ("bad_alloc", "bad allocation", "MemoryError", "Failed to allocate memory")
 
@@ -35,7 +33,7 @@ def run(script: str, *arguments: str) -> None:
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-            env=os.environ | _ONE_THREAD,
+            env=os.environ | ONE_THREAD,  # on many cores, threads reserve gigabytes
         )  # fmt: skip
         try:
             _limit(process.pid)

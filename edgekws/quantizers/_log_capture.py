@@ -1,10 +1,11 @@
 """The lines that the quantizers' libraries log, kept off the terminal."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from edgekws.core.environ import environ_set
 
 # Where neural-compressor, torch, torchao and onnxruntime's Python tools hang their handlers.
 LOGGERS = ("", "neural_compressor", "torch", "torch.onnx", "torchao")
@@ -36,7 +37,7 @@ def captured_log() -> Iterator[list[str]]:
     """
     collector = _Errors()
     before = {name: logging.getLogger(name).handlers for name in LOGGERS}
-    with plain_log_settings(), warnings.catch_warnings():
+    with environ_set(LOG_SETTINGS), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in LOGGERS:
             logging.getLogger(name).handlers = [collector]
@@ -48,18 +49,3 @@ def captured_log() -> Iterator[list[str]]:
                 # A library imported meanwhile may have set up its own handler: keep that one.
                 if collector in logger.handlers:
                     logger.handlers = handlers
-
-
-@contextmanager
-def plain_log_settings() -> Iterator[None]:
-    """Set `LOG_SETTINGS` in the environment for a while; some modules are imported late."""
-    before = {name: os.environ.get(name) for name in LOG_SETTINGS}
-    os.environ.update(LOG_SETTINGS)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from edgekws.core.environ import environ_set
 from edgekws.core.fields import Fields
 from edgekws.errors import UnsupportedError
 
@@ -88,14 +89,14 @@ def _quantized_torch(
 
     from edgekws.quantizers._batch_norm import replace_batch_norms
     from edgekws.quantizers._entropy import range_of
-    from edgekws.quantizers._log_capture import captured_log, plain_log_settings
+    from edgekws.quantizers._log_capture import LOG_SETTINGS, captured_log
     from edgekws.quantizers._observers import (
         choose_ranges,
         complete_observers,
         make_weights_symmetric,
     )
 
-    with plain_log_settings():
+    with environ_set(LOG_SETTINGS):
         import neural_compressor.common  # noqa: F401  sets up its log handler: before the capture
 
     with captured_log():

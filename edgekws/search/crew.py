@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
@@ -11,14 +11,13 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Protocol
 
+from edgekws.core.environ import ONE_THREAD, environ_set
 from edgekws.core.events import Event
 from edgekws.core.worker import deaf_to_terminal, end_with_parent
 from edgekws.search.trial import Outcome, Unit
 
 DEATHS = 3
 """A unit whose worker was killed so often is given up."""
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Variables by which libraries take as many threads as they say."""
 
 
 class Crew(Protocol):
@@ -140,25 +139,10 @@ def _start(cache: Path, shelf: Path, log: Path) -> _Member:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, cache, shelf, log))
-    with _one_thread(), deaf_to_terminal():
+    with environ_set(ONE_THREAD), deaf_to_terminal():
         process.start()
     theirs.close()
     return _Member(process, ours)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let a new process find variables by which its libraries take one thread each."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _serve(pipe: Connection, cache: Path, shelf: Path, log: Path) -> None:

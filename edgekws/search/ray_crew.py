@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import edgekws
+from edgekws.core.environ import ONE_THREAD
 from edgekws.core.events import Event
 from edgekws.engine.environment import device_kind, library_versions
 from edgekws.errors import MissingPartError, UsageError
-from edgekws.search.crew import ONE_THREAD, after_death, last_line
+from edgekws.search.crew import after_death, last_line
 from edgekws.search.trial import Outcome, Unit
 
 ANSWER_S = 5.0
@@ -145,7 +146,7 @@ def _do(unit: Unit, cache: Path, shelf: Path, home: Path) -> tuple[list[Event], 
 
 def _environment() -> dict[str, Any]:
     """Return what Ray is to set for a worker: one thread, and where the source tree is."""
-    found = dict.fromkeys(ONE_THREAD, "1")
+    found = dict(ONE_THREAD)
     found["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # a worker sees the GPUs that we see
     root = Path(edgekws.__file__).parents[1]
     if root.name not in ("site-packages", "dist-packages"):
