@@ -3,7 +3,6 @@
 import errno
 import shutil
 import stat
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from edgekws.bundle.members import FOLDERS
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import DataError
 
 MAX_ENTRIES = 1_000
@@ -51,10 +51,10 @@ def unpacked(bundle: Path) -> Iterator[Path]:
         return
     if not bundle.is_file():
         raise DataError(f"{bundle}: no such bundle; give its folder or its zip")
-    with tempfile.TemporaryDirectory(prefix="edgekws-bundle-") as scratch:
+    with scratch_folder("bundle") as scratch:
         with _explained(bundle), ZipFile(bundle) as archive:
-            _unpack(archive, Path(scratch))
-        yield Path(scratch)
+            _unpack(archive, scratch)
+        yield scratch
 
 
 @contextmanager

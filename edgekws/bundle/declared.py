@@ -2,7 +2,6 @@
 
 import json
 import math
-import tempfile
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter
 from edgekws.bundle import confined, describe_models, operators
 from edgekws.bundle.members import MODELS, STREAMING
 from edgekws.core.contract import Contract
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import DataError
 from edgekws.lowering.stream_state import KEY, Stream
 from edgekws.runtime import detect
@@ -191,8 +191,8 @@ def _described(folder: Path) -> Described:
     for path in present:
         if path.suffix == ".onnx":
             operators.check_onnx(path)
-    with tempfile.TemporaryDirectory(prefix="edgekws-models-") as scratch:
-        told = Path(scratch, "told.json")
+    with scratch_folder("models") as scratch:
+        told = scratch / "told.json"
         confined.run(describe_models.__file__, *(str(p.resolve()) for p in (told, *present)))
         described: Described = json.loads(told.read_text("utf-8"))
     for name, model in described.items():

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from edgekws.bundle.members import CARD, MODELS, STREAMING, SUMS
 from edgekws.bundle.pack import identity, members, seal
 from edgekws.bundle.verify import RUNTIME, Verified, named, verify_folder
 from edgekws.core.output import OTHER_OUTPUT, is_stream, write_bytes
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import UsageError, writing
 
 Form = Literal["folder", "zip", "ort"]
@@ -51,10 +51,10 @@ def export(bundle: Path, to: Form, output: Path) -> Exported:
         MachineError: `output` cannot be written.
     """
     check_output(bundle, to, output)
-    with unpacked(bundle) as folder, tempfile.TemporaryDirectory(prefix="edgekws-export-") as made:
+    with unpacked(bundle) as folder, scratch_folder("export") as made:
         with named(bundle):
             before = verify_folder(folder)
-        fresh = Path(made, "bundle.zip" if to == "zip" else "bundle")
+        fresh = made / ("bundle.zip" if to == "zip" else "bundle")
         if to == "zip":
             write_zip(folder, [*members(folder), SUMS], fresh)
         elif to == "folder":

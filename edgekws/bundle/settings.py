@@ -1,7 +1,6 @@
 """A bundle with other settings of detection: nothing else of it changes."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from edgekws.bundle.export import Form, check_output, place
 from edgekws.bundle.members import CARD, SUMS
 from edgekws.bundle.pack import members, seal
 from edgekws.bundle.verify import Verified, named, verify_folder
+from edgekws.core.scratch import scratch_folder
 
 _HEADING = "\n## Detection in continuous audio\n"
 
@@ -35,17 +35,17 @@ def write_settings(bundle: Path, detection: dict[str, Any], output: Path) -> Ver
     """
     to = form_of(output)
     check_output(bundle, to, output)
-    with unpacked(bundle) as folder, tempfile.TemporaryDirectory(prefix="edgekws-detect-") as made:
+    with unpacked(bundle) as folder, scratch_folder("detect") as made:
         with named(bundle):
             before = verify_folder(folder)
-        fresh = Path(made, "bundle")
+        fresh = made / "bundle"
         copy_files(folder, fresh)
         _change(fresh, detection, before)
         with named(output):
             after = verify_folder(fresh)
         if to == "zip":
-            write_zip(fresh, [*members(fresh), SUMS], Path(made, "bundle.zip"))
-            fresh = Path(made, "bundle.zip")
+            write_zip(fresh, [*members(fresh), SUMS], made / "bundle.zip")
+            fresh = made / "bundle.zip"
         place(fresh, output)
     return after
 

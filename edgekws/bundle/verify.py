@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import tempfile
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from edgekws.bundle.members import REQUIRED, SUMS, strangers
 from edgekws.bundle.pack import identity, members
 from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Contract
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import DataError, MachineError, ParityError
 from edgekws.runtime import detect, score_windows
 
@@ -109,9 +109,9 @@ def _score(
     *names: str,
 ) -> list[NDArray[np.float32]]:
     """Return the logits of the network, and of its streaming form if `stream` is in `names`."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch, "windows.npy")
-        targets = [Path(scratch, f"{name}.npy") for name in ("logits", *names)]
+    with scratch_folder("verify") as scratch:
+        source = scratch / "windows.npy"
+        targets = [scratch / f"{name}.npy" for name in ("logits", *names)]
         np.save(source, windows)
         paths = (str(path.resolve()) for path in (runtime, bundle, source, *targets))
         run(score_windows.__file__, *paths)

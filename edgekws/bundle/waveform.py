@@ -1,7 +1,6 @@
 """A bundle's front end and network as one ONNX graph, from waveform to scores."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.export import Exported, Form, export, place
 from edgekws.bundle.verify import GOLDEN_TOLERANCE, named, verify_folder
 from edgekws.core.contract import Contract
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import ParityError, UsageError
 from edgekws.lowering import onnx_file
 from edgekws.runtime import detect
@@ -45,11 +45,11 @@ def export_waveform(bundle: Path, output: Path) -> Exported:
         raise UsageError(f"{output}: a graph is one file; name an --output that ends in .onnx")
     if output.resolve().is_relative_to(bundle.resolve()):
         raise UsageError(f"{output} is inside of the bundle; name another --output")
-    with unpacked(bundle) as folder, tempfile.TemporaryDirectory(prefix="edgekws-export-") as made:
+    with unpacked(bundle) as folder, scratch_folder("export") as made:
         with named(bundle):
             verified = verify_folder(folder)
             contract = read_contract(folder)
-            fresh = Path(made, "waveform.onnx")
+            fresh = made / "waveform.onnx"
             model = waveform_model(folder, contract)
             fresh.write_bytes(model.SerializeToString(deterministic=True))
             _check_golden(folder, fresh)

@@ -1,11 +1,15 @@
 """Folders for the time of a computation, where the system has its temporary files."""
 
+import errno
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edgekws.errors import MachineError, reason
+
+_FULL = frozenset({None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What an error of writing without a file's name says; numpy's has no number either."""
 
 _ADVICE = "free some space there, or point TMPDIR at a folder that can be written"
 
@@ -24,7 +28,14 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
     with folder as name:
         try:
             yield Path(name)
-        except OSError as error:  # numpy's has no name
-            if error.filename and not str(error.filename).startswith(name):
+        except OSError as error:
+            if not _is_of(error, name):
                 raise
             raise MachineError(f"{name}: cannot be written ({reason(error)}); {_ADVICE}") from error
+
+
+def _is_of(error: OSError, folder: str) -> bool:
+    """Say whether an error is that of a file in the folder, or of any file that had no room."""
+    if error.filename:
+        return str(error.filename).startswith(folder)
+    return error.errno in _FULL

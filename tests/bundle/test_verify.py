@@ -1,6 +1,8 @@
 import json
 import re
+import tempfile
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ import pytest
 from edgekws.bundle import pack
 from edgekws.bundle.card import latency_section
 from edgekws.bundle.delivery import deliver
+from edgekws.bundle.export import export
 from edgekws.bundle.members import CARD
+from edgekws.bundle.settings import write_settings
 from edgekws.bundle.verify import score, verify
+from edgekws.bundle.waveform import export_waveform
 from edgekws.core.events import Event
 from edgekws.core.measurement import Budget
 from edgekws.engine.check import check
@@ -229,3 +234,32 @@ def test_a_delivered_bundle_may_have_a_card_of_its_own(bundle: Path, tmp_path: P
 def test_golden_clips_are_plain_wav(bundle: Path):
     with wave.open(str(bundle / "golden" / "00.wav")) as file:
         assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (16_000, 1, 16_000)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        verify,
+        lambda bundle: score(bundle, np.zeros((1, 16_000), np.int16)),
+        lambda bundle: export(bundle, "zip", bundle.with_suffix(".zip")),
+        lambda bundle: export_waveform(bundle, bundle.with_suffix(".onnx")),
+        lambda bundle: write_settings(bundle, {}, bundle.with_name("other")),
+    ],
+    ids=["verify", "score", "export", "waveform", "settings"],
+)
+def test_without_a_temporary_folder_what_to_do_is_said(
+    bundle: Path, use: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(MachineError, match=r"no temporary folder: .*point TMPDIR at a folder"):
+        use(bundle)
+
+
+def test_a_zip_without_room_to_unpack_says_what_to_do(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    archive = tmp_path / "bundle.zip"
+    export(bundle, "zip", archive)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(MachineError, match=r"no temporary folder: .*point TMPDIR at a folder"):
+        verify(archive)
