@@ -215,6 +215,12 @@ def _check_model(
         ("takes", given, model["inputs"]),
         ("gives", taken, model["outputs"]),
     ):
+        first = [shape[0] for _, _, shape in found if shape]
+        if many := [size for size in first if isinstance(size, int) and size > 1]:
+            raise DataError(
+                f"{path.name} {what} {many[0]} clips at once, but the runtime of a bundle hears "
+                "one at a time; export it with a batch of 1, or a free one, and pack it again"
+            )
         shapes = {name: shape[1:] for name, shape in _ends(found).items()}
         if shapes != expected:
             raise DataError(

@@ -22,7 +22,8 @@ _BATCH = 256
 def logits(model: Path | onnx.ModelProto, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run an ONNX model on features `(N, n_mels, T)`; return logits `(N, n_labels)`.
 
-    onnxruntime on one thread. The axis of a 3-D network's input is added here.
+    onnxruntime on one thread. The axis of a 3-D network's input is added here, and a batch that
+    the model fixes is filled up with silence, whose logits are dropped.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -31,10 +32,22 @@ def logits(model: Path | onnx.ModelProto, features: NDArray[np.float32]) -> NDAr
     session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0]
     batch = features[:, None] if len(entry.shape) == 4 else features
+    fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
+    size = fixed or _BATCH
     # np.split of nothing gives one empty batch, so that the width of the result is known.
-    parts = np.split(batch, range(_BATCH, len(batch), _BATCH))
-    outputs = [session.run(None, {entry.name: np.ascontiguousarray(part)})[0] for part in parts]
+    parts = np.split(batch, range(size, len(batch), size))
+    outputs = [
+        session.run(None, {entry.name: _filled(part, fixed or len(part))})[0][: len(part)]
+        for part in parts
+    ]
     return np.concatenate(outputs).astype(np.float32, copy=False)
+
+
+def _filled(part: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Return `size` samples: those of `part`, then zeros."""
+    full = np.zeros((size, *part.shape[1:]), part.dtype)
+    full[: len(part)] = part
+    return full
 
 
 def torch_logits(

@@ -218,3 +218,13 @@ def test_a_folder_in_an_archive_is_named(bundle: Path, tmp_path: Path):
         archive.writestr("json/", b"")
     with pytest.raises(DataError, match="'json/' is no part of a bundle"):
         verify(path)
+
+
+def test_a_fixed_batch_of_many_is_refused_with_what_to_do(bundle: Path):
+    def eight_at_once(model: onnx.ModelProto) -> None:
+        for end in (*model.graph.input, *model.graph.output):
+            end.type.tensor_type.shape.dim[0].dim_value = 8
+
+    edited(bundle, eight_at_once)
+    with pytest.raises(DataError, match=r"model\.onnx takes 8 clips at once.* a batch of 1, or a"):
+        verify(bundle)

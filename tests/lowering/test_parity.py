@@ -125,3 +125,29 @@ def test_torch_logits_of_a_3d_network_have_its_axis_of_channels(contract_of):
     features = np.random.default_rng(1).standard_normal((3, 12, 41)).astype(np.float32)
     found = torch_logits(Shape().eval(), features, contract_of("3d"))
     np.testing.assert_allclose(found[:, 0], features.mean(axis=(1, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("clips", [0, 3, 16, 19])
+def test_a_fixed_batch_is_filled_up(batch: int, clips: int):
+    free, fixed = (_affine(size) for size in ("batch", batch))
+    features = np.random.default_rng(0).standard_normal((clips, 4, 5)).astype(np.float32)
+    np.testing.assert_allclose(logits(fixed, features), logits(free, features), rtol=1e-6)
+    assert logits(fixed, features).shape == (clips, 3)
+
+
+def _affine(batch: int | str) -> onnx.ModelProto:
+    """Return a network `(N, 4, 5)` → `(N, 3)` of one matrix, N being `batch`."""
+    weight = np.random.default_rng(1).standard_normal((20, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Flatten", ["features"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "w"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "affine",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [batch, 4, 5])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 3])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
