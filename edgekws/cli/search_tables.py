@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekws.cli import numbers
 from edgekws.cli.tables import Table
+from edgekws.search.names import short_names
 
 if TYPE_CHECKING:
     from edgekws.search.plan import SweepPlan
@@ -80,18 +81,23 @@ def _row(one: "Standing") -> list[str]:
         state,
         numbers.metric("accuracy", one.value),
         _interval(one.ci95),
-        "tie" if one.tied and one.behind else _points(one.behind),
+        _behind(one),
         *(numbers.metric(metric, one.measured.get(metric)) for metric in ("params", "macs")),
     ]
 
 
 def _params(params: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in params.items())
+    names = short_names(params)
+    return ", ".join(f"{names[key]} {value}" for key, value in params.items())
 
 
 def _interval(bounds: Sequence[float] | None) -> str:
     return "" if bounds is None else f"[{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]"
 
 
-def _points(behind: Sequence[float] | None) -> str:
-    return "" if behind is None else f"{100 * behind[0]:+.1f}"
+def _behind(one: "Standing") -> str:
+    if one.best:
+        return "best"
+    if one.behind is None:
+        return ""
+    return "tie" if one.tied else f"{100 * one.behind[0]:+.1f}"

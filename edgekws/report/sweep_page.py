@@ -6,6 +6,7 @@ from typing import Any
 from edgekws.core.output import write_text
 from edgekws.report import _numbers, _page
 from edgekws.report.sweep_plots import fronts_svg, marginals_svg, parallel_svg
+from edgekws.search.names import short_names
 from edgekws.search.results import Results, Standing
 
 MOST = 200
@@ -25,7 +26,7 @@ def write_page(found: Results, path: Path) -> None:
         "found": found,
         "banner": _banner(found),
         "rows": [_row(rank, one) for rank, one in enumerate(found.standings[:MOST], 1)],
-        "names": [name.rpartition(".")[2] for name in found.axes],
+        "names": list(short_names(found.axes).values()),
         "parallel": Markup(parallel_svg(found)) if scored else "",
         "fronts": Markup(fronts_svg(found)) if ended else "",
         "marginals": Markup(marginals_svg(found)) if found.marginals else "",
@@ -44,7 +45,8 @@ def _banner(found: Results) -> dict[str, str]:
         rests = f"{len(found.failures)} failed"
         return {"kind": "broken", "words": "Nothing came to its end", "rests": rests}
     ties = sum(one.tied for one in found.standings if one.state == best.state) - 1
-    chosen = ", ".join(f"{n.rpartition('.')[2]} {v}" for n, v in best.params.items())
+    names = short_names(best.params)
+    chosen = ", ".join(f"{names[key]} {value}" for key, value in best.params.items())
     rests = f"{_score(best)} {_interval(best)} {found.objective} on dev"
     more = f"; {ties} more cannot be told from it" if ties > 0 else ""
     return {"kind": "neutral", "words": f"Best: {chosen}", "rests": rests + more}
@@ -60,7 +62,9 @@ def _interval(one: Standing) -> str:
 
 def _row(rank: int, one: Standing) -> dict[str, Any]:
     behind = ""
-    if one.behind is not None:
+    if one.best:
+        behind = "best"
+    elif one.behind is not None:
         gap, low, high = (100 * part for part in one.behind)
         behind = "tie" if one.tied else f"{gap:+.1f}"
         behind += f" [{low:+.1f}, {high:+.1f}]" if gap else ""

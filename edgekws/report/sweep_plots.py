@@ -10,6 +10,7 @@ from edgekws.report.plots import _FAINT as FAINT
 from edgekws.report.plots import _ORANGE as ORANGE
 from edgekws.report.plots import _logarithmic as logarithmic
 from edgekws.report.plots import _svg as svg
+from edgekws.search.names import short_names
 from edgekws.search.results import Results, Standing
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _rails(
     for height, score in zip((0.0, 1.0), scores, strict=True):
         axes.annotate(_percent(score), (end, height), (3, 0), fontsize=7, va="center",
                       textcoords="offset points")  # fmt: skip
-    names = [name.rpartition(".")[2] for name in found.axes]
+    names = list(short_names(found.axes).values())
     axes.set_xticks(range(end + 1), [*names, found.objective])
     axes.set_yticks([])
     axes.set_xlim(-0.1, end + 0.35)
@@ -175,6 +176,7 @@ def _marginals(found: Results) -> "Figure":
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(row["axis"] for row in found.marginals))
+    called = short_names(found.axes)
     figure = Figure(figsize=(max(4, 2.6 * len(names)), 2.8), layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
@@ -183,7 +185,7 @@ def _marginals(found: Results) -> "Figure":
             axes.plot([i, i], row["ci95"], color=BLUE, linewidth=2, alpha=0.45)
             axes.plot(i, row["mean"], "o", color=BLUE, markersize=5)
         axes.set_xticks(range(len(rows)), [str(row["value"]) for row in rows])
-        axes.set_title(name.rpartition(".")[2])
+        axes.set_title(called[name])
         axes.yaxis.set_major_formatter(_percent)
         axes.margins(x=0.15)
     return figure

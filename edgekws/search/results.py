@@ -28,8 +28,9 @@ class Standing:
     """What became of one combination, over its seeds.
 
     `value` is the mean objective on dev after `epochs` of the last step. `behind` is the distance
-    to the best, with its paired interval; `tied` says that it may be none, corrected for the
-    number of pairs of combinations. `base` tells that it is what the base recipe has.
+    to the `best` of its group, with its paired interval; `tied` says that it may be none,
+    corrected for the number of pairs of combinations. `base` tells that it is what the base
+    recipe has.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Standing:
     ci95: tuple[float, float] | None = None
     behind: tuple[float, float, float] | None = None
     tied: bool = False
+    best: bool = False
     measured: dict[str, float] = field(default_factory=dict)
     error: str | None = None
     base: bool = False
@@ -184,7 +186,8 @@ def _compare(standings: Sequence[Standing], store: Storage, objective: str) -> B
             one.ci95 = bench.level([t.key for t in one.trials])
             gap = bench.estimate(difference(means[one.id], means[top.id]))
             one.behind = (gap.value, *gap.ci95) if gap.ci95 else None
-            one.tied = one is top or gap.p * pairs >= ALPHA
+            one.best = one is top
+            one.tied = one.best or gap.p * pairs >= ALPHA
     return bench if any(s.state in ("final", "complete") for s in standings) else None
 
 

@@ -1,5 +1,6 @@
 """The page of a sweep: every section, everything escaped, the same bytes twice."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from matplotlib.text import Text
 
+from edgekws.cli.search_tables import result_tables
 from edgekws.report.sweep_page import write_page
 from edgekws.report.sweep_plots import _fronts
 from edgekws.search.results import Results, Standing
@@ -21,7 +23,7 @@ def results() -> Results:
     weight = {"params": 1000.0, "macs": 2e5}
     standings = (
         standing(40, "final", value=0.9, ci95=(0.85, 0.95), behind=(0.0, 0.0, 0.0), tied=True,
-                 measured=weight),
+                 best=True, measured=weight),
         standing(20, "final", value=0.8, ci95=(0.75, 0.86), behind=(-0.1, -0.2, -0.01),
                  measured=weight),
         standing(8, "pruned", value=0.5),
@@ -62,6 +64,31 @@ def test_shows_everything_and_escapes_it(found: Results, tmp_path: Path) -> None
     assert "prefers-color-scheme: dark" in page
     assert "90.0 %" in page
     assert "-10.0 [-20.0, -1.0]" in page
+
+
+def test_the_best_is_not_tied_with_itself(found: Results, tmp_path: Path) -> None:
+    found.standings[1].tied = True
+    write_page(found, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert re.findall(r'data-value="[-0-9.]+">([^<]*)<', page) == ["best", "tie [-20.0, -1.0]"]
+    rows = result_tables(found)[0][0][2]
+    assert [row[4] for row in rows] == ["best", "tie", "", ""]
+
+
+def test_keys_that_end_alike_have_names_that_tell_them_apart(
+    found: Results, tmp_path: Path
+) -> None:
+    params = {"steps.0.training.epochs": 4, "steps.1.training.epochs": 2, "seed": 1}
+    found.standings[0].params = params
+    alike = replace(
+        found, axes=tuple(params), standings=found.standings[:1], effects=[], marginals=[]
+    )
+    write_page(alike, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    told = "0.training.epochs 4, 1.training.epochs 2, seed 1"
+    assert f"Best: {told}" in re.sub(r"<[^>]*>", "", page)
+    assert "<th>0.training.epochs</th><th>1.training.epochs</th><th>seed</th>" in page
+    assert result_tables(alike)[0][0][2][0][0] == told
 
 
 def test_a_sweep_of_which_nothing_came_to_its_end_has_a_page(
