@@ -57,6 +57,12 @@ PCM = {1: ("<u1", 128.0, 128.0), 2: ("<i2", 0.0, 32768.0), 4: ("<i4", 0.0, 21474
 BLOCK_SAMPLES = 32_000
 """Samples of a file that are read at once."""
 
+INTEGERS, FLOATS = 1, 3
+"""Codings of a WAV file."""
+
+_WIDTHS = {INTEGERS: (1, 2, 3, 4), FLOATS: (4,)}
+"""Bytes per sample that can be read, by coding."""
+
 EXTENSIBLE = 0xFFFE
 """In the header of a WAV file: the coding stands further behind."""
 
@@ -184,7 +190,8 @@ class Mixer:
 
 
 class WavForm(NamedTuple):
-    """What the header of a WAV file says; `coding` is 1 for PCM, a sample has `width` bytes.
+    """What the header of a WAV file says; `coding` is `INTEGERS` or `FLOATS`, a sample has
+    `width` bytes.
 
     `size` counts the bytes of all samples. It is `None` where the writer did not come to fill it
     in: the samples then go on to the end of the file.
@@ -250,24 +257,25 @@ def _samples_size(file: BinaryIO, size: int) -> int | None:
 
 
 def read_wav(path: Path, sample_rate: int) -> np.ndarray:
-    """Return the samples of a PCM WAV file as mono float32 in [-1, 1].
+    """Return the samples of a WAV file as mono float32 in [-1, 1].
 
     Raises:
-        ValueError: not a PCM WAV file, or of another sample rate.
+        ValueError: as `wav_blocks`.
     """
     return np.concatenate([np.zeros(0, np.float32), *wav_blocks(path, sample_rate)])
 
 
 def wav_blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
-    """Yield the samples of a PCM WAV file as mono float32 in [-1, 1], block by block.
+    """Yield the samples of a WAV file as mono float32 in [-1, 1], block by block.
 
     Raises:
-        ValueError: not a PCM WAV file, of another sample rate, or its channels cancel out.
+        ValueError: not a WAV file of integers or 32-bit floats, of another sample rate, its floats
+            are not finite or far beyond 1, or its channels cancel out.
     """
     with path.open("rb") as file:
         try:
             form = wav_form(file)
-            if form.coding != 1 or not 1 <= form.width <= 4:
+            if form.width not in _WIDTHS.get(form.coding, ()):
                 raise ValueError(f"coding {form.coding}, {8 * form.width} bits")
         except ValueError as error:
             raise ValueError(
@@ -284,9 +292,18 @@ def wav_blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
         while data := file.read(int(min(most, left))):
             left -= len(data)
             whole = len(data) - len(data) % frame
-            yield mixer.mono(from_pcm(data[:whole], form.width).reshape(-1, form.channels))
+            yield mixer.mono(_decoded(path, data[:whole], form).reshape(-1, form.channels))
     try:
         mixer.check()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _decoded(path: Path, data: bytes, form: WavForm) -> np.ndarray:
+    if form.coding == INTEGERS:
+        return from_pcm(data, form.width)
+    try:
+        return as_float(np.frombuffer(data, "<f4").astype(np.float32))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

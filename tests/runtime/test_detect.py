@@ -40,7 +40,7 @@ def test_fit_window_against_a_search(samples: list[int], size: int) -> None:
         np.testing.assert_array_equal(fitted, loudest)
 
 
-@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32"])
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"])
 def test_reading_equals_soundfile(tmp_path: Path, subtype: str):
     stereo = np.random.default_rng(0).uniform(-0.9, 0.9, (400, 2))
     path = write_wav(tmp_path / "звук.wav", stereo, subtype=subtype)
@@ -55,8 +55,18 @@ def test_errors_say_what_to_do(tmp_path: Path):
     path.write_bytes(b"RIFFnonsense")
     with pytest.raises(ValueError, match=r"a\.wav: not a PCM WAV file"):
         detect.read_wav(path, 16_000)
-    write_wav(path, np.zeros(100), subtype="FLOAT")
-    with pytest.raises(ValueError, match=r"a\.wav: not a PCM WAV file .*; convert it to 16-bit"):
+    for subtype in ("GSM610", "DOUBLE", "ULAW"):
+        write_wav(path, np.zeros(100), subtype=subtype)
+        with pytest.raises(ValueError, match=r"a\.wav: not a PCM WAV file .*; convert it to 16"):
+            detect.read_wav(path, 16_000)
+
+
+def test_floats_that_are_no_samples_are_refused_with_the_file(tmp_path: Path):
+    path = write_wav(tmp_path / "a.wav", np.array([0.0, 12_000, -3.0]), subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"a\.wav: .*not up to 12000; divide by full scale"):
+        detect.read_wav(path, 16_000)
+    write_wav(path, np.array([0.0, np.nan, 0.0]), subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"a\.wav: expected finite numbers"):
         detect.read_wav(path, 16_000)
 
 

@@ -86,7 +86,7 @@ def test_the_extensible_form_is_read(tmp_path: Path, subtype: str):
         (riff(chunk(b"fmt ", pcm_form()[:9]), chunk(b"data", b"1234")), "no whole fmt chunk"),
         (riff(chunk(b"fmt ", bytes(16)), chunk(b"data", b"1234")), "0 channels in frames of 0"),
         (riff(chunk(b"fmt ", pcm_form(bits=64)), chunk(b"data", b"")), "coding 1, 64 bits"),
-        (riff(chunk(b"fmt ", pcm_form(bits=32, coding=3)), chunk(b"data", b"")), "coding 3, 32"),
+        (riff(chunk(b"fmt ", pcm_form(bits=64, coding=3)), chunk(b"data", b"")), "coding 3, 64"),
     ],
 )
 def test_a_damaged_header_is_told(tmp_path: Path, content: bytes, why: str):
