@@ -21,6 +21,7 @@ from edgekws.cli import (
     setup_commands,
     stream_commands,
 )
+from edgekws.cli.process import encode_plainly, write_line
 from edgekws.core.paths import UNUSABLE, user_path
 from edgekws.errors import EdgekwsError, reason
 
@@ -98,7 +99,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"edgekws {__version__}")
+        write_line(f"edgekws {__version__}")
         raise typer.Exit
 
 
@@ -154,8 +155,5 @@ for _registered in (*app.registered_commands, *data_commands.data.registered_com
 def main() -> None:
     """Run the command line."""
     sys.excepthook = show_bug
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal of a poor encoding shows a replacement, and does not end the run.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    encode_plainly(sys.stdout, sys.stderr)
     typer.main.get_command(app)(prog_name="edgekws")

@@ -193,6 +193,7 @@ def check(
       edgekws check dist/quickstart --budget budget.toml --junit budget.xml --format github
     """
     from edgekws.cli import check_forms
+    from edgekws.cli.process import write_line
     from edgekws.core.output import check_output
     from edgekws.engine import check as engine
     from edgekws.recipe.load import load, load_budget
@@ -216,7 +217,7 @@ def check(
             view.emit(Event("note", f"written: {junit}"))
     if not json and check_forms.for_github(form):
         for line in check_forms.annotations(model, verdicts):
-            typer.echo(line)
+            write_line(line)
     if not all(verdict.ok for verdict in verdicts):
         raise BudgetError(_broken(verdicts))
 

@@ -27,6 +27,7 @@ from edgekws.cli.tables import (
 )
 from edgekws.core.events import Event
 from edgekws.core.measurement import BUNDLE_METRICS, WHOLE_NOTE, Measurement, Verdict
+from edgekws.core.printable import one_line
 
 if TYPE_CHECKING:
     from edgekws.bundle.export import Exported
@@ -143,7 +144,7 @@ class Terminal:
             self._say(event.text, "dim")
 
     def _say(self, text: str, style: str) -> None:
-        self._err.print(Text(text, style=style), soft_wrap=True)
+        self._err.print(Text(one_line(text), style=style), soft_wrap=True)
 
     def _progress(self, event: Event) -> None:
         """Show how far a task is: a bar on a terminal, elsewhere a line now and then."""
@@ -165,7 +166,9 @@ class Terminal:
     def _bar(self, text: str, done: int, total: int) -> None:
         """Show a line, with a bar where it is known how much there is to do."""
         line = Table.grid(padding=(0, 1))
-        line.add_row(Text(text), *([ProgressBar(total, done, width=30)] if total > 1 else []))
+        line.add_row(
+            Text(one_line(text)), *([ProgressBar(total, done, width=30)] if total > 1 else [])
+        )
         if self._live is None:
             self._live = Live(console=self._err, transient=True, auto_refresh=False)
             self._live.start()
@@ -178,7 +181,7 @@ class Terminal:
 
     def _table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
         """Show a table, or several under one another where the columns have no room."""
-        texts = [tuple(head), *(tuple(map(str, row)) for row in rows)]
+        texts = [tuple(head), *(tuple(one_line(str(cell)) for cell in row) for row in rows)]
         for columns in side_by_side(texts, self._out.width):
             self._columns(title, head, rows, columns)
 
@@ -202,7 +205,9 @@ class Terminal:
             table.add_column(Text(head[n]), justify=side, overflow="fold", no_wrap=whole)
         for row in rows:
             cells = [row[n] for n in columns]
-            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+            table.add_row(
+                *(Text(one_line(cell)) if isinstance(cell, str) else cell for cell in cells)
+            )
         self._out.print(table)
         self._out.print()
 
@@ -227,7 +232,7 @@ class Terminal:
                 f"{report.name}: the network after every step", ("step", *columns.values()), rows
             )
         for note in report.notes:
-            self._out.print(Text(f"note: {note}"), soft_wrap=True)
+            self._out.print(Text(one_line(f"note: {note}")), soft_wrap=True)
 
     def _bundle(self, report: "Report") -> None:
         """Show what the bundle weighs with its front end, and what it hears."""
@@ -275,7 +280,7 @@ class Terminal:
         self._whole(plan.bundle)
         self._budget([(_bounded(verdict, "final model"), verdict) for verdict in plan.verdicts])
         for note in plan.notes:
-            self._out.print(Text(f"note: {note}"), soft_wrap=True)
+            self._out.print(Text(one_line(f"note: {note}")), soft_wrap=True)
 
     def show_check(self, found: Sequence[Measurement], verdicts: Sequence[Verdict]) -> None:
         """Show every measurement, and the budget."""
@@ -302,7 +307,7 @@ class Terminal:
         """Say how many labels were written, and what could not be read."""
         self._clear()
         left_out = len(predicted.unreadable)
-        text = f"{numbers.count(predicted.rows)} labels in {output}"
+        text = f"{numbers.count(predicted.rows)} labels in {one_line(str(output))}"
         if left_out:
             text += f"; {numbers.count(left_out)} files could not be read and have no row"
         self._out.print(Text(text), soft_wrap=True)
@@ -311,8 +316,9 @@ class Terminal:
         """Say that a bundle is whole, and what it hears."""
         self._clear()
         text = (
-            f"{bundle}: {found.files} files as they were packed; {found.clips} golden clips, "
-            f"max |Δlogit| {found.max_abs_diff:.2g}\nlabels: {', '.join(found.labels)}\n"
+            f"{one_line(str(bundle))}: {found.files} files as they were packed; "
+            f"{found.clips} golden clips, max |Δlogit| {found.max_abs_diff:.2g}\n"
+            f"labels: {', '.join(found.labels)}\n"
             f"sha256: {found.sha256}"
         )
         self._out.print(Text(text), soft_wrap=True)
@@ -326,12 +332,12 @@ class Terminal:
         self._steps(report)
         self._bundle(report)
         self._budget(report.deciding())
-        self._out.print(Text(str(path)), soft_wrap=True)
+        self._out.print(Text(one_line(str(path))), soft_wrap=True)
 
     def show_recipe(self, path: Path) -> None:
         """Say where a recipe was written, and what to do with it."""
         text = f"{path} is written; next: edgekws plan {path}, edgekws compress {path}"
-        self._out.print(Text(text), soft_wrap=True)
+        self._out.print(Text(one_line(text)), soft_wrap=True)
 
     def show_recipes(self, found: Sequence[tuple[str, str, Path]]) -> None:
         """Show name and description of every built-in recipe, and where they lie."""
@@ -359,4 +365,4 @@ class Terminal:
         for table in tables:
             self._table(*table)
         for line in lines:
-            self._out.print(Text(line), soft_wrap=True)
+            self._out.print(Text(one_line(line)), soft_wrap=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from edgekws.cli.process import drop_output
-from edgekws.core.printable import printable
+from edgekws.core.printable import one_line, printable
 from edgekws.core.table import csv_text, inert_path
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def text_lines(file: TextIO, *, with_names: bool) -> Write:
 
     def write(name: str, event: "Event") -> None:
         line = f"{event.start_s:9.2f} … {event.end_s:.2f} s  {event.keyword}  {event.score:.2f}"
-        file.write(printable(f"{name}:{line}" if with_names else line) + "\n")
+        file.write(one_line(f"{name}:{line}" if with_names else line) + "\n")
         file.flush()
 
     return write

@@ -2,14 +2,13 @@
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from edgekws.cli.process import drop_output
+from edgekws.cli.process import write_line
 from edgekws.core.events import Event
 from edgekws.core.measurement import Measurement, Verdict
 
@@ -110,12 +109,7 @@ class JsonLines:
 
 def _write(event: str, fields: dict[str, Any]) -> None:
     # ASCII only, so that no encoding of the terminal or the pipe can harm it.
-    line = json.dumps({"event": event, **_finite(fields)}, default=str) + "\n"
-    try:
-        sys.stdout.write(line)
-        sys.stdout.flush()
-    except BrokenPipeError:  # go on without a reader: what a command makes is made
-        drop_output(sys.stdout)
+    write_line(json.dumps({"event": event, **_finite(fields)}, default=str))
 
 
 def _finite(value: Any) -> Any:

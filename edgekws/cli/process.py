@@ -1,11 +1,19 @@
 """The process of a command: how it may be ended, and the three streams that it has to have."""
 
+import codecs
 import errno
+import io
 import os
 import signal
 import sys
 from types import FrameType
 from typing import NoReturn, TextIO
+
+_ASCII = {
+    "…": "...", "–": "-", "−": "-", "→": "->", "×": "x", "≤": "<=", "≥": ">=", "≈": "~",
+    "µ": "u", "Δ": "d", "±": "+-", "“": '"', "”": '"',
+}  # fmt: skip
+"""What stands for the signs of our own texts where an encoding lacks them."""
 
 _LIKE_CTRL_C = (signal.SIGTERM, signal.SIGHUP)
 
@@ -44,6 +52,30 @@ def drop_output(stream: TextIO) -> None:
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, stream.fileno())
     os.close(nothing)
+
+
+def write_line(text: str) -> None:
+    """Write a line on standard output at once, for as long as somebody reads it."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # go on without a reader: what a command makes is made
+        drop_output(sys.stdout)
+
+
+def encode_plainly(*streams: TextIO) -> None:
+    """Write ASCII for signs that the encoding of a stream lacks, so that none ends the command."""
+    codecs.register_error("edgekws", _plainly)
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="edgekws")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_ASCII.get(sign, "?") for sign in lacking), error.end
 
 
 def open_streams() -> None:

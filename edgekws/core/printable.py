@@ -21,6 +21,15 @@ def printable(text: str) -> str:
     return _STEERS.sub(lambda one: _escape(one[0]), text)
 
 
+def one_line(text: str) -> str:
+    r"""Return `text` as `printable` does, line feeds and tabs as escapes too.
+
+    >>> one_line("a\nb.wav\t\x1b[2J")
+    'a\\x0ab.wav\\x09\\x1b[2J'
+    """
+    return printable(text).replace("\n", "\\x0a").replace("\t", "\\x09")
+
+
 def _escape(character: str) -> str:
     number = ord(character)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
@@ -28,4 +37,4 @@ def _escape(character: str) -> str:
 
 def is_plain(text: str) -> bool:
     """Tell whether a label or a name can be shown and written down as it is, in one line."""
-    return printable(text) == text and not {"\n", "\t"} & set(text)
+    return one_line(text) == text

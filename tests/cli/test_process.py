@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
+from onnx import TensorProto, helper, numpy_helper
 
 EDGEKWS = [sys.executable, "-m", "edgekws"]
 SLOW = """
@@ -134,3 +136,40 @@ def test_a_table_is_whole_though_nobody_reads_the_progress(
     assert "Traceback" not in done.stderr
     assert len((tmp_path / "labels.csv").read_text(encoding="utf-8").splitlines()) == 201
     assert not (tmp_path / ".labels.csv.part").exists()
+
+
+def test_signs_that_an_encoding_lacks_appear_as_ascii() -> None:
+    code = (
+        "import sys; from edgekws.cli.process import encode_plainly; encode_plainly(sys.stdout); "
+        "print('1.5 … 2 µs, ≤ 3 × да, b\\udcff')"
+    )
+    for encoding, expected in (
+        ("ascii", b"1.5 ... 2 us, <= 3 x ??, b?\n"),
+        ("latin-1", b"1.5 ... 2 \xb5s, <= 3 \xd7 ??, b?\n"),
+        ("utf-8", "1.5 … 2 µs, ≤ 3 × да, b?\n".encode()),
+    ):
+        own = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=own)
+        assert (done.stdout, done.stderr) == (expected, b"")
+
+
+@pytest.mark.parametrize("form", [("--format", "github"), ("--json",), ()])
+def test_check_without_a_reader_ends_as_with_one(form: tuple[str, ...], tmp_path: Path) -> None:
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 4]) for n in "xy"]
+    weight = numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")
+    nodes = [helper.make_node("Gemm", ["x", "w"], ["y"])]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [weight])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        tmp_path / "m.onnx",
+    )
+    (tmp_path / "budget.toml").write_text("max_size_kib = 0.001\n", encoding="utf-8")
+    told = [tmp_path / "m.onnx", "--budget", tmp_path / "budget.toml", *form]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*EDGEKWS, "check", *told], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert done.returncode == 3, done.stderr
+    assert "Broken pipe" not in done.stderr

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from edgekws.cli.app import app
 from edgekws.cli.check_forms import annotations
-from edgekws.cli.console import show_error
+from edgekws.cli.console import Terminal, show_error
 from edgekws.cli.event_lines import csv_lines, text_lines
+from edgekws.core.events import Event as Fact
 from edgekws.core.measurement import Limit, Verdict
 from edgekws.engine.data_synth import words_of
 from edgekws.errors import UsageError
@@ -94,8 +95,20 @@ def test_errors_and_lines_for_people_are_shown_escaped(capsys: pytest.CaptureFix
     write = text_lines(sys.stdout, with_names=True)
     write(ESCAPE, Event(0.0, 1.0, "\x9bда", 0.5))
     assert capsys.readouterr().out == "\\x1b[2J.wav:     0.00 … 1.00 s  \\x9bда  0.50\n"
+    write("a\nb.wav", Event(0.0, 1.0, "да", 0.5))
+    assert capsys.readouterr().out == "a\\x0ab.wav:     0.00 … 1.00 s  да  0.50\n"
     (line,) = annotations(Path(ESCAPE), [Verdict(Limit("params", "max", 1), 2, -1.0, ok=False)])
     assert "\x1b" not in line
+
+
+def test_a_line_feed_in_a_name_breaks_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.emit(Fact("warning", "a\nb.wav: cannot be read"))
+    assert capsys.readouterr().err == "warning: a\\x0ab.wav: cannot be read\n"
+    terminal.show_tables("t", {}, [("t", ("name", "n"), [["a\nb.wav", "1"]])], ["c\nd.wav"])
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in out[1:3]] == [["name", "n"], ["a\\x0ab.wav", "1"]]
+    assert out[-1] == "c\\x0ad.wav"
 
 
 def test_events_as_a_table_cannot_steer_a_terminal_nor_a_spreadsheet(
