@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from edgekws.core.events import Emit, Event
 from edgekws.core.measurement import Measurement
 
 _JUDGED = {
@@ -28,6 +29,12 @@ def chance_warning(found: Iterable[Measurement], n_labels: int) -> str | None:
                 f"no better than a guess among {n_labels} labels ({_share(1 / n_labels)})"
             )
     return None
+
+
+def warn_of_chance(name: str, found: Iterable[Measurement], n_labels: int, emit: Emit) -> None:
+    """Emit the warning of `chance_warning`, where there is one, with the name of the model."""
+    if (text := chance_warning(found, n_labels)) is not None:
+        emit(Event("warning", f"{name}: {text}"))
 
 
 def _share(value: float) -> str:

@@ -13,6 +13,7 @@ from edgekws.core.measurement import (
     Measurement,
     Verdict,
 )
+from edgekws.engine.chance import warn_of_chance
 from edgekws.engine.data import Source
 from edgekws.engine.environment import cache_folder
 from edgekws.engine.measure import alone, count
@@ -86,4 +87,5 @@ def _accuracy(file: Path, loaded: Loaded, emit: Emit) -> tuple[Measurement, ...]
     data = Source(loaded.recipe, cache_folder(), emit).features
     dev = data.examples("dev")
     found: tuple[Measurement, ...] = accuracy(model_logits(file, data, dev), dev, data.labels)
+    warn_of_chance(str(file), found, len(data.labels), emit)
     return found

@@ -11,6 +11,7 @@ from edgekws.core.corpus import Split
 from edgekws.core.events import Emit, Event, progress
 from edgekws.core.measurement import Measurement
 from edgekws.core.paths import path_problem, user_path
+from edgekws.engine.chance import warn_of_chance
 from edgekws.engine.trial import Trial
 from edgekws.engine.verdict import Pair, judge
 from edgekws.errors import UsageError
@@ -71,6 +72,8 @@ def compare(
         progress(emit, "evaluate", done, total, unit="models")
         logits = [trial.logits(path) for path in one.paths]
         found = tuple(accuracy(each, trial.examples, trial.labels) for each in logits)
+        for path, scores in zip(one.paths, found, strict=True):
+            warn_of_chance(str(path), scores, len(trial.labels), emit)
         measured.append(replace(one, measurements=found))
         predicted.append([each.argmax(axis=1).astype(np.int64) for each in logits])
     progress(emit, "evaluate", total, total)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit, progress
 from edgekws.core.measurement import Measurement
+from edgekws.engine.chance import warn_of_chance
 from edgekws.engine.trial import Trial
 from edgekws.recipe.load import Loaded
 
@@ -41,7 +42,8 @@ class Evaluation:
 def evaluate(paths: Sequence[Path], loaded: Loaded, split: Split, emit: Emit) -> list[Evaluation]:
     """Evaluate ONNX models, bundles or runs on one split of the recipe's data.
 
-    Each hears the clips through its own front end; a warning says where that is not the recipe's.
+    Each hears the clips through its own front end; a warning says where that is not the recipe's,
+    and where a model does no better than a guess.
 
     Raises:
         DataError: no model there, or one with other labels.
@@ -51,7 +53,9 @@ def evaluate(paths: Sequence[Path], loaded: Loaded, split: Split, emit: Emit) ->
     for done, path in enumerate(paths):
         progress(emit, "evaluate", done, len(paths), unit="models")
         logits = trial.logits(path)
-        evaluations.append(evaluation(str(path), logits, trial.examples, trial.labels))
+        made = evaluation(str(path), logits, trial.examples, trial.labels)
+        warn_of_chance(made.name, made.measurements, len(trial.labels), emit)
+        evaluations.append(made)
     progress(emit, "evaluate", len(paths), len(paths))
     return evaluations
 
