@@ -216,7 +216,12 @@ def _decode_noise(
 ) -> dict[str, Any]:
     """Write all recordings end to end as `noise.npy`; return their lengths and the sha256."""
     waves: list[NDArray[np.float32]] = in_parallel(
-        lambda i: read_audio(paths[i], front_end.sample_rate), len(paths), emit, "reading noise", 10
+        lambda i: read_audio(paths[i], front_end.sample_rate),
+        len(paths),
+        emit,
+        "reading noise",
+        10,
+        unit="recordings",
     )
     for path, wave in zip(paths, waves, strict=True):
         if not len(wave):

@@ -269,7 +269,7 @@ class Features:
         # them the features, do not depend on the number of cores.
         torch.set_num_threads(1)
         try:
-            return in_parallel(block, len(parts), self._emit, text, step=4)
+            return in_parallel(block, len(parts), self._emit, text, step=4, unit="blocks")
         finally:
             torch.set_num_threads(threads)
 

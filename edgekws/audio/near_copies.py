@@ -79,6 +79,7 @@ def near_copies(
         len(blocks),
         emit,
         "looking for copies",
+        unit="blocks",
     )
     agreeing = list(_agreeing(np.concatenate(parts), np.array(splits))) if parts else []
     scores = in_parallel(
@@ -86,6 +87,7 @@ def near_copies(
         len(agreeing),
         emit,
         "comparing",
+        unit="pairs",
     )
     return sorted(p for p, score in zip(agreeing, scores, strict=True) if score >= SAME)
 

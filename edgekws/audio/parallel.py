@@ -11,9 +11,14 @@ R = TypeVar("R")
 
 
 def in_parallel(
-    task: Callable[[int], R], count: int, emit: Emit, text: str, step: int = 100
+    task: Callable[[int], R],
+    count: int,
+    emit: Emit,
+    text: str,
+    step: int = 100,
+    unit: str = "clips",
 ) -> list[R]:
-    """Return `[task(0), …]`, computed by one thread a core, telling the progress.
+    """Return `[task(0), …]`, computed by one thread a core, telling the progress in `unit`.
 
     Where a task fails or the user interrupts, the tasks that have not begun are dropped.
     """
@@ -23,7 +28,7 @@ def in_parallel(
         for done, result in enumerate(pool.map(task, range(count)), 1):
             results.append(result)
             if done % step == 0 or done == count:
-                progress(emit, text, done, count)
+                progress(emit, text, done, count, unit=unit)
     finally:
         pool.shutdown(cancel_futures=True)
     return results

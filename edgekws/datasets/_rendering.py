@@ -74,7 +74,7 @@ def render(tasks: Sequence[VoiceTask], clips: Format, seed: int, folder: Path, e
         done = 0
         for future in as_completed(running):
             done += future.result()
-            progress(emit, "speaking", done, total)
+            progress(emit, "speaking", done, total, unit="clips")
     except BrokenProcessPool as error:
         raise MachineError(
             "a process that speaks with espeak-ng died (killed, or out of memory); run it again"

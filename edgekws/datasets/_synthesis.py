@@ -178,7 +178,7 @@ def _silence(
         names = make_noise(where, speech, seconds, front_end.sample_rate, [seed, place])
         recordings = [where / name for name in names]
         silence += silence_clips(recordings, count, front_end.window_s, split, seed)
-        progress(emit, "making noise", place + 1, len(SPLITS))
+        progress(emit, "making noise", place + 1, len(SPLITS), unit="splits")
     return silence
 
 

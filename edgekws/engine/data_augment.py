@@ -148,7 +148,7 @@ def _copy_name(name: str, copy: int) -> str:
 def _identity(order: Order, emit: Emit) -> str:
     """Return the identity of everything that the bytes depend on."""
     files = list(dict.fromkeys([*(clip.path for clip in order.clips), *order.noise]))
-    sums = in_parallel(lambda i: _sum(files[i]), len(files), emit, "taking checksums", 500)
+    sums = in_parallel(lambda i: _sum(files[i]), len(files), emit, "taking checksums", 500, "files")
     of = dict(zip(files, sums, strict=True))
     return sha256_of(
         {

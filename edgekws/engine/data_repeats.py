@@ -51,7 +51,11 @@ def repeats(
                 pairs.append((same, i))
     candidates, notes = _candidates(list(first.values()), pieces, sounds)
     scores = in_parallel(
-        lambda k: _score(*(pieces[i] for i in candidates[k])), len(candidates), emit, "comparing"
+        lambda k: _score(*(pieces[i] for i in candidates[k])),
+        len(candidates),
+        emit,
+        "comparing",
+        unit="pairs",
     )
     pairs += [pair for pair, score in zip(candidates, scores, strict=True) if score >= SAME]
     return [_repeat(members, sounds) for members in groups(len(pieces), pairs)], notes

@@ -14,6 +14,7 @@ def test_results_are_in_order_and_progress_ends_at_the_total() -> None:
     assert results == [i * i for i in range(25)]
     told = [(event.text, event.done, event.total) for event in events]
     assert told == [("squares", done, 25) for done in (10, 20, 25)]
+    assert {event.data["unit"] for event in events} == {"clips"}
     assert in_parallel(lambda i: i, 0, quiet, "nothing") == []
 
 
