@@ -23,8 +23,10 @@ WRITTEN_MIB = 256
 _NO_MEMORY = ("bad_alloc", "bad allocation", "MemoryError", "Failed to allocate memory")
 
 
-def run(script: str, *arguments: str) -> None:
+def run(script: str, *arguments: str, more_s: int = 0, more_bytes: int = 0) -> None:
     """Run a Python file in an interpreter of its own that sees no other code of this one's user.
+
+    `more_s` of processor time and `more_bytes` of memory are granted beyond the limits.
 
     Raises:
         DataError: it goes beyond a limit or fails; the message ends with what it said.
@@ -36,23 +38,25 @@ def run(script: str, *arguments: str) -> None:
             env=os.environ | ONE_THREAD,  # on many cores, threads reserve gigabytes
         )  # fmt: skip
         try:
-            _limit(process.pid)
-            code = process.wait(WALL_S)
+            _limit(process.pid, CPU_S + more_s, MEMORY_GIB * 2**30 + more_bytes)
+            code = process.wait(WALL_S + more_s)
         except subprocess.TimeoutExpired:
-            raise DataError(f"takes more than {WALL_S} s; nothing of it was used") from None
+            raise DataError(
+                f"takes more than {WALL_S + more_s} s; nothing of it was used"
+            ) from None
         finally:
             process.kill()
             process.wait()
         errors.seek(0)
         told = errors.read(2**20).decode("utf-8", "replace").strip()
     if code:
-        raise DataError(_reason(code, told))
+        raise DataError(_reason(code, told, CPU_S + more_s))
 
 
-def _limit(pid: int) -> None:
+def _limit(pid: int, cpu_s: int, memory_bytes: int) -> None:
     limits = {
-        resource.RLIMIT_AS: MEMORY_GIB * 2**30,
-        resource.RLIMIT_CPU: CPU_S,
+        resource.RLIMIT_AS: memory_bytes,
+        resource.RLIMIT_CPU: cpu_s,
         resource.RLIMIT_FSIZE: WRITTEN_MIB * 2**20,
         resource.RLIMIT_CORE: 0,
     }
@@ -61,12 +65,12 @@ def _limit(pid: int) -> None:
             resource.prlimit(pid, limit, (value, value))
 
 
-def _reason(code: int, told: str) -> str:
+def _reason(code: int, told: str, cpu_s: int) -> str:
     last = told.splitlines()[-1][-500:] if told else f"exit code {code}"
     if any(text in told for text in _NO_MEMORY):
         return f"takes more than {MEMORY_GIB} GiB of memory ({last}); nothing of it was used"
     if -code in (signal.SIGXCPU, signal.SIGKILL):
-        return f"takes more than {CPU_S} s of processor time, or more memory than there is"
+        return f"takes more than {cpu_s} s of processor time, or more memory than there is"
     if code < 0:
         name = signal.Signals(-code).name
         return f"ends the installed runtime with {name}; nothing of it was used"

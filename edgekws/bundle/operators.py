@@ -16,6 +16,9 @@ ALLOWED = frozenset(
 )  # fmt: skip
 """Operators of ONNX itself: no control flow, and none that reads files or draws numbers."""
 
+_SIZED = frozenset({"Pad", "ReduceMean", "Reshape", "Slice", "Squeeze", "Unsqueeze"})
+"""Those whose inputs but the first decide on the size of what they make."""
+
 CONVERTED = frozenset(
     {
         "FusedConv", "FusedGemm", "FusedMatMul", "QGemm", "QLinearAdd", "QLinearAveragePool",
@@ -45,7 +48,22 @@ def check_onnx(path: Path) -> None:
         )
     if model.functions:
         raise DataError(f"{path.name} defines functions; no model of a bundle does")
+    if computed := _computed_size(model.graph):
+        raise DataError(
+            f"{path.name}: what {computed} is to make is computed while it runs; the models of a "
+            "bundle store it, so that every clip takes the same memory"
+        )
     check(path.name, ((node.domain, node.op_type) for node in model.graph.node))
+
+
+def _computed_size(graph: Any) -> str:
+    """Name the first node whose output's size may depend on what the model hears; empty if none."""
+    stored = {tensor.name for tensor in graph.initializer}
+    stored |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
+    for node in graph.node:
+        if node.op_type in _SIZED and not stored.issuperset(filter(None, node.input[1:])):
+            return f"{node.op_type} ({node.name or node.output[0]})"
+    return ""
 
 
 def check(name: str, operators: Iterable[tuple[str, str]], *, converted: bool = False) -> None:

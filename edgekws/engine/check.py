@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from edgekws.bundle.strangers import try_model_file
 from edgekws.bundle.verify import verify
 from edgekws.core.events import Emit, Event
 from edgekws.core.family import load as load_member
@@ -40,6 +41,8 @@ def check(
         for note in verify(path).notes:
             emit(Event("warning", f"{path}: {note}"))
     model, contract = read_model(file)
+    if not path.is_dir():
+        try_model_file(file)
     window_s = contract.front_end.window_s if contract else 1.0
     for note in counting_notes(str(file), model, contract):
         emit(Event("warning", note))

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from edgekws.bundle.archive import unpacked
 from edgekws.bundle.members import SUMS
+from edgekws.bundle.strangers import logits_of_file
 from edgekws.bundle.verify import named, verify_folder
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples
@@ -38,7 +39,7 @@ def model_file(path: Path) -> Path:
 def verified(path: Path) -> Iterator[Path]:
     """Yield `path`, or the folder that it was unpacked to where it is the zip of a bundle.
 
-    A bundle is verified before its models are run; a model of its own is taken as it is.
+    A bundle is verified before its models are run; a model of its own is not run here.
 
     Raises:
         DataError, ParityError: as `bundle.verify.verify`.
@@ -106,7 +107,6 @@ def model_logits(file: Path, data: "Features", examples: Examples) -> NDArray[np
     Raises:
         DataError: its contract does not fit the data.
     """
-    from edgekws.lowering.parity import logits
     from edgekws.lowering.stream_state import stream_of
 
     model, contract = read_model(file)
@@ -124,4 +124,4 @@ def model_logits(file: Path, data: "Features", examples: Examples) -> NDArray[np
             f"{file} was trained with another front end or other data than the recipe gives; "
             "evaluate it with the recipe that it came from, and with the same seed"
         )
-    return logits(file, examples.features)
+    return logits_of_file(file, examples.features)

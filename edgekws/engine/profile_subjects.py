@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekws.bundle.strangers import try_model_file
 from edgekws.engine.models import model_file, read_model, verified
 from edgekws.errors import DataError, UsageError
 
@@ -48,6 +49,8 @@ def _subject(path: Path, stack: ExitStack) -> Subject:
     model, front_end = model_file(folder), folder / "frontend.onnx"
     if model.suffix.lower() != ".ort":  # onnxruntime's own form
         read_model(model)
+    if folder == model:
+        try_model_file(model)
     return Subject(str(path), model, front_end if front_end.is_file() else None)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekws.bundle.strangers import logits_of_file
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit, Event, progress
@@ -61,11 +62,9 @@ class Trial:
         Raises:
             DataError: no model there, no contract in it, or other labels than the recipe's.
         """
-        from edgekws.lowering.parity import logits
-
         with _located(path) as file:
             contract = self._contract(file, path)
-            found = logits(file, self._features(contract, path))
+            found = logits_of_file(file, self._features(contract, path))
         order = [contract.labels.index(label) for label in self.labels]
         return found[:, order]
 
