@@ -12,6 +12,7 @@ from edgekws.bundle.export import check_output
 from edgekws.bundle.settings import form_of, write_settings
 from edgekws.bundle.verify import Verified
 from edgekws.core.events import Emit, progress
+from edgekws.engine.detect import opened
 from edgekws.engine.event_results import (
     EventEvaluation,
     candidates,
@@ -20,7 +21,7 @@ from edgekws.engine.event_results import (
     longest,
     placing_of,
 )
-from edgekws.engine.event_scores import Scores, fingerprint, listen, opened
+from edgekws.engine.event_scores import Scores, fingerprint, listen
 from edgekws.engine.labelled_audio import Where, list_negatives, list_positives
 from edgekws.engine.threshold_choice import Worth, allocate, centred, worth
 from edgekws.metrics.event_intervals import alarms_per_hour

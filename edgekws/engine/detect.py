@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgekws.audio.reading import read_blocks, resampled
 from edgekws.bundle.archive import unpacked
+from edgekws.bundle.declared import read_json
 from edgekws.bundle.verify import named, verify_folder
 from edgekws.core.events import Emit, Event
 from edgekws.errors import DataError, MissingPartError, UsageError
@@ -36,6 +37,17 @@ def detector(
         DataError: no bundle, a damaged one, or one that was packed without settings for detection.
         UsageError: a decision every `hop_ms` cannot be had.
     """
+    yield opened(bundle, emit, threshold, hop_ms)[0]
+
+
+def opened(
+    bundle: Path, emit: Emit, threshold: float | None = None, hop_ms: float | None = None
+) -> tuple[Detector, dict[str, Any]]:
+    """Return the detector of a bundle as `detector` does, and the bundle's manifest.
+
+    Raises:
+        DataError, UsageError: as `detector`.
+    """
     with unpacked(bundle) as folder, named(bundle):
         verified = verify_folder(folder)
         if not detect.model_file(folder, "frontend_stream").is_file():
@@ -46,7 +58,7 @@ def detector(
             found = Detector(folder, threshold=threshold, hop_ms=hop_ms)
         except ValueError as error:
             raise UsageError(f"--hop-ms: {error}") from error
-    yield found
+        return found, read_json(folder / "manifest.json")
 
 
 def listen(detector: Detector, blocks: Blocks) -> Iterator[list[detect.Event]]:

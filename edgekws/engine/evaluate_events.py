@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekws.core.events import Emit
+from edgekws.engine.detect import opened
 from edgekws.engine.event_results import EventEvaluation, evaluate_settings
-from edgekws.engine.event_scores import fingerprint, listen, opened
+from edgekws.engine.event_scores import fingerprint, listen
 from edgekws.engine.labelled_audio import Where, list_negatives, list_positives
 
 

@@ -1,20 +1,15 @@
 """What a bundle's detector makes of labelled recordings: gone through once, for all settings."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.audio.reading import read_blocks
-from edgekws.bundle.archive import unpacked
-from edgekws.bundle.declared import read_json
 from edgekws.core.canonical import sha256_of
 from edgekws.core.events import Emit, progress
-from edgekws.engine import detect as live
 from edgekws.engine.detect import Blocks
 from edgekws.engine.labelled_audio import Label, Labelled
 from edgekws.errors import DataError
@@ -45,18 +40,6 @@ class Scores:
     def audio_s(self) -> float:
         """Seconds of all recordings."""
         return float(self.axis.durations_s.sum())
-
-
-def opened(bundle: Path, emit: Emit) -> tuple[Detector, dict[str, Any]]:
-    """Return the detector of a bundle that was verified, and its manifest.
-
-    Raises:
-        DataError: no bundle, a damaged one, or one that was packed without settings for detection.
-    """
-    with ExitStack() as stack:
-        detector = stack.enter_context(live.detector(bundle, emit))
-    with unpacked(bundle) as folder:
-        return detector, read_json(folder / "manifest.json")
 
 
 def fingerprint(recordings: Sequence[Labelled]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_blocks
 from edgekws.bundle.archive import unpacked
-from edgekws.bundle.verify import verify
+from edgekws.bundle.verify import named, verify_folder
 from edgekws.core.canonical import sha256_of
 from edgekws.core.events import Emit, Event, progress, quiet
 from edgekws.engine.partial import Partial, partial_beside
@@ -43,15 +43,18 @@ def predict(bundle: Path, source: Path, output: Path, emit: Emit, top_k: int = 1
         MachineError: `output` cannot be written.
     """
     head, clips = list_unlabelled(source, emit)
-    verified = verify(bundle)
+    with unpacked(bundle) as folder:
+        with named(bundle):
+            verified = verify_folder(folder)
+        classifier = Classifier(folder)
     for note in verified.notes:
         emit(Event("warning", f"{bundle}: {note}"))
     n_labels = len(verified.labels)
     if not 1 <= top_k <= n_labels:
         raise UsageError(f"--top-k {top_k}: from 1 to the {n_labels} labels of {bundle}")
     identity = _identity(verified.sha256, clips, top_k)
-    with partial_beside(output, identity) as partial, unpacked(bundle) as folder:
-        _label(Classifier(folder), clips, top_k, partial, emit)
+    with partial_beside(output, identity) as partial:
+        _label(classifier, clips, top_k, partial, emit)
         rows = [record["row"] for record in partial.records if "row" in record]
         if not rows:
             partial.drop()

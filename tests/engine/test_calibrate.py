@@ -12,11 +12,10 @@ import soundfile
 from edgekws.bundle.verify import verify
 from edgekws.core.events import quiet
 from edgekws.engine.calibrate import Calibrated, calibrate
-from edgekws.engine.detect import detector, listen, source
+from edgekws.engine.detect import detector, listen, opened, source
 from edgekws.engine.evaluate_events import evaluate_events
 from edgekws.engine.event_results import EventEvaluation, evaluate_settings
 from edgekws.engine.event_scores import listen as record
-from edgekws.engine.event_scores import opened
 from edgekws.engine.labelled_audio import Label, Labelled
 from edgekws.errors import DataError, UsageError
 from edgekws.metrics.event_intervals import Basis

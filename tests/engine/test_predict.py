@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import soundfile
 
 from edgekws.audio.reading import read_audio
+from edgekws.bundle import archive as whole
 from edgekws.bundle.archive import write_zip
 from edgekws.core.events import Event, quiet
 from edgekws.engine import predict as room
@@ -78,6 +80,25 @@ def test_a_zip_gives_the_same_table(packed: Path, clips: Path, tmp_path: Path):
     predict(packed, clips, tmp_path / "a.csv", quiet)
     predict(tmp_path / "b.zip", clips, tmp_path / "b.csv", quiet)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_a_zip_is_unpacked_once(
+    packed: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    archive = tmp_path / "bundle.zip"
+    write_zip(
+        packed, [str(p.relative_to(packed)) for p in packed.rglob("*") if p.is_file()], archive
+    )
+    unpack, unpacked = whole._unpack, []
+
+    def counted(zipped: zipfile.ZipFile, folder: Path) -> None:
+        unpacked.append(folder)
+        unpack(zipped, folder)
+
+    monkeypatch.setattr(whole, "_unpack", counted)
+    predict(archive, clips, tmp_path / "l.csv", quiet)
+    assert len(unpacked) == 1
+    assert not unpacked[0].exists()
 
 
 def test_rows_of_a_table_keep_their_order_and_times(packed: Path, clips: Path, tmp_path: Path):
