@@ -9,9 +9,10 @@ from typing import Any
 from edgekws.core.family import closest
 from edgekws.core.paths import path_problem
 from edgekws.errors import Problem, RecipeError
-from edgekws.recipe.toml_lines import KeyPath, parse_toml, read_toml, unusable
+from edgekws.recipe.toml_lines import DEEPEST, TOO_DEEP, KeyPath, parse_toml, read_toml, unusable
 
 _SHOWN = 200
+_MOST_FILES = 50
 _USAGE = "expected KEY=VALUE, e.g. steps.1.training.epochs=5"
 
 
@@ -87,7 +88,8 @@ def read(path: Path) -> Values:
     """Read a recipe file and those that it extends.
 
     Raises:
-        RecipeError: a file cannot be read or is no TOML, or `extends` goes round in a circle.
+        RecipeError: a file cannot be read or is no TOML, or `extends` goes round in a circle or
+            through too many files.
     """
     return _read(path, ())
 
@@ -119,6 +121,8 @@ def _base(own: Values, path: Path, above: tuple[Path, ...]) -> Path:
     base = path.parent / name
     if problem := path_problem(base):
         raise wrong(problem)
+    if len(above) >= _MOST_FILES:
+        raise wrong(f"more than {_MOST_FILES} recipes extend one another; merge some of them")
     if base.resolve() in above:
         raise wrong(f"{name} already extends this recipe; a recipe cannot start from itself")
     if not base.is_file():
@@ -159,7 +163,11 @@ def _cut(text: str) -> str:
 
 
 def _split(key: str) -> list[str]:
-    """Split a dotted key; parts in quotes may hold dots, and bare ones any letter."""
+    """Split a dotted key; parts in quotes may hold dots, and bare ones any letter.
+
+    Raises:
+        ValueError: a part is empty, or there are more than tables are nested.
+    """
     try:
         table = parse_toml(f"{key} = 0")
     except tomllib.TOMLDecodeError:
@@ -171,6 +179,8 @@ def _split(key: str) -> list[str]:
             parts.append(name)
     if not parts or not all(parts):
         raise ValueError(_USAGE)
+    if len(parts) > DEEPEST:
+        raise ValueError(TOO_DEEP)
     return parts
 
 

@@ -28,11 +28,11 @@ _STRING = re.compile(
 )
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
-_DEEPEST = 20
+DEEPEST = 20
 _LONG_KEY = re.compile(
     r"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){200}"""
 )
-_TOO_DEEP = f"tables and lists are nested more than {_DEEPEST} deep"
+TOO_DEEP = f"tables and lists are nested more than {DEEPEST} deep"
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -78,17 +78,17 @@ def parse_toml(text: str) -> dict[str, Any]:
         TOMLDecodeError: it is none, or tables and lists are nested too deeply.
     """
     if _LONG_KEY.search(text):  # a parser's work grows with the square of a key's parts
-        raise tomllib.TOMLDecodeError(_TOO_DEEP)
+        raise tomllib.TOMLDecodeError(TOO_DEEP)
     try:
         data = tomllib.loads(text)
     except RecursionError as error:
-        raise tomllib.TOMLDecodeError(_TOO_DEEP) from error
+        raise tomllib.TOMLDecodeError(TOO_DEEP) from error
     except tomllib.TOMLDecodeError:
         raise
     except ValueError as error:  # more digits than Python reads
         raise tomllib.TOMLDecodeError("a number has thousands of digits") from error
     if _is_deep(data):
-        raise tomllib.TOMLDecodeError(_TOO_DEEP)
+        raise tomllib.TOMLDecodeError(TOO_DEEP)
     return data
 
 
@@ -112,7 +112,7 @@ def _values(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 
 def _is_deep(data: dict[str, Any]) -> bool:
     level: list[Any] = [data]
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         inside = [v.values() if isinstance(v, dict) else v for v in level]
         level = [v for values in inside for v in values if isinstance(v, dict | list)]
     return bool(level)

@@ -179,6 +179,9 @@ def test_overrides_win_and_are_located(quickstart: Path) -> None:
         ("seed", "--set seed: expected KEY=VALUE, e.g. steps.1.training.epochs=5"),
         ("=1", "--set =1: expected KEY=VALUE"),
         ("a..b=1", "--set a..b=1: expected KEY=VALUE"),
+        ("a." * 20 + "b=1", ": tables and lists are nested more than 20 deep"),
+        ("a." * 2000 + "b=1", ": tables and lists are nested more than 20 deep"),
+        ("steps.0." + "a." * 2000 + "b=ü", ": tables and lists are nested more than 20 deep"),
         ("seed=", "--set seed=: nothing is not a TOML value"),
         ("seed=[1", "--set seed=[1: [1 is not a TOML value"),
         ("seed=x", '--set seed=x: seed: expected a whole number, not "x"'),
@@ -258,6 +261,21 @@ def test_extending_what_cannot_be_extended(quickstart: Path, line: str, message:
     Path("b.toml").write_text('seed = 1\nextends = "a.toml"\n')
     with pytest.raises(RecipeError, match=re.escape(message)):
         load("a.toml")
+
+
+def test_recipes_extend_one_another_so_far(quickstart: Path) -> None:
+    _extends_in_a_row(49)
+    assert load("0.toml").recipe.name == "quickstart"
+    _extends_in_a_row(1500)
+    message = "49.toml:1: extends: more than 50 recipes extend one another; merge some of them"
+    with pytest.raises(RecipeError, match=f"^{re.escape(message)}$"):
+        load("0.toml")
+
+
+def _extends_in_a_row(count: int) -> None:
+    names = [*(f"{n}.toml" for n in range(1, count)), "quickstart.toml"]
+    for n, name in enumerate(names):
+        Path(f"{n}.toml").write_text(f'extends = "{name}"\n')
 
 
 def test_built_in_recipes_are_found_by_name(
