@@ -117,23 +117,32 @@ def _kept(target: Path, emit: Emit) -> bool:
     if damaged is not None:
         text = f"{target}: {damaged} was changed in the cache; it is dropped and made again"
         emit(Event("warning", text))
-        shutil.rmtree(target)
+        _remove(target)
     return damaged is None
 
 
 def _build_locked(target: Path, build: Callable[[Path], None], resumes: Collection[str]) -> None:
     partial = target.with_name(f"{target.name}.partial")
-    partial.mkdir(exist_ok=True)
+    if partial.is_symlink() or not partial.is_dir():
+        _remove(partial)
+        partial.mkdir()
     _empty(partial, resumes)
     build(partial)
     with (partial / MARKER).open("w", encoding="utf-8") as marker:
         json.dump(_members(partial), marker, ensure_ascii=False)
         marker.flush()
         os.fsync(marker.fileno())
-    if target.exists():  # without a marker: not ours
-        shutil.rmtree(target)
+    _remove(target)  # without a marker: not ours
     partial.rename(target)
     _verified[target] = _state(target)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or the file or link that stands in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _empty(partial: Path, resumes: Collection[str]) -> None:
@@ -171,15 +180,18 @@ def _state(folder: Path) -> tuple[tuple[object, ...], ...]:
 
 def _damaged(target: Path) -> str | None:
     """Return the first file of a complete folder that is not as it was built, else `None`."""
+    there = {path.relative_to(target).as_posix(): path for path in _files(target)}
+    for name, path in there.items():
+        if not path.is_file():  # a pipe, a device, a link to nothing
+            return name
     state = _state(target)
     if _verified.get(target) == state:
         return None
     try:
         expected = json.loads((target / MARKER).read_text(encoding="utf-8"))
         known = {str(name): tuple(entry) for name, entry in expected.items()}
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return MARKER
-    there = {path.relative_to(target).as_posix(): path for path in _files(target)}
     if different := sorted(known.keys() ^ there.keys()):
         return different[0]
     for name, path in there.items():

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,15 @@ def _flip(folder: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def _replace(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
+
+
+def _link(to: str) -> Callable[[Path], None]:
+    return lambda path: path.symlink_to(to)
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
@@ -114,6 +124,11 @@ def _flip(folder: Path) -> None:
         (lambda folder: (folder / "told.json").write_bytes(b""), r"told\.json"),
         (lambda folder: (folder / "told.json").unlink(), r"told\.json"),
         (lambda folder: (folder / "more").touch(), "more"),
+        (lambda folder: _replace(folder / "told.json", Path.mkdir), r"told\.json"),
+        (lambda folder: _replace(folder / "told.json", os.mkfifo), r"told\.json"),
+        (lambda folder: _replace(folder / "told.json", _link("nowhere")), r"told\.json"),
+        (lambda folder: _replace(folder / "told.json", _link("/dev/zero")), r"told\.json"),
+        (lambda folder: (folder / store.MARKER).write_text("[" * 100_000), "complete"),
         (lambda folder: (folder / store.MARKER).write_bytes(b""), "complete"),
         (lambda folder: (folder / store.MARKER).write_text("[1]"), "complete"),
         (lambda folder: (folder / store.MARKER).write_text('{"a": 1}'), "complete"),
@@ -134,6 +149,27 @@ def test_what_was_changed_is_told_dropped_and_built_again(
     assert is_intact(target, told.append)
     assert [event.kind for event in told] == ["warning"]
     assert re.fullmatch(rf".*/folder: {named} was changed in the cache; .*", told[0].text)
+
+
+@pytest.mark.parametrize("name", ["folder", "folder.partial"])
+@pytest.mark.parametrize("make", [Path.touch, os.mkfifo, _link("nowhere"), _link(".")])
+def test_what_stands_in_the_place_of_a_folder_gives_way(
+    tmp_path: Path, name: str, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / name)
+    target = build_folder(tmp_path / "folder", _write_two, quiet)
+    assert sorted(path.name for path in target.iterdir()) == ["complete", "part", "told.json"]
+    assert not target.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "folder.lock"]
+
+
+def test_a_link_to_a_damaged_folder_is_removed_and_not_followed(tmp_path: Path) -> None:
+    elsewhere = build_folder(tmp_path / "elsewhere", _write_two, quiet)
+    (elsewhere / "told.json").unlink()
+    (tmp_path / "folder").symlink_to("elsewhere")
+    target = build_folder(tmp_path / "folder", _write_two, quiet)
+    assert not target.is_symlink()
+    assert (elsewhere / "part" / "model").read_bytes() == b"weights"
 
 
 def test_an_intact_folder_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
