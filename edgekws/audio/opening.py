@@ -93,12 +93,17 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         with _Finished(path, unfinished) as whole, soundfile.SoundFile(whole) as file:
             yield file
         return
-    with soundfile.SoundFile(os.fsencode(path)) as file:
+    with soundfile.SoundFile(_source(path)) as file:
         if file.frames < _ENDLESS:
             yield file
             return
-    with _Endless(os.fsencode(path)) as file:
+    with _Endless(_source(path)) as file:
         yield file
+
+
+def _source(path: Path) -> bytes | int:
+    """Return what soundfile is to open: a name that ends in `.raw` says to it: no header."""
+    return os.open(path, os.O_RDONLY) if path.suffix.lower() == ".raw" else os.fsencode(path)
 
 
 class _Endless(soundfile.SoundFile):  # type: ignore[misc]
@@ -112,7 +117,7 @@ class _Finished(io.FileIO):
     """A WAV file whose header did not get the size of its samples: it goes to the end."""
 
     def __init__(self, path: Path, size_at: int) -> None:
-        super().__init__(path)
+        super().__init__(os.open(path, os.O_RDONLY))  # not by its name: see `_source`
         self._size_at = size_at
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]

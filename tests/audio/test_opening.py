@@ -157,6 +157,27 @@ def test_channels_that_cancel_out_are_told(tmp_path: Path, word: NDArray[np.floa
     assert len(read_audio(path, RATE)) == RATE
 
 
+@pytest.mark.parametrize("name", ["a.raw", "a.RAW"])
+def test_a_recording_called_raw_is_read_by_its_header(
+    tmp_path: Path, name: str, word: NDArray[np.float32]
+):
+    path = tmp_path / name
+    soundfile.write(path, word, RATE, format="WAV")
+    assert len(read_audio(path, RATE)) == len(word)
+    unfinished_wav(path)
+    assert len(read_audio(path, RATE)) == len(word)
+    assert length_s(path) == len(word) / RATE
+    assert inspect(path).length_s == len(word) / RATE
+
+
+def test_samples_without_a_header_are_refused(tmp_path: Path, word: NDArray[np.float32]):
+    (tmp_path / "a.raw").write_bytes(to_int16(word).tobytes())
+    with pytest.raises(DataError, match=r"a\.raw: cannot be read as audio \(Format not recogni"):
+        length_s(tmp_path / "a.raw")
+    with pytest.raises(DataError, match=r"none\.raw: no such file"):
+        length_s(tmp_path / "none.raw")
+
+
 def test_names_that_are_not_utf8(tmp_path: Path, word: NDArray[np.float32]):
     soundfile.write(tmp_path / "a.wav", word, RATE)
     path = (tmp_path / "a.wav").rename(tmp_path / "\udcff.wav")
