@@ -188,8 +188,9 @@ def _read_window(path: Path, contract: Contract) -> NDArray[np.int16]:
         with wave.open(str(path), "rb") as file:
             form = file.getframerate(), file.getnchannels(), file.getsampwidth(), file.getnframes()
             data = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise DataError(f"golden clip {path.name} is not a WAV file ({error})") from error
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last: a chunk beyond the end
+        why = str(error) or "damaged"
+        raise DataError(f"golden clip {path.name} is not a WAV file ({why})") from error
     if form != expected or len(data) != 2 * front_end.window_samples:
         raise DataError(
             f"golden clip {path.name} has (Hz, channels, bytes, samples) {form}; the manifest "

@@ -140,6 +140,10 @@ def test_a_front_end_of_another_length(bundle: Path):
         verify(bundle)
 
 
+ENDS_IN_A_CHUNK = b"RIFF\x10\0\0\0WAVELIST\xff\0\0\0" + bytes(8)
+"""A chunk that says to be longer than the file around it."""
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -149,6 +153,7 @@ def test_a_front_end_of_another_length(bundle: Path):
         ("golden/golden.json", b"[1]", r"golden\.json is not a list of clips and logits"),
         ("golden/golden.json", b"[]", r"golden\.json does not hold a clip"),
         ("golden/00.wav", b"RIFF", r"golden clip 00\.wav is not a WAV file"),
+        ("golden/00.wav", ENDS_IN_A_CHUNK, r"golden clip 00\.wav is not a WAV file \(damaged\)"),
         ("model.onnx", b"\xff", r"model\.onnx is not an ONNX model"),
         ("model.onnx", b"", r"model\.onnx: onnxruntime cannot load it"),
     ],
