@@ -1,0 +1,30 @@
+"""Some hundreds of mutated inputs; `python tools/fuzz.py` runs as many as are asked for."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CASES = {"recipes": 80, "tables": 80, "audio": 60, "bundles": 80, "caches": 5}
+
+
+def fuzz(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run the tool in an interpreter of its own: only one that has no threads can be forked."""
+    command = [sys.executable, str(ROOT / "tools" / "fuzz.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_mutated_input_is_refused_or_used_and_nothing_else(kind: str, tmp_path: Path) -> None:
+    done = fuzz("--kind", kind, "--cases", CASES[kind], "--workers", 1, "--failures", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = done.stdout.splitlines()[-1].split()
+    assert row[:3] == [kind, str(CASES[kind]), "0"]
+
+
+def test_a_case_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
+    again = [fuzz("--kind", "bundles", "--seed", 4, "--case", 11).stdout for _ in range(2)]
+    codes = [text.splitlines()[-1].split("  ")[-1] for text in again]
+    assert codes[0] == codes[1]
