@@ -1,5 +1,6 @@
 """The application: global options, and what becomes of every error."""
 
+import math
 import sys
 import traceback
 from pathlib import Path
@@ -23,7 +24,7 @@ from edgekws.cli import (
 )
 from edgekws.cli.process import encode_plainly, write_line
 from edgekws.core.paths import UNUSABLE, user_path
-from edgekws.errors import EdgekwsError, reason
+from edgekws.errors import EdgekwsError, UsageError, reason
 
 _AGAIN = "interrupted; run the same command again to go on from what is done"
 
@@ -56,10 +57,16 @@ class _Group(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """Refuses paths that no file can have, and expands `~`, for every command alike."""
+    """Refuses, for every command alike, paths that no file can have, and infinite numbers.
+
+    It also expands the `~` of paths.
+    """
 
     def invoke(self, ctx: Any) -> Any:
+        options = {param.name: param.opts[0] for param in self.params}
         for name, value in ctx.params.items():
+            if isinstance(value, float) and math.isinf(value):
+                raise UsageError(f"{options[name]} {value}: expected a finite number")
             if isinstance(value, Path):
                 ctx.params[name] = user_path(value)
             elif isinstance(value, list | tuple):

@@ -46,7 +46,11 @@ def calibrate(
     max_fa_per_hour: Annotated[
         float,
         typer.Option(
-            "--max-fa-per-hour", metavar="X", min=0, help="False alarms of all keywords together."
+            "--max-fa-per-hour",
+            metavar="X",
+            min=0,
+            max=1e6,
+            help="False alarms of all keywords together.",
         ),
     ],
     output: Annotated[

@@ -91,6 +91,33 @@ def test_usage_and_data_errors(place: Path, tmp_path: Path):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("calibrate", "--max-fa-per-hour", "inf"), "1000000"),
+        (("calibrate", "--max-fa-per-hour", "1e308"), "1000000"),
+        (("calibrate", "--max-fa-per-hour", "nan"), "Invalid value for '--max-fa-per-hour'"),
+        (("calibrate", "--max-fa-per-hour", "1", "--tolerance-s", "inf"), "--tolerance-s inf: exp"),
+        (
+            ("evaluate-events", "--tolerance-s", "inf"),
+            "--tolerance-s inf: expected a finite number",
+        ),
+        (("detect", "a.wav", "--hop-ms", "-inf"), "--hop-ms -inf: expected a finite number"),
+        (("profile", "--seconds", "inf"), "--seconds inf: expected a finite number"),
+    ],
+)
+def test_numbers_without_end_are_refused(
+    place: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+):
+    command, *rest = arguments
+    known = ("--positives", place / "t.csv", *("--output", tmp_path / "made"))
+    more = {"calibrate": known, "evaluate-events": known[:2]}.get(command, ())
+    done = run(command, place / "bundle", *rest, *more)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert not (tmp_path / "made").exists()
+
+
 def test_export_as_one_graph(place: Path, tmp_path: Path):
     output = tmp_path / "one.onnx"
     done = run("export", place / "bundle", "--to", "waveform", "--output", output, "--json")
