@@ -51,7 +51,7 @@ def is_killed() -> None:
 
 
 def computes() -> None:
-    while time.process_time() < 10 * CPU_S:
+    while time.process_time() < 2 * CPU_S:
         pass
 
 
@@ -141,8 +141,8 @@ def main() -> None:
     with campaign.scratch() as folder:
         told = {"believes_the_cache": found_in_caches(folder)}
         properties.CPU_S, properties.MEMORY_MIB = CPU_S, MEMORY_MIB
-        process.WALL_S = WALL_S
         for fault in FAULTS:
+            process.WALL_S = WALL_S if fault is waits else 300.0
             told[fault.__name__] = found(fault, folder / fault.__name__)
     print(json.dumps(told))
 

@@ -11,9 +11,6 @@ from tools.fuzzing.case import Box, Case, Outcome
 CPU_S = 10.0
 MEMORY_MIB = 2048.0
 
-_OF_TORCH = re.compile(r".*/tmp/torchinductor_[^/]*")
-"""An empty folder that torch makes among temporary files when a part of it is imported."""
-
 _PARTIAL = re.compile(r"\.edgekws-[0-9a-f]+\.part$")
 _PYTHON_WARNING = re.compile(r"^\S+\.py:\d+: \w*Warning: .*", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -105,11 +102,7 @@ def _took(outcome: Outcome) -> list[str]:
 
 
 def _touched(before: Listing, after: Listing) -> list[str]:
-    names = sorted(
-        name
-        for name in {*before, *after}
-        if before.get(name) != after.get(name) and not _OF_TORCH.fullmatch(name)
-    )
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return [f"{_what(name, before, after)}: {name!r}" for name in names[:5]]
 
 
