@@ -14,12 +14,13 @@ import argparse
 import json
 import os
 import selectors
+import signal
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
@@ -43,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     with campaign.scratch() as folder:
         campaign.prepare(kinds, folder)
-        with suppress(KeyboardInterrupt):  # and show what there is
-            for result in _progress(_run(specs, options, folder), len(specs)):
+        running = _run(specs, options, folder)
+        with closing(running), suppress(KeyboardInterrupt):  # and show what there is
+            for result in _progress(running, len(specs)):
                 results.append(result)
                 _tell(result, options.seed)
     print("\n".join(table(results)))
@@ -78,27 +80,38 @@ def _specs(kinds: Sequence[str], cases: int) -> list[Spec]:
     return [(kind, n) for _, kind, n in sorted(found)]
 
 
-def _run(specs: Sequence[Spec], options: argparse.Namespace, folder: Path) -> Iterator[Result]:
+def _run(
+    specs: Sequence[Spec], options: argparse.Namespace, folder: Path
+) -> Generator[Result, None, None]:
     """Yield results as they come from workers, each forked with a share of the cases."""
+    workers = []
     with selectors.DefaultSelector() as ready:
-        for worker in range(options.workers):
-            pipe = _worker(specs[worker :: options.workers], options, folder)
-            ready.register(pipe, selectors.EVENT_READ)
-        while ready.get_map():
-            for key, _ in ready.select():
-                line = key.fileobj.readline()  # type: ignore[union-attr]
-                if line:
-                    yield Result(**json.loads(line))
-                else:
-                    ready.unregister(key.fileobj)
+        try:
+            for n in range(options.workers):
+                worker, pipe = _worker(specs[n :: options.workers], options, folder)
+                workers.append(worker)
+                ready.register(pipe, selectors.EVENT_READ)
+            while ready.get_map():
+                for key, _ in ready.select():
+                    line = key.fileobj.readline()  # type: ignore[union-attr]
+                    if line:
+                        yield Result(**json.loads(line))
+                    else:
+                        ready.unregister(key.fileobj)
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+                os.waitpid(worker, 0)
 
 
-def _worker(specs: Sequence[Spec], options: argparse.Namespace, folder: Path) -> IO[bytes]:
-    """Fork a process that runs cases; return where it writes a line of JSON for each."""
+def _worker(
+    specs: Sequence[Spec], options: argparse.Namespace, folder: Path
+) -> tuple[int, IO[bytes]]:
+    """Fork a process that runs cases; return it, and where it writes a line of JSON for each."""
     reading, writing = os.pipe()
-    if os.fork():
+    if worker := os.fork():
         os.close(writing)
-        return os.fdopen(reading, "rb", buffering=0)
+        return worker, os.fdopen(reading, "rb", buffering=0)
     status = 1
     try:
         for kind, n in specs:

@@ -89,6 +89,8 @@ def _stranger(rng: Random, bundle: Path) -> None:
         ("evil.py", "sub/x", "golden/99.wav", "model.ort", "тест", "a b", ".hidden", "numpy.py")
     )
     path = rng.choice((bundle / name, rng.choice(files) if files else bundle / name))
+    if path.is_dir():  # made before
+        return
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     what = rng.randrange(5)

@@ -124,6 +124,6 @@ def replaced(rng: Random, tree: Any) -> None:
         tree[rng.choice(TEXTS)[:50]] = tree.pop(key)
     elif change == 2 and isinstance(tree[key], int | float):
         number = tree[key]
-        tree[key] = rng.choice((-number, number + 1, number * 2, number * 1000, number / 2, 0))
+        tree[key] = rng.choice((-number, number + 1, number * 2, number * 1000, number // 2, 0))
     else:
         tree[key] = value(rng)
