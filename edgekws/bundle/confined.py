@@ -5,9 +5,9 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import tempfile
 
+from edgekws.core.child import child
 from edgekws.core.environ import ONE_THREAD
 from edgekws.errors import DataError
 
@@ -20,6 +20,7 @@ WALL_S = 600
 
 WRITTEN_MIB = 256
 
+_FLAGS = ("-I", "-B")
 _NO_MEMORY = ("bad_alloc", "bad allocation", "MemoryError", "Failed to allocate memory")
 
 
@@ -31,22 +32,16 @@ def run(script: str, *arguments: str, more_s: int = 0, more_bytes: int = 0) -> N
     Raises:
         DataError: it goes beyond a limit or fails; the message ends with what it said.
     """
-    command = [sys.executable, "-I", "-B", script, *arguments]
+    env = os.environ | ONE_THREAD  # on many cores, threads reserve gigabytes
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-            env=os.environ | ONE_THREAD,  # on many cores, threads reserve gigabytes
-        )  # fmt: skip
         try:
-            _limit(process.pid, CPU_S + more_s, MEMORY_GIB * 2**30 + more_bytes)
-            code = process.wait(WALL_S + more_s)
+            with child(script, *arguments, flags=_FLAGS, env=env, stderr=errors) as process:
+                _limit(process.pid, CPU_S + more_s, MEMORY_GIB * 2**30 + more_bytes)
+                code = process.wait(WALL_S + more_s)
         except subprocess.TimeoutExpired:
             raise DataError(
                 f"takes more than {WALL_S + more_s} s; nothing of it was used"
             ) from None
-        finally:
-            process.kill()
-            process.wait()
         errors.seek(0)
         told = errors.read(2**20).decode("utf-8", "replace").strip()
     if code:

@@ -1,7 +1,5 @@
 """Check a bundle: checksums, what it declares, and golden clips in a clean interpreter."""
 
-import subprocess
-import sys
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from edgekws.bundle.declared import check_declared, read_json
 from edgekws.bundle.members import REQUIRED, SUMS, strangers
 from edgekws.bundle.pack import identity, members
 from edgekws.core.canonical import sha256_file
+from edgekws.core.child import run_child
 from edgekws.core.contract import Contract
 from edgekws.core.scratch import scratch_folder
 from edgekws.errors import DataError, MachineError, ParityError
@@ -119,10 +118,10 @@ def _score(
 
 
 def _trusted(script: str, *arguments: str) -> None:
-    command = [sys.executable, "-I", "-B", script, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_child(script, *arguments, flags=("-I", "-B"))
     if done.returncode:
-        raise MachineError(f"its runtime failed: {done.stderr.strip()[-2000:]}")
+        words = done.stderr.decode(errors="replace").strip()
+        raise MachineError(f"its runtime failed: {words[-2000:]}")
 
 
 def _check_sums(folder: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from edgekws.core.child import run_child
 from edgekws.core.scratch import scratch_folder
 from edgekws.errors import MachineError, ParityError
 from edgekws.lowering import _simplify, onnx_file, parity
@@ -55,14 +55,14 @@ def _in_own_process(
     with scratch_folder("simplify") as folder:
         inputs, target = folder / "inputs.npy", folder / "simplified.onnx"
         np.save(inputs, features[:, None] if rank == 4 else features)
-        script = [sys.executable, "-P", str(_simplify.__file__)]
-        _run([*script, str(source), str(target), str(inputs), str(parity.TOLERANCE)], source)
+        arguments = (str(source), str(target), str(inputs), str(parity.TOLERANCE))
+        _run(source, _simplify.__file__, *arguments)
         return onnx.load(target)
 
 
-def _run(command: list[str], source: Path) -> None:
+def _run(source: Path, script: str, *arguments: str) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = run_child(script, *arguments, flags=("-P",), limit_s=TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         raise MachineError(
             f"{source}: onnxsim was not done after {TIMEOUT_S:.0f} s; leave out the simplify step"
@@ -79,11 +79,11 @@ def _run(command: list[str], source: Path) -> None:
         )
 
 
-def _end_of(done: "subprocess.CompletedProcess[str]") -> str:
+def _end_of(done: "subprocess.CompletedProcess[bytes]") -> str:
     """Say how the process ended: `crashed (SIGSEGV)`, or the last line of its error."""
     if done.returncode < 0:
         return f"crashed ({signal.Signals(-done.returncode).name})"
-    lines = done.stderr.strip().splitlines()
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
     return f"failed: {lines[-1] if lines else f'exit code {done.returncode}'}"
 
 

@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.child import run_child
 from edgekws.core.scratch import scratch_folder
 from edgekws.errors import MachineError, MissingPartError
 
@@ -21,9 +21,8 @@ def run_alone(script: Path, spec: Mapping[str, Any], limit_s: float) -> bytes:
     with scratch_folder("latency") as folder:
         file = folder / "spec.json"
         file.write_text(json.dumps(spec))
-        command = [sys.executable, "-I", str(script), "--spec", str(file)]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False)
+            done = run_child(str(script), "--spec", str(file), limit_s=limit_s)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MachineError(f"the latency harness did not finish: {error}") from error
     words = done.stderr.decode(errors="replace").strip()

@@ -86,6 +86,11 @@ def test_lost_int8_weights_are_an_error(network_of, contract_of, source):
         simplify._check_int8_weights(_quantized_weights(plain), onnx.load(source), source)
 
 
+def script_of(code, folder):
+    (folder / "script.py").write_text(code)
+    return str(folder / "script.py")
+
+
 @pytest.mark.parametrize(
     ("code", "error", "message"),
     [
@@ -95,15 +100,15 @@ def test_lost_int8_weights_are_an_error(network_of, contract_of, source):
         (f"raise SystemExit({_simplify.CHECK_FAILED})", ParityError, "own check failed"),
     ],
 )
-def test_every_bad_end_is_an_error(code, error, message, source):
+def test_every_bad_end_is_an_error(code, error, message, source, tmp_path):
     with pytest.raises(error, match=rf"source\.onnx: onnxsim.*{message}"):
-        simplify._run([sys.executable, "-c", code], source)
+        simplify._run(source, script_of(code, tmp_path))
 
 
-def test_a_hanging_onnxsim_is_stopped(source, monkeypatch):
+def test_a_hanging_onnxsim_is_stopped(source, tmp_path, monkeypatch):
     monkeypatch.setattr(simplify, "TIMEOUT_S", 0.2)
     with pytest.raises(MachineError, match="onnxsim was not done after 0 s"):
-        simplify._run([sys.executable, "-c", "import time; time.sleep(30)"], source)
+        simplify._run(source, script_of("import time; time.sleep(30)", tmp_path))
 
 
 def test_a_failing_check_writes_nothing(source, tmp_path, monkeypatch):
