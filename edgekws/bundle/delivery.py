@@ -58,7 +58,7 @@ def deliver(folder: Path, destination: Path, card: str | None = None) -> None:
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     fresh, old = _beside(destination)
-    with _locked(destination.parent):
+    with locked(destination.parent):
         _recover(destination)
         if what := obstacle(destination):
             raise UsageError(f"{destination} {what}; move it away")
@@ -79,7 +79,7 @@ def recover(destination: Path) -> None:
     Raises:
         OSError: it cannot be written there.
     """
-    with _locked(destination.parent):
+    with locked(destination.parent):
         _recover(destination)
 
 
@@ -132,8 +132,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep another process from delivering into `folder` at the same moment."""
+def locked(folder: Path) -> Iterator[None]:
+    """Keep another process from putting something into `folder` at the same moment."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -5,12 +5,14 @@ name. A link is followed: what it points to is written. A device, a pipe, a sock
 output goes to are written to as they are; they are never replaced.
 """
 
+import fcntl
+import hashlib
 import io
+import itertools
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -144,21 +146,42 @@ def _through(path: Path, advice: str) -> "Iterator[io.BufferedWriter[_Target]]":
 def _beside(path: Path, advice: str) -> "Iterator[io.BufferedWriter[_Target]]":
     """Write a file of another name in the same folder, and rename it at the end."""
     place = destination(path)
-    fresh = place.with_name(f".edgekws-{secrets.token_hex(4)}.part")
     with writing(path, advice):
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists():
             _check_writable(place)
-        raw = _Target(path, advice, fresh, "x")
+        fresh, held = _claimed(place)
     try:
-        with io.BufferedWriter(raw) as file:
+        with io.BufferedWriter(_Target(path, advice, os.dup(held), "w")) as file:
             yield file
         with writing(path, advice):
             if place.exists():
                 fresh.chmod(stat.S_IMODE(place.stat().st_mode))  # as if written over
             fresh.replace(place)
+    except BaseException:
+        fresh.unlink()
+        raise
     finally:
-        fresh.unlink(missing_ok=True)
+        os.close(held)
+
+
+def _claimed(place: Path) -> tuple[Path, int]:
+    """Open the file in the making of `place`, empty, and keep others from it until it is closed.
+
+    Its name follows from that of `place`: what a killed process has left is written over by the
+    next one. The name has a higher number where another process is writing the same file.
+    """
+    name = hashlib.sha256(os.fsencode(place.name)).hexdigest()[:8]
+    for number in itertools.count():
+        fresh = place.with_name(f".edgekws-{name}-{number}.part")
+        held = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        with suppress(BlockingIOError, FileNotFoundError):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(held), fresh.stat()):  # not renamed meanwhile
+                os.ftruncate(held, 0)
+                break
+        os.close(held)
+    return fresh, held
 
 
 class _Target(io.FileIO):

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from edgekws.bundle.delivery import obstacle, recover
+from edgekws.bundle.delivery import locked, obstacle, recover
 from edgekws.core.events import Emit, Event
 from edgekws.core.output import write_text
 from edgekws.core.report import Report
@@ -96,7 +96,8 @@ def logged(emit: Emit, log: TextIO) -> Emit:
 def close_run(folder: Path, report: Report) -> None:
     """Write the report, and let `latest` point to this run only now that it is complete."""
     report.save(folder / "report.json")
-    fresh = folder.with_name(f".latest.{folder.name}")
-    with writing(folder.with_name(LATEST), OTHER_RUNS):
+    fresh = folder.with_name(f".{LATEST}.new")
+    with writing(folder.with_name(LATEST), OTHER_RUNS), locked(folder.parent):
+        fresh.unlink(missing_ok=True)
         fresh.symlink_to(folder.name)
         fresh.replace(folder.with_name(LATEST))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -227,3 +228,37 @@ def test_a_copy_of_many_files_tells_the_first_reason():
     import shutil
 
     assert reason(shutil.Error([("a", "b", "[Errno 28] No space")])) == "[Errno 28] No space: a"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from edgekws.core.output import whole_text
+with whole_text(Path(sys.argv[1])) as text:
+    text.write("half of it, which is longer")
+    text.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_leaves_is_gone_after_the_next_write(tmp_path: Path):
+    file = tmp_path / ("long" * 60 + ".txt")
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert len(names(tmp_path)) == 1
+        assert not file.exists()
+    write_text(file, "whole")
+    assert names(tmp_path) == [file.name]
+    assert file.read_text() == "whole"
+
+
+def test_two_that_write_the_same_file_do_not_mix(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    with whole_text(file) as one:
+        one.write("one")
+        with whole_text(file) as other:
+            other.write("other")
+        assert file.read_text() == "other"
+    assert file.read_text() == "one"
+    assert names(tmp_path) == ["a.txt"]

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from edgekws.core.events import Event
+from edgekws.core.report import Report
 from edgekws.engine.run import compress
+from edgekws.engine.run_folder import close_run
 from edgekws.errors import MachineError, UsageError
 from edgekws.recipe.load import Loaded
 
@@ -47,3 +49,13 @@ def test_latest_that_is_no_link(loaded: Loaded, tmp_path: Path, kind: str):
 def test_dist_that_is_a_file(loaded: Loaded, tmp_path: Path):
     (tmp_path / "dist").write_text("x")
     refused(loaded, tmp_path, r"dist: cannot be written .*--dist", MachineError)
+
+
+def test_latest_leads_to_the_run_also_after_one_killed_while_it_was_made(tmp_path: Path):
+    run = tmp_path / "tones" / "20260101-120000"
+    run.mkdir(parents=True)
+    (run.parent / ".latest.new").symlink_to("what was killed")
+    report = Report("tones", "", {}, {}, (), ok=True)
+    close_run(run, report)
+    assert (run.parent / "latest").readlink() == Path(run.name)
+    assert {path.name for path in run.parent.iterdir()} == {"latest", run.name}
