@@ -12,9 +12,12 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WHY = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "files may not be that large here",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "access is denied",
     errno.EPERM: "access is denied",
+    errno.ENOTDIR: "a file stands where a folder is needed",
+    errno.EEXIST: "a file stands where a folder is needed",
 }
 
 

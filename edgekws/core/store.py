@@ -15,20 +15,26 @@ from numpy.typing import DTypeLike, NDArray
 
 from edgekws.core.canonical import sha256_file
 from edgekws.core.events import Emit, Event
-from edgekws.errors import MachineError
+from edgekws.errors import writing
 
 MARKER = "complete"
 """Written last. It holds the size and the sha256 of every other file of the folder, as JSON."""
 
-_ADVICE = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-    errno.EROFS: "it is read-only",
-    errno.EACCES: "allow writing there",
-    errno.EPERM: "allow writing there",
-    errno.ENOTDIR: "a file stands where a folder is needed",
-    errno.EEXIST: "a file stands where a folder is needed",
-}
+OTHER_CACHE = "point EDGEKWS_CACHE at a folder that can be written"
+
+_REFUSALS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOTDIR,
+        errno.EEXIST,
+    }
+)
+"""What the system answers where a folder or a file cannot be made or filled."""
 
 _Members = dict[str, list[Any]]
 """Size and sha256 of each file by its relative path."""
@@ -211,15 +217,23 @@ def _locked(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _explained(target: Path) -> Iterator[None]:
+    """Say that `target` cannot be written, where that is what went wrong in building it."""
     try:
         yield
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0)
-        # numpy's and shutil's own errors have no number, and come of writes that were cut short.
-        unnumbered = error.errno is None and type(error) in (OSError, shutil.Error)
-        if advice is None and not unnumbered:
+        if not _is_refusal(error, target):
             raise
-        raise MachineError(
-            f"{error.filename or target}: {error.strerror or f'cannot be written ({error})'}; "
-            f"{advice or 'free some space'}, or point EDGEKWS_CACHE at a folder that can be written"
-        ) from error
+        with writing(target, OTHER_CACHE):
+            raise
+
+
+def _is_refusal(error: OSError, target: Path) -> bool:
+    """Tell whether an error is of writing `target`, and not of reading what it is built from."""
+    if error.errno is None:  # numpy's and shutil's own, which come of writes that were cut short
+        return type(error) in (OSError, shutil.Error)
+    if error.errno not in _REFUSALS:
+        return False
+    if not isinstance(error.filename, str | bytes):
+        return True
+    place = Path(os.fsdecode(error.filename))
+    return place.is_relative_to(target.parent) or target.is_relative_to(place)

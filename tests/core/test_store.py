@@ -208,14 +208,29 @@ def test_cache_that_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "advice"),
-    [(errno.ENOSPC, "free some space"), (errno.EROFS, "read-only"), (errno.EACCES, "allow")],
+    ("code", "words"),
+    [
+        (errno.ENOSPC, "the disk is full: {}.*free some space"),
+        (errno.EROFS, "the file system is read-only: {}"),
+        (errno.EACCES, "access is denied: {}"),
+        (errno.EFBIG, "files may not be that large here: {}"),
+    ],
 )
-def test_full_or_read_only_disk(tmp_path: Path, code: int, advice: str) -> None:
+def test_full_or_read_only_disk(tmp_path: Path, code: int, words: str) -> None:
     def build(folder: Path) -> None:
         raise OSError(code, os.strerror(code), str(folder / "array"))
 
-    with pytest.raises(MachineError, match=f"folder.partial/array: .*{advice}.*EDGEKWS_CACHE"):
+    array = re.escape(str(tmp_path / "folder.partial" / "array"))
+    message = rf"folder: cannot be written \({words.format(array)}.*EDGEKWS_CACHE"
+    with pytest.raises(MachineError, match=message):
+        build_folder(tmp_path / "folder", build, quiet)
+
+
+def test_what_cannot_be_read_elsewhere_is_not_taken_for_the_cache(tmp_path: Path) -> None:
+    def build(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "denied", "/recordings/a.wav")
+
+    with pytest.raises(PermissionError):
         build_folder(tmp_path / "folder", build, quiet)
 
 
@@ -230,7 +245,7 @@ def test_a_write_cut_short_names_the_target(tmp_path: Path, error: OSError) -> N
     def build(folder: Path) -> None:
         raise error
 
-    with pytest.raises(MachineError, match=r"folder: cannot be written \(.*free some space"):
+    with pytest.raises(MachineError, match=r"folder: cannot be written \(.*EDGEKWS_CACHE"):
         build_folder(tmp_path / "folder", build, quiet)
 
 
