@@ -10,7 +10,7 @@ from typing import Any
 
 from edgekws.core.output import OTHER_OUTPUT, write_text
 from edgekws.engine.partial import Partial, part_path, partial_beside
-from edgekws.errors import DataError, UsageError, writing
+from edgekws.errors import UsageError, writing
 
 MANIFEST = "manifest.csv"
 ABOUT = "about.json"
@@ -95,7 +95,7 @@ def making(output: Path, identity: str) -> Iterator[Making]:
             made.clear()
         try:
             yield made
-        except DataError:
+        except BaseException:
             if not records.records:  # there is nothing to go on from
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
             raise

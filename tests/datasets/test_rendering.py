@@ -47,5 +47,6 @@ def test_nothing_goes_on_after_the_command(tmp_path: Path, number: signal.Signal
         assert code == -signal.SIGKILL
     else:
         assert code == 130
+        assert not (tmp_path / ".spoken.partial").exists()  # there is nothing to go on from
         assert told.startswith("interrupted; run the same command again")
         assert told.count("\n") == 1
