@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 
-from edgekws.core.child import child
+from edgekws.core.child import check_room, child
 from edgekws.core.environ import ONE_THREAD
 from edgekws.errors import DataError
 
@@ -31,6 +31,7 @@ def run(script: str, *arguments: str, more_s: int = 0, more_bytes: int = 0) -> N
 
     Raises:
         DataError: it goes beyond a limit or fails; the message ends with what it said.
+        OSError: there was no room for what it wrote.
     """
     env = os.environ | ONE_THREAD  # on many cores, threads reserve gigabytes
     with tempfile.TemporaryFile() as errors:
@@ -45,6 +46,7 @@ def run(script: str, *arguments: str, more_s: int = 0, more_bytes: int = 0) -> N
         errors.seek(0)
         told = errors.read(2**20).decode("utf-8", "replace").strip()
     if code:
+        check_room(told)
         raise DataError(_reason(code, told, CPU_S + more_s))
 
 

@@ -1,6 +1,8 @@
 """Scripts in an interpreter of their own, which never outlive the process that started them."""
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,9 @@ from edgekws.core import _tether
 
 ALONE = ("-I",)
 """The interpreter reads no variables of its own, and nothing of the user's packages."""
+
+_REFUSED = re.compile(r"\[Errno (\d+)\]")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextmanager
@@ -68,3 +73,23 @@ def run_child(
     with child(script, *arguments, flags=flags, stdout=pipe, stderr=pipe) as process:
         out, err = process.communicate(timeout=limit_s)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def check_room(words: str) -> None:
+    """Raise what a script died of once more, where the system had no room for what it wrote.
+
+    Args:
+        words: What the script said at last.
+
+    Raises:
+        OSError: it was that.
+
+    >>> check_room("OSError: [Errno 28] No space left on device: 'a'")
+    Traceback (most recent call last):
+        ...
+    OSError: [Errno 28] No space left on device
+    """
+    last = words.strip().rpartition("\n")[2]
+    refused = _REFUSED.search(last)
+    if refused and (number := int(refused[1])) in _NO_ROOM:
+        raise OSError(number, os.strerror(number))

@@ -105,6 +105,15 @@ def test_every_bad_end_is_an_error(code, error, message, source, tmp_path):
         simplify._run(source, script_of(code, tmp_path))
 
 
+def test_no_room_for_the_result_is_told_of_the_temporary_folder(source, features, monkeypatch):
+    words = b"OSError: [Errno 28] No space left on device: 'simplified.onnx'"
+    done = subprocess.CompletedProcess([], 1, b"", words)
+    monkeypatch.setattr(simplify, "run_child", lambda *a, **k: done)
+    message = r"edgekws-simplify-.*: cannot be written \(the disk is full\); .* TMPDIR"
+    with pytest.raises(MachineError, match=message):
+        simplify.simplify(source, source.with_name("target.onnx"), features)
+
+
 def test_a_hanging_onnxsim_is_stopped(source, tmp_path, monkeypatch):
     monkeypatch.setattr(simplify, "TIMEOUT_S", 0.2)
     with pytest.raises(MachineError, match="onnxsim was not done after 0 s"):
