@@ -17,6 +17,7 @@ from edgekws.cli import (
     commands,
     data_commands,
     evaluate_commands,
+    process,
     profile_commands,
     search_commands,
     setup_commands,
@@ -54,6 +55,12 @@ class _Group(TyperGroup):
                 name = str(error.filename)[:80]
                 _fail(f"error: {name}: {UNUSABLE[error.errno]}", 2, debug=ctx.params.get("debug"))
             _fail(f"error: {reason(error)}", 1, debug=ctx.params.get("debug"))
+        except typer.Exit:
+            raise
+        except BaseException:
+            if not process.INTERRUPTED.is_set():
+                raise
+            _fail(_AGAIN, 130, debug=ctx.params.get("debug"))
 
 
 class _Command(TyperCommand):
@@ -80,6 +87,8 @@ def _fail(text: str, exit_code: int, *, debug: bool | None) -> None:
 
     if debug:
         traceback.print_exc()
+    if process.INTERRUPTED.is_set():  # in an import, say, which torch then takes for a failure
+        text, exit_code = _AGAIN, 130
     show_error(text)
     raise typer.Exit(exit_code)
 

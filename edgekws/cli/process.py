@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+from threading import Event
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -15,17 +16,21 @@ _ASCII = {
 }  # fmt: skip
 """What stands for the signs of our own texts where an encoding lacks them."""
 
+INTERRUPTED = Event()
+"""Set once a signal has interrupted the command, whatever a library makes of the exception."""
+
 _LIKE_CTRL_C = (signal.SIGTERM, signal.SIGHUP)
 
 
 def end_as_by_ctrl_c() -> None:
     """Let SIGTERM and SIGHUP interrupt as Ctrl-C does, unless they are ignored, as by nohup."""
-    for number in _LIKE_CTRL_C:
+    for number in (signal.SIGINT, *_LIKE_CTRL_C):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    INTERRUPTED.set()
     # A terminal that closes sends several: the others must not disturb the clearing up.
     for each in _LIKE_CTRL_C:
         signal.signal(each, _go_on)

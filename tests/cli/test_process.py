@@ -48,6 +48,37 @@ def test_a_signal_interrupts_after_clearing_up(number: signal.Signals) -> None:
     assert (process.returncode, out, err) == (130, "cleared up\n", AGAIN)
 
 
+SWALLOWED = """
+import edgekws.recipe.load
+from edgekws.cli import main
+from edgekws.errors import UnsupportedError
+def load(path, overrides):
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        raise {error}
+edgekws.recipe.load.load = load
+sys.argv = ["edgekws", "plan", "quickstart"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("error", ["UnsupportedError('no operator')", "AttributeError('exc')"])
+def test_what_a_library_makes_of_an_interruption_is_not_told_as_an_error(
+    number: signal.Signals, error: str
+) -> None:
+    command = [sys.executable, "-c", "import sys, time" + SWALLOWED.format(error=error)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, AGAIN)
+
+
 def test_a_command_under_nohup_goes_on() -> None:
     command = ["nohup", sys.executable, "-c", SLOW]
     pipe = subprocess.PIPE
