@@ -70,12 +70,15 @@ class Killer:
             started = time.monotonic()
             process = self.place.start(errors)
             wait = self._for_builder if self.kills % 2 else self._for_moment
-            kind = wait(process)
-            if process.poll() is None:
-                process.send_signal(number)
-                self._count(kind, number)
-            early = time.monotonic() - started < DEAF_S
-            code = self._ended(process)
+            try:
+                kind = wait(process)
+                if process.poll() is None:
+                    process.send_signal(number)
+                    self._count(kind, number)
+                early = time.monotonic() - started < DEAF_S
+                code = self._ended(process)
+            finally:
+                process.kill()
             errors.seek(0)
             told = errors.read().decode("utf-8", "replace")
         self._look(code, told, number, early=early)
