@@ -1,7 +1,7 @@
 """Profiles that were never measured, for tables, pages and sentences."""
 
 from edgekws.core.measurement import Measurement
-from edgekws.engine.profiled import How, Node, Operators, Profile, Ratio, Timing, Weight, What
+from edgekws.evaluation.profiled import How, Node, Operators, Profile, Ratio, Timing, Weight, What
 
 SETTINGS = {"affinity": None, "warmup": 20, "seconds": 1.0, "threads": 1, "seed": 0}
 FINGERPRINT = {

@@ -27,7 +27,7 @@ from edgekws.report.plots import history_svg
 history_svg([{"epoch": 1, "loss": 1.0, "accuracy": 0.5}], 1)
 """
 EVERY_ROOM = (
-    "import edgekws.metrics.graph, edgekws.lowering.parity, edgekws.engine.detect, onnxruntime"
+    "import edgekws.metrics.graph, edgekws.lowering.parity, edgekws.spotting.streams, onnxruntime"
 )
 
 

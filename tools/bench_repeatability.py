@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from edgekws.core.latency_run import LatencyRun
 from edgekws.core.measurement import Measurement
-from edgekws.targets._run import LatencyRun
 from edgekws.targets.host import Target
 
 CONTROL, SAME, BUNDLE = "plain export", "plain export again", "bundle"

@@ -79,7 +79,7 @@ class Backbone(Fields):
         """
         from torch import nn
 
-        from edgekws.backbones._layers import conv_norm
+        from edgekws.backbones.blocks.layers import conv_norm
 
         bands = self.bands(n_mels)
         stem, *stages, tail = self.channels
@@ -110,7 +110,7 @@ class Backbone(Fields):
         """Return a stage: a transition block, then blocks that keep the shape."""
         from torch import nn
 
-        from edgekws.backbones._layers import Residual, conv_norm
+        from edgekws.backbones.blocks.layers import Residual, conv_norm
 
         transition = nn.Sequential(
             *conv_norm(in_channels, channels, (1, 1)),  # (B, C, F, T)
@@ -130,7 +130,7 @@ class Backbone(Fields):
         """Return f2 over frequency, and f1 over time broadcast onto it."""
         from torch import nn
 
-        from edgekws.backbones._layers import BroadcastedResidual, SubSpectralNorm, conv_norm
+        from edgekws.backbones.blocks.layers import BroadcastedResidual, SubSpectralNorm, conv_norm
 
         f2 = nn.Sequential(
             nn.Conv2d(

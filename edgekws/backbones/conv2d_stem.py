@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from edgekws.backbones._inverted_bottleneck_fields import Kernel, Structure
+from edgekws.backbones.blocks.inverted_bottleneck_fields import Kernel, Structure
 from edgekws.core.contract import Representation
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Backbone(Structure):
         """Return the network: `(B, 1, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
         from torch import nn
 
-        from edgekws.backbones._inverted_bottleneck import after_stem, pad
-        from edgekws.backbones._layers import conv_norm
+        from edgekws.backbones.blocks.inverted_bottleneck import after_stem, pad
+        from edgekws.backbones.blocks.layers import conv_norm
 
         f, k = self.stem_channels, self.stem_kernel_size
         bands = (n_mels + 3) // 4  # left after two strides of 2
@@ -67,8 +67,8 @@ class Backbone(Structure):
         """Return a depthwise-separable convolution: `(B, F, H, T)` to `(B, F, H / stride, T')`."""
         from torch import nn
 
-        from edgekws.backbones._inverted_bottleneck import pad
-        from edgekws.backbones._layers import conv_norm
+        from edgekws.backbones.blocks.inverted_bottleneck import pad
+        from edgekws.backbones.blocks.layers import conv_norm
 
         f = self.stem_channels
         depthwise = conv_norm(f, f, (3, 3), stride=(stride, 1), padding=(1, pad(self, 3)), groups=f)
@@ -77,6 +77,6 @@ class Backbone(Structure):
     def _residual(self) -> "nn.Module":
         from torch import nn
 
-        from edgekws.backbones._inverted_bottleneck import residual
+        from edgekws.backbones.blocks.inverted_bottleneck import residual
 
         return residual(self, nn.Sequential(*self._separable(stride=1)), 3)

@@ -48,8 +48,8 @@ class Backbone(Fields):
         """Return the network: `(B, 1, n_mels, T)` to `(B, n_labels)` logits, `n_mels` from 2."""
         from torch import nn
 
-        from edgekws.backbones._layers import conv_norm
-        from edgekws.backbones._separable import separable
+        from edgekws.backbones.blocks.layers import conv_norm
+        from edgekws.backbones.blocks.separable import separable
 
         c = self.channels
         return nn.Sequential(

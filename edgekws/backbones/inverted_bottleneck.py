@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from edgekws.backbones._inverted_bottleneck_fields import TwinStructure
+from edgekws.backbones.blocks.inverted_bottleneck_fields import TwinStructure
 from edgekws.core.contract import Representation
 
 if TYPE_CHECKING:
@@ -33,6 +33,6 @@ class Backbone(TwinStructure):
         Raises:
             UnsupportedError: `patches` do not fit `n_mels`.
         """
-        from edgekws.backbones._inverted_bottleneck import over_mels
+        from edgekws.backbones.blocks.inverted_bottleneck import over_mels
 
         return over_mels(self, n_mels, n_labels)

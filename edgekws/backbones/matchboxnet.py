@@ -54,7 +54,7 @@ class Backbone(Fields):
         """Return the network: `(B, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
         from torch import nn
 
-        from edgekws.backbones._layers import conv_norm
+        from edgekws.backbones.blocks.layers import conv_norm
 
         c, outer = self.channels, self.outer_channels
         stem = _separable(n_mels, outer, STEM_KERNEL, stride=self.stem_stride)
@@ -73,7 +73,7 @@ class Backbone(Fields):
         """Return a block, counted from 0; its last activation stands behind the sum."""
         from torch import nn
 
-        from edgekws.backbones._layers import Residual, conv_norm
+        from edgekws.backbones.blocks.layers import Residual, conv_norm
 
         c, kernel = self.channels, FIRST_KERNEL + 2 * number
         in_channels = c if number else self.outer_channels
@@ -95,7 +95,7 @@ def _separable(
     """Return a depthwise and a pointwise convolution and a BatchNorm; the length stays."""
     from torch import nn
 
-    from edgekws.backbones._layers import conv_norm
+    from edgekws.backbones.blocks.layers import conv_norm
 
     depthwise = nn.Conv1d(
         in_channels,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgekws.backbones._inverted_bottleneck_fields import TwinStructure
+from edgekws.backbones.blocks.inverted_bottleneck_fields import TwinStructure
 from edgekws.core.contract import Representation
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ class Backbone(TwinStructure):
         Raises:
             UnsupportedError: `patches` do not fit `n_mels`.
         """
-        from edgekws.backbones._inverted_bottleneck import spanning_mels
+        from edgekws.backbones.blocks.inverted_bottleneck import spanning_mels
 
         return spanning_mels(self, n_mels, n_labels)

@@ -61,7 +61,7 @@ class Backbone(Fields):
         """Return the network: `(B, 1, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
         from torch import nn
 
-        from edgekws.backbones._layers import conv_norm
+        from edgekws.backbones.blocks.layers import conv_norm
 
         c, blocks = self.scaled(STEM), []
         stem = nn.Sequential(*conv_norm(1, c, (3, 3), stride=2), nn.ReLU6())
@@ -86,7 +86,7 @@ def _block(in_channels: int, channels: int, expansion: int, stride: int) -> "nn.
     """Return an inverted bottleneck; its last convolution is linear."""
     from torch import nn
 
-    from edgekws.backbones._layers import Residual, conv_norm
+    from edgekws.backbones.blocks.layers import Residual, conv_norm
 
     hidden = expansion * in_channels
     expand = (*conv_norm(in_channels, hidden, (1, 1)), nn.ReLU6()) if expansion > 1 else ()

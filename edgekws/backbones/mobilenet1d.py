@@ -68,8 +68,8 @@ class Backbone(Fields):
         """
         from torch import nn
 
-        from edgekws.backbones._layers import MEAN, conv_norm
-        from edgekws.backbones._separable import separable
+        from edgekws.backbones.blocks.layers import MEAN, conv_norm
+        from edgekws.backbones.blocks.separable import separable
 
         stack, axes = STACKS[self.variant], 1 if self.representation == "2d" else 2
         kernel, c, blocks = (3,) * axes, stack.stem, []

@@ -84,7 +84,7 @@ class Backbone(Fields):
         """
         from torch import nn
 
-        from edgekws.backbones._layers import MEAN
+        from edgekws.backbones.blocks.layers import MEAN
 
         stack, axes = STACKS[self.variant], 1 if self.representation == "2d" else 2
         if axes == 2:
@@ -117,7 +117,7 @@ def _convolutions(stack: Stack, axes: int, in_channels: int) -> "nn.Module":
     """Return the stack up to the mean."""
     from torch import nn
 
-    from edgekws.backbones._layers import CONVOLUTION
+    from edgekws.backbones.blocks.layers import CONVOLUTION
 
     layers: list[nn.Module] = []
     widths = zip(stack.channels, stack.strides, stack.pools, strict=True)
@@ -141,7 +141,7 @@ def _after(name: str, axes: int, channels: int, pool: int) -> "nn.Module":
     """Return the module that `Stack.order` names."""
     from torch import nn
 
-    from edgekws.backbones._layers import NORM
+    from edgekws.backbones.blocks.layers import NORM
 
     if name == "norm":
         return NORM[axes](channels)

@@ -41,7 +41,7 @@ class Backbone(Fields):
         """Return the network: `(B, 1, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
         from torch import nn
 
-        from edgekws.backbones._layers import conv_norm
+        from edgekws.backbones.blocks.layers import conv_norm
 
         c = max(1, round(PUBLISHED_CHANNELS * self.width))
         stem = nn.Sequential(
@@ -65,7 +65,7 @@ def _block(in_channels: int, channels: int, stride: int) -> "nn.Module":
     """Return a basic block; its shortcut is a 1 × 1 convolution where the shape changes."""
     from torch import nn
 
-    from edgekws.backbones._layers import Residual, conv_norm
+    from edgekws.backbones.blocks.layers import Residual, conv_norm
 
     body = nn.Sequential(
         *conv_norm(in_channels, channels, (3, 3), stride=stride),

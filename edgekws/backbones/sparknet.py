@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from edgekws.backbones._inverted_bottleneck_fields import Kernel
+from edgekws.backbones.blocks.inverted_bottleneck_fields import Kernel
 from edgekws.core.contract import Representation
 from edgekws.core.fields import Fields
 
@@ -67,8 +67,8 @@ class Backbone(Fields):
         """Return the network: `(B, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
         from torch import nn
 
-        from edgekws.backbones._gates import Gates
-        from edgekws.backbones._layers import conv_norm
+        from edgekws.backbones.blocks.gates import Gates
+        from edgekws.backbones.blocks.layers import conv_norm
 
         c, first, later = self.channels, self.kernels[0], self.kernels[1:]
         body = [nn.Sequential(*_separable(n_mels, c, first, self.stem_stride), *self._activated())]
@@ -87,7 +87,7 @@ class Backbone(Fields):
         """Return a separable convolution with its shortcut; the activation is behind the sum."""
         from torch import nn
 
-        from edgekws.backbones._layers import Residual, conv_norm
+        from edgekws.backbones.blocks.layers import Residual, conv_norm
 
         c = self.channels
         body = nn.Sequential(*_separable(c, c, kernel, 1))
@@ -106,7 +106,7 @@ def _separable(
     """Return a depthwise and a pointwise convolution and a BatchNorm."""
     from torch import nn
 
-    from edgekws.backbones._layers import conv_norm
+    from edgekws.backbones.blocks.layers import conv_norm
 
     depthwise = nn.Conv1d(
         in_channels,

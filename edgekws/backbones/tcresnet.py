@@ -59,7 +59,7 @@ class Backbone(Fields):
         """Return the network: `(B, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
         from torch import nn
 
-        from edgekws.backbones._layers import conv_norm
+        from edgekws.backbones.blocks.layers import conv_norm
 
         stem, *stages = (max(1, int(c * self.width)) for c in (STEM, *STAGES))
         blocks, c = [], stem
@@ -81,7 +81,7 @@ class Backbone(Fields):
 def _strided_block(in_channels: int, channels: int) -> "nn.Module":
     from torch import nn
 
-    from edgekws.backbones._layers import Residual, conv_norm
+    from edgekws.backbones.blocks.layers import Residual, conv_norm
 
     shortcut = nn.Sequential(*conv_norm(in_channels, channels, (1,), stride=2), nn.ReLU())
     return nn.Sequential(Residual(_body(in_channels, channels, 2), shortcut), nn.ReLU())
@@ -90,7 +90,7 @@ def _strided_block(in_channels: int, channels: int) -> "nn.Module":
 def _block(channels: int) -> "nn.Module":
     from torch import nn
 
-    from edgekws.backbones._layers import Residual
+    from edgekws.backbones.blocks.layers import Residual
 
     return nn.Sequential(Residual(_body(channels, channels, 1)), nn.ReLU())
 
@@ -98,7 +98,7 @@ def _block(channels: int) -> "nn.Module":
 def _body(in_channels: int, channels: int, stride: int) -> "nn.Module":
     from torch import nn
 
-    from edgekws.backbones._layers import conv_norm
+    from edgekws.backbones.blocks.layers import conv_norm
 
     return nn.Sequential(
         *conv_norm(in_channels, channels, (KERNEL,), stride=stride),

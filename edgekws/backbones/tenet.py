@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from edgekws.backbones._inverted_bottleneck_fields import Kernel
+from edgekws.backbones.blocks.inverted_bottleneck_fields import Kernel
 from edgekws.core.contract import Representation
 from edgekws.core.fields import Fields
 
@@ -93,7 +93,7 @@ class Backbone(Fields):
         """Return the network: `(B, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""
         from torch import nn
 
-        from edgekws.backbones._layers import conv_norm
+        from edgekws.backbones.blocks.layers import conv_norm
 
         c, k, s = self.channels, self.stem_kernel_size, self.stem_stride
         parts: OrderedDict[str, nn.Module] = OrderedDict()
@@ -114,8 +114,8 @@ class Backbone(Fields):
         """Return an inverted bottleneck: `(B, C, T)` to `(B, C, T / stride)`."""
         from torch import nn
 
-        from edgekws.backbones._branches import Branches
-        from edgekws.backbones._layers import Residual, SqueezeExcitation, conv_norm
+        from edgekws.backbones.blocks.branches import Branches
+        from edgekws.backbones.blocks.layers import Residual, SqueezeExcitation, conv_norm
 
         c, hidden = self.channels, self.hidden
         kernels = [(k,) for k in self.kernels]

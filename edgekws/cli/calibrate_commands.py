@@ -83,9 +83,9 @@ def calibrate(
           --output c.zip --page curves.html
     """
     from edgekws.core.output import check_form
-    from edgekws.engine import calibrate as engine
-    from edgekws.engine.labelled_audio import parse_where
+    from edgekws.evaluation import calibrate as engine
     from edgekws.report import event_page, event_rows
+    from edgekws.spotting.labelled_audio import parse_where
 
     if page is not None:
         check_form(page, event_page.PAGES, "--page", or_folder=False)
@@ -142,9 +142,9 @@ def evaluate_events(
       edgekws evaluate-events dist/wake-words --positives wuw2/manifest.csv --where kind=sentence
           --where speaker=spk003,spk004 --negatives talk --output report
     """
-    from edgekws.engine import evaluate_events as engine
-    from edgekws.engine.labelled_audio import parse_where
+    from edgekws.evaluation import evaluate_events as engine
     from edgekws.report import event_page, event_rows
+    from edgekws.spotting.labelled_audio import parse_where
 
     if output is not None:
         event_page.check_output(output)

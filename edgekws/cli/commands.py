@@ -195,7 +195,7 @@ def check(
     from edgekws.cli import check_forms
     from edgekws.cli.process import write_line
     from edgekws.core.output import check_output
-    from edgekws.engine import check as engine
+    from edgekws.evaluation import check as engine
     from edgekws.recipe.load import load, load_budget
 
     if form and json:

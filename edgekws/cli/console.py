@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from edgekws.bundle.verify import Verified
     from edgekws.cli.tables import Table as Shown
     from edgekws.core.report import Report
-    from edgekws.engine.compare import Comparison
     from edgekws.engine.doctor import Check
-    from edgekws.engine.evaluate import Evaluation
     from edgekws.engine.plan import Plan
-    from edgekws.engine.predict import Predicted
+    from edgekws.evaluation.compare import Comparison
+    from edgekws.evaluation.evaluate import Evaluation
+    from edgekws.evaluation.predict import Predicted
 
 PLAIN_WIDTH = 140
 """Columns of a table that goes to a file or a pipe."""

@@ -66,8 +66,8 @@ def explore(
       edgekws data explore recipe.toml --json > data.json
     """
     from edgekws.cli.data_tables import exploration_tables
-    from edgekws.engine.data_explore import explore as look
-    from edgekws.engine.data_source import material
+    from edgekws.curation.explore import explore as look
+    from edgekws.curation.source import material
     from edgekws.report.data_page import check_output, write_exploration
 
     if output is not None:
@@ -119,8 +119,8 @@ def augment(
     """
     from dataclasses import asdict
 
-    from edgekws.engine.data_augment import augment as make
-    from edgekws.engine.data_source import material
+    from edgekws.curation.augment import augment as make
+    from edgekws.curation.source import material
 
     given = material(source, overrides or ())
     with view_for(json) as view:
@@ -169,8 +169,8 @@ def synth(
     """
     from dataclasses import asdict
 
-    from edgekws.engine.data_synth import synth as speak
-    from edgekws.engine.data_synth import words_of
+    from edgekws.curation.synth import synth as speak
+    from edgekws.curation.synth import words_of
 
     with view_for(json) as view:
         made = speak(

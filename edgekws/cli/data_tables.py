@@ -6,7 +6,7 @@ from edgekws.cli import numbers
 from edgekws.cli.tables import Table
 
 if TYPE_CHECKING:
-    from edgekws.engine.data_explore import Exploration
+    from edgekws.curation.explore import Exploration
 
 MOST = 40
 """Classes in the table on a terminal; all of them are on the page."""

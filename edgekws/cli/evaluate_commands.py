@@ -48,7 +48,7 @@ def evaluate(
       edgekws evaluate a.onnx b.onnx --recipe recipe.toml --output ab.png
       edgekws evaluate bundle.zip --recipe recipe.toml --split test --output report
     """
-    from edgekws.engine import evaluate as engine
+    from edgekws.evaluation import evaluate as engine
     from edgekws.recipe.load import load
     from edgekws.report import evaluation_file
 
@@ -105,7 +105,7 @@ def compare(
         raise UsageError(
             f"--points {points:g}: a difference in percentage points, above 0 and below 100"
         )
-    from edgekws.engine import compare as engine
+    from edgekws.evaluation import compare as engine
     from edgekws.recipe.load import load
 
     loaded = load(recipe, overrides or ())
@@ -146,7 +146,7 @@ def predict(
       edgekws predict dist/quickstart recordings --output labels.csv
       edgekws predict quickstart.zip clips.csv --output labels.csv --top-k 3
     """
-    from edgekws.engine import predict as engine
+    from edgekws.evaluation import predict as engine
 
     with view_for(json) as view:
         predicted = engine.predict(bundle, source, output, view.emit, top_k)

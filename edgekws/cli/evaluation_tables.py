@@ -8,9 +8,9 @@ from edgekws.cli.tables import confused, measured_lines
 from edgekws.core.measurement import Measurement
 
 if TYPE_CHECKING:
-    from edgekws.engine.compare import Comparison
-    from edgekws.engine.evaluate import Evaluation
-    from edgekws.engine.verdict import Pair
+    from edgekws.evaluation.compare import Comparison
+    from edgekws.evaluation.evaluate import Evaluation
+    from edgekws.evaluation.verdict import Pair
     from edgekws.metrics.differences import Difference
 
 Table = tuple[str, Sequence[str], list[list[str]]]

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from edgekws.bundle.verify import Verified
     from edgekws.cli.tables import Table
     from edgekws.core.report import Report
-    from edgekws.engine.compare import Comparison
     from edgekws.engine.doctor import Check
-    from edgekws.engine.evaluate import Evaluation
     from edgekws.engine.plan import Plan
-    from edgekws.engine.predict import Predicted
+    from edgekws.evaluation.compare import Comparison
+    from edgekws.evaluation.evaluate import Evaluation
+    from edgekws.evaluation.predict import Predicted
 
 
 class JsonLines:

@@ -64,7 +64,7 @@ def profile(
     from dataclasses import asdict
 
     from edgekws.cli.profile_tables import profile_tables
-    from edgekws.engine import profile as engine
+    from edgekws.evaluation import profile as engine
     from edgekws.report import profile_page
     from edgekws.targets.host import Target
 

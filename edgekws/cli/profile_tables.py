@@ -6,7 +6,7 @@ from edgekws.cli.tables import Table
 from edgekws.report import profile_rows
 
 if TYPE_CHECKING:
-    from edgekws.engine.profiled import Operators, Profile
+    from edgekws.evaluation.profiled import Operators, Profile
 
 MOST = 12
 """Nodes of a graph on a terminal; all of them are in the page and in JSON."""

@@ -100,7 +100,7 @@ def _hands(
     engine: Engine, address: str | None, workers: int | None
 ) -> "Iterator[tuple[int, MakeCrew]]":
     """Yield how many trials are in work at once, and what makes the workers."""
-    from edgekws.engine.environment import core_count
+    from edgekws.core.environment import core_count
     from edgekws.search.crew import LocalCrew
     from edgekws.search.ray_crew import RayCrew, connected
 

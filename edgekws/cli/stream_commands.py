@@ -16,8 +16,8 @@ from edgekws.errors import DataError, UsageError
 if TYPE_CHECKING:
     from edgekws.cli.event_lines import Write
     from edgekws.cli.live_scores import LiveScores
-    from edgekws.engine.detect import Blocks
     from edgekws.runtime.detect import Detector
+    from edgekws.spotting.streams import Blocks
 
 MICROPHONE = "microphone"
 """What stands for the file of an event that the microphone heard."""
@@ -85,7 +85,7 @@ def detect(
     from edgekws.cli.event_lines import json_lines, while_read
     from edgekws.cli.live_scores import LiveScores
     from edgekws.core.output import whole_text
-    from edgekws.engine import detect as engine
+    from edgekws.spotting import streams as engine
 
     with ExitStack() as stack:
         notes = stack.enter_context(Terminal())  # on standard error, with --json as well
@@ -147,7 +147,7 @@ def _listen(
     emit: Emit,
 ) -> bool:
     """Write the events of one source; say whether it could be read to its end."""
-    from edgekws.engine.detect import listen
+    from edgekws.spotting.streams import listen
 
     try:
         for events in listen(detector, blocks):

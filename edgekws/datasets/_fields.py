@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from edgekws.core.corpus import NearCopies
-from edgekws.datasets._labels import keyword_problem
-from edgekws.datasets._word_folders import word_name
+from edgekws.datasets.listing.labels import keyword_problem
+from edgekws.datasets.listing.word_folders import word_name
 
 
 def _once(keywords: tuple[str, ...] | None) -> tuple[str, ...] | None:

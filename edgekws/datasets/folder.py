@@ -26,17 +26,17 @@ from edgekws.datasets._fields import (
     TestFraction,
     Unknown,
 )
-from edgekws.datasets._labels import BACKGROUND_NOISE
-from edgekws.datasets._listing import (
+from edgekws.datasets.listing.clips import (
     Choice,
     choose_keywords,
     find_noise,
     labels_of,
     list_recordings,
 )
-from edgekws.datasets._source import code_fingerprint, existing, stamps
-from edgekws.datasets._splits import Rule
-from edgekws.datasets._word_folders import (
+from edgekws.datasets.listing.labels import BACKGROUND_NOISE
+from edgekws.datasets.listing.source import code_fingerprint, existing, stamps
+from edgekws.datasets.listing.splits import Rule
+from edgekws.datasets.listing.word_folders import (
     Recordings,
     find_recordings,
     word_name,

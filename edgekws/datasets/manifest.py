@@ -25,8 +25,7 @@ from edgekws.datasets._fields import (
     TestFraction,
     Unknown,
 )
-from edgekws.datasets._labels import BACKGROUND_NOISE
-from edgekws.datasets._listing import (
+from edgekws.datasets.listing.clips import (
     Choice,
     Cutting,
     choose_keywords,
@@ -34,12 +33,13 @@ from edgekws.datasets._listing import (
     labels_of,
     list_recordings,
 )
-from edgekws.datasets._manifest_rows import Columns, beyond_the_end, filtered, recordings
-from edgekws.datasets._source import code_fingerprint, existing, stamps
-from edgekws.datasets._splits import Rule
-from edgekws.datasets._tables import SUFFIXES, read_table
-from edgekws.datasets._windows import Windows
-from edgekws.datasets._word_folders import Recordings, word_name
+from edgekws.datasets.listing.labels import BACKGROUND_NOISE
+from edgekws.datasets.listing.manifest_rows import Columns, beyond_the_end, filtered, recordings
+from edgekws.datasets.listing.source import code_fingerprint, existing, stamps
+from edgekws.datasets.listing.splits import Rule
+from edgekws.datasets.listing.tables import SUFFIXES, read_table
+from edgekws.datasets.listing.windows import Windows
+from edgekws.datasets.listing.word_folders import Recordings, word_name
 from edgekws.runtime.front_end import FrontEnd
 
 _PLACES = ("path", "root", "noise", "negatives")

@@ -22,11 +22,11 @@ from edgekws.core.events import Emit, Event
 from edgekws.core.fields import Fields
 from edgekws.datasets._download import Archive, fetch, unpack
 from edgekws.datasets._fields import NearCopiesRule
-from edgekws.datasets._labels import BACKGROUND_NOISE
-from edgekws.datasets._listing import at_most, cut_silence, find_noise, mean_count, noise_note
-from edgekws.datasets._silence import noise_per_split
-from edgekws.datasets._source import code_fingerprint, stamps
-from edgekws.datasets._word_folders import (
+from edgekws.datasets.listing.clips import at_most, cut_silence, find_noise, mean_count, noise_note
+from edgekws.datasets.listing.labels import BACKGROUND_NOISE
+from edgekws.datasets.listing.silence import noise_per_split
+from edgekws.datasets.listing.source import code_fingerprint, stamps
+from edgekws.datasets.listing.word_folders import (
     LISTS,
     Recording,
     find_recordings,

@@ -17,9 +17,9 @@ from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
 from edgekws.core.store import build_folder
-from edgekws.datasets._espeak import INSTALL
-from edgekws.datasets._labels import keyword_problem, readable
-from edgekws.datasets._source import code_fingerprint
+from edgekws.datasets.listing.labels import keyword_problem, readable
+from edgekws.datasets.listing.source import code_fingerprint
+from edgekws.datasets.synthesis.espeak import INSTALL
 from edgekws.errors import MissingPartError
 from edgekws.runtime.front_end import FrontEnd
 
@@ -126,7 +126,7 @@ class Dataset(Fields):
             MissingPartError: espeak-ng is not installed.
             MachineError: the cache cannot be written, or a process died.
         """
-        from edgekws.datasets._synthesis import synthesise
+        from edgekws.datasets.synthesis.plan import synthesise
 
         key = sha256_of([self.fingerprint(), seed, front_end.sample_rate, front_end.window_samples])
         folder = build_folder(

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from edgekws.core.canonical import sha256_file
+from edgekws.core.latency_run import LatencyRun, ModelLatency
 from edgekws.core.report import Result
 from edgekws.engine.chain import Bench
 from edgekws.engine.measure import Measured, count, latency, timed
 from edgekws.recipe.chain import last_training
-from edgekws.targets._run import LatencyRun, ModelLatency
 
 CONTROL, FASTEST = "plain export", "fastest FP32"
 """What the two references are called in a report."""

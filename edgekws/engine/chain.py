@@ -10,12 +10,12 @@ from typing import Any
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact, Contract
+from edgekws.core.environment import core_count, device_kind, library_versions
 from edgekws.core.events import Emit
 from edgekws.core.job import STATES, Job
+from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder
 from edgekws.engine.data import Source
-from edgekws.engine.environment import core_count, device_kind, library_versions
-from edgekws.engine.source import closure, modules_of
 from edgekws.recipe.model import Recipe
 
 SCHEMA = 1

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import SPLITS, Clip, Listing
+from edgekws.core.environment import library_versions
 from edgekws.core.events import Emit
+from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder
 from edgekws.core.table import csv_text
-from edgekws.engine.environment import library_versions
-from edgekws.engine.source import closure, modules_of
 from edgekws.errors import writing
 from edgekws.recipe.model import Recipe
 from edgekws.runtime.front_end import FrontEnd

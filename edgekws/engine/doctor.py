@@ -13,8 +13,8 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
+from edgekws.core.environment import cache_folder, core_count, device_kind
 from edgekws.core.family import kinds
-from edgekws.engine.environment import cache_folder, core_count, device_kind
 from edgekws.engine.parts import installed, pip_line, requirements
 from edgekws.errors import MissingPartError
 from edgekws.runtime import latency
@@ -159,7 +159,7 @@ def _onnxruntime() -> Check:
 
 
 def _espeak() -> Check:
-    from edgekws.datasets._espeak import INSTALL, Espeak
+    from edgekws.datasets.synthesis.espeak import INSTALL, Espeak
 
     try:
         with Espeak() as espeak:

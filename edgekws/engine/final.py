@@ -14,18 +14,18 @@ from edgekws.bundle import pack, verify
 from edgekws.bundle.card import model_card
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact
+from edgekws.core.environment import library_versions
 from edgekws.core.events import working
+from edgekws.core.latency_run import LatencyRun
 from edgekws.core.measurement import Measurement
+from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder
 from edgekws.engine.chain import Bench
-from edgekws.engine.environment import library_versions
 from edgekws.engine.measure import Measured, count, latency
-from edgekws.engine.source import closure
 from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.errors import ParityError
 from edgekws.recipe.model import Recipe
 from edgekws.runtime import detect
-from edgekws.targets._run import LatencyRun
 
 _MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
 

@@ -14,13 +14,13 @@ from pydantic import TypeAdapter
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact
+from edgekws.core.environment import library_versions
 from edgekws.core.events import Emit, working
+from edgekws.core.latency_run import Files, LatencyRun, chain
 from edgekws.core.measurement import Measurement
+from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder, is_intact
 from edgekws.engine.chain import Bench
-from edgekws.engine.environment import library_versions
-from edgekws.engine.source import closure
-from edgekws.targets._run import Files, LatencyRun, chain
 
 if TYPE_CHECKING:
     import onnx

@@ -9,14 +9,14 @@ from pydantic import TypeAdapter
 
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Contract, Normalization
+from edgekws.core.environment import cache_folder, library_versions
 from edgekws.core.events import Emit, progress
 from edgekws.core.family import load as load_member
 from edgekws.core.measurement import BUNDLE_METRICS, METRICS, WHOLE, Measurement, Verdict
 from edgekws.core.scratch import scratch_folder
+from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder
-from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.measure import count, now
-from edgekws.engine.source import closure, modules_of
 from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
 from edgekws.errors import MissingPartError
 from edgekws.recipe.load import Loaded

@@ -13,6 +13,7 @@ from edgekws.bundle.members import CARD
 from edgekws.bundle.verify import verify
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Artifact
+from edgekws.core.environment import cache_folder, library_versions
 from edgekws.core.events import Emit, Event
 from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
 from edgekws.core.report import Report, Result
@@ -20,7 +21,6 @@ from edgekws.engine.baseline import Baseline, References, against_fp32, card_lin
 from edgekws.engine.chain import Bench, Done, bench, resolved, run_step
 from edgekws.engine.chance import chance_warning
 from edgekws.engine.data import Source
-from edgekws.engine.environment import cache_folder, library_versions
 from edgekws.engine.final import evaluate_bundle
 from edgekws.engine.measure import Measured, Streamed, alone, measure, measure_stream, now
 from edgekws.engine.run_folder import (

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.core.canonical import sha256_of
+from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder
 from edgekws.engine.chain import Bench
 from edgekws.engine.measure import Measured
-from edgekws.engine.source import closure
 
 
 def no_better(step: Any, measured: Mapping[str, Measured], bench: Bench) -> list[str]:

@@ -6,9 +6,9 @@ from typing import Any
 
 from edgekws.bundle.device_files import bundle_size_kib
 from edgekws.core.events import Emit
+from edgekws.core.latency_run import Files, LatencyRun
 from edgekws.core.measurement import Measurement
 from edgekws.engine.measure import timed
-from edgekws.targets._run import Files, LatencyRun
 
 FRONT_END, NETWORK = "frontend.onnx", "model.onnx"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from edgekws.backbones._branches import Branches
+from edgekws.backbones.blocks.branches import Branches
 from edgekws.core import family
 from edgekws.core.contract import Contract
 from edgekws.errors import UnsupportedError

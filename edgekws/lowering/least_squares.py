@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgekws.backbones._layers import OverPatches
+from edgekws.backbones.blocks.layers import OverPatches
 from edgekws.errors import UnsupportedError
 from edgekws.lowering.layer_trace import Layer, Tap, batches, layers, outputs
 

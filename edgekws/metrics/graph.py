@@ -16,7 +16,7 @@ import onnx
 from onnx import NodeProto, TensorProto, inliner, numpy_helper
 
 from edgekws.errors import UnsupportedError
-from edgekws.metrics import _executed
+from edgekws.metrics import execution
 from edgekws.metrics._operators import (
     CONVOLUTIONS,
     INTEGER,
@@ -92,7 +92,7 @@ def fixed_batch(model: Path | onnx.ModelProto) -> int:
     Raises:
         UnsupportedError: the graph cannot be run.
     """
-    return _executed.fixed_batch(_load(model))
+    return execution.fixed_batch(_load(model))
 
 
 def float_weights(model: Path | onnx.ModelProto) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ def executed_layers(model: Path | onnx.ModelProto) -> tuple[Layer, ...]:
     Raises:
         UnsupportedError: an operator is unknown to the counter, or the graph cannot be run.
     """
-    return layers(_executed.optimized(_load(model)))
+    return layers(execution.optimized(_load(model)))
 
 
 def int8_coverage(model: Path | onnx.ModelProto) -> float:
@@ -164,8 +164,8 @@ def _node_macs(model: onnx.ModelProto) -> list[int]:
     computed = {name for node in model.graph.node for name in node.output}
     wanted = [n for node in model.graph.node for n in _factors(node) if n in computed]
     known = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    flowing = known | _executed.shapes(model, wanted)
-    batch = _executed.fixed_batch(model)
+    flowing = known | execution.shapes(model, wanted)
+    batch = execution.fixed_batch(model)
     return [_macs(node, [flowing[n] for n in _factors(node)]) // batch for node in model.graph.node]
 
 

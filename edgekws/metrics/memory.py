@@ -13,7 +13,7 @@ import onnx
 from onnx import AttributeProto, NodeProto, inliner
 
 from edgekws.errors import UnsupportedError
-from edgekws.metrics import _executed
+from edgekws.metrics import execution
 
 VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Operators whose output is their first input under another shape: no memory of its own."""
@@ -46,10 +46,10 @@ def peak_ram_kib(model: Path | onnx.ModelProto) -> float:
     """
     loaded = onnx.load(model) if isinstance(model, Path) else model
     flat = inliner.inline_local_functions(loaded) if loaded.functions else loaded
-    executed = _executed.optimized(flat)
+    executed = execution.optimized(flat)
     schedule = _schedule(executed)
-    peak = peak_bytes(schedule, _executed.sizes(executed, _computed(schedule)))
-    return peak / _executed.fixed_batch(flat) / 1024
+    peak = peak_bytes(schedule, execution.sizes(executed, _computed(schedule)))
+    return peak / execution.fixed_batch(flat) / 1024
 
 
 def peak_bytes(schedule: Schedule, sizes: Mapping[str, int]) -> int:
@@ -98,7 +98,7 @@ def _schedule(model: onnx.ModelProto) -> Schedule:
             )
     constants = {tensor.name for tensor in model.graph.initializer}
     return Schedule(
-        _executed.in_order_of_execution(model),
+        execution.in_order_of_execution(model),
         tuple(i.name for i in model.graph.input if i.name not in constants),
         tuple(o.name for o in model.graph.output),
         frozenset(constants),

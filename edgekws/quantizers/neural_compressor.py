@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.fx import GraphModule
 
-    from edgekws.quantizers._mixed import QuantizedNetwork
+    from edgekws.quantizers.int8.mixed import QuantizedNetwork
 
 OPSET = 18
 
@@ -70,7 +70,7 @@ class Quantizer(Fields):
         from edgekws.lowering.export import with_fixed_pools
         from edgekws.lowering.graph_passes import pool_instead_of_mean
         from edgekws.lowering.height1 import height1
-        from edgekws.quantizers._mixed import QuantizedNetwork
+        from edgekws.quantizers.int8.mixed import QuantizedNetwork
 
         # height1 copies as well; the caller's network is left as it was
         network = height1(network) if clips.ndim == 3 else copy.deepcopy(network)
@@ -87,10 +87,10 @@ def _quantized_torch(
     """Run neural-compressor: export, prepare, calibrate, convert."""
     import torch
 
-    from edgekws.quantizers._batch_norm import replace_batch_norms
-    from edgekws.quantizers._entropy import range_of
     from edgekws.quantizers._log_capture import LOG_SETTINGS, captured_log
-    from edgekws.quantizers._observers import (
+    from edgekws.quantizers.int8.batch_norm import replace_batch_norms
+    from edgekws.quantizers.int8.entropy import range_of
+    from edgekws.quantizers.int8.observers import (
         choose_ranges,
         complete_observers,
         make_weights_symmetric,

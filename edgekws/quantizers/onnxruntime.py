@@ -15,7 +15,7 @@ from edgekws.core.scratch import scratch_folder
 if TYPE_CHECKING:
     import onnx
 
-    from edgekws.quantizers._mixed import QuantizedNetwork
+    from edgekws.quantizers.int8.mixed import QuantizedNetwork
 
 
 class Quantizer(Fields):
@@ -67,10 +67,10 @@ class Quantizer(Fields):
             UnsupportedError: a constant of the network stays in FP32; the message names its node.
         """
         from edgekws.lowering.graph_passes import pool_instead_of_mean
-        from edgekws.quantizers._batch_norm import without_batch_norms
-        from edgekws.quantizers._clamps import with_clamps
-        from edgekws.quantizers._logits import with_float_logits
-        from edgekws.quantizers._mixed import QuantizedNetwork
+        from edgekws.quantizers.int8.batch_norm import without_batch_norms
+        from edgekws.quantizers.int8.clamps import with_clamps
+        from edgekws.quantizers.int8.logits import with_float_logits
+        from edgekws.quantizers.int8.mixed import QuantizedNetwork
 
         prepared = without_batch_norms(pool_instead_of_mean(network))
         rounded = with_clamps(self._quantize_static(prepared, clips, calibration), prepared)
@@ -125,7 +125,7 @@ def _entropy_ranges(
     model: "onnx.ModelProto", clips: np.ndarray
 ) -> dict[str, list[dict[str, np.ndarray]]]:
     """The ranges as `quantize_static` takes them."""
-    from edgekws.quantizers._entropy import ranges
+    from edgekws.quantizers.int8.entropy import ranges
 
     return {
         name: [{"rmin": np.array(low, np.float32), "rmax": np.array(high, np.float32)}]

@@ -12,7 +12,7 @@ from edgekws.core.contract import UNKNOWN
 from edgekws.core.family import closest
 from edgekws.core.family import load as load_member
 from edgekws.core.scratch import scratch_folder
-from edgekws.datasets._pronunciation import check_language
+from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.errors import DataError, MissingPartError, RecipeError, UsageError
 from edgekws.recipe.load import load
 from edgekws.recipe.lock import toml_text

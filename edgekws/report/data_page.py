@@ -6,7 +6,7 @@ from typing import Any
 
 from edgekws.core.output import check_form, is_folder, write_text
 from edgekws.core.table import csv_text, inert_path
-from edgekws.engine.data_explore import Exploration
+from edgekws.curation.explore import Exploration
 from edgekws.report import _page
 from edgekws.report._numbers import amount
 from edgekws.report.data_plots import MOST_LABELS, classes_svg, histograms_svg, speakers_svg

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekws.engine.data_explore import Exploration
+from edgekws.curation.explore import Exploration
 from edgekws.report.plots import _BLUE as BLUE
 from edgekws.report.plots import _FAINT as FAINT
 from edgekws.report.plots import _ORANGE as ORANGE

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekws.core.output import PICTURES, check_form, is_folder, write_text
-from edgekws.engine.evaluate import Evaluation
+from edgekws.evaluation.evaluate import Evaluation
 
 
 def check_output(output: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekws.engine.evaluate import Evaluation
+from edgekws.evaluation.evaluate import Evaluation
 from edgekws.report.plots import write_figure
 
 if TYPE_CHECKING:

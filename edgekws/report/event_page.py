@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from edgekws.core.output import PICTURES, check_form, is_folder, write_text
-from edgekws.engine.event_results import EventEvaluation
 from edgekws.report import _page, event_rows
 from edgekws.report.event_plots import curves_svg, write_picture
+from edgekws.spotting.results import EventEvaluation
 
 PAGES = (".html", ".htm")
 

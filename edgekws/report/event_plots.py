@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekws.engine.event_results import EventEvaluation, KeywordEvents
 from edgekws.metrics.events import HOUR_S
 from edgekws.report.plots import _FAINT as FAINT
 from edgekws.report.plots import _logarithmic as logarithmic
 from edgekws.report.plots import _svg as svg
 from edgekws.report.plots import write_figure
+from edgekws.spotting.results import EventEvaluation, KeywordEvents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,8 +1,8 @@
 """Misses and false alarms as people read them."""
 
-from edgekws.engine.event_results import EventEvaluation, KeywordEvents
 from edgekws.metrics.event_intervals import Basis
 from edgekws.metrics.intervals import FEW_SPEAKERS, Interval
+from edgekws.spotting.results import EventEvaluation, KeywordEvents
 
 HEADS = (
     *("keyword", "threshold", "labels", "misses", "% [95 %]", "false alarms", "per hour [95 %]"),

@@ -12,10 +12,10 @@ from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekws.core.environment import cache_folder
 from edgekws.core.measurement import WHOLE
 from edgekws.core.output import PICTURES, check_form, write_bytes
 from edgekws.core.report import Report, Result
-from edgekws.engine.environment import cache_folder
 from edgekws.report import _numbers
 
 if TYPE_CHECKING:

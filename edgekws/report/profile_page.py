@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekws.core.output import check_form, is_folder, write_text
-from edgekws.engine.profiled import Operators, Profile
+from edgekws.evaluation.profiled import Operators, Profile
 from edgekws.report import _page, profile_rows
 from edgekws.report._details import numeric
 from edgekws.report.profile_plots import operators_svg, processes_svg, spread_svg

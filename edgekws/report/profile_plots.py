@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from edgekws.engine.profiled import Operators, Profile
+from edgekws.evaluation.profiled import Operators, Profile
 from edgekws.report import _numbers
 from edgekws.report.plots import _BLUE as BLUE
 from edgekws.report.plots import _FAINT as FAINT

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from edgekws.engine.profiled import Operators, Profile, Timing
+from edgekws.evaluation.profiled import Operators, Profile, Timing
 from edgekws.report import _numbers
 
 Rows = tuple[tuple[str, ...], list[list[str]]]

@@ -14,8 +14,8 @@ from typing import Any
 
 import edgekws
 from edgekws.core.environ import ONE_THREAD
+from edgekws.core.environment import device_kind, library_versions
 from edgekws.core.events import Event
-from edgekws.engine.environment import device_kind, library_versions
 from edgekws.errors import MissingPartError, UsageError
 from edgekws.search.crew import after_death, last_line
 from edgekws.search.trial import Outcome, Unit

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event, progress
-from edgekws.engine.environment import cache_folder
 from edgekws.errors import DataError, writing
 from edgekws.search.crew import Crew, LocalCrew
 from edgekws.search.load import LoadedSweep

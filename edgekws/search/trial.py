@@ -7,9 +7,9 @@ from functools import cache, cached_property
 from typing import Any
 
 from edgekws.core.canonical import canonical_json, sha256_of
+from edgekws.core.environment import device_kind, library_versions
 from edgekws.core.family import load as load_member
-from edgekws.engine.environment import device_kind, library_versions
-from edgekws.engine.source import closure, modules_of
+from edgekws.core.source_code import closure, modules_of
 from edgekws.recipe.load import load
 from edgekws.recipe.lock import lock
 from edgekws.recipe.model import Recipe

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgekws.metrics import graph
-from edgekws.quantizers._mixed import QuantizedNetwork
+from edgekws.quantizers.int8.mixed import QuantizedNetwork
 
 Progress = Callable[[int, int], None]
 

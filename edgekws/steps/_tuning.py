@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples
+from edgekws.core.latency_run import LatencyRun, ModelLatency
 from edgekws.lowering import onnx_file, parity
-from edgekws.metrics import _executed, graph
+from edgekws.metrics import execution, graph
 from edgekws.steps._forms import INPUT, NAIVE, Form, is_int8
-from edgekws.targets._run import LatencyRun, ModelLatency
 
 FINALISTS = 2
 """So many of the fastest forms that may be shipped are timed once more against the input: of many
@@ -102,7 +102,7 @@ def _row(form: Form, path: Path, logits: Mapping[str, NDArray[np.float32]], dev:
         form,
         path,
         is_int8(form.model),
-        len(_executed.optimized(form.model, "ORT_ENABLE_ALL").graph.node),
+        len(execution.optimized(form.model, "ORT_ENABLE_ALL").graph.node),
         path.stat().st_size / 1024,
         graph.int8_coverage(form.model),
         accuracy,

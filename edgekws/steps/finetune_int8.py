@@ -8,13 +8,13 @@ from pydantic import Field
 from edgekws.core.contract import Artifact, Contract
 from edgekws.core.events import Event
 from edgekws.core.job import Job, Output
-from edgekws.quantizers._isa import saturates_on
+from edgekws.quantizers.int8.isa import saturates_on
 from edgekws.steps._finetuning import FinetuningFields
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from edgekws.quantizers._fake_quantize import FakeQuantized
+    from edgekws.quantizers.int8.fake_quantize import FakeQuantized
     from edgekws.training.model import Model
     from edgekws.training.scores import Scores
 
@@ -90,7 +90,7 @@ class Step(FinetuningFields):
     ) -> "FakeQuantized":
         import torch
 
-        from edgekws.quantizers._fake_quantize import FakeQuantized
+        from edgekws.quantizers.int8.fake_quantize import FakeQuantized
 
         indices = job.data.calibration(self.calibration_clips)
         clips = torch.from_numpy(job.data.examples("train").features[indices])

@@ -12,13 +12,13 @@ from edgekws.core.contract import Artifact, Format
 from edgekws.core.events import Event, progress, working
 from edgekws.core.family import load, member_of
 from edgekws.core.job import Job, Output
-from edgekws.quantizers._isa import saturates_on
+from edgekws.quantizers.int8.isa import saturates_on
 from edgekws.steps._fields import StepFields
 
 if TYPE_CHECKING:
     import onnx
 
-    from edgekws.quantizers._mixed import QuantizedNetwork
+    from edgekws.quantizers.int8.mixed import QuantizedNetwork
     from edgekws.steps._sensitivity import Point
 
 SATURATION_CLIPS = 32
@@ -256,7 +256,7 @@ class _Bench:
         self, network: "QuantizedNetwork", shipped: "onnx.ModelProto"
     ) -> list[dict[str, Any]]:
         """Count the pairs that would saturate without VNNI, as shipped and in either width."""
-        from edgekws.quantizers._saturation import count_saturation, in_bits
+        from edgekws.quantizers.int8.saturation import count_saturation, in_bits
 
         working(self._job.emit, "counting saturated sums")
         widths = {

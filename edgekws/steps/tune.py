@@ -11,13 +11,13 @@ from edgekws.core.contract import Artifact, Format
 from edgekws.core.events import Event, progress
 from edgekws.core.job import Job, Output
 from edgekws.errors import Problem, RecipeError
-from edgekws.quantizers._isa import saturates_on
+from edgekws.quantizers.int8.isa import saturates_on
 from edgekws.steps._fields import StepFields
 
 if TYPE_CHECKING:
+    from edgekws.core.latency_run import LatencyRun
     from edgekws.steps._forms import Material
     from edgekws.steps._tuning import Row
-    from edgekws.targets._run import LatencyRun
 
 
 class Step(StepFields):

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from edgekws.core.clean_process import run_alone
+from edgekws.core.latency_run import Files, LatencyRun, chain, parsed
 from edgekws.runtime import latency
-from edgekws.targets._clean_process import run_alone
 from edgekws.targets._fields import Harness
-from edgekws.targets._run import Files, LatencyRun, chain, parsed
 
 
 class Target(Harness):

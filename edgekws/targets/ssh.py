@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from edgekws.core.latency_run import Files, LatencyRun, chain, parsed
 from edgekws.errors import MachineError, MissingPartError
 from edgekws.runtime import latency
 from edgekws.targets._fields import Harness
-from edgekws.targets._run import Files, LatencyRun, chain, parsed
 from edgekws.targets._ssh_agent import FINGERPRINT, TOO_OLD
 from edgekws.targets._ssh_connection import Answer, Login, ask
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from edgekws.backbones._layers import SubSpectralNorm
 from edgekws.backbones.bcresnet import Backbone
+from edgekws.backbones.blocks.layers import SubSpectralNorm
 from edgekws.errors import UnsupportedError
 
 

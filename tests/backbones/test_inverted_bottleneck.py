@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from edgekws.backbones._layers import Residual
+from edgekws.backbones.blocks.layers import Residual
 from edgekws.backbones.inverted_bottleneck import Backbone
 from edgekws.errors import UnsupportedError
 

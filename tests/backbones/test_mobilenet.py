@@ -1,7 +1,7 @@
 import pytest
 from torch import nn
 
-from edgekws.backbones._layers import Residual
+from edgekws.backbones.blocks.layers import Residual
 from edgekws.backbones.mobilenet import Backbone
 
 PUBLISHED = 3_504_872

@@ -3,8 +3,8 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from edgekws.backbones._gates import Gates, bounded
-from edgekws.backbones._layers import Residual
+from edgekws.backbones.blocks.gates import Gates, bounded
+from edgekws.backbones.blocks.layers import Residual
 from edgekws.backbones.sparknet import Backbone
 
 SUPERFLUOUS = 32

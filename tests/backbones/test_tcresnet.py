@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgekws.backbones._layers import Residual
+from edgekws.backbones.blocks.layers import Residual
 from edgekws.backbones.tcresnet import Backbone
 
 

@@ -3,8 +3,8 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from edgekws.backbones._branches import Branches
-from edgekws.backbones._layers import Residual, SqueezeExcitation
+from edgekws.backbones.blocks.branches import Branches
+from edgekws.backbones.blocks.layers import Residual, SqueezeExcitation
 from edgekws.backbones.tenet import Backbone
 
 

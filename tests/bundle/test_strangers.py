@@ -13,9 +13,9 @@ from edgekws.bundle.strangers import logits_of_file, try_model_file
 from edgekws.bundle.verify import verify
 from edgekws.core.events import quiet
 from edgekws.core.measurement import Budget
-from edgekws.engine.check import check
-from edgekws.engine.profile_subjects import subjects
 from edgekws.errors import DataError
+from edgekws.evaluation.check import check
+from edgekws.evaluation.profile_subjects import subjects
 from edgekws.lowering.parity import logits
 
 NOISE = np.random.default_rng(0).standard_normal((19, 4, 5)).astype(np.float32)

@@ -19,9 +19,9 @@ from edgekws.bundle.verify import score, verify
 from edgekws.bundle.waveform import export_waveform
 from edgekws.core.events import Event
 from edgekws.core.measurement import Budget
-from edgekws.engine.check import check
-from edgekws.engine.predict import predict
 from edgekws.errors import DataError, MachineError, ParityError
+from edgekws.evaluation.check import check
+from edgekws.evaluation.predict import predict
 from edgekws.runtime.detect import Classifier
 
 

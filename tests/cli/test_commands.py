@@ -256,7 +256,7 @@ def test_check_judges_by_file_or_recipe(engine: Engine, tmp_path: Path) -> None:
         fresher.append(fresh)
         return MEASUREMENTS, (MET, BROKEN)
 
-    engine("edgekws.engine.check", "check", check)
+    engine("edgekws.evaluation.check", "check", check)
     limits = tmp_path / "budget.toml"
     limits.write_text("max_params = 10")
     result = run("check", "m.onnx", "--budget", str(limits), "--fresh")

@@ -16,10 +16,10 @@ import edgekws.engine
 import edgekws.recipe.load
 from edgekws.cli.app import app
 from edgekws.core.measurement import Measurement
-from edgekws.engine.compare import Comparison, Entrant
-from edgekws.engine.evaluate import Evaluation
-from edgekws.engine.predict import Predicted
-from edgekws.engine.verdict import Needed, Pair
+from edgekws.evaluation.compare import Comparison, Entrant
+from edgekws.evaluation.evaluate import Evaluation
+from edgekws.evaluation.predict import Predicted
+from edgekws.evaluation.verdict import Needed, Pair
 from edgekws.metrics.detection_tradeoff import Tradeoff
 from edgekws.metrics.differences import Difference
 from edgekws.metrics.paired import McNemar

@@ -29,7 +29,7 @@ main()
 """
 WORK = {
     "espeakng_loader": """
-    from edgekws.datasets._espeak import Espeak
+    from edgekws.datasets.synthesis.espeak import Espeak
     Espeak()
 """,
     "torchaudio": """

@@ -16,18 +16,18 @@ from typer.models import OptionInfo
 from typer.testing import CliRunner
 from typer.testing import Result as Ended
 
-import edgekws.engine.calibrate
-import edgekws.engine.check
-import edgekws.engine.evaluate
-import edgekws.engine.evaluate_events
-import edgekws.engine.profile
+import edgekws.evaluation.calibrate
+import edgekws.evaluation.check
+import edgekws.evaluation.evaluate
+import edgekws.evaluation.evaluate_events
+import edgekws.evaluation.profile
 import edgekws.recipe.load
 from edgekws.cli.app import app
 from edgekws.core.events import quiet
 from edgekws.core.measurement import Budget, Limit, Measurement
 from edgekws.core.report import Report
-from edgekws.engine.calibrate import calibrate
-from edgekws.engine.evaluate_events import evaluate_events
+from edgekws.evaluation.calibrate import calibrate
+from edgekws.evaluation.evaluate_events import evaluate_events
 from tests import profiles
 from tests.cli.test_evaluate_commands import evaluated
 from tests.tone_bundle import BURST_S, RATE, TONES, make, track
@@ -106,15 +106,15 @@ def engine(
 ) -> None:
     """Results at once, where they cost time."""
     if "--page" in request.node.name:  # otherwise the bundle is to be written
-        monkeypatch.setattr(edgekws.engine.calibrate, "calibrate", lambda *_: calibrated)
+        monkeypatch.setattr(edgekws.evaluation.calibrate, "calibrate", lambda *_: calibrated)
     params = (Measurement("params", 1),)
     found = (params, Budget((Limit("params", "max", 2),)).check(params))
     recipe = type("Loaded", (), {"recipe": type("Recipe", (), {"name": "r", "limits": None})})
     for module, name, result in (
-        (edgekws.engine.evaluate, "evaluate", [evaluated("m")]),
-        (edgekws.engine.profile, "profile", profiles.profile()),
-        (edgekws.engine.evaluate_events, "evaluate_events", heard),
-        (edgekws.engine.check, "check", found),
+        (edgekws.evaluation.evaluate, "evaluate", [evaluated("m")]),
+        (edgekws.evaluation.profile, "profile", profiles.profile()),
+        (edgekws.evaluation.evaluate_events, "evaluate_events", heard),
+        (edgekws.evaluation.check, "check", found),
         (edgekws.recipe.load, "load", recipe),
     ):
         monkeypatch.setattr(module, name, lambda *_, result=result, **options: result)

@@ -32,7 +32,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append((paths, target))
         return profiles.profile()
 
-    monkeypatch.setattr("edgekws.engine.profile.profile", profile)
+    monkeypatch.setattr("edgekws.evaluation.profile.profile", profile)
     return seen
 
 
@@ -103,7 +103,7 @@ def test_annotations_are_escaped() -> None:
 
 
 def test_check_tells_github_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekws.engine.check.check", lambda *a, **k: (FOUND, (MET, BROKEN)))
+    monkeypatch.setattr("edgekws.evaluation.check.check", lambda *a, **k: (FOUND, (MET, BROKEN)))
     budget, junit = tmp_path / "b.toml", tmp_path / "b.xml"
     budget.write_text("max_params = 10")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)

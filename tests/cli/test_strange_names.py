@@ -19,7 +19,7 @@ from edgekws.cli.console import Terminal, show_error
 from edgekws.cli.event_lines import csv_lines, text_lines
 from edgekws.core.events import Event as Fact
 from edgekws.core.measurement import Limit, Verdict
-from edgekws.engine.data_synth import words_of
+from edgekws.curation.synth import words_of
 from edgekws.errors import UsageError
 from edgekws.runtime.detect import Event
 from tests.tone_bundle import RATE, TONES, make, track

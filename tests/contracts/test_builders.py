@@ -18,11 +18,11 @@ import soundfile
 
 from edgekws.bundle.verify import verify
 from edgekws.core import store
+from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event, quiet
 from edgekws.datasets.synthetic import Dataset as Synthetic
 from edgekws.engine import plan
 from edgekws.engine.data import Source
-from edgekws.engine.environment import cache_folder
 from edgekws.engine.run import compress
 from edgekws.recipe.load import Loaded, load
 from edgekws.runtime.front_end import FrontEnd

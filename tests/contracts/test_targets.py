@@ -9,7 +9,7 @@ import pytest
 
 from edgekws.core.family import kinds, load
 from edgekws.core.fields import Fields
-from edgekws.targets._run import LatencyRun
+from edgekws.core.latency_run import LatencyRun
 
 KINDS = kinds("Target")
 

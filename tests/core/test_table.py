@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgekws.core.table import csv_text, inert, inert_path, restored
-from edgekws.datasets._tables import read_table
+from edgekws.datasets.listing.tables import read_table
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", '=HYPERLINK("x","y")']
 PLAIN = ["да", "", "-", "-0.5", "+1e3", "'tis", "a=b", "yes/-1.wav", -0.5, None, 3]

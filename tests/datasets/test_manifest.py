@@ -15,7 +15,7 @@ from edgekws.audio.decoding import decode, to_float32
 from edgekws.audio.reading import read_audio
 from edgekws.core.corpus import SPLITS, Listing
 from edgekws.core.events import quiet
-from edgekws.datasets._manifest_rows import Columns
+from edgekws.datasets.listing.manifest_rows import Columns
 from edgekws.datasets.manifest import Dataset
 from edgekws.errors import DataError
 from edgekws.runtime.detect import fit_window

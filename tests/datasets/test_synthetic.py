@@ -13,12 +13,13 @@ import soundfile
 from edgekws.core.corpus import SPLITS, Clip, Listing
 from edgekws.core.events import Event, quiet
 from edgekws.core.family import load
-from edgekws.datasets import _rendering, synthetic
-from edgekws.datasets._espeak import Espeak, accents_of
-from edgekws.datasets._rendering import Format, Utterance, VoiceTask, speak
-from edgekws.datasets._synthesis import _vocabulary
-from edgekws.datasets._voice_families import families
-from edgekws.datasets._voices import (
+from edgekws.datasets import synthetic
+from edgekws.datasets.synthesis import rendering
+from edgekws.datasets.synthesis.espeak import Espeak, accents_of
+from edgekws.datasets.synthesis.plan import _vocabulary
+from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, speak
+from edgekws.datasets.synthesis.voice_families import families
+from edgekws.datasets.synthesis.voices import (
     Voice,
     correlation,
     distinct_variants,
@@ -298,10 +299,10 @@ def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         def shutdown(self, cancel_futures: bool) -> None:
             pass
 
-    monkeypatch.setattr(_rendering, "ProcessPoolExecutor", Dying)
+    monkeypatch.setattr(rendering, "ProcessPoolExecutor", Dying)
     task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), ())
     with pytest.raises(MachineError, match="a process that speaks with espeak-ng died"):
-        _rendering.render([task], Format(16_000, 16_000), 1, tmp_path, quiet)
+        rendering.render([task], Format(16_000, 16_000), 1, tmp_path, quiet)
 
 
 @pytest.mark.parametrize(

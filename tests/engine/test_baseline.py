@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from edgekws.core.events import quiet
+from edgekws.core.latency_run import LatencyRun, ModelLatency
 from edgekws.engine.baseline import Baseline, against_fp32
 from edgekws.engine.measure import Measured
 from edgekws.lowering import forms
-from edgekws.targets._run import LatencyRun, ModelLatency
 
 TRAINED = {"gives": "checkpoint", "keeps": "retrained"}
 TEACHER = SimpleNamespace(name="teacher", kind="teacher", **TRAINED)

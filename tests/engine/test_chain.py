@@ -9,9 +9,9 @@ import pytest
 from edgekws.core.contract import Artifact, Contract, Normalization
 from edgekws.core.events import quiet
 from edgekws.core.family import load
+from edgekws.core.source_code import closure
 from edgekws.engine import chain
 from edgekws.engine.chain import Bench, step_key
-from edgekws.engine.source import closure
 from edgekws.runtime.front_end import FrontEnd
 
 CONTRACT = Contract(

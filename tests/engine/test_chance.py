@@ -11,10 +11,10 @@ from onnx import numpy_helper
 from edgekws.core.events import Emit, Event, quiet
 from edgekws.core.measurement import Budget, Limit, Measurement
 from edgekws.engine.chance import chance_warning
-from edgekws.engine.check import check
-from edgekws.engine.compare import compare
-from edgekws.engine.evaluate import evaluate
-from edgekws.engine.trial import Trial
+from edgekws.evaluation.check import check
+from edgekws.evaluation.compare import compare
+from edgekws.evaluation.evaluate import evaluate
+from edgekws.evaluation.trial import Trial
 from edgekws.recipe.load import Loaded
 
 ACCURACY = Budget((Limit("accuracy", "min", 0.1),))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from edgekws.core import environment
 from edgekws.core.family import load
-from edgekws.engine import doctor, environment
+from edgekws.engine import doctor
 from edgekws.engine.doctor import Check, examine, int8, library
 
 

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from edgekws.core.events import Event
+from edgekws.core.latency_run import Files, LatencyRun, ModelLatency
 from edgekws.core.measurement import Budget, Limit
 from edgekws.core.report import Result
-from edgekws.engine import check as engine
 from edgekws.engine.baseline import conditions
+from edgekws.evaluation import check as engine
 from edgekws.targets import host
-from edgekws.targets._run import Files, LatencyRun, ModelLatency
 
 LIMITS = Budget((Limit("latency_p90_us", "max", 30), Limit("total_latency_p50_us", "max", 99)))
 

@@ -10,11 +10,11 @@ import pytest
 
 from edgekws.bundle.device_files import bundle_size_kib, device_files
 from edgekws.core.events import quiet
+from edgekws.core.latency_run import Files, LatencyRun, ModelLatency
 from edgekws.core.measurement import BUNDLE_METRICS, Measurement
 from edgekws.engine.measure import count
 from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.metrics import graph, memory
-from edgekws.targets._run import Files, LatencyRun, ModelLatency
 
 NEEDED = ("detect.py", "labels.txt", "manifest.json")
 

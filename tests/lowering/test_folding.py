@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgekws.backbones._branches import Branches
+from edgekws.backbones.blocks.branches import Branches
 from edgekws.core import family
 from edgekws.core.contract import Contract, Normalization
 from edgekws.errors import UnsupportedError

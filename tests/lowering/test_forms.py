@@ -109,7 +109,7 @@ def test_patches_of_bands_have_a_conv1d_form():
 
 
 def test_int8_runs_fewer_nodes_as_conv1d_with_channels_last():
-    from edgekws.metrics._executed import optimized
+    from edgekws.metrics.execution import optimized
 
     model = Quantizer(kind="onnxruntime").quantize(lowered(BACKBONES[0])[0], CLIPS[:8], "minmax")
     counts = [
@@ -140,7 +140,7 @@ def test_s8_counts_the_same_steps_from_below():
 
 def plain_run(model, clips):
     """Run a graph as it is defined, without the runtime's fusions."""
-    from edgekws.quantizers._values import values_of
+    from edgekws.quantizers.int8.values import values_of
 
     return np.concatenate([v["logits"] for v in values_of(model, ["logits"], clips)])
 

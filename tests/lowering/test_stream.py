@@ -222,12 +222,12 @@ def test_drawn_networks_in_int8(seed: int) -> None:
 
 
 def test_int8_layers_stay_int8(quantized: tuple[onnx.ModelProto, Contract]) -> None:
-    from edgekws.metrics import _executed, graph
+    from edgekws.metrics import execution, graph
 
     streaming = of_one_hop(streaming_form(*quantized))
     assert graph.int8_coverage(streaming) == 1
     assert graph.parameters(streaming) == graph.parameters(quantized[0])
-    executed = [node.op_type for node in _executed.optimized(streaming).graph.node]
+    executed = [node.op_type for node in execution.optimized(streaming).graph.node]
     assert "QLinearAveragePool" in executed
     assert "DequantizeLinear" not in executed
 

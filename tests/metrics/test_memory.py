@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekws.errors import UnsupportedError
-from edgekws.metrics import _executed
+from edgekws.metrics import execution
 from edgekws.metrics.memory import VIEWS, Schedule, peak_bytes, peak_ram_kib
 
 FLOAT = TensorProto.FLOAT
@@ -95,9 +95,9 @@ def test_the_order_is_the_one_in_which_onnxruntime_runs_the_nodes(packed: Path, 
         session.run(None, {entry.name: np.zeros((1, *entry.shape[1:]), np.float32)})
         events = json.loads(Path(session.end_profiling()).read_text())
         ran = [e["name"] for e in events if e["name"].endswith("_kernel_time")]
-        executed = _executed.optimized(onnx.load(packed / file))
+        executed = execution.optimized(onnx.load(packed / file))
         assert len(ran) > 10
-        order = _executed.in_order_of_execution(executed)
+        order = execution.in_order_of_execution(executed)
         assert ran == [f"{node.name}_kernel_time" for node in order]
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from edgekws.core.contract import Contract, Normalization
 from edgekws.lowering.export import export_lowered
 from edgekws.quantizers import neural_compressor, onnxruntime
-from edgekws.quantizers._mixed import QuantizedNetwork
+from edgekws.quantizers.int8.mixed import QuantizedNetwork
 from edgekws.runtime.front_end import FrontEnd
 
 Features = NDArray[np.float32]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from edgekws.core import family
-from edgekws.metrics import _executed, graph
+from edgekws.metrics import execution, graph
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_every_layer_and_gate_runs_in_int8(backend, case_of, table):
     model = quantizer.quantize(case.source(backend), case.clips, "minmax")
     assert graph.int8_coverage(model) == 1
     assert graph.float_weights(model) == ()
-    executed = {node.op_type for node in _executed.optimized(model).graph.node}
+    executed = {node.op_type for node in execution.optimized(model).graph.node}
     integer = {op for op in executed if op.startswith("Q")}
     assert executed - integer <= {"Unsqueeze", "Reshape", "Flatten"}
     assert ("QLinearMul" in executed) == (table["kind"] == "tenet")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekws.engine.data_evidence import Finding
-from edgekws.engine.data_explore import Exploration, Histogram
+from edgekws.curation.evidence import Finding
+from edgekws.curation.explore import Exploration, Histogram
 from edgekws.errors import MachineError
 from edgekws.report.data_page import write_exploration
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgekws.core.corpus import Examples
-from edgekws.engine.evaluate import Evaluation, evaluation
 from edgekws.errors import MachineError, UsageError
+from edgekws.evaluation.evaluate import Evaluation, evaluation
 from edgekws.report.evaluation_file import check_output, write_evaluations
 
 

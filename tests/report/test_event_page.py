@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from edgekws.engine.event_results import ALL_KEYWORDS, EventEvaluation, KeywordEvents
 from edgekws.errors import MachineError, UsageError
 from edgekws.metrics.event_intervals import Basis
 from edgekws.metrics.event_tradeoff import Point
 from edgekws.metrics.intervals import clopper_pearson, garwood
 from edgekws.report import event_page, event_rows
+from edgekws.spotting.results import ALL_KEYWORDS, EventEvaluation, KeywordEvents
 
 FREE_S = 1200.0
 

@@ -14,6 +14,7 @@ from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Artifact, Contract, Normalization
 from edgekws.core.corpus import Examples
 from edgekws.core.job import Job
+from edgekws.core.latency_run import LatencyRun, ModelLatency
 from edgekws.errors import RecipeError
 from edgekws.lowering import checkpoint, export, onnx_file, parity
 from edgekws.metrics import graph
@@ -22,7 +23,6 @@ from edgekws.report._details import block
 from edgekws.runtime.front_end import FrontEnd
 from edgekws.steps import _forms
 from edgekws.steps._forms import INPUT, NAIVE
-from edgekws.targets._run import LatencyRun, ModelLatency
 
 FRONT_END = FrontEnd(window_s=0.272, n_mels=16)  # 25 frames
 CONTRACT = Contract(

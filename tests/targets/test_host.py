@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from edgekws.core import clean_process
+from edgekws.core.latency_run import LatencyRun, ModelLatency
 from edgekws.errors import MachineError, MissingPartError
-from edgekws.targets import _clean_process
-from edgekws.targets._run import LatencyRun, ModelLatency
 from edgekws.targets.host import Target
 
 
@@ -91,7 +91,7 @@ def test_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     def harness(code: int, words: bytes) -> None:
         done = subprocess.CompletedProcess([], code, b"no json", words)
-        monkeypatch.setattr(_clean_process, "run_child", lambda *a, **k: done)
+        monkeypatch.setattr(clean_process, "run_child", lambda *a, **k: done)
 
     harness(6, b"onnxruntime cannot be used: no module")
     with pytest.raises(MissingPartError, match="no module; install it with: pip install"):

@@ -1,0 +1,1 @@
+"""Layers and fields that several families of networks share."""

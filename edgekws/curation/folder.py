@@ -1,0 +1,101 @@
+"""A folder of clips in the making: it appears under its name when it is whole, and not before."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekws.core.output import OTHER_OUTPUT, write_text
+from edgekws.core.partial_table import Partial, part_path, partial_beside
+from edgekws.errors import UsageError, writing
+
+MANIFEST = "manifest.csv"
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True)
+class Making:
+    """The hidden folder `.NAME.partial` beside the output, and the records of its manifest."""
+
+    output: Path
+    folder: Path
+    records: Partial
+    identity: str
+
+    def finish(self, rows: Sequence[Sequence[Any]], about: dict[str, Any]) -> None:
+        """Write the manifest and what the folder is of, and give the folder its name.
+
+        Raises:
+            MachineError: it cannot be written.
+        """
+        self.records.finish(rows)
+        text = json.dumps({"of": self.identity} | about, ensure_ascii=False, indent=1)
+        write_text(self.folder / ABOUT, text + "\n")
+        with writing(self.output, OTHER_OUTPUT):
+            if self.output.is_dir():
+                self.output.rmdir()
+            self.folder.rename(self.output)
+
+    def clear(self) -> None:
+        """Remove what was made so far but for the records."""
+        kept = part_path(self.folder / MANIFEST)
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path != kept:
+                path.unlink()
+
+
+def is_made(output: Path, identity: str, sources: Sequence[Path]) -> bool:
+    """Tell whether `output` is there already, the same as it would become.
+
+    Raises:
+        UsageError: it holds something else, or is one of `sources`, in one, or around one.
+    """
+    place = output.resolve()
+    for source in (path.resolve() for path in sources):
+        if place == source or source in place.parents or place in source.parents:
+            raise UsageError(f"{output}: is, is in, or holds the source {source}; name another")
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output}: is a file; name a folder with --output")
+    if not output.is_dir() or not any(output.iterdir()):
+        return False
+    if not (output / ABOUT).is_file():
+        raise UsageError(f"{output}: is not empty; name a new folder with --output")
+    if _identity(output / ABOUT) != identity:
+        raise UsageError(
+            f"{output}: holds what other options or other data gave; remove it, or name another "
+            "--output"
+        )
+    return True
+
+
+def _identity(about: Path) -> object:
+    try:
+        return json.loads(about.read_text(encoding="utf-8")).get("of")
+    except (ValueError, AttributeError):
+        return None
+
+
+@contextmanager
+def making(output: Path, identity: str) -> Iterator[Making]:
+    """Open the folder in the making; what was begun there for another identity is removed.
+
+    Raises:
+        UsageError: another process is making it.
+        MachineError: there is no writing beside `output`.
+    """
+    folder = output.with_name(f".{output.name}.partial")
+    with partial_beside(folder / MANIFEST, identity) as records:
+        made = Making(output, folder, records, identity)
+        if not records.records:
+            made.clear()
+        try:
+            yield made
+        except BaseException:
+            if not records.records:  # there is nothing to go on from
+                shutil.rmtree(folder, ignore_errors=True)
+            raise

@@ -1,0 +1,248 @@
+"""Words spoken by espeak-ng into a folder in the layout of Speech Commands."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+import edgekws
+from edgekws.core.canonical import sha256_of
+from edgekws.core.corpus import SPLITS, Split
+from edgekws.core.events import Emit, Event
+from edgekws.core.family import closest
+from edgekws.core.output import write_text
+from edgekws.core.paths import path_problem
+from edgekws.curation.folder import is_made, making
+from edgekws.curation.source import Bare
+from edgekws.datasets.listing.labels import label_problem
+from edgekws.datasets.listing.speakers import ranked
+from edgekws.datasets.listing.tables import read_text
+from edgekws.datasets.listing.word_folders import word_name
+from edgekws.datasets.synthesis.espeak import Espeak, accents_of
+from edgekws.datasets.synthesis.pronunciation import check_language
+from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, render
+from edgekws.datasets.synthesis.voice_families import families
+from edgekws.datasets.synthesis.voices import Voice, distinct_variants, voices_per_split
+from edgekws.errors import Problem, RecipeError, UsageError
+from edgekws.recipe.messages import explain
+from edgekws.recipe.sources import Values, dotted, override
+
+COLUMNS = ("path", "label", "speaker", "split", "text", "accent", "variant")
+LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
+HELD_OUT = 0.15
+"""Share of the clips of a word, and of the variants, that dev and test have each."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What was written: how many clips of how many voices, for each word as many."""
+
+    output: Path
+    words: tuple[str, ...]
+    clips: int
+    voices: int
+    splits: dict[str, int]
+
+
+class _Line(NamedTuple):
+    word: str
+    split: str
+    voice: Voice
+    utterance: Utterance
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        voice, told = self.voice, self.utterance
+        names = (speaker_name(voice), self.split, told.text, voice.code, voice.variant)
+        return (told.path, self.word, *names)
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Return the words of a list with commas, or of a file with one word or phrase a line.
+
+    Raises:
+        UsageError: there are none, or one cannot name a folder.
+        DataError: the file is not UTF-8.
+    """
+    if path_problem(text) is None and Path(text).expanduser().exists():
+        lines = read_text(Path(text).expanduser()).splitlines()
+        found = [line for line in lines if not line.startswith("#")]
+    else:
+        found = text.split(",")
+    words = tuple(word_name(word.strip()) for word in found if word.strip())
+    if not words:
+        raise UsageError(f"{text!r}: name words with commas, or a file with a word a line")
+    for word in words:
+        if problem := label_problem(word):
+            raise UsageError(problem)
+        if "/" in word or word.startswith((".", "_")):
+            raise UsageError(f"{word!r} cannot name a folder; spell it with letters")
+    return words
+
+
+def synth(
+    words: Sequence[str],
+    output: Path,
+    language: str,
+    clips: int,
+    voices: str | None,
+    seed: int,
+    overrides: Sequence[str],
+    emit: Emit,
+) -> Spoken:
+    """Write `<word>/<voice>_nohash_<n>.wav`, 16 bit, a manifest, and lists of dev and test.
+
+    A voice is an accent with a variant; `voices` is how many of them speak, or their names. A
+    family of variants that sound alike is in one split only. The same words, options and library
+    versions give the same bytes.
+
+    Raises:
+        DataError: espeak-ng does not speak the language or a word in it, two words sound the same,
+            or one is too long.
+        UsageError: a voice is not known, or `output` holds something else.
+        MissingPartError: espeak-ng is not installed.
+    """
+    bare = _checked(words, language, overrides)
+    front_end = bare.front_end.front_end()
+    told = {
+        "words": list(bare.dataset.keywords),
+        "language": language,
+        "clips": clips,
+        "voices": voices,
+        "seed": seed,
+        "sample_rate": front_end.sample_rate,
+        "window_s": front_end.window_s,
+        "versions": {
+            name: version(name) for name in ("espeakng-loader", "numpy", "soxr", "soundfile")
+        }
+        | {"edgekws": edgekws.__version__},
+    }
+    identity = sha256_of(told)
+    check_language(language, bare.dataset.keywords)
+    chosen = _voices(bare.dataset.keywords[0], language, voices, seed)
+    lines = _plan(bare.dataset.keywords, chosen, clips, seed)
+    if is_made(output, identity, ()):
+        emit(Event("note", f"{output} is there already, and the same"))
+        return _spoken(output, lines)
+    with making(output, identity) as made:
+        form = Format(front_end.sample_rate, front_end.window_samples)
+        render(_tasks(lines), form, seed, made.folder, emit)
+        _write_lists(made.folder, lines)
+        made.finish([COLUMNS, *(line.row for line in lines)], told)
+    return _spoken(output, lines)
+
+
+def speaker_name(voice: Voice) -> str:
+    """Return the voice's name as it begins the name of a file: without `_` and spaces."""
+    return voice.name.replace("_", "-").replace(" ", "-")
+
+
+def _checked(words: Sequence[str], language: str, overrides: Sequence[str]) -> Bare:
+    table = {"kind": "synthetic", "keywords": list(words), "language": language}
+    values = Values({"dataset": table}, {})
+    found = override(values, overrides)
+    try:
+        bare = Bare.model_validate(values.data)
+    except ValidationError as error:
+        told = explain(Bare, values.data, error.errors())
+        found += [Problem(values.where(at), dotted(at), message) for at, message in told.items()]
+        raise RecipeError(found) from error
+    if found:
+        raise RecipeError(found)
+    return bare
+
+
+def _voices(probe: str, language: str, asked: str | None, seed: int) -> dict[Split, list[Voice]]:
+    """Return the voices of each split in a drawn order; all are of train where they are few."""
+    with Espeak() as espeak:
+        accents = accents_of(language, espeak.accents())
+        data = espeak.data
+    if asked is None or asked.isdecimal():
+        kept = distinct_variants(data, accents[0][1], probe).kept
+        chosen = _some(_all_voices(accents, kept), asked, seed)
+    else:
+        names = sorted(p.name for p in (data / "voices" / "!v").iterdir() if p.is_file())
+        chosen = _named(_all_voices(accents, names), asked)
+    alike = families(data, {voice.variant for voice in chosen})
+    if len(alike) < len(SPLITS):
+        return {"train": _drawn(chosen, seed), "dev": [], "test": []}
+    split = voices_per_split(accents, alike, seed)
+    return {name: _drawn(set(of) & set(chosen), seed) for name, of in split.items()}
+
+
+def _all_voices(accents: Sequence[tuple[str, str]], variants: Sequence[str]) -> list[Voice]:
+    return [Voice(code, accent, v) for v in variants for code, accent in accents]
+
+
+def _some(every: Sequence[Voice], asked: str | None, seed: int) -> list[Voice]:
+    count = len(every) if asked is None else int(asked)
+    if not 1 <= count <= len(every):
+        raise UsageError(f"--voices {asked}: from 1 to the {len(every)} of this language")
+    return _drawn(every, seed)[:count]
+
+
+def _named(every: Sequence[Voice], asked: str) -> list[Voice]:
+    chosen: list[Voice] = []
+    for name in (part.strip() for part in asked.split(",")):
+        found = [voice for voice in every if name in (voice.name, voice.variant)]
+        if not found:
+            known = (*dict.fromkeys(v.variant for v in every), *(v.name for v in every))
+            raise UsageError(f"--voices {name}: there is no such voice{closest(name, known)[:300]}")
+        chosen += found
+    return chosen
+
+
+def _drawn(voices: Collection[Voice], seed: int) -> list[Voice]:
+    by_name = {voice.name: voice for voice in voices}
+    return [by_name[name] for name in ranked(by_name, ["voices", seed])]
+
+
+def _plan(
+    words: Sequence[str], voices: dict[Split, list[Voice]], clips: int, seed: int
+) -> list[_Line]:
+    lines = []
+    for index, word in enumerate(words):
+        number = 0
+        for split, count in _shares(clips, voices).items():
+            for i in range(count):
+                voice = voices[split][i % len(voices[split])]
+                take = i // len(voices[split])
+                path = f"{word}/{speaker_name(voice)}_nohash_{take}.wav"
+                said = Utterance(word, path, index * 1_000_000 + number, whole=True)
+                given = split if voices["dev"] else ""
+                lines.append(_Line(word, given, voice, said))
+                number += 1
+    return lines
+
+
+def _shares(clips: int, voices: dict[Split, list[Voice]]) -> dict[Split, int]:
+    """Return how many clips of a word each split has; too few clips are all of train."""
+    if not voices["dev"] or not voices["test"] or clips < len(SPLITS):
+        return {"train": clips, "dev": 0, "test": 0}
+    held = max(round(HELD_OUT * clips), 1)
+    return {"train": clips - 2 * held, "dev": held, "test": held}
+
+
+def _tasks(lines: Sequence[_Line]) -> list[VoiceTask]:
+    of: dict[Voice, list[Utterance]] = {}
+    for line in lines:
+        of.setdefault(line.voice, []).append(line.utterance)
+    return [VoiceTask(voice, tuple(said)) for voice, said in of.items()]
+
+
+def _write_lists(folder: Path, lines: Sequence[_Line]) -> None:
+    for split, name in LISTS.items():
+        listed = [line.utterance.path for line in lines if line.split == split]
+        if listed:
+            write_text(folder / name, "\n".join(listed) + "\n")
+
+
+def _spoken(output: Path, lines: Sequence[_Line]) -> Spoken:
+    splits: dict[str, int] = {}
+    for line in lines:
+        splits[line.split or "not split"] = splits.get(line.split or "not split", 0) + 1
+    words = tuple(dict.fromkeys(line.word for line in lines))
+    return Spoken(output, words, len(lines), len({line.voice for line in lines}), splits)

@@ -1,0 +1,1 @@
+"""Listing and splitting clips: what the sources of a dataset share."""

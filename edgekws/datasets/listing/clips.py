@@ -1,0 +1,229 @@
+"""From recordings to a listing: which words are labels, who is held out, `_silence_` cut."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from edgekws.audio.folders import ignored_line
+from edgekws.core.contract import SILENCE, UNKNOWN
+from edgekws.core.corpus import SPLITS, Clip, Listing, Split
+from edgekws.core.family import closest
+from edgekws.datasets.listing.labels import BACKGROUND_NOISE, misnamed
+from edgekws.datasets.listing.negatives import negative_recordings, refuse_in_both
+from edgekws.datasets.listing.silence import noise_per_split, noise_recordings, silence_clips
+from edgekws.datasets.listing.source import existing
+from edgekws.datasets.listing.speakers import ranked
+from edgekws.datasets.listing.splits import Rule, caveats, split_clips, split_notes
+from edgekws.datasets.listing.windows import Cut, Windows, cut_notes, cut_windows
+from edgekws.datasets.listing.word_folders import Recordings, word_name
+from edgekws.errors import DataError
+from edgekws.runtime.front_end import FrontEnd
+
+
+class Choice(NamedTuple):
+    """What a recipe makes of the words that were found; the fields are those of the datasets."""
+
+    keywords: tuple[str, ...] | None
+    unknown: bool
+    max_unknown_ratio: float | None
+    silence: bool | None
+    silence_ratio: float
+
+
+class Cutting(NamedTuple):
+    """The windows that are cut, and folders of recordings without a keyword."""
+
+    windows: Windows
+    negatives: tuple[Path, ...]
+
+
+def choose_keywords(
+    choice: Choice, words: Collection[str], source: Path, missing: str
+) -> tuple[str, ...]:
+    """Return the keywords, composed as file names are not always; all words where none is named.
+
+    Raises:
+        DataError: a keyword is not among `words`, there is none (`missing` says what), or one is
+            called as a filler class or the noise usually are.
+    """
+    known = tuple(sorted(set(words) - {UNKNOWN, SILENCE}))
+    if not known:
+        raise DataError(f"{source}: {missing}")
+    for word in sorted(set(known) - set(choice.keywords or ())):
+        if advice := misnamed(word):
+            raise DataError(f"{source}: {advice}")
+    keywords = tuple(map(word_name, choice.keywords or known))
+    for keyword in keywords:
+        if keyword not in known:
+            every = f"; known: {', '.join(known)}"
+            hint = closest(keyword, known)
+            raise DataError(
+                f"{source}: keyword {keyword!r} has no recordings{hint}"
+                f"{every if hint != every else ''}"
+            )
+    return keywords
+
+
+def labels_of(
+    choice: Choice, keywords: Sequence[str], words: Collection[str], *, noise: bool
+) -> tuple[str, ...]:
+    """Return the labels: keywords, `_unknown_` where other words are, `_silence_` where it is."""
+    unknown = choice.unknown and bool(set(words) - {*keywords, SILENCE})
+    silence = choice.silence if choice.silence is not None else noise or SILENCE in words
+    return (*keywords, *[UNKNOWN] * unknown, *[SILENCE] * silence)
+
+
+def list_recordings(
+    found: Recordings,
+    choice: Choice,
+    keywords: Sequence[str],
+    rule: Rule,
+    noise: tuple[Path, ...],
+    front_end: FrontEnd,
+    seed: int,
+    source: Path,
+    cutting: Cutting | None = None,
+) -> Listing:
+    """Split the recordings, cut windows and `_silence_`, cap `_unknown_`, and list it all.
+
+    Windows are cut where `cutting` says how, `_silence_` from the noise.
+
+    Recordings of `_silence_` are that class as they are; windows are then cut only where the
+    choice says `silence = true`.
+
+    Raises:
+        DataError: there are too few speakers or noise recordings to split, or a keyword has no
+            clips in some split.
+    """
+    words = {r.word for r in found.recordings}
+    if cutting and cutting.windows.gives_unknown:
+        words.add(UNKNOWN)
+    labels = labels_of(choice, keywords, words, noise=bool(noise))
+    wanted = [r for r in found.recordings if r.word in labels or _is_unknown(r.word, labels)]
+    clips = split_clips(wanted, keywords, rule, seed, source)
+    negatives = _negatives(clips, cutting, rule, seed, source, found.ignored) if cutting else []
+    said = caveats(clips, rule)
+    notes = split_notes(found, clips, rule) + _left_out(found, choice, words - {*keywords})
+    recordings: list[Clip] = []
+    cut = Cut(clips)
+    if cutting:
+        recordings = clips + negatives
+        cut = cut_windows(clips, negatives, cutting.windows, front_end.window_s, keywords, seed)
+        notes += cut_notes(cut, keywords, front_end.window_s, source)
+    clips = _capped(cut.clips, keywords, choice.max_unknown_ratio, seed, notes)
+    silence = SILENCE in labels and (choice.silence is True or SILENCE not in words)
+    per_split = noise_per_split(noise, seed, silence)
+    if silence:
+        means = {split: mean_count(clips, keywords, split) for split in SPLITS}
+        counts = {split: max(round(choice.silence_ratio * n), 1) for split, n in means.items()}
+        clips += cut_silence(per_split, counts, front_end, seed)
+    notes.append(noise_note(per_split))
+    free = tuple(clip for clip in cut.free if clip.split == "train")
+    return Listing(
+        labels,
+        tuple(clips),
+        per_split["train"],
+        tuple(notes),
+        tuple(recordings),
+        free,
+        caveats=tuple(said),
+    )
+
+
+def _negatives(
+    words: Sequence[Clip],
+    cutting: Cutting,
+    rule: Rule,
+    seed: int,
+    source: Path,
+    ignored: Counter[str],
+) -> list[Clip]:
+    known = {clip.speaker or clip.path.name: clip.split for clip in words}
+    negatives = negative_recordings(cutting.negatives, known, rule, seed, ignored)
+    refuse_in_both(words, negatives, source)
+    return negatives
+
+
+def find_noise(
+    noise: Path | None, root: Path, silence: bool, ignored: Counter[str]
+) -> tuple[Path, ...]:
+    """Return the recordings of the folder `noise`, or those that stand beside the words.
+
+    `ignored` counts what is no recording.
+
+    Raises:
+        DataError: the folder is missing or empty, or there is none where `silence` needs it.
+    """
+    beside = root / BACKGROUND_NOISE
+    folder = noise.expanduser() if noise else beside if beside.is_dir() else None
+    if folder is not None:
+        return noise_recordings(existing(folder), ignored)
+    if silence:
+        raise DataError(
+            f"{root}: _silence_ needs noise recordings; give dataset.noise, put them in "
+            f"{beside}, or set silence = false"
+        )
+    return ()
+
+
+def _left_out(found: Recordings, choice: Choice, others: Collection[str]) -> list[str]:
+    """Return lines for the report: files that are no recordings, and words that are no label."""
+    notes = ignored_line(found.ignored)
+    words = sorted(set(others) - {SILENCE})
+    if words and not choice.unknown:
+        notes.append(f"unknown = false leaves out: {', '.join(words)}")
+    if SILENCE in others and choice.silence is False:
+        notes.append("silence = false leaves out the recordings of _silence_")
+    return notes
+
+
+def mean_count(clips: Sequence[Clip], keywords: Sequence[str], split: Split) -> float:
+    """Return how many clips of `split` a keyword has in the mean."""
+    chosen = frozenset(keywords)
+    return sum(c.split == split and c.label in chosen for c in clips) / len(keywords)
+
+
+def at_most(clips: Sequence[Clip], most: int, salt: object) -> list[Clip]:
+    """Return `most` of `clips`, drawn by a hash of `salt` and each one's name, in their order."""
+    names = [f"{c.path.parent.name}/{c.path.name}@{c.start_s:g}" for c in clips]
+    kept = frozenset(ranked(names, salt)[:most])
+    return [clip for clip, name in zip(clips, names, strict=True) if name in kept][:most]
+
+
+def cut_silence(
+    noise: dict[Split, tuple[Path, ...]], counts: dict[Split, int], front_end: FrontEnd, seed: int
+) -> list[Clip]:
+    """Return `counts` windows of each split, cut from the noise recordings of that split."""
+    return [
+        clip
+        for split, count in counts.items()
+        for clip in silence_clips(noise[split], count, front_end.window_s, split, seed)
+    ]
+
+
+def noise_note(per_split: dict[Split, tuple[Path, ...]]) -> str:
+    """Return the line for the report that counts the noise recordings."""
+    if not any(per_split.values()):
+        return "no noise recordings: there is no _silence_ to cut, and no noise to mix in"
+    counts = ", ".join(f"{split} {len(per_split[split])}" for split in SPLITS)
+    return f"noise recordings per split: {counts}; no recording is in two"
+
+
+def _is_unknown(word: str, labels: Sequence[str]) -> bool:
+    return UNKNOWN in labels and word != SILENCE
+
+
+def _capped(
+    clips: list[Clip], keywords: Sequence[str], ratio: float | None, seed: int, notes: list[str]
+) -> list[Clip]:
+    unknown = [c for c in clips if c.split == "train" and c.label == UNKNOWN]
+    if ratio is None or not unknown:
+        return clips
+    most = max(round(ratio * mean_count(clips, keywords, "train")), 1)
+    kept = at_most(unknown, most, ["unknown", seed])
+    if len(kept) == len(unknown):
+        return clips
+    notes.append(f"_unknown_ in train: {len(kept)} of {len(unknown)}, by max_unknown_ratio")
+    dropped = set(unknown) - set(kept)
+    return [clip for clip in clips if clip not in dropped]

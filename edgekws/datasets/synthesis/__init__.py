@@ -1,0 +1,1 @@
+"""Speaking clips: who says what, in which voice, in which room."""

@@ -1,0 +1,206 @@
+"""Plans who says what for a synthetic dataset, and has it spoken."""
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from edgekws.core.contract import SILENCE, UNKNOWN
+from edgekws.core.corpus import SPLITS, Clip, Split
+from edgekws.core.events import Emit, progress
+from edgekws.datasets.listing.silence import silence_clips
+from edgekws.datasets.synthesis.espeak import Espeak, accents_of
+from edgekws.datasets.synthesis.filler_words import filler_words
+from edgekws.datasets.synthesis.near_sounding import Word, near_sounding, sound_of
+from edgekws.datasets.synthesis.noise_recordings import make_noise
+from edgekws.datasets.synthesis.pronunciation import borrowed, distinct, speakable, spelt
+from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, render
+from edgekws.datasets.synthesis.voice_families import Family, families
+from edgekws.datasets.synthesis.voices import Variants, Voice, distinct_variants, voices_per_split
+from edgekws.errors import DataError
+from edgekws.runtime.front_end import FrontEnd
+
+_NOISE_S = (10, 60)
+_RECORDINGS = 5
+
+
+class Wanted(Protocol):
+    """What a synthetic dataset asks for: the fields of `synthetic.Dataset`."""
+
+    keywords: tuple[str, ...]
+    language: str
+    unknown_words: tuple[str, ...] | None
+    near_sounding: int
+
+    def clips(self, label: str, split: Split) -> int:
+        """Return how many clips of `label` there are in `split`."""
+
+
+class Vocabulary(NamedTuple):
+    """What is spoken: accents, filler words, and near-sounding words for each accent."""
+
+    accents: tuple[tuple[str, str], ...]
+    fillers: tuple[str, ...]
+    near: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+    def unknown(self, accent: str) -> tuple[str, ...]:
+        """Return the texts of `_unknown_` in `accent`."""
+        return self.fillers + self.near[accent]
+
+
+def synthesise(
+    wanted: Wanted, front_end: FrontEnd, seed: int, folder: Path, emit: Emit
+) -> tuple[list[Clip], list[str]]:
+    """Write clips and noise under `folder`; return the clips and notes on how they were made."""
+    with Espeak() as espeak:
+        vocabulary = _vocabulary(wanted, espeak, seed)
+        data = espeak.data
+    variants = distinct_variants(data, vocabulary.accents[0][1], wanted.keywords[0])
+    kept = families(data, variants.kept)
+    voices = voices_per_split(vocabulary.accents, kept, seed)
+    spoken = list(chain.from_iterable(_plan(wanted, vocabulary, voices, seed)))
+    clips = [Clip(folder / u.path, label, v.name, split) for split, label, v, u in spoken]
+    wave_format = Format(front_end.sample_rate, front_end.window_samples)
+    render(_by_voice(spoken), wave_format, seed, folder, emit)
+    clips += _silence(wanted, clips, front_end, seed, folder, emit)
+    return clips, _notes(vocabulary, variants, kept, clips)
+
+
+Spoken = tuple[Split, str, Voice, Utterance]
+
+
+def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
+    accents = accents_of(wanted.language, espeak.accents(), espeak.names())
+    words = wanted.unknown_words or filler_words(wanted.language)
+    near: dict[str, tuple[str, ...]] = {}
+    homophones: set[str] = set()
+    foreign: set[str] = set()
+    letters: set[str] = set()
+    notes: list[str] = []
+    for _, accent in accents:
+        espeak.use(accent)
+        keywords = speakable(wanted.keywords, wanted.language, espeak)
+        distinct(keywords, wanted.language)
+        fillers = speakable(words, wanted.language, espeak)
+        foreign |= set(borrowed(keywords))
+        letters |= set(spelt(keywords, espeak))
+        taken = frozenset(map(sound_of, keywords.values()))
+        homophones |= {w for w, p in fillers.items() if sound_of(p) in taken}
+        near[accent] = _near(keywords, fillers, wanted.near_sounding, taken, seed)
+    if letters:
+        told = ", ".join(sorted(letters))
+        notes.append(f"espeak-ng reads letter by letter: {told}; respell what people say as a word")
+    if foreign:
+        notes.append(f"espeak-ng reads as another language's: {', '.join(sorted(foreign))}")
+    if homophones:
+        left_out = ", ".join(sorted(homophones))
+        notes.append(f"left out of _unknown_, sounding like a keyword: {left_out}")
+    kept = tuple(word for word in dict.fromkeys(words) if word not in homophones)
+    if not kept:
+        raise DataError("unknown_words: all sound like a keyword; name others")
+    return Vocabulary(accents, kept, near, tuple(notes))
+
+
+def _near(
+    keywords: dict[str, tuple[Word, ...]],
+    fillers: dict[str, tuple[Word, ...]],
+    count: int,
+    taken: frozenset[str],
+    seed: int,
+) -> tuple[str, ...]:
+    inventory = [p for word in chain(*fillers.values(), *keywords.values()) for p in word]
+    near: list[str] = []
+    for keyword, phonemes in keywords.items():
+        rng = np.random.default_rng([seed, *keyword.encode()])
+        near += near_sounding(phonemes, inventory, count, taken, rng)
+    return tuple(dict.fromkeys(near))
+
+
+def _plan(
+    wanted: Wanted, vocabulary: Vocabulary, voices: dict[Split, list[Voice]], seed: int
+) -> list[list[Spoken]]:
+    return [
+        _spoken(label, index, wanted.clips(label, split), split, vocabulary, voices[split], seed)
+        for split in SPLITS
+        for index, label in enumerate((*wanted.keywords, UNKNOWN))
+    ]
+
+
+def _spoken(
+    label: str,
+    index: int,
+    count: int,
+    split: Split,
+    vocabulary: Vocabulary,
+    voices: Sequence[Voice],
+    seed: int,
+) -> list[Spoken]:
+    """Give `count` clips of `label` to the voices in a drawn order, each as often as others."""
+    place = SPLITS.index(split)
+    rng = np.random.default_rng([seed, place, index])
+    order, turns = rng.permutation(len(voices)), rng.permutation(count)
+    spoken: list[Spoken] = []
+    for i in range(count):
+        voice = voices[order[i % len(voices)]]
+        texts = vocabulary.unknown(voice.accent) if label == UNKNOWN else (label,)
+        path = f"{split}/{index:02d}/{i:05d}.flac"
+        number = (place * 10_000 + index) * 1_000_000 + i
+        text = texts[turns[i] % len(texts)]
+        spoken.append((split, label, voice, Utterance(text, path, number, label != UNKNOWN)))
+    return spoken
+
+
+def _by_voice(spoken: Sequence[Spoken]) -> list[VoiceTask]:
+    tasks: dict[Voice, list[Utterance]] = {}
+    for _, _, voice, utterance in spoken:
+        tasks.setdefault(voice, []).append(utterance)
+    return [VoiceTask(voice, tuple(utterances)) for voice, utterances in tasks.items()]
+
+
+def _silence(
+    wanted: Wanted,
+    clips: Sequence[Clip],
+    front_end: FrontEnd,
+    seed: int,
+    folder: Path,
+    emit: Emit,
+) -> list[Clip]:
+    silence: list[Clip] = []
+    for place, split in enumerate(SPLITS):
+        speech = [c.path for c in clips if c.split == split and c.label == UNKNOWN]
+        where = folder / "noise" / split
+        count = wanted.clips(SILENCE, split)
+        # twice what is cut from them, so that windows seldom overlap
+        seconds = int(np.clip(2 * count * front_end.window_s / _RECORDINGS, *_NOISE_S))
+        names = make_noise(where, speech, seconds, front_end.sample_rate, [seed, place])
+        recordings = [where / name for name in names]
+        silence += silence_clips(recordings, count, front_end.window_s, split, seed)
+        progress(emit, "making noise", place + 1, len(SPLITS), unit="splits")
+    return silence
+
+
+def _notes(
+    vocabulary: Vocabulary, variants: Variants, kept: Sequence[Family], clips: Sequence[Clip]
+) -> list[str]:
+    speakers = ", ".join(
+        f"{split} {len({c.speaker for c in clips if c.split == split and c.speaker})}"
+        for split in SPLITS
+    )
+    accents = ", ".join(code for code, _ in vocabulary.accents)
+    near = sum(map(len, vocabulary.near.values()))
+    return [
+        f"voices (accent+variant) per split: {speakers}; no variant, and no family of variants "
+        "that sound alike, is in two splits",
+        f"accents: {accents}; variants: {len(variants.kept)} kept, in {len(kept)} families, the "
+        f"largest of {max(map(len, kept))} (always of train); left out: "
+        f"{len(variants.alike)} alike, "
+        f"{len(variants.inaudible)} inaudible",
+        f"_unknown_: {len(vocabulary.fillers)} words and {near} near-sounding ones over all "
+        "accents, the same words in every split",
+        "_silence_ and the noise for augmentation: white, pink, brown, hum and babble made for "
+        "each split",
+        *vocabulary.notes,
+    ]

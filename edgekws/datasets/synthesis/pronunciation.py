@@ -1,0 +1,147 @@
+"""Which words a language can speak: those in letters that it reads, no two of which sound alike."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+from edgekws.datasets.synthesis.espeak import Espeak, accents_of
+from edgekws.datasets.synthesis.near_sounding import Word, sound_of
+from edgekws.errors import DataError
+
+Spoken = dict[str, tuple[Word, ...]]
+"""Words, and the phonemes of each."""
+
+_PROBES = {
+    "ARABIC": "ما",
+    "ARMENIAN": "մա",
+    "BENGALI": "মা",
+    "CJK": "大人",
+    "CYRILLIC": "ма",
+    "DEVANAGARI": "मा",
+    "GEORGIAN": "მა",
+    "GREEK": "μα",
+    "HANGUL": "마나",
+    "HEBREW": "מה",
+    "HIRAGANA": "さく",
+    "KATAKANA": "サク",
+    "LATIN": "ma",
+    "THAI": "มา",
+}
+"""A syllable of each script, or two signs: a language that has the script reads them as one."""
+
+_LONGEST_READING = 4
+"""Sounds of one sign where signs are syllables or words; its name has more."""
+_SIGNS_ARE_READ_ALONE = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA")
+
+
+def check_language(language: str, words: Sequence[str]) -> None:
+    """Refuse words that some accent of `language` cannot speak, or that sound the same in it.
+
+    Raises:
+        DataError: espeak-ng does not speak the language, or as `speakable`.
+        MissingPartError: espeak-ng is not installed.
+    """
+    with Espeak() as espeak:
+        for _, accent in accents_of(language, espeak.accents(), espeak.names()):
+            espeak.use(accent)
+            distinct(speakable(words, language, espeak), language)
+
+
+def speakable(words: Iterable[str], language: str, espeak: Espeak) -> Spoken:
+    """Return the phonemes of each of `words` in the voice that `espeak` uses.
+
+    Raises:
+        DataError: a word gives no sound, or is in letters that the voice does not read: espeak-ng
+            would name them one by one ("Chinese letter") or speak another language.
+    """
+    scripts: dict[str, bool] = {}
+    found = {}
+    for word in words:
+        for script, letters in _by_script(word).items():
+            if script not in scripts:
+                scripts[script] = _reads(script, letters, espeak)
+            if not scripts[script]:
+                raise DataError(
+                    f"{word!r} is in {_shown(script)} letters, which espeak-ng does not read "
+                    f"in language {language!r}: it would name them or speak another language; "
+                    "spell the word in letters of the language, or choose another language"
+                )
+        found[word] = espeak.phonemes(word)
+        if not found[word] or not any(char.isalnum() for char in word):
+            raise DataError(
+                f"espeak-ng cannot speak {word!r} in language {language!r}: it has no sound of its "
+                "own; spell it in letters of the language"
+            )
+    return found
+
+
+def distinct(spoken: Mapping[str, tuple[Word, ...]], language: str) -> None:
+    """Refuse words that sound the same.
+
+    Raises:
+        DataError: two of them do; both are named.
+    """
+    sounds: dict[str, str] = {}
+    for word, phonemes in spoken.items():
+        same = sounds.setdefault(sound_of(phonemes), word)
+        if same != word:
+            raise DataError(
+                f"{same!r} and {word!r} sound the same in language {language!r}; keep one of them"
+            )
+
+
+def borrowed(spoken: Mapping[str, tuple[Word, ...]]) -> tuple[str, ...]:
+    """Return the words that are read as another language's, though in letters of this one."""
+    return tuple(word for word, phonemes in spoken.items() if _switches(phonemes))
+
+
+def spelt(spoken: Mapping[str, tuple[Word, ...]], espeak: Espeak) -> tuple[str, ...]:
+    """Return the words of small letters that are read letter by letter, as `shh` is."""
+    found = []
+    for word, phonemes in spoken.items():
+        names = [_bare(espeak.phonemes(letter)) for letter in word]
+        sounds = sum(map(len, phonemes))
+        if word.islower() and sounds > len(word) > 1 and _bare(phonemes) == "".join(names):
+            found.append(word)
+    return tuple(found)
+
+
+def _bare(phonemes: tuple[Word, ...]) -> str:
+    return sound_of(phonemes).replace(";", "")
+
+
+def _by_script(word: str) -> dict[str, str]:
+    """Return the letters of each script: `{"LATIN": "ok"}`."""
+    found: dict[str, str] = {}
+    for char in word:
+        if unicodedata.category(char) in ("Ll", "Lu", "Lt", "Lo"):
+            script = unicodedata.name(char, "unknown").partition(" ")[0]
+            found[script] = found.get(script, "") + char
+    return found
+
+
+def _reads(script: str, letters: str, espeak: Espeak) -> bool:
+    """Tell whether the voice reads a script, rather than to name its letters."""
+    texts = (_PROBES[script], letters) if script in _PROBES else (letters,)
+    return any(_is_read(text, script, espeak) for text in texts)
+
+
+def _is_read(text: str, script: str, espeak: Espeak) -> bool:
+    phonemes = espeak.phonemes(text)
+    if not phonemes or _switches(phonemes):
+        return False
+    names = [espeak.phonemes(letter) for letter in text]
+    sounds = [sound_of(name) for name in names]
+    if len(set(text)) > 1 and len(set(sounds)) == 1:  # "Chinese letter"
+        return False
+    per_letter = sum(len(word) for name in names for word in name) / len(text)
+    if script not in _PROBES or script in _SIGNS_ARE_READ_ALONE:
+        return per_letter <= _LONGEST_READING
+    return sound_of(phonemes) != "".join(sounds) or per_letter <= 1
+
+
+def _shown(script: str) -> str:
+    return "Chinese" if script == "CJK" else script.capitalize()
+
+
+def _switches(phonemes: tuple[Word, ...]) -> bool:
+    return any(phoneme.startswith("(") for word in phonemes for phoneme in word)

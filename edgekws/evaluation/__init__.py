@@ -1,0 +1,1 @@
+"""What users ask of models and bundles: evaluate, compare, check, predict, profile, calibrate."""

@@ -1,0 +1,133 @@
+"""Paired comparison of models, or of recipes over several seeds, on the same clips."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.core.corpus import Split
+from edgekws.core.events import Emit, Event, progress
+from edgekws.core.measurement import Measurement
+from edgekws.core.paths import path_problem, user_path
+from edgekws.engine.chance import warn_of_chance
+from edgekws.errors import UsageError
+from edgekws.evaluation.trial import Trial
+from edgekws.evaluation.verdict import Pair, judge
+from edgekws.metrics import differences
+from edgekws.metrics.accuracy import accuracy
+from edgekws.metrics.intervals import FEW_SPEAKERS
+from edgekws.recipe.load import Loaded
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A system that is compared: its name, its models (one a seed), what each of them measures."""
+
+    name: str
+    paths: tuple[Path, ...]
+    measurements: tuple[tuple[Measurement, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every system, and every pair of them, on `clips` clips of `speakers` speakers.
+
+    `speakers` is 0 where none is known. `notes` say what the intervals do not hold.
+    """
+
+    split: Split
+    clips: int
+    speakers: int
+    entrants: tuple[Entrant, ...]
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...]
+
+
+def compare(
+    arguments: Sequence[str],
+    loaded: Loaded,
+    split: Split,
+    emit: Emit,
+    difference: float | None = None,
+) -> Comparison:
+    """Compare systems pair by pair on one split of the recipe's data.
+
+    An argument is `PATH`, `PATH,PATH` (one system over its seeds) or `NAME=PATH,PATH`. Each model
+    hears the clips through its own front end. `difference` is the one whose cost in clips is
+    told, as a share; by default it is the one observed.
+
+    Raises:
+        UsageError: fewer than two systems, two of one name, or an argument without a path.
+        DataError: no model there, or one with other labels.
+    """
+    entrants = read_entrants(arguments)
+    trial = Trial(loaded, split, emit)
+    total = sum(len(one.paths) for one in entrants)
+    measured: list[Entrant] = []
+    predicted: list[list[NDArray[np.int64]]] = []
+    for one in entrants:
+        done = sum(len(before.paths) for before in measured)
+        progress(emit, "evaluate", done, total, unit="models")
+        logits = [trial.logits(path) for path in one.paths]
+        found = tuple(accuracy(each, trial.examples, trial.labels) for each in logits)
+        for path, scores in zip(one.paths, found, strict=True):
+            warn_of_chance(str(path), scores, len(trial.labels), emit)
+        measured.append(replace(one, measurements=found))
+        predicted.append([each.argmax(axis=1).astype(np.int64) for each in logits])
+    progress(emit, "evaluate", total, total)
+    speakers = differences.speaker_count(trial.examples)
+    systems = differences.systems(predicted, trial.examples, trial.labels)
+    notes = _notes(measured, speakers)
+    for note in notes:
+        emit(Event("note", note))
+    pairs = judge([one.name for one in measured], systems, speakers, difference)
+    return Comparison(split, len(trial.examples), speakers, tuple(measured), pairs, notes)
+
+
+def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
+    """Read what is to be compared.
+
+    Raises:
+        UsageError: fewer than two systems, two of one name, or an argument without a path.
+    """
+    entrants = [_entrant(argument) for argument in arguments]
+    if len(entrants) < 2:
+        raise UsageError("compare needs two systems or more: A B, or A1,A2 B1,B2 over seeds")
+    names = [one.name for one in entrants]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{name} is named twice; give each system once, under its own name")
+    return entrants
+
+
+def _entrant(argument: str) -> Entrant:
+    """Read one argument; a path that is there is taken as it is, whatever signs it holds."""
+    if argument and path_problem(argument) is None and Path(argument).expanduser().exists():
+        return Entrant(argument, (user_path(argument),))
+    name, named, rest = argument.partition("=")
+    paths = tuple(user_path(part) for part in (rest if named else argument).split(",") if part)
+    if not paths or not name:
+        raise UsageError(f"{argument!r} names no model; give PATH, PATH,PATH or NAME=PATH,PATH")
+    if len(set(paths)) < len(paths):
+        raise UsageError(f"{argument}: a path is in it twice; each seed has a model of its own")
+    return Entrant(name if named else argument, paths)
+
+
+def _notes(entrants: Sequence[Entrant], n_speakers: int) -> tuple[str, ...]:
+    """Say what the intervals do not hold."""
+    notes = []
+    if not n_speakers:
+        notes.append("no speakers are known: the intervals take clips to be independent")
+    elif n_speakers == 1:
+        notes.append("all clips are of one speaker: there are no intervals and no verdict")
+    elif n_speakers < FEW_SPEAKERS:
+        notes.append(f"{n_speakers} speakers: read it with care")
+    single = [one.name for one in entrants if len(one.paths) == 1]
+    if single:
+        notes.append(
+            f"one model each of {', '.join(single)}: what another seed would change is not in the "
+            "intervals; PATH,PATH gives several"
+        )
+    return tuple(notes)

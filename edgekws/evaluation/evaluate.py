@@ -1,0 +1,91 @@
+"""Accuracy of models and bundles on the data of a recipe, class by class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.core.corpus import Examples, Split
+from edgekws.core.events import Emit, progress
+from edgekws.core.measurement import Measurement
+from edgekws.engine.chance import warn_of_chance
+from edgekws.evaluation.trial import Trial
+from edgekws.recipe.load import Loaded
+
+if TYPE_CHECKING:
+    from edgekws.metrics.detection_tradeoff import Tradeoff
+
+ALL_KEYWORDS = "all keywords"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model on one split.
+
+    `per_class` has the rows of `metrics.accuracy.per_class`, and `f1`, in which a figure that does
+    not exist is `None`.
+    `confusion[i][j]` counts label i called label j. `detection` holds the trade-off of each
+    keyword, `pooled` that of all of them at a common threshold.
+    """
+
+    name: str
+    measurements: tuple[Measurement, ...]
+    per_class: list[dict[str, Any]]
+    confusion: list[list[int]]
+    detection: tuple["Tradeoff", ...] = ()
+    pooled: "Tradeoff | None" = None
+
+
+def evaluate(paths: Sequence[Path], loaded: Loaded, split: Split, emit: Emit) -> list[Evaluation]:
+    """Evaluate ONNX models, bundles or runs on one split of the recipe's data.
+
+    Each hears the clips through its own front end; a warning says where that is not the recipe's,
+    and where a model does no better than a guess.
+
+    Raises:
+        DataError: no model there, or one with other labels.
+    """
+    trial = Trial(loaded, split, emit)
+    evaluations = []
+    for done, path in enumerate(paths):
+        progress(emit, "evaluate", done, len(paths), unit="models")
+        logits = trial.logits(path)
+        made = evaluation(str(path), logits, trial.examples, trial.labels)
+        warn_of_chance(made.name, made.measurements, len(trial.labels), emit)
+        evaluations.append(made)
+    progress(emit, "evaluate", len(paths), len(paths))
+    return evaluations
+
+
+def evaluation(
+    name: str, logits: NDArray[np.float32], examples: Examples, labels: Sequence[str]
+) -> Evaluation:
+    """Return everything that is told of a model from its logits `(N, n_labels)`.
+
+    Raises:
+        DataError: there are no clips, or a clip's logits are not finite.
+    """
+    from edgekws.metrics import accuracy, detection_tradeoff
+
+    return Evaluation(
+        name,
+        accuracy.accuracy(logits, examples, labels),
+        [
+            row | {"f1": _f1(row["precision"], row["recall"])}
+            for row in accuracy.per_class(logits, examples, labels)
+        ],
+        accuracy.confusion(logits, examples, labels),
+        detection_tradeoff.per_keyword(logits, examples, labels),
+        detection_tradeoff.pooled(logits, examples, labels, ALL_KEYWORDS),
+    )
+
+
+def _f1(precision: float | None, recall: float | None) -> float | None:
+    """Return the harmonic mean; `None` where the class was neither there nor called."""
+    if precision is None and recall is None:
+        return None
+    sides = (precision or 0.0, recall or 0.0)
+    return 2 * sides[0] * sides[1] / sum(sides) if sum(sides) else 0.0

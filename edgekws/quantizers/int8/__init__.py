@@ -1,0 +1,1 @@
+"""Rounding to INT8: what the backends share."""

@@ -1,0 +1,1 @@
+"""Keywords in continuous speech: streams, scores, matching of events, thresholds."""

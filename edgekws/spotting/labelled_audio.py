@@ -1,0 +1,156 @@
+"""Recordings for events: those in which keywords are labelled, and those that hold none."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgekws.core.events import Emit
+from edgekws.core.family import closest
+from edgekws.datasets.listing.tables import SUFFIXES, Row, Table, read_table
+from edgekws.datasets.listing.unlabelled import SPEAKER, audio_in, list_unlabelled, seconds
+from edgekws.datasets.listing.word_folders import word_name
+from edgekws.errors import DataError, UsageError
+
+FILE = ("file", "path")
+LABEL = ("keyword", "label", "class")
+
+Where = Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A keyword said in a recording; without `end_s` somewhere in it."""
+
+    keyword: str
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A recording, or the part of it from `start_s` to `end_s`, and what is said in it.
+
+    `speaker` is empty where it is not known; of several it holds all names.
+    """
+
+    path: Path
+    labels: tuple[Label, ...] = ()
+    start_s: float = 0.0
+    end_s: float | None = None
+    speaker: str = ""
+
+
+def parse_where(options: Sequence[str]) -> Where:
+    """Return the values allowed by column, from options `COLUMN=VALUE,VALUE`.
+
+    Raises:
+        UsageError: one is of another form.
+    """
+    where: dict[str, frozenset[str]] = {}
+    for option in options:
+        column, equals, values = option.partition("=")
+        if not equals or not column.strip() or not values.strip():
+            raise UsageError(f"--where {option}: expected COLUMN=VALUE, such as split=dev")
+        wanted = frozenset(value.strip() for value in values.split(","))
+        where[column.strip()] = where.get(column.strip(), frozenset()) | wanted
+    return where
+
+
+def list_positives(source: Path, where: Where, words: Sequence[str], emit: Emit) -> list[Labelled]:
+    """Return the recordings of a table, or of a folder with a folder a keyword, in order.
+
+    A table (CSV, TSV, JSON lines) has columns `file` and `keyword` (or `path`, `label`, `class`),
+    and may have `start_s` and `end_s`, where the keyword is, and `speaker`; a recording may have
+    several rows. Without times a keyword is somewhere in its recording. Rows of other `words` are
+    no labels. In a folder, speakers are not known.
+
+    Raises:
+        DataError: there is no such source, a row is wrong, or no word is among `words`.
+    """
+    if source.is_dir():
+        if where:
+            raise UsageError(f"{source}: --where chooses rows of a table, and this is a folder")
+        found = _in_folders(source, words, emit)
+    elif source.suffix.lower() in SUFFIXES:
+        found = _in_table(read_table(source), where, words)
+    else:
+        what = "is neither a folder nor a table" if source.exists() else "no such file or folder"
+        raise DataError(
+            f"{source}: {what}; give a table ({', '.join(SUFFIXES)}) with the columns file and "
+            "keyword, or a folder that holds a folder a keyword"
+        )
+    if not any(one.labels for one in found):
+        raise DataError(f"{source}: none of the bundle's keywords in it ({', '.join(words)})")
+    return found
+
+
+def list_negatives(sources: Sequence[Path], emit: Emit) -> list[Labelled]:
+    """Return the recordings of folders and tables in which no keyword is said.
+
+    A table may have a column `speaker`; in a folder, each folder directly under it is a speaker.
+
+    Raises:
+        DataError: as `engine.unlabelled.list_unlabelled`.
+    """
+    clips = [clip for source in sources for clip in list_unlabelled(source, emit)[1]]
+    return [Labelled(one.path, (), one.start_s, one.end_s, one.speaker) for one in clips]
+
+
+def _in_folders(folder: Path, words: Sequence[str], emit: Emit) -> list[Labelled]:
+    found = []
+    for path in audio_in(folder, emit):
+        word = word_name(path.parent.name)
+        found.append(Labelled(path, (Label(word),) if word in words else ()))
+    return found
+
+
+def _in_table(table: Table, where: Where, words: Sequence[str]) -> list[Labelled]:
+    file, label = (_column(table, names) for names in (FILE, LABEL))
+    rows = _filtered(table, where)
+    recordings: dict[Path, Labelled] = {}
+    for row in rows:
+        path = table.path.parent / row.cells[file]
+        if not row.cells[file] or not os.path.isfile(path):  # noqa: PTH113 it may be too long
+            table.told(row.line, file, f"there is no file {path}; correct it, or restore the file")
+        before = recordings.get(path, Labelled(path))
+        said = _label(table, row, label)
+        labels = (*before.labels, said) if said.keyword in words else before.labels
+        speaker = _together(before.speaker, row.cells.get(SPEAKER, ""))
+        recordings[path] = replace(before, labels=labels, speaker=speaker)
+    table.refuse()
+    return list(recordings.values())
+
+
+def _together(names: str, speaker: str) -> str:
+    """Return the speakers of a recording as one name."""
+    known = filter(None, [*names.split(" & "), speaker])
+    return " & ".join(sorted(set(known)))
+
+
+def _column(table: Table, names: Sequence[str]) -> str:
+    table.refuse()
+    name = next((name for name in names if name in table.columns), None)
+    if name is None:
+        has = f"it has {', '.join(table.columns)}" if table.columns else "the file is empty"
+        raise DataError(f"{table.path}:1: a column {' or '.join(names)} is needed; {has}")
+    return name
+
+
+def _filtered(table: Table, where: Where) -> list[Row]:
+    for column, wanted in where.items():
+        if table.require(column, "--where"):
+            known = sorted({row.cells[column] for row in table.rows})
+            for value in sorted(wanted.difference(known)):
+                hint = closest(value, tuple(known))
+                table.told(1, column, f"--where asks for {value!r}, no row has it{hint}")
+    table.refuse()
+    return [row for row in table.rows if all(row.cells[c] in v for c, v in where.items())]
+
+
+def _label(table: Table, row: Row, column: str) -> Label:
+    start, end = (seconds(table, row, name) for name in ("start_s", "end_s"))
+    if end is not None and end <= (start or 0.0):
+        told = f"{end:g} is not after the start, {start or 0.0:g}; correct one"
+        table.told(row.line, "end_s", told)
+    return Label(word_name(row.cells[column]), start or 0.0, end)

@@ -1,0 +1,100 @@
+"""Systems held against each other: how they are named, what comes out, and the notes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekws.core.events import Event, quiet
+from edgekws.errors import UsageError
+from edgekws.evaluation.compare import compare, read_entrants
+from edgekws.evaluation.trial import Trial
+from edgekws.metrics.tallies import Groups
+from edgekws.recipe.load import Loaded
+
+
+def test_arguments_name_systems_and_their_seeds(tmp_path: Path):
+    odd = tmp_path / "a=b,c.onnx"
+    odd.touch()
+    found = read_entrants([str(odd), "x,y", "kd=k1,k2", "z"])
+    assert [(one.name, one.paths) for one in found] == [
+        (str(odd), (odd,)),
+        ("x,y", (Path("x"), Path("y"))),
+        ("kd", (Path("k1"), Path("k2"))),
+        ("z", (Path("z"),)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a"], "compare needs two systems or more: A B, or A1,A2 B1,B2 over seeds"),
+        (["a", "a"], "a is named twice; give each system once, under its own name"),
+        (["kd=a", "kd=b"], "kd is named twice"),
+        (["a", "b,b"], "b,b: a path is in it twice; each seed has a model of its own"),
+        (["a", "kd="], "'kd=' names no model; give PATH, PATH,PATH or NAME=PATH,PATH"),
+        (["a", "=b"], "'=b' names no model"),
+        (["a", ""], "'' names no model"),
+        (["a", ","], "',' names no model"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_told(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        read_entrants(arguments)
+
+
+@pytest.fixture
+def models(loaded: Loaded, linear: Any) -> list[str]:
+    trial = Trial(loaded, "test", quiet)
+    front_end, normalization = trial._data.front_end, trial._data.normalization
+    made = [linear(f"{i}.onnx", front_end, normalization, seed=i) for i in range(4)]
+    return [str(model.path) for model in made]
+
+
+def test_every_pair_is_judged_on_the_same_clips(loaded: Loaded, models: list[str]):
+    events: list[Event] = []
+    a, b, c, d = models
+    made = compare([f"two={a},{b}", c, d], loaded, "test", events.append, 0.2)
+    assert [(pair.a, pair.b) for pair in made.pairs] == [("two", c), ("two", d), (c, d)]
+    assert (made.clips, made.speakers, made.split) == (12, 3, "test")
+    assert [len(one.measurements) for one in made.entrants] == [2, 1, 1]
+    means = [
+        sum(m.value for one in entrant.measurements for m in one if m.metric == "accuracy")
+        / len(entrant.paths)
+        for entrant in made.entrants
+    ]
+    assert made.pairs[0].accuracy.value == pytest.approx(means[0] - means[1])
+    assert made.pairs[2].mcnemar is not None
+    assert made.pairs[0].mcnemar is None  # not defined over seeds
+    notes = [event.text for event in events if event.kind == "note"]
+    assert notes == list(made.notes)
+    assert notes[0] == "3 speakers: read it with care"
+    assert notes[1].startswith(f"one model each of {c}, {d}: what another seed would change")
+    for pair in made.pairs:
+        assert pair.p_corrected >= pair.p
+        if pair.needed:
+            assert pair.needed.difference == 0.2
+
+
+def test_without_speakers_clips_are_taken_to_be_independent(
+    loaded: Loaded, models: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    alone = Groups(np.arange(12), 0)
+    monkeypatch.setattr("edgekws.metrics.tallies.grouped", lambda speakers: alone)
+    made = compare(models[:2], loaded, "test", quiet)
+    assert made.speakers == 0
+    assert made.notes[0] == "no speakers are known: the intervals take clips to be independent"
+
+
+def test_one_speaker_has_no_verdict(
+    loaded: Loaded, models: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    alone = Groups(np.zeros(12, np.int64), 1)
+    monkeypatch.setattr("edgekws.metrics.tallies.grouped", lambda speakers: alone)
+    made = compare(models[:2], loaded, "test", quiet)
+    assert made.notes[0] == "all clips are of one speaker: there are no intervals and no verdict"
+    assert made.pairs[0].accuracy.ci95 is None

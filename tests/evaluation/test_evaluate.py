@@ -1,0 +1,76 @@
+"""What is told of a model, class by class, against loops over its clips."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekws.core.corpus import Examples
+from edgekws.core.events import quiet
+from edgekws.evaluation.evaluate import evaluate, evaluation
+from edgekws.evaluation.trial import Trial
+from edgekws.metrics.accuracy import accuracy
+from edgekws.recipe.load import Loaded
+
+LABELS = ("да", "no", "_unknown_", "_silence_")
+
+
+def made() -> tuple[np.ndarray, Examples]:
+    """Return logits of 80 clips by five speakers; there is no `_silence_`, and `no` is rare."""
+    rng = np.random.default_rng(1)
+    targets = rng.choice([0, 0, 0, 1, 2, 2], 80)
+    logits = rng.standard_normal((80, 4)).astype(np.float32)
+    logits[np.arange(80), targets] += 1
+    logits[:, 3] = -9
+    speakers = np.array([f"s{i % 5}" for i in range(80)])
+    names = tuple(f"clip {i}" for i in range(80))
+    return logits, Examples(np.zeros((80, 1, 1), np.float32), targets, speakers, names)
+
+
+def test_every_class_has_its_figures():
+    logits, examples = made()
+    found = evaluation("m", logits, examples, LABELS)
+    called = logits.argmax(axis=1)
+    for i, row in enumerate(found.per_class[:3]):
+        both = sum((called == i) & (examples.targets == i))
+        precision, recall = both / sum(called == i), both / sum(examples.targets == i)
+        assert row["precision"] == pytest.approx(precision)
+        assert row["recall"] == pytest.approx(recall)
+        assert row["f1"] == pytest.approx(2 * precision * recall / (precision + recall))
+        assert row["support"] == sum(examples.targets == i)
+        low, high = row["recall_ci95"]
+        assert low <= recall <= high
+    silence = {"label": "_silence_", "precision": None, "recall": None, "f1": None}
+    empty = {"support": 0, "recall_ci95": None, "precision_ci95": None}
+    assert found.per_class[3] == silence | empty
+    assert [one.label for one in found.detection] == ["да", "no"]
+    assert found.pooled is not None
+    assert found.pooled.label == "all keywords"
+    assert np.sum(found.confusion) == 80
+
+
+def test_the_interval_of_a_recall_is_by_speaker():
+    logits, examples = made()
+    alone = Examples(examples.features, examples.targets, np.array([""] * 80), examples.names)
+    by_speaker = evaluation("m", logits, examples, LABELS).per_class[0]
+    by_clip = evaluation("m", logits, alone, LABELS).per_class[0]
+    assert by_speaker["recall"] == by_clip["recall"]
+    assert by_speaker["recall_ci95"] != by_clip["recall_ci95"]
+
+
+def test_a_class_that_is_never_right_has_f1_zero():
+    logits = np.array([[1, 0], [0, 1]], np.float32)
+    names = np.array(["", ""])
+    examples = Examples(np.zeros((2, 1, 1), np.float32), np.array([1, 0]), names, ("a", "b"))
+    assert [row["f1"] for row in evaluation("m", logits, examples, LABELS[:2]).per_class] == [0, 0]
+
+
+def test_models_are_evaluated_side_by_side(loaded: Loaded, linear: Any):
+    trial = Trial(loaded, "test", quiet)
+    front_end, normalization = trial._data.front_end, trial._data.normalization
+    paths = [linear(f"{i}.onnx", front_end, normalization, seed=i).path for i in (1, 2)]
+    found = evaluate(paths, loaded, "test", quiet)
+    assert [one.name for one in found] == [str(path) for path in paths]
+    for one, path in zip(found, paths, strict=True):
+        logits = trial.logits(path)
+        assert one.measurements == accuracy(logits, trial.examples, trial.labels)

@@ -1,0 +1,141 @@
+"""Every model hears the clips through the front end of its own contract."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from edgekws.bundle import pack
+from edgekws.core.contract import Normalization
+from edgekws.core.events import Event, quiet
+from edgekws.errors import DataError
+from edgekws.evaluation.trial import Trial
+from edgekws.recipe.load import Loaded
+from edgekws.runtime.detect import fit_window
+from edgekws.runtime.front_end import FrontEnd, log_mel
+
+OWN = Normalization((-5.0,) * 10, (2.0,) * 10)
+
+
+def expected(model: Any, tones: Path, trial: Trial) -> np.ndarray:
+    """Compute the logits clip by clip with numpy, from the files."""
+    front_end, normalization = model.contract.front_end, model.contract.normalization
+    rows = []
+    for name in trial.examples.names:
+        samples, rate = soundfile.read(tones.parent / Path(name).name, dtype="float32")
+        wave = soxr.resample(samples, rate, front_end.sample_rate)
+        features = log_mel(fit_window(wave, front_end.window_samples), front_end)
+        mean, std = np.array(normalization.mean), np.array(normalization.std)
+        rows.append(((features - mean[:, None]) / std[:, None]).mean(axis=1) @ model.matrix)
+    return np.array(rows)
+
+
+def test_a_model_of_the_recipe_gets_the_recipes_own_features(loaded: Loaded, linear: Any):
+    events: list[Event] = []
+    trial = Trial(loaded, "dev", events.append)
+    data = trial._data
+    model = linear("m.onnx", data.front_end, data.normalization)
+    np.testing.assert_allclose(
+        trial.logits(model.path), trial.examples.features.mean(axis=2) @ model.matrix, atol=1e-5
+    )
+    assert trial.labels == ("да", "нет")
+    assert len(trial.examples) == 12
+    assert not [event for event in events if event.kind == "warning"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "was trained on other clips than the recipe gives"),
+        ({"n_mels": 8}, r"its own front end \(n_mels = 8 instead of 10\)"),
+        ({"sample_rate": 6000, "f_max": 3000.0}, r"\(sample_rate = 6000 instead of 8000, f_max"),
+        ({"window_s": 0.5}, r"\(window_s = 0\.5 instead of 1"),
+    ],
+)
+def test_another_front_end_is_that_of_the_contract(
+    loaded: Loaded, tones: Path, linear: Any, changes: dict[str, Any], told: str
+):
+    events: list[Event] = []
+    trial = Trial(loaded, "dev", events.append)
+    own: FrontEnd = replace(trial._data.front_end, **changes)
+    size = own.n_mels
+    model = linear("m.onnx", own, Normalization(OWN.mean[:size], OWN.std[:size]))
+    found = trial.logits(model.path)
+    np.testing.assert_allclose(found, expected(model, tones, trial), atol=1e-3)
+    (warning,) = [event.text for event in events if event.kind == "warning"]
+    assert re.search(told, warning)
+    assert "clips of dev may be among those" in warning
+
+
+def test_on_test_no_clip_can_have_been_heard(loaded: Loaded, linear: Any):
+    events: list[Event] = []
+    trial = Trial(loaded, "test", events.append)
+    trial.logits(linear("m.onnx", trial._data.front_end, OWN).path)
+    (warning,) = [event.text for event in events if event.kind == "warning"]
+    assert "dev" not in warning
+
+
+def test_labels_in_another_order_are_put_in_the_recipes(loaded: Loaded, linear: Any):
+    trial = Trial(loaded, "dev", quiet)
+    front_end, normalization = trial._data.front_end, trial._data.normalization
+    plain = linear("a.onnx", front_end, normalization)
+    turned = linear("b.onnx", front_end, normalization, labels=("нет", "да"))
+    np.testing.assert_allclose(trial.logits(turned.path)[:, ::-1], trial.logits(plain.path))
+
+
+def test_other_labels_are_refused(loaded: Loaded, linear: Any):
+    trial = Trial(loaded, "dev", quiet)
+    model = linear("m.onnx", trial._data.front_end, OWN, labels=("да", "no"))
+    message = r"m\.onnx knows да, no, but the recipe's data has да, нет; name the recipe"
+    with pytest.raises(DataError, match=message):
+        trial.logits(model.path)
+
+
+def test_a_model_without_contract_is_refused(loaded: Loaded, linear: Any):
+    import onnx
+
+    trial = Trial(loaded, "dev", quiet)
+    model = linear("m.onnx", trial._data.front_end, OWN)
+    bare = onnx.load(model.path)
+    del bare.metadata_props[:]
+    onnx.save(bare, model.path)
+    with pytest.raises(DataError, match=r"m\.onnx has no contract: its labels and its front end"):
+        trial.logits(model.path)
+
+
+def test_bundles_zips_and_runs_are_models(loaded: Loaded, linear: Any, tmp_path: Path):
+    trial = Trial(loaded, "dev", quiet)
+    front_end, normalization = trial._data.front_end, trial._data.normalization
+    model = linear("bundle/model.onnx", front_end, normalization)
+    linear("run/09-quantize/model.onnx", front_end, normalization, seed=1)
+    last = linear("run/10-simplify/model.onnx", front_end, normalization)
+    (tmp_path / "run" / "report.json").write_text("{}")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "latest").symlink_to(tmp_path / "run")
+    (tmp_path / "sealed").mkdir()
+    windows = trial._data.waveforms("dev")[:2]
+    pack.pack(tmp_path / "sealed", model.path, model.contract, windows, {"recipe": "tones"})
+    pack.seal(tmp_path / "sealed", "# card\n")
+    shutil.make_archive(str(tmp_path / "b"), "zip", tmp_path / "sealed")
+    want = trial.logits(last.path)
+    for name in ("bundle", "sealed", "b.zip", "run", "runs"):
+        np.testing.assert_array_equal(trial.logits(tmp_path / name), want)
+    shutil.rmtree(tmp_path / "run" / "09-quantize")
+    shutil.rmtree(tmp_path / "run" / "10-simplify")
+    with pytest.raises(DataError, match="run: no step of this run left a model; run compress"):
+        trial.logits(tmp_path / "run")
+    (tmp_path / "b.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"b\.zip: not a zip archive, or a damaged one"):
+        trial.logits(tmp_path / "b.zip")
+    with (tmp_path / "sealed" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(DataError, match=r"sealed: model\.onnx is not the file that was packed"):
+        trial.logits(tmp_path / "sealed")
+    with pytest.raises(DataError, match=r"none\.onnx: no such model"):
+        trial.logits(tmp_path / "none.onnx")

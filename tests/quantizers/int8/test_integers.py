@@ -1,0 +1,152 @@
+"""The clean-up of constants, held against onnxruntime's own arithmetic."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekws.errors import UnsupportedError
+from edgekws.quantizers.int8.integers import with_integer_constants
+
+FLOAT = TensorProto.FLOAT
+
+
+def model(nodes, constants, width=3):
+    graph = helper.make_graph(
+        [
+            helper.make_node(kind, inputs, outputs, **fields)
+            for kind, inputs, outputs, fields in nodes
+        ],
+        "test",
+        [helper.make_tensor_value_info("x", FLOAT, ("batch", 3))],
+        [helper.make_tensor_value_info("y", FLOAT, ("batch", width))],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(made)
+    return made
+
+
+def run(made, x):
+    session = onnxruntime.InferenceSession(
+        made.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"x": x})[0]
+
+
+def constant(made, name):
+    return next(numpy_helper.to_array(t) for t in made.graph.initializer if t.name == name)
+
+
+def kinds(made):
+    return [node.op_type for node in made.graph.node]
+
+
+def dense(weight, scale, bias, x_scale=0.05, limits=(-127, 127)):
+    """A Gemm as the exporter writes it: float weights rounded in the graph, float bias."""
+    nodes = [
+        ("QuantizeLinear", ["w", "w_scale", "w_zero"], ["w_wide"], {"axis": 0}),
+        ("Clip", ["w_wide", "low", "high"], ["w_int"], {}),
+        ("DequantizeLinear", ["w_int", "w_scale", "w_zero"], ["w_float"], {"axis": 0}),
+        ("QuantizeLinear", ["x", "x_scale", "x_zero"], ["x_int"], {}),
+        ("DequantizeLinear", ["x_int", "x_scale", "x_zero"], ["x_float"], {}),
+        ("Gemm", ["x_float", "w_float", "b"], ["y"], {"transB": 1}),
+    ]
+    lowest, highest = limits
+    constants = {
+        "w": np.float32(weight),
+        "w_scale": np.float32(scale),
+        "w_zero": np.zeros(len(weight), np.int8),
+        "low": np.int8(lowest),
+        "high": np.int8(highest),
+        "x_scale": np.float32(x_scale),
+        "x_zero": np.uint8(128),
+        "b": np.float32(bias),
+    }
+    return model(nodes, constants, width=len(weight))
+
+
+numbers = st.floats(-4, 4, width=32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    weight=st.lists(st.tuples(numbers, numbers, numbers), min_size=2, max_size=2),
+    bias=st.tuples(numbers, numbers),
+    steps=st.tuples(st.integers(1, 64), st.integers(1, 64)),
+)
+def test_the_same_is_computed(weight, bias, steps):
+    """Weights beyond the range saturate, halves go to even, biases move by half a step."""
+    scale = np.float32(steps) / 1024
+    limited = np.clip(weight, -127 * scale[:, None], 127 * scale[:, None])
+    before = dense(limited, scale, bias)
+    after = with_integer_constants(before)
+    assert kinds(after).count("QuantizeLinear") == 1
+    assert "Clip" not in kinds(after)
+    assert constant(after, "w_quantized").dtype == np.int8
+    x = np.float32([[1, -2, 3], [0.3, 0.1, -6], [0, 0, 0]])
+    tolerance = 0.5 * 0.05 * scale + 1e-4
+    assert (np.abs(run(after, x) - run(before, x)) <= tolerance).all()
+
+
+def test_halves_go_to_even_and_the_rest_saturates():
+    after = with_integer_constants(
+        dense([[0.5, 1.5, 2.5], [-0.5, 500, -500]], [1, 1], [0, 0], limits=(-128, 127))
+    )
+    assert constant(after, "w_quantized").tolist() == [[0, 2, 2], [0, 127, -128]]
+
+
+def test_a_clip_that_changes_weights_stays():
+    after = with_integer_constants(
+        dense([[100, 1, 1], [1, 1, 1]], [1, 1], [0, 0], limits=(-63, 63))
+    )
+    assert "Clip" in kinds(after)
+
+
+def test_a_bias_too_large_for_its_scale_widens_that_channel():
+    before = dense([[0, 1e-7, 0], [1, 2, 3]], [1e-9, 0.1], [900.0, 1.0])
+    after = with_integer_constants(before)
+    bias = constant(after, "y_bias_quantized")
+    assert np.abs(bias).max() <= 2**30
+    x = np.float32([[1, -2, 3]])
+    np.testing.assert_allclose(run(after, x), run(before, x), atol=0.01)
+    assert constant(after, "w_quantized")[1].tolist() == [10, 20, 30]
+
+
+def clamped(kind, bounds, scale, zero, readers=1):
+    nodes = [(kind, ["x", *bounds], ["c"], {})]
+    for i in range(readers):
+        nodes += [("QuantizeLinear", ["c", "s", "z"], [f"q{i}"], {})]
+        nodes += [("DequantizeLinear", [f"q{i}", "s", "z"], [f"d{i}" if readers > 1 else "y"], {})]
+    if readers > 1:
+        nodes.append(("Add", ["d0", "d1"], ["y"], {}))
+    constants = {"s": np.float32(scale), "z": np.uint8(zero)}
+    constants.update(dict(zip(bounds, (np.float32(0), np.float32(6)), strict=False)))
+    return model(nodes, constants)
+
+
+@pytest.mark.parametrize(
+    ("made", "dropped"),
+    [
+        (clamped("Relu", [], 0.1, 0), True),
+        (clamped("Relu", [], 0.1, 0, readers=2), True),
+        (clamped("Relu", [], 0.1, 3), False),
+        (clamped("Clip", ["low", "high"], 6 / 255, 0), True),
+        (clamped("Clip", ["low", "high"], 5 / 255, 0), True),
+    ],
+)
+def test_a_clamp_goes_only_where_rounding_clamps_too(made, dropped):
+    after = with_integer_constants(made)
+    assert ({"Relu", "Clip"} & set(kinds(after)) == set()) == dropped
+    x = np.linspace(-9, 30, 300, dtype=np.float32).reshape(-1, 3)
+    np.testing.assert_array_equal(run(after, x), run(made, x))
+
+
+def test_a_clip_inside_the_range_is_refused():
+    with pytest.raises(
+        UnsupportedError, match=r"Clip .*: its constant low stays FP32, expected INT8"
+    ):
+        with_integer_constants(clamped("Clip", ["low", "high"], 8 / 255, 0))
