@@ -11,9 +11,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgekws"
 ROOMS = (
-    *("errors", "runtime", "core", "audio", "datasets", "backbones", "lowering", "targets"),
-    *("metrics", "training", "quantizers", "bundle", "steps", "recipe", "engine"),
-    *("search", "report", "cli"),
+    *("errors", "runtime", "core", "audio", "metrics", "backbones", "training", "lowering"),
+    *("datasets", "quantizers", "targets", "recipe", "bundle", "spotting", "steps", "engine"),
+    *("evaluation", "curation", "search", "report", "cli"),
 )
 FAMILIES = ("datasets", "backbones", "targets", "quantizers", "steps")
 FRONT_DOOR = ("edgekws", "edgekws.__main__")
@@ -94,7 +94,17 @@ def between_members(imports: Imports) -> list[str]:
 
 def _is_member(module: str) -> bool:
     parts = module.split(".")
-    return len(parts) == 3 and not parts[2].startswith("_")
+    shared = parts[-1].startswith("_") or MODULES[module].name == "__init__.py"
+    return len(parts) == 3 and not shared
+
+
+def private(imports: Imports) -> list[str]:
+    """Return the imports of a room's private module by another room."""
+    return [
+        f"{module} imports {target}"
+        for module, target in _inside(imports)
+        if _room(module) != _room(target) and any(p.startswith("_") for p in target.split("."))
+    ]
 
 
 def strangers(imports: Imports, room: str, allowed: set[str]) -> list[str]:
@@ -131,6 +141,10 @@ def test_rooms_import_only_from_rooms_above() -> None:
     assert looking_down(IMPORTS) == []
 
 
+def test_no_room_imports_a_private_module_of_another() -> None:
+    assert private(IMPORTS) == []
+
+
 def test_members_of_a_family_do_not_know_each_other() -> None:
     assert between_members(IMPORTS) == []
 
@@ -156,6 +170,7 @@ def test_what_ships_to_a_device_needs_numpy_and_onnxruntime_only() -> None:
         ("edgekws.steps.distill", "edgekws.steps.teacher"),
         ("edgekws.runtime.detect", "torch"),
         ("edgekws.recipe.load", "rich.table"),
+        ("edgekws.steps.quantize", "edgekws.lowering._simplify"),
     ],
 )
 def test_a_forbidden_import_is_seen(module: str, target: str) -> None:
@@ -163,6 +178,7 @@ def test_a_forbidden_import_is_seen(module: str, target: str) -> None:
     found = (
         looking_down(imports)
         + between_members(imports)
+        + private(imports)
         + at_terminals(imports)
         + strangers(imports, "runtime", DEVICE)
     )

@@ -15,7 +15,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from edgekws.audio import audit, likeness, near_copies, opening, reading
 from edgekws.audio.audit import (
     Decoded,
     check_coverage,
@@ -27,10 +26,11 @@ from edgekws.audio.audit import (
 from edgekws.audio.near_copies import without_near_copies
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_audio, read_blocks
-from edgekws.core.canonical import sha256_file, sha256_of
+from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split
 from edgekws.core.events import Emit, Event
+from edgekws.core.source_code import fingerprint
 from edgekws.core.store import allocate, build_folder, open_array, read_array
 from edgekws.errors import DataError
 from edgekws.runtime.detect import Loudest
@@ -102,13 +102,7 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
             "sample_rate": front_end.sample_rate,
             "window_samples": front_end.window_samples,
             "versions": [version("numpy"), version("soxr"), soundfile.__libsndfile_version__],
-            "code": [
-                sha256_file(Path(path))
-                for path in (
-                    *(__file__, audit.__file__, reading.__file__, opening.__file__),
-                    *(near_copies.__file__, likeness.__file__),
-                )
-            ],
+            "code": fingerprint(__name__),
             "near_copies": listing.near_copies,
         }
     )

@@ -14,13 +14,13 @@ from edgekws.audio import augmentation, long_features
 from edgekws.audio.augmentation import Augment, augment_waveforms
 from edgekws.audio.decoding import Corpus, identity, to_float32
 from edgekws.audio.parallel import in_parallel
-from edgekws.core.canonical import sha256_file, sha256_of
+from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Clip, Examples, Split
 from edgekws.core.events import Emit
 from edgekws.core.output import in_utf8
+from edgekws.core.source_code import fingerprint
 from edgekws.core.store import allocate, build_folder, read_array
-from edgekws.runtime import front_end as numpy_front_end
 from edgekws.runtime.front_end import FrontEnd
 
 R = TypeVar("R")
@@ -30,8 +30,6 @@ BLOCK = 32
 
 STD_FLOOR = 1e-2
 """A band that hardly changes is not blown up."""
-
-CODE = (*sorted(Path(__file__).parent.glob("*.py")), Path(numpy_front_end.__file__))
 
 
 class Features:
@@ -56,7 +54,7 @@ class Features:
         self._seed = seed
         self._cache = cache
         self._emit = emit
-        self._code = [(path.name, sha256_file(path)) for path in CODE]
+        self._code = fingerprint(__name__)
         self._examples: dict[Split, Examples] = {}
 
     @property

@@ -2,13 +2,17 @@
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import BaseModel
 
 import edgekws
+from edgekws.core.canonical import sha256_of
+
+PACKAGE = Path(edgekws.__file__).parent
 
 
 @cache
@@ -17,7 +21,7 @@ def _file(module: str) -> Path | None:
 
     The module is not imported, nor are the packages above it.
     """
-    path = Path(edgekws.__file__).parent.parent.joinpath(*module.split("."))
+    path = PACKAGE.parent.joinpath(*module.split("."))
     files = (path.with_name(f"{path.name}.py"), path / "__init__.py")
     return next((file for file in files if file.is_file()), None)
 
@@ -32,15 +36,29 @@ def _imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def _named_files(tree: ast.AST, folder: Path) -> Iterator[Path]:
+    """Yield the templates and other files in `folder` that the code names; no modules."""
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    known = {path.name: path for path in folder.iterdir() if path.suffix not in ("", ".py")}
+    yield from (known[name] for name in sorted(known.keys() & texts))
+
+
 @cache
 def _read(module: str) -> tuple[str, tuple[str, ...]]:
-    """Return the sha256 of a module's source and the modules of this package it imports."""
+    """Return the sha256 of a module's source, and the modules of this package that it imports.
+
+    The files beside it that it names count as source: a template, a kernel in C.
+    """
     path = _file(module)
     assert path is not None, module
     code = path.read_bytes()
-    names = {name for name in _imports(ast.parse(code)) if name.startswith("edgekws.")}
+    tree = ast.parse(code)
+    names = {name for name in _imports(tree) if name.startswith("edgekws.")}
     found = tuple(sorted(name for name in names if _file(name)))
-    return hashlib.sha256(code).hexdigest(), found
+    content = hashlib.sha256(code)
+    for file in _named_files(tree, path.parent):
+        content.update(file.read_bytes())
+    return content.hexdigest(), found
 
 
 def closure(modules: Iterable[str]) -> dict[str, str]:
@@ -52,6 +70,26 @@ def closure(modules: Iterable[str]) -> dict[str, str]:
             seen[module], imported = _read(module)
             todo += imported
     return seen
+
+
+def fingerprint(module: str, libraries: Sequence[str] = ()) -> str:
+    """Return a sha256 over the `closure` of `module` and the versions of `libraries`.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: one of `libraries` is not installed.
+    """
+    return sha256_of([closure([module]), {name: version(name) for name in libraries}])
+
+
+@cache
+def whole_package() -> str:
+    """Return a sha256 over every file of the package that is not compiled from another."""
+    files = (path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    found = hashlib.sha256()
+    for file in sorted(files):
+        found.update(file.relative_to(PACKAGE).as_posix().encode())
+        found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 def modules_of(fields: object) -> set[str]:

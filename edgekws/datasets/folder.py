@@ -14,6 +14,7 @@ from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import Listing
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
+from edgekws.core.source_code import fingerprint
 from edgekws.datasets._fields import (
     DevFraction,
     Keywords,
@@ -34,7 +35,7 @@ from edgekws.datasets.listing.clips import (
     list_recordings,
 )
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
-from edgekws.datasets.listing.source import code_fingerprint, existing, stamps
+from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.word_folders import (
     Recordings,
@@ -76,7 +77,7 @@ class Dataset(Fields):
         fields = self.model_dump(mode="json", exclude={"root", "noise"})
         folders = [existing(folder) for folder in (self.root, self.noise) if folder]
         files = [stamps(folder) for folder in folders]
-        return sha256_of([fields, files, code_fingerprint(("soundfile",))])
+        return sha256_of([fields, files, fingerprint(__name__, ("soundfile",))])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits.

@@ -13,6 +13,7 @@ from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import Listing
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
+from edgekws.core.source_code import fingerprint
 from edgekws.datasets._fields import (
     DevFraction,
     Keywords,
@@ -35,7 +36,7 @@ from edgekws.datasets.listing.clips import (
 )
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
 from edgekws.datasets.listing.manifest_rows import Columns, beyond_the_end, filtered, recordings
-from edgekws.datasets.listing.source import code_fingerprint, existing, stamps
+from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import SUFFIXES, read_table
 from edgekws.datasets.listing.windows import Windows
@@ -122,7 +123,7 @@ class Dataset(Fields):
             noise = stamps(beside)
         negatives = [stamps(existing(folder)) for folder in self.negatives]
         table = sha256_file(self.path.expanduser())
-        code = code_fingerprint(("soundfile",))
+        code = fingerprint(__name__, ("soundfile",))
         return sha256_of([fields, table, files, noise, negatives, code])
 
     def labels(self) -> tuple[str, ...]:

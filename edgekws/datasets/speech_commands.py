@@ -20,12 +20,13 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.events import Emit, Event
 from edgekws.core.fields import Fields
+from edgekws.core.source_code import fingerprint
 from edgekws.datasets._download import Archive, fetch, unpack
 from edgekws.datasets._fields import NearCopiesRule
 from edgekws.datasets.listing.clips import at_most, cut_silence, find_noise, mean_count, noise_note
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
 from edgekws.datasets.listing.silence import noise_per_split
-from edgekws.datasets.listing.source import code_fingerprint, stamps
+from edgekws.datasets.listing.source import stamps
 from edgekws.datasets.listing.word_folders import (
     LISTS,
     Recording,
@@ -121,7 +122,7 @@ class Dataset(Fields):
         test = self._test_set()
         files = [stamps(self._folder()), stamps(test) if test else []]
         fields = self.model_dump(mode="json", exclude={"root"})
-        return sha256_of([fields, files, code_fingerprint(("soundfile",))])
+        return sha256_of([fields, files, fingerprint(__name__, ("soundfile",))])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits."""

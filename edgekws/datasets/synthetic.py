@@ -16,9 +16,9 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
+from edgekws.core.source_code import fingerprint
 from edgekws.core.store import build_folder
 from edgekws.datasets.listing.labels import keyword_problem, readable
-from edgekws.datasets.listing.source import code_fingerprint
 from edgekws.datasets.synthesis.espeak import INSTALL
 from edgekws.errors import MissingPartError
 from edgekws.runtime.front_end import FrontEnd
@@ -98,7 +98,7 @@ class Dataset(Fields):
             MissingPartError: espeak-ng is not installed.
         """
         try:
-            code = code_fingerprint(("espeakng-loader", "numpy", "soxr", "soundfile"))
+            code = fingerprint(__name__, ("espeakng-loader", "numpy", "soxr", "soundfile"))
         except PackageNotFoundError as error:
             raise MissingPartError(f"{error.name} is not installed; {INSTALL}") from error
         return sha256_of([self.model_dump(mode="json"), code])

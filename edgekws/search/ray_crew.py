@@ -6,8 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from hashlib import sha256
 from logging import ERROR
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import edgekws
 from edgekws.core.environ import ONE_THREAD
 from edgekws.core.environment import device_kind, library_versions
 from edgekws.core.events import Event
+from edgekws.core.source_code import whole_package
 from edgekws.errors import MissingPartError, UsageError
 from edgekws.search.crew import after_death, last_line
 from edgekws.search.trial import Outcome, Unit
@@ -181,17 +180,7 @@ def _check_nodes() -> None:
 
 def _node() -> dict[str, str]:
     """Return what results depend on besides the trial: versions, device and our source code."""
-    return library_versions() | {"device": device_kind(), "source of edgekws": _source()}
-
-
-@cache
-def _source() -> str:
-    root = Path(edgekws.__file__).parent
-    found = sha256()
-    for file in sorted(root.rglob("*.py")):
-        found.update(file.relative_to(root).as_posix().encode())
-        found.update(file.read_bytes())
-    return found.hexdigest()[:12]
+    return library_versions() | {"device": device_kind(), "source of edgekws": whole_package()[:12]}
 
 
 def _compare(name: str, ours: dict[str, str], theirs: dict[str, str]) -> None:

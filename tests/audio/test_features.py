@@ -17,6 +17,7 @@ from edgekws.audio.features import Features
 from edgekws.core.corpus import SPLITS, Listing
 from edgekws.core.events import quiet
 from edgekws.core.job import Data
+from edgekws.core.source_code import closure
 from edgekws.runtime.front_end import FrontEnd, log_mel
 
 AUGMENT = Augment(copies=2, noise=Noise(), spec_augment=SpecAugment(max_time_frames=5))
@@ -124,14 +125,13 @@ def test_what_is_computed_again(corpus: Corpus, small: FrontEnd, cache: Path) ->
 
 
 def test_key_covers_the_code(
-    corpus: Corpus, small: FrontEnd, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    corpus: Corpus, small: FrontEnd, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = {path.name for path in module.CODE}
-    expected = {"features.py", "augmentation.py", "perturbation.py", "room.py"}
-    assert {*expected, "torch_front_end.py", "front_end.py"} <= names
+    names = {name.removeprefix("edgekws.") for name in closure([module.__name__])}
+    expected = {"features", "augmentation", "perturbation", "room", "torch_front_end"}
+    assert {*(f"audio.{name}" for name in expected), "runtime.front_end"} <= names
     _features(corpus, small, cache).examples("train")
-    (tmp_path / "new.py").touch()
-    monkeypatch.setattr(module, "CODE", (*module.CODE, tmp_path / "new.py"))
+    monkeypatch.setattr(module, "fingerprint", lambda name: "edited")
     _features(corpus, small, cache).examples("train")
     assert sum(path.is_dir() for path in (cache / "features").iterdir()) == 2
 

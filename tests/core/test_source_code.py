@@ -1,7 +1,11 @@
 import ast
+from pathlib import Path
 
+import pytest
+
+from edgekws.core import source_code
 from edgekws.core.family import load
-from edgekws.core.source_code import _imports, closure, modules_of
+from edgekws.core.source_code import _imports, closure, fingerprint, modules_of
 
 
 def test_imports_inside_functions_count():
@@ -26,3 +30,37 @@ def test_modules_of_a_step_hold_the_members_nested_in_it():
     step = load("Step", "teacher")(backbone={"kind": "plain"})
     assert {"edgekws.steps.teacher", "edgekws.backbones.plain"} <= modules_of(step)
     assert "edgekws.backbones.resnet18" not in modules_of(step)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a package of one module and a template, which it names."""
+    folder = tmp_path / "edgekws"
+    folder.mkdir()
+    (folder / "page.py").write_text('TEMPLATE = "page.html"\n')
+    (folder / "page.html").write_text("a")
+    (folder / "other.html").write_text("a")
+    monkeypatch.setattr(source_code, "PACKAGE", folder)
+    for cached in (source_code._file, source_code._read, source_code.whole_package):
+        monkeypatch.setattr(source_code, cached.__name__, cached.__wrapped__)
+    return folder
+
+
+@pytest.mark.parametrize(("edited", "changes"), [("page.html", True), ("other.html", False)])
+def test_a_template_counts_where_it_is_named(package: Path, edited: str, changes: bool) -> None:
+    before = fingerprint("edgekws.page"), source_code.whole_package()
+    (package / edited).write_text("b")
+    after = fingerprint("edgekws.page"), source_code.whole_package()
+    assert (before[0] != after[0], before[1] != after[1]) == (changes, True)
+
+
+def test_a_fingerprint_holds_the_versions_of_libraries() -> None:
+    alone = fingerprint("edgekws.core.canonical")
+    assert alone == fingerprint("edgekws.core.canonical")
+    assert alone != fingerprint("edgekws.core.canonical", ("numpy",))
+
+
+def test_the_template_of_a_recipe_is_source() -> None:
+    tree = ast.parse(Path(source_code.PACKAGE, "recipe", "template.py").read_text())
+    found = source_code._named_files(tree, source_code.PACKAGE / "recipe")
+    assert [path.name for path in found] == ["template.toml.jinja"]

@@ -280,10 +280,10 @@ def test_a_missing_espeak_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(MissingPartError, match=r"not installed: .*pip install espeakng-loader"):
             Espeak()
 
-    def absent(names: tuple[str, ...]) -> str:
+    def absent(module: str, names: tuple[str, ...]) -> str:
         raise PackageNotFoundError(names[0])
 
-    monkeypatch.setattr(synthetic, "code_fingerprint", absent)
+    monkeypatch.setattr(synthetic, "fingerprint", absent)
     with pytest.raises(MissingPartError, match="espeakng-loader is not installed; pip install"):
         SMALL.fingerprint()
 

@@ -21,7 +21,7 @@ from edgekws.errors import ParityError
 from edgekws.lowering import parity
 from edgekws.metrics import graph
 from edgekws.runtime.front_end import FrontEnd
-from tests.engine.conftest import Linear
+from tests.tones import Linear
 
 LABELS = ("да", "нет", UNKNOWN, SILENCE)
 FRONT_END = FrontEnd(8000, 0.5, n_fft=256, win_length=240, hop_length=80, n_mels=10, f_max=4000)

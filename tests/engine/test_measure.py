@@ -12,8 +12,8 @@ from edgekws.engine.measure import count
 from edgekws.engine.whole import whole_counts
 from edgekws.lowering import onnx_file
 from edgekws.runtime.front_end import FrontEnd
-from tests.engine.conftest import Linear
 from tests.tone_bundle import contract, streaming_model
+from tests.tones import Linear
 
 FLAT = Normalization((0.0,) * 40, (1.0,) * 40)
 

@@ -1,28 +1,11 @@
-"""What a dataset's fingerprint is made of: the code that makes it, and the state of its files."""
+"""The folders of a dataset, and the state of the files in them."""
 
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from edgekws.audio.folders import walk
-from edgekws.core.canonical import sha256_of
 from edgekws.errors import DataError
-
-
-@cache
-def code_fingerprint(libraries: tuple[str, ...]) -> str:
-    """Return a sha256 over the source of all modules of this folder and versions of `libraries`.
-
-    Raises:
-        importlib.metadata.PackageNotFoundError: one of `libraries` is not installed.
-    """
-    sources = {
-        path.name: path.read_text(encoding="utf-8")
-        for path in sorted(Path(__file__).parent.glob("*.py"))
-    }
-    return sha256_of([sources, {name: version(name) for name in libraries}])
 
 
 def existing(folder: Path) -> Path:

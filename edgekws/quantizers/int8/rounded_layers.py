@@ -21,12 +21,14 @@ class Rounding(nn.Module):
         self.register_buffer("zero_point", torch.zeros((), dtype=torch.int32), persistent=False)
 
     def span(self, low: Tensor, high: Tensor) -> None:
+        """Set the range to the smallest that holds `low`, `high` and zero."""
         low, high = low.clamp(max=0), high.clamp(min=0)
         scale = (high - low) / 255
         self.scale = torch.where(scale < UNMOVED, float(UNIT_STEP), scale)
         self.zero_point = torch.round(-low / self.scale).clamp(0, 255).to(torch.int32)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return `x` rounded to the 256 values of the range."""
         return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, 255)
 
 
@@ -41,10 +43,12 @@ class RoundedLayer(nn.Module):
         self.layer, self.norm, self.largest = layer, norm, largest
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return what the layer computes with rounded weights."""
         weight, bias = self._folded()
         return self._apply_to(x, _in_8_bits(weight, self.largest), bias)
 
     def unrounded(self, x: Tensor) -> Tensor:
+        """Return what the layer computes with its own weights."""
         return self._apply_to(x, *self._folded())
 
     def _folded(self) -> tuple[Tensor, Tensor | None]:
@@ -72,6 +76,7 @@ class Norm(nn.Module):
         self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return `x` scaled and shifted by the running statistics, channel by channel."""
         scale, shift = _scale_and_shift(self.norm)
         return x * _along(scale, 1, x.ndim) + _along(shift, 1, x.ndim)
 
