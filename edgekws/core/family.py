@@ -6,19 +6,21 @@ builds the thing. Modules whose name starts with `_` are no members.
 """
 
 import difflib
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     SerializeAsAny,
     ValidationError,
-    WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_before_validator_function
 
 FAMILIES = {
     "Backbone": "edgekws.backbones",
@@ -65,34 +67,47 @@ def closest(name: str, names: tuple[str, ...]) -> str:
     return f"; did you mean {match[0]}?" if match else f"; known: {', '.join(names)}"
 
 
-def member_of(family: str) -> Any:
-    """Return the annotation of a field that holds any member of `family`, chosen by its `kind`.
+@dataclass(frozen=True)
+class MemberOf:
+    """Marks a field that holds any member of `family`, chosen by its `kind`.
 
     The errors inside a member are carried in the context of a `member` error, so that the
     recipe can show each of them at its own line. In a JSON schema, `{"family": …}` stands for it.
     """
 
-    def choose(value: object) -> object:
+    family: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Validate any member, and serialize it with its own fields."""
+        member = handler.generate_schema(SerializeAsAny[BaseModel])
+        return no_info_before_validator_function(self._choose, member)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Return what `recipe.json_schema` replaces by the members."""
+        return {"family": self.family}
+
+    def _choose(self, value: object) -> object:
         if isinstance(value, BaseModel):
             return value
         if not isinstance(value, dict):
             raise PydanticCustomError("member_table", 'expected a table with a "kind"')
-        kind = value.get("kind")
-        if not isinstance(kind, str) or kind not in kinds(family):
+        kind, known = value.get("kind"), kinds(self.family)
+        if not isinstance(kind, str) or kind not in known:
             ctx = {
-                "what": family.lower(),
+                "what": self.family.lower(),
                 "kind": repr(kind),
-                "hint": closest(str(kind), kinds(family)),
+                "hint": closest(str(kind), known),
             }
             if kind is None:
                 raise PydanticCustomError("member_kind", '"kind" is missing{hint}', ctx)
             raise PydanticCustomError("member_kind", "no {what} is called {kind}{hint}", ctx)
         try:
-            return load(family, kind).model_validate(value)
+            return load(self.family, kind).model_validate(value)
         except ValidationError as error:
             raise PydanticCustomError(
                 "member", "is not valid", {"errors": error.errors()}
             ) from error
-
-    marker = WithJsonSchema({"family": family})
-    return Annotated[SerializeAsAny[BaseModel], BeforeValidator(choose), marker]

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.core.contract import Artifact, Format, Normalization
+from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit
+from edgekws.core.latency_run import Files, LatencyRun
 from edgekws.runtime.front_end import FrontEnd
 
 
@@ -60,8 +61,8 @@ class Data(Protocol):
         """Return the indices of `n` training clips for calibration, every label in its share."""
 
 
-Measure = Callable[[Mapping[str, Path], str], Any]
-"""Times models by name on the target, against the one named as control; gives a `LatencyRun`."""
+Measure = Callable[[Mapping[str, Files], str], LatencyRun]
+"""Times models by name on the target, against the one named as control."""
 
 
 STATES = ("training.safetensors", "training.previous.safetensors")
@@ -91,36 +92,3 @@ class Output:
 
     path: Path
     details: dict[str, Any] = field(default_factory=dict)
-
-
-class StepProtocol(Protocol):
-    """What the engine asks of the class `Step` of every module in `edgekws/steps`."""
-
-    kind: str
-    name: str
-
-    @property
-    def keeps(self) -> str:
-        """`exact`, `quantized` or `retrained`: how the result is proven against the input."""
-
-    @property
-    def times_on_target(self) -> bool:
-        """Whether it chooses by latency: its result is then keyed on the target and the host."""
-
-    @property
-    def takes(self) -> Format | None:
-        """The format that the step needs of the step before it; `None` if it starts anew."""
-
-    @property
-    def gives(self) -> Format:
-        """The format of what comes out."""
-
-    @property
-    def named_inputs(self) -> tuple[str, ...]:
-        """The names of earlier steps whose artifacts it also needs."""
-
-    def resolved(self, isa: frozenset[str]) -> Self:
-        """Return the step with what the target's instruction set decides filled in."""
-
-    def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
-        """Do the work; `inputs` holds the named inputs, and `input` for the step before it."""

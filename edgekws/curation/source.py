@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from edgekws.audio.augmentation import Augment
-from edgekws.core.family import member_of
 from edgekws.core.fields import Fields
 from edgekws.core.paths import user_path
+from edgekws.core.protocols import AnyDataset, Dataset
 from edgekws.datasets.listing.tables import SUFFIXES
 from edgekws.errors import Problem, RecipeError, UsageError
 from edgekws.recipe.load import builtins, load
@@ -24,9 +24,7 @@ class Bare(Fields):
     """What a recipe says about data, where there is no recipe."""
 
     seed: int = Field(default=0, ge=0, lt=2**32, description="all randomness comes from it")
-    dataset: member_of("Dataset") = Field(  # type: ignore[valid-type]
-        description="where the clips come from"
-    )
+    dataset: AnyDataset = Field(description="where the clips come from")
     front_end: FrontEndFields = Field(default=FrontEndFields(), description="rate and window")
     augment: Augment = Field(
         default={}, validate_default=True, description="what is done to the training clips"
@@ -39,7 +37,7 @@ class Material:
 
     name: str
     source: str
-    dataset: Any
+    dataset: Dataset
     front_end: FrontEnd
     augment: Augment
     seed: int

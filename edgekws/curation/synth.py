@@ -107,8 +107,9 @@ def synth(
     """
     bare = _checked(words, language, overrides)
     front_end = bare.front_end.front_end()
+    keywords = tuple(bare.dataset.model_dump()["keywords"])
     told = {
-        "words": list(bare.dataset.keywords),
+        "words": list(keywords),
         "language": language,
         "clips": clips,
         "voices": voices,
@@ -121,9 +122,9 @@ def synth(
         | {"edgekws": edgekws.__version__},
     }
     identity = sha256_of(told)
-    check_language(language, bare.dataset.keywords)
-    chosen = _voices(bare.dataset.keywords[0], language, voices, seed)
-    lines = _plan(bare.dataset.keywords, chosen, clips, seed)
+    check_language(language, keywords)
+    chosen = _voices(keywords[0], language, voices, seed)
+    lines = _plan(keywords, chosen, clips, seed)
     if is_made(output, identity, ()):
         emit(Event("note", f"{output} is there already, and the same"))
         return _spoken(output, lines)

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgekws.core.canonical import sha256_file
 from edgekws.core.latency_run import LatencyRun, ModelLatency
+from edgekws.core.protocols import Step
 from edgekws.core.report import Result
 from edgekws.engine.chain import Bench
 from edgekws.engine.measure import Measured, count, latency, timed
@@ -54,14 +55,14 @@ class Baseline:
     trained after a conversion: its plain export is then not that of the 3-D network.
     """
 
-    def __init__(self, steps: Sequence[Any], bench: Bench) -> None:
+    def __init__(self, steps: Sequence[Step], bench: Bench) -> None:
         """Take the steps of the chain; what they give is taken in by `add`."""
         self._last, self._bench = last_training(steps), bench
         self._networks: dict[str, Measured] = {}
         self._step, self._known, self._converted = "", False, False
         self.retrained = False
 
-    def add(self, step: Any, details: Mapping[str, Any], measured: Measured) -> None:
+    def add(self, step: Step, details: Mapping[str, Any], measured: Measured) -> None:
         """Take in the network that a step gave; `details` are those of the step."""
         if step.gives != "checkpoint":
             return

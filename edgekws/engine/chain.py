@@ -13,6 +13,7 @@ from edgekws.core.contract import Artifact, Contract
 from edgekws.core.environment import core_count, device_kind, library_versions
 from edgekws.core.events import Emit
 from edgekws.core.job import STATES, Job
+from edgekws.core.protocols import Step, Target
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder
 from edgekws.engine.data import Source
@@ -42,7 +43,7 @@ class Bench:
     device: str
     cache: Path
     emit: Emit
-    target: Any
+    target: Target
 
 
 def resolved(recipe: Recipe) -> Recipe:
@@ -68,7 +69,7 @@ def bench(source: Source, recipe: Recipe, cache: Path, emit: Emit) -> Bench:
     return Bench(source, recipe.seed, recipe.threads, recipe.device, cache, emit, recipe.target)
 
 
-def step_key(step: Any, inputs: Mapping[str, Artifact], bench: Bench) -> str:
+def step_key(step: Step, inputs: Mapping[str, Artifact], bench: Bench) -> str:
     """Return the identity of a step's result: everything that it can read, and nothing else.
 
     Its name and its budget change nothing in the result and stay out. The target and the host that
@@ -98,7 +99,7 @@ def step_key(step: Any, inputs: Mapping[str, Artifact], bench: Bench) -> str:
 
 
 def run_step(
-    step: Any, inputs: Mapping[str, Artifact], bench: Bench, *, force: bool = False
+    step: Step, inputs: Mapping[str, Artifact], bench: Bench, *, force: bool = False
 ) -> Done:
     """Return the step's result from the cache, or run it; a killed step goes on where it was.
 
@@ -122,7 +123,7 @@ def run_step(
     return Done(artifact, result["details"], result["seconds"], cached)
 
 
-def _seed(step: Any, bench: Bench) -> int:
+def _seed(step: Step, bench: Bench) -> int:
     """Return the seed of the step's draws: its own where it trains and names one."""
     own = getattr(step, "seed", None)
     return bench.seed if own is None else int(own)
@@ -133,7 +134,7 @@ def _result(folder: Path) -> dict[str, Any]:
     return result
 
 
-def _run(step: Any, inputs: Mapping[str, Artifact], bench: Bench, folder: Path) -> None:
+def _run(step: Step, inputs: Mapping[str, Artifact], bench: Bench, folder: Path) -> None:
     from edgekws.lowering import checkpoint, onnx_file
 
     data = bench.source.features

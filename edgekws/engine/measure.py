@@ -18,6 +18,7 @@ from edgekws.core.environment import library_versions
 from edgekws.core.events import Emit, working
 from edgekws.core.latency_run import Files, LatencyRun, chain
 from edgekws.core.measurement import Measurement
+from edgekws.core.protocols import Target
 from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder, is_intact
 from edgekws.engine.chain import Bench
@@ -221,12 +222,14 @@ def _one_inference(model: "onnx.ModelProto", window_s: float) -> "tuple[onnx.Mod
     return stream_state.of_one_hop(model), stream_state.hop_s(model)
 
 
-def latency(model: Path, control: Path, target: Any, cache: Path, emit: Emit) -> LatencyRun:
+def latency(model: Path, control: Path, target: Target, cache: Path, emit: Emit) -> LatencyRun:
     """Return the latency of `model` on the target, interleaved with `naive`, the control."""
     return timed({"model": model, "naive": control}, "naive", target, cache, emit)
 
 
-def alone(model: Path, target: Any, cache: Path, emit: Emit, *, fresh: bool = False) -> LatencyRun:
+def alone(
+    model: Path, target: Target, cache: Path, emit: Emit, *, fresh: bool = False
+) -> LatencyRun:
     """Return the latency of `model` on the target, which has no control but itself.
 
     `fresh` forgets what was measured before.
@@ -237,7 +240,7 @@ def alone(model: Path, target: Any, cache: Path, emit: Emit, *, fresh: bool = Fa
 def timed(
     models: Mapping[str, Files],
     control: str,
-    target: Any,
+    target: Target,
     cache: Path,
     emit: Emit,
     *,

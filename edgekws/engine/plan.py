@@ -11,8 +11,9 @@ from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Contract, Normalization
 from edgekws.core.environment import cache_folder, library_versions
 from edgekws.core.events import Emit, progress
-from edgekws.core.family import load as load_member
+from edgekws.core.latency_run import Files
 from edgekws.core.measurement import BUNDLE_METRICS, METRICS, WHOLE, Measurement, Verdict
+from edgekws.core.protocols import QUANTIZER, Backbone, Step, Target
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder
@@ -164,7 +165,7 @@ def _what(verdict: Verdict) -> str:
     return "the bundle" if verdict.limit.metric in BUNDLE_METRICS else "the final model"
 
 
-def _host(target: Any) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+def _host(target: Target) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Return the target's fingerprint, or why there is none: a plan can do without latencies."""
     try:
         return target.fingerprint(), ()
@@ -172,7 +173,7 @@ def _host(target: Any) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
         return None, (f"latency is not estimated: {error}",)
 
 
-def _weigh(recipe: Recipe, target: Any | None, emit: Emit) -> _Known:
+def _weigh(recipe: Recipe, target: Target | None, emit: Emit) -> _Known:
     from edgekws.lowering import onnx_file
 
     with scratch_folder("plan") as scratch:
@@ -223,18 +224,21 @@ def _pack(
 
 
 def _speed(
-    target: Any, models: dict[str, Path], final: str, front_end: Path
+    target: Target, models: dict[str, Path], final: str, front_end: Path
 ) -> tuple[dict[str, float], tuple[Measurement, ...]]:
     """Return the median of every step in µs, and the latencies of the bundle; all interleaved."""
-    parts = {"front end": front_end, "from audio": (front_end, models[final])}
-    timed = target.measure(models | parts, final)
+    parts: dict[str, Files] = {
+        "front end": front_end,
+        "from audio": (front_end, models[final]),
+    }
+    timed = target.measure({**models, **parts}, final)
     times = {name: timed.models[name].p50_us for name in models}
     network = tuple(m for m in timed.measurements(final) if m.metric != "latency_ratio")
     whole = as_whole(*(timed.measurements(name) for name in parts))
     return times, (*network, *whole)
 
 
-def _row(step: Any, found: tuple[Measurement, ...], p50_us: float | None, note: str) -> PlanRow:
+def _row(step: Step, found: tuple[Measurement, ...], p50_us: float | None, note: str) -> PlanRow:
     value = {m.metric: m.value for m in found}
     return PlanRow(
         step.name, step.kind, value["params"], value["macs"], value["size_kib"], p50_us, note
@@ -267,7 +271,7 @@ def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto",
 
 
 def _network(
-    recipe: Recipe, step: Any, before: "nn.Module | None", contract: "Contract | None"
+    recipe: Recipe, step: Step, before: "nn.Module | None", contract: "Contract | None"
 ) -> "tuple[nn.Module, Contract]":
     import torch
 
@@ -275,17 +279,18 @@ def _network(
     from edgekws.lowering.folding import folded
 
     torch.manual_seed(recipe.seed)
-    if getattr(step, "backbone", None) is None:
+    backbone: Backbone | None = getattr(step, "backbone", None)
+    if backbone is None:
         assert before is not None
         assert contract is not None
         return to2d.exact(before, contract) if step.kind == "to2d" else (before, contract)
     front_end, labels = recipe.front_end.front_end(), recipe.dataset.labels()
     shape: tuple[int, ...] = (front_end.n_mels, front_end.n_frames)
-    if step.backbone.representation == "3d":
+    if backbone.representation == "3d":
         shape = (1, *shape)
     # with as many digits as those of data: they are stored in every file
     statistics = Normalization((-1 / 3,) * front_end.n_mels, (4 / 3,) * front_end.n_mels)
-    architecture = step.backbone.model_dump(mode="json")
+    architecture = backbone.model_dump(mode="json")
     fresh = Contract(front_end, statistics, labels, shape, architecture)
     return folded(checkpoint.untrained(fresh), fresh)
 
@@ -293,9 +298,6 @@ def _network(
 def _quantized(form: "onnx.ModelProto", contract: Contract) -> "onnx.ModelProto":
     import numpy as np
 
-    quantizer: Any = load_member("Quantizer", "onnxruntime")(kind="onnxruntime")
+    quantizer = QUANTIZER.validate_python({"kind": "onnxruntime"})
     noise = np.random.default_rng(0).standard_normal((8, *contract.input_shape))
-    quantized: onnx.ModelProto = quantizer.quantize(
-        form, noise.astype(np.float32), quantizer.calibrations()[0]
-    )
-    return quantized
+    return quantizer.quantize(form, noise.astype(np.float32), quantizer.calibrations()[0])

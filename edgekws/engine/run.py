@@ -16,6 +16,7 @@ from edgekws.core.contract import Artifact
 from edgekws.core.environment import cache_folder, library_versions
 from edgekws.core.events import Emit, Event
 from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
+from edgekws.core.protocols import Step
 from edgekws.core.report import Report, Result
 from edgekws.engine.baseline import Baseline, References, against_fp32, card_lines, conditions
 from edgekws.engine.chain import Bench, Done, bench, resolved, run_step
@@ -155,7 +156,7 @@ class _Run:
         if self._baseline.control is not None:
             self._compare(self._baseline.control)
 
-    def _measure(self, step: Any, artifact: Artifact) -> Measured | Streamed:
+    def _measure(self, step: Step, artifact: Artifact) -> Measured | Streamed:
         """Measure what a step gave; a streaming form stands beside the model that it came from."""
         if step.gives == "stream":
             assert self._measured is not None
@@ -167,7 +168,7 @@ class _Run:
         self._by_name[step.name] = self._measured
         return self._measured
 
-    def _judge(self, step: Any, done: Done, measured: Measured | Streamed) -> None:
+    def _judge(self, step: Step, done: Done, measured: Measured | Streamed) -> None:
         """Measure latency, hold everything against the limits, and decide whether to go on.
 
         A step before the last training has no ratio yet; `_compare` adds it.

@@ -3,32 +3,33 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.core.canonical import sha256_of
+from edgekws.core.protocols import Step
 from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder
 from edgekws.engine.chain import Bench
 from edgekws.engine.measure import Measured
 
 
-def no_better(step: Any, measured: Mapping[str, Measured], bench: Bench) -> list[str]:
+def no_better(step: Step, measured: Mapping[str, Measured], bench: Bench) -> list[str]:
     """Return a line for each teacher of a new student that beats it on no more clips of dev.
 
     `measured` holds the steps that were measured, by name. Cached, as the clips would have to be
     read for it.
     """
     loss = getattr(step, "loss", None)
-    if step.takes is not None or loss is None or not getattr(step, "teachers", ()):
+    teachers: tuple[str, ...] = getattr(step, "teachers", ())
+    if step.takes is not None or loss is None or not teachers:
         return []
     if loss.kl_weight == loss.feature_weight == 0:
         return []  # it does not learn from them
     key = {
         "student": measured[step.name].sha256,
-        "teachers": {name: measured[name].sha256 for name in step.teachers},
+        "teachers": {name: measured[name].sha256 for name in teachers},
         "data": bench.source.key,
         "source": closure(["edgekws.engine.teachers"]),
     }
@@ -37,7 +38,7 @@ def no_better(step: Any, measured: Mapping[str, Measured], bench: Bench) -> list
         targets = bench.source.features.examples("dev").targets
         right = {
             name: np.load(measured[name].dev_logits).argmax(axis=1) == targets
-            for name in (step.name, *step.teachers)
+            for name in (step.name, *teachers)
         }
         lines = list(told(right, step.name))
         (folder / "lines.json").write_text(json.dumps(lines), encoding="utf-8")

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from edgekws.bundle.device_files import bundle_size_kib
 from edgekws.core.events import Emit
 from edgekws.core.latency_run import Files, LatencyRun
 from edgekws.core.measurement import Measurement
+from edgekws.core.protocols import Target
 from edgekws.engine.measure import timed
 
 FRONT_END, NETWORK = "frontend.onnx", "model.onnx"
@@ -40,7 +40,7 @@ def whole_counts(
 
 
 def time_whole(
-    bundle: Path, target: Any, cache: Path, emit: Emit, *, fresh: bool = False
+    bundle: Path, target: Target, cache: Path, emit: Emit, *, fresh: bool = False
 ) -> LatencyRun:
     """Return the latency of the front end, and that of both: from a window of audio to a label.
 

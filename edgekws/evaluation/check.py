@@ -7,7 +7,6 @@ from edgekws.bundle.strangers import try_model_file
 from edgekws.bundle.verify import verify
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event
-from edgekws.core.family import load as load_member
 from edgekws.core.latency_run import LatencyRun
 from edgekws.core.measurement import (
     ACCURACIES,
@@ -16,6 +15,7 @@ from edgekws.core.measurement import (
     Measurement,
     Verdict,
 )
+from edgekws.core.protocols import TARGET
 from edgekws.engine.chance import warn_of_chance
 from edgekws.engine.data import Source
 from edgekws.engine.measure import alone, count
@@ -48,7 +48,7 @@ def check(
         emit(Event("warning", note))
     found = list(count(file, window_s))
     asked = {limit.metric for limit in budget.limits}
-    target = loaded.recipe.target if loaded else load_member("Target", "host")(kind="host")
+    target = loaded.recipe.target if loaded else TARGET.validate_python({"kind": "host"})
     if any(metric.startswith("latency") for metric in asked):
         timed = alone(file, target, cache_folder(), emit, fresh=fresh)
         _tell("latency", timed, emit)

@@ -6,8 +6,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from edgekws.core import family
 from edgekws.core.contract import Contract
+from edgekws.core.protocols import BACKBONE
 from edgekws.errors import UsageError
 
 
@@ -17,12 +17,8 @@ def build(contract: Contract) -> nn.Module:
     Raises:
         pydantic.ValidationError: the architecture is not that of a known backbone.
     """
-    member = family.load("Backbone", str(contract.architecture["kind"]))
-    backbone = member.model_validate(contract.architecture)
-    network: nn.Module = backbone.build(  # type: ignore[attr-defined]
-        n_mels=contract.input_shape[-2], n_labels=len(contract.labels)
-    )
-    return network
+    backbone = BACKBONE.validate_python(contract.architecture)
+    return backbone.build(n_mels=contract.input_shape[-2], n_labels=len(contract.labels))
 
 
 def untrained(contract: Contract) -> nn.Module:

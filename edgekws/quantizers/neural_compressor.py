@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from edgekws.core.contract import Format
 from edgekws.core.environ import environ_set
 from edgekws.core.fields import Fields
 from edgekws.errors import UnsupportedError
@@ -31,7 +32,7 @@ class Quantizer(Fields):
     """INT8 with U8 activations (asymmetric, per tensor) and S8 weights (symmetric, per channel)."""
 
     kind: Literal["neural_compressor"]
-    takes: ClassVar[str] = "checkpoint"
+    takes: ClassVar[Format] = "checkpoint"
     reduce_range: bool | None = Field(
         default=None,
         description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate; "

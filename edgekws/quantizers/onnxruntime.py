@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from edgekws.core.contract import Format
 from edgekws.core.fields import Fields
 from edgekws.core.scratch import scratch_folder
 
@@ -22,7 +23,7 @@ class Quantizer(Fields):
     """INT8 with U8 activations (asymmetric, per tensor) and S8 weights (symmetric)."""
 
     kind: Literal["onnxruntime"]
-    takes: ClassVar[str] = "onnx"
+    takes: ClassVar[Format] = "onnx"
     reduce_range: bool | None = Field(
         default=None,
         description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate; "

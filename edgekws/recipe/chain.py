@@ -2,33 +2,37 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
+from edgekws.core.contract import Format
 from edgekws.core.family import closest
 from edgekws.core.measurement import BUNDLE_METRICS
+from edgekws.core.protocols import Step
 from edgekws.recipe.model import budget_problems, slug_problem
 from edgekws.recipe.toml_lines import KeyPath
 
 Found = tuple[KeyPath, str]
 """The key path where something stands, and what is to be said about it."""
 
+Earlier = Sequence[Step | None]
+"""The steps before one; `None` is a step that could not be read."""
 
-def problems(steps: Sequence[Any | None]) -> list[Found]:
+
+def problems(steps: Sequence[Step | None]) -> list[Found]:
     """Return everything that is wrong with the chain; `None` is a step that could not be read."""
     found: list[Found] = []
     for n, step in enumerate(steps):
         if step is not None:
-            found += _name(steps, n)
-            found += _link(steps, n)
-            found += _named_inputs(steps, n)
-            found += _representation(steps, n)
+            found += _name(step, steps[:n])
+            found += _link(step, steps[:n])
+            found += _named_inputs(step, steps[:n], steps[n:])
+            found += _representation(step, steps[:n])
             found += [(("steps", n, "budget", k), m) for k, m in budget_problems(step.budget)]
-            found += _bundle_limits(steps, n)
-            found += _early_ratio(steps, n)
+            found += _bundle_limits(step, n)
+            found += _early_ratio(step, n, steps[n + 1 :])
     return found
 
 
-def last_training(steps: Sequence[Any]) -> str:
+def last_training(steps: Sequence[Step]) -> str:
     """Return the name of the last step that trains a network.
 
     A `to2d` that is found to be exact once it runs counts here, since nothing before that tells.
@@ -36,19 +40,19 @@ def last_training(steps: Sequence[Any]) -> str:
     return next((step.name for step in reversed(steps) if _trains(step)), "")
 
 
-def _trains(step: Any) -> bool:
+def _trains(step: Step) -> bool:
     return bool(step.gives == "checkpoint" and step.keeps == "retrained")
 
 
-def _bundle_limits(steps: Sequence[Any], n: int) -> Iterator[Found]:
+def _bundle_limits(step: Step, n: int) -> Iterator[Found]:
     """Yield the limits that a step can never meet: what they bound is measured of the bundle."""
-    for key in steps[n].budget:
+    for key in step.budget:
         if key.partition("_")[2] in BUNDLE_METRICS:
             message = "measured of the bundle only; move this limit into the recipe's [budget]"
             yield ("steps", n, "budget", key), message
 
 
-def too_short(steps: Sequence[Any], n_frames: int) -> list[Found]:
+def too_short(steps: Sequence[Step], n_frames: int) -> list[Found]:
     """Return the backbones whose receptive field does not fit the window of `n_frames` frames."""
     return [
         (
@@ -62,7 +66,7 @@ def too_short(steps: Sequence[Any], n_frames: int) -> list[Found]:
     ]
 
 
-def notes(steps: Sequence[Any]) -> list[Found]:
+def notes(steps: Sequence[Step]) -> list[Found]:
     """Return what looks unintended, though the chain can run."""
     named = {name for step in steps for name in step.named_inputs}
     return [
@@ -76,7 +80,7 @@ def notes(steps: Sequence[Any]) -> list[Found]:
     ]
 
 
-def idle_masking(steps: Sequence[Any]) -> list[Found]:
+def idle_masking(steps: Sequence[Step]) -> list[Found]:
     """Return the trainings that make lighter masks of which the recipe has none."""
     return [
         (
@@ -88,15 +92,15 @@ def idle_masking(steps: Sequence[Any]) -> list[Found]:
     ]
 
 
-def _name(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
-    name = steps[n].name  # type: ignore[union-attr]
-    message = slug_problem(name)
+def _name(step: Step, earlier: Earlier) -> Iterator[Found]:
+    path = ("steps", len(earlier), "name")
+    message = slug_problem(step.name)
     if message:
-        yield ("steps", n, "name"), message
-    if name in [step.name for step in steps[:n] if step is not None]:
+        yield path, message
+    if step.name in [other.name for other in earlier if other is not None]:
         yield (
-            ("steps", n, "name"),
-            f'an earlier step is called "{name}" too; give one of them another name = "…"',
+            path,
+            f'an earlier step is called "{step.name}" too; give one of them another name = "…"',
         )
 
 
@@ -107,48 +111,46 @@ _WHAT = {
 }
 
 
-def _link(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
+def _link(step: Step, earlier: Earlier) -> Iterator[Found]:
     """Check that the step gets what it takes from the step before it."""
-    step: Any = steps[n]
     if step.takes is None:
         return
-    if n == 0:
+    if not earlier:
         yield (
             ("steps", 0),
             f'"{step.name}" needs {_WHAT[step.takes]}, but no step is before it; '
             "begin with a step that trains a network",
         )
         return
-    before = steps[n - 1]
+    before = earlier[-1]
     if before is not None and before.gives != step.takes:
-        yield ("steps", n), _mismatch(step, before)
+        yield ("steps", len(earlier)), _mismatch(step, step.takes, before)
 
 
-def _mismatch(step: Any, before: Any) -> str:
+def _mismatch(step: Step, takes: Format, before: Step) -> str:
     told = (
-        f'"{step.name}" needs {_WHAT[step.takes]}, '
+        f'"{step.name}" needs {_WHAT[takes]}, '
         f'but "{before.name}" before it gives {_WHAT[before.gives]}; '
     )
     if before.gives == "stream":
         return told + f'move "{before.name}" to the end'
-    if step.takes == "onnx":
+    if takes == "onnx":
         return told + 'add a step { kind = "export" } before it'
     backend = getattr(step, "backend", None)
     other = ', or choose backend = { kind = "onnxruntime" }' if backend is not None else ""
     return told + f'take "{before.name}" out or move it behind "{step.name}"{other}'
 
 
-def _named_inputs(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
+def _named_inputs(step: Step, earlier: Earlier, later: Sequence[Step | None]) -> Iterator[Found]:
     """Check that every named input is an earlier step that gives a checkpoint."""
-    step: Any = steps[n]
-    if any(earlier is None for earlier in steps[:n]):
+    if any(other is None for other in earlier):
         return
-    earlier = {s.name: s for s in steps[:n] if s is not None}
-    later = [s.name for s in steps[n:] if s is not None]
+    before = {s.name: s for s in earlier if s is not None}
+    behind = [s.name for s in later if s is not None]
     for name in step.named_inputs:
-        path = ("steps", n, *_key_of(step, name))
-        if name in earlier:
-            gives = earlier[name].gives
+        path = ("steps", len(earlier), *_key_of(step, name))
+        if name in before:
+            gives = before[name].gives
             if gives != "checkpoint":
                 why = "learns from" if name in getattr(step, "teachers", ()) else "is built of"
                 yield (
@@ -156,17 +158,16 @@ def _named_inputs(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
                     f'"{step.name}" {why} "{name}", which gives {_WHAT[gives]}; '
                     "name a step that gives a checkpoint",
                 )
-        elif name in later:
+        elif name in behind:
             yield path, f'"{name}" is not before "{step.name}"; move it there'
         else:
-            hint = closest(name, tuple(earlier)) if earlier else "; no step is before it"
+            hint = closest(name, tuple(before)) if before else "; no step is before it"
             yield path, f'no earlier step is called "{name}"{hint}'
 
 
-def _key_of(step: Any, name: str) -> KeyPath:
+def _key_of(step: Step, name: str) -> KeyPath:
     """Return the field of a step that holds the name of an input."""
-    for key in type(step).model_fields:
-        value = getattr(step, key)
+    for key, value in step.model_dump().items():
         if key not in ("kind", "name") and (
             value == name or (isinstance(value, list | tuple) and name in value)
         ):
@@ -174,31 +175,30 @@ def _key_of(step: Any, name: str) -> KeyPath:
     return ()
 
 
-def _early_ratio(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
+def _early_ratio(step: Step, n: int, later: Sequence[Step | None]) -> Iterator[Found]:
     """Refuse a limit on the ratio to a control that is not there yet."""
-    later = [s.name for s in steps[n + 1 :] if s is not None and _trains(s)]
-    for key in steps[n].budget if later else ():  # type: ignore[union-attr]
+    trained = [s.name for s in later if s is not None and _trains(s)]
+    for key in step.budget if trained else ():
         if key.partition("_")[2] == "latency_ratio":
             yield (
                 ("steps", n, "budget", key),
-                f'the ratio is to the plain export of the last network trained, and "{later[-1]}" '
-                f'trains it later; move {key} to "{later[-1]}" or behind it, or limit '
-                "latency_p50_us here",
+                "the ratio is to the plain export of the last network trained, and "
+                f'"{trained[-1]}" trains it later; move {key} to "{trained[-1]}" or behind it, '
+                "or limit latency_p50_us here",
             )
 
 
-def _representation(steps: Sequence[Any | None], n: int) -> Iterator[Found]:
+def _representation(step: Step, earlier: Earlier) -> Iterator[Found]:
     """Refuse a conversion to 2-D of a network that is 2-D already."""
-    step: Any = steps[n]
     if step.kind != "to2d":
         return
-    for before in reversed(steps[:n]):
+    for before in reversed(earlier):
         if before is None:
             return
         backbone = getattr(before, "backbone", None)
         if before.kind == "to2d" or (backbone is not None and backbone.representation == "2d"):
             yield (
-                ("steps", n),
+                ("steps", len(earlier)),
                 f'"{before.name}" is in the 2-D representation already; '
                 f'take "{step.name}" out, or give "{before.name}" a 3-D backbone',
             )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from edgekws.core.protocols import Member
 from edgekws.recipe.model import Recipe
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -18,7 +19,7 @@ def lock(recipe: Recipe) -> str:
     that have no effect.
     """
     data = _dump(recipe)
-    data |= {key: _member(getattr(recipe, key)) for key in ("dataset", "target")}
+    data |= {"dataset": _member(recipe.dataset), "target": _member(recipe.target)}
     del data["steps"]
     tables = {key: value for key, value in data.items() if isinstance(value, dict)}
     lines = _pairs({key: value for key, value in data.items() if key not in tables})
@@ -33,12 +34,13 @@ def _dump(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True)
 
 
-def _member(member: BaseModel) -> dict[str, Any]:
+def _member(member: Member) -> dict[str, Any]:
     """Return the fields of a member.
 
     Where the others make some without effect, and the member therefore refuses to have them
     written down, only those that the recipe named are left.
     """
+    assert isinstance(member, BaseModel)
     data = _dump(member)
     try:
         type(member).model_validate(data)

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from edgekws.core import family
-from edgekws.core.family import closest
+from edgekws.core.family import MemberOf, closest
 from edgekws.recipe.toml_lines import KeyPath
 
 _EXPECTED = {
@@ -123,44 +123,49 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
+_Table = type[BaseModel] | MemberOf
+"""What a table may be: a model, or any member of a family."""
+
+
 def _fields(model: type[BaseModel], data: Any, path: KeyPath) -> tuple[str, ...]:
     """Return the keys that the table at `path` may have."""
-    models = _models([model], data)
+    tables: list[_Table] = [model]
     for part in path:
-        data = data[part]
         if isinstance(part, str):
-            inner = [_field(m, part) for m in models]
-            models = [m for annotation in inner for m in _inside(annotation)]
-        models = _models(models, data)
-    names = [f.alias or name for m in models for name, f in m.model_fields.items()]
+            found = (a for m in _models(tables, data) for a in _field(m, part))
+            tables = [table for annotation in found for table in _inside(annotation)]
+        data = data[part]
+    fields = (pair for m in _models(tables, data) for pair in m.model_fields.items())
+    names = [field.alias or name for name, field in fields]
     return tuple(dict.fromkeys(names))
 
 
-def _field(model: type[BaseModel], key: str) -> object:
+def _field(model: type[BaseModel], key: str) -> tuple[object, ...]:
+    """Return the annotation of a field and what it is marked with."""
     for name, info in model.model_fields.items():
         if key in (name, info.alias):
-            return info.annotation
-    return None
+            return (info.annotation, *info.metadata)
+    return ()
 
 
-def _inside(annotation: object) -> Iterator[type[BaseModel]]:
-    """Yield every model that an annotation names."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _inside(annotation: object) -> Iterator[_Table]:
+    """Yield every model and every family that an annotation names."""
+    if isinstance(annotation, MemberOf) or (
+        isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    ):
         yield annotation
     for argument in get_args(annotation):
         yield from _inside(argument)
 
 
-def _models(models: Sequence[type[BaseModel]], data: Any) -> list[type[BaseModel]]:
-    """Choose among `models` by the table's `kind`; `BaseModel` itself stands for any member."""
+def _models(tables: Sequence[_Table], data: Any) -> list[type[BaseModel]]:
+    """Choose among `tables` by the `kind` of the one that was read."""
+    own = [table for table in tables if not isinstance(table, MemberOf)]
     if not isinstance(data, dict):
-        return list(models)
+        return own
     kind = data.get("kind")
-    members = [
-        family.load(name, kind)
-        for name in family.FAMILIES
-        if BaseModel in models and isinstance(kind, str) and kind in family.kinds(name)
-    ]
-    own = [m for m in models if m is not BaseModel]
+    names = [table.family for table in tables if isinstance(table, MemberOf)]
+    known = [n for n in names if isinstance(kind, str) and kind in family.kinds(n)]
+    members = [family.load(name, str(kind)) for name in known]
     same = [m for m in own if "kind" in m.model_fields and m.model_fields["kind"].default == kind]
     return members + (same or own)

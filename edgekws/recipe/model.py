@@ -6,19 +6,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     Field,
-    TypeAdapter,
     ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from edgekws.audio.augmentation import Augment
-from edgekws.core.family import closest, member_of
+from edgekws.core.family import closest
 from edgekws.core.fields import Fields
 from edgekws.core.measurement import METRICS, SHARES, Budget, Limit
+from edgekws.core.protocols import STEP, AnyDataset, AnyStep, AnyTarget, Step
 from edgekws.runtime.front_end import FrontEnd, problems
 
 
@@ -106,13 +105,11 @@ def _named(steps: object) -> object:
     """Give every step without a name that of its kind."""
     if not isinstance(steps, list | tuple):
         return steps
-    return [
-        {"name": step["kind"], **step} if isinstance(step, dict) and "kind" in step else step
-        for step in steps
-    ]
+    return [_with_name(step) if isinstance(step, dict) else step for step in steps]
 
 
-STEP: TypeAdapter[Any] = TypeAdapter(member_of("Step"))
+def _with_name(step: dict[str, Any]) -> dict[str, Any]:
+    return {"name": step["kind"], **step} if "kind" in step else step
 
 
 MAX_FRAMES = 6_000
@@ -180,20 +177,18 @@ class Recipe(Fields):
     device: Literal["cpu", "cuda"] | None = Field(
         default=None, description="for training; cuda where omitted and there is one, else cpu"
     )
-    dataset: member_of("Dataset") = Field(  # type: ignore[valid-type]
-        description="where the clips come from, and the words to spot"
-    )
+    dataset: AnyDataset = Field(description="where the clips come from, and the words to spot")
     front_end: FrontEndFields = Field(default=FrontEndFields(), description="waveform to log-mel")
     augment: Augment = Field(
         default={}, validate_default=True, description="what is done to the training clips"
     )
-    target: member_of("Target") = Field(  # type: ignore[valid-type]
+    target: AnyTarget = Field(
         default={"kind": "host"},
         validate_default=True,
         description="the CPU on which latency is measured, and how",
     )
     budget: BudgetTable = Field(default={}, description="judges the final model and the bundle")
-    steps: Annotated[tuple[member_of("Step"), ...], BeforeValidator(_named)] = Field(  # type: ignore[valid-type]
+    steps: Annotated[tuple[AnyStep, ...], BeforeValidator(_named)] = Field(
         min_length=1, description="the chain; each step takes what the one before it gives"
     )
 
@@ -203,10 +198,11 @@ class Recipe(Fields):
         return limits(self.budget)
 
 
-def parse_step(table: object) -> BaseModel | None:
+def parse_step(table: object) -> Step | None:
     """Return the step that a table describes, `None` where the table is wrong."""
+    if not isinstance(table, dict):
+        return None
     try:
-        step: BaseModel = STEP.validate_python(_named([table])[0])  # type: ignore[index]
+        return STEP.validate_python(_with_name(table))
     except ValidationError:
         return None
-    return step

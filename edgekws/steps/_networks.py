@@ -9,13 +9,14 @@ from torch import nn
 from edgekws.core.contract import Artifact, Contract
 from edgekws.core.events import Event
 from edgekws.core.job import Data, Job, Output
+from edgekws.core.protocols import Backbone
 from edgekws.errors import Problem, RecipeError
 from edgekws.lowering import checkpoint, parity
 from edgekws.lowering.folding import folded
 from edgekws.training.model import Model
 
 
-def new_contract(backbone: Any, data: Data) -> Contract:
+def new_contract(backbone: Backbone, data: Data) -> Contract:
     """Return the contract of the network that `backbone`, a member of its family, builds."""
     shape = (data.front_end.n_mels, data.front_end.n_frames)
     return Contract(
@@ -27,7 +28,7 @@ def new_contract(backbone: Any, data: Data) -> Contract:
     )
 
 
-def new_network(backbone: Any, job: Job) -> tuple[nn.Module, Contract]:
+def new_network(backbone: Backbone, job: Job) -> tuple[nn.Module, Contract]:
     """Return the network, its weights drawn from `job.seed`, and its contract."""
     contract = new_contract(backbone, job.data)
     torch.manual_seed(job.seed)

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from edgekws.core.contract import Artifact, Format
-from edgekws.core.family import member_of
 from edgekws.core.job import Job, Output
+from edgekws.core.protocols import AnyBackbone
 from edgekws.steps._fields import TrainedStepFields
 from edgekws.training.options import DistillationLoss, Training
 
@@ -26,9 +26,7 @@ class Step(TrainedStepFields):
     teachers: tuple[str, ...] = Field(
         min_length=1, description="names of earlier steps whose networks teach"
     )
-    backbone: member_of("Backbone") = Field(  # type: ignore[valid-type]
-        description='the student, e.g. { kind = "bcresnet", tau = 1 }'
-    )
+    backbone: AnyBackbone = Field(description='the student, e.g. { kind = "bcresnet", tau = 1 }')
     training: Training = Field(default=Training(), description="how the student is trained")
     loss: DistillationLoss = Field(default=DistillationLoss(), description="what is minimised")
 

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from edgekws.core.contract import Artifact, Format
 from edgekws.core.events import Event, progress, working
-from edgekws.core.family import load, member_of
 from edgekws.core.job import Job, Output
+from edgekws.core.protocols import QUANTIZER, AnyQuantizer, Quantizer
 from edgekws.quantizers.int8.isa import saturates_on
 from edgekws.steps._fields import StepFields
 
@@ -52,11 +52,11 @@ class Step(StepFields):
     keeps: ClassVar[str] = "quantized"
 
     kind: Literal["quantize"] = "quantize"
-    backend: member_of("Quantizer") = Field(  # type: ignore[valid-type]
-        default_factory=lambda: load("Quantizer", "neural_compressor")(kind="neural_compressor"),
+    backend: AnyQuantizer = Field(
+        default_factory=lambda: QUANTIZER.validate_python({"kind": "neural_compressor"}),
         description='what quantizes, e.g. { kind = "neural_compressor" }',
     )
-    compare: tuple[member_of("Quantizer"), ...] = Field(  # type: ignore[valid-type]
+    compare: tuple[AnyQuantizer, ...] = Field(
         (), description="backends to show side by side; their models are not shipped"
     )
     max_drop: float = Field(
@@ -196,7 +196,7 @@ class Step(StepFields):
         ]
 
 
-def _with_range(backend: Any, saturates: bool) -> Any:
+def _with_range(backend: Quantizer, saturates: bool) -> Any:
     """Return the backend with `reduce_range` decided, where it has one that is not."""
     if getattr(backend, "reduce_range", False) is not None:
         return backend
@@ -238,7 +238,7 @@ class _Bench:
         path.unlink()
         return size
 
-    def trials(self, backend: Any) -> "Iterator[tuple[Trial, QuantizedNetwork]]":
+    def trials(self, backend: Quantizer) -> "Iterator[tuple[Trial, QuantizedNetwork]]":
         """Yield each calibration of `backend`, measured, with its network."""
         from edgekws.metrics.graph import int8_coverage
 

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from edgekws.core.contract import Artifact, Format
-from edgekws.core.family import member_of
 from edgekws.core.job import Job, Output
+from edgekws.core.protocols import AnyBackbone
 from edgekws.steps._fields import TrainedStepFields
 from edgekws.training.options import CrossEntropyLoss, LabelLoss, Training
 
@@ -18,7 +18,7 @@ class Step(TrainedStepFields):
     keeps: ClassVar[str] = "retrained"
 
     kind: Literal["teacher"] = "teacher"
-    backbone: member_of("Backbone") = Field(  # type: ignore[valid-type]
+    backbone: AnyBackbone = Field(
         description='the network, e.g. { kind = "resnet18", width = 0.25 }'
     )
     training: Training = Field(default=Training(), description="how it is trained")

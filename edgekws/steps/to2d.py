@@ -9,8 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from edgekws.core.contract import Artifact, Contract, Format
 from edgekws.core.events import Event
-from edgekws.core.family import member_of
 from edgekws.core.job import Job, Output
+from edgekws.core.protocols import AnyBackbone, Backbone
 from edgekws.steps._fields import TrainedStepFields
 from edgekws.training.options import DistillationLoss, Training
 
@@ -35,7 +35,7 @@ class Step(TrainedStepFields):
     """
 
     kind: Literal["to2d"] = "to2d"
-    backbone: member_of("Backbone") = Field(  # type: ignore[valid-type]
+    backbone: AnyBackbone | None = Field(
         None, description="the 2-D network to become; where omitted, the exact twin"
     )
     training: Training = Field(default=Training(), description="how the result is trained")
@@ -49,8 +49,8 @@ class Step(TrainedStepFields):
 
     @field_validator("backbone")
     @classmethod
-    def _is_2d(cls, backbone: Any) -> Any:
-        if backbone.representation != "2d":
+    def _is_2d(cls, backbone: Backbone | None) -> Any:
+        if backbone is not None and backbone.representation != "2d":
             raise PydanticCustomError(
                 "not_2d",
                 "{kind} is in the 3-D representation; name a 2-D one, e.g. {example}",
@@ -106,36 +106,31 @@ class Step(TrainedStepFields):
             DataError, MachineError, MissingPartError: as `training.fit.fit`.
         """
         from edgekws.lowering import checkpoint, to2d
-        from edgekws.steps._networks import save_trained
+        from edgekws.steps._networks import new_contract, save_trained
 
         network, contract = checkpoint.load(inputs["input"].path)
         to2d.refuse_2d(contract)
-        if self._is_twin(network, contract):
+        if self.backbone is None or _is_twin(self.backbone, network, contract):
             result, new, details = _exact(network, contract, job)
         else:
-            result, new, details = self._initialised(network, contract, inputs, job)
+            wanted = new_contract(self.backbone, job.data)
+            result, new, details = self._initialised(network, contract, wanted, inputs, job)
         return save_trained(result, new, details, job)
 
-    def _is_twin(self, network: "nn.Module", contract: Contract) -> bool:
-        """Tell whether the exact conversion is asked for."""
-        from edgekws.lowering import to2d
-
-        if self.backbone is None:
-            return True
-        if to2d.twin(contract) != self.backbone.model_dump(mode="json"):
-            return False
-        return to2d.first_layer_with_bands(network, contract) is None
-
     def _initialised(
-        self, network: "nn.Module", contract: Contract, inputs: Mapping[str, Artifact], job: Job
+        self,
+        network: "nn.Module",
+        contract: Contract,
+        new: Contract,
+        inputs: Mapping[str, Artifact],
+        job: Job,
     ) -> "tuple[nn.Module, Contract, dict[str, Any]]":
-        from edgekws.steps._networks import load_teachers, new_contract
+        from edgekws.steps._networks import load_teachers
         from edgekws.training.model import Model
 
         own = inputs["input"].sha256
         more = [name for name in dict.fromkeys(self.teachers) if inputs[name].sha256 != own]
         teachers = load_teachers(["input", *more], inputs, job.data)
-        new = new_contract(self.backbone, job.data)
         starts, solved = _starts(network, new, job)
         logits = _dev_logits(network, contract, job)
         start: dict[str, Any] = {"solved": [asdict(layer) for layer in solved]}
@@ -161,6 +156,15 @@ class Step(TrainedStepFields):
         own = replace(job, workdir=job.workdir / folder)
         own.workdir.mkdir(parents=True, exist_ok=True)
         return fit(model, self.training, self.loss, own, teachers)
+
+
+def _is_twin(backbone: Backbone, network: "nn.Module", contract: Contract) -> bool:
+    """Tell whether the exact conversion of a network is `backbone`."""
+    from edgekws.lowering import to2d
+
+    if to2d.twin(contract) != backbone.model_dump(mode="json"):
+        return False
+    return to2d.first_layer_with_bands(network, contract) is None
 
 
 def _better(history: dict[str, Any], control: dict[str, Any], job: Job) -> str:

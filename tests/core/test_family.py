@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -31,7 +31,7 @@ def fruits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(family.FAMILIES, "Fruit", "orchard")
     family.kinds.cache_clear()
-    yield TypeAdapter(family.member_of("Fruit"))
+    yield TypeAdapter(Annotated[Any, family.MemberOf("Fruit")])
     family.kinds.cache_clear()
     for name in [name for name in sys.modules if name.split(".")[0] == "orchard"]:
         del sys.modules[name]

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from edgekws.core import family
 from edgekws.core.contract import Format
-from edgekws.core.family import member_of
 from edgekws.core.fields import Fields
+from edgekws.core.protocols import AnyBackbone, AnyQuantizer
 
 
 class Words(Fields):
@@ -69,14 +69,14 @@ class Link(Fields):
 
 class Teacher(Link):
     kind: Literal["teacher"] = "teacher"
-    backbone: member_of("Backbone")  # type: ignore[valid-type]
+    backbone: AnyBackbone
     training: Training = Training()
 
 
 class Distill(Link):
     kind: Literal["distill"] = "distill"
     teachers: tuple[str, ...] = Field(min_length=1)
-    backbone: member_of("Backbone")  # type: ignore[valid-type]
+    backbone: AnyBackbone
     loss: Loss = Loss()
 
     @property
@@ -86,7 +86,7 @@ class Distill(Link):
 
 class To2d(Link):
     kind: Literal["to2d"] = "to2d"
-    backbone: member_of("Backbone") | None = None  # type: ignore[valid-type]
+    backbone: AnyBackbone | None = None
     training: Training = Training()
     takes: ClassVar[Format | None] = "checkpoint"
 
@@ -109,7 +109,7 @@ class Backend(Fields):
 
 class Quantize(Link):
     kind: Literal["quantize"] = "quantize"
-    backend: member_of("Quantizer") = Backend()  # type: ignore[valid-type]
+    backend: AnyQuantizer = Backend()
     takes: ClassVar[Format | None] = "checkpoint"
     gives: ClassVar[Format] = "onnx"
 

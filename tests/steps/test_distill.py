@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from edgekws.core import family
 from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Artifact, Contract, Normalization
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import quiet
-from edgekws.core.job import Job, StepProtocol
+from edgekws.core.job import Job
+from edgekws.core.protocols import STEP, Step
 from edgekws.errors import RecipeError
 from edgekws.lowering import checkpoint
 from edgekws.runtime.front_end import FrontEnd
@@ -55,10 +55,10 @@ class Noise:
         return np.arange(n)
 
 
-def step_of(**fields: Any) -> StepProtocol:
+def step_of(**fields: Any) -> Step:
     training = {"epochs": 2, "batch_size": 32, "optimizer": {"lr": 0.01}}
     table = {"kind": "distill", "backbone": STUDENT, "training": training, **fields}
-    step: StepProtocol = family.load("Step", "distill").model_validate(table)  # type: ignore[assignment]
+    step: Step = STEP.validate_python(table)
     return step
 
 

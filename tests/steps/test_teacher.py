@@ -6,11 +6,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from edgekws.core import family
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import quiet
-from edgekws.core.job import Job, StepProtocol
+from edgekws.core.job import Job
+from edgekws.core.protocols import STEP, Step
 from edgekws.lowering import checkpoint
 from edgekws.runtime.front_end import FrontEnd
 
@@ -49,9 +49,9 @@ class Noise:
         return np.arange(n)
 
 
-def step_of(backbone: str, **fields: Any) -> StepProtocol:
+def step_of(backbone: str, **fields: Any) -> Step:
     table = {"kind": "teacher", "backbone": BACKBONES[backbone], "training": TRAINING, **fields}
-    step: StepProtocol = family.load("Step", "teacher").model_validate(table)  # type: ignore[assignment]
+    step: Step = STEP.validate_python(table)
     return step
 
 
