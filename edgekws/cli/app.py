@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from edgekws import __version__
 from edgekws.cli import (
     bundle_commands,
+    cache_commands,
     calibrate_commands,
     commands,
     data_commands,
@@ -163,8 +164,11 @@ for _command in (
     setup_commands.doctor,
 ):
     app.command()(_command)
-app.add_typer(data_commands.data)
-for _registered in (*app.registered_commands, *data_commands.data.registered_commands):
+_groups = (data_commands.data, cache_commands.cache)
+for _group in _groups:
+    app.add_typer(_group)
+_in_groups = (command for group in _groups for command in group.registered_commands)
+for _registered in (*app.registered_commands, *_in_groups):
     _registered.cls = _Command
 
 

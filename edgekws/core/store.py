@@ -7,15 +7,16 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from edgekws.core.canonical import sha256_file
 from edgekws.core.events import Emit, Event
-from edgekws.errors import writing
+from edgekws.errors import UsageError, writing
 
 MARKER = "complete"
 """Written last. It holds the size and the sha256 of every other file of the folder, as JSON."""
@@ -35,6 +36,12 @@ _REFUSALS = frozenset(
     }
 )
 """What the system answers where a folder or a file cannot be made or filled."""
+
+_IN_USE = "in-use.lock"
+"""In the cache folder; a process that uses the cache shares its lock."""
+
+_user: ContextVar[str] = ContextVar("recipe", default="")
+"""The recipe at work, empty where there is none."""
 
 _Members = dict[str, list[Any]]
 """Size and sha256 of each file by its relative path."""
@@ -75,12 +82,78 @@ def build_folder(
     Raises:
         MachineError: the folder cannot be written, or the disk is full.
     """
-    if is_intact(target, emit):
-        return target
-    with _explained(target), _locked(target):
-        if not _kept(target, emit):
-            _build_locked(target, build, resumes)
+    if not is_intact(target, emit):
+        with _explained(target), _locked(target):
+            if not _kept(target, emit):
+                _build_locked(target, build, resumes)
+    with _explained(target):
+        _note_use(target)
     return target
+
+
+@contextmanager
+def used_by(recipe: str, cache: Path) -> Iterator[None]:
+    """Keep a cache from being pruned, and note beside every folder that `recipe` uses it.
+
+    Raises:
+        MachineError: the cache cannot be written.
+    """
+    with _in_use(cache) as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        before = _user.set(recipe)
+        try:
+            yield
+        finally:
+            _user.reset(before)
+
+
+def entries_of(cache: Path) -> Iterator[Path]:
+    """Yield the folders of a cache that were built here, and those that an interruption left."""
+    for lock in cache.glob("*/*.lock"):
+        target = lock.with_suffix("")
+        yield from (path for path in (target, _partial(target)) if path.is_dir())
+
+
+def last_use(entry: Path) -> tuple[float, tuple[str, ...]]:
+    """Return when a folder was last used, in seconds since the epoch, and by which recipes."""
+    lock = _lock(_target(entry))
+    try:
+        names = lock.read_text(encoding="utf-8").splitlines()
+        return lock.stat().st_mtime, tuple(sorted(set(names)))
+    except (OSError, UnicodeDecodeError):
+        return entry.stat().st_mtime, ()
+
+
+@contextmanager
+def alone_in(cache: Path) -> Iterator[None]:
+    """Keep every other process out of a cache.
+
+    Raises:
+        UsageError: another process is using it.
+        MachineError: the cache cannot be written.
+    """
+    with _in_use(cache) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{cache} is in use by another command; wait for it") from error
+        yield
+
+
+def _in_use(cache: Path) -> BinaryIO:
+    with _explained(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        return (cache / _IN_USE).open("ab")
+
+
+def _note_use(target: Path) -> None:
+    """Write the name of the recipe at work into the lock's file, which thereby gets a new time."""
+    name, lock = _user.get(), _lock(target)
+    if name and name not in lock.read_text(encoding="utf-8").splitlines():
+        with lock.open("a", encoding="utf-8") as file:
+            file.write(f"{name}\n")
+    else:
+        os.utime(lock)
 
 
 def allocate(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -128,7 +201,7 @@ def _kept(target: Path, emit: Emit) -> bool:
 
 
 def _build_locked(target: Path, build: Callable[[Path], None], resumes: Collection[str]) -> None:
-    partial = target.with_name(f"{target.name}.partial")
+    partial = _partial(target)
     if partial.is_symlink() or not partial.is_dir():
         _remove(partial)
         partial.mkdir()
@@ -210,9 +283,22 @@ def _damaged(target: Path) -> str | None:
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(f"{target.name}.lock").open("wb") as lock:
+    with _lock(target).open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _lock(target: Path) -> Path:
+    return target.with_name(f"{target.name}.lock")
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f"{target.name}.partial")
+
+
+def _target(entry: Path) -> Path:
+    """Return the folder that a partial one is to become."""
+    return entry.with_name(entry.name.removesuffix(".partial"))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from edgekws.core.measurement import BUNDLE_METRICS, METRICS, WHOLE, Measurement
 from edgekws.core.protocols import QUANTIZER, Backbone, Step, Target
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.source_code import closure, modules_of
-from edgekws.core.store import build_folder
+from edgekws.core.store import build_folder, used_by
 from edgekws.engine.measure import count, now
 from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
 from edgekws.errors import MissingPartError
@@ -126,7 +126,9 @@ def _known(recipe: Recipe, host: dict[str, Any] | None, emit: Emit) -> _Known:
     def build(folder: Path) -> None:
         (folder / "plan.json").write_bytes(_KNOWN.dump_json(_weigh(recipe, target, emit)))
 
-    folder = build_folder(cache_folder() / "plans" / sha256_of(key), build, emit)
+    cache = cache_folder()
+    with used_by(recipe.name, cache):
+        folder = build_folder(cache / "plans" / sha256_of(key), build, emit)
     return _KNOWN.validate_json((folder / "plan.json").read_bytes())
 
 

@@ -18,6 +18,7 @@ from edgekws.core.events import Emit, Event
 from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
 from edgekws.core.protocols import Step
 from edgekws.core.report import Report, Result
+from edgekws.core.store import used_by
 from edgekws.engine.baseline import Baseline, References, against_fp32, card_lines, conditions
 from edgekws.engine.chain import Bench, Done, bench, resolved, run_step
 from edgekws.engine.chance import chance_warning
@@ -74,10 +75,11 @@ def compress(
         shared = bench(source, recipe, cache, emit)
         run = _Run(recipe, folder, shared, keep_going, _command(loaded))
         try:
-            source.write_clips(folder / "clips.csv")
-            run.steps(force)
-            if run.going_on:
-                run.bundle(dist / recipe.name)
+            with used_by(recipe.name, cache):
+                source.write_clips(folder / "clips.csv")
+                run.steps(force)
+                if run.going_on:
+                    run.bundle(dist / recipe.name)
             report = run.report()
         except EdgekwsError as error:
             emit(Event("error", str(error)))

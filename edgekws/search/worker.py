@@ -15,7 +15,7 @@ import numpy as np
 
 from edgekws.core.contract import Artifact
 from edgekws.core.events import Emit, Event
-from edgekws.core.store import is_complete
+from edgekws.core.store import is_complete, used_by
 from edgekws.engine.chain import Bench, bench, resolved, run_step, step_key
 from edgekws.engine.data import Source
 from edgekws.engine.measure import Measured, measure
@@ -59,7 +59,8 @@ def work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
     """
     started = time.monotonic()
     trial = unit.trial
-    with in_use(shelf / trial.features) as folder:
+    name = read_recipe(trial.recipe).name
+    with in_use(shelf / trial.features) as folder, used_by(name, cache):
         try:
             outcome = _work(unit, cache, folder, emit)
         # what torch and onnx raise where a network does not fit its input, or the memory

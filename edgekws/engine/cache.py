@@ -1,0 +1,102 @@
+"""The cache: what is in it, which recipes used it and when, and how to make room."""
+
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekws.core.store import alone_in, entries_of, is_complete, last_use
+from edgekws.errors import writing
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result in the cache, or what an interrupted run has left of one.
+
+    `kind` is the folder that it lies in, `size` in bytes, `used` the time of its last use in
+    seconds since the epoch, `recipes` the names of those that used it; `complete` tells whether it
+    was built to the end.
+    """
+
+    path: Path
+    kind: str
+    size: int
+    used: float
+    recipes: tuple[str, ...]
+    complete: bool
+
+
+def contents(folder: Path) -> tuple[Entry, ...]:
+    """Return the entries of a cache folder, the one that was used last first."""
+    found = (_entry(path) for path in entries_of(folder))
+    return tuple(sorted(found, key=lambda entry: (-entry.used, entry.path)))
+
+
+def total(entries: Iterable[Entry]) -> int:
+    """Return the bytes of entries together."""
+    return sum(entry.size for entry in entries)
+
+
+def prune(
+    folder: Path,
+    *,
+    older_than_s: float | None = None,
+    most_bytes: int | None = None,
+    recipe: str | None = None,
+    dry_run: bool = False,
+) -> tuple[Entry, ...]:
+    """Remove the entries of a cache folder that every given condition names; return them.
+
+    Args:
+        folder: the cache; no other process may be using it.
+        older_than_s: those that were not used for so long.
+        most_bytes: those used longest ago, until no more than this is left.
+        recipe: those that this recipe alone has used.
+        dry_run: remove nothing.
+
+    Raises:
+        UsageError: another process is using the cache.
+        MachineError: an entry cannot be removed.
+    """
+    with alone_in(folder):
+        entries = contents(folder)
+        chosen = _chosen(entries, older_than_s, most_bytes, recipe)
+        for entry in () if dry_run else chosen:
+            with writing(entry.path, "allow writing there"):
+                shutil.rmtree(entry.path)
+    return tuple(chosen)
+
+
+def _chosen(
+    entries: Sequence[Entry],
+    older_than_s: float | None,
+    most_bytes: int | None,
+    recipe: str | None,
+) -> list[Entry]:
+    chosen = list(entries)
+    if recipe is not None:
+        chosen = [entry for entry in chosen if entry.recipes == (recipe,)]
+    if older_than_s is not None:
+        chosen = [entry for entry in chosen if time.time() - entry.used > older_than_s]
+    if most_bytes is not None:
+        chosen = _oldest(chosen, total(entries) - most_bytes)
+    return chosen
+
+
+def _entry(path: Path) -> Entry:
+    used, recipes = last_use(path)
+    size = sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+    return Entry(path, path.parent.name, size, used, recipes, is_complete(path))
+
+
+def _oldest(entries: Sequence[Entry], excess: int) -> list[Entry]:
+    """Return those used longest ago that together are at least `excess` bytes."""
+    chosen: list[Entry] = []
+    for entry in sorted(entries, key=lambda entry: entry.used):
+        if total(chosen) >= excess:
+            break
+        chosen.append(entry)
+    return chosen
