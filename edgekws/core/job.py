@@ -69,12 +69,17 @@ STATES = ("training.safetensors", "training.previous.safetensors")
 """What a step may leave in its `workdir` to go on from after an interruption, newest first."""
 
 
+class TrainingStopped(Exception):  # noqa: N818 it is no error
+    """The training has come to `Job.stop_after`; its state lies in the `workdir`."""
+
+
 @dataclass(frozen=True)
 class Job:
     """All that a step may see besides its fields and its inputs.
 
     `workdir` is the step's own folder; only the files of it that are named in `STATES` survive a
     killed run. `device` is `cpu` or `cuda`. `measure` is there for a step that `times_on_target`.
+    A training that has more epochs than `stop_after` stops there with `TrainingStopped`.
     """
 
     data: Data
@@ -84,6 +89,7 @@ class Job:
     workdir: Path
     emit: Emit
     measure: Measure | None = None
+    stop_after: int | None = None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Bench:
-    """What all steps of a run share."""
+    """What all steps of a run share; `stop_after` is that of `core.job.Job`."""
 
     source: Source
     seed: int
@@ -44,6 +44,7 @@ class Bench:
     cache: Path
     emit: Emit
     target: Target
+    stop_after: int | None = None
 
 
 def resolved(recipe: Recipe) -> Recipe:
@@ -139,7 +140,16 @@ def _run(step: Step, inputs: Mapping[str, Artifact], bench: Bench, folder: Path)
 
     data = bench.source.features
     measure = bench.target.measure if step.times_on_target else None
-    job = Job(data, _seed(step, bench), bench.device, bench.threads, folder, bench.emit, measure)
+    job = Job(
+        data,
+        _seed(step, bench),
+        bench.device,
+        bench.threads,
+        folder,
+        bench.emit,
+        measure,
+        bench.stop_after,
+    )
     started = time.monotonic()
     output = step.run(inputs, job)
     seconds = time.monotonic() - started

@@ -1,7 +1,6 @@
 """The database behind a sweep: opened by its URL, and what it refuses told with advice."""
 
 import itertools
-import json
 import time
 import warnings
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edgekws.errors import EdgekwsError, MachineError, MissingPartError, UsageError
+from edgekws.search.claims import make_table
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -23,7 +23,7 @@ _ATTEMPTS = 5
 
 
 class Database:
-    """An Optuna storage, and what Optuna does not have: a write that only one driver wins."""
+    """An Optuna storage, and beside it a table of claims, which only one driver wins."""
 
     def __init__(self, url: str) -> None:
         """Connect, and make the tables where there are none.
@@ -81,30 +81,6 @@ class Database:
             )
             raise kind(text) from error
 
-    def swap(self, trial_id: int, name: str, old: Any, new: Any) -> bool:
-        """Write an attribute of a trial unless another driver has changed it from `old`.
-
-        `None` stands for one that has never been written.
-        """
-        from sqlalchemy import Insert, Integer, Text, Update, column, table
-        from sqlalchemy.exc import IntegrityError
-
-        trial = column("trial_id", Integer())
-        key, value = column("key", Text()), column("value_json", Text())
-        attributes = table("trial_user_attributes", trial, key, value)
-        statement: Insert | Update
-        if old is None:
-            told = {"trial_id": trial_id, "key": name, "value_json": json.dumps(new)}
-            statement = attributes.insert().values(told)
-        else:
-            same = (trial == trial_id) & (key == name) & (value == json.dumps(old))
-            statement = attributes.update().where(same).values(value_json=json.dumps(new))
-        try:
-            with self.rdb.engine.begin() as connection:
-                return connection.execute(statement).rowcount == 1
-        except IntegrityError:  # another one was first
-            return False
-
 
 def _parsed(url: str) -> "URL":
     from sqlalchemy import make_url
@@ -147,7 +123,9 @@ def _connected(url: "URL") -> "RDBStorage":
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return optuna.storages.RDBStorage(text, engine_kwargs=options)
+                storage = optuna.storages.RDBStorage(text, engine_kwargs=options)
+            make_table(storage.engine)
+            return storage
         except DBAPIError as error:
             if attempt == _ATTEMPTS or not _was_overtaken(error):
                 raise

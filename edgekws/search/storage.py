@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import canonical_json
+from edgekws.search.claims import Claim, Claims
 from edgekws.search.database import Database
 from edgekws.search.trial import Outcome, Trial
 
@@ -30,14 +31,14 @@ class Row:
     """
 
     key: str
-    id: int
+    number: int
     state: str
     scores: dict[int, float]
     result: dict[str, Any] | None = None
     error: str | None = None
     seconds: float = 0.0
     rss_mib: float = 0.0
-    claim: dict[str, Any] | None = None
+    claim: Claim | None = None
 
     def reached(self, epochs: int | None) -> bool:
         """Tell whether it has come so far, to its end with `None`."""
@@ -78,16 +79,20 @@ class Storage:
         """
         self.database = Database(url)
         self.study = self.database.study(name)
+        self.claims = Claims(self.database.rdb.engine, name)
+        self._study_id = self.database.rdb.get_study_id_from_name(name)
+        self._ids: dict[int, int] = {}
         self.rows: dict[str, Row] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Read what others have written."""
         self.rows.clear()
+        claims = self.claims.all()
         for frozen in self.study.get_trials(deepcopy=False):
             key = frozen.user_attrs.get("key")
             if key is not None:
-                row, known = _row(frozen), self.rows.get(key)
+                row, known = _row(frozen, claims.get(frozen.number)), self.rows.get(key)
                 if known is None or _counts_before(row, known):
                     self.rows[key] = row
 
@@ -111,8 +116,8 @@ class Storage:
         """Take rows that were begun, by key, out again where another driver was first."""
         self.refresh()
         for key, number in mine.items():
-            if self.rows[key].id != number:
-                self.study._storage.set_trial_user_attr(number, "key", None)
+            if self.rows[key].number != number:
+                self.database.rdb.set_trial_user_attr(self._id(number), "key", None)
                 self._end(number, "failed", None)
 
     def _add(self, trial: Trial, scores: dict[int, float]) -> int:
@@ -125,7 +130,17 @@ class Storage:
             intermediate_values=dict(scores),
             user_attrs=told | {"params": canonical_json(dict(trial.params))},
         )
-        return self.study._storage.create_new_trial(self.study._study_id, begun)
+        made = self.database.rdb.create_new_trial(self._study_id, begun)
+        number = self.database.rdb.get_trial_number_from_id(made)
+        self._ids[number] = made
+        return number
+
+    def _id(self, number: int) -> int:
+        """Return what the database knows a trial of this study by."""
+        if number not in self._ids:
+            find = self.database.rdb.get_trial_id_from_study_id_trial_number
+            self._ids[number] = find(self._study_id, number)
+        return self._ids[number]
 
     def record(self, outcome: Outcome) -> None:
         """Write what came of a unit, unless another driver has taken it over and ended it."""
@@ -137,27 +152,27 @@ class Storage:
             self._reread(outcome.key)
 
     def _write(self, row: Row, outcome: Outcome) -> None:
-        store = self.study._storage
+        store, number = self.database.rdb, self._id(row.number)
         for epoch, score in outcome.scores:
             if epoch not in row.scores:
-                store.set_trial_intermediate_value(row.id, epoch, score)
+                store.set_trial_intermediate_value(number, epoch, score)
                 row.scores[epoch] = score
         row.seconds += outcome.seconds
         row.rss_mib = max(row.rss_mib, outcome.rss_mib)
         row.error = outcome.error
         if outcome.result is not None:
-            store.set_trial_user_attr(row.id, "result", json.dumps(outcome.result))
+            store.set_trial_user_attr(number, "result", json.dumps(outcome.result))
             row.result = outcome.result
         told = {"seconds": row.seconds, "rss_mib": row.rss_mib, "error": row.error}
         for key, value in told.items():
-            store.set_trial_user_attr(row.id, key, value)
+            store.set_trial_user_attr(number, key, value)
         self.release(outcome.key)
 
     def close(self, key: str, state: str, value: float | None = None) -> None:
         """End a row as `complete`, `pruned` or `failed`; others may have done so before."""
         row = self.rows[key]
         if row.state == "running":
-            self._end(row.id, state, value)
+            self._end(row.number, state, value)
             row.state = state
 
     def _end(self, number: int, state: str, value: float | None) -> None:
@@ -167,7 +182,9 @@ class Storage:
         names = {state: name for name, state in _STATES.items()}
         values = None if value is None else [value]
         with suppress(UpdateFinishedTrialError):
-            self.study._storage.set_trial_state_values(number, TrialState[names[state]], values)
+            self.database.rdb.set_trial_state_values(
+                self._id(number), TrialState[names[state]], values
+            )
 
     def claim(self, key: str) -> bool:
         """Take a trial, or find that another driver works on it or has ended it.
@@ -179,12 +196,13 @@ class Storage:
         row, claim = self._reread(key), _own_claim()
         if row.state != "running" or _is_fresh(row.claim):
             return False
-        if not self.database.swap(row.id, "claim", row.claim, claim):
+        if not self.claims.swap(row.number, row.claim, claim):
             return False
         return self._reread(key).claim == claim
 
     def _reread(self, key: str) -> Row:
-        row = _row(self.study._storage.get_trial(self.rows[key].id))
+        number = self.rows[key].number
+        row = _row(self.database.rdb.get_trial(self._id(number)), self.claims.get(number))
         self.rows[key] = row
         return row
 
@@ -192,18 +210,15 @@ class Storage:
         """Let others take a trial."""
         row = self.rows[key]
         row.claim = {}
-        self.study._storage.set_trial_user_attr(row.id, "claim", row.claim)
+        self.claims.put(row.number, row.claim)
 
     def renew(self, keys: Iterable[str]) -> None:
         """Say that this driver still works on these."""
-        from optuna.exceptions import UpdateFinishedTrialError
-
         for key in keys:
             row = self.rows[key]
             if time.time() - (row.claim or {}).get("at", 0.0) > FRESH_S / 4:
                 row.claim = _own_claim()
-                with suppress(UpdateFinishedTrialError):  # it was taken over meanwhile
-                    self.study._storage.set_trial_user_attr(row.id, "claim", row.claim)
+                self.claims.put(row.number, row.claim)
 
 
 def file_url(folder: Path) -> str:
@@ -211,19 +226,19 @@ def file_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'study.db'}"
 
 
-def _row(frozen: "FrozenTrial") -> Row:
+def _row(frozen: "FrozenTrial", claim: Claim | None) -> Row:
     told = frozen.user_attrs
     result = told.get("result")
     return Row(
         told["key"],
-        frozen._trial_id,
+        frozen.number,
         _STATES[frozen.state.name],
         dict(frozen.intermediate_values),
         json.loads(result) if result else None,
         told.get("error"),
         told.get("seconds", 0.0),
         told.get("rss_mib", 0.0),
-        told.get("claim"),
+        claim,
     )
 
 

@@ -4,8 +4,7 @@ import ctypes
 import json
 import resource
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekws.core.contract import Artifact
-from edgekws.core.events import Emit, Event
+from edgekws.core.events import Emit
+from edgekws.core.job import TrainingStopped
 from edgekws.core.store import is_complete, used_by
 from edgekws.engine.chain import Bench, bench, resolved, run_step, step_key
 from edgekws.engine.data import Source
@@ -28,10 +28,6 @@ from edgekws.search.trial import Outcome, Unit, read_recipe
 
 if TYPE_CHECKING:
     from edgekws.audio.features import Features
-
-
-class _Rung(Exception):  # noqa: N818 it is no error
-    """The training has reached the epoch at which it is to stop."""
 
 
 class _Source(Source):
@@ -126,32 +122,12 @@ def _train_to(
     if not is_complete(folder):
         partial = folder.with_name(f"{folder.name}.partial")
         if len(_rows(partial)) < unit.epochs:
-            with _stopped_at(unit.epochs, shared) as stopping:
-                run_step(step, inputs, stopping)
+            with suppress(TrainingStopped):
+                run_step(step, inputs, replace(shared, stop_after=unit.epochs))
         if not is_complete(folder):
             return _scores(_rows(partial), unit.trial.objective)
     done = run_step(step, inputs, shared)
     return _scores(done.details["history"]["epochs"], unit.trial.objective)
-
-
-@contextmanager
-def _stopped_at(epochs: int, shared: Bench) -> Iterator[Bench]:
-    """Yield a bench on which training ends as soon as the state of that epoch is written.
-
-    `fit` tells the last batch of an epoch only after it has written its state.
-    """
-
-    def emit(event: Event) -> None:
-        shared.emit(event)
-        if event.kind == "progress" and event.text == "training" and event.total:
-            batches = event.total // event.data["epochs"]
-            if (event.done or 0) >= epochs * batches:
-                raise _Rung
-
-    try:
-        yield replace(shared, emit=emit)
-    except _Rung:
-        return
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:

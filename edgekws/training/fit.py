@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edgekws.core.canonical import sha256_of
 from edgekws.core.events import Event, progress
-from edgekws.core.job import Job
+from edgekws.core.job import Job, TrainingStopped
 from edgekws.errors import DataError, Problem, RecipeError
 from edgekws.training import state
 from edgekws.training.batches import Batch, batches, n_batches
@@ -53,6 +53,7 @@ def fit(
         RecipeError: the loss is no number any more.
         MachineError: the state cannot be written.
         MissingPartError: `job.device` is `cuda` and there is none.
+        TrainingStopped: `job.stop_after` epochs are done, and more were to come.
         ValueError: teachers without a `DistillationLoss`, or the reverse; a network without a
             linear classifier under `feature_weight`.
     """
@@ -62,6 +63,8 @@ def fit(
         run = _Run(model, training, loss, job, teachers)
         run.resume()
         for epoch in range(len(run.rows), training.epochs):
+            if job.stop_after is not None and epoch >= job.stop_after:
+                raise TrainingStopped
             run.train_epoch(epoch)
         return run.finish()
 

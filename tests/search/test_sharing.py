@@ -67,10 +67,10 @@ def test_a_claim_that_another_has_changed_is_not_won(two: Any) -> None:
     second.refresh()
     row = second.rows[trial.key]
     mine, theirs = {"host": "a", "pid": 1, "at": 0.5}, {"host": "b", "pid": 2, "at": 0.25}
-    assert first.database.swap(row.id, "claim", None, mine)
-    assert not second.database.swap(row.id, "claim", None, theirs)
-    assert not second.database.swap(row.id, "claim", {}, theirs)
-    assert second.database.swap(row.id, "claim", mine, theirs)
+    assert first.claims.swap(row.number, None, mine)
+    assert not second.claims.swap(row.number, None, theirs)
+    assert not second.claims.swap(row.number, {}, theirs)
+    assert second.claims.swap(row.number, mine, theirs)
 
 
 def test_a_trial_that_two_begin_has_one_row(two: Any) -> None:
@@ -78,7 +78,7 @@ def test_a_trial_that_two_begin_has_one_row(two: Any) -> None:
     assert trial.key not in second.rows
     first.add([trial])
     second.add([trial])  # it has not read what the first wrote
-    assert first.rows[trial.key].id == second.rows[trial.key].id
+    assert first.rows[trial.key].number == second.rows[trial.key].number
     first.record(Outcome(trial.key, ((1, 0.5),), None, None, 1.0, 100.0))
     first.close(trial.key, "pruned", 0.5)
     second.refresh()
