@@ -62,7 +62,8 @@ class Claims:
 
     def _is(self, number: int) -> "ColumnElement[bool]":
         columns = self._table.c
-        return (columns.study == self._study) & (columns.trial == number)
+        mine: ColumnElement[bool] = (columns.study == self._study) & (columns.trial == number)
+        return mine
 
 
 def make_table(engine: "Engine") -> None:

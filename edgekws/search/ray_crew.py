@@ -43,9 +43,12 @@ def connected(address: str | None = None) -> Iterator[int]:
     _check_answers(asked)
     try:
         ray.init(address=asked, log_to_driver=False, logging_level=ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        told = f"{_shown(asked)}: Ray cannot connect ({_first_line(error)})"
-        raise MissingPartError(f"{told}; is this machine a node of the cluster?") from error
+    except ConnectionError as error:
+        if asked == "auto":
+            raise MissingPartError(f"no Ray cluster runs on this machine; {_START}") from error
+        raise _unreachable(asked, error) from error
+    except (RuntimeError, ValueError) as error:
+        raise _unreachable(asked, error) from error
     _set_talk(ray, False)
     try:
         cpus = int(ray.cluster_resources().get("CPU", 0))
@@ -194,24 +197,25 @@ def _compare(name: str, ours: dict[str, str], theirs: dict[str, str]) -> None:
 
 def _check_answers(asked: str) -> None:
     """Knock at the address: Ray itself would wait for many minutes where nothing answers."""
-    from ray._private.services import canonicalize_bootstrap_address
-
+    if asked == "auto":  # Ray looks for the cluster of this machine, and finds none at once
+        return
+    if asked == "local":  # Ray's word for a cluster of its own
+        raise UsageError(f"{_shown(asked)}: name a cluster that runs, or {_START}")
     if "://" in asked:
         raise UsageError(f"{_shown(asked)}: give host:port, on a machine of the cluster")
-    try:
-        found = canonicalize_bootstrap_address(asked)
-    except ConnectionError as error:
-        raise MissingPartError(f"no Ray cluster runs on this machine; {_START}") from error
-    except ValueError as error:
-        raise UsageError(f"{_shown(asked)}: not an address; give host:port") from error
-    if found is None:  # Ray's word "local": a cluster of its own
-        raise UsageError(f"{_shown(asked)}: name a cluster that runs, or {_START}")
-    host, _, port = found.rpartition(":")
+    host, _, port = asked.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise UsageError(f"{_shown(asked)}: not an address; give host:port")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
     except OSError as error:
-        text = f"{_shown(asked)}: no Ray cluster answers at {found} ({error}); {_START}"
+        text = f"{_shown(asked)}: no Ray cluster answers at {asked} ({error}); {_START}"
         raise MissingPartError(text) from error
+
+
+def _unreachable(asked: str, error: Exception) -> MissingPartError:
+    said = f"{_shown(asked)}: Ray cannot connect ({_first_line(error)})"
+    return MissingPartError(f"{said}; is this machine a node of the cluster?")
 
 
 def _set_talk(ray: Any, wanted: bool) -> None:

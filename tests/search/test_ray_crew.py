@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -164,7 +165,7 @@ def test_no_cluster_is_started(tmp_path: Path, monkeypatch: Any) -> None:
     from ray._private import services
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(services, "find_gcs_addresses", set)
+    monkeypatch.setattr(services, "find_gcs_addresses", cache(set))
     monkeypatch.setattr(services, "find_bootstrap_address", lambda _: None)
     with pytest.raises(MissingPartError, match=r"no Ray cluster runs on this .*ray start --head"):
         connected().__enter__()
