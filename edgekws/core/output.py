@@ -19,6 +19,7 @@ from typing import Any, TextIO
 from edgekws.errors import UsageError, writing
 
 OTHER_OUTPUT = "name another --output"
+OTHER_CACHE = "point EDGEKWS_CACHE at a folder that can be written"
 PICTURES = (".png", ".svg", ".pdf")
 
 _STANDARD = (1, 2)

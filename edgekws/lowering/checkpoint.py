@@ -7,6 +7,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from edgekws.core.contract import Contract
+from edgekws.core.output import OTHER_CACHE, write_bytes
 from edgekws.core.protocols import BACKBONE
 from edgekws.errors import UsageError
 
@@ -39,10 +40,7 @@ def save(network: nn.Module, contract: Contract, path: Path) -> None:
     The same weights and contract give the same bytes; the file appears whole or not at all.
     """
     state = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(to_bytes(state, {"contract": contract.to_json()}))
-    partial.replace(path)
+    write_bytes(path, to_bytes(state, {"contract": contract.to_json()}), OTHER_CACHE)
 
 
 def load(path: Path) -> tuple[nn.Module, Contract]:

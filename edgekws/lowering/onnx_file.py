@@ -8,6 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from edgekws.core.contract import Contract
+from edgekws.core.output import OTHER_CACHE, write_bytes
 from edgekws.errors import UsageError
 from edgekws.lowering.stream_state import KEY as STREAM
 
@@ -26,10 +27,7 @@ def save(model: onnx.ModelProto, contract: Contract, path: Path) -> None:
     clean.metadata_props.extend(entry for entry in model.metadata_props if entry.key == STREAM)
     entry = clean.metadata_props.add()
     entry.key, entry.value = "contract", contract.to_json()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(clean.SerializeToString(deterministic=True))
-    partial.replace(path)
+    write_bytes(path, clean.SerializeToString(deterministic=True), OTHER_CACHE)
 
 
 def external_files(path: Path) -> tuple[Path, ...]:
