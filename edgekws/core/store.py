@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,12 +16,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from edgekws.core.canonical import sha256_file
 from edgekws.core.events import Emit, Event
+from edgekws.core.output import OTHER_CACHE
 from edgekws.errors import UsageError, writing
 
 MARKER = "complete"
 """Written last. It holds the size and the sha256 of every other file of the folder, as JSON."""
-
-OTHER_CACHE = "point EDGEKWS_CACHE at a folder that can be written"
 
 _REFUSALS = frozenset(
     {
@@ -86,8 +85,7 @@ def build_folder(
         with _explained(target), _locked(target):
             if not _kept(target, emit):
                 _build_locked(target, build, resumes)
-    with _explained(target):
-        _note_use(target)
+    _note_use(target)
     return target
 
 
@@ -95,16 +93,14 @@ def build_folder(
 def used_by(recipe: str, cache: Path) -> Iterator[None]:
     """Keep a cache from being pruned, and note beside every folder that `recipe` uses it.
 
-    Raises:
-        MachineError: the cache cannot be written.
+    A cache that cannot be written is used without either.
     """
-    with _in_use(cache) as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        before = _user.set(recipe)
-        try:
-            yield
-        finally:
-            _user.reset(before)
+    before = _user.set(recipe)
+    with ExitStack() as stack:
+        stack.callback(_user.reset, before)
+        with suppress(OSError):
+            fcntl.flock(stack.enter_context(_in_use(cache)), fcntl.LOCK_SH)
+        yield
 
 
 def entries_of(cache: Path) -> Iterator[Path]:
@@ -132,7 +128,9 @@ def alone_in(cache: Path) -> Iterator[None]:
         UsageError: another process is using it.
         MachineError: the cache cannot be written.
     """
-    with _in_use(cache) as lock:
+    with writing(cache, OTHER_CACHE):
+        lock = _in_use(cache)
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -141,19 +139,18 @@ def alone_in(cache: Path) -> Iterator[None]:
 
 
 def _in_use(cache: Path) -> BinaryIO:
-    with _explained(cache):
-        cache.mkdir(parents=True, exist_ok=True)
-        return (cache / _IN_USE).open("ab")
+    cache.mkdir(parents=True, exist_ok=True)
+    return (cache / _IN_USE).open("ab")
 
 
 def _note_use(target: Path) -> None:
     """Write the name of the recipe at work into the lock's file, which thereby gets a new time."""
-    name, lock = _user.get(), _lock(target)
-    if name and name not in lock.read_text(encoding="utf-8").splitlines():
-        with lock.open("a", encoding="utf-8") as file:
-            file.write(f"{name}\n")
-    else:
-        os.utime(lock)
+    name, path = _user.get().encode(), _lock(target)
+    with suppress(OSError), path.open("a+b") as lock:  # where it cannot be written, it is not noted
+        lock.seek(0)
+        if name and name not in lock.read().split(b"\n"):
+            lock.write(name + b"\n")
+        os.utime(path)
 
 
 def allocate(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
