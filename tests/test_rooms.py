@@ -12,10 +12,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "edgekws"
 ROOMS = (
     *("errors", "runtime", "core", "audio", "metrics", "backbones", "training", "lowering"),
-    *("datasets", "quantizers", "targets", "recipe", "bundle", "spotting", "steps", "engine"),
+    *(
+        "datasets",
+        "quantizers",
+        "targets",
+        "recipe",
+        "bundle",
+        "exporters",
+        "spotting",
+        "steps",
+        "engine",
+    ),
     *("evaluation", "curation", "search", "report", "cli"),
 )
-FAMILIES = ("datasets", "backbones", "targets", "quantizers", "steps")
+FAMILIES = ("datasets", "backbones", "targets", "quantizers", "steps", "exporters")
 FRONT_DOOR = ("edgekws", "edgekws.__main__")
 """Modules that stand in no room: the version, and the way to the command line."""
 

@@ -29,8 +29,9 @@ from bench_peers import Infer, Open, arguments, measure
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekws.bundle.waveform import export_waveform
+from edgekws.bundle.export import export
 from edgekws.core.contract import Contract
+from edgekws.core.protocols import EXPORTER
 from edgekws.runtime import latency
 from edgekws.runtime.front_end import LOG_FLOOR, analysis_window, log_mel, mel_filterbank
 
@@ -126,7 +127,7 @@ def forms(bundle: Path, naive: Path, folder: Path) -> dict[str, Open]:
     contract = Contract.from_json(json.dumps(manifest["contract"]))
     dft, whole = folder / "dft.onnx", folder / "whole.onnx"
     onnx.save(dft_model(contract), dft)
-    export_waveform(bundle, whole)
+    export(bundle, EXPORTER.validate_python({"kind": "waveform"}), whole)
     graph, model = bundle / "frontend.onnx", bundle / "model.onnx"
     return {
         CONTROL: lambda: _numpy(contract),

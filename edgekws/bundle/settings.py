@@ -4,14 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgekws.bundle.archive import unpacked, write_zip
+from edgekws.bundle.archive import unpacked
 from edgekws.bundle.declared import read_json
 from edgekws.bundle.delivery import copy_files
-from edgekws.bundle.export import Form, check_output, place
-from edgekws.bundle.members import CARD, SUMS
-from edgekws.bundle.pack import members, seal
-from edgekws.bundle.verify import Verified, named, verify_folder
+from edgekws.bundle.export import check_output, place
+from edgekws.bundle.members import CARD
+from edgekws.bundle.pack import seal
+from edgekws.bundle.verify import named, verify_folder
+from edgekws.core.protocols import EXPORTER, Exporter
 from edgekws.core.scratch import scratch_folder
+from edgekws.core.verified import Verified
 
 _HEADING = "\n## Detection in continuous audio\n"
 
@@ -33,8 +35,8 @@ def write_settings(bundle: Path, detection: dict[str, Any], output: Path) -> Ver
         DataError: the bundle is damaged, or the settings cannot be.
         MachineError: `output` cannot be written.
     """
-    to = form_of(output)
-    check_output(bundle, to, output)
+    exporter = exporter_for(output)
+    check_output(bundle, exporter, output)
     with unpacked(bundle) as folder, scratch_folder("detect") as made:
         with named(bundle):
             before = verify_folder(folder)
@@ -43,16 +45,14 @@ def write_settings(bundle: Path, detection: dict[str, Any], output: Path) -> Ver
         _change(fresh, detection, before)
         with named(output):
             after = verify_folder(fresh)
-        if to == "zip":
-            write_zip(fresh, [*members(fresh), SUMS], made / "bundle.zip")
-            fresh = made / "bundle.zip"
-        place(fresh, output)
+        place(exporter.write(fresh, made / "written"), output)
     return after
 
 
-def form_of(output: Path) -> Form:
-    """Return the form that a path asks for by its name."""
-    return "zip" if output.suffix.lower() == ".zip" else "folder"
+def exporter_for(output: Path) -> Exporter:
+    """Return what writes the form that a path asks for by its name: a zip or a folder."""
+    kind = "zip" if output.suffix.lower() == ".zip" else "folder"
+    return EXPORTER.validate_python({"kind": kind})
 
 
 def _change(folder: Path, detection: dict[str, Any], before: Verified) -> None:

@@ -3,7 +3,6 @@
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,28 +18,13 @@ from edgekws.core.canonical import sha256_file
 from edgekws.core.child import check_room, run_child
 from edgekws.core.contract import Contract
 from edgekws.core.scratch import scratch_folder
+from edgekws.core.verified import Verified
 from edgekws.errors import DataError, MachineError, ParityError
 from edgekws.runtime import detect, score_windows
 
 GOLDEN_TOLERANCE = 1e-4
 RUNTIME = Path(detect.__file__)
 """The installed runtime: the only code that a bundle is checked with."""
-
-
-@dataclass(frozen=True)
-class Verified:
-    """A bundle that was found whole.
-
-    `sha256` is its identity, `max_abs_diff` the largest |Δlogit| on its golden clips, `notes`
-    what is worth knowing all the same.
-    """
-
-    sha256: str
-    labels: tuple[str, ...]
-    files: int
-    clips: int
-    max_abs_diff: float
-    notes: tuple[str, ...]
 
 
 def score(bundle: Path, windows: NDArray[np.int16]) -> NDArray[np.float32]:

@@ -1,6 +1,5 @@
 """The commands that take a bundle as it is: check one, give one away in another form."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,17 +7,14 @@ import typer
 
 from edgekws.cli.commands import Json, view_for
 from edgekws.core.events import Event
+from edgekws.core.kinds import closest, kinds, summary
+from edgekws.errors import UsageError
 
 Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: its folder, or its zip.")]
 
 
-class Form(StrEnum):
-    """The forms in which a bundle can be given away."""
-
-    FOLDER = "folder"
-    ZIP = "zip"
-    ORT = "ort"
-    WAVEFORM = "waveform"
+_FORMS = kinds("Exporter")
+_FORMS_TOLD = "; ".join(f"{kind}: {summary('Exporter', kind).rstrip('.')}" for kind in _FORMS)
 
 
 def verify(bundle: Bundle, json: Json = False) -> None:
@@ -43,19 +39,20 @@ def verify(bundle: Bundle, json: Json = False) -> None:
 
 def export(
     bundle: Bundle,
-    to: Annotated[Form, typer.Option("--to", help="The form to write.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="|".join(_FORMS), help=f"The form. {_FORMS_TOLD}.")
+    ],
     output: Annotated[
         Path,
         typer.Option("--output", metavar="PATH", help="The folder, zip or .onnx file to write."),
     ],
     json: Json = False,
 ) -> None:
-    """Write a bundle as a folder, as a zip, with .ort models, or as one graph of its two models.
+    """Write a bundle in another form, verified before and proven as written.
 
-    It is verified before, and again as written. The same bundle gives the same zip, byte by byte.
-    ort is onnxruntime's own format. waveform is one ONNX file with the front end inside: float32
-    samples (batch, window) in [-1, 1] in, the scores of all labels out; its metadata holds labels
-    and sample rate, and the golden clips prove it.
+    The same bundle gives the same bytes, but with ort, onnxruntime's own format. waveform takes
+    float32 samples (batch, window) in [-1, 1] and gives the scores of all labels; its metadata
+    holds labels and sample rate.
 
     \b
     Examples:
@@ -63,10 +60,13 @@ def export(
       edgekws export dist/quickstart --to ort --output device/quickstart
       edgekws export dist/quickstart --to waveform --output quickstart.onnx
     """
-    from edgekws.bundle import waveform as room
+    from edgekws.bundle import export as room
+    from edgekws.core.protocols import EXPORTER
 
+    if to not in _FORMS:
+        raise UsageError(f"--to {to}: no such form{closest(to, _FORMS)}")
     with view_for(json) as view:
-        made = room.export_as(bundle, to.value, output)
+        made = room.export(bundle, EXPORTER.validate_python({"kind": to}), output)
         for note in made.verified.notes:
             view.emit(Event("warning", f"{bundle}: {note}"))
         view.show_exported(made)

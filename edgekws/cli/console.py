@@ -31,9 +31,9 @@ from edgekws.core.printable import one_line
 
 if TYPE_CHECKING:
     from edgekws.bundle.export import Exported
-    from edgekws.bundle.verify import Verified
     from edgekws.cli.tables import Table as Shown
     from edgekws.core.report import Report
+    from edgekws.core.verified import Verified
     from edgekws.engine.doctor import Check
     from edgekws.engine.plan import Plan
     from edgekws.evaluation.compare import Comparison

@@ -5,11 +5,8 @@ the module, and the module holds one class, named after the family, with the fie
 builds the thing. Modules whose name starts with `_` are no members.
 """
 
-import difflib
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from pydantic import (
@@ -22,25 +19,9 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_before_validator_function
 
-FAMILIES = {
-    "Backbone": "edgekws.backbones",
-    "Dataset": "edgekws.datasets",
-    "Quantizer": "edgekws.quantizers",
-    "Step": "edgekws.steps",
-    "Target": "edgekws.targets",
-}
+from edgekws.core.kinds import FAMILIES, closest, kinds
 
-
-@cache
-def kinds(family: str) -> tuple[str, ...]:
-    """Names of the members of `family`, sorted; nothing is imported but the package itself.
-
-    >>> "bcresnet" in kinds("Backbone")
-    True
-    """
-    package = import_module(FAMILIES[family])
-    folder = Path(package.__path__[0])
-    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
+__all__ = ["FAMILIES", "MemberOf", "closest", "kinds", "load"]
 
 
 def load(family: str, kind: str) -> type[BaseModel]:
@@ -53,18 +34,6 @@ def load(family: str, kind: str) -> type[BaseModel]:
         raise KeyError(kind)
     member: type[BaseModel] = getattr(import_module(f"{FAMILIES[family]}.{kind}"), family)
     return member
-
-
-def closest(name: str, names: tuple[str, ...]) -> str:
-    """Return `; did you mean …?` for the nearest of `names`, or the list of them.
-
-    >>> closest("bcresnt", ("bcresnet", "plain"))
-    '; did you mean bcresnet?'
-    >>> closest("zzz", ("bcresnet", "plain"))
-    '; known: bcresnet, plain'
-    """
-    match = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {match[0]}?" if match else f"; known: {', '.join(names)}"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from edgekws.core.events import Emit
 from edgekws.core.family import MemberOf
 from edgekws.core.job import Job, Output
 from edgekws.core.latency_run import Files, LatencyRun
+from edgekws.core.verified import Verified
 from edgekws.runtime.front_end import FrontEnd
 
 if TYPE_CHECKING:
@@ -99,6 +100,19 @@ class Target(Member, Protocol):
         """Time models interleaved, against the one named `control`."""
 
 
+class Exporter(Member, Protocol):
+    """A form in which a bundle is given away."""
+
+    def check_output(self, output: Path) -> None:
+        """Refuse, before any work, an output that holds something that is not replaced."""
+
+    def write(self, folder: Path, scratch: Path) -> Path:
+        """Write the form of the verified bundle in `folder` under `scratch`; return where."""
+
+    def prove(self, written: Path, folder: Path) -> Verified | None:
+        """Check what was written against the bundle; return it verified where it is a bundle."""
+
+
 class Step(Member, Protocol):
     """A link of the chain."""
 
@@ -141,9 +155,11 @@ AnyBackbone = Annotated[Backbone, MemberOf("Backbone")]
 AnyDataset = Annotated[Dataset, MemberOf("Dataset")]
 AnyQuantizer = Annotated[Quantizer, MemberOf("Quantizer")]
 AnyTarget = Annotated[Target, MemberOf("Target")]
+AnyExporter = Annotated[Exporter, MemberOf("Exporter")]
 AnyStep = Annotated[Step, MemberOf("Step")]
 
 BACKBONE: TypeAdapter[Backbone] = TypeAdapter(AnyBackbone)
 QUANTIZER: TypeAdapter[Quantizer] = TypeAdapter(AnyQuantizer)
 TARGET: TypeAdapter[Target] = TypeAdapter(AnyTarget)
+EXPORTER: TypeAdapter[Exporter] = TypeAdapter(AnyExporter)
 STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)

@@ -12,7 +12,7 @@ import edgekws
 from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.events import Emit, Event
-from edgekws.core.family import closest
+from edgekws.core.kinds import closest
 from edgekws.core.output import write_text
 from edgekws.core.paths import path_problem
 from edgekws.curation.folder import is_made, making

@@ -14,7 +14,7 @@ from typing import Literal
 from packaging.requirements import Requirement
 
 from edgekws.core.environment import cache_folder, core_count, device_kind
-from edgekws.core.family import kinds
+from edgekws.core.kinds import kinds
 from edgekws.engine.parts import installed, pip_line, requirements
 from edgekws.errors import MissingPartError
 from edgekws.runtime import latency

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekws.bundle.export import check_output
-from edgekws.bundle.settings import form_of, write_settings
-from edgekws.bundle.verify import Verified
+from edgekws.bundle.settings import exporter_for, write_settings
 from edgekws.core.events import Emit, progress
+from edgekws.core.verified import Verified
 from edgekws.metrics.event_intervals import alarms_per_hour
 from edgekws.metrics.event_tradeoff import Placing, Point, outcome_at, tracks, tradeoff
 from edgekws.metrics.events import HOUR_S
@@ -83,7 +83,7 @@ def calibrate(
         UsageError: `output` holds something else, or is the bundle.
         DataError: the bundle is damaged, recordings are missing or wrong, or none is keyword-free.
     """
-    check_output(bundle, form_of(output), output)
+    check_output(bundle, exporter_for(output), output)
     detector, manifest = opened(bundle, emit)
     said = list_positives(positives, where, detector.trigger.keywords, emit)
     free = list_negatives(negatives, emit)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from edgekws.core.contract import Format
-from edgekws.core.family import closest
+from edgekws.core.kinds import closest
 from edgekws.core.measurement import BUNDLE_METRICS
 from edgekws.core.protocols import Step
 from edgekws.recipe.model import budget_problems, slug_problem

@@ -25,13 +25,16 @@ _LIMITS = {"max": "at most", "min": "at least"}
 _PARTIAL = ("dataset", "target")
 """Tables of which a recipe that extends another may give a part."""
 
+IN_RECIPES = tuple(name for name in family.FAMILIES if name != "Exporter")
+"""The families whose members a recipe names."""
+
 Schema = dict[str, Any]
 
 
 def recipe_schema() -> Schema:
     """Return the schema of a recipe file."""
     members = {
-        name: [family.load(name, kind) for kind in family.kinds(name)] for name in family.FAMILIES
+        name: [family.load(name, kind) for kind in family.kinds(name)] for name in IN_RECIPES
     }
     classes: list[type[BaseModel]] = [Recipe, *(m for found in members.values() for m in found)]
     names, made = models_json_schema(

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import edgekws
-from edgekws.core.family import closest
+from edgekws.core.kinds import closest
 from edgekws.core.measurement import Budget
 from edgekws.core.paths import path_problem, read_regular
 from edgekws.errors import Problem, RecipeError

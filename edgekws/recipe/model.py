@@ -14,8 +14,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from edgekws.audio.augmentation import Augment
-from edgekws.core.family import closest
 from edgekws.core.fields import Fields
+from edgekws.core.kinds import closest
 from edgekws.core.measurement import METRICS, SHARES, Budget, Limit
 from edgekws.core.protocols import STEP, AnyDataset, AnyStep, AnyTarget, Step
 from edgekws.runtime.front_end import FrontEnd, problems

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgekws.core.family import closest
+from edgekws.core.kinds import closest
 from edgekws.core.paths import path_problem
 from edgekws.errors import Problem, RecipeError
 from edgekws.recipe.toml_lines import DEEPEST, TOO_DEEP, KeyPath, parse_toml, read_toml, unusable

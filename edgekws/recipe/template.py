@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from edgekws.backbones.mel_spanning import Backbone
 from edgekws.core.contract import UNKNOWN
-from edgekws.core.family import closest
 from edgekws.core.family import load as load_member
+from edgekws.core.kinds import closest
 from edgekws.core.scratch import scratch_folder
 from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.errors import DataError, MissingPartError, RecipeError, UsageError

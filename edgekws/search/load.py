@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edgekws.core.family import closest
+from edgekws.core.kinds import closest
 from edgekws.core.paths import path_problem
 from edgekws.errors import Problem, RecipeError
 from edgekws.recipe.load import Loaded, builtin_sweeps, load

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekws.core.events import Emit
-from edgekws.core.family import closest
+from edgekws.core.kinds import closest
 from edgekws.datasets.listing.tables import SUFFIXES, Row, Table, read_table
 from edgekws.datasets.listing.unlabelled import SPEAKER, audio_in, list_unlabelled, seconds
 from edgekws.datasets.listing.word_folders import word_name

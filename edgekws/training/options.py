@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from edgekws.core.family import closest
 from edgekws.core.fields import Fields
+from edgekws.core.kinds import closest
 
 
 class AdamW(Fields):

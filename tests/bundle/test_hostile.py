@@ -15,11 +15,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekws.bundle import confined, pack
 from edgekws.bundle.declared import _described
-from edgekws.bundle.export import convert_to_ort
 from edgekws.bundle.members import SUMS
 from edgekws.bundle.verify import verify
 from edgekws.core.canonical import sha256_file
 from edgekws.errors import DataError
+from edgekws.exporters.ort import convert_to_ort
 
 
 def edited(bundle: Path, edit: Callable[[onnx.ModelProto], None]) -> None:

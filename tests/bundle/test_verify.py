@@ -16,13 +16,15 @@ from edgekws.bundle.export import export
 from edgekws.bundle.members import CARD
 from edgekws.bundle.settings import write_settings
 from edgekws.bundle.verify import score, verify
-from edgekws.bundle.waveform import export_waveform
 from edgekws.core.events import Event
 from edgekws.core.measurement import Budget
+from edgekws.core.protocols import EXPORTER
 from edgekws.errors import DataError, MachineError, ParityError
 from edgekws.evaluation.check import check
 from edgekws.evaluation.predict import predict
 from edgekws.runtime.detect import Classifier
+
+ZIP, WAVEFORM = (EXPORTER.validate_python({"kind": kind}) for kind in ("zip", "waveform"))
 
 
 def test_a_fresh_bundle_passes(bundle: Path):
@@ -246,8 +248,8 @@ def test_golden_clips_are_plain_wav(bundle: Path):
     [
         verify,
         lambda bundle: score(bundle, np.zeros((1, 16_000), np.int16)),
-        lambda bundle: export(bundle, "zip", bundle.with_suffix(".zip")),
-        lambda bundle: export_waveform(bundle, bundle.with_suffix(".onnx")),
+        lambda bundle: export(bundle, ZIP, bundle.with_suffix(".zip")),
+        lambda bundle: export(bundle, WAVEFORM, bundle.with_suffix(".onnx")),
         lambda bundle: write_settings(bundle, {}, bundle.with_name("other")),
     ],
     ids=["verify", "score", "export", "waveform", "settings"],
@@ -264,7 +266,7 @@ def test_a_zip_without_room_to_unpack_says_what_to_do(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     archive = tmp_path / "bundle.zip"
-    export(bundle, "zip", archive)
+    export(bundle, ZIP, archive)
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     with pytest.raises(MachineError, match=r"no temporary folder: .*point TMPDIR at a folder"):
         verify(archive)

@@ -1,7 +1,7 @@
 """What every key of a recipe must have, whichever member of a family brings it."""
 
-from edgekws.core.family import FAMILIES, kinds
-from edgekws.recipe.json_schema import properties, recipe_schema
+from edgekws.core.kinds import kinds
+from edgekws.recipe.json_schema import IN_RECIPES, properties, recipe_schema
 
 SCHEMA = recipe_schema()
 
@@ -14,7 +14,7 @@ def test_every_key_of_a_recipe_has_a_description() -> None:
 
 
 def test_every_member_of_every_family_is_a_choice() -> None:
-    for family in FAMILIES:
+    for family in IN_RECIPES:
         refs = SCHEMA["definitions"][f"any_{family.lower()}"]["oneOf"]
         members = [SCHEMA["definitions"][ref["$ref"].rpartition("/")[2]] for ref in refs]
         chosen = [member["properties"]["kind"]["const"] for member in members]

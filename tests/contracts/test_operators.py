@@ -11,11 +11,11 @@ import torch
 from edgekws.audio.front_end_graph import front_end_model, hop_front_end_model
 from edgekws.bundle import operators
 from edgekws.bundle.declared import _described
-from edgekws.bundle.export import convert_to_ort
 from edgekws.bundle.pack import hop_front_end
 from edgekws.core import family
 from edgekws.core.contract import Contract, Normalization
 from edgekws.errors import UnsupportedError
+from edgekws.exporters.ort import convert_to_ort
 from edgekws.lowering import checkpoint, export, onnx_file, stream
 from edgekws.lowering.folding import folded
 from edgekws.runtime.front_end import FrontEnd

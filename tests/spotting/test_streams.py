@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from edgekws.bundle import export, pack
+from edgekws.bundle import pack
+from edgekws.bundle.export import export
 from edgekws.core.events import Event, quiet
+from edgekws.core.protocols import EXPORTER
 from edgekws.errors import DataError
 from edgekws.spotting import streams
 from tests.tone_bundle import track
@@ -23,10 +25,10 @@ def events(bundle: Path) -> list[tuple[str, float, float, float]]:
 
 
 @pytest.mark.parametrize("to", ["zip", "ort"])
-def test_other_forms_of_a_bundle_hear_the_same(tone_bundle: Path, tmp_path: Path, to: export.Form):
+def test_other_forms_of_a_bundle_hear_the_same(tone_bundle: Path, tmp_path: Path, to: str):
     expected = events(tone_bundle)
     assert [event[0] for event in expected] == ["низкий", "высокий"]
-    made = export.export(tone_bundle, to, tmp_path / "b.zip")
+    made = export(tone_bundle, EXPORTER.validate_python({"kind": to}), tmp_path / "b.zip")
     for found, told in zip(events(made.output), expected, strict=True):
         assert found[0] == told[0]
         assert found[1:] == pytest.approx(told[1:], abs=1e-4)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from edgekws.audio.folders import ignored_line
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
-from edgekws.core.family import closest
+from edgekws.core.kinds import closest
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE, misnamed
 from edgekws.datasets.listing.negatives import negative_recordings, refuse_in_both
 from edgekws.datasets.listing.silence import noise_per_split, noise_recordings, silence_clips

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from edgekws.audio.opening import length_s
 from edgekws.core.corpus import SPLITS, Split
-from edgekws.core.family import closest
 from edgekws.core.fields import Fields
+from edgekws.core.kinds import closest
 from edgekws.datasets.listing.labels import label_problem
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import Row, Table

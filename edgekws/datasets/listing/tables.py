@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekws.core.family import closest
+from edgekws.core.kinds import closest
 from edgekws.core.paths import path_problem, read_regular
 from edgekws.core.table import restored
 from edgekws.errors import DataError

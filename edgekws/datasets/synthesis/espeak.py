@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.core.family import closest
+from edgekws.core.kinds import closest
 from edgekws.errors import DataError, MissingPartError
 
 INSTALL = "pip install espeakng-loader"

@@ -9,14 +9,20 @@ import onnx
 import onnxruntime
 import pytest
 
-from edgekws.bundle import export, pack, waveform
+from edgekws.bundle import pack
+from edgekws.bundle.export import Exported, export
 from edgekws.bundle.verify import verify
+from edgekws.core.protocols import EXPORTER
 from edgekws.errors import DataError, ParityError, UsageError
 from edgekws.runtime import detect
 
 
+def export_waveform(bundle: Path, output: Path) -> Exported:
+    return export(bundle, EXPORTER.validate_python({"kind": "waveform"}), output)
+
+
 def test_its_scores_are_those_of_the_bundle(bundle: Path, tmp_path: Path):
-    made = waveform.export_waveform(bundle, tmp_path / "out" / "one.onnx")
+    made = export_waveform(bundle, tmp_path / "out" / "one.onnx")
     assert (made.form, made.verified) == ("waveform", verify(bundle))
     session = onnxruntime.InferenceSession(made.output, providers=["CPUExecutionProvider"])
     assert [(i.name, i.shape[1:]) for i in session.get_inputs()] == [("waveform", [16_000])]
@@ -29,7 +35,7 @@ def test_its_scores_are_those_of_the_bundle(bundle: Path, tmp_path: Path):
     expected = detect.softmax(np.stack([classifier.logits(window) for window in windows]))
     (found,) = session.run(None, {"waveform": windows})
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    again = waveform.export_waveform(bundle, tmp_path / "two.onnx")
+    again = export_waveform(bundle, tmp_path / "two.onnx")
     assert again.output.read_bytes() == made.output.read_bytes()
 
 
@@ -51,23 +57,25 @@ def test_a_network_of_another_opset_or_with_an_axis_joins(
     (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (bundle / "stream.onnx").unlink(missing_ok=True)
     pack.seal(bundle, "# card\n")
-    made = waveform.export_waveform(bundle, tmp_path / "one.onnx")
+    made = export_waveform(bundle, tmp_path / "one.onnx")
     versions = {entry.domain: entry.version for entry in onnx.load(made.output).opset_import}
     assert versions[""] == opset
 
 
 def test_what_cannot_be_exported_is_told(bundle: Path, tmp_path: Path, monkeypatch):
     with pytest.raises(UsageError, match=r"graph: a graph is one file; name an --output that ends"):
-        waveform.export_waveform(bundle, tmp_path / "graph")
-    with pytest.raises(UsageError, match=r"model\.onnx is inside of the bundle; name another"):
-        waveform.export_waveform(bundle, bundle / "model.onnx")
-    ort = export.export(bundle, "ort", tmp_path / "ort").output
-    with pytest.raises(UsageError, match=r"it holds frontend\.ort, not frontend\.onnx; export"):
-        waveform.export_waveform(ort, tmp_path / "a.onnx")
+        export_waveform(bundle, tmp_path / "graph")
+    with pytest.raises(UsageError, match=r"model\.onnx is the bundle itself or around"):
+        export_waveform(bundle, bundle / "model.onnx")
+    ort = export(bundle, EXPORTER.validate_python({"kind": "ort"}), tmp_path / "ort").output
+    with pytest.raises(
+        UsageError, match=r"bundle holds frontend\.ort, not frontend\.onnx; export"
+    ):
+        export_waveform(ort, tmp_path / "a.onnx")
     monkeypatch.setattr(detect, "softmax", lambda logits: logits * 0)
     with pytest.raises(ParityError, match=r"scores of the one graph differ by .* golden clips"):
-        waveform.export_waveform(bundle, tmp_path / "a.onnx")
+        export_waveform(bundle, tmp_path / "a.onnx")
     (bundle / "labels.txt").unlink()
     with pytest.raises(DataError, match=r"bundle: labels\.txt is missing"):
-        waveform.export_waveform(bundle, tmp_path / "a.onnx")
+        export_waveform(bundle, tmp_path / "a.onnx")
     assert not (tmp_path / "a.onnx").exists()

@@ -10,12 +10,18 @@ import numpy as np
 import onnx
 import pytest
 
-from edgekws.bundle import export as room
-from edgekws.bundle import pack
-from edgekws.bundle.export import export
+from edgekws.bundle import archive, pack
+from edgekws.bundle.export import Exported
+from edgekws.bundle.export import export as export_as
 from edgekws.bundle.members import SUMS
 from edgekws.bundle.verify import RUNTIME, verify
+from edgekws.core.protocols import EXPORTER
 from edgekws.errors import DataError, MachineError, ParityError, UsageError
+from edgekws.exporters import ort
+
+
+def export(bundle: Path, kind: str, output: Path) -> Exported:
+    return export_as(bundle, EXPORTER.validate_python({"kind": kind}), output)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -72,7 +78,7 @@ def test_ort_holds_converted_models_that_its_runtime_runs(bundle: Path, tmp_path
 def test_a_conversion_that_changes_the_logits_is_not_kept(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    convert = room.convert_to_ort
+    convert = ort.convert_to_ort
 
     def spoil(model: Path, path: Path) -> None:
         proto = onnx.load(model)
@@ -82,14 +88,14 @@ def test_a_conversion_that_changes_the_logits_is_not_kept(
         onnx.save(proto, str(tmp_path / "spoiled.onnx"))
         convert(tmp_path / "spoiled.onnx", path)
 
-    monkeypatch.setattr(room, "convert_to_ort", spoil)
+    monkeypatch.setattr(ort, "convert_to_ort", spoil)
     with pytest.raises(ParityError, match=r"out: logits on the golden clips differ"):
         export(bundle, "ort", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("to", ["folder", "zip", "ort"])
-def test_a_damaged_bundle_is_not_exported(bundle: Path, tmp_path: Path, to: room.Form):
+def test_a_damaged_bundle_is_not_exported(bundle: Path, tmp_path: Path, to: str):
     (bundle / "labels.txt").write_text("x\n")
     with pytest.raises(DataError, match=r"bundle: labels\.txt is not the file that was packed"):
         export(bundle, to, tmp_path / "out")
@@ -106,7 +112,7 @@ def test_a_tampered_zip_is_refused(bundle: Path, tmp_path: Path):
     shutil.copytree(bundle, tmp_path / "other")
     (tmp_path / "other" / "labels.txt").write_text("x\n")
     names = [*pack.members(bundle), SUMS]
-    room.write_zip(tmp_path / "other", names, path)
+    archive.write_zip(tmp_path / "other", names, path)
     with pytest.raises(DataError, match=r"1\.zip: labels\.txt is not the file that was packed"):
         verify(path)
 
@@ -132,7 +138,7 @@ def test_only_a_bundle_of_that_form_is_replaced(bundle: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("to", ["folder", "zip"])
-def test_an_output_that_cannot_be_written(bundle: Path, tmp_path: Path, to: room.Form):
+def test_an_output_that_cannot_be_written(bundle: Path, tmp_path: Path, to: str):
     (tmp_path / "file").write_text("x")
     with pytest.raises(MachineError, match=r"out: cannot be written .*; name another --output"):
         export(bundle, to, tmp_path / "file" / "out")

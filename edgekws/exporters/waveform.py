@@ -1,4 +1,4 @@
-"""A bundle's front end and network as one ONNX graph, from waveform to scores."""
+"""One ONNX graph with the front end inside, from waveform to scores."""
 
 import json
 from pathlib import Path
@@ -8,53 +8,60 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgekws.bundle.archive import unpacked
 from edgekws.bundle.declared import read_contract, read_json
-from edgekws.bundle.export import Exported, Form, export, place
-from edgekws.bundle.verify import GOLDEN_TOLERANCE, named, verify_folder
+from edgekws.bundle.verify import GOLDEN_TOLERANCE
 from edgekws.core.contract import Contract
-from edgekws.core.scratch import scratch_folder
+from edgekws.core.fields import Fields
 from edgekws.errors import ParityError, UsageError
 from edgekws.lowering import onnx_file
 from edgekws.runtime import detect
 
 
-def export_as(bundle: Path, to: Form | Literal["waveform"], output: Path) -> Exported:
-    """Write a bundle in another form, or its one graph.
-
-    Raises:
-        UsageError, DataError, ParityError, MachineError: as `export` and `export_waveform`.
-    """
-    return export_waveform(bundle, output) if to == "waveform" else export(bundle, to, output)
-
-
-def export_waveform(bundle: Path, output: Path) -> Exported:
-    """Write one graph `waveform` `(batch, window_samples)` → `scores` `(batch, n_labels)`.
+class Exporter(Fields):
+    """One graph `waveform` `(batch, window_samples)` → `scores` `(batch, n_labels)`.
 
     Samples are float32 in [-1, 1], scores the softmax of the logits. Its metadata holds `labels`,
-    `sample_rate` and `window_samples`. It is proven on the bundle's golden clips; the same bundle
-    gives the same bytes.
-
-    Raises:
-        UsageError: `output` is no `.onnx` file, or the bundle has no ONNX models.
-        DataError: the bundle is damaged, incomplete or not safe.
-        ParityError: the graph's scores on the golden clips are not those of the bundle.
-        MachineError: `output` cannot be written.
+    `sample_rate` and `window_samples`. The same bundle gives the same bytes.
     """
-    if output.suffix.lower() != ".onnx" or output.is_dir():
-        raise UsageError(f"{output}: a graph is one file; name an --output that ends in .onnx")
-    if output.resolve().is_relative_to(bundle.resolve()):
-        raise UsageError(f"{output} is inside of the bundle; name another --output")
-    with unpacked(bundle) as folder, scratch_folder("export") as made:
-        with named(bundle):
-            verified = verify_folder(folder)
-            contract = read_contract(folder)
-            fresh = made / "waveform.onnx"
-            model = waveform_model(folder, contract)
-            fresh.write_bytes(model.SerializeToString(deterministic=True))
-            _check_golden(folder, fresh)
-        place(fresh, output)
-    return Exported(output, "waveform", verified)
+
+    kind: Literal["waveform"] = "waveform"
+
+    def check_output(self, output: Path) -> None:
+        """Refuse what is no `.onnx` file.
+
+        Raises:
+            UsageError: `output` is a folder, or has another suffix.
+        """
+        if output.suffix.lower() != ".onnx" or output.is_dir():
+            raise UsageError(f"{output}: a graph is one file; name an --output that ends in .onnx")
+
+    def write(self, folder: Path, scratch: Path) -> Path:
+        """Merge the two models of the bundle.
+
+        Raises:
+            UsageError: the bundle has no ONNX models.
+        """
+        model = waveform_model(folder, read_contract(folder))
+        written = scratch / "waveform.onnx"
+        written.write_bytes(model.SerializeToString(deterministic=True))
+        return written
+
+    def prove(self, written: Path, folder: Path) -> None:
+        """Compare with the scores of the logits that the bundle has written down.
+
+        Raises:
+            ParityError: they are others.
+        """
+        rows = read_json(folder / "golden" / "golden.json")
+        expected = detect.softmax(np.array([row["logits"] for row in rows]))
+        found = _scores(written, [folder / "golden" / row["file"] for row in rows])
+        difference = float(np.abs(found - expected).max())
+        if not difference <= GOLDEN_TOLERANCE:  # also when it is not a number
+            raise ParityError(
+                f"the scores of the one graph differ by {difference:.2g} from the bundle's on its "
+                f"golden clips, more than {GOLDEN_TOLERANCE:g}; export the bundle as a folder "
+                "instead"
+            )
 
 
 def waveform_model(folder: Path, contract: Contract) -> onnx.ModelProto:
@@ -94,7 +101,8 @@ def _read(folder: Path, name: str) -> onnx.ModelProto:
     path = folder / f"{name}.onnx"
     if not path.is_file():
         raise UsageError(
-            f"it holds {name}.ort, not {name}.onnx; export the bundle that it was converted from"
+            f"the bundle holds {name}.ort, not {name}.onnx; export the bundle that it was "
+            "converted from"
         )
     return onnx_file.strip(onnx.load(path))
 
@@ -144,19 +152,6 @@ def _rename(model: onnx.ModelProto, names: dict[str, str]) -> None:
     for node in model.graph.node:
         for number, name in enumerate(node.input):
             node.input[number] = names.get(name, name)
-
-
-def _check_golden(folder: Path, model: Path) -> None:
-    """Compare with the scores of the logits that the bundle has written down."""
-    rows = read_json(folder / "golden" / "golden.json")
-    written = detect.softmax(np.array([row["logits"] for row in rows]))
-    found = _scores(model, [folder / "golden" / row["file"] for row in rows])
-    difference = float(np.abs(found - written).max())
-    if not difference <= GOLDEN_TOLERANCE:  # also when it is not a number
-        raise ParityError(
-            f"the scores of the one graph differ by {difference:.2g} from the bundle's on its "
-            f"golden clips, more than {GOLDEN_TOLERANCE:g}; export the bundle as a folder instead"
-        )
 
 
 def _scores(model: Path, clips: list[Path]) -> NDArray[np.float32]:

@@ -1,0 +1,1 @@
+"""The forms in which a bundle is given away: one file per form."""
