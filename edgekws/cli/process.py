@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import sys
-from threading import Event
+from threading import Event, Timer, main_thread
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -19,6 +19,8 @@ _ASCII = {
 INTERRUPTED = Event()
 """Set once a signal has interrupted the command, whatever a library makes of the exception."""
 
+_AGAIN_S = 0.01
+
 _LIKE_CTRL_C = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -27,6 +29,7 @@ def end_as_by_ctrl_c() -> None:
     for number in (signal.SIGINT, *_LIKE_CTRL_C):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    sys.unraisablehook = _interrupt_again
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -38,6 +41,19 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
         if _is_dead_terminal(stream):
             drop_output(stream)
     raise KeyboardInterrupt
+
+
+def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """Interrupt once more where Python drops an interruption: in a finalizer or a weak reference.
+
+    It comes a moment later and from a thread, so that it does not end in this hook.
+    """
+    if not isinstance(dropped.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
+        return
+    later = Timer(_AGAIN_S, signal.pthread_kill, (main_thread().ident, signal.SIGINT))
+    later.daemon = True
+    later.start()
 
 
 def _go_on(number: int, frame: FrameType | None) -> None:

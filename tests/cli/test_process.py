@@ -79,6 +79,37 @@ def test_what_a_library_makes_of_an_interruption_is_not_told_as_an_error(
     assert (process.returncode, err) == (130, AGAIN)
 
 
+DROPPED = """
+import signal, sys, time
+import edgekws.recipe.load
+from edgekws.cli import main
+class Slow:
+    def __del__(self):
+        print("ready", flush=True)
+        time.sleep(60)
+def load(path, overrides):
+    slow = Slow()
+    del slow
+    time.sleep(60)
+edgekws.recipe.load.load = load
+sys.argv = ["edgekws", "plan", "quickstart"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_within_a_finalizer_is_not_lost(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", DROPPED]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, AGAIN)
+
+
 def test_a_command_under_nohup_goes_on() -> None:
     command = ["nohup", sys.executable, "-c", SLOW]
     pipe = subprocess.PIPE

@@ -68,9 +68,7 @@ def test_what_cannot_be_exported_is_told(bundle: Path, tmp_path: Path, monkeypat
     with pytest.raises(UsageError, match=r"model\.onnx is the bundle itself or around"):
         export_waveform(bundle, bundle / "model.onnx")
     ort = export(bundle, EXPORTER.validate_python({"kind": "ort"}), tmp_path / "ort").output
-    with pytest.raises(
-        UsageError, match=r"bundle holds frontend\.ort, not frontend\.onnx; export"
-    ):
+    with pytest.raises(UsageError, match=r"bundle holds frontend\.ort, not frontend\.onnx; export"):
         export_waveform(ort, tmp_path / "a.onnx")
     monkeypatch.setattr(detect, "softmax", lambda logits: logits * 0)
     with pytest.raises(ParityError, match=r"scores of the one graph differ by .* golden clips"):
