@@ -23,7 +23,9 @@ def examples(targets: list[int]) -> Examples:
 
 @settings(max_examples=60, deadline=None)
 @given(scores, scores)
-def test_rates_are_what_a_loop_counts_at_every_threshold(mine: list[float], others: list[float]):
+def test_rates_are_what_a_loop_counts_at_every_threshold(
+    mine: list[float], others: list[float]
+) -> None:
     found = tradeoff("да", np.array(mine), np.array(others))
     assert (found.clips, found.others) == (len(mine), len(others))
     for threshold, miss, accepted in zip(
@@ -38,7 +40,7 @@ def test_rates_are_what_a_loop_counts_at_every_threshold(mine: list[float], othe
 
 @settings(max_examples=60, deadline=None)
 @given(scores, scores)
-def test_no_point_off_a_straight_run_is_left_out(mine: list[float], others: list[float]):
+def test_no_point_off_a_straight_run_is_left_out(mine: list[float], others: list[float]) -> None:
     found = tradeoff("да", np.array(mine), np.array(others))
     truth = np.array([1] * len(mine) + [0] * len(others))
     false_accepts, misses, _ = det_curve(truth, np.array(mine + others))
@@ -59,7 +61,7 @@ def test_no_point_off_a_straight_run_is_left_out(mine: list[float], others: list
 @given(scores, scores)
 def test_points_in_the_middle_of_a_straight_run_alone_are_left_out(
     mine: list[float], others: list[float]
-):
+) -> None:
     found = tradeoff("да", np.array(mine), np.array(others))
     thresholds = sorted({*mine, *others})
     thresholds.append(math.nextafter(thresholds[-1], math.inf))
@@ -77,7 +79,7 @@ def test_points_in_the_middle_of_a_straight_run_alone_are_left_out(
 @given(scores, scores)
 def test_the_equal_error_rate_lies_between_the_rates_around_it(
     mine: list[float], others: list[float]
-):
+) -> None:
     eer = tradeoff("да", np.array(mine), np.array(others)).eer
     points = []
     for threshold in [*sorted({*mine, *others}), 2.0]:
@@ -90,7 +92,7 @@ def test_the_equal_error_rate_lies_between_the_rates_around_it(
     assert eer == pytest.approx(m0 + steps[gaps.argmin()] * (m1 - m0), abs=1e-3)
 
 
-def test_known_curves():
+def test_known_curves() -> None:
     apart = tradeoff("да", np.array([0.9, 0.8]), np.array([0.1, 0.2]))
     assert apart.eer == 0
     swapped = tradeoff("да", np.array([0.1, 0.2]), np.array([0.8, 0.9]))
@@ -99,7 +101,7 @@ def test_known_curves():
     assert level.eer == 0.5
 
 
-def test_keywords_alone_have_curves_each_against_all_other_clips():
+def test_keywords_alone_have_curves_each_against_all_other_clips() -> None:
     rng = np.random.default_rng(0)
     targets = [0, 0, 1, 2, 2, 3]
     logits = rng.standard_normal((6, 4)).astype(np.float32)
@@ -119,7 +121,7 @@ def test_keywords_alone_have_curves_each_against_all_other_clips():
 
 
 @given(st.lists(st.tuples(*[st.floats(-30, 30, width=32)] * 4), min_size=1, max_size=5))
-def test_scores_are_the_slow_softmax(rows: list[tuple[float, ...]]):
+def test_scores_are_the_slow_softmax(rows: list[tuple[float, ...]]) -> None:
     found = softmax(np.array(rows, np.float32))
     for row, scored in zip(rows, found, strict=True):
         odds = [math.exp(x) for x in row]
@@ -128,7 +130,7 @@ def test_scores_are_the_slow_softmax(rows: list[tuple[float, ...]]):
     np.testing.assert_allclose(softmax(large)[0, :2], [1 / (1 + 1 / math.e), 1 / (math.e + 1)])
 
 
-def test_where_there_is_nothing_to_miss_or_to_accept_there_is_no_curve():
+def test_where_there_is_nothing_to_miss_or_to_accept_there_is_no_curve() -> None:
     logits = np.zeros((2, 4), np.float32)
     assert per_keyword(logits, examples([2, 3]), LABELS) == ()
     assert pooled(logits, examples([2, 3]), LABELS, "all") is None

@@ -35,7 +35,7 @@ def held(doubts: list[Doubt], truth: float) -> float:
 
 
 def bound() -> float:
-    return LEAST - 3 * (LEAST * (1 - LEAST) / RUNS) ** 0.5
+    return LEAST - 3 * float((LEAST * (1 - LEAST) / RUNS) ** 0.5)
 
 
 def log_normal(rng: np.random.Generator, mean: float, apart: float, count: int) -> np.ndarray:

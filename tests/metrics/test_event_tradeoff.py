@@ -35,7 +35,7 @@ def posteriors(seed: int, decisions: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.standard_normal((decisions, 2)) * 2, axis=0) * rng.choice([0.3, 2])
     odds = np.exp(np.clip(np.column_stack([walk, np.zeros(decisions)]), -30, 30))
-    return odds / odds.sum(axis=1, keepdims=True)
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
 def axis(lengths: list[int], labels: dict[str, list[tuple[float, float]]] | None = None) -> Axis:
@@ -52,7 +52,9 @@ def axis(lengths: list[int], labels: dict[str, list[tuple[float, float]]] | None
     return Axis(begins, durations, INTERVAL_S, FIRST_S, told, timed, every, groups)
 
 
-def slowly(recordings, word: int, threshold: float, timing: Timing) -> list[list[tuple]]:
+def slowly(
+    recordings: list[np.ndarray], word: int, threshold: float, timing: Timing
+) -> list[list[tuple[int, float]]]:
     """What the runtime tells of each recording: decision, centre."""
     told = {
         "smoothing_ms": 1000 * timing.span * INTERVAL_S,
@@ -76,7 +78,9 @@ TIMINGS = st.builds(Timing, st.integers(1, 6), st.integers(0, 12), st.integers(1
     TIMINGS,
     st.lists(st.floats(LOWEST, 1.01), min_size=1, max_size=6),
 )
-def test_runs_at_any_threshold_are_those_of_the_runtime(made, timing, tried):
+def test_runs_at_any_threshold_are_those_of_the_runtime(
+    made: list[tuple[int, int]], timing: Timing, tried: list[float]
+) -> None:
     recordings = [posteriors(seed, length) for seed, length in made]
     counts = [np.rint(one[:, :2] * UNIT).astype(np.int64) for one in recordings]
     where = axis([length for _, length in made])
@@ -96,7 +100,9 @@ def test_runs_at_any_threshold_are_those_of_the_runtime(made, timing, tried):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), TIMINGS, st.lists(st.integers(0, 11), max_size=5, unique=True))
-def test_the_curve_is_that_of_counting_at_every_threshold(seed, timing, places):
+def test_the_curve_is_that_of_counting_at_every_threshold(
+    seed: int, timing: Timing, places: list[int]
+) -> None:
     recording = posteriors(seed, 150)
     counts = [np.rint(recording[:, :2] * UNIT).astype(np.int64)]
     labels = [(place * 1.2, place * 1.2 + 0.5) for place in sorted(places)]
@@ -111,7 +117,14 @@ def test_the_curve_is_that_of_counting_at_every_threshold(seed, timing, places):
         assert point == counted(point.threshold, recording, timing, labels, placing, tolerance_s)
 
 
-def counted(threshold, recording, timing, labels, placing, tolerance_s) -> Point:
+def counted(
+    threshold: float,
+    recording: np.ndarray,
+    timing: Timing,
+    labels: list[tuple[float, float]],
+    placing: Placing,
+    tolerance_s: float,
+) -> Point:
     """The rules event by event, on what the runtime tells."""
     own, others = list(labels[::2]), labels[1::2]
     hits = repeats = confusions = false_alarms = 0
@@ -121,7 +134,7 @@ def counted(threshold, recording, timing, labels, placing, tolerance_s) -> Point
         start, end = max(0.0, end - placing.keyword_s), min(end, 15.0)
         start = min(start, end)
 
-        def touches(label, start=start, end=end):
+        def touches(label: tuple[float, float], start: float = start, end: float = end) -> bool:
             return start - tolerance_s <= label[1] and end + tolerance_s >= label[0]
 
         left = [label for label in own if touches(label)]
@@ -137,7 +150,7 @@ def counted(threshold, recording, timing, labels, placing, tolerance_s) -> Point
     return Point(threshold, len(said) - hits, repeats, confusions, false_alarms)
 
 
-def test_recordings_do_not_reach_into_each_other():
+def test_recordings_do_not_reach_into_each_other() -> None:
     sure = np.tile([1.0, 0.0, 0.0], (20, 1))
     counts = [np.rint(sure[:, :2] * UNIT).astype(np.int64)] * 2
     where = axis([20, 20])
@@ -150,7 +163,7 @@ def test_recordings_do_not_reach_into_each_other():
     assert outcome_at(0.5, track, "a", timing, where, Placing(0.0, 0.5), 0.1).false_alarms == 2
 
 
-def test_corners_keep_what_changes():
+def test_corners_keep_what_changes() -> None:
     rows = [
         (0.1, 0, 0, 0, 3),
         (0.2, 0, 0, 0, 3),

@@ -60,7 +60,13 @@ def touch(event: Pair, label: Pair, tolerance: int) -> bool:
     return near and home(event) == home(label)
 
 
-def most_hits(events, labels, tolerance, label=0, taken=frozenset()) -> int:
+def most_hits(
+    events: list[Pair],
+    labels: list[Pair],
+    tolerance: int,
+    label: int = 0,
+    taken: frozenset[int] = frozenset(),
+) -> int:
     """The most hits there can be, by trying everything."""
     if label == len(labels):
         return 0
@@ -72,7 +78,7 @@ def most_hits(events, labels, tolerance, label=0, taken=frozenset()) -> int:
     return best
 
 
-def slow_match(events, labels, tolerance) -> list[Pair]:
+def slow_match(events: list[Pair], labels: list[Pair], tolerance: int) -> list[Pair]:
     """The rule label by label: of the free events that touch it, the one that ends first."""
     pairs: list[Pair] = []
     for number, label in enumerate(labels):
@@ -90,7 +96,9 @@ def slow_match(events, labels, tolerance) -> list[Pair]:
 @example([(14, 20)], [(9, 12)], 2)  # the event begins where the label's reach ends
 @example([(4, 8), (12, 24)], [(9, 12)], 0)  # the longest event begins where the label ends
 @example([(3, 3)], [(3, 5)], 0)
-def test_hits_are_those_of_the_rule_and_no_other_choice_gives_more(events, labels, tolerance):
+def test_hits_are_those_of_the_rule_and_no_other_choice_gives_more(
+    events: list[Pair], labels: list[Pair], tolerance: int
+) -> None:
     pairs = match(spans(events), reached(labels, tolerance))
     assert pairs == slow_match(events, labels, tolerance)
     assert len(pairs) == most_hits(events, labels, tolerance)
@@ -102,7 +110,9 @@ def test_hits_are_those_of_the_rule_and_no_other_choice_gives_more(events, label
 @example([(5, 9)], [(9, 12)], [], 0)
 @example([(12, 15)], [], [(9, 12)], 0)
 @example([(34, 36)], [(28, 30)], [], 12)  # the tolerance reaches over the end of its recording
-def test_every_event_and_label_is_counted_once(events, labels, others, tolerance):
+def test_every_event_and_label_is_counted_once(
+    events: list[Pair], labels: list[Pair], others: list[Pair], tolerance: int
+) -> None:
     every = spans(sorted(labels + others))
     found = outcome(spans(events), spans(labels), every, spans(RECORDINGS), tolerance * UNIT)
     own = [any(touch(event, label, tolerance) for label in labels) for event in events]
@@ -119,7 +129,7 @@ def test_every_event_and_label_is_counted_once(events, labels, others, tolerance
     assert found.mistakes == found.misses + found.repeats + found.confusions
 
 
-def test_of_two_events_the_first_is_the_hit_and_tells_the_time():
+def test_of_two_events_the_first_is_the_hit_and_tells_the_time() -> None:
     label = spans([(10, 14)])
     found = outcome(spans([(8, 12), (11, 15)]), label, label, spans(RECORDINGS), UNIT)
     assert (found.hits, found.repeats, found.false_alarms) == (1, 1, 0)
@@ -127,7 +137,9 @@ def test_of_two_events_the_first_is_the_hit_and_tells_the_time():
 
 
 @given(disjoint(), disjoint(), st.integers(0, 12))
-def test_keyword_free_seconds_against_counting(a, b, tolerance):
+def test_keyword_free_seconds_against_counting(
+    a: list[Pair], b: list[Pair], tolerance: int
+) -> None:
     labels = sorted(a + b)
     slow = [
         sum(
@@ -144,7 +156,7 @@ def test_keyword_free_seconds_against_counting(a, b, tolerance):
     assert free.tolist() == [UNIT * units for units in slow]
 
 
-def test_a_label_without_times_takes_nothing_from_other_recordings():
+def test_a_label_without_times_takes_nothing_from_other_recordings() -> None:
     """Three recordings that a label covers, and a fourth of 100 s: just these are keyword-free."""
     recordings = Spans(np.array([0.0, 73.1, 146.2, 219.3]), np.array([3.1, 76.2, 149.3, 319.3]))
     labels = Spans(recordings.start[:3], recordings.end[:3])

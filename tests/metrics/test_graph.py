@@ -290,7 +290,11 @@ def test_integers_are_weights_where_they_are_dequantized() -> None:
         helper.make_node("Identity", ["places"], ["at"]),
         helper.make_node("Gather", ["a", "at"], ["y"], axis=1),
     ]
-    tensors = {"w8": np.int8([1, 2, 3]), "s": np.float32(0.1), "places": np.int32([2, 0])}
+    tensors = {
+        "w8": np.array([1, 2, 3], np.int8),
+        "s": np.float32(0.1),
+        "places": np.array([2, 0], np.int32),
+    }
     made = model(nodes, tensors, ["b", 3])
     assert graph.parameters(made) == 3
     assert graph.float_weights(made) == ()

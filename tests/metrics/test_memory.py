@@ -51,13 +51,13 @@ def narrow_wide_narrow(residual: bool) -> onnx.ModelProto:
     return model(nodes, ["batch", 4, 1, 64], weights, "y" if residual else "down")
 
 
-def test_a_chain_holds_two_neighbours_and_a_skip_its_start_as_well():
+def test_a_chain_holds_two_neighbours_and_a_skip_its_start_as_well() -> None:
     narrow, wide = 4 * 64 * 4, 16 * 64 * 4  # bytes
     assert peak_ram_kib(narrow_wide_narrow(residual=False)) == 2 * wide / 1024
     assert peak_ram_kib(narrow_wide_narrow(residual=True)) == (2 * wide + narrow) / 1024
 
 
-def test_views_have_no_memory_of_their_own():
+def test_views_have_no_memory_of_their_own() -> None:
     nodes = [
         helper.make_node("Sigmoid", ["x"], ["a"]),
         helper.make_node("Reshape", ["a", "flat"], ["b"]),
@@ -68,7 +68,7 @@ def test_views_have_no_memory_of_their_own():
     assert peak_ram_kib(model(nodes, [1, 4, 64], weights)) == 2.0
 
 
-def test_integers_of_eight_bits_are_counted_as_one_byte():
+def test_integers_of_eight_bits_are_counted_as_one_byte() -> None:
     scale = {"s": np.float32(0.1), "z": np.uint8(128)}
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
@@ -79,12 +79,14 @@ def test_integers_of_eight_bits_are_counted_as_one_byte():
     assert peak_ram_kib(model(nodes, [1, 4, 1, 64], scale)) == 1.25
 
 
-def test_a_file_is_read_and_measured_at_batch_1(tmp_path: Path):
+def test_a_file_is_read_and_measured_at_batch_1(tmp_path: Path) -> None:
     onnx.save(narrow_wide_narrow(residual=True), str(tmp_path / "m.onnx"))
     assert peak_ram_kib(tmp_path / "m.onnx") == 9.0
 
 
-def test_the_order_is_the_one_in_which_onnxruntime_runs_the_nodes(packed: Path, tmp_path: Path):
+def test_the_order_is_the_one_in_which_onnxruntime_runs_the_nodes(
+    packed: Path, tmp_path: Path
+) -> None:
     for file in ("model.onnx", "frontend.onnx"):
         options = onnxruntime.SessionOptions()
         options.enable_profiling = True
@@ -101,7 +103,7 @@ def test_the_order_is_the_one_in_which_onnxruntime_runs_the_nodes(packed: Path, 
         assert ran == [f"{node.name}_kernel_time" for node in order]
 
 
-def test_control_flow_is_refused_by_name():
+def test_control_flow_is_refused_by_name() -> None:
     branch = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["inner"])],
         "branch",

@@ -23,7 +23,8 @@ def placed(rows: list[list[int]]) -> tuple[list[np.ndarray], list[int]]:
 
 def slowly(row: list[int], at: int, timing: Timing) -> list[tuple[int, float]]:
     """Decision and centre of every run of one recording, decision by decision."""
-    found, run, free, told = [], [], 0, False
+    run: list[tuple[int, int]] = []
+    found, free, told = [], 0, False
     for n, value in enumerate([*row, 0]):
         if value >= at:
             told = n < free if not run else told
@@ -39,7 +40,9 @@ def slowly(row: list[int], at: int, timing: Timing) -> list[tuple[int, float]]:
 
 
 @given(recordings, st.integers(1, 6), st.integers(0, 3), timings)
-def test_runs_at_the_floor_and_above_are_those_of_a_loop(rows, floor, more, timing):
+def test_runs_at_the_floor_and_above_are_those_of_a_loop(
+    rows: list[list[int]], floor: int, more: int, timing: Timing
+) -> None:
     parts, begins = placed(rows)
     found = runs(track(parts, begins, floor), floor + more, timing)
     expected = [
@@ -51,7 +54,7 @@ def test_runs_at_the_floor_and_above_are_those_of_a_loop(rows, floor, more, timi
     np.testing.assert_allclose(found.centre, [centre for _, centre in expected], atol=1e-9)
 
 
-def test_a_track_by_hand():
+def test_a_track_by_hand() -> None:
     """A zero after each stretch, at the decision behind it, and one at every recording's end."""
     parts = [np.array([0, 3, 4, 1, 5, 1, 1]), np.array([2, 2])]
     found = track(parts, [10, 200], 2)
@@ -62,7 +65,9 @@ def test_a_track_by_hand():
 
 
 @given(recordings, st.integers(1, 6))
-def test_peaks_are_the_highest_of_each_stretch_and_the_first_of_equal_ones(rows, floor):
+def test_peaks_are_the_highest_of_each_stretch_and_the_first_of_equal_ones(
+    rows: list[list[int]], floor: int
+) -> None:
     parts, begins = placed(rows)
     expected = []
     for begin, row in zip(begins, rows, strict=True):
@@ -78,7 +83,7 @@ def test_peaks_are_the_highest_of_each_stretch_and_the_first_of_equal_ones(rows,
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1), st.integers(1, 6))
-def test_sums_over_the_last_decisions(rows, span):
+def test_sums_over_the_last_decisions(rows: list[tuple[int, int]], span: int) -> None:
     counts = np.array(rows, np.int64)
     before = counts.copy()
     found = smoothed(counts, span)
@@ -88,12 +93,12 @@ def test_sums_over_the_last_decisions(rows, span):
 
 
 @given(st.integers(0, 4 * UNIT), st.integers(1, 4))
-def test_the_level_is_the_first_sum_that_reaches_the_threshold(sums, span):
+def test_the_level_is_the_first_sum_that_reaches_the_threshold(sums: int, span: int) -> None:
     """Thresholds that are a whole number of units, half a unit more, and none at all."""
     whole = sums / (span * UNIT)
     for threshold in (whole, whole + 0.5 / (span * UNIT)):
         exact = Fraction(threshold) * span * UNIT
         found = level(threshold, span)
         assert found >= 1
-        assert abs(found - max(1, exact)) < 1 + 1e-6
+        assert abs(found - max(Fraction(1), exact)) < 1 + 1e-6
         assert found >= exact - Fraction(1, 10**6)
