@@ -1,10 +1,14 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgekws.backbones.bcresnet import Backbone
 from edgekws.backbones.blocks.layers import SubSpectralNorm
 from edgekws.errors import UnsupportedError
+from tests.backbones.conftest import CountMacs
 
 
 @pytest.mark.parametrize(
@@ -18,7 +22,9 @@ from edgekws.errors import UnsupportedError
         (8, 321_068, "321"),
     ],
 )
-def test_parameters_are_the_published_ones(tau, exact, published, parameters):
+def test_parameters_are_the_published_ones(
+    tau: float, exact: int, published: str, parameters: Callable[[nn.Module], int]
+) -> None:
     # Published in thousands with 12 labels: Kim et al. 2021, table 1 and the authors' release;
     # SparkNet's comparison table has τ = 1 and 0.625 exactly, 9,232 and 4,585.
     count = parameters(Backbone(tau=tau).build(40, 12))
@@ -26,11 +32,11 @@ def test_parameters_are_the_published_ones(tau, exact, published, parameters):
     assert f"{count / 1000:.{len(published.partition('.')[2])}f}" == published
 
 
-def test_macs_of_tau_1_by_hand(macs):
+def test_macs_of_tau_1_by_hand(macs: CountMacs) -> None:
     frames = 101
     stem = 20 * frames * 25 * 16
 
-    def stage(inside, outside, blocks, in_bands, bands):
+    def stage(inside: int, outside: int, blocks: int, in_bands: int, bands: int) -> int:
         transition = inside * outside * in_bands * frames
         # f2 over (3, 1) on every band; f1 over (1, 3) and pointwise on one band
         block = (3 * outside * bands + 3 * outside + outside * outside) * frames
@@ -47,16 +53,16 @@ def test_macs_of_tau_1_by_hand(macs):
     assert macs(network, (1, 1, 40, frames)) == stem + stages + tail + 32 * 12 == 2_482_156
 
 
-def test_published_macs_charge_norms_and_pooling_too(macs):
+def test_published_macs_charge_norms_and_pooling_too(macs: CountMacs) -> None:
     # The 3.1 M in the literature is met by two operations for every normalised value and one for
     # every pooled one on top of the convolutions.
     network = Backbone().build(40, 12)
     extra: list[int] = []
 
-    def norm(module, inputs, output):
+    def norm(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         extra.append(2 * output.numel())
 
-    def pool(module, inputs, output):
+    def pool(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         extra.append(inputs[0].numel())
 
     for module in network.modules():
@@ -67,7 +73,7 @@ def test_published_macs_charge_norms_and_pooling_too(macs):
     assert round((macs(network, (1, 1, 40, 101)) + sum(extra)) / 1e6, 1) == 3.1
 
 
-def test_sub_spectral_norm_normalises_each_band_alone():
+def test_sub_spectral_norm_normalises_each_band_alone() -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 3, 10, 7) * torch.arange(1.0, 11.0)[:, None] + 5
     norm = SubSpectralNorm(3, 5).train()
@@ -81,9 +87,10 @@ def test_sub_spectral_norm_normalises_each_band_alone():
     torch.testing.assert_close(norm(x), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_block_is_its_equation():
+def test_a_block_is_its_equation() -> None:
     torch.manual_seed(0)
-    block = Backbone().build(40, 12).eval()[1][1]  # second block of the first stage
+    network: Any = Backbone().build(40, 12).eval()
+    block = network[1][1]  # second block of the first stage
     branch = block[0].body
     x = torch.randn(2, 8, 20, 9)
     f2 = branch.f2(x)
@@ -91,8 +98,8 @@ def test_a_block_is_its_equation():
     torch.testing.assert_close(block(x), torch.relu(x + f2 + temporal))
 
 
-def test_dilation_doubles_and_keeps_the_length():
-    network = Backbone(dropout=0.0).build(40, 12)
+def test_dilation_doubles_and_keeps_the_length() -> None:
+    network: Any = Backbone(dropout=0.0).build(40, 12)
     temporal = [
         m for m in network.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 3)
     ]
@@ -100,13 +107,13 @@ def test_dilation_doubles_and_keeps_the_length():
     assert network.eval()[:5](torch.zeros(1, 1, 40, 33)).shape == (1, 20, 5, 33)
 
 
-def test_dropout_is_of_whole_channels():
+def test_dropout_is_of_whole_channels() -> None:
     drops = [m for m in Backbone(dropout=0.2).build(40, 12).modules() if "Drop" in str(type(m))]
     assert len(drops) == 12
     assert all(isinstance(m, nn.Dropout2d) and m.p == 0.2 for m in drops)
 
 
-def test_bands_have_to_fit():
+def test_bands_have_to_fit() -> None:
     message = r"n_mels = 64 leaves 32, 16, 8, 8 bands .* sub_bands = 5.*64 with 4"
     with pytest.raises(UnsupportedError, match=message):
         Backbone().build(64, 12)

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -6,9 +9,14 @@ from torch import nn
 from edgekws.backbones.blocks.layers import Residual
 from edgekws.backbones.inverted_bottleneck import Backbone
 from edgekws.errors import UnsupportedError
+from tests.backbones.conftest import CountMacs
 
 
-def test_parameters_and_macs_by_hand(macs, parameters, folded_parameters):
+def test_parameters_and_macs_by_hand(
+    macs: CountMacs,
+    parameters: Callable[[nn.Module], int],
+    folded_parameters: Callable[[nn.Module], int],
+) -> None:
     # 40 mels, 97 frames, 49 after the stem; 16 channels, 48 inside a block, kernel 9, head 32
     stem, block = 40 * 16 * 3, 16 * 48 + 9 * 48 + 48 * 16
     head, classifier = 16 * 32, 32 * 12
@@ -21,7 +29,9 @@ def test_parameters_and_macs_by_hand(macs, parameters, folded_parameters):
     assert macs(network, (1, 40, 97)) == by_layer == 408_848
 
 
-def test_the_teacher_of_the_docstring(macs, folded_parameters):
+def test_the_teacher_of_the_docstring(
+    macs: CountMacs, folded_parameters: Callable[[nn.Module], int]
+) -> None:
     teacher = Backbone(
         channels=48, expansion=4, blocks=4, strided_blocks=(2,), head=192, dropout=0.1
     ).build(40, 40)
@@ -29,17 +39,17 @@ def test_the_teacher_of_the_docstring(macs, folded_parameters):
     assert round(macs(teacher, (1, 40, 97)) / 1e6, 1) == 3.2
 
 
-def test_strided_blocks_halve_time_and_have_no_residual():
-    network = Backbone(blocks=4, strided_blocks=(2, 4), stem_stride=1).build(40, 12).eval()
+def test_strided_blocks_halve_time_and_have_no_residual() -> None:
+    network: Any = Backbone(blocks=4, strided_blocks=(2, 4), stem_stride=1).build(40, 12).eval()
     x = torch.zeros(1, 40, 96)
     assert network.stem(x).shape == (1, 16, 96)
     assert network.blocks(network.stem(x)).shape == (1, 16, 24)
     assert [isinstance(block, Residual) for block in network.blocks] == [True, False, True, False]
 
 
-def test_fields_reach_the_network():
+def test_fields_reach_the_network() -> None:
     fields = {"kernel_size": 5, "stem_kernel_size": 7, "expansion": 1.5, "dropout": 0.3}
-    network = Backbone(head=0, **fields).build(40, 12)
+    network: Any = Backbone(head=0, **fields).build(40, 12)
     assert network.stem[0].kernel_size == (7,)
     depthwise = [m for m in network.modules() if isinstance(m, nn.Conv1d) and m.groups > 1]
     assert [(m.kernel_size, m.groups) for m in depthwise] == [((5,), 24)] * 3
@@ -48,14 +58,14 @@ def test_fields_reach_the_network():
     assert Backbone(channels=5, expansion=0.5).hidden == 2
 
 
-def test_wrong_fields():
+def test_wrong_fields() -> None:
     with pytest.raises(ValidationError, match="4 is even; a kernel has to be odd"):
         Backbone(kernel_size=4)
     with pytest.raises(ValidationError, match="names block 4; there are 1 to 3"):
         Backbone(strided_blocks=(1, 4))
 
 
-VALID = (
+VALID: tuple[dict[str, Any], ...] = (
     {},
     {"strided_blocks": (2,), "kernel_size": 5, "stem_stride": 3},
     {"strided_blocks": (1, 3), "kernel_size": 3, "stem_kernel_size": 5, "stem_stride": 1},
@@ -64,9 +74,9 @@ VALID = (
 
 
 @pytest.mark.parametrize("fields", VALID)
-def test_valid_pads_nothing_and_reaches_as_far_as_min_frames_says(fields):
+def test_valid_pads_nothing_and_reaches_as_far_as_min_frames_says(fields: dict[str, Any]) -> None:
     backbone = Backbone(padding="valid", **fields)
-    network = backbone.build(40, 12).eval()
+    network: Any = backbone.build(40, 12).eval()
     assert {m.padding for m in network.modules() if isinstance(m, nn.Conv1d)} == {(0,)}
     shortest = torch.zeros(1, 40, backbone.min_frames)
     assert network[:2](shortest).shape == (1, 16, 1)
@@ -75,7 +85,9 @@ def test_valid_pads_nothing_and_reaches_as_far_as_min_frames_says(fields):
 
 
 @pytest.mark.parametrize("fields", [{}, {"kernel_size": 5, "stem_kernel_size": 7, "blocks": 2}])
-def test_valid_gives_the_middle_of_what_same_gives(fields):
+def test_valid_gives_the_middle_of_what_same_gives(fields: dict[str, int]) -> None:
+    valid: Any
+    same: Any
     valid, same = (
         Backbone(stem_stride=1, padding=padding, **fields).build(40, 12).eval()
         for padding in ("valid", "same")
@@ -91,10 +103,12 @@ def test_valid_gives_the_middle_of_what_same_gives(fields):
 
 
 @pytest.mark.parametrize(("bands", "hop", "n_mels"), [(8, 4, 40), (10, 10, 40), (12, 5, 32)])
-def test_patches_are_one_convolution_that_slides_over_the_bands(bands, hop, n_mels):
+def test_patches_are_one_convolution_that_slides_over_the_bands(
+    bands: int, hop: int, n_mels: int
+) -> None:
     torch.manual_seed(0)
     table = {"bands": bands, "hop": hop, "channels": 6}
-    network = Backbone(patches=table, stem_kernel_size=5).build(n_mels, 12).eval()
+    network: Any = Backbone(patches=table, stem_kernel_size=5).build(n_mels, 12).eval()
     x = torch.randn(3, n_mels, 97)
     over, shared = network.stem[0], network.stem[0].body[0]
     with torch.no_grad():
@@ -107,7 +121,7 @@ def test_patches_are_one_convolution_that_slides_over_the_bands(bands, hop, n_me
 
 
 @pytest.mark.parametrize(("n_mels", "nearest"), [(43, 44), (4, 8)])
-def test_patches_have_to_fit_the_bands(n_mels, nearest):
+def test_patches_have_to_fit_the_bands(n_mels: int, nearest: int) -> None:
     with pytest.raises(UnsupportedError, match=rf"n_mels = {n_mels}; use n_mels = {nearest}"):
         Backbone(patches={}).build(n_mels, 12)
     Backbone(patches={}).build(nearest, 12)

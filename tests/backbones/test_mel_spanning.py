@@ -1,8 +1,13 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 
 from edgekws.backbones.mel_spanning import Backbone
-from edgekws.core import family
+from edgekws.core.protocols import BACKBONE
+from tests.backbones.conftest import CountMacs
 
 
 @pytest.mark.parametrize(
@@ -17,11 +22,13 @@ from edgekws.core import family
     ],
     ids=["default", "other", "valid", "valid strided", "patches", "patches that do not overlap"],
 )
-def test_the_twin_computes_the_same(fields, macs, parameters):
+def test_the_twin_computes_the_same(
+    fields: dict[str, Any], macs: CountMacs, parameters: Callable[[nn.Module], int]
+) -> None:
     torch.manual_seed(0)
     backbone = Backbone(**fields)
     table = backbone.twin()
-    twin = family.load("Backbone", table["kind"]).model_validate(table)
+    twin = BACKBONE.validate_python(table)
     assert twin.representation == "2d"
     three_d, two_d = backbone.build(40, 12), twin.build(40, 12)
     x = torch.randn(8, 40, 97)
@@ -40,6 +47,6 @@ def test_the_twin_computes_the_same(fields, macs, parameters):
     assert macs(three_d, (1, 1, 40, 97)) == macs(two_d, (1, 40, 97))
 
 
-def test_a_height_of_one_is_left_after_the_stem():
-    network = Backbone().build(40, 12).eval()
+def test_a_height_of_one_is_left_after_the_stem() -> None:
+    network: Any = Backbone().build(40, 12).eval()
     assert network.stem(torch.zeros(1, 1, 40, 97)).shape == (1, 16, 1, 49)

@@ -1,9 +1,13 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from edgekws.backbones.blocks.layers import Residual
 from edgekws.backbones.tcresnet import Backbone
+from tests.backbones.conftest import CountMacs
 
 
 @pytest.mark.parametrize(
@@ -15,7 +19,15 @@ from edgekws.backbones.tcresnet import Backbone
         (14, 1.5, 303_012, 305, 13.4),
     ],
 )
-def test_the_published_table(layers, width, exact, published, flops, parameters, macs):
+def test_the_published_table(
+    layers: int,
+    width: float,
+    exact: int,
+    published: int,
+    flops: float,
+    parameters: Callable[[nn.Module], int],
+    macs: CountMacs,
+) -> None:
     network = Backbone(layers=layers, width=width).build(40, 12)
     assert parameters(network) == exact
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d)]
@@ -24,7 +36,9 @@ def test_the_published_table(layers, width, exact, published, flops, parameters,
     assert round(2 * macs(network, (1, 40, 98)) / 1e6, 1) == flops
 
 
-def test_parameters_and_macs_by_hand(macs, parameters):
+def test_parameters_and_macs_by_hand(
+    macs: CountMacs, parameters: Callable[[nn.Module], int]
+) -> None:
     stem, classifier = 3 * 40 * 16, 48 * 12
     first = [9 * (a * b + b * b) + a * b for a, b in ((16, 24), (24, 32), (32, 48))]
     second = [2 * 9 * b * b for b in (24, 32, 48)]
@@ -39,24 +53,26 @@ def test_parameters_and_macs_by_hand(macs, parameters):
     assert macs(large, (1, 40, 101)) == by_layer + deeper == 3_110_400
 
 
-def test_a_strided_block_is_its_equation():
+def test_a_strided_block_is_its_equation() -> None:
     torch.manual_seed(0)
-    block = Backbone().build(40, 12).eval()[1][0]
-    assert isinstance(block[0], Residual)
+    network: Any = Backbone().build(40, 12).eval()
+    block = network[1][0]
     x = torch.randn(2, 16, 33)
     first, norm, _, second, other = block[0].body
     down, down_norm, _ = block[0].shortcut
+    assert isinstance(block[0], Residual)
     with torch.no_grad():
         body = other(second(torch.relu(norm(first(x)))))
         torch.testing.assert_close(block(x), torch.relu(body + torch.relu(down_norm(down(x)))))
     assert body.shape == (2, 24, 17)
 
 
-def test_width_rounds_down_to_1_at_least():
-    assert Backbone(width=0.7).build(40, 12)[-1].in_features == 33
+def test_width_rounds_down_to_1_at_least() -> None:
+    network: Any = Backbone(width=0.7).build(40, 12)
+    assert network[-1].in_features == 33
     assert Backbone(width=0.01).build(40, 12)(torch.randn(2, 40, 97)).shape == (2, 12)
 
 
-def test_dropout_reaches_the_network():
-    assert Backbone().build(40, 12)[4].p == 0.5
-    assert Backbone(dropout=0.1).build(40, 12)[4].p == 0.1
+def test_dropout_reaches_the_network() -> None:
+    networks: list[Any] = [Backbone(**f).build(40, 12) for f in ({}, {"dropout": 0.1})]
+    assert [network[4].p for network in networks] == [0.5, 0.1]

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -6,9 +9,10 @@ from torch import nn
 from edgekws.backbones.blocks.branches import Branches
 from edgekws.backbones.blocks.layers import Residual, SqueezeExcitation
 from edgekws.backbones.tenet import Backbone
+from tests.backbones.conftest import CountMacs
 
 
-def single(**fields):
+def single(**fields: Any) -> Any:
     return Backbone(kernels=(9,), **fields).build(40, 12)
 
 
@@ -21,7 +25,14 @@ def single(**fields):
         (32, 4, 94_220, 3_165_696),
     ],
 )
-def test_the_table_of_the_docstring(channels, blocks, weighed, macs_98, folded_parameters, macs):
+def test_the_table_of_the_docstring(
+    channels: int,
+    blocks: int,
+    weighed: int,
+    macs_98: int,
+    folded_parameters: Callable[[nn.Module], int],
+    macs: CountMacs,
+) -> None:
     network = single(channels=channels, blocks=blocks)
     assert folded_parameters(network) == weighed
     assert macs(network, (1, 40, 98)) == macs_98
@@ -30,7 +41,9 @@ def test_the_table_of_the_docstring(channels, blocks, weighed, macs_98, folded_p
 @pytest.mark.parametrize(
     ("channels", "blocks", "exact", "published"), [(16, 2, 16_908, 17), (32, 4, 99_852, 100)]
 )
-def test_published_parameters_count_running_statistics(channels, blocks, exact, published):
+def test_published_parameters_count_running_statistics(
+    channels: int, blocks: int, exact: int, published: int
+) -> None:
     # The release's BatchNorms have a shift and no scale; its file holds mean and variance too.
     network = single(channels=channels, blocks=blocks)
     norms = sum(m.num_features for m in network.modules() if isinstance(m, nn.BatchNorm1d))
@@ -39,7 +52,9 @@ def test_published_parameters_count_running_statistics(channels, blocks, exact, 
     assert round(exact / 1000) == published
 
 
-def test_published_macs_count_the_expansion_at_the_frames_behind_the_stride(macs):
+def test_published_macs_count_the_expansion_at_the_frames_behind_the_stride(
+    macs: CountMacs,
+) -> None:
     network = single()
     expansion = 16 * 48
     behind = 98 * expansion - 49 * expansion  # the first blocks: 98 to 49 to 25 to 13 frames
@@ -47,7 +62,9 @@ def test_published_macs_count_the_expansion_at_the_frames_behind_the_stride(macs
     assert macs(network, (1, 40, 98)) - behind == 553_056
 
 
-def test_parameters_and_macs_by_hand(macs, parameters):
+def test_parameters_and_macs_by_hand(
+    macs: CountMacs, parameters: Callable[[nn.Module], int]
+) -> None:
     stem, block, down = 3 * 40 * 16, 2 * 16 * 48 + 9 * 48, 16 * 16
     norms = 2 * (16 + 6 * (48 + 48 + 16) + 3 * 16)
     weights = stem + 6 * block + 3 * down + 16 * 12
@@ -59,11 +76,12 @@ def test_parameters_and_macs_by_hand(macs, parameters):
     assert macs(single(), (1, 40, 97)) == 97 * stem + sum(first) + rest + 16 * 12 == 615_648
 
 
-def test_a_strided_block_is_its_equation():
+def test_a_strided_block_is_its_equation() -> None:
     torch.manual_seed(0)
-    block = Backbone().build(40, 12).eval().blocks[0]
-    assert isinstance(block, Residual)
+    network: Any = Backbone().build(40, 12).eval()
+    block = network.blocks[0]
     wide, norm, _, branches, _, narrow, last = block.body
+    assert isinstance(block, Residual)
     x = torch.randn(2, 16, 33)
     with torch.no_grad():
         inner = torch.relu(norm(wide(x)))
@@ -75,7 +93,7 @@ def test_a_strided_block_is_its_equation():
     assert body.shape == (2, 16, 17)
 
 
-def test_it_folds_to_its_longest_kernel():
+def test_it_folds_to_its_longest_kernel() -> None:
     backbone = Backbone(channels=12, kernels=(7, 3, 5))
     assert Backbone.model_validate(backbone.folded()) == Backbone(channels=12, kernels=(7,))
     assert Backbone(kernels=(9,)).folded() is None
@@ -83,13 +101,13 @@ def test_it_folds_to_its_longest_kernel():
     assert Backbone.model_validate(twice.folded()).kernels == (5,)
 
 
-def test_fields_reach_the_network():
+def test_fields_reach_the_network() -> None:
     fields = {"expansion": 1.5, "stages": 2, "blocks": 3, "stem_kernel_size": 5, "stem_stride": 2}
-    network = Backbone(squeeze=4, head=24, dropout=0.1, **fields).build(40, 12).eval()
+    network: Any = Backbone(squeeze=4, head=24, dropout=0.1, **fields).build(40, 12).eval()
     assert network.stem[0].kernel_size == (5,)
     assert network[:2](torch.zeros(1, 40, 96)).shape == (1, 16, 12)
     assert [isinstance(b.shortcut, nn.Identity) for b in network.blocks] == [False, True, True] * 2
-    branches = [m for m in network.modules() if isinstance(m, Branches)]
+    branches: list[Any] = [m for m in network.modules() if isinstance(m, Branches)]
     assert [m.branches[0][0].groups for m in branches] == [24] * 6
     squeezes = [m for m in network.modules() if isinstance(m, SqueezeExcitation)]
     assert [m.gate[1].out_channels for m in squeezes] == [4] * 6
@@ -97,16 +115,18 @@ def test_fields_reach_the_network():
     assert network.dropout.p == 0.1
 
 
-def test_wrong_fields():
+def test_wrong_fields() -> None:
     with pytest.raises(ValidationError, match="4 is even; a kernel has to be odd"):
         Backbone(kernels=(3, 4))
     with pytest.raises(ValidationError, match="at least 1 item"):
         Backbone(kernels=())
 
 
-def test_squeeze_excitation_is_its_equation():
+def test_squeeze_excitation_is_its_equation() -> None:
     torch.manual_seed(0)
     module = SqueezeExcitation(6, 2, axes=1).double()
+    wide: Any
+    narrow: Any
     _, narrow, _, wide, _ = module.gate
     assert wide.bias.sub(0.5).abs().max() < 0.15 < narrow.bias.abs().max()
     with torch.no_grad():
