@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from edgekws.core import family
 from edgekws.core.fields import Fields
+from edgekws.core.protocols import BACKBONE, Backbone
 
 KINDS = family.kinds("Backbone")
 MELS, FRAMES, LABELS = 40, 97, 12
@@ -33,8 +34,8 @@ every_backbone = pytest.mark.parametrize(
 )
 
 
-def backbone(table: dict[str, Any]) -> Any:
-    return family.load("Backbone", table["kind"]).model_validate(table)
+def backbone(table: dict[str, Any]) -> Backbone:
+    return BACKBONE.validate_python(table)
 
 
 def build(table: dict[str, Any], seed: int = 0) -> nn.Module:
@@ -48,13 +49,13 @@ def features(table: dict[str, Any], batch: int, frames: int = FRAMES) -> Tensor:
     return torch.randn(batch, *axes, frames, generator=generator)
 
 
-def test_all_members_are_seen():
+def test_all_members_are_seen() -> None:
     assert {"bcresnet", "inverted_bottleneck", "mel_spanning", "plain", "resnet18"} <= set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_class_says_what_it_is(kind):
-    member = family.load("Backbone", kind)
+def test_the_class_says_what_it_is(kind: str) -> None:
+    member: Any = family.load("Backbone", kind)
     assert issubclass(member, Fields)
     assert member.__name__ == "Backbone"
     assert member.__module__ == f"edgekws.backbones.{kind}"
@@ -65,7 +66,7 @@ def test_the_class_says_what_it_is(kind):
     assert not undescribed
 
 
-def test_reading_a_recipe_imports_no_torch():
+def test_reading_a_recipe_imports_no_torch() -> None:
     code = (
         "import sys; from edgekws.core import family; "
         "[family.load('Backbone', k)() for k in family.kinds('Backbone')]; "
@@ -76,13 +77,13 @@ def test_reading_a_recipe_imports_no_torch():
 
 
 @every_backbone
-def test_a_table_survives_the_contract(table):
+def test_a_table_survives_the_contract(table: dict[str, Any]) -> None:
     member = backbone(table)
     assert backbone(member.model_dump(mode="json")) == member
 
 
 @every_backbone
-def test_shapes(table):
+def test_shapes(table: dict[str, Any]) -> None:
     network = build(table)
     for batch in (1, 3):
         assert network.train()(features(table, batch)).shape == (batch, LABELS)
@@ -92,32 +93,32 @@ def test_shapes(table):
 
 
 @every_backbone
-def test_every_parameter_learns(table):
+def test_every_parameter_learns(table: dict[str, Any]) -> None:
     network = build(table).train()
     loss = nn.functional.cross_entropy(network(features(table, 6)), torch.arange(6))
-    loss.backward()
+    torch.autograd.backward(loss)
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-    assert any(p.grad.any() for p in network.parameters())
+    assert any(p.grad is not None and p.grad.any() for p in network.parameters())
 
 
 @every_backbone
-def test_eval_does_not_mix_the_clips_of_a_batch(table):
+def test_eval_does_not_mix_the_clips_of_a_batch(table: dict[str, Any]) -> None:
     network, x = build(table).eval(), features(table, 3)
     with torch.no_grad():
         torch.testing.assert_close(network(x)[1:2], network(x[1:2]), rtol=1e-4, atol=1e-5)
 
 
 @every_backbone
-def test_the_seed_decides_the_weights(table):
+def test_the_seed_decides_the_weights(table: dict[str, Any]) -> None:
     first, again, other = (build(table, seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
 @every_backbone
-def test_weights_survive_safetensors(table):
+def test_weights_survive_safetensors(table: dict[str, Any]) -> None:
     state = build(table).state_dict()
     back = load(save(state))
     assert state.keys() == back.keys()
@@ -125,7 +126,7 @@ def test_weights_survive_safetensors(table):
 
 
 @every_backbone
-def test_exports_with_a_free_batch(table):
+def test_exports_with_a_free_batch(table: dict[str, Any]) -> None:
     network = build(table).eval()
     batch = torch.export.Dim("batch", min=1, max=64)
     program = torch.export.export(
@@ -137,7 +138,7 @@ def test_exports_with_a_free_batch(table):
 
 
 @every_backbone
-def test_traces_with_fx(table):
+def test_traces_with_fx(table: dict[str, Any]) -> None:
     network, x = build(table).eval(), features(table, 2)
     with torch.no_grad():
         torch.testing.assert_close(torch.fx.symbolic_trace(network)(x), network(x))
@@ -165,10 +166,13 @@ def height_1(module: nn.Module) -> nn.Module:
         cousin.load_state_dict(module.state_dict())
         return cousin
     if isinstance(module, nn.MaxPool1d):
+        assert isinstance(module.kernel_size, int)
         return nn.MaxPool2d((1, module.kernel_size))
     if isinstance(module, nn.AvgPool1d):
+        assert isinstance(module.kernel_size, tuple)
         return nn.AvgPool2d((1, module.kernel_size[0]))
     if isinstance(module, nn.AdaptiveAvgPool1d):
+        assert isinstance(module.output_size, int)
         return nn.AdaptiveAvgPool2d((1, module.output_size))
     return module
 
@@ -176,12 +180,12 @@ def height_1(module: nn.Module) -> nn.Module:
 TWO_D = [table for table in TABLES if backbone(table).representation == "2d"]
 
 
-def test_some_backbones_are_2d():
+def test_some_backbones_are_2d() -> None:
     assert len(TWO_D) >= 6
 
 
 @pytest.mark.parametrize("table", TWO_D, ids=["-".join(map(str, t.values())) for t in TWO_D])
-def test_a_2d_network_runs_at_height_1(table):
+def test_a_2d_network_runs_at_height_1(table: dict[str, Any]) -> None:
     network = build(table)
     network.train()(features(table, 8))  # running statistics other than 0 and 1
     network.eval()

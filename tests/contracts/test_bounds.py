@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from edgekws.core.family import FAMILIES, kinds, load
 from edgekws.recipe.json_schema import Schema, properties, recipe_schema
@@ -60,7 +60,10 @@ def test_every_path_of_a_recipe_can_be_looked_up(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("loop.csv").symlink_to("loop.csv")
-    models = [Recipe, *(load(family, kind) for family in FAMILIES for kind in kinds(family))]
+    models: list[type[BaseModel]] = [
+        Recipe,
+        *(load(family, kind) for family in FAMILIES for kind in kinds(family)),
+    ]
     tried = 0
     for model in models:
         for key, field in model.model_fields.items():

@@ -236,7 +236,7 @@ def _builders() -> set[str]:
 
 def test_every_builder_ends_with_the_same_bytes_wherever_it_was_interrupted(
     built: Path, recipe: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     interruptions = _Interruptions()
     monkeypatch.setattr(store, "_build_locked", interruptions)
     again = _everything(recipe, tmp_path)
@@ -247,8 +247,9 @@ def test_every_builder_ends_with_the_same_bytes_wherever_it_was_interrupted(
     assert not list((again / "cache").rglob("*.partial"))
 
 
-def test_every_file_has_the_mode_of_the_umask(built: Path):
-    plain = (built / "tones.umask").touch() or (built / "tones.umask").stat().st_mode
+def test_every_file_has_the_mode_of_the_umask(built: Path) -> None:
+    (built / "tones.umask").touch()
+    plain = (built / "tones.umask").stat().st_mode
     modes = {p.name: p.stat().st_mode for p in built.rglob("*") if p.is_file()}
     assert len(modes) > 30
     assert {name: stat.filemode(mode) for name, mode in modes.items() if mode != plain} == {}
@@ -267,7 +268,7 @@ def _empty(path: Path) -> None:
 @pytest.mark.parametrize(("damage", "which"), [(_flip, -1), (_empty, 0)])
 def test_every_damaged_entry_is_told_and_made_again(
     built: Path, recipe: Loaded, tmp_path: Path, damage: Callable[[Path], None], which: int
-):
+) -> None:
     shutil.copytree(built / "cache", tmp_path / "cache")
     entries = [marker.parent for marker in (tmp_path / "cache").rglob(store.MARKER)]
     assert len({entry.parent.name for entry in entries}) >= 9

@@ -75,6 +75,7 @@ def trained(network: nn.Module) -> nn.Module:
     """Return the network with norms as training leaves them: none of them one or zero."""
     for module in network.modules():
         if isinstance(module, NORMS):
+            assert module.running_mean is not None
             for values in (module.running_mean, module.weight.data, module.bias.data):
                 values.normal_()
     return network.eval()
@@ -84,7 +85,7 @@ def macs_of_torch(network: nn.Module, shape: tuple[int, ...]) -> float:
     """Return what torch's own counter finds, which takes a MAC for two operations."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *shape))
-    return counter.get_total_flops() / 2
+    return float(counter.get_total_flops()) / 2
 
 
 @pytest.mark.parametrize("kind", KINDS)

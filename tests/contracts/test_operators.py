@@ -66,7 +66,7 @@ def forms(table: dict[str, Any]) -> dict[str, tuple[onnx.ModelProto, Contract]]:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=["-".join(map(str, t.values())) for t in TABLES])
-def test_networks(table: dict[str, Any], tmp_path: Path):
+def test_networks(table: dict[str, Any], tmp_path: Path) -> None:
     for name, (model, contract) in forms(table).items():
         folder = tmp_path / name
         onnx_file.save(model, contract, folder / "model.onnx")
@@ -90,7 +90,7 @@ def accepted(folder: Path, name: str) -> None:
         FrontEnd(n_fft=1024, win_length=640, hop_length=200),
     ],
 )
-def test_front_ends(front_end: FrontEnd, tmp_path: Path):
+def test_front_ends(front_end: FrontEnd, tmp_path: Path) -> None:
     made = {
         "frontend": front_end_model(front_end, NORMALIZATION),
         "frontend_stream": hop_front_end_model(hop_front_end(front_end, 2), NORMALIZATION),
@@ -102,7 +102,7 @@ def test_front_ends(front_end: FrontEnd, tmp_path: Path):
         accepted(folder, name)
 
 
-def test_nothing_that_is_allowed_runs_a_graph_of_its_own_or_makes_much_of_little():
+def test_nothing_that_is_allowed_runs_a_graph_of_its_own_or_makes_much_of_little() -> None:
     schemas = {schema.name: schema for schema in onnx.defs.get_all_schemas()}
     for name in operators.ALLOWED:
         kinds = {a.type for a in schemas[name].attributes.values()}
