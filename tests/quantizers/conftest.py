@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgekws.core.contract import Contract, Normalization
+from edgekws.core.protocols import Quantizer
 from edgekws.lowering.export import export_lowered
 from edgekws.quantizers import neural_compressor, onnxruntime
 from edgekws.quantizers.int8.mixed import QuantizedNetwork
@@ -19,7 +20,7 @@ from edgekws.runtime.front_end import FrontEnd
 
 Features = NDArray[np.float32]
 N_MELS, FRAMES, N_LABELS = 20, 48, 5
-BACKENDS = {
+BACKENDS: dict[str, Quantizer] = {
     "neural_compressor": neural_compressor.Quantizer(kind="neural_compressor"),
     "onnxruntime": onnxruntime.Quantizer(kind="onnxruntime"),
 }

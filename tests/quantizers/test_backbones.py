@@ -1,20 +1,23 @@
 """The blocks of the published 2-D networks, through the height of 1 and both backends."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
 
-from edgekws.core import family
+from edgekws.core.protocols import BACKBONE, QUANTIZER
 from edgekws.lowering.height1 import height1
 from edgekws.metrics import graph
+from tests.quantizers.conftest import Case
 
 
-def built(kind, n_mels, **fields):
-    member = family.load("Backbone", kind).model_validate({"kind": kind, **fields})
-    return member.build(n_mels, 5)
+def built(kind: str, n_mels: int, **fields: Any) -> Any:
+    return BACKBONE.validate_python({"kind": kind, **fields}).build(n_mels, 5)
 
 
-def chained():
+def chained() -> nn.Module:
     """One network of a block of each, because every network costs seconds; widths made to fit.
 
     What is left out are blocks like those that are in.
@@ -30,13 +33,13 @@ def chained():
     )
 
 
-def test_every_block_runs_in_int8(backend, case_of):
+def test_every_block_runs_in_int8(backend: str, case_of: Callable[..., Case]) -> None:
     torch.manual_seed(0)
     case = case_of("published", chained())
     with torch.no_grad():
         lifted = height1(case.network)(torch.from_numpy(case.unseen)).numpy()
     np.testing.assert_allclose(lifted, case.logits, atol=1e-4)
-    quantizer = family.load("Quantizer", backend).model_validate({"kind": backend})
+    quantizer = QUANTIZER.validate_python({"kind": backend})
     model = quantizer.quantize(case.source(backend), case.clips, "minmax")
     assert sum(layer.op == "Conv" for layer in graph.layers(model)) == 8 + 3 + 2
     assert graph.int8_coverage(model) >= 0.99

@@ -1,11 +1,15 @@
 """Gates that are a clamp run in INT8 without a float operator of their own, in both backends."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from edgekws.core import family
+from edgekws.core.protocols import BACKBONE, QUANTIZER
 from edgekws.metrics import execution, graph
+from tests.quantizers.conftest import Case
 
 
 @pytest.mark.parametrize(
@@ -16,11 +20,13 @@ from edgekws.metrics import execution, graph
     ],
     ids=["squeeze-excitation", "sparknet"],
 )
-def test_every_layer_and_gate_runs_in_int8(backend, case_of, table):
+def test_every_layer_and_gate_runs_in_int8(
+    backend: str, case_of: Callable[..., Case], table: dict[str, Any]
+) -> None:
     torch.manual_seed(0)
-    network = family.load("Backbone", table["kind"]).model_validate(table).build(20, 5)
+    network = BACKBONE.validate_python(table).build(20, 5)
     case = case_of("gates", network)
-    quantizer = family.load("Quantizer", backend).model_validate({"kind": backend})
+    quantizer = QUANTIZER.validate_python({"kind": backend})
     model = quantizer.quantize(case.source(backend), case.clips, "minmax")
     assert graph.int8_coverage(model) == 1
     assert graph.float_weights(model) == ()

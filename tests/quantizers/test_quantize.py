@@ -4,6 +4,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import onnx
@@ -15,9 +18,11 @@ from pydantic import ValidationError
 from torch import nn
 
 from edgekws.core import family
+from edgekws.core.protocols import QUANTIZER, Quantizer
 from edgekws.errors import UnsupportedError
 from edgekws.quantizers import neural_compressor
 from edgekws.quantizers import onnxruntime as onnxruntime_backend
+from tests.quantizers.conftest import Case
 
 BACKENDS = family.kinds("Quantizer")
 EXECUTED_IN_INT8 = {"QLinearConv", "QGemm"}
@@ -31,11 +36,13 @@ LAYERS = {
 }
 
 
-def backend_of(name, **fields):
-    return family.load("Quantizer", name).model_validate({"kind": name, **fields})
+def backend_of(name: str, **fields: Any) -> Quantizer:
+    return QUANTIZER.validate_python({"kind": name, **fields})
 
 
-def session(model, optimized_to=None):
+def session(
+    model: onnx.ModelProto, optimized_to: Path | None = None
+) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -46,19 +53,21 @@ def session(model, optimized_to=None):
     )
 
 
-def logits(model, features):
+def logits(model: onnx.ModelProto, features: np.ndarray) -> Any:
     return session(model).run(["logits"], {"features": features})[0]
 
 
-def relative_error(model, case):
-    return np.abs(logits(model, case.unseen) - case.logits).mean() / case.logits.std()
+def relative_error(model: onnx.ModelProto, case: Case) -> float:
+    return float(np.abs(logits(model, case.unseen) - case.logits).mean() / case.logits.std())
 
 
-def test_the_members():
+def test_the_members() -> None:
     assert BACKENDS == ("neural_compressor", "onnxruntime")
 
 
-def test_every_layer_runs_in_int8(quantized, tmp_path):
+def test_every_layer_runs_in_int8(
+    quantized: tuple[str, Case, onnx.ModelProto], tmp_path: Path
+) -> None:
     backend, case, model = quantized
     session(model, tmp_path / "optimized.onnx")
     executed = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
@@ -68,7 +77,7 @@ def test_every_layer_runs_in_int8(quantized, tmp_path):
     assert len(in_int8) == LAYERS[case.name][backend]
 
 
-def test_float_constants_are_scales_only(quantized):
+def test_float_constants_are_scales_only(quantized: tuple[str, Case, onnx.ModelProto]) -> None:
     _, _, model = quantized
     scales = {
         node.input[1]
@@ -88,7 +97,7 @@ def test_float_constants_are_scales_only(quantized):
     assert not {"Clip", "Relu"} & {node.op_type for node in model.graph.node}
 
 
-def test_weights_are_symmetric_per_channel(quantized):
+def test_weights_are_symmetric_per_channel(quantized: tuple[str, Case, onnx.ModelProto]) -> None:
     _, _, model = quantized
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     checked = 0
@@ -103,20 +112,22 @@ def test_weights_are_symmetric_per_channel(quantized):
     assert checked >= 3
 
 
-def test_it_computes_what_the_float_network_computes(quantized):
+def test_it_computes_what_the_float_network_computes(
+    quantized: tuple[str, Case, onnx.ModelProto],
+) -> None:
     _, case, model = quantized
     agreement = logits(model, case.unseen).argmax(1) == case.logits.argmax(1)
     assert relative_error(model, case) < 0.08
     assert agreement.mean() >= 0.9
 
 
-def test_rows_do_not_depend_on_the_batch(quantized):
+def test_rows_do_not_depend_on_the_batch(quantized: tuple[str, Case, onnx.ModelProto]) -> None:
     _, case, model = quantized
     one_by_one = [logits(model, case.unseen[i : i + 1]) for i in range(8)]
     np.testing.assert_array_equal(np.concatenate(one_by_one), logits(model, case.unseen[:8]))
 
 
-def test_the_interface(quantized):
+def test_the_interface(quantized: tuple[str, Case, onnx.ModelProto]) -> None:
     _, case, model = quantized
     (features,), (scores,) = model.graph.input, model.graph.output
     assert (features.name, scores.name) == ("features", "logits")
@@ -129,7 +140,7 @@ def test_the_interface(quantized):
     onnx.checker.check_model(model, full_check=True)
 
 
-def test_the_file_says_nothing_of_the_machine(quantized):
+def test_the_file_says_nothing_of_the_machine(quantized: tuple[str, Case, onnx.ModelProto]) -> None:
     _, _, model = quantized
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
@@ -143,7 +154,9 @@ def test_the_file_says_nothing_of_the_machine(quantized):
     assert not any(node.doc_string or node.metadata_props for node in model.graph.node)
 
 
-def test_layers_and_weights_are_named_as_in_the_network(quantized):
+def test_layers_and_weights_are_named_as_in_the_network(
+    quantized: tuple[str, Case, onnx.ModelProto],
+) -> None:
     _, case, model = quantized
     modules = dict(case.network.named_modules())
     layers = [node.name for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
@@ -152,7 +165,9 @@ def test_layers_and_weights_are_named_as_in_the_network(quantized):
     assert all(name in modules for name in layers), layers
 
 
-def test_it_repeats_byte_by_byte_and_leaves_the_network_alone(backend, spectrogram_in_minmax):
+def test_it_repeats_byte_by_byte_and_leaves_the_network_alone(
+    backend: str, spectrogram_in_minmax: tuple[Case, onnx.ModelProto]
+) -> None:
     case, model = spectrogram_in_minmax
     before = {name: value.clone() for name, value in case.network.state_dict().items()}
     again = backend_of(backend).quantize(case.source(backend), case.clips, "minmax")
@@ -163,8 +178,10 @@ def test_it_repeats_byte_by_byte_and_leaves_the_network_alone(backend, spectrogr
 
 
 def test_the_other_calibrations_are_close_their_own_and_quiet(
-    backend, spectrogram_in_minmax, capfd
-):
+    backend: str,
+    spectrogram_in_minmax: tuple[Case, onnx.ModelProto],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     case, minmax = spectrogram_in_minmax
     first, *others = backend_of(backend).calibrations()
     assert first == "minmax"
@@ -179,14 +196,16 @@ def test_the_other_calibrations_are_close_their_own_and_quiet(
 
 
 @pytest.mark.parametrize("name", ["bottleneck", "plain"])
-def test_both_backends_compute_the_same(name, in_minmax_of):
+def test_both_backends_compute_the_same(
+    name: str, in_minmax_of: Callable[[str, str], tuple[Case, onnx.ModelProto]]
+) -> None:
     """Two tools that share no code round the same weights and ranges: what is left is noise."""
     (case, one), (_, other) = (in_minmax_of(backend, name) for backend in BACKENDS)
     apart = np.abs(logits(one, case.unseen) - logits(other, case.unseen)).mean()
     assert apart < 0.01 * case.logits.std()
 
 
-def test_both_backends_find_the_same_ranges_by_entropy(known_case):
+def test_both_backends_find_the_same_ranges_by_entropy(known_case: Callable[[str], Case]) -> None:
     case = known_case("plain")
     one, other = (
         backend_of(backend).quantize(case.source(backend), case.clips, "entropy")
@@ -196,7 +215,7 @@ def test_both_backends_find_the_same_ranges_by_entropy(known_case):
     assert apart < 0.01 * case.logits.std()
 
 
-def test_percentile_narrows_the_ranges(known_case):
+def test_percentile_narrows_the_ranges(known_case: Callable[[str], Case]) -> None:
     case = known_case("spectrogram")
     narrow, wide = (
         backend_of("onnxruntime", percentile=share).quantize(
@@ -207,7 +226,9 @@ def test_percentile_narrows_the_ranges(known_case):
     assert relative_error(narrow, case) > 2 * relative_error(wide, case)
 
 
-def test_reduce_range_keeps_weights_in_seven_bits(backend, spectrogram_in_minmax):
+def test_reduce_range_keeps_weights_in_seven_bits(
+    backend: str, spectrogram_in_minmax: tuple[Case, onnx.ModelProto]
+) -> None:
     case, _ = spectrogram_in_minmax
     quantizer = backend_of(backend, reduce_range=True)
     model = quantizer.quantize(case.source(backend), case.clips, "minmax")
@@ -221,13 +242,14 @@ def test_reduce_range_keeps_weights_in_seven_bits(backend, spectrogram_in_minmax
     assert relative_error(model, case) < 0.05
 
 
-def test_a_channel_that_died_keeps_its_bias(case_of):
+def test_a_channel_that_died_keeps_its_bias(case_of: Callable[..., Case]) -> None:
     class Dying(nn.Sequential):
         """Forgets channel 1 of its convolution whenever it is put in eval mode."""
 
-        def eval(self):
+        def eval(self) -> Self:
+            norm: Any = self[1]
             with torch.no_grad():
-                self[1].weight[1], self[1].bias[1] = 1e-20, 40.0
+                norm.weight[1], norm.bias[1] = 1e-20, 40.0
             return super().eval()
 
     network = Dying(
@@ -240,16 +262,16 @@ def test_a_channel_that_died_keeps_its_bias(case_of):
     assert error < 0.02 * np.abs(case.logits).max()
 
 
-def test_a_network_without_layers_is_an_error(case_of):
+def test_a_network_without_layers_is_an_error(case_of: Callable[..., Case]) -> None:
     network = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d((5, 1)), nn.Flatten())
     case = case_of("spectrogram", network)
     with pytest.raises(UnsupportedError, match="found no layer to quantize"):
         backend_of("neural_compressor").quantize(case.network, case.clips, "minmax")
 
 
-def test_a_network_that_cannot_be_exported_is_an_error(case_of):
+def test_a_network_that_cannot_be_exported_is_an_error(case_of: Callable[..., Case]) -> None:
     class Branching(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.mean((1, 2))[:, :5] if x.sum() > 0 else x.amax((1, 2))[:, :5]
 
     case = case_of("spectrogram", Branching())
@@ -257,8 +279,8 @@ def test_a_network_that_cannot_be_exported_is_an_error(case_of):
         backend_of("neural_compressor").quantize(case.network, case.clips, "minmax")
 
 
-def test_fields(backend):
-    member = family.load("Quantizer", backend)
+def test_fields(backend: str) -> None:
+    member: Any = family.load("Quantizer", backend)
     assert member.takes == {"neural_compressor": "checkpoint", "onnxruntime": "onnx"}[backend]
     assert all(f.description for name, f in member.model_fields.items() if name != "kind")
     with pytest.raises(ValidationError, match="extra"):
@@ -267,7 +289,7 @@ def test_fields(backend):
         member(kind=backend).reduce_range = True
 
 
-def test_parsing_a_recipe_imports_no_library():
+def test_parsing_a_recipe_imports_no_library() -> None:
     modules = [neural_compressor.__name__, onnxruntime_backend.__name__]
     heavy = "{'torch', 'onnx', 'onnxruntime', 'neural_compressor'}"
     code = f"import sys, {', '.join(modules)}; print({heavy} & set(sys.modules))"
@@ -279,12 +301,12 @@ def test_parsing_a_recipe_imports_no_library():
     ("name", "value"),
     [("HOME", "/dev/null/home"), ("ENABLE_CONSOLE", "yes"), ("LOGLEVEL", "verbose")],
 )
-def test_no_variable_of_the_environment_hinders_the_import(name, value):
+def test_no_variable_of_the_environment_hinders_the_import(name: str, value: str) -> None:
     program = """
 import os
 import numpy as np
 from torch import nn
-from edgekws.quantizers.neural_compressor import Quantizer
+from edgekws.quantizers.neural_compressor import QUANTIZER, Quantizer
 network = nn.Sequential(nn.Conv1d(8, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
 clips = np.random.default_rng(0).standard_normal((8, 8, 16), dtype=np.float32)
 before = dict(os.environ)

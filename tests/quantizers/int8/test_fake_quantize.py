@@ -1,34 +1,43 @@
 import copy
 import operator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from edgekws.core import family
+from edgekws.core.protocols import BACKBONE
 from edgekws.errors import UnsupportedError
 from edgekws.lowering.parity import logits
 from edgekws.quantizers.int8.fake_quantize import FakeQuantized
 from edgekws.quantizers.int8.rounded_layers import RoundedLayer, Rounding
+from tests.quantizers.conftest import Case
 
 
-def features_of(clips):
+def features_of(clips: np.ndarray) -> np.ndarray:
     """Return clips as `parity.logits` takes them: it adds the axis of a 3-D input itself."""
     return clips[:, 0] if clips.ndim == 4 else clips
 
 
-def simulate(case):
+def simulate(case: Case) -> FakeQuantized:
     return FakeQuantized(case.network, torch.from_numpy(case.clips))
 
 
-def roundings(simulated):
+def roundings(simulated: FakeQuantized) -> dict[str, Rounding]:
     return {n: m for n, m in simulated.graph.named_modules() if isinstance(m, Rounding)}
 
 
 @pytest.mark.parametrize("name", ["bottleneck", "plain", "selu", "relu_before_norm", "spectrogram"])
-def test_computes_what_the_quantizers_give(name, known_case, in_minmax_of):
+def test_computes_what_the_quantizers_give(
+    name: str,
+    known_case: Callable[[str], Case],
+    in_minmax_of: Callable[[str, str], tuple[Case, onnx.ModelProto]],
+) -> None:
     case, model = in_minmax_of("neural_compressor", name)
     simulated = simulate(known_case(name))
     unseen = torch.from_numpy(case.unseen)
@@ -54,16 +63,19 @@ class Small(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.linear = nn.Linear(6, 3)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.dropout(self.clamp(self.norm(self.conv(x))))
         y = F.relu(y + y[..., 1:2])
-        return self.linear(torch.flatten(F.adaptive_avg_pool1d(y, 1), 1))
+        logits: torch.Tensor = self.linear(torch.flatten(F.adaptive_avg_pool1d(y, 1), 1))
+        return logits
 
 
 @pytest.fixture
-def small():
+def small() -> Small:
     torch.manual_seed(0)
     network = Small()
+    assert network.norm.running_mean is not None
+    assert network.norm.running_var is not None
     with torch.no_grad():
         network.norm.running_mean.normal_()
         network.norm.running_var.uniform_(0.5, 2)
@@ -75,7 +87,7 @@ def small():
 CLIPS = torch.randn(130, 4, 9, generator=torch.Generator().manual_seed(1))
 
 
-def test_what_is_rounded_and_in_which_range(small):
+def test_what_is_rounded_and_in_which_range(small: Small) -> None:
     simulated = FakeQuantized(small, CLIPS)
     found = roundings(simulated)
     assert list(found) == [
@@ -93,12 +105,16 @@ def test_what_is_rounded_and_in_which_range(small):
 
 
 @pytest.mark.parametrize("largest", [127, 63])
-def test_weights_are_integers_of_each_channel_with_batch_norm_folded_in(small, largest):
+def test_weights_are_integers_of_each_channel_with_batch_norm_folded_in(
+    small: Small, largest: int
+) -> None:
     simulated = FakeQuantized(small, CLIPS, largest)
     seen = []
     kept = F.conv1d
 
-    def record(x, weight, bias, *rest):
+    def record(
+        x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *rest: Any
+    ) -> torch.Tensor:
         seen.append((weight, bias))
         return kept(x, weight, bias, *rest)
 
@@ -106,7 +122,10 @@ def test_weights_are_integers_of_each_channel_with_batch_norm_folded_in(small, l
         patch.setattr(F, "conv1d", record)
         simulated(CLIPS[:2])
     weight, bias = seen[0]
-    scale = small.norm.weight / (small.norm.running_var + small.norm.eps).sqrt()
+    assert small.norm.running_mean is not None
+    assert small.norm.running_var is not None
+    assert small.conv.bias is not None
+    scale = small.norm.weight / torch.sqrt(small.norm.running_var + small.norm.eps)
     folded = small.conv.weight * scale[:, None, None]
     step = folded.abs().amax(dim=(1, 2)) / largest
     integers = weight / step[:, None, None]
@@ -117,10 +136,10 @@ def test_weights_are_integers_of_each_channel_with_batch_norm_folded_in(small, l
     torch.testing.assert_close(bias, shift)
 
 
-def test_gradients_reach_every_weight_and_the_statistics_stay(small):
+def test_gradients_reach_every_weight_and_the_statistics_stay(small: Small) -> None:
     simulated = FakeQuantized(small, CLIPS).train()
     before = {name: buffer.clone() for name, buffer in small.named_buffers()}
-    F.cross_entropy(simulated(CLIPS), torch.arange(130) % 3).backward()
+    torch.autograd.backward(F.cross_entropy(simulated(CLIPS), torch.arange(130) % 3))
     for name, parameter in small.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
@@ -128,15 +147,15 @@ def test_gradients_reach_every_weight_and_the_statistics_stay(small):
     assert simulated.graph.get_submodule("dropout").training
 
 
-def test_ranges_follow_the_weights_and_are_no_part_of_the_state(small):
+def test_ranges_follow_the_weights_and_are_no_part_of_the_state(small: Small) -> None:
     simulated = FakeQuantized(small, CLIPS)
     width = roundings(simulated)["rounding_clamp"].scale.item()
     assert simulated.state_dict().keys().isdisjoint({"clips", "graph.rounding_clamp.scale"})
     assert len(simulated.state_dict()) == len(small.state_dict())
     mean = copy.deepcopy(simulated)
     with torch.no_grad():
-        small.norm.weight *= 0.5
-        small.norm.bias *= 0.5
+        small.norm.weight.mul_(0.5)
+        small.norm.bias.mul_(0.5)
     assert roundings(simulated)["rounding_clamp"].scale.item() == width
     simulated.train()
     narrow = roundings(simulated)["rounding_clamp"].scale.item()
@@ -146,7 +165,9 @@ def test_ranges_follow_the_weights_and_are_no_part_of_the_state(small):
     assert roundings(mean.eval())["rounding_clamp"].scale.item() == narrow
 
 
-def test_nothing_that_vanishes_is_divided_by(small):
+def test_nothing_that_vanishes_is_divided_by(small: Small) -> None:
+    assert small.norm.running_mean is not None
+    assert small.conv.bias is not None
     with torch.no_grad():
         small.conv.weight[0] = 0
         small.norm.bias[:] = small.norm.running_mean[:] = -1
@@ -157,10 +178,10 @@ def test_nothing_that_vanishes_is_divided_by(small):
     assert simulated(CLIPS).isfinite().all()
 
 
-def test_every_layer_of_every_backbone_is_rounded():
+def test_every_layer_of_every_backbone_is_rounded() -> None:
     seen = 0
     for kind in family.kinds("Backbone"):
-        backbone = family.load("Backbone", kind)(kind=kind)
+        backbone = BACKBONE.validate_python({"kind": kind})
         torch.manual_seed(0)
         network = backbone.build(40, 5).eval()
         shape = (40, 97) if backbone.representation == "2d" else (1, 40, 97)
@@ -176,16 +197,16 @@ def test_every_layer_of_every_backbone_is_rounded():
 
 
 class Deciding(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x if operator.gt(x.sum(), 0) else -x
 
 
-def test_what_cannot_be_traced():
+def test_what_cannot_be_traced() -> None:
     with pytest.raises(UnsupportedError, match=r"Deciding: its graph cannot be traced .*without"):
         FakeQuantized(Deciding(), CLIPS)
 
 
-def test_hooks_on_a_layer_are_called_with_what_it_is_given(small):
+def test_hooks_on_a_layer_are_called_with_what_it_is_given(small: Small) -> None:
     simulated = FakeQuantized(small, CLIPS)
     seen = []
     small.linear.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -196,7 +217,7 @@ def test_hooks_on_a_layer_are_called_with_what_it_is_given(small):
     )
 
 
-def test_padding_that_is_not_zero():
+def test_padding_that_is_not_zero() -> None:
     torch.manual_seed(0)
     conv = nn.Conv1d(4, 4, 3, padding=1, padding_mode="circular")
     network = nn.Sequential(conv, nn.BatchNorm1d(4)).eval()

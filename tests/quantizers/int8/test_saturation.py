@@ -1,6 +1,9 @@
 """The count of saturating sums, against loops that do what the instruction does."""
 
 import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from onnx import helper
 
 from edgekws.audio.reading import read_audio
+from edgekws.quantizers.int8.mixed import QuantizedNetwork
 from edgekws.quantizers.int8.saturation import (
     count_saturation,
     in_bits,
@@ -18,9 +22,10 @@ from edgekws.quantizers.int8.saturation import (
     saturating_pairs,
 )
 from edgekws.runtime.front_end import FrontEnd, log_mel
+from tests.quantizers.conftest import Case
 
 
-def slowly(inputs, weights):
+def slowly(inputs: np.ndarray, weights: np.ndarray) -> int:
     """Two products, their sum, and what is left of it in 16 bits."""
     count = 0
     for row in inputs.tolist():
@@ -41,16 +46,20 @@ def slowly(inputs, weights):
         )
     )
 )
-def test_it_counts_what_the_instruction_would_cut(both):
+def test_it_counts_what_the_instruction_would_cut(both: tuple[np.ndarray, np.ndarray]) -> None:
     assert saturating_pairs(*both) == slowly(*both)
 
 
-def test_the_edges_of_16_bits():
-    assert saturating_pairs(np.uint8([[255, 255]]), np.int8([[64, 64]])) == 0  # 32640
-    assert saturating_pairs(np.uint8([[255, 255]]), np.int8([[65, 64]])) == 1  # 32895
-    assert saturating_pairs(np.uint8([[255, 255]]), np.int8([[-64, -64]])) == 0
-    assert saturating_pairs(np.uint8([[255, 255]]), np.int8([[-65, -64]])) == 1
-    assert saturating_pairs(np.uint8([[255, 255]]), np.int8([[127, -127]])) == 0
+def test_the_edges_of_16_bits() -> None:
+    assert (
+        saturating_pairs(np.array([[255, 255]], np.uint8), np.array([[64, 64]], np.int8)) == 0
+    )  # 32640
+    assert (
+        saturating_pairs(np.array([[255, 255]], np.uint8), np.array([[65, 64]], np.int8)) == 1
+    )  # 32895
+    assert saturating_pairs(np.array([[255, 255]], np.uint8), np.array([[-64, -64]], np.int8)) == 0
+    assert saturating_pairs(np.array([[255, 255]], np.uint8), np.array([[-65, -64]], np.int8)) == 1
+    assert saturating_pairs(np.array([[255, 255]], np.uint8), np.array([[127, -127]], np.int8)) == 0
 
 
 @pytest.mark.parametrize(
@@ -61,7 +70,9 @@ def test_the_edges_of_16_bits():
         (1, (4, 6, 1, 1), {}),
     ],
 )
-def test_a_convolution_is_its_products(groups, shape, fields):
+def test_a_convolution_is_its_products(
+    groups: int, shape: tuple[int, ...], fields: dict[str, Any]
+) -> None:
     """Rows times weights, less the zero point, is the convolution that torch computes."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (2, 6, 7, 9)).astype(np.uint8)
@@ -82,7 +93,7 @@ def test_a_convolution_is_its_products(groups, shape, fields):
     np.testing.assert_array_equal(found, expected.transpose(0, 2, 3, 1).reshape(found.shape))
 
 
-def test_neighbours_are_channels_and_depthwise_ones_do_not_count():
+def test_neighbours_are_channels_and_depthwise_ones_do_not_count() -> None:
     x = np.zeros((1, 2, 1, 3), np.uint8)
     x[0, :, 0, 1] = 255
     weight = np.full((1, 2, 1, 3), 127, np.int8)
@@ -94,15 +105,17 @@ def test_neighbours_are_channels_and_depthwise_ones_do_not_count():
     assert list(layer_products(depthwise, x, weight.reshape(2, 1, 1, 3), 0)) == []
 
 
-def test_dense_weights_of_either_layout():
-    x, weight = np.uint8([[255, 255]]), np.int8([[127, 127]])
+def test_dense_weights_of_either_layout() -> None:
+    x, weight = np.array([[255, 255]], np.uint8), np.array([[127, 127]], np.int8)
     for layout, values in ((1, weight), (0, weight.T)):
         node = helper.make_node("Gemm", ["x", "w"], ["y"], transB=layout)
         ((rows, weights),) = layer_products(node, x, values, 0)
         assert saturating_pairs(rows, weights) == 1
 
 
-def test_seven_bits_never_saturate_and_eight_do(network_of, backend):
+def test_seven_bits_never_saturate_and_eight_do(
+    network_of: Callable[[str, str], tuple[Case, QuantizedNetwork]], backend: str
+) -> None:
     case, network = network_of(backend, "bottleneck")
     widths = {
         str(bits): {name: in_bits(floats.weight, bits) for name, floats in network.floats.items()}
@@ -120,7 +133,7 @@ def test_seven_bits_never_saturate_and_eight_do(network_of, backend):
 
 
 @pytest.fixture(scope="module")
-def real_clips(shared_data):
+def real_clips(shared_data: Path) -> np.ndarray:
     """Twelve real words as normalised log-mel `(12, n_mels, T)` of the small networks' size."""
     front_end = FrontEnd(n_mels=20, hop_length=320)
     with (shared_data / "asc" / "train.csv").open(encoding="utf-8") as file:
@@ -128,10 +141,10 @@ def real_clips(shared_data):
     waves = [read_audio(shared_data / "asc" / name, 16_000) for name in names]
     waves = [np.pad(wave[:16_000], (0, max(0, 16_000 - len(wave)))) for wave in waves]
     found = np.stack([log_mel(wave, front_end) for wave in waves])
-    return ((found - found.mean()) / found.std()).astype(np.float32)
+    return np.asarray((found - found.mean()) / found.std(), np.float32)
 
 
-def test_reduce_range_on_real_speech(real_clips, case_of):
+def test_reduce_range_on_real_speech(real_clips: np.ndarray, case_of: Callable[..., Case]) -> None:
     from tests.quantizers.conftest import BACKENDS, FRAMES, N_MELS
 
     case, backend = case_of("plain"), "onnxruntime"

@@ -1,18 +1,24 @@
 """What is dead or nearly so: valid scales, nothing lost of the rest."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import ArrayLike
 from onnx import helper, numpy_helper
 from torch import nn
 
+from edgekws.core.protocols import Quantizer
 from edgekws.lowering import parity
 from edgekws.lowering.graph import Graph
 from edgekws.quantizers import neural_compressor, onnxruntime
 from edgekws.quantizers.int8.scales import floor_scales
+from tests.quantizers.conftest import Case
 
-BACKENDS = {
+BACKENDS: dict[str, Quantizer] = {
     "neural_compressor": neural_compressor.Quantizer(kind="neural_compressor"),
     "onnxruntime": onnxruntime.Quantizer(kind="onnxruntime"),
 }
@@ -27,14 +33,14 @@ CASES = [
 ]
 
 
-def head():
+def head() -> list[nn.Module]:
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5)]
 
 
-def ailing(kind):
+def ailing(kind: str) -> Any:
     """Two convolutions: channels of the first are dead or small, or all that it gives is zero."""
     torch.manual_seed(1)
-    network = nn.Sequential(
+    network: Any = nn.Sequential(
         *[nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU6(), *head()]
     )
     with torch.no_grad():
@@ -50,14 +56,16 @@ def ailing(kind):
     return network
 
 
-def scales(model: onnx.ModelProto):
+def scales(model: onnx.ModelProto) -> list[np.ndarray]:
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     rounding = [n for n in model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
     return [constants[node.input[1]] for node in rounding]
 
 
 @pytest.mark.parametrize(("kind", "backend", "calibration"), CASES)
-def test_the_rest_is_computed_as_ever(case_of, kind, backend, calibration):
+def test_the_rest_is_computed_as_ever(
+    case_of: Callable[..., Case], kind: str, backend: str, calibration: str
+) -> None:
     case = case_of("spectrogram", ailing(kind))
     model = BACKENDS[backend].quantize(case.source(backend), case.clips, calibration)
     for scale in scales(model):
@@ -74,7 +82,7 @@ def test_the_rest_is_computed_as_ever(case_of, kind, backend, calibration):
         assert bias_of(model, "2")[3] == pytest.approx(0.3, abs=1e-4)
 
 
-def bias_of(model, name):
+def bias_of(model: onnx.ModelProto, name: str) -> np.ndarray:
     """The bias of a layer as its integers have it.
 
     By a weight scale of one, which onnxruntime's tool gives a dead channel, little would be left.
@@ -83,20 +91,22 @@ def bias_of(model, name):
     made = {node.output[0]: node for node in model.graph.node}
     layer = next(node for node in model.graph.node if node.name == name)
     integers, scale = (constants[each] for each in made[layer.input[2]].input[:2])
-    return integers * scale
+    return np.asarray(integers * scale)
 
 
-def dense(integers, steps, x_step=0.1, axis=0):
+def dense(
+    integers: ArrayLike, steps: ArrayLike, x_step: float = 0.1, axis: int | None = 0
+) -> Graph:
     """A Gemm of integer weights behind a DequantizeLinear, its input rounded to `x_step`."""
-    along = {} if axis is None else {"axis": axis}
+    along: dict[str, Any] = {} if axis is None else {"axis": axis}
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "x_s", "x_z"], ["x8"]),
         helper.make_node("DequantizeLinear", ["x8", "x_s", "x_z"], ["xf"]),
         helper.make_node("DequantizeLinear", ["w8", "w_s"], ["w"], **along),
         helper.make_node("Gemm", ["xf", "w"], ["y"], name="g"),
     ]
-    constants = {"x_s": np.float32(x_step), "x_z": np.uint8(0), "w8": np.int8(integers)}
-    constants["w_s"] = np.float32(steps)
+    constants: dict[str, ArrayLike] = {"x_s": np.float32(x_step), "x_z": np.uint8(0)}
+    constants |= {"w8": np.asarray(integers, np.int8), "w_s": np.asarray(steps, np.float32)}
     made = helper.make_graph(
         nodes,
         "g",
@@ -107,8 +117,14 @@ def dense(integers, steps, x_step=0.1, axis=0):
     return Graph(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)]))
 
 
-def weights_of(graph):
-    node = graph.producer("w")
+def producer(graph: Graph, name: str) -> onnx.NodeProto:
+    node = graph.producer(name)
+    assert node is not None
+    return node
+
+
+def weights_of(graph: Graph) -> tuple[np.ndarray, np.ndarray]:
+    node = producer(graph, "w")
     return graph.array(node.input[0]), graph.array(node.input[1])
 
 
@@ -116,7 +132,7 @@ ROWS = [[100, -50, 3], [100, -50, 3], [100, -50, 3], [7, 0, -7]]
 
 
 @pytest.mark.parametrize("axis", [0, 1, None])
-def test_channels_below_a_share_of_the_largest_get_that_step(axis):
+def test_channels_below_a_share_of_the_largest_get_that_step(axis: int | None) -> None:
     """A step of half the least: the integers are halved, to even; of nothing: nothing is left."""
     rows = np.array(ROWS).T if axis != 0 else np.array(ROWS)
     graph = dense(rows, [2, 2.1e-5, 1e-5, 0], axis=axis)
@@ -128,38 +144,38 @@ def test_channels_below_a_share_of_the_largest_get_that_step(axis):
     assert (integers if axis == 0 else integers.T).tolist() == expected
 
 
-def test_where_all_is_nearly_zero_steps_still_are_not():
+def test_where_all_is_nearly_zero_steps_still_are_not() -> None:
     graph = dense(ROWS, [1e-20, 1e-12, 3e-12, 0])
     floor_scales(graph)
     assert weights_of(graph)[1].tolist() == pytest.approx([1e-12, 1e-12, 3e-12, 1e-12])
 
 
 @pytest.mark.parametrize("steps", [[1, 1e-5 * 1.001, 1, 1], 1e-20])
-def test_what_is_large_enough_or_one_step_for_all_stays(steps):
+def test_what_is_large_enough_or_one_step_for_all_stays(steps: list[float] | float) -> None:
     graph = dense(ROWS, steps)
     floor_scales(graph)
     integers, found = weights_of(graph)
     assert integers.tolist() == ROWS
-    np.testing.assert_array_equal(found, np.float32(steps))
-    assert graph.producer("w").input[1] == "w_s"
+    np.testing.assert_array_equal(found, np.asarray(steps, np.float32))
+    assert producer(graph, "w").input[1] == "w_s"
 
 
 @pytest.mark.parametrize(("given", "found"), [(0.99e-6, 1 / 255), (1.01e-6, 1.01e-6), (0, 1 / 255)])
-def test_an_activation_that_never_moved_gets_a_range_of_one(given, found):
+def test_an_activation_that_never_moved_gets_a_range_of_one(given: float, found: float) -> None:
     graph = dense(ROWS, [1, 1, 1, 1], x_step=given)
     floor_scales(graph)
-    names = [graph.producer(name).input[1] for name in ("x8", "xf")]
+    names = [producer(graph, name).input[1] for name in ("x8", "xf")]
     assert names[0] == names[1]
     assert float(graph.array(names[0])) == pytest.approx(found)
     assert weights_of(graph)[0].tolist() == ROWS
 
 
-def test_float_weights_and_those_that_are_computed_are_left_alone():
+def test_float_weights_and_those_that_are_computed_are_left_alone() -> None:
     graph = dense(ROWS, [1, 1, 1, 0])
-    graph.producer("y").input[1] = "w8"
+    producer(graph, "y").input[1] = "w8"
     floor_scales(graph)
     assert weights_of(graph)[0].tolist() == ROWS
-    graph.producer("y").input[1] = "w"
-    graph.producer("w").input[0] = "x8"
+    producer(graph, "y").input[1] = "w"
+    producer(graph, "w").input[0] = "x8"
     floor_scales(graph)
     assert graph.array("w_s").tolist() == [1, 1, 1, 0]

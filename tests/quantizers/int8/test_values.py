@@ -10,7 +10,7 @@ from edgekws.quantizers.int8.values import values_of
 FLOAT = onnx.TensorProto.FLOAT
 
 
-def model():
+def model() -> tuple[onnx.ModelProto, np.ndarray]:
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["m"]),
         helper.make_node("Relu", ["m"], ["r"]),
@@ -29,7 +29,7 @@ def model():
 
 
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 40])
-def test_parts_put_together_are_the_values_of_all_clips(n):
+def test_parts_put_together_are_the_values_of_all_clips(n: int) -> None:
     made, weight = model()
     clips = np.random.default_rng(n).normal(size=(n, 3)).astype(np.float32)
     parts = list(values_of(made, ["r", "x", "y", "m", "r"], clips))
@@ -43,7 +43,7 @@ def test_parts_put_together_are_the_values_of_all_clips(n):
     np.testing.assert_array_equal(found["y"], -found["r"])
 
 
-def test_of_the_input_alone_nothing_is_computed_and_of_nothing_there_is_nothing():
+def test_of_the_input_alone_nothing_is_computed_and_of_nothing_there_is_nothing() -> None:
     made, _ = model()
     clips = np.ones((2, 3), np.float32)
     (only,) = values_of(made, ["x"], clips)
