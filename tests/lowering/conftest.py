@@ -21,7 +21,8 @@ class Residual(nn.Module):
         self.body = body
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.body(x)
+        y: torch.Tensor = x + self.body(x)
+        return y
 
 
 def _head(n_in: int, length: int = 1) -> list[nn.Module]:
@@ -114,8 +115,10 @@ def network_of() -> NetworkOf:
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 nn.init.normal_(module.weight, 1.0, 0.5)
                 nn.init.normal_(module.bias)
-                nn.init.normal_(module.running_mean)  # type: ignore[arg-type]
-                nn.init.uniform_(module.running_var, 0.5, 2.0)  # type: ignore[arg-type]
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                nn.init.normal_(module.running_mean)
+                nn.init.uniform_(module.running_var, 0.5, 2.0)
         return network.eval()
 
     return make

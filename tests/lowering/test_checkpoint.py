@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from edgekws.runtime.front_end import FrontEnd
 
 
 @pytest.fixture
-def contract():
+def contract() -> Contract:
     return Contract(
         FrontEnd(n_mels=20),
         Normalization((0.0,) * 20, (1.0,) * 20),
@@ -21,7 +22,7 @@ def contract():
     )
 
 
-def test_round_trip(contract, tmp_path):
+def test_round_trip(contract: Contract, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = checkpoint.build(contract)
     network(torch.randn(8, 20, 97))  # moves the running statistics
@@ -38,7 +39,7 @@ def test_round_trip(contract, tmp_path):
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_what_is_no_checkpoint(contract, tmp_path):
+def test_what_is_no_checkpoint(contract: Contract, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     with pytest.raises(UsageError, match=r"a\.safetensors: expected a checkpoint"):
         checkpoint.load(path)
@@ -50,7 +51,7 @@ def test_what_is_no_checkpoint(contract, tmp_path):
         checkpoint.load(path)
 
 
-def test_weights_of_another_architecture(contract, tmp_path):
+def test_weights_of_another_architecture(contract: Contract, tmp_path: Path) -> None:
     other = replace(contract, architecture={"kind": "plain", "variant": "microcnn"})
     checkpoint.save(checkpoint.build(contract), other, tmp_path / "a.safetensors")
     with pytest.raises(UsageError, match=r"a\.safetensors: the weights do not fit"):

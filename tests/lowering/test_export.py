@@ -1,20 +1,30 @@
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from edgekws.core.contract import Contract
 from edgekws.errors import UnsupportedError
 from edgekws.lowering.export import export_lowered, export_naive
 from edgekws.lowering.parity import check, logits, torch_logits
+from tests.lowering.conftest import NetworkOf
 
 
-def operators(model):
+def operators(model: onnx.ModelProto) -> list[str]:
     return [node.op_type for node in model.graph.node]
 
 
 @pytest.mark.parametrize("name", ["plain", "inverted", "relu_first", "relu_first_padded", "3d"])
-def test_lowered_form(name, network_of, contract_of, features):
+def test_lowered_form(
+    name: str,
+    network_of: NetworkOf,
+    contract_of: Callable[[str], Contract],
+    features: NDArray[np.float32],
+) -> None:
     network, contract = network_of(name), contract_of(name)
     model = export_lowered(network, contract)
     onnx.checker.check_model(model, full_check=True)
@@ -32,7 +42,9 @@ def test_lowered_form(name, network_of, contract_of, features):
     assert model.graph.output[0].name == "logits"
 
 
-def test_naive_form_keeps_conv1d(network_of, contract_of, features):
+def test_naive_form_keeps_conv1d(
+    network_of: NetworkOf, contract_of: Callable[[str], Contract], features: NDArray[np.float32]
+) -> None:
     network, contract = network_of("plain"), contract_of("plain")
     model = export_naive(network, contract)
     weights = {i.name: list(i.dims) for i in model.graph.initializer}
@@ -41,7 +53,9 @@ def test_naive_form_keeps_conv1d(network_of, contract_of, features):
     check(torch_logits(network, features, contract), logits(model, features), 1e-5)
 
 
-def test_names_are_those_of_the_network(network_of, contract_of):
+def test_names_are_those_of_the_network(
+    network_of: NetworkOf, contract_of: Callable[[str], Contract]
+) -> None:
     model = export_lowered(network_of("inverted"), contract_of("inverted"))
     names = [node.name for node in model.graph.node]
     assert names[:2] == ["unsqueeze_1", "0"]
@@ -50,7 +64,9 @@ def test_names_are_those_of_the_network(network_of, contract_of):
     assert len(set(names)) == len(names)
 
 
-def test_same_network_same_bytes_and_nothing_on_the_terminal(network_of, contract_of, capfd):
+def test_same_network_same_bytes_and_nothing_on_the_terminal(
+    network_of: NetworkOf, contract_of: Callable[[str], Contract], capfd: pytest.CaptureFixture[str]
+) -> None:
     network, contract = network_of("plain"), contract_of("plain")
     first = export_lowered(network, contract).SerializeToString(deterministic=True)
     assert export_lowered(network, contract).SerializeToString(deterministic=True) == first
@@ -62,17 +78,20 @@ class Eigenvalues(nn.Module):
     """A layer that no ONNX operator stands for."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.linalg.eigvals(x[:, 0, :4, :4]).real
+        values: torch.Tensor = torch.linalg.eigvals(x[:, 0, :4, :4]).real
+        return values
 
 
-def test_what_cannot_be_exported_is_an_error(contract_of, capfd):
+def test_what_cannot_be_exported_is_an_error(
+    contract_of: Callable[[str], Contract], capfd: pytest.CaptureFixture[str]
+) -> None:
     network = nn.Sequential(nn.Conv2d(1, 4, 3), Eigenvalues())
     with pytest.raises(UnsupportedError, match=r"'3d' cannot be written as ONNX: .*linalg_eig"):
         export_lowered(network, contract_of("3d"))
     assert capfd.readouterr() == ("", "")
 
 
-def test_unequal_windows_are_refused_by_name(contract_of):
+def test_unequal_windows_are_refused_by_name(contract_of: Callable[[str], Contract]) -> None:
     network = nn.Sequential(nn.Conv1d(12, 4, 1), nn.AdaptiveAvgPool1d(7), nn.Flatten())
     with pytest.raises(UnsupportedError, match=r"network\.1 averages 41 frames to 7"):
         export_lowered(network, contract_of("plain"))
@@ -80,8 +99,8 @@ def test_unequal_windows_are_refused_by_name(contract_of):
 
 @pytest.mark.parametrize("negative", [True, False])
 def test_batch_norm_moves_through_a_max_pool_only_with_positive_scales(
-    negative, contract_of, features
-):
+    negative: bool, contract_of: Callable[[str], Contract], features: NDArray[np.float32]
+) -> None:
     torch.manual_seed(0)
     norm = nn.BatchNorm1d(4)
     with torch.no_grad():
@@ -96,7 +115,9 @@ def test_batch_norm_moves_through_a_max_pool_only_with_positive_scales(
     check(torch_logits(network, features, contract_of("plain")), logits(model, features), 1e-5)
 
 
-def test_a_convolution_used_twice_keeps_both_normalisations(contract_of, features):
+def test_a_convolution_used_twice_keeps_both_normalisations(
+    contract_of: Callable[[str], Contract], features: NDArray[np.float32]
+) -> None:
     torch.manual_seed(0)
     shared = nn.Conv1d(12, 12, 3)
     norms = [nn.BatchNorm1d(12), nn.BatchNorm1d(12)]

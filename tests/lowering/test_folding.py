@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torch import nn
 from edgekws.backbones.blocks.branches import Branches
 from edgekws.core import family
 from edgekws.core.contract import Contract, Normalization
+from edgekws.core.protocols import BACKBONE
 from edgekws.errors import UnsupportedError
 from edgekws.lowering import checkpoint
 from edgekws.lowering.export import export_lowered
@@ -17,7 +19,7 @@ from edgekws.runtime.front_end import FrontEnd
 TENET = {"kind": "tenet", "channels": 8, "stages": 2, "squeeze": 3, "head": 10}
 
 
-def contract_of(architecture, shape=(20, 41)):
+def contract_of(architecture: dict[str, Any], shape: tuple[int, ...] = (20, 41)) -> Contract:
     return Contract(
         FrontEnd(n_mels=20),
         Normalization((0.0,) * 20, (1.0,) * 20),
@@ -27,10 +29,13 @@ def contract_of(architecture, shape=(20, 41)):
     )
 
 
-def drawn(network):
+def drawn(network: nn.Module) -> Any:
     """Draw scales (also negative), shifts and statistics of every BatchNorm, far from 1 and 0."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            assert module.num_batches_tracked is not None
             nn.init.normal_(module.weight, 0.5, 0.7)
             nn.init.normal_(module.bias)
             nn.init.normal_(module.running_mean)
@@ -39,7 +44,7 @@ def drawn(network):
     return network.eval()
 
 
-def relative(a, b):
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a - b).abs().max() / a.abs().max())
 
 
@@ -48,7 +53,9 @@ def relative(a, b):
 @pytest.mark.parametrize(
     "kernels", [[(3,), (5,), (7,), (9,)], [(9,), (1,)], [(5,)], [(3, 1), (1, 5), (3, 3)]]
 )
-def test_a_sum_of_branches_is_one_convolution(kernels, groups, stride):
+def test_a_sum_of_branches_is_one_convolution(
+    kernels: list[tuple[int]] | list[tuple[int, int]], groups: int, stride: int
+) -> None:
     torch.manual_seed(0)
     branches = drawn(Branches(6, 12, kernels, stride=stride, groups=groups))
     one = branches.folded()
@@ -62,7 +69,7 @@ def test_a_sum_of_branches_is_one_convolution(kernels, groups, stride):
     assert not one.training
 
 
-def test_the_fold_keeps_the_statistics():
+def test_the_fold_keeps_the_statistics() -> None:
     """Of branches that see independent values, the folded BatchNorm knows mean and variance."""
     torch.manual_seed(0)
     branches = drawn(Branches(4, 4, [(1,), (1,)], groups=4))
@@ -80,7 +87,7 @@ def test_the_fold_keeps_the_statistics():
 @pytest.mark.parametrize(
     "fields", [{}, {"kernels": [3, 3]}, {"kernels": [1, 11], "stem_stride": 2}], ids=str
 )
-def test_a_network_is_folded_exactly(fields):
+def test_a_network_is_folded_exactly(fields: dict[str, Any]) -> None:
     torch.manual_seed(0)
     contract = contract_of({**TENET, **fields})
     network = drawn(checkpoint.build(contract))
@@ -94,7 +101,7 @@ def test_a_network_is_folded_exactly(fields):
         assert network(x).std() > 0.01
 
 
-def test_a_folded_network_is_left_as_it_is():
+def test_a_folded_network_is_left_as_it_is() -> None:
     contract = contract_of(TENET)
     result, new = folded(checkpoint.build(contract), contract)
     again, same = folded(result, new)
@@ -105,14 +112,14 @@ def test_a_folded_network_is_left_as_it_is():
     assert folded(network, plain) == (network, plain)
 
 
-def test_every_backbone_that_folds_tells_one_that_does_not():
+def test_every_backbone_that_folds_tells_one_that_does_not() -> None:
     told = []
     for kind in family.kinds("Backbone"):
-        backbone = family.load("Backbone", kind).model_validate({"kind": kind})
+        backbone: Any = BACKBONE.validate_python({"kind": kind})
         table = backbone.folded() if hasattr(backbone, "folded") else None
         if table is not None:
             told.append(kind)
-            single = type(backbone).model_validate(table)
+            single: Any = type(backbone).model_validate(table)
             assert single.folded() is None
             assert single.representation == backbone.representation
             torch.manual_seed(0)
@@ -127,7 +134,7 @@ def test_every_backbone_that_folds_tells_one_that_does_not():
     assert "tenet" in told
 
 
-def test_what_is_counted_is_the_single_branch():
+def test_what_is_counted_is_the_single_branch() -> None:
     contract = contract_of({"kind": "tenet", "channels": 8, "stages": 1, "blocks": 1})
     counted = export_lowered(*folded(checkpoint.untrained(contract), contract))
     stem, wide, depthwise, narrow, down = 20 * 8 * 3, 8 * 24, 24 * 9, 24 * 8, 8 * 8
@@ -138,7 +145,7 @@ def test_what_is_counted_is_the_single_branch():
     assert graph.macs(counted) == by_layer + 8 * 3
 
 
-def test_a_backbone_that_tells_another_form_than_its_own(monkeypatch):
+def test_a_backbone_that_tells_another_form_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     member = family.load("Backbone", "tenet")
     monkeypatch.setattr(member, "folded", lambda self: {**TENET, "kernels": (7,)})
     contract = contract_of(TENET)

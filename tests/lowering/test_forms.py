@@ -1,13 +1,17 @@
 """Other operators, the same logits."""
 
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from onnx.onnx_ml_pb2 import NodeProto
 
 from edgekws.core.contract import Contract, Normalization
 from edgekws.errors import UnsupportedError
@@ -17,6 +21,7 @@ from edgekws.lowering.stream import streaming_form
 from edgekws.metrics import graph
 from edgekws.quantizers.onnxruntime import Quantizer
 from edgekws.runtime.front_end import FrontEnd
+from tests.lowering.conftest import NetworkOf
 
 BACKBONES = (
     {"kind": "inverted_bottleneck", "channels": 12},
@@ -35,13 +40,13 @@ EXACT = (
 CLIPS = np.random.default_rng(0).standard_normal((40, 40, 97)).astype(np.float32)
 
 
-def lowered(backbone):
+def lowered(backbone: dict[str, Any]) -> tuple[onnx.ModelProto, Contract]:
     """The FP32 model of a backbone and its contract; exported once, the exporter takes its time."""
     return _lowered(tuple(backbone.items()))
 
 
 @cache
-def _lowered(items):
+def _lowered(items: tuple[tuple[str, Any], ...]) -> tuple[onnx.ModelProto, Contract]:
     front_end, backbone = FrontEnd(), dict(items)
     contract = Contract(
         front_end, Normalization((0.0,) * 40, (1.0,) * 40), ("a", "b", "c"), (40, 97), backbone
@@ -50,12 +55,12 @@ def _lowered(items):
     return export.export_lowered(checkpoint.untrained(contract), contract), contract
 
 
-def operators(model):
+def operators(model: onnx.ModelProto) -> Counter[str]:
     return Counter(node.op_type for node in model.graph.node)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES, ids=lambda b: "-".join(map(str, b.values())))
-def test_every_form_gives_the_same_logits_in_fp32_and_int8(backbone):
+def test_every_form_gives_the_same_logits_in_fp32_and_int8(backbone: dict[str, Any]) -> None:
     model, _ = lowered(backbone)
     int8 = Quantizer(kind="onnxruntime").quantize(model, CLIPS[:16], "minmax")
     tried = 0
@@ -75,7 +80,12 @@ def test_every_form_gives_the_same_logits_in_fp32_and_int8(backbone):
 
 
 @pytest.mark.parametrize("name", ["plain", "inverted", "relu_first", "relu_first_padded"])
-def test_whatever_a_network_is_made_of(network_of, contract_of, features, name):
+def test_whatever_a_network_is_made_of(
+    network_of: NetworkOf,
+    contract_of: Callable[[str], Contract],
+    features: NDArray[np.float32],
+    name: str,
+) -> None:
     network, contract = network_of(name), contract_of(name)
     model = export.export_lowered(network, contract)
     expected = parity.torch_logits(network, features, contract)
@@ -87,7 +97,7 @@ def test_whatever_a_network_is_made_of(network_of, contract_of, features, name):
         parity.check(expected, parity.logits(form, features))
 
 
-def test_conv1d_has_no_axis_of_height_1_left():
+def test_conv1d_has_no_axis_of_height_1_left() -> None:
     model, _ = lowered(BACKBONES[0])
     form = forms.conv1d(model)
     weights = [node.input[1] for node in form.graph.node if node.op_type == "Conv"]
@@ -98,7 +108,7 @@ def test_conv1d_has_no_axis_of_height_1_left():
     assert graph.parameters(form) == graph.parameters(model)
 
 
-def test_patches_of_bands_have_a_conv1d_form():
+def test_patches_of_bands_have_a_conv1d_form() -> None:
     patches = {"bands": 8, "hop": 4, "channels": 6}
     model, _ = _lowered.__wrapped__((("kind", "inverted_bottleneck"), ("patches", patches)))
     int8 = Quantizer(kind="onnxruntime").quantize(model, CLIPS[:16], "minmax")
@@ -108,7 +118,7 @@ def test_patches_of_bands_have_a_conv1d_form():
         parity.check(parity.logits(one, CLIPS), parity.logits(form, CLIPS))
 
 
-def test_int8_runs_fewer_nodes_as_conv1d_with_channels_last():
+def test_int8_runs_fewer_nodes_as_conv1d_with_channels_last() -> None:
     from edgekws.metrics.execution import optimized
 
     model = Quantizer(kind="onnxruntime").quantize(lowered(BACKBONES[0])[0], CLIPS[:8], "minmax")
@@ -120,7 +130,7 @@ def test_int8_runs_fewer_nodes_as_conv1d_with_channels_last():
     assert counts[-1] <= counts[0] - 2
 
 
-def test_the_streaming_form_can_be_made_of_every_form():
+def test_the_streaming_form_can_be_made_of_every_form() -> None:
     model, contract = lowered(BACKBONES[1])
     for rewrite in EXACT[:2] + EXACT[4:5]:
         form = rewrite(model)
@@ -128,7 +138,7 @@ def test_the_streaming_form_can_be_made_of_every_form():
         assert proof["max_abs_diff"] <= 1e-4
 
 
-def test_s8_counts_the_same_steps_from_below():
+def test_s8_counts_the_same_steps_from_below() -> None:
     model = Quantizer(kind="onnxruntime").quantize(lowered(BACKBONES[2])[0], CLIPS[:8], "minmax")
     signed = forms.signed_activations(model)
     kinds = {i.name: i.data_type for i in signed.graph.initializer}
@@ -138,14 +148,14 @@ def test_s8_counts_the_same_steps_from_below():
     assert differences.max() < 1e-5
 
 
-def plain_run(model, clips):
+def plain_run(model: onnx.ModelProto, clips: np.ndarray) -> np.ndarray:
     """Run a graph as it is defined, without the runtime's fusions."""
     from edgekws.quantizers.int8.values import values_of
 
     return np.concatenate([v["logits"] for v in values_of(model, ["logits"], clips)])
 
 
-def test_what_has_no_such_form_says_why():
+def test_what_has_no_such_form_says_why() -> None:
     model, _ = lowered(BACKBONES[0])
     with pytest.raises(UnsupportedError, match="rounds nothing to U8"):
         forms.signed_activations(model)
@@ -169,7 +179,7 @@ def test_what_has_no_such_form_says_why():
         (helper.make_node("Conv", ["row", "made"], ["end"], "late"), "a weight that is computed"),
     ],
 )
-def test_operators_that_need_the_height(node, message):
+def test_operators_that_need_the_height(node: NodeProto, message: str) -> None:
     constants = [
         numpy_helper.from_array(np.array([2]), "axis"),
         numpy_helper.from_array(np.ones((2, 3, 2, 1), np.float32), "tall"),
@@ -191,7 +201,7 @@ def test_operators_that_need_the_height(node, message):
         forms.conv1d(helper.make_model(made))
 
 
-def test_padding_fills_every_layer_but_what_is_fixed():
+def test_padding_fills_every_layer_but_what_is_fixed() -> None:
     model, _ = lowered(BACKBONES[0])  # 12 and 36 channels, and a head
     wide = padded_channels(model)
     widths = {i.name: i.dims for i in wide.graph.initializer}
@@ -203,7 +213,7 @@ def test_padding_fills_every_layer_but_what_is_fixed():
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_float_forms_are_one_network(backbone):
+def test_float_forms_are_one_network(backbone: dict[str, Any]) -> None:
     model, _ = lowered(backbone)
     found = forms.float_forms(model)
     assert set(found) == {"FP32", "FP32, Conv1d", "FP32, ReduceMean"}
@@ -212,7 +222,7 @@ def test_float_forms_are_one_network(backbone):
         parity.check(expected, parity.logits(form, CLIPS))
 
 
-def test_a_form_that_a_network_has_not_is_left_out():
+def test_a_form_that_a_network_has_not_is_left_out() -> None:
     model, _ = lowered(BACKBONES[0])
     mean = forms.mean_instead_of_pool(model)
     assert set(forms.float_forms(mean)) == {"FP32", "FP32, Conv1d"}

@@ -1,4 +1,6 @@
 import csv
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,18 +8,18 @@ import torch
 from torch import nn
 
 from edgekws.audio.reading import read_audio
-from edgekws.core import family
+from edgekws.core.protocols import BACKBONE
 from edgekws.errors import UnsupportedError
 from edgekws.lowering.layer_trace import layers
 from edgekws.lowering.least_squares import RIDGE, initialise
 from edgekws.runtime.front_end import FrontEnd, log_mel
 
 
-def backbone(kind, **fields):
-    return family.load("Backbone", kind).model_validate({"kind": kind, **fields}).build(40, 6)
+def backbone(kind: str, **fields: Any) -> Any:
+    return BACKBONE.validate_python({"kind": kind, **fields}).build(40, 6)
 
 
-def trained_like(network, clips):
+def trained_like(network: nn.Module, clips: np.ndarray) -> Any:
     """Move the running statistics, as training would, so that no two layers are alike."""
     network.train()
     for module in network.modules():
@@ -31,18 +33,18 @@ def trained_like(network, clips):
     return network.eval()
 
 
-def logits(network, clips):
+def logits(network: nn.Module, clips: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return network(torch.from_numpy(clips)).numpy()
+        return np.asarray(network(torch.from_numpy(clips)))
 
 
-def correlation(a, b):
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a - a.mean(0), b - b.mean(0)  # what the mean logits have in common tells nothing
-    return np.corrcoef(a.ravel(), b.ravel())[0, 1]
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
 @pytest.fixture(scope="module")
-def speech(shared_data):
+def speech(shared_data: Path) -> tuple[np.ndarray, np.ndarray]:
     """Normalised log-mel of 160 clips of speech for calibration and 60 others, 40 × 97."""
     with (shared_data / "asc" / "train.csv").open(encoding="utf-8") as file:
         files = [row["file"] for row in csv.DictReader(file)][::32][:220]
@@ -55,7 +57,7 @@ def speech(shared_data):
     return clips[::2], clips[1::2]
 
 
-def test_a_3d_network_that_is_truly_2d_is_recovered(speech):
+def test_a_3d_network_that_is_truly_2d_is_recovered(speech: tuple[np.ndarray, np.ndarray]) -> None:
     """Where every layer is dense and stands for a layer of as many channels, nothing is lost."""
     seen, unseen = speech
     torch.manual_seed(0)
@@ -96,7 +98,12 @@ def test_a_3d_network_that_is_truly_2d_is_recovered(speech):
         (("plain", {"representation": "3d"}), ("plain", {"variant": "conv1dnet"}), 0.45),
     ],
 )
-def test_logits_on_unseen_speech_are_far_nearer_than_a_random_starts(speech, like, into, at_least):
+def test_logits_on_unseen_speech_are_far_nearer_than_a_random_starts(
+    speech: tuple[np.ndarray, np.ndarray],
+    like: tuple[str, dict[str, int]] | tuple[str, dict[str, str]],
+    into: tuple[str, dict[str, Any]] | tuple[str, dict[str, str]],
+    at_least: float,
+) -> None:
     seen, unseen = speech
     starts, solved = [], []
     for seed in range(1, 7):  # of both networks' weights, on which a single figure hangs
@@ -111,7 +118,9 @@ def test_logits_on_unseen_speech_are_far_nearer_than_a_random_starts(speech, lik
     assert np.mean(solved) > abs(np.mean(starts)) + 0.2
 
 
-def test_random_features_keep_their_weights_and_the_skip_is_taken_off(speech):
+def test_random_features_keep_their_weights_and_the_skip_is_taken_off(
+    speech: tuple[np.ndarray, np.ndarray],
+) -> None:
     seen, _ = speech
     torch.manual_seed(2)
     model = trained_like(backbone("mel_spanning", channels=8, blocks=1), seen[:, None])
@@ -136,7 +145,7 @@ def test_random_features_keep_their_weights_and_the_skip_is_taken_off(speech):
     assert 1 - float(missed) == pytest.approx(explained, abs=0.02)
 
 
-def test_the_same_start_gives_the_same_weights(speech):
+def test_the_same_start_gives_the_same_weights(speech: tuple[np.ndarray, np.ndarray]) -> None:
     seen, _ = speech
     states = []
     for _ in range(2):
@@ -147,7 +156,7 @@ def test_the_same_start_gives_the_same_weights(speech):
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_layers_are_found_with_their_sums():
+def test_layers_are_found_with_their_sums() -> None:
     network = backbone("resnet18", width=0.0625)
     found = {layer.path: layer for layer in layers(network.eval(), torch.randn(4, 1, 40, 33))}
     assert len(found) == 21  # 17 convolutions, 3 of shortcuts, the classifier
@@ -157,7 +166,7 @@ def test_layers_are_found_with_their_sums():
     assert all(layer.norm is not None for path, layer in found.items() if path != "7")
 
 
-def test_what_cannot_be_solved_is_named(speech):
+def test_what_cannot_be_solved_is_named(speech: tuple[np.ndarray, np.ndarray]) -> None:
     seen, _ = speech
     model = backbone("plain", representation="3d")
     shared = nn.Conv1d(40, 40, 3)
@@ -170,7 +179,9 @@ def test_what_cannot_be_solved_is_named(speech):
 
 
 @pytest.mark.parametrize("kind", ["conv2d_stem", "mel_spanning"])
-def test_what_all_patches_share_stays_as_drawn(kind, speech):
+def test_what_all_patches_share_stays_as_drawn(
+    kind: str, speech: tuple[np.ndarray, np.ndarray]
+) -> None:
     seen, unseen = speech
     torch.manual_seed(0)
     patches = {"bands": 8, "hop": 4, "channels": 6}

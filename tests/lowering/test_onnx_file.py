@@ -1,13 +1,25 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
+from edgekws.core.contract import Contract
 from edgekws.errors import UsageError
 from edgekws.lowering import onnx_file
 from edgekws.lowering.export import export_naive
 from edgekws.lowering.parity import check, logits, torch_logits
+from tests.lowering.conftest import NetworkOf
 
 
-def test_round_trip_without_traces_of_its_making(network_of, contract_of, features, tmp_path):
+def test_round_trip_without_traces_of_its_making(
+    network_of: NetworkOf,
+    contract_of: Callable[[str], Contract],
+    features: NDArray[np.float32],
+    tmp_path: Path,
+) -> None:
     network, contract = network_of("plain"), contract_of("plain")
     model = export_naive(network, contract)
     model.doc_string = model.graph.doc_string = "/home/someone"
@@ -26,7 +38,9 @@ def test_round_trip_without_traces_of_its_making(network_of, contract_of, featur
     assert {p.name for p in tmp_path.rglob("*.onnx*")} == {"model.onnx", "again.onnx"}
 
 
-def test_what_is_not_a_model(tmp_path, network_of, contract_of):
+def test_what_is_not_a_model(
+    tmp_path: Path, network_of: NetworkOf, contract_of: Callable[[str], Contract]
+) -> None:
     (tmp_path / "text.onnx").write_text("no model" * 9)
     with pytest.raises(UsageError, match=r"text\.onnx: expected an ONNX model"):
         onnx_file.load(tmp_path / "text.onnx")

@@ -1,3 +1,7 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -5,12 +9,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples
 from edgekws.errors import ParityError
 from edgekws.lowering.parity import check, golden, logits, torch_logits
+from tests.lowering.conftest import NetworkOf
 
 
-def test_the_largest_difference():
+def test_the_largest_difference() -> None:
     a = np.zeros((3, 2), np.float32)
     b = a.copy()
     b[1, 0] = -5e-5
@@ -18,7 +24,7 @@ def test_the_largest_difference():
 
 
 @pytest.mark.parametrize("wrong", [2e-4, np.nan, np.inf])
-def test_a_broken_rung(wrong):
+def test_a_broken_rung(wrong: float) -> None:
     a = np.zeros((3, 2), np.float32)
     b = a.copy()
     b[1, 0] = wrong
@@ -26,7 +32,7 @@ def test_a_broken_rung(wrong):
         check(a, b, what="simplify")
 
 
-def test_what_differs_by_the_tolerance_is_allowed_and_a_hair_more_is_not():
+def test_what_differs_by_the_tolerance_is_allowed_and_a_hair_more_is_not() -> None:
     a, b = np.zeros((2, 2), np.float32), np.full((2, 2), 0.25, np.float32)
     assert check(a, b, tolerance=0.25) == check(b, a, tolerance=0.25) == 0.25
     with pytest.raises(ParityError, match=r"at most 0\.25 is allowed"):
@@ -38,14 +44,14 @@ def test_what_differs_by_the_tolerance_is_allowed_and_a_hair_more_is_not():
     assert check(a, 0.999 * least) < 1e-4
 
 
-def test_shapes_and_emptiness():
+def test_shapes_and_emptiness() -> None:
     with pytest.raises(ParityError, match=r"parity: logits of shape \(2, 3\) against \(2, 4\)"):
         check(np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32))
     with pytest.raises(ParityError, match=r"\(0, 3\)"):
         check(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
 
 
-def test_golden_clips_take_the_labels_in_turn():
+def test_golden_clips_take_the_labels_in_turn() -> None:
     targets = np.array([0] * 50 + [1] * 3 + [2] * 9)
     examples = Examples(np.zeros((62, 1, 1), np.float32), targets, np.array([""] * 62), ("",) * 62)
     chosen = golden(examples, n=9)
@@ -57,7 +63,7 @@ def test_golden_clips_take_the_labels_in_turn():
 @pytest.mark.parametrize(
     ("n", "chosen"), [(1, [3]), (3, [0, 1, 3]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 5])]
 )
-def test_golden_clips_by_hand(n, chosen):
+def test_golden_clips_by_hand(n: int, chosen: list[int]) -> None:
     targets = np.array([2, 1, 1, 0, 1, 2])
     examples = Examples(np.zeros((6, 1, 1), np.float32), targets, np.array([""] * 6), ("",) * 6)
     assert golden(examples, n=n).tolist() == chosen
@@ -67,7 +73,9 @@ def test_golden_clips_by_hand(n, chosen):
     assert golden(many).tolist() == list(range(32))
 
 
-def test_torch_logits_leave_the_mode_and_do_not_depend_on_batches(network_of, contract_of):
+def test_torch_logits_leave_the_mode_and_do_not_depend_on_batches(
+    network_of: NetworkOf, contract_of: Callable[[str], Contract]
+) -> None:
     network, contract = network_of("plain").train(), contract_of("plain")
     features = np.random.default_rng(1).standard_normal((300, 12, 41)).astype(np.float32)
     got = torch_logits(network, features, contract)
@@ -77,9 +85,9 @@ def test_torch_logits_leave_the_mode_and_do_not_depend_on_batches(network_of, co
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-def mean_and_largest(shape):
+def mean_and_largest(shape: tuple[int, ...]) -> onnx.ModelProto:
     """A graph of two logits for each clip, in float64, and a second output that is none."""
-    axes = {"axes": list(range(1, len(shape) + 1))}
+    axes: dict[str, Any] = {"axes": list(range(1, len(shape) + 1))}
     nodes = [
         helper.make_node("Cast", ["x"], ["wide"], to=TensorProto.DOUBLE),
         helper.make_node("ReduceMean", ["wide"], ["mean"], keepdims=0, **axes),
@@ -101,24 +109,28 @@ def mean_and_largest(shape):
 
 @pytest.mark.parametrize("shape", [(3, 4), (1, 3, 4)])
 @pytest.mark.parametrize("clips", [0, 1, 256, 515])
-def test_logits_of_a_file_and_of_a_graph_whatever_the_batches(tmp_path, shape, clips):
+def test_logits_of_a_file_and_of_a_graph_whatever_the_batches(
+    tmp_path: Path, shape: tuple[int, ...], clips: int
+) -> None:
     made = mean_and_largest(shape)
     onnx.save(made, str(tmp_path / "m.onnx"))
     features = np.random.default_rng(0).standard_normal((clips, 3, 4)).astype(np.float32)
     for model in (made, tmp_path / "m.onnx"):
         found = logits(model, features)
-        assert (found.dtype, found.shape) == (np.float32, (clips, 2))
+        assert (found.dtype, found.shape) == (np.dtype(np.float32), (clips, 2))
         np.testing.assert_allclose(found[:, 0], features.mean(axis=(1, 2)), atol=1e-6)
         assert found[:, 1].tolist() == [clip.max() for clip in features]
 
 
-def test_torch_logits_of_a_3d_network_have_its_axis_of_channels(contract_of):
+def test_torch_logits_of_a_3d_network_have_its_axis_of_channels(
+    contract_of: Callable[[str], Contract],
+) -> None:
     class Shape(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.weight = nn.Parameter(torch.ones(1))
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             assert x.shape[1:] == (1, 12, 41)
             return self.weight * x.mean(dim=(1, 2, 3))[:, None]
 

@@ -5,7 +5,7 @@ from edgekws.errors import ParityError
 from edgekws.lowering.quantization_parity import compare
 
 
-def test_figures_by_hand():
+def test_figures_by_hand() -> None:
     before = np.array([[0, 5.1], [2.0, 1.0]], np.float32)
     after = before + np.array([[0.02, 0], [0, -0.04]], np.float32)
     told = compare(before, after)
@@ -14,7 +14,7 @@ def test_figures_by_hand():
     assert told["max_diff_in_output_steps"] == pytest.approx(2, rel=1e-5)  # 5.1 / 255 = 0.02
 
 
-def test_all_figures_against_loops_over_single_logits():
+def test_all_figures_against_loops_over_single_logits() -> None:
     rng = np.random.default_rng(0)
     before = rng.normal(size=(7, 3)).astype(np.float32)
     after = before + rng.normal(scale=0.2, size=(7, 3)).astype(np.float32)
@@ -35,7 +35,7 @@ def test_all_figures_against_loops_over_single_logits():
     )
 
 
-def test_half_of_the_labels_is_enough_and_less_is_not():
+def test_half_of_the_labels_is_enough_and_less_is_not() -> None:
     before = np.tile(np.eye(2, dtype=np.float32), (3, 1))
     after = before.copy()
     after[:3] = after[:3, ::-1]
@@ -44,7 +44,7 @@ def test_half_of_the_labels_is_enough_and_less_is_not():
         compare(before[:5], after[:5])
 
 
-def test_constant_logits_have_no_steps():
+def test_constant_logits_have_no_steps() -> None:
     assert compare(np.ones((3, 2), np.float32), np.ones((3, 2), np.float32)) == {
         "label_agreement": 1,
         "mean_abs_diff": 0,
@@ -54,7 +54,7 @@ def test_constant_logits_have_no_steps():
     }
 
 
-def test_a_model_that_keeps_hardly_a_label_is_broken():
+def test_a_model_that_keeps_hardly_a_label_is_broken() -> None:
     before = np.eye(4, dtype=np.float32)
     with pytest.raises(ParityError, match=r"keeps only 0\.0% of the labels"):
         compare(before, np.roll(before, 1, axis=1))

@@ -3,20 +3,25 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from edgekws.core.contract import Contract
 from edgekws.errors import MachineError, ParityError
 from edgekws.lowering import _simplify, onnx_file, simplify
 from edgekws.lowering.export import export_lowered, export_naive
 from edgekws.lowering.parity import logits
+from tests.lowering.conftest import NetworkOf
 
 
 @pytest.fixture
-def source(network_of, contract_of, tmp_path):
+def source(network_of: NetworkOf, contract_of: Callable[[str], Contract], tmp_path: Path) -> Path:
     contract = contract_of("relu_first_padded")
     model = export_naive(network_of("relu_first_padded"), contract)
     extra = helper.make_node("Identity", ["logits_"], ["logits"], name="needless")
@@ -26,7 +31,9 @@ def source(network_of, contract_of, tmp_path):
     return tmp_path / "source.onnx"
 
 
-def test_fewer_nodes_same_logits(source, features, tmp_path, capfd):
+def test_fewer_nodes_same_logits(
+    source: Path, features: NDArray[np.float32], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "target.onnx"
     told = simplify.simplify(source, target, features)
     before, after = onnx.load(source), onnx.load(target)
@@ -44,7 +51,7 @@ def test_fewer_nodes_same_logits(source, features, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def _quantized_weights(model):
+def _quantized_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write each Conv weight as INT8 behind DequantizeLinear, with a needless Identity."""
     graph = model.graph
     for node in [n for n in graph.node if n.op_type == "Conv"]:
@@ -57,7 +64,7 @@ def _quantized_weights(model):
                 numpy_helper.from_array(
                     np.rint(values / scale).astype(np.int8), f"{weight.name}.q"
                 ),
-                numpy_helper.from_array(scale, f"{weight.name}.scale"),
+                numpy_helper.from_array(np.asarray(scale), f"{weight.name}.scale"),
             ]
         )
         graph.node.insert(
@@ -69,7 +76,12 @@ def _quantized_weights(model):
     return model
 
 
-def test_int8_weights_stay_int8(network_of, contract_of, features, tmp_path):
+def test_int8_weights_stay_int8(
+    network_of: NetworkOf,
+    contract_of: Callable[[str], Contract],
+    features: NDArray[np.float32],
+    tmp_path: Path,
+) -> None:
     contract = contract_of("3d")
     model = _quantized_weights(export_lowered(network_of("3d"), contract))
     onnx_file.save(model, contract, tmp_path / "q.onnx")
@@ -80,7 +92,9 @@ def test_int8_weights_stay_int8(network_of, contract_of, features, tmp_path):
     assert sorted(i.dims[0] for i in int8) == [6, 6]
 
 
-def test_lost_int8_weights_are_an_error(network_of, contract_of, source):
+def test_lost_int8_weights_are_an_error(
+    network_of: NetworkOf, contract_of: Callable[[str], Contract], source: Path
+) -> None:
     plain = export_lowered(network_of("3d"), contract_of("3d"))
     with pytest.raises(ParityError, match="turned 2 INT8 weights back into FP32"):
         simplify._check_int8_weights(_quantized_weights(plain), onnx.load(source), source)
@@ -120,7 +134,9 @@ def test_a_hanging_onnxsim_is_stopped(source, tmp_path, monkeypatch):
         simplify._run(source, script_of("import time; time.sleep(30)", tmp_path))
 
 
-def test_a_failing_check_writes_nothing(source, tmp_path, monkeypatch):
+def test_a_failing_check_writes_nothing(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import onnxsim
 
     monkeypatch.setattr(onnxsim, "simplify", lambda model, **options: (model, False))
@@ -131,7 +147,7 @@ def test_a_failing_check_writes_nothing(source, tmp_path, monkeypatch):
     assert not target.exists()
 
 
-def test_the_script_stands_alone(tmp_path):
+def test_the_script_stands_alone(tmp_path: Path) -> None:
     """It runs from any folder, whether or not the package is on the path."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from edgekws.backbones.inverted_bottleneck import Backbone
 from edgekws.core.contract import Contract, Normalization
-from edgekws.core.family import load
+from edgekws.core.protocols import QUANTIZER
 from edgekws.errors import ParityError, UnsupportedError
 from edgekws.lowering import checkpoint, onnx_file, parity, stream_parity
 from edgekws.lowering.export import export_lowered
@@ -32,8 +32,9 @@ def contract_of(frames: int, n_mels: int = N_MELS, **architecture: Any) -> Contr
     return Contract(FrontEnd(n_mels=n_mels), flat, labels, (n_mels, frames), architecture)
 
 
-def clips(n: int, n_mels: int, frames: int, seed: int = 0) -> Features:
+def clips(n: int, *shape: int, seed: int = 0) -> Features:
     """Loudness that moves over time, and noise: neighbouring frames are alike, windows are not."""
+    n_mels, frames = shape
     rng = np.random.default_rng(seed)
     loudness = rng.standard_normal((n, 1, frames)).cumsum(-1) * 0.3
     return (loudness + rng.standard_normal((n, n_mels, frames))).astype(np.float32)
@@ -164,20 +165,17 @@ def trained(**fields: Any) -> tuple[onnx.ModelProto, Contract]:
     shape = {"channels": 6, "blocks": 2, "kernel_size": 5, "strided_blocks": (2,), "head": 8}
     backbone = Backbone(padding="valid", **shape, **fields)
     contract = contract_of(41, **backbone.model_dump(mode="json"))
-    network = checkpoint.build(contract)
+    network: Any = checkpoint.build(contract)
     with torch.no_grad():
         for _ in range(20):  # statistics of its own, so that no value stays the same
             network.train()(torch.from_numpy(clips(32, N_MELS, 41, seed=1)))
-        network.classifier.weight *= 10  # type: ignore[operator, union-attr]
+        network.classifier.weight *= 10
     return export_lowered(network.eval(), contract), contract
 
 
 def int8(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
-    quantizer = load("Quantizer", "onnxruntime")(kind="onnxruntime")
-    made: onnx.ModelProto = quantizer.quantize(  # type: ignore[attr-defined]
-        model, clips(24, *contract.input_shape, seed=2), "minmax"
-    )
-    return made
+    quantizer = QUANTIZER.validate_python({"kind": "onnxruntime"})
+    return quantizer.quantize(model, clips(24, *contract.input_shape, seed=2), "minmax")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from edgekws.core.contract import Contract, Normalization
 from edgekws.errors import UnsupportedError
@@ -13,7 +15,9 @@ from edgekws.runtime.front_end import FrontEnd
 SPANNING = {"kind": "mel_spanning", "channels": 6, "blocks": 2, "strided_blocks": [2]}
 
 
-def built(architecture, shape=(1, 20, 41)):
+def built(
+    architecture: dict[str, Any], shape: tuple[int, ...] = (1, 20, 41)
+) -> tuple[nn.Module, Contract]:
     contract = Contract(
         FrontEnd(n_mels=20),
         Normalization((0.0,) * 20, (1.0,) * 20),
@@ -27,7 +31,7 @@ def built(architecture, shape=(1, 20, 41)):
     return network.eval(), contract
 
 
-def test_exact():
+def test_exact() -> None:
     network, contract = built(SPANNING)
     result, new = to2d.exact(network, contract)
     assert new.input_shape == (20, 41)
@@ -39,14 +43,14 @@ def test_exact():
     check(a, b, 1e-5)
 
 
-def test_a_layer_with_bands_is_named():
+def test_a_layer_with_bands_is_named() -> None:
     network, contract = built({"kind": "plain", "representation": "3d"})
     message = r"layer 0\.0 \(Conv2d\) leaves 20 of 20 bands, .* name a backbone"
     with pytest.raises(UnsupportedError, match=message):
         to2d.exact(network, contract)
 
 
-def test_exactness_is_read_off_the_network_not_off_its_name():
+def test_exactness_is_read_off_the_network_not_off_its_name() -> None:
     network, contract = built({"kind": "plain", "representation": "3d"})
     with pytest.raises(UnsupportedError, match="leaves 20 of 20 bands"):
         to2d.exact(network, replace(contract, architecture=SPANNING))
@@ -55,13 +59,13 @@ def test_exactness_is_read_off_the_network_not_off_its_name():
         to2d.exact(spanning, contract)
 
 
-def test_2d_is_refused():
+def test_2d_is_refused() -> None:
     network, contract = built({"kind": "plain"}, (20, 41))
     with pytest.raises(UnsupportedError, match="plain is in the 2-D representation already"):
         to2d.exact(network, contract)
 
 
-def test_a_twin_that_does_not_fit():
+def test_a_twin_that_does_not_fit() -> None:
     network, contract = built(SPANNING)
     other = replace(contract, architecture={**SPANNING, "channels": 8})
     with pytest.raises(UnsupportedError, match=r"weight blocks\.0\.body\.0\.weight does not fit"):
