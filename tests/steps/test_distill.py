@@ -54,6 +54,9 @@ class Noise:
     def calibration(self, n: int) -> NDArray[np.int64]:
         return np.arange(n)
 
+    def negatives(self) -> tuple[NDArray[np.float32], ...]:
+        return ()
+
 
 def step_of(**fields: Any) -> Step:
     training = {"epochs": 2, "batch_size": 32, "optimizer": {"lr": 0.01}}

@@ -1,17 +1,22 @@
 import re
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
+from torch import nn
 
 from edgekws.core import family
 from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Artifact, Contract, Normalization
-from edgekws.core.corpus import Examples
-from edgekws.core.events import quiet
+from edgekws.core.corpus import Examples, Split
+from edgekws.core.events import Emit, Event, quiet
 from edgekws.core.job import Job
+from edgekws.core.protocols import QUANTIZER
 from edgekws.errors import RecipeError
 from edgekws.lowering import checkpoint, parity
 from edgekws.lowering.export import export_lowered
@@ -31,7 +36,7 @@ class Patterns:
     front_end = FrontEnd(window_s=0.272, n_mels=16)
     normalization = Normalization((0.0,) * 16, (1.0,) * 16)
 
-    def examples(self, split):
+    def examples(self, split: Split) -> Examples:
         patterns = np.random.default_rng(0).normal(size=(3, 16, 25))
         rng = np.random.default_rng(1 + (split == "dev"))
         n = 180 if split == "dev" else 240
@@ -39,25 +44,30 @@ class Patterns:
         features = patterns[targets] + 2.0 * rng.normal(size=(n, 16, 25))
         return Examples(features.astype(np.float32), targets, np.array([""] * n), ("",) * n)
 
-    def augmented(self, epoch):
+    def augmented(self, epoch: int) -> NDArray[np.float16]:
         return self.examples("train").features.astype(np.float16)
 
-    def mask(self, features, clips, epoch, *width):
+    def mask(
+        self, features: NDArray[np.float32], clips: NDArray[np.int64], epoch: int, *width: float
+    ) -> NDArray[np.float32]:
         return features
 
-    def calibration(self, n):
+    def calibration(self, n: int) -> NDArray[np.int64]:
         return np.arange(240)[:n]
 
+    def negatives(self) -> tuple[NDArray[np.float32], ...]:
+        return ()
 
-def job(folder, emit=quiet):
+
+def job(folder: Path, emit: Emit = quiet) -> Job:
     return Job(Patterns(), 7, "cpu", 1, folder, emit)
 
 
-def step(**fields):
+def step(**fields: Any) -> Any:
     return family.load("Step", "finetune_int8").model_validate({"kind": "finetune_int8", **fields})
 
 
-def trained(architecture):
+def trained(architecture: dict[str, Any]) -> tuple[nn.Module, Contract]:
     """Return a network that has learnt the patterns, and its contract."""
     data = Patterns()
     shape = (1, 16, 25) if architecture["kind"] == "mel_spanning" else (16, 25)
@@ -70,12 +80,12 @@ def trained(architecture):
     for _ in range(60):
         logits = Model.of(network, contract).logits(features)
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(logits, targets).backward()
+        torch.autograd.backward(torch.nn.functional.cross_entropy(logits, targets))
         optimizer.step()
     return network.eval(), contract
 
 
-def spoil(network, factor=300.0):
+def spoil(network: Any, factor: float = 300.0) -> None:
     """Make hidden channels small, and what reads them large: the same, but not in INT8."""
     body = network.blocks[0].body
     with torch.no_grad():
@@ -84,19 +94,19 @@ def spoil(network, factor=300.0):
         body[6].weight[:, ::3] *= factor
 
 
-def artifact(folder, network, contract, name="input"):
+def artifact(folder: Path, network: nn.Module, contract: Contract, name: str = "input") -> Artifact:
     path = folder / f"{name}.safetensors"
     checkpoint.save(network, contract, path)
     return Artifact("checkpoint", path, sha256_file(path), contract)
 
 
 @pytest.fixture(scope="module")
-def learnt():
+def learnt() -> tuple[nn.Module, Contract]:
     return trained(STUDENT)
 
 
 @pytest.fixture
-def spoilt(learnt, tmp_path):
+def spoilt(learnt: tuple[nn.Module, Contract], tmp_path: Path) -> Artifact:
     """An artifact whose network loses in INT8: a few channels outweigh all others."""
     network, contract = learnt
     kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -106,21 +116,21 @@ def spoilt(learnt, tmp_path):
     return made
 
 
-def accuracy(logits):
+def accuracy(logits: np.ndarray) -> float:
     return float((logits.argmax(axis=1) == Patterns().examples("dev").targets).mean())
 
 
-def in_int8(path):
+def in_int8(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the logits on dev that onnxruntime's quantizer gives the checkpoint, and FP32's."""
     network, contract = checkpoint.load(path)
     floats = export_lowered(network, contract)
-    backend = family.load("Quantizer", "onnxruntime")(kind="onnxruntime")
+    backend = QUANTIZER.validate_python({"kind": "onnxruntime"})
     model = backend.quantize(floats, Patterns().examples("train").features, "minmax")
     features = Patterns().examples("dev").features
     return parity.logits(model, features), parity.logits(floats, features)
 
 
-def test_wins_back_what_quantization_loses(spoilt, tmp_path):
+def test_wins_back_what_quantization_loses(spoilt: Artifact, tmp_path: Path) -> None:
     fine_tuning = step(training={"epochs": 10, "batch_size": 32, "optimizer": {"lr": 3e-3}})
     assert (fine_tuning.takes, fine_tuning.gives) == ("checkpoint", "checkpoint")
     assert (fine_tuning.keeps, fine_tuning.named_inputs) == ("retrained", ())
@@ -140,7 +150,9 @@ def test_wins_back_what_quantization_loses(spoilt, tmp_path):
     assert told["kept"] == "fine-tuned"
 
 
-def test_what_comes_out_is_the_same_architecture_with_its_statistics(spoilt, tmp_path):
+def test_what_comes_out_is_the_same_architecture_with_its_statistics(
+    spoilt: Artifact, tmp_path: Path
+) -> None:
     output = step(training=TRAINING).run({"input": spoilt}, job(tmp_path / "w"))
     (before, contract), (after, same) = (checkpoint.load(p) for p in (spoilt.path, output.path))
     assert same == contract
@@ -152,8 +164,10 @@ def test_what_comes_out_is_the_same_architecture_with_its_statistics(spoilt, tmp
     assert changed == {name for name, _ in before.named_parameters()}
 
 
-def test_the_start_is_kept_where_no_epoch_is_better(learnt, tmp_path):
-    told = []
+def test_the_start_is_kept_where_no_epoch_is_better(
+    learnt: tuple[nn.Module, Contract], tmp_path: Path
+) -> None:
+    told: list[Event] = []
     given = artifact(tmp_path, *learnt)
     wild = step(training={"epochs": 1, "batch_size": 32, "optimizer": {"kind": "sgd", "lr": 3.0}})
     output = wild.run({"input": given}, job(tmp_path / "w", told.append))
@@ -168,7 +182,9 @@ def test_the_start_is_kept_where_no_epoch_is_better(learnt, tmp_path):
     )
 
 
-def test_from_teachers_in_3d_and_with_a_running_mean(learnt, tmp_path):
+def test_from_teachers_in_3d_and_with_a_running_mean(
+    learnt: tuple[nn.Module, Contract], tmp_path: Path
+) -> None:
     inputs = {"input": artifact(tmp_path, *trained(SPANNING))}
     inputs["small"] = artifact(tmp_path, *learnt, "small")
     learning = step(
@@ -183,11 +199,13 @@ def test_from_teachers_in_3d_and_with_a_running_mean(learnt, tmp_path):
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(spoilt, tmp_path, ema):
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    spoilt: Artifact, tmp_path: Path, ema: float
+) -> None:
     learning = step(training={**TRAINING, "ema": ema})
     whole = learning.run({"input": spoilt}, job(tmp_path / "whole"))
 
-    def kill(event):
+    def kill(event: Event) -> None:
         if event.kind == "progress" and event.data.get("epoch") == 2 and event.done == 16:
             raise KeyboardInterrupt
 
@@ -198,7 +216,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(spoilt, tmp_path, ema
     assert again.details["int8"] == whole.details["int8"]
 
 
-def test_a_teacher_of_other_labels(spoilt, tmp_path):
+def test_a_teacher_of_other_labels(spoilt: Artifact, tmp_path: Path) -> None:
     other = replace(spoilt, contract=replace(spoilt.contract, labels=("x", "y", "z")))
     with pytest.raises(RecipeError, match="big knows the labels x, y, z"):
         step(teachers=["big"]).run({"input": spoilt, "big": other}, job(tmp_path / "w"))
@@ -214,14 +232,16 @@ def test_a_teacher_of_other_labels(spoilt, tmp_path):
         ({"optimizer": {"kind": "adamw", "lr": 1e-3}, "epochs": 2}, 2, 1e-3),
     ],
 )
-def test_trains_gently_where_the_recipe_says_nothing(table, epochs, lr):
+def test_trains_gently_where_the_recipe_says_nothing(
+    table: dict[str, Any], epochs: int, lr: float
+) -> None:
     made = step(training=table)
     assert (made.training.epochs, made.training.optimizer.lr) == (epochs, lr)
     assert step() == step(training={})
     assert step(training=Training(epochs=4, optimizer=AdamW(lr=1.0))).training.optimizer.lr == 1
 
 
-def test_what_is_written_with_all_defaults_loads_again():
+def test_what_is_written_with_all_defaults_loads_again() -> None:
     for fields in ({}, {"teachers": ["a"], "loss": {"kl_weight": 0.5}}):
         told = step(**fields).model_dump(mode="json")
         assert step(**{k: v for k, v in told.items() if v is not None}) == step(**fields)
@@ -239,12 +259,12 @@ def test_what_is_written_with_all_defaults_loads_again():
         ({"training": 3}, "valid dictionary or instance of Training"),
     ],
 )
-def test_fields_that_make_no_sense(fields, message):
+def test_fields_that_make_no_sense(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         step(**fields)
 
 
-def test_the_labels_alone_by_either_loss():
+def test_the_labels_alone_by_either_loss() -> None:
     plain = step(loss={"label_smoothing": 0.2}).minimised
     assert plain == CrossEntropyLoss(label_smoothing=0.2)
     assert step(loss={"focal_gamma": 1.0}).minimised == FocalLoss(gamma=1.0)
@@ -259,7 +279,13 @@ def test_the_labels_alone_by_either_loss():
         ({"x86_64", "avx2"}, {"reduce_range": False}, False),
     ],
 )
-def test_the_target_decides_the_range_of_the_weights(isa, fields, reduced, learnt, tmp_path):
+def test_the_target_decides_the_range_of_the_weights(
+    isa: set[str],
+    fields: dict[str, bool],
+    reduced: bool,
+    learnt: tuple[nn.Module, Contract],
+    tmp_path: Path,
+) -> None:
     resolved = step(**fields).resolved(frozenset(isa))
     assert resolved.reduce_range is reduced
     network, contract = learnt

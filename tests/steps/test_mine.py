@@ -87,7 +87,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     for _ in range(60):
         optimizer.zero_grad()
         logits = network(torch.from_numpy(clips.features))
-        torch.nn.functional.cross_entropy(logits, torch.from_numpy(clips.targets)).backward()
+        torch.autograd.backward(
+            torch.nn.functional.cross_entropy(logits, torch.from_numpy(clips.targets))
+        )
         optimizer.step()
     path = tmp_path_factory.mktemp("trained") / "checkpoint.safetensors"
     checkpoint.save(network.eval(), contract, path)

@@ -53,6 +53,9 @@ class Noise:
     def calibration(self, n: int) -> NDArray[np.int64]:
         return np.arange(96)[:n]
 
+    def negatives(self) -> tuple[NDArray[np.float32], ...]:
+        return ()
+
 
 def contract_of(architecture: dict[str, Any], shape: tuple[int, ...] = (16, 25)) -> Contract:
     return Contract(Noise.front_end, Noise.normalization, Noise.labels, shape, architecture)
@@ -109,7 +112,9 @@ def test_a_fold_that_is_not_exact_is_a_broken_rung(
 
     def wrong(self: Branches) -> Branches:
         one = honest(self)
-        torch.nn.init.ones_(one.branches[0][1].bias)  # type: ignore[index, arg-type]
+        norm = one.get_submodule("branches.0.1")
+        assert isinstance(norm, torch.nn.BatchNorm1d)
+        torch.nn.init.ones_(norm.bias)
         return one
 
     monkeypatch.setattr(Branches, "folded", wrong)

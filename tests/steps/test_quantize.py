@@ -2,10 +2,12 @@
 
 import csv
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -14,7 +16,9 @@ from edgekws.core import family
 from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Artifact, Contract, Normalization
 from edgekws.core.corpus import Examples
+from edgekws.core.events import Event
 from edgekws.core.job import Job
+from edgekws.core.protocols import STEP, Step
 from edgekws.lowering import checkpoint, export, onnx_file, parity
 from edgekws.metrics import graph
 from edgekws.runtime.front_end import FrontEnd, log_mel
@@ -25,6 +29,7 @@ CONTRACT = Contract(
     FRONT_END, Normalization((0.0,) * 16, (1.0,) * 16), ("a", "b", "c"), (16, 25),
     {"kind": "plain", "variant": "microcnn"},
 )  # fmt: skip
+Bench = tuple[Job, list[Event]]
 ORT, NC = ({"kind": kind} for kind in ("onnxruntime", "neural_compressor"))
 
 
@@ -33,26 +38,26 @@ def step(**fields: Any) -> Any:
 
 
 @pytest.fixture
-def source(tmp_path):
+def source(tmp_path: Path) -> Artifact:
     torch.manual_seed(0)
     path = tmp_path / "network.safetensors"
     network = checkpoint.build(CONTRACT).eval()
     with torch.no_grad():  # no label is preferred
         dense = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
-        dense[-1].bias -= network(torch.randn(500, 16, 25)).mean(0)
+        dense[-1].bias.sub_(network(torch.randn(500, 16, 25)).mean(0))
     checkpoint.save(network, CONTRACT, path)
     return Artifact("checkpoint", path, sha256_file(path), CONTRACT)
 
 
 @pytest.fixture
-def in_float(source):
+def in_float(source: Artifact) -> Artifact:
     network, contract = checkpoint.load(source.path)
     path = source.path.with_suffix(".onnx")
     onnx_file.save(export.export_lowered(network, contract), contract, path)
     return Artifact("onnx", path, sha256_file(path), contract)
 
 
-def job_with(features, targets, tmp_path):
+def job_with(features: np.ndarray, targets: np.ndarray, tmp_path: Path) -> Bench:
     told: list[Any] = []
     examples = Examples(features, targets, np.array([""] * len(features)), ("x",) * len(features))
     data = SimpleNamespace(
@@ -63,18 +68,20 @@ def job_with(features, targets, tmp_path):
 
 
 @pytest.fixture
-def bench(in_float, tmp_path):
+def bench(in_float: Artifact, tmp_path: Path) -> Bench:
     """Job on made-up clips whose labels are what the FP32 network says; what is emitted."""
     features = np.random.default_rng(0).normal(size=(60, 16, 25)).astype(np.float32)
     targets = parity.logits(in_float.path, features).argmax(axis=1)
     return job_with(features, targets, tmp_path)
 
 
-def warnings(told):
+def warnings(told: list[Event]) -> list[str]:
     return [event.text for event in told if event.kind == "warning"]
 
 
-def run(quantize, artifact, bench):
+def run(
+    quantize: Step, artifact: Artifact, bench: Bench
+) -> tuple[onnx.ModelProto, dict[str, Any], list[str]]:
     job, told = bench
     output = quantize.run({"input": artifact}, job)
     model, contract = onnx_file.load(output.path)
@@ -82,7 +89,7 @@ def run(quantize, artifact, bench):
     return model, output.details, warnings(told)
 
 
-def test_without_being_asked_it_looks_into_nothing(in_float, bench):
+def test_without_being_asked_it_looks_into_nothing(in_float: Artifact, bench: Bench) -> None:
     model, details, _ = run(step(max_drop=1), in_float, bench)
     assert "sensitivity" not in details
     assert "frontier" not in details
@@ -91,7 +98,7 @@ def test_without_being_asked_it_looks_into_nothing(in_float, bench):
     assert details["reduce_range"] is False
 
 
-def test_sensitivity_of_both_backends(source, in_float, bench):
+def test_sensitivity_of_both_backends(source: Artifact, in_float: Artifact, bench: Bench) -> None:
     rows_of = {}
     for backend, artifact in ((ORT, in_float), (NC, source)):
         quantize = step(backend=backend, sensitivity=True, max_drop=1)
@@ -123,7 +130,7 @@ def test_sensitivity_of_both_backends(source, in_float, bench):
 
 
 @pytest.fixture
-def hard_bench(in_float, tmp_path):
+def hard_bench(in_float: Artifact, tmp_path: Path) -> Bench:
     """Clips that INT8 labels otherwise than FP32: those nearest to the border of two labels."""
     features = np.random.default_rng(1).normal(size=(4000, 16, 25)).astype(np.float32)
     logits = np.sort(parity.logits(in_float.path, features), axis=1)
@@ -132,7 +139,7 @@ def hard_bench(in_float, tmp_path):
     return job_with(features[near], targets, tmp_path)
 
 
-def test_auto_ships_the_frontier_s_best_point(in_float, hard_bench):
+def test_auto_ships_the_frontier_s_best_point(in_float: Artifact, hard_bench: Bench) -> None:
     plain, before, told = run(step(max_drop=0.0, min_coverage=0), in_float, hard_bench)
     assert before["shortfalls"]
     assert told == before["shortfalls"]
@@ -155,7 +162,7 @@ def test_auto_ships_the_frontier_s_best_point(in_float, hard_bench):
     assert plain.SerializeToString() != model.SerializeToString()
 
 
-def test_auto_says_where_the_coverage_has_no_room(in_float, hard_bench):
+def test_auto_says_where_the_coverage_has_no_room(in_float: Artifact, hard_bench: Bench) -> None:
     quantize = step(max_drop=0.0, min_coverage=1, keep_float="auto")
     model, details, told = run(quantize, in_float, hard_bench)
     assert graph.int8_coverage(model) == 1
@@ -163,12 +170,12 @@ def test_auto_says_where_the_coverage_has_no_room(in_float, hard_bench):
     assert "no set of layers in FP32 that min_coverage = 100.0% has room for" in told[0]
 
 
-def sensitive(layer, share, error):
+def sensitive(layer: str, share: float, error: float) -> Sensitivity:
     scores = Scores(1.0, 1.0, error)
     return Sensitivity(layer, share, scores, scores)
 
 
-def test_the_order_is_greedy_within_the_coverage():
+def test_the_order_is_greedy_within_the_coverage() -> None:
     found = [sensitive("stem", 0.6, 9), sensitive("a", 0.3, 5), sensitive("b", 0.04, 2)]
     found += [sensitive("c", 0.05, 3), sensitive("d", 0.01, 1)]
     assert order(found, 0) == ("stem", "a", "c", "b", "d")
@@ -176,7 +183,7 @@ def test_the_order_is_greedy_within_the_coverage():
     assert order(found, 1) == ("stem", "a", "c", "b", "d")
 
 
-def test_the_choice():
+def test_the_choice() -> None:
     points = [Point(("x",) * n, 1 - n / 10, 0.9, d, 1) for n, d in enumerate((0.05, 0.02, 0.01))]
     assert choose(points, 0.02, 0.5) is points[1]
     assert choose(points, 0.001, 0.5) is points[2]
@@ -185,14 +192,15 @@ def test_the_choice():
     assert [row["kept"] for row in rows(points, points[1])] == [False, True, False]
 
 
-def test_scores_are_against_fp32_and_the_labels():
+def test_scores_are_against_fp32_and_the_labels() -> None:
     logits = {
-        "float": np.float32([[1, 0], [1, 0], [0, 1], [0, 1]]),
-        "int8": np.float32([[1, 0], [0, 1], [0, 1], [0, 1]]),
+        "float": np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32),
+        "int8": np.array([[1, 0], [0, 1], [0, 1], [0, 1]], np.float32),
     }
-    judge = Judge(logits.__getitem__, "float", np.array([0, 1, 1, 0]))  # type: ignore[arg-type]
+    names: dict[str, Any] = {"float": "float", "int8": "int8"}  # stand in for the models
+    judge = Judge(lambda model: logits[str(model)], names["float"], np.array([0, 1, 1, 0]))
     assert judge.float_accuracy == 0.5
-    assert judge.scores("int8") == Scores(0.75, 0.75, 0.25)  # type: ignore[arg-type]
+    assert judge.scores(names["int8"]) == Scores(0.75, 0.75, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -205,24 +213,24 @@ def test_scores_are_against_fp32_and_the_labels():
         ({"aarch64", "asimd", "asimddp"}, False),
     ],
 )
-def test_the_target_decides_the_range(isa, narrow):
+def test_the_target_decides_the_range(isa: set[str], narrow: bool) -> None:
     resolved = step(compare=[NC]).resolved(frozenset(isa))
     assert resolved.saturates is narrow
     assert resolved.backend.reduce_range is narrow
     assert resolved.compare[0].reduce_range is narrow
 
 
-def test_what_the_recipe_says_stands():
+def test_what_the_recipe_says_stands() -> None:
     wide = step(backend=ORT | {"reduce_range": False}).resolved(frozenset({"x86_64"}))
     assert (wide.saturates, wide.backend.reduce_range) == (True, False)
     for_another = step(saturates=True).resolved(frozenset({"aarch64"}))
     assert (for_another.saturates, for_another.backend.reduce_range) == (True, True)
     assert step().backend.reduce_range is None
-    other = family.load("Step", "export")()
+    other = STEP.validate_python({"kind": "export"})
     assert other.resolved(frozenset({"x86_64"})) == other
 
 
-def loud(in_float, bench):
+def loud(in_float: Artifact, bench: Bench) -> Bench:
     """All features at their upper end, so that neighbouring inputs are large together."""
     job, told = bench
     examples = job.data.examples("dev")
@@ -230,7 +238,7 @@ def loud(in_float, bench):
     return job, told
 
 
-def test_sums_that_saturate_are_counted_and_told(in_float, bench):
+def test_sums_that_saturate_are_counted_and_told(in_float: Artifact, bench: Bench) -> None:
     x86 = frozenset({"x86_64", "avx2"})
     wide = step(backend=ORT | {"reduce_range": False}, max_drop=1)
     _, details, told = run(wide.resolved(x86), in_float, loud(in_float, bench))
@@ -246,7 +254,7 @@ def test_sums_that_saturate_are_counted_and_told(in_float, bench):
         assert run(quiet, in_float, bench)[2] == []
 
 
-def test_on_real_speech(in_float, shared_data, tmp_path):
+def test_on_real_speech(in_float: Artifact, shared_data: Path, tmp_path: Path) -> None:
     with (shared_data / "asc" / "train.csv").open(encoding="utf-8") as file:
         names = [row["file"] for row in csv.DictReader(file)][::300][:24]
     waves = [read_audio(shared_data / "asc" / name, 16_000)[4000:8352] for name in names]

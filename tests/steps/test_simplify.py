@@ -1,21 +1,22 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
-from edgekws.core import family
 from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Artifact, Contract, Normalization
 from edgekws.core.corpus import Examples
 from edgekws.core.events import quiet
 from edgekws.core.job import Job
+from edgekws.core.protocols import STEP
 from edgekws.lowering import onnx_file, parity
 from edgekws.runtime.front_end import FrontEnd
 
 
 @pytest.fixture
-def given(tmp_path):
+def given(tmp_path: Path) -> Artifact:
     """A Gemm over flattened features, with a node too many."""
     weight = np.random.default_rng(0).normal(size=(3, 16 * 25)).astype(np.float32)
     graph = helper.make_graph(
@@ -38,11 +39,11 @@ def given(tmp_path):
     return Artifact("onnx", path, sha256_file(path), contract)
 
 
-def test_it_drops_nodes_and_keeps_the_logits(given, tmp_path):
+def test_it_drops_nodes_and_keeps_the_logits(given: Artifact, tmp_path: Path) -> None:
     features = np.random.default_rng(1).normal(size=(20, 16, 25)).astype(np.float32)
     dev = Examples(features, np.arange(20) % 3, np.array([""] * 20), ("",) * 20)
     job = Job(SimpleNamespace(examples=lambda split: dev), 7, "cpu", 1, tmp_path / "w", quiet)
-    step = family.load("Step", "simplify")()
+    step = STEP.validate_python({"kind": "simplify"})
     assert (step.takes, step.gives, step.keeps) == ("onnx", "onnx", "exact")
     assert step.named_inputs == ()
     output = step.run({"input": given}, job)

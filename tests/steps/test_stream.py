@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from edgekws.core import family
 from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Artifact, Contract, Normalization
 from edgekws.core.corpus import Examples
 from edgekws.core.events import quiet
 from edgekws.core.job import Job
+from edgekws.core.protocols import STEP
 from edgekws.engine.measure import count
 from edgekws.errors import UnsupportedError
 from edgekws.lowering import checkpoint, onnx_file
@@ -40,12 +40,12 @@ def job(tmp_path: Path) -> Job:
     features = np.random.default_rng(1).normal(size=(20, 16, FRAMES)).astype(np.float32)
     dev = Examples(features, np.arange(20) % 2, np.array([""] * 20), ("",) * 20)
     data = SimpleNamespace(examples=lambda split: dev)
-    return Job(data, 7, "cpu", 1, tmp_path / "w", quiet)  # type: ignore[arg-type]
+    return Job(data, 7, "cpu", 1, tmp_path / "w", quiet)
 
 
-def test_it_writes_a_proven_graph_that_can_be_measured(job: Job, tmp_path: Path):
+def test_it_writes_a_proven_graph_that_can_be_measured(job: Job, tmp_path: Path) -> None:
     source = given(tmp_path, "valid")
-    step = family.load("Step", "stream")()
+    step = STEP.validate_python({"kind": "stream"})
     assert (step.takes, step.gives, step.named_inputs) == ("onnx", "stream", ())
     output = step.run({"input": source}, job)
     model, contract = onnx_file.load(output.path)
@@ -71,7 +71,7 @@ def test_it_writes_a_proven_graph_that_can_be_measured(job: Job, tmp_path: Path)
     assert timed["models"]["model"]["p50_us"] > 0
 
 
-def test_a_network_that_pads_is_refused(job: Job, tmp_path: Path):
-    step = family.load("Step", "stream")()
+def test_a_network_that_pads_is_refused(job: Job, tmp_path: Path) -> None:
+    step = STEP.validate_python({"kind": "stream"})
     with pytest.raises(UnsupportedError, match=r'layer stem\.0 \(Conv\) pads .*padding = "valid"'):
         step.run({"input": given(tmp_path, "same")}, job)

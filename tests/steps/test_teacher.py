@@ -48,6 +48,9 @@ class Noise:
     def calibration(self, n: int) -> NDArray[np.int64]:
         return np.arange(n)
 
+    def negatives(self) -> tuple[NDArray[np.float32], ...]:
+        return ()
+
 
 def step_of(backbone: str, **fields: Any) -> Step:
     table = {"kind": "teacher", "backbone": BACKBONES[backbone], "training": TRAINING, **fields}

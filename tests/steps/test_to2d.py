@@ -1,15 +1,20 @@
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
+from torch import nn
 
 from edgekws.core import family
 from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Artifact, Contract, Normalization
-from edgekws.core.corpus import Examples
-from edgekws.core.events import quiet
+from edgekws.core.corpus import Examples, Split
+from edgekws.core.events import Emit, Event, quiet
 from edgekws.core.job import Job
 from edgekws.errors import ParityError, RecipeError, UnsupportedError
 from edgekws.lowering import checkpoint, parity, to2d
@@ -29,23 +34,34 @@ class Patterns:
     front_end = FrontEnd(window_s=0.272, n_mels=16)
     normalization = Normalization((0.0,) * 16, (1.0,) * 16)
 
-    def examples(self, split):
+    def examples(self, split: Split) -> Examples:
         rng = np.random.default_rng(0)
         targets = np.arange(96) % 3
         features = rng.normal(size=(3, 16, 25))[targets] + rng.normal(size=(96, 16, 25))
         return Examples(features.astype(np.float32), targets, np.array([""] * 96), ("",) * 96)
 
-    def augmented(self, epoch):
+    def augmented(self, epoch: int) -> NDArray[np.float16]:
         return self.examples("train").features.astype(np.float16)
 
-    def mask(self, features, clips, epoch, strength=1.0):
+    def mask(
+        self,
+        features: NDArray[np.float32],
+        clips: NDArray[np.int64],
+        epoch: int,
+        strength: float = 1.0,
+    ) -> NDArray[np.float32]:
         return features
 
-    def calibration(self, n):
+    def calibration(self, n: int) -> NDArray[np.int64]:
         return np.arange(96)[:n]
 
+    def negatives(self) -> tuple[NDArray[np.float32], ...]:
+        return ()
 
-def artifact(folder, architecture, data=None, seed=0):
+
+def artifact(
+    folder: Path, architecture: dict[str, Any], data: Patterns | None = None, seed: int = 0
+) -> Artifact:
     data = data or Patterns()
     three = architecture.get("representation") == "3d" or architecture["kind"] == "mel_spanning"
     shape = (1, 16, 25) if three else (16, 25)
@@ -59,16 +75,16 @@ def artifact(folder, architecture, data=None, seed=0):
     return Artifact("checkpoint", path, sha256_file(path), contract)
 
 
-def step(**fields):
+def step(**fields: Any) -> Any:
     return family.load("Step", "to2d").model_validate({"kind": "to2d", **fields})
 
 
-def job(folder, emit=quiet):
+def job(folder: Path, emit: Emit = quiet) -> Job:
     return Job(Patterns(), 7, "cpu", 1, folder, emit)
 
 
-def test_exact(tmp_path):
-    told = []
+def test_exact(tmp_path: Path) -> None:
+    told: list[Event] = []
     given = artifact(tmp_path, SPANNING)
     exact = step()
     assert (exact.takes, exact.gives, exact.keeps) == ("checkpoint", "checkpoint", "exact")
@@ -85,12 +101,14 @@ def test_exact(tmp_path):
     assert [event.text[:12] for event in told] == ["to2d: exact,"]
 
 
-def _first(loaded, features):
+def _first(
+    loaded: tuple[nn.Module, Contract], features: np.ndarray
+) -> tuple[nn.Module, np.ndarray, Contract]:
     network, contract = loaded
     return network, features, contract
 
 
-def test_naming_the_twin_is_exact_too(tmp_path):
+def test_naming_the_twin_is_exact_too(tmp_path: Path) -> None:
     named = step(backbone=STUDENT, training=TRAINING)
     assert named.keeps == "retrained"
     output = named.run({"input": artifact(tmp_path, SPANNING)}, job(tmp_path / "w"))
@@ -98,10 +116,13 @@ def test_naming_the_twin_is_exact_too(tmp_path):
     assert "history" not in output.details
 
 
-def test_an_exact_conversion_that_is_not_is_a_broken_rung(tmp_path, monkeypatch):
+def test_an_exact_conversion_that_is_not_is_a_broken_rung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     honest = to2d.exact
 
-    def wrong(network, contract):
+    def wrong(network: nn.Module, contract: Contract) -> tuple[Any, Contract]:
+        result: Any
         result, new = honest(network, contract)
         with torch.no_grad():
             result.classifier.bias[1] += 0.01
@@ -121,7 +142,9 @@ def test_an_exact_conversion_that_is_not_is_a_broken_rung(tmp_path, monkeypatch)
         (STUDENT, {"backbone": STUDENT}, "inverted_bottleneck is in the 2-D representation"),
     ],
 )
-def test_what_cannot_become_2d_is_refused(tmp_path, architecture, fields, message):
+def test_what_cannot_become_2d_is_refused(
+    tmp_path: Path, architecture: dict[str, Any], fields: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UnsupportedError, match=message):
         step(**fields).run({"input": artifact(tmp_path, architecture)}, job(tmp_path / "w"))
 
@@ -134,7 +157,7 @@ def test_what_cannot_become_2d_is_refused(tmp_path, architecture, fields, messag
         ({"backbone": {"kind": "plan"}}, "no backbone is called 'plan'; did you mean plain"),
     ],
 )
-def test_fields_that_make_no_sense(fields, message):
+def test_fields_that_make_no_sense(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         step(**fields)
 
@@ -142,7 +165,7 @@ def test_fields_that_make_no_sense(fields, message):
 @pytest.mark.parametrize(
     "fields", [{}, {"backbone": STUDENT, "training": TRAINING, "teachers": ["a"]}]
 )
-def test_what_is_written_with_all_defaults_loads_again(fields):
+def test_what_is_written_with_all_defaults_loads_again(fields: dict[str, Any]) -> None:
     told = step(**fields).model_dump(mode="json")
     assert told["control"] is True
     assert step(**{key: value for key, value in told.items() if value is not None}) == step(
@@ -150,7 +173,7 @@ def test_what_is_written_with_all_defaults_loads_again(fields):
     )
 
 
-def test_initialised_and_distilled_with_its_control(tmp_path):
+def test_initialised_and_distilled_with_its_control(tmp_path: Path) -> None:
     inputs = {"input": artifact(tmp_path, PLAIN), "big": artifact(tmp_path, SPANNING)}
     learning = step(backbone=STUDENT, training=TRAINING, teachers=["big"])
     assert (learning.named_inputs, learning.keeps) == (("big",), "retrained")
@@ -174,13 +197,13 @@ def test_initialised_and_distilled_with_its_control(tmp_path):
     assert ends[told["kept"]] == max(ends.values())
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     inputs = {"input": artifact(tmp_path, PLAIN)}
     learning = step(backbone=STUDENT, training=TRAINING)
     whole = learning.run(inputs, job(tmp_path / "whole"))
     epochs = []
 
-    def kill(event):
+    def kill(event: Event) -> None:
         if event.kind == "progress" and event.done == 3 * event.data["epoch"]:
             epochs.append(event.data["epoch"])
             if len(epochs) == 3:  # in the control, after its first epoch
@@ -202,11 +225,15 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
         assert curves[0] == curves[1]
 
 
-def test_no_control_where_none_is_asked_for_and_no_teacher_twice(tmp_path, monkeypatch):
+def test_no_control_where_none_is_asked_for_and_no_teacher_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
     given = artifact(tmp_path, PLAIN)
 
-    def record(model, training, loss, job, teachers):
+    def record(
+        model: Any, training: Any, loss: Any, job: Job, teachers: Sequence[Any]
+    ) -> dict[str, Any]:
         seen.append(len(teachers))
         model.network.eval()
         return {"epochs": []}
@@ -219,7 +246,7 @@ def test_no_control_where_none_is_asked_for_and_no_teacher_twice(tmp_path, monke
     assert "control_history" not in output.details
 
 
-def test_a_teacher_of_other_labels(tmp_path):
+def test_a_teacher_of_other_labels(tmp_path: Path) -> None:
     inputs = {"input": artifact(tmp_path, PLAIN)}
     big = artifact(tmp_path, SPANNING)
     inputs["big"] = replace(big, contract=replace(big.contract, labels=("x", "y", "z")))
@@ -231,8 +258,10 @@ def test_a_teacher_of_other_labels(tmp_path):
 @pytest.mark.parametrize(
     ("solved", "drawn", "kept"), [(0.5, 0.9, "random"), (0.9, 0.9, "initialised")]
 )
-def test_the_start_that_ends_better_on_dev_is_kept(tmp_path, solved, drawn, kept):
-    told = []
+def test_the_start_that_ends_better_on_dev_is_kept(
+    tmp_path: Path, solved: float, drawn: float, kept: str
+) -> None:
+    told: list[Event] = []
     history, control = (
         {
             "epochs": [{"dev_balanced_accuracy": 0.0}, {"dev_balanced_accuracy": end}],

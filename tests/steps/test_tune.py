@@ -1,7 +1,9 @@
 """The step `tune`: what it may ship, and what decides."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +13,11 @@ import torch
 
 from edgekws.core import family
 from edgekws.core.canonical import sha256_file
-from edgekws.core.contract import Artifact, Contract, Normalization
+from edgekws.core.contract import Artifact, Contract, Format, Normalization
 from edgekws.core.corpus import Examples
 from edgekws.core.job import Job
 from edgekws.core.latency_run import LatencyRun, ModelLatency
+from edgekws.core.protocols import STEP, TARGET
 from edgekws.errors import RecipeError
 from edgekws.lowering import checkpoint, export, onnx_file, parity
 from edgekws.metrics import graph
@@ -31,10 +34,11 @@ CONTRACT = Contract(
 )  # fmt: skip
 CLIPS = np.random.default_rng(0).standard_normal((60, 16, 25)).astype(np.float32)
 SLOW = 40.0
+Built = dict[tuple[str, int | None], list[_forms.Form]]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """The checkpoint, its INT8 model and its FP32 model, as artifacts by name."""
     folder = tmp_path_factory.mktemp("tune")
     torch.manual_seed(0)
@@ -44,7 +48,11 @@ def made(tmp_path_factory):
     onnx_file.save(lowered, CONTRACT, folder / "float.onnx")
     int8 = Quantizer(kind="onnxruntime").quantize(lowered, CLIPS[:16], "minmax")
     onnx_file.save(int8, CONTRACT, folder / "int8.onnx")
-    formats = {"network.safetensors": "checkpoint", "float.onnx": "onnx", "int8.onnx": "onnx"}
+    formats: dict[str, Format] = {
+        "network.safetensors": "checkpoint",
+        "float.onnx": "onnx",
+        "int8.onnx": "onnx",
+    }
     return {
         name.partition(".")[0]: Artifact(kind, folder / name, sha256_file(folder / name), CONTRACT)
         for name, kind in formats.items()
@@ -54,7 +62,9 @@ def made(tmp_path_factory):
 class Clock:
     """Tells latencies by form; what it is not told of takes `SLOW`."""
 
-    def __init__(self, p50_us: dict[str, float], *, level: bool = True, doubt: float = 0.01):
+    def __init__(
+        self, p50_us: dict[str, float], *, level: bool = True, doubt: float = 0.01
+    ) -> None:
         self.p50_us, self.level, self.doubt = p50_us, level, doubt
         self.asked: list[tuple[str, ...]] = []
 
@@ -74,13 +84,15 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def built():
+def built() -> Built:
     """The forms built so far, by model and `max_params`: the exporter takes its time."""
     return {}
 
 
 @pytest.fixture
-def tuned(made, built, tmp_path, monkeypatch):
+def tuned(
+    made: dict[str, Artifact], built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """Run the step on a model with a clock; return its output and what it told."""
     build = _forms.build
 
@@ -97,8 +109,8 @@ def tuned(made, built, tmp_path, monkeypatch):
         told: list[Any] = []
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        job = Job(data, 7, "cpu", 1, folder, told.append, clock)  # type: ignore[arg-type]
-        step = family.load("Step", "tune")(fp32="network", **fields)
+        job = Job(data, 7, "cpu", 1, folder, told.append, clock)
+        step = STEP.validate_python({"kind": "tune", "fp32": "network", **fields})
         step = step.resolved(frozenset({"aarch64"}))
         output = step.run({"input": made[model], "network": made["network"]}, job)
         lines = {line["form"]: line for line in output.details["forms"]}
@@ -112,7 +124,9 @@ def tuned(made, built, tmp_path, monkeypatch):
     return run
 
 
-def test_it_ships_the_fastest_form_that_may_be(tuned, made):
+def test_it_ships_the_fastest_form_that_may_be(
+    tuned: Callable[..., Any], made: dict[str, Artifact]
+) -> None:
     fast = "INT8, Conv1d, channels last at the end"
     clock = Clock({fast: 30, "FP32": 20, "INT8, Conv1d": 33, "INT8 per tensor": 39})
     result = tuned(clock, max_params=2000)
@@ -133,7 +147,9 @@ def test_it_ships_the_fastest_form_that_may_be(tuned, made):
     assert not (result.path.parent / "forms").exists()
 
 
-def test_every_form_stands_in_the_table_with_what_speaks_against_it(tuned):
+def test_every_form_stands_in_the_table_with_what_speaks_against_it(
+    tuned: Callable[..., Any],
+) -> None:
     lines = tuned(Clock({}), max_drop=1.0, max_params=2000).lines
     assert set(lines) >= {
         INPUT, NAIVE, "FP32", "FP32, Conv1d", "FP32, ReduceMean", "INT8 per tensor",
@@ -149,14 +165,14 @@ def test_every_form_stands_in_the_table_with_what_speaks_against_it(tuned):
     assert re.fullmatch(r"not built: \d+ parameters are more than max_params = 10", full["verdict"])
 
 
-def test_a_tie_goes_to_the_input_and_then_to_the_plainer_form(tuned):
+def test_a_tie_goes_to_the_input_and_then_to_the_plainer_form(tuned: Callable[..., Any]) -> None:
     tie = tuned(Clock({"INT8, Conv1d": 39.8}))
     assert tie.details["chosen"] == INPUT
     both = Clock({"INT8, Conv1d": 30.2, "INT8, Conv1d, channels last at the end": 30.0})
     assert tuned(both).details["chosen"] == "INT8, Conv1d"
 
 
-def test_without_a_level_control_the_input_stays_and_it_says_so(tuned):
+def test_without_a_level_control_the_input_stays_and_it_says_so(tuned: Callable[..., Any]) -> None:
     result = tuned(Clock({"INT8, Conv1d": 10}, level=False))
     assert result.details["chosen"] == INPUT
     (line,) = result.details["shortfalls"]
@@ -164,7 +180,9 @@ def test_without_a_level_control_the_input_stays_and_it_says_so(tuned):
     assert ("warning", line) in result.told
 
 
-def test_the_limits_of_accuracy_size_and_coverage(tuned, made):
+def test_the_limits_of_accuracy_size_and_coverage(
+    tuned: Callable[..., Any], made: dict[str, Artifact]
+) -> None:
     clock = Clock({"INT8 per tensor": 10, "FP32": 12})
     open_ended = tuned(clock, max_drop=1.0)
     assert open_ended.details["chosen"] == "INT8 per tensor"
@@ -178,7 +196,9 @@ def test_the_limits_of_accuracy_size_and_coverage(tuned, made):
     assert in_float.details["chosen"] in ("FP32", "INT8 per tensor")
 
 
-def test_of_an_fp32_model_int8_is_built_as_well(tuned, made):
+def test_of_an_fp32_model_int8_is_built_as_well(
+    tuned: Callable[..., Any], made: dict[str, Artifact]
+) -> None:
     result = tuned(Clock({"FP32": 12}), model="float", min_int8_coverage=0)
     assert result.details["chosen"] == "FP32"
     assert result.details["int8_buys"] == "FP32 is shipped"
@@ -189,7 +209,9 @@ def test_of_an_fp32_model_int8_is_built_as_well(tuned, made):
     assert graph.int8_coverage(onnx_file.load(per_channel.path)[0]) == 1
 
 
-def test_a_form_that_computes_something_else_is_not_shipped(tuned, monkeypatch):
+def test_a_form_that_computes_something_else_is_not_shipped(
+    tuned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from edgekws.lowering import forms
 
     def broken(model: Any) -> Any:
@@ -205,19 +227,22 @@ def test_a_form_that_computes_something_else_is_not_shipped(tuned, monkeypatch):
     assert result.details["chosen"] != "INT8, Conv1d"
 
 
-def test_the_network_must_be_the_one_of_the_model(tuned, made, tmp_path):
+def test_the_network_must_be_the_one_of_the_model(
+    tuned: Callable[..., Any], made: dict[str, Artifact], tmp_path: Path
+) -> None:
     other = replace(CONTRACT, architecture={"kind": "plain", "variant": "microcnn"})
     path = tmp_path / "other.safetensors"
     checkpoint.save(checkpoint.untrained(other), other, path)
     made = made | {"network": Artifact("checkpoint", path, sha256_file(path), other)}
-    step = family.load("Step", "tune")(fp32="network")
-    job = Job(None, 7, "cpu", 1, tmp_path, lambda event: None)  # type: ignore[arg-type]
+    step = STEP.validate_python({"kind": "tune", "fp32": "network"})
+    unread: Any = None
+    job = Job(unread, 7, "cpu", 1, tmp_path, lambda event: None)
     with pytest.raises(RecipeError, match='"network" is not the network that the model was made'):
         step.run({"input": made["int8"], "network": made["network"]}, job)
 
 
-def test_the_target_decides_the_range():
-    step = family.load("Step", "tune")
+def test_the_target_decides_the_range() -> None:
+    step: Any = family.load("Step", "tune")
     assert step(fp32="a").resolved(frozenset({"x86_64", "avx2"})).reduce_range is True
     assert step(fp32="a").resolved(frozenset({"aarch64"})).reduce_range is False
     told = step(fp32="a", reduce_range=False).resolved(frozenset({"x86_64"}))
@@ -225,7 +250,7 @@ def test_the_target_decides_the_range():
     assert (step(fp32="a").named_inputs, step(fp32="a").times_on_target) == (("a",), True)
 
 
-def test_the_report_shows_the_table(tuned):
+def test_the_report_shows_the_table(tuned: Callable[..., Any]) -> None:
     shown = block("tune", tuned(Clock({})).details)
     (table,) = [inner for inner in shown.inner if inner.title == "forms"]
     assert table.kind == "table"
@@ -233,8 +258,8 @@ def test_the_report_shows_the_table(tuned):
     assert all(len(row) == len(table.columns) for row in table.rows)
 
 
-def test_on_this_host(tuned):
-    target = family.load("Target", "host")(seconds=0.2, warmup=2)
+def test_on_this_host(tuned: Callable[..., Any]) -> None:
+    target = TARGET.validate_python({"kind": "host", "seconds": 0.2, "warmup": 2})
     result = tuned(target.measure, max_drop=1.0)
     assert all(line["p50_us"] > 0 for line in result.lines.values() if "p50_us" in line)
     assert result.details["host"]["onnxruntime"]
