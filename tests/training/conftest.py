@@ -12,7 +12,7 @@ from torch import nn
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit, quiet
-from edgekws.core.job import Job
+from edgekws.core.job import Data, Job
 from edgekws.runtime.front_end import FrontEnd
 
 N_MELS, N_LABELS = 8, 4
@@ -57,6 +57,9 @@ class Patterns:
             row[:, start : start + round(2 * strength)] = 0
         return features
 
+    def negatives(self) -> tuple[NDArray[np.float32], ...]:
+        return ()
+
     def calibration(self, n: int) -> NDArray[np.int64]:
         return np.arange(n)
 
@@ -70,8 +73,8 @@ def patterns() -> Patterns:
 def job_in(patterns: Patterns) -> Callable[..., Job]:
     """Make a job whose work folder is `folder`."""
 
-    def make(folder: Path, emit: Emit = quiet, device: str = "cpu", data: object = patterns) -> Job:
-        return Job(data, 7, device, 1, folder, emit)  # type: ignore[arg-type]
+    def make(folder: Path, emit: Emit = quiet, device: str = "cpu", data: Data = patterns) -> Job:
+        return Job(data, 7, device, 1, folder, emit)
 
     return make
 

@@ -207,7 +207,7 @@ def test_the_state_of_another_training_is_left_aside(
     if change == "seed":
         job = replace(job, seed=8)
     if change == "weights":
-        nn.init.zeros_(network[0].weight)  # type: ignore[index]
+        nn.init.zeros_(network.get_parameter("0.weight"))
     fit(Model(network, "2d"), training, loss, job)
     assert [e.kind for e in events if e.kind != "progress"] == ["note", "note"]
     assert next(e.done for e in events if e.kind == "progress") == 1
@@ -320,7 +320,7 @@ class Recorder(nn.Module):
         self.heard: list[torch.Tensor] = []
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        if self.training or not isinstance(self.network[0], nn.Conv1d):  # type: ignore[index]
+        if self.training or not isinstance(self.network.get_submodule("0"), nn.Conv1d):
             self.heard.append(features.clone())
         logits: torch.Tensor = self.network(features)
         return logits

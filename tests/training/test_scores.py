@@ -32,7 +32,7 @@ def test_macro_recall_is_that_of_every_other_table() -> None:
     targets = draws.integers(0, 5, 60)
     logits = draws.normal(size=(60, 5)).astype(np.float32) + np.eye(5, dtype=np.float32)[targets]
     names = np.array([f"{i}.wav" for i in range(60)])
-    clips = Examples(logits, targets, names, names)
+    clips = Examples(logits, targets, names, tuple(names.tolist()))
     network = nn.Flatten()
     got = score(Model(network, "2d"), clips, LABELS, "cpu")
     found = {one.metric: one.value for one in accuracy(logits, clips, LABELS)}
@@ -43,7 +43,7 @@ def test_macro_recall_is_that_of_every_other_table() -> None:
 
 def test_without_a_spoken_clip_there_is_no_macro_recall() -> None:
     logits = np.eye(2, dtype=np.float32)[[1, 0]]
-    clips = Examples(logits, np.array([1, 1]), np.array(["a", "b"]), np.array(["", ""]))
+    clips = Examples(logits, np.array([1, 1]), np.array(["a", "b"]), ("", ""))
     got = score(Model(nn.Flatten(), "2d"), clips, ("yes", "_silence_"), "cpu")
     assert (got.balanced_accuracy, got.macro_recall) == (0.5, 0.0)
 
