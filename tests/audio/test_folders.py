@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
-def test_links_are_followed_and_every_folder_is_read_once(tree: Path):
+def test_links_are_followed_and_every_folder_is_read_once(tree: Path) -> None:
     ignored: Counter[str] = Counter()
     found = [path.relative_to(tree).as_posix() for path in audio_files_under(tree, ignored)]
     assert found == [
@@ -37,16 +38,16 @@ def test_links_are_followed_and_every_folder_is_read_once(tree: Path):
     ]
 
 
-def test_a_folder_alone(tree: Path):
+def test_a_folder_alone(tree: Path) -> None:
     ignored: Counter[str] = Counter()
     assert [p.name for p in audio_files(tree / "yes", ignored)] == ["B.FLAC", "a.wav", "loop.wav"]
     assert ignored == {"hidden": 1, "folder inside a folder": 2, ".m4a": 1}
 
 
-def test_what_may_not_be_read_is_counted(tree: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_may_not_be_read_is_counted(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scandir = os.scandir
 
-    def closed(folder: Path):
+    def closed(folder: Path) -> Iterator[os.DirEntry[str]]:
         if folder.name == "linked":
             raise PermissionError(13, "Permission denied")
         return scandir(folder)

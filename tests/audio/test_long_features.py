@@ -30,7 +30,7 @@ def with_negatives(listing: Listing, negatives: tuple[Clip, ...], split: str = "
     """Return the listing with a class `_unknown_` of two windows a split, and long negatives."""
     first = negatives[0]
     windows = [
-        Clip(first.path, "_unknown_", None, split, start, start + 0.5)  # type: ignore[arg-type]
+        Clip(first.path, "_unknown_", None, split, start, start + 0.5)
         for split in ("train", "dev")
         for start in ((0.27, 1.35) if split == "train" else (2.4,))
     ]

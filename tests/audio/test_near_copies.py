@@ -4,7 +4,6 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -39,7 +38,10 @@ def encoded(wave: Wave, form: str, subtype: str) -> Wave:
 
 def noisy(wave: Wave, snr_db: float) -> Wave:
     noise = np.random.default_rng(0).standard_normal(len(wave)).astype(np.float32)
-    return wave + noise * np.sqrt(np.mean(wave**2)) * np.float32(10 ** (-snr_db / 20))
+    noisy: NDArray[np.float32] = wave + noise * np.sqrt(np.mean(wave**2)) * np.float32(
+        10 ** (-snr_db / 20)
+    )
+    return noisy
 
 
 def narrowed(wave: Wave) -> Wave:
@@ -103,7 +105,7 @@ def leaking(tmp_path: Path) -> Listing:
             path.parent.mkdir(exist_ok=True)
             wave = random.uniform(-0.3, 0.3, RATE).astype(np.float32)
             soundfile.write(path, wave, RATE)
-            clips.append(Clip(path, "да", split, cast(Split, split)))
+            clips.append(Clip(path, "да", split, split))
     wave, _ = soundfile.read(clips[0].path)
     soundfile.write(clips[-1].path, 0.7 * np.roll(wave, 160), RATE)
     return Listing(("да",), tuple(clips))

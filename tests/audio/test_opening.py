@@ -40,7 +40,7 @@ CODINGS = ("PCM_U8", "PCM_16", "PCM_24", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA
 @pytest.mark.parametrize("coding", [*CODINGS, "GSM610"])
 def test_a_wav_without_sizes_is_read_to_its_end(
     tmp_path: Path, coding: str, word: NDArray[np.float32]
-):
+) -> None:
     rate = 8_000 if coding == "GSM610" else RATE
     path = tmp_path / "a.wav"
     soundfile.write(path, word, rate, coding)
@@ -55,7 +55,7 @@ def test_a_wav_without_sizes_is_read_to_its_end(
 
 def test_runtime_and_command_read_an_unfinished_wav_alike(
     tmp_path: Path, word: NDArray[np.float32]
-):
+) -> None:
     soundfile.write(tmp_path / "a.wav", word, RATE)
     unfinished_wav(tmp_path / "a.wav")
     command, runtime = read_audio(tmp_path / "a.wav", RATE), read_wav(tmp_path / "a.wav", RATE)
@@ -63,7 +63,9 @@ def test_runtime_and_command_read_an_unfinished_wav_alike(
     assert len(command) == RATE
 
 
-def test_a_flac_without_a_length_is_read_to_its_end(tmp_path: Path, word: NDArray[np.float32]):
+def test_a_flac_without_a_length_is_read_to_its_end(
+    tmp_path: Path, word: NDArray[np.float32]
+) -> None:
     soundfile.write(tmp_path / "a.flac", word, RATE)
     whole = read_audio(tmp_path / "a.flac", RATE)
     content = bytearray((tmp_path / "a.flac").read_bytes())
@@ -77,7 +79,9 @@ def test_a_flac_without_a_length_is_read_to_its_end(tmp_path: Path, word: NDArra
     assert length_s(tmp_path / "a.flac") == inspect(tmp_path / "a.flac").length_s == 1.0
 
 
-def test_parts_of_a_file_that_cannot_be_sought_in(tmp_path: Path, word: NDArray[np.float32]):
+def test_parts_of_a_file_that_cannot_be_sought_in(
+    tmp_path: Path, word: NDArray[np.float32]
+) -> None:
     soundfile.write(tmp_path / "a.wav", word, 8_000, "GSM610")
     whole = read_audio(tmp_path / "a.wav", 8_000)
     np.testing.assert_array_equal(read_audio(tmp_path / "a.wav", 8_000, 0.5, 1), whole[4000:8000])
@@ -87,7 +91,7 @@ def test_parts_of_a_file_that_cannot_be_sought_in(tmp_path: Path, word: NDArray[
 
 def test_integers_stored_as_floats_are_refused_everywhere(
     tmp_path: Path, word: NDArray[np.float32]
-):
+) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, to_int16(word).astype(np.float32), RATE, "FLOAT")
     for read in (read_audio, lambda *given: list(read_blocks(*given)), lambda p, _: inspect(p)):
@@ -98,7 +102,7 @@ def test_integers_stored_as_floats_are_refused_everywhere(
 
 
 @pytest.mark.parametrize("largest", [3e38, 1e300])
-def test_floats_without_measure_are_refused(tmp_path: Path, largest: float):
+def test_floats_without_measure_are_refused(tmp_path: Path, largest: float) -> None:
     soundfile.write(tmp_path / "a.wav", np.array([0, largest, 0, -largest]), RATE, "DOUBLE")
     with pytest.raises(
         DataError, match=r"a\.wav: (samples reach|holds samples that are not finite)"
@@ -109,7 +113,7 @@ def test_floats_without_measure_are_refused(tmp_path: Path, largest: float):
 @pytest.mark.parametrize("rate", [RATE, 44_100])
 def test_what_is_above_full_scale_is_heard_as_training_hears_it(
     tmp_path: Path, rate: int, word: NDArray[np.float32]
-):
+) -> None:
     loud = word * (1.5 / np.abs(word).max())
     soundfile.write(tmp_path / "a.wav", loud, rate, "FLOAT")
     wave = read_audio(tmp_path / "a.wav", RATE)
@@ -127,7 +131,7 @@ def claim(path: Path, rate: int) -> Path:
 
 
 @pytest.mark.parametrize("rate", [1, 39, 999, 768_001, 2_000_000_000])
-def test_rates_that_no_recorder_has_are_refused(tmp_path: Path, rate: int):
+def test_rates_that_no_recorder_has_are_refused(tmp_path: Path, rate: int) -> None:
     path = claim(tmp_path / "a.wav", rate)
     for read in (lambda: read_audio(path, RATE), lambda: inspect(path), lambda: length_s(path)):
         with pytest.raises(
@@ -137,13 +141,13 @@ def test_rates_that_no_recorder_has_are_refused(tmp_path: Path, rate: int):
 
 
 @pytest.mark.parametrize("rate", [1_000, 768_000])
-def test_the_slowest_and_the_fastest_recorder(tmp_path: Path, rate: int):
+def test_the_slowest_and_the_fastest_recorder(tmp_path: Path, rate: int) -> None:
     path = claim(tmp_path / "a.wav", rate)
     assert len(read_audio(path, RATE)) == pytest.approx(50_000 * RATE / rate, abs=1)
     assert inspect(path).sample_rate == rate
 
 
-def test_channels_that_cancel_out_are_told(tmp_path: Path, word: NDArray[np.float32]):
+def test_channels_that_cancel_out_are_told(tmp_path: Path, word: NDArray[np.float32]) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, np.stack([word, -word], 1), RATE)
     for read in (read_audio, lambda p, _: inspect(p)):
@@ -186,7 +190,7 @@ def test_names_that_are_not_utf8(tmp_path: Path, word: NDArray[np.float32]):
 
 def test_what_is_too_long_for_memory_is_refused_before_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr("edgekws.audio.reading.MOST_SAMPLES", 200_000)
     soundfile.write(tmp_path / "a.wav", np.zeros(300_000), RATE)
     with pytest.raises(DataError, match=r"a\.wav: longer than 0\.0 hours; cut it up"):

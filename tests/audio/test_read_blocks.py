@@ -12,7 +12,7 @@ from edgekws.errors import DataError
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 2.5])
-def test_blocks_joined_are_the_file(tmp_path: Path, rate: int, seconds: float):
+def test_blocks_joined_are_the_file(tmp_path: Path, rate: int, seconds: float) -> None:
     stereo = np.random.default_rng(0).uniform(-0.5, 0.5, (round(seconds * rate), 2))
     soundfile.write(tmp_path / "a.wav", stereo, rate, subtype="PCM_24")
     blocks = list(read_blocks(tmp_path / "a.wav", 16_000, block_s=0.4))
@@ -23,7 +23,7 @@ def test_blocks_joined_are_the_file(tmp_path: Path, rate: int, seconds: float):
     assert max((len(block) for block in blocks), default=0) <= 0.8 * 16_000
 
 
-def test_errors_name_the_file(tmp_path: Path):
+def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.wav: no such file"):
         next(read_blocks(tmp_path / "none.wav", 16_000))
     (tmp_path / "text.wav").write_text("text")

@@ -48,7 +48,7 @@ def test_reading_equals_soundfile(tmp_path: Path, subtype: str):
     np.testing.assert_allclose(detect.read_wav(path, 16_000), expected, atol=1e-6)
 
 
-def test_errors_say_what_to_do(tmp_path: Path):
+def test_errors_say_what_to_do(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", np.zeros(100), rate=8_000)
     with pytest.raises(ValueError, match="8000 Hz, but the model hears 16000 Hz; resample it"):
         detect.read_wav(path, 16_000)
@@ -70,7 +70,7 @@ def test_floats_that_are_no_samples_are_refused_with_the_file(tmp_path: Path):
         detect.read_wav(path, 16_000)
 
 
-def test_the_command_prints_a_line_a_clip_and_goes_on_after_a_bad_one(bundle: Path):
+def test_the_command_prints_a_line_a_clip_and_goes_on_after_a_bad_one(bundle: Path) -> None:
     golden = json.loads((bundle / "golden" / "golden.json").read_text("utf-8"))
     clips = [bundle / "golden" / row["file"] for row in golden]
     command = [sys.executable, "-I", str(bundle / "detect.py"), "--clip", "missing.wav"]
@@ -85,7 +85,7 @@ def test_the_command_prints_a_line_a_clip_and_goes_on_after_a_bad_one(bundle: Pa
 
 
 @pytest.mark.parametrize("loaded", ["numpy", "onnxruntime"])
-def test_ctrl_c_ends_it_without_a_traceback(tone_bundle: Path, loaded: str):
+def test_ctrl_c_ends_it_without_a_traceback(tone_bundle: Path, loaded: str) -> None:
     command = [sys.executable, "-I", str(tone_bundle / "detect.py"), "--stream", "-"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
@@ -97,7 +97,7 @@ def test_ctrl_c_ends_it_without_a_traceback(tone_bundle: Path, loaded: str):
         assert (process.returncode, process.stderr.read()) == (-signal.SIGINT, "")
 
 
-def test_the_end_of_its_reader_ends_it_without_a_traceback(bundle: Path):
+def test_the_end_of_its_reader_ends_it_without_a_traceback(bundle: Path) -> None:
     clips = [str(next((bundle / "golden").glob("*.wav")))] * 400
     command = [sys.executable, "-I", str(bundle / "detect.py"), "--clip", *clips]
     pipe = subprocess.PIPE
@@ -111,20 +111,20 @@ def test_the_end_of_its_reader_ends_it_without_a_traceback(bundle: Path):
 
 
 @pytest.mark.parametrize("hop_ms", ["inf", "nan", "-inf", "0"])
-def test_a_hop_that_cannot_be_had_is_wrong_usage(tone_bundle: Path, hop_ms: str):
+def test_a_hop_that_cannot_be_had_is_wrong_usage(tone_bundle: Path, hop_ms: str) -> None:
     command = [sys.executable, "-I", str(tone_bundle / "detect.py"), "--stream", "-"]
     done = subprocess.run([*command, f"--hop-ms={hop_ms}"], capture_output=True, text=True)
     assert done.returncode == 2
     assert f"a decision every {float(hop_ms):g} ms cannot be had" in done.stderr
 
 
-def test_an_incomplete_bundle_is_named(bundle: Path):
+def test_an_incomplete_bundle_is_named(bundle: Path) -> None:
     (bundle / "model.onnx").unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.onnx is missing"):
         detect.Classifier(bundle)
 
 
-def test_wave_module_files_are_read(tmp_path: Path):
+def test_wave_module_files_are_read(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "b.wav"), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -144,13 +144,13 @@ def test_wave_module_files_are_read(tmp_path: Path):
         (4, b"\x00\x00\x00\x80\x00\x00\x00\x40", [-1, 0.5]),
     ],
 )
-def test_samples_of_every_width_by_hand(width: int, data: bytes, expected: list[float]):
+def test_samples_of_every_width_by_hand(width: int, data: bytes, expected: list[float]) -> None:
     found = detect.from_pcm(data, width)
     assert found.dtype == np.float32
-    assert found.tolist() == np.float32(expected).tolist()
+    assert found.tolist() == np.array(expected, np.float32).tolist()
 
 
-def test_blocks_of_a_file_are_read_to_the_end(tmp_path: Path):
+def test_blocks_of_a_file_are_read_to_the_end(tmp_path: Path) -> None:
     samples = np.arange(2 * 32_000 + 5, dtype=np.int64) % 65_536 - 32_768
     path = write_wav(tmp_path / "a.wav", samples.astype(np.int16))
     blocks = list(detect.wav_blocks(path, 16_000))
@@ -161,17 +161,17 @@ def test_blocks_of_a_file_are_read_to_the_end(tmp_path: Path):
 @pytest.mark.parametrize(
     ("hop_ms", "hops"), [(20, 1), (40, 2), (100, 5), (20.19, 1), (19.81, 1), (60.19, 3)]
 )
-def test_decisions_come_at_whole_hops(hop_ms: float, hops: int):
+def test_decisions_come_at_whole_hops(hop_ms: float, hops: int) -> None:
     assert detect.decision_hops(hop_ms, 20) == hops
 
 
 @pytest.mark.parametrize("hop_ms", [0, 1, 9.9, 20.21, 19.79, 30, 50, 60.21])
-def test_decisions_between_hops_cannot_be_had(hop_ms: float):
+def test_decisions_between_hops_cannot_be_had(hop_ms: float) -> None:
     with pytest.raises(ValueError, match=r"cannot be had; give a multiple of 20 ms"):
         detect.decision_hops(hop_ms, 20)
 
 
-def test_a_score_is_the_softmax_of_the_window_that_is_taken(bundle: Path):
+def test_a_score_is_the_softmax_of_the_window_that_is_taken(bundle: Path) -> None:
     classifier = detect.Classifier(bundle)
     wave = np.random.default_rng(0).standard_normal(20_000).astype(np.float32) * 0.1
     logits = classifier.logits(detect.fit_window(wave, 16_000))
@@ -183,7 +183,7 @@ def test_a_score_is_the_softmax_of_the_window_that_is_taken(bundle: Path):
     np.testing.assert_allclose(many, [np.array(odds) / sum(odds)] * 2, rtol=1e-3)
 
 
-def test_what_is_printed_of_an_event_is_rounded():
+def test_what_is_printed_of_an_event_is_rounded() -> None:
     event = detect.Event(1.23456, 2.00049, "да", 0.987654)
     assert event.line("a.wav") == {
         "file": "a.wav", "keyword": "да", "start_s": 1.235, "end_s": 2.0, "score": 0.9877,

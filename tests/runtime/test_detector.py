@@ -9,6 +9,7 @@ import sys
 import tracemalloc
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def events(detector: Detector, samples: np.ndarray, *pieces: int) -> list[Event]
     return found + detector.flush()
 
 
-def test_every_keyword_is_heard_when_it_is_said_and_at_both_ends(tone_bundle: Path):
+def test_every_keyword_is_heard_when_it_is_said_and_at_both_ends(tone_bundle: Path) -> None:
     found = events(Detector(tone_bundle), AUDIO, len(AUDIO))
     assert [event.keyword for event in found] == list(SPOKEN.values())
     for event, start_s in zip(found, SPOKEN, strict=True):
@@ -46,7 +47,7 @@ def test_every_keyword_is_heard_when_it_is_said_and_at_both_ends(tone_bundle: Pa
         assert 0.7 <= event.score <= 1
 
 
-def test_times_of_events_are_those_of_their_centres(tone_bundle: Path):
+def test_times_of_events_are_those_of_their_centres(tone_bundle: Path) -> None:
     """Settings at which an event would begin, or end, before the stream are among them."""
     manifest = json.loads((tone_bundle / "manifest.json").read_text("utf-8"))
     told = manifest["detection"]
@@ -68,7 +69,7 @@ def test_times_of_events_are_those_of_their_centres(tone_bundle: Path):
     assert detector.heard_s == 6.0
 
 
-def test_noise_silence_and_fillers_make_no_event(tone_bundle: Path):
+def test_noise_silence_and_fillers_make_no_event(tone_bundle: Path) -> None:
     detector = Detector(tone_bundle, threshold=0.001)
     assert {e.keyword for e in events(detector, track(3.0, {}), 1000)} <= {"низкий", "высокий"}
     assert events(Detector(tone_bundle), track(3.0, {}), 1000) == []
@@ -78,7 +79,7 @@ def test_noise_silence_and_fillers_make_no_event(tone_bundle: Path):
 @pytest.mark.parametrize(
     "pieces", [(1,), (112,), (320,), (RATE,), (10**6,), (1, 5000, 0, 319, 20_001), (12_800,)]
 )
-def test_the_same_events_whatever_the_pieces(tone_bundle: Path, pieces: tuple[int, ...]):
+def test_the_same_events_whatever_the_pieces(tone_bundle: Path, pieces: tuple[int, ...]) -> None:
     samples = AUDIO[: 3 * RATE] if pieces == (1,) else AUDIO
     detector = Detector(tone_bundle)
     expected = events(detector, samples, 777)
@@ -90,7 +91,7 @@ def test_the_same_events_whatever_the_pieces(tone_bundle: Path, pieces: tuple[in
 @pytest.mark.parametrize("streaming", [True, False])
 def test_posteriors_are_the_same_bits_whatever_the_pieces(
     tmp_path: Path, n_mels: int, streaming: bool
-):
+) -> None:
     detector = Detector(make(tmp_path, streaming=streaming, n_mels=n_mels), hop_ms=20)
 
     def posteriors(piece: int) -> np.ndarray:
@@ -104,7 +105,7 @@ def test_posteriors_are_the_same_bits_whatever_the_pieces(
         np.testing.assert_array_equal(posteriors(piece), whole)
 
 
-def test_the_streaming_form_hears_what_the_windowed_network_hears(tmp_path: Path):
+def test_the_streaming_form_hears_what_the_windowed_network_hears(tmp_path: Path) -> None:
     found = []
     for streaming in (True, False):
         folder = tmp_path / str(streaming)
@@ -114,7 +115,7 @@ def test_the_streaming_form_hears_what_the_windowed_network_hears(tmp_path: Path
     np.testing.assert_allclose(found[0], found[1], atol=1e-4)
 
 
-def test_decisions_are_those_of_the_classifier_on_the_same_window(tone_bundle: Path):
+def test_decisions_are_those_of_the_classifier_on_the_same_window(tone_bundle: Path) -> None:
     detector, classifier = Detector(tone_bundle), detect.Classifier(tone_bundle)
     posteriors = np.concatenate(list(detector.posteriors(AUDIO)))
     for decision in range(10, len(posteriors), 7):
@@ -129,14 +130,14 @@ def test_decisions_are_those_of_the_classifier_on_the_same_window(tone_bundle: P
         np.testing.assert_allclose(posteriors[decision], expected, atol=1e-4)
 
 
-def test_int16_is_taken_as_it_is_recorded(tone_bundle: Path):
+def test_int16_is_taken_as_it_is_recorded(tone_bundle: Path) -> None:
     samples = (AUDIO * 32767).astype(np.int16)
     detector = Detector(tone_bundle)
     expected = events(detector, samples.astype(np.float32) / 32768, 4000)
     assert events(detector, samples, 4000) == expected
 
 
-def test_memory_does_not_grow(tone_bundle: Path):
+def test_memory_does_not_grow(tone_bundle: Path) -> None:
     detector = Detector(tone_bundle)
 
     def feed(seconds: int) -> int:
@@ -154,7 +155,7 @@ def test_memory_does_not_grow(tone_bundle: Path):
 
 def test_graphs_that_round_otherwise_at_once_are_run_hop_by_hop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     bundle = make(tmp_path, streaming=True)
     whole = Detector(bundle)
     expected = events(whole, AUDIO, 320)
@@ -170,6 +171,7 @@ def test_graphs_that_round_otherwise_at_once_are_run_hop_by_hop(
 
     monkeypatch.setattr(detect.Binding, "run", rounded_otherwise)
     detector = Detector(bundle)
+    assert isinstance(detector._network, detect.StreamingNetwork)
     assert (detector._front_end.blocks, detector._network.blocks) == ((1,), (1,))
     assert events(detector, AUDIO, len(AUDIO)) == expected
 
@@ -183,7 +185,7 @@ def test_graphs_that_round_otherwise_at_once_are_run_hop_by_hop(
 )  # fmt: skip
 def test_decisions_that_wait_are_not_lost(
     rows: list[list[float]], threshold: float, span: int, cuts: list[int]
-):
+) -> None:
     logits = np.array(rows, np.float32)
     told = {
         "smoothing_ms": span * 100, "refractory_ms": 300,
@@ -200,21 +202,29 @@ def test_decisions_that_wait_are_not_lost(
     assert found + patient.flush() == expected + at_once.flush()
 
 
-def test_decisions_far_from_the_threshold_wait():
+def test_decisions_far_from_the_threshold_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"smoothing_ms": 200, "refractory_ms": 0, "thresholds": {"a": 0.7}}
     trigger = Trigger(["a", "_unknown_"], told, 0.1, 1.0)
     taken: list[int] = []
     take = trigger._take
-    trigger._take = lambda p: taken.append(len(p)) or take(p)  # type: ignore[method-assign]
+
+    def noted(posteriors: np.ndarray) -> list[detect.Heard]:
+        taken.append(len(posteriors))
+        return take(posteriors)
+
+    monkeypatch.setattr(trigger, "_take", noted)
     for odds in [0.0] * 60 + [2.0] + [0.0] * 5:
         trigger.hear(np.array([[odds, 0.5]], np.float32))
     assert (taken, len(trigger._waiting)) == ([1, 50, 10, 1], 4)
 
 
-def slow_runs(posteriors: np.ndarray, span: int, refractory: int, longest: int, threshold: float):
+def slow_runs(
+    posteriors: np.ndarray, span: int, refractory: int, longest: int, threshold: float
+) -> list[tuple[int, float, float]]:
     """The rules of `Trigger` for one keyword, decision by decision."""
     counts = [round(float(p) * detect.UNIT) for p in posteriors]
-    heard, run, told, free = [], [], False, 0
+    run: list[tuple[int, float]] = []
+    heard, told, free = [], False, 0
     for n in range(len(counts) + 1):
         value = sum(counts[max(0, n - span + 1) : n + 1]) / (span * detect.UNIT)
         over = n < len(counts) and value >= threshold
@@ -240,7 +250,7 @@ def slow_runs(posteriors: np.ndarray, span: int, refractory: int, longest: int, 
 )  # fmt: skip
 def test_the_trigger_against_its_rules_and_in_pieces(
     scores: list[float], span: int, refractory: int, longest: int, threshold: float, cuts: list[int]
-):
+) -> None:
     posteriors = np.array([[p, 1 - p, 1 - p] for p in scores])
     told = {
         "smoothing_ms": span * 100, "refractory_ms": refractory * 100,
@@ -259,7 +269,7 @@ def feed(trigger: Trigger, part: np.ndarray) -> list[detect.Heard]:
     return trigger.feed(part) if len(part) else []
 
 
-def test_keywords_have_thresholds_of_their_own():
+def test_keywords_have_thresholds_of_their_own() -> None:
     told = {"smoothing_ms": 0, "refractory_ms": 0, "thresholds": {"a": 0.4, "b": 0.9}}
     trigger = Trigger(["a", "_unknown_", "b"], told, 0.1, 1.0)
     heard = trigger.feed(np.array([[0.5, 0.0, 0.5], [0.0, 0.05, 0.95], [0.3, 0.4, 0.3]]))
@@ -269,7 +279,7 @@ def test_keywords_have_thresholds_of_their_own():
     assert trigger.scores == {"a": pytest.approx(0.3, abs=1e-4), "b": pytest.approx(0.3, abs=1e-4)}
 
 
-def test_errors_of_a_bundle_say_what_to_do(tone_bundle: Path, tmp_path: Path):
+def test_errors_of_a_bundle_say_what_to_do(tone_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="every 30 ms cannot be had; give a multiple of 20 ms"):
         Detector(tone_bundle, hop_ms=30)
     bundle = Path(shutil.copytree(tone_bundle, tmp_path / "bundle"))
@@ -283,7 +293,9 @@ def test_errors_of_a_bundle_say_what_to_do(tone_bundle: Path, tmp_path: Path):
         Detector(bundle)
 
 
-def run(bundle: Path, *arguments: object, stdin: bytes = b"") -> tuple[int, list[dict], str]:
+def run(
+    bundle: Path, *arguments: object, stdin: bytes = b""
+) -> tuple[int, list[dict[str, Any]], str]:
     """Run the bundle's own `detect.py` in an interpreter of its own."""
     command = [sys.executable, "-I", str(bundle / "detect.py"), *map(str, arguments)]
     done = subprocess.run(command, input=stdin, capture_output=True, check=False)
@@ -293,7 +305,7 @@ def run(bundle: Path, *arguments: object, stdin: bytes = b"") -> tuple[int, list
 
 def test_the_command_prints_the_events_of_wav_pcm_and_standard_input(
     tone_bundle: Path, tmp_path: Path
-):
+) -> None:
     pcm = (AUDIO * 32767).astype("<i2")
     soundfile.write(tmp_path / "звук.wav", pcm, RATE, subtype="PCM_16")
     (tmp_path / "a.raw").write_bytes(pcm.tobytes() + b"\0")
@@ -311,7 +323,7 @@ def test_the_command_prints_the_events_of_wav_pcm_and_standard_input(
         assert [line | {"file": 0} for line in other] == [line | {"file": 0} for line in lines]
 
 
-def test_standard_input_is_heard_while_it_comes(tone_bundle: Path):
+def test_standard_input_is_heard_while_it_comes(tone_bundle: Path) -> None:
     command = [sys.executable, "-I", str(tone_bundle / "detect.py"), "--stream", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -323,14 +335,14 @@ def test_standard_input_is_heard_while_it_comes(tone_bundle: Path):
         process.stdin.close()
 
 
-def test_bad_usage_is_told(tone_bundle: Path):
+def test_bad_usage_is_told(tone_bundle: Path) -> None:
     code, _, errors = run(tone_bundle, "--stream", "-", "--hop-ms", "30")
     assert code == 2
     assert "give a multiple of 20 ms" in errors
     assert run(tone_bundle)[0] == 2
 
 
-def test_a_wav_that_was_cut_off_is_heard_to_its_last_whole_frame(tmp_path: Path):
+def test_a_wav_that_was_cut_off_is_heard_to_its_last_whole_frame(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "a.wav"), "wb") as file:
         file.setparams((2, 2, RATE, 0, "NONE", ""))
         file.writeframes(np.arange(2_000, dtype="<i2").tobytes())

@@ -30,7 +30,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_same_is_heard_in_every_form(tone_bundle: Path, form: str):
+def test_the_same_is_heard_in_every_form(tone_bundle: Path, form: str) -> None:
     assert Classifier(tone_bundle).classify(FORMS[form]) == Classifier(tone_bundle).classify(PCM)
     detector = Detector(tone_bundle)
     events = detector.feed(FORMS[form]) + detector.flush()
@@ -39,29 +39,29 @@ def test_the_same_is_heard_in_every_form(tone_bundle: Path, form: str):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_other_samples_are_refused(tone_bundle: Path, name: str):
+def test_other_samples_are_refused(tone_bundle: Path, name: str) -> None:
     samples, why = REFUSED[name]
     for hear in (Classifier(tone_bundle).classify, Detector(tone_bundle).feed):
         with pytest.raises(ValueError, match=why):
             hear(samples)
 
 
-def test_what_a_decoder_overshoots_is_heard(tone_bundle: Path):
+def test_what_a_decoder_overshoots_is_heard(tone_bundle: Path) -> None:
     assert Classifier(tone_bundle).classify(SPOKEN * (1.3 / np.abs(SPOKEN).max()))[0] == "низкий"
 
 
-def test_a_clip_without_samples_has_no_label(tone_bundle: Path):
+def test_a_clip_without_samples_has_no_label(tone_bundle: Path) -> None:
     with pytest.raises(ValueError, match="holds no samples"):
         Classifier(tone_bundle).classify(np.zeros(0, np.float32))
 
 
-def test_a_window_has_its_length(tone_bundle: Path):
+def test_a_window_has_its_length(tone_bundle: Path) -> None:
     with pytest.raises(ValueError, match="expected 16000 samples, not 10"):
         Classifier(tone_bundle).logits(np.zeros(10, np.float32))
 
 
 @pytest.mark.parametrize("length", [1, 999, 1000, 1001, 5_000])
-def test_the_loudest_window_is_the_same_in_blocks(length: int):
+def test_the_loudest_window_is_the_same_in_blocks(length: int) -> None:
     wave = np.random.default_rng(length).standard_normal(length).astype(np.float32)
     for size in (1, 7, 1000, 4_000):
         loudest = Loudest(1000)

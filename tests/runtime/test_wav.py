@@ -44,20 +44,20 @@ def unfinished(riff_size: int | None, data_size: int) -> bytes:
 )
 def test_an_unfinished_header_is_read_to_the_end(
     tmp_path: Path, riff_size: int | None, data_size: int
-):
+) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(unfinished(riff_size, data_size))
     np.testing.assert_array_equal(read_wav(path, RATE), PCM / np.float32(32768))
 
 
-def test_an_empty_file_with_a_tag_is_empty(tmp_path: Path):
+def test_an_empty_file_with_a_tag_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     tag = chunk(b"LIST", b"INFOISFT\4\0\0\0abc\0")
     path.write_bytes(riff(chunk(b"fmt ", pcm_form()), chunk(b"data", b""), tag))
     assert len(read_wav(path, RATE)) == 0
 
 
-def test_chunks_around_the_samples_are_skipped(tmp_path: Path):
+def test_chunks_around_the_samples_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     data = chunk(b"data", PCM.tobytes())
     path.write_bytes(
@@ -67,7 +67,7 @@ def test_chunks_around_the_samples_are_skipped(tmp_path: Path):
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32"])
-def test_the_extensible_form_is_read(tmp_path: Path, subtype: str):
+def test_the_extensible_form_is_read(tmp_path: Path, subtype: str) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, PCM, RATE, subtype=subtype, format="WAVEX")
     assert path.read_bytes()[20:22] == b"\xfe\xff"
@@ -89,14 +89,14 @@ def test_the_extensible_form_is_read(tmp_path: Path, subtype: str):
         (riff(chunk(b"fmt ", pcm_form(bits=64, coding=3)), chunk(b"data", b"")), "coding 3, 64"),
     ],
 )
-def test_a_damaged_header_is_told(tmp_path: Path, content: bytes, why: str):
+def test_a_damaged_header_is_told(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"a\.wav: not a PCM WAV file \(.*{why}.*; convert it"):
         read_wav(path, RATE)
 
 
-def test_a_pipe_is_read(tmp_path: Path):
+def test_a_pipe_is_read(tmp_path: Path) -> None:
     pipe = tmp_path / "a.wav"
     os.mkfifo(pipe)
     with subprocess.Popen([sys.executable, "-c", _WRITE, str(pipe)], stdin=subprocess.PIPE) as at:
@@ -120,7 +120,7 @@ def run(bundle: Path, *arguments: object, **environment: str) -> tuple[int, str,
     return done.returncode, done.stdout.decode("ascii"), done.stderr.decode()
 
 
-def test_a_file_without_samples_is_an_error(tone_bundle: Path, tmp_path: Path):
+def test_a_file_without_samples_is_an_error(tone_bundle: Path, tmp_path: Path) -> None:
     path = tmp_path / "empty.wav"
     soundfile.write(path, PCM[:0], RATE)
     for what in ("--clip", "--stream"):
@@ -131,7 +131,7 @@ def test_a_file_without_samples_is_an_error(tone_bundle: Path, tmp_path: Path):
 
 def test_names_are_escaped_where_standard_output_cannot_write_them(
     tone_bundle: Path, tmp_path: Path
-):
+) -> None:
     path = tmp_path / "звук.wav"
     soundfile.write(path, PCM, RATE)
     for what in ("--clip", "--stream"):

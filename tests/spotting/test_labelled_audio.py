@@ -33,7 +33,7 @@ def table(folder: Path, *rows: str) -> Path:
     return path
 
 
-def test_a_recording_may_hold_several_keywords(audio: Path):
+def test_a_recording_may_hold_several_keywords(audio: Path) -> None:
     rows = ("file,keyword,start_s,end_s", "да/1.wav,да,0.01,0.04", "да/1.wav,нет,0.05,0.09")
     path = table(audio, *rows, "нет/1.wav,прочее,,", "другое/1.wav,нет,,")
     assert list_positives(path, {}, WORDS, quiet) == [
@@ -43,7 +43,7 @@ def test_a_recording_may_hold_several_keywords(audio: Path):
     ]
 
 
-def test_the_speaker_of_a_recording_is_known_from_the_table_or_the_folder(audio: Path):
+def test_the_speaker_of_a_recording_is_known_from_the_table_or_the_folder(audio: Path) -> None:
     rows = ("file,keyword,speaker", "да/1.wav,да,zoe", "да/1.wav,нет,ann", "да/1.wav,да,zoe")
     path = table(audio, *rows, "нет/1.wav,нет,", "другое/1.wav,прочее,bob")
     assert [one.speaker for one in list_positives(path, {}, WORDS, quiet)] == [
@@ -64,14 +64,14 @@ def test_the_speaker_of_a_recording_is_known_from_the_table_or_the_folder(audio:
     assert [one.speaker for one in found] == ["", "да", "другое", "нет"]
 
 
-def test_rows_are_chosen_by_column(audio: Path):
+def test_rows_are_chosen_by_column(audio: Path) -> None:
     rows = ("path,label,split", "да/1.wav,да,dev", "нет/1.wav,нет,test", "другое/1.wav,да,train")
     path = table(audio, *rows)
     found = list_positives(path, parse_where(["split=dev, test", "label=нет"]), WORDS, quiet)
     assert [one.path.parent.name for one in found] == ["нет"]
 
 
-def test_folders_are_keywords(audio: Path):
+def test_folders_are_keywords(audio: Path) -> None:
     found = list_positives(audio, {}, WORDS, quiet)
     assert {one.path.parent.name: one.labels for one in found} == {
         "да": (Label("да"),), "нет": (Label("нет"),), "другое": (),
@@ -97,12 +97,14 @@ def test_folders_are_keywords(audio: Path):
         ),
     ],
 )
-def test_what_is_wrong_is_told(audio: Path, rows: list[str], where: list[str], message: str):
+def test_what_is_wrong_is_told(
+    audio: Path, rows: list[str], where: list[str], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         list_positives(table(audio, *rows), parse_where(where), WORDS, quiet)
 
 
-def test_sources_that_are_none(audio: Path):
+def test_sources_that_are_none(audio: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere: no such file or folder; give a table"):
         list_positives(audio / "nowhere", {}, WORDS, quiet)
     with pytest.raises(DataError, match=r"1\.wav: is neither a folder nor a table"):

@@ -34,7 +34,7 @@ def test_other_forms_of_a_bundle_hear_the_same(tone_bundle: Path, tmp_path: Path
         assert found[1:] == pytest.approx(told[1:], abs=1e-4)
 
 
-def test_a_damaged_bundle_is_not_run(tone_bundle: Path, tmp_path: Path):
+def test_a_damaged_bundle_is_not_run(tone_bundle: Path, tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(tone_bundle, tmp_path / "b"))
     (bundle / "frontend_stream.onnx").write_bytes(b"")
     with (
@@ -44,7 +44,7 @@ def test_a_damaged_bundle_is_not_run(tone_bundle: Path, tmp_path: Path):
         pass
 
 
-def test_another_runtime_is_told_and_not_run(tone_bundle: Path, tmp_path: Path):
+def test_another_runtime_is_told_and_not_run(tone_bundle: Path, tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(tone_bundle, tmp_path / "b"))
     (bundle / "detect.py").write_text("raise SystemExit")
     pack.seal(bundle, "# card\n")
@@ -54,7 +54,7 @@ def test_another_runtime_is_told_and_not_run(tone_bundle: Path, tmp_path: Path):
     assert "detect.py is another runtime version" in told[0].text
 
 
-def test_a_recording_without_samples_is_bad_data(tone_bundle: Path, tmp_path: Path):
+def test_a_recording_without_samples_is_bad_data(tone_bundle: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
     with pytest.raises(DataError, match=r"empty\.wav: holds no samples; record it again"):
         list(streams.source(str(tmp_path / "empty.wav"), 16_000, None))

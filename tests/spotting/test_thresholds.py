@@ -20,7 +20,7 @@ def curves(draw: st.DrawFn) -> dict[str, list[Point]]:
 
 
 @given(curves(), st.integers(0, 12))
-def test_no_combination_is_better(points: dict[str, list[Point]], allowed: int):
+def test_no_combination_is_better(points: dict[str, list[Point]], allowed: int) -> None:
     found = allocate(points, allowed)
     assert list(found) == list(points)
     fitting = [
@@ -31,7 +31,7 @@ def test_no_combination_is_better(points: dict[str, list[Point]], allowed: int):
     assert worth(found) == min(map(worth, fitting))
 
 
-def test_the_middle_between_false_alarms_and_hits_is_taken():
+def test_the_middle_between_false_alarms_and_hits_is_taken() -> None:
     points = [Point(0.3, 0, 0, 0, 2), Point(0.4, 0, 0, 0, 0), Point(0.8, 0, 0, 0, 0),
               Point(0.9, 3, 0, 0, 0)]  # fmt: skip
     assert centred(points[2], points, lambda t: Point(t, 0, 0, 0, 0)).threshold == 0.6
