@@ -1,5 +1,6 @@
 """Synthetic speech: voices apart, audible, no two alike, and the same bytes again."""
 
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -81,8 +82,10 @@ def test_no_voice_no_timbre_and_no_noise_is_in_two_splits(
     made: tuple[Path, Listing, list[Event]],
 ) -> None:
     _, listing, _ = made
-    for of in (lambda c: c.speaker, lambda c: c.speaker and c.speaker.split("+")[1]):
-        groups = [{of(c) for c in listing.clips if c.split == s} - {None} for s in SPLITS]
+    parts: tuple[Callable[[str | None], str | None], ...]
+    parts = (lambda speaker: speaker, lambda speaker: speaker and speaker.split("+")[1])
+    for of in parts:
+        groups = [{of(c.speaker) for c in listing.clips if c.split == s} - {None} for s in SPLITS]
         assert all(groups)
         assert sum(map(len, groups)) == len(set().union(*groups))
     noise = {s: {c.path for c in listing.clips if c.split == s and not c.speaker} for s in SPLITS}

@@ -28,7 +28,7 @@ def test_three_ways_are_disjoint_and_test_is_the_same_for_every_seed(
     names: set[str], seed: int, other: int
 ) -> None:
     one, two = three_way(names, 0.2, 0.1, seed), three_way(names, 0.2, 0.1, other)
-    assert sorted(one["train"] + one["dev"] + one["test"]) == sorted(names)  # type: ignore[operator]
+    assert sorted([*one["train"], *one["dev"], *one["test"]]) == sorted(names)
     assert all(one.values())
     assert one["test"] == two["test"]
 

@@ -9,7 +9,7 @@ from edgekws.datasets.listing.unlabelled import list_unlabelled
 from edgekws.errors import DataError
 
 
-def test_a_folder_lists_audio_by_name(tmp_path: Path):
+def test_a_folder_lists_audio_by_name(tmp_path: Path) -> None:
     for name in ("b.wav", "a/z.FLAC", "a.txt", "я.ogg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -27,7 +27,7 @@ def test_a_folder_lists_audio_by_name(tmp_path: Path):
         ("t.jsonl", '{"file": "b.wav", "end_s": 2}\n{"file": "a.wav"}\n'),
     ],
 )
-def test_a_table_lists_its_rows_in_order(tmp_path: Path, name: str, text: str):
+def test_a_table_lists_its_rows_in_order(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     head, clips = list_unlabelled(tmp_path / name, quiet)
     assert head == ("file", "end_s")
@@ -52,19 +52,21 @@ def test_a_table_lists_its_rows_in_order(tmp_path: Path, name: str, text: str):
         ("file\na,b\n", r"t\.csv:2: 2 cells, but 1 columns"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_told_by_line(tmp_path: Path, text: str, message: str):
+def test_what_is_wrong_with_a_table_is_told_by_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         list_unlabelled(tmp_path / "t.csv", quiet)
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path):
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file,start_s\na,x\nb,1\n,2\n")
     with pytest.raises(DataError, match=r"t\.csv:2: start_s.*\n.*t\.csv:4: file: is empty"):
         list_unlabelled(tmp_path / "t.csv", quiet)
 
 
-def test_what_is_neither_folder_nor_table_is_told(tmp_path: Path):
+def test_what_is_neither_folder_nor_table_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none: no such folder; give the folder that holds the"):
         list_unlabelled(tmp_path / "none", quiet)
     (tmp_path / "a.wav").touch()
@@ -80,7 +82,7 @@ def test_what_is_neither_folder_nor_table_is_told(tmp_path: Path):
         list_unlabelled(tmp_path / "empty", quiet)
 
 
-def test_what_is_ignored_is_told_and_what_is_linked_is_not(tmp_path: Path):
+def test_what_is_ignored_is_told_and_what_is_linked_is_not(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     for name in ("b/1.wav", "a/call.m4a", "a/._1.wav"):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from edgekws.audio.decoding import decode, to_int16
 from edgekws.audio.reading import read_audio
 from edgekws.core.contract import UNKNOWN
-from edgekws.core.corpus import SPLITS, Clip, Listing
+from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.events import quiet
 from edgekws.datasets.listing.windows import _drawn, _gaps
 from edgekws.datasets.manifest import Dataset
@@ -152,7 +152,7 @@ def test_windows_are_cut_at_the_sample(home: Path) -> None:
 def test_no_speaker_is_in_two_splits(home: Path) -> None:
     for seed in range(3):
         listing = listed(home, seed, negatives=[home / "neg"])
-        splits = defaultdict(set)
+        splits: defaultdict[str | Path | None, set[Split]] = defaultdict(set)
         for clip in (*listing.clips, *listing.recordings):
             splits[clip.speaker].add(clip.split)
             splits[clip.path].add(clip.split)

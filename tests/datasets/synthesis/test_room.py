@@ -9,7 +9,7 @@ from edgekws.datasets.synthesis.room import as_int16, coloured_noise, recorded, 
 
 
 def tone(samples: int) -> np.ndarray:
-    return np.sin(np.arange(samples) * 0.3).astype(np.float32)
+    return np.asarray(np.sin(np.arange(samples) * 0.3), np.float32)
 
 
 def test_trimming_removes_what_is_below_two_percent() -> None:
