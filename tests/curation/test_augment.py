@@ -94,7 +94,12 @@ def test_the_same_bytes_also_when_stopped(
     assert not (tmp_path / "stopped").exists()
     assert not (tmp_path / ".stopped.partial" / "manifest.csv").exists()
     calls.clear()
-    monkeypatch.setattr(room, "_record", lambda o, i, *g: (calls.append(i), record(o, i, *g))[1])
+
+    def noted(order: Any, i: int, *given: Any) -> Any:
+        calls.append(i)
+        return record(order, i, *given)
+
+    monkeypatch.setattr(room, "_record", noted)
     run(folder, tmp_path / "stopped")
     assert sorted(calls) == list(range(10, 24))
     assert contents(tmp_path / "whole") == contents(tmp_path / "stopped")

@@ -28,7 +28,7 @@ def sound(seed: int, level: float = 0.1) -> NDArray[np.float32]:
         spectrum /= 1 + ((np.fft.rfftfreq(960, 1 / RATE) - place) / width) ** 2
         parts.append(np.fft.irfft(spectrum, 960) * random.uniform(0.3, 1))
     wave = np.concatenate([np.zeros(800), *parts, np.zeros(800)])
-    return (wave * level / np.abs(wave).max()).astype(np.float32)
+    return np.asarray(wave * level / np.abs(wave).max(), np.float32)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,18 +69,20 @@ def judge(bundle: Path, recordings: Path, **where: frozenset[str]) -> EventEvalu
     return evaluate_events(bundle, recordings / "t.csv", [recordings / "noise"], quiet, where, 0.25)
 
 
-def settings(bundle: Path) -> dict:
+def settings(bundle: Path) -> Any:
     return json.loads((bundle / "manifest.json").read_text("utf-8"))["detection"]
 
 
 @pytest.fixture(scope="module")
-def calibrated(tones: Path, recordings: Path, tmp_path_factory) -> Calibrated:
+def calibrated(
+    tones: Path, recordings: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Calibrated:
     return run(tones, recordings, tmp_path_factory.mktemp("calibrated") / "b")
 
 
 def test_the_bundle_that_is_written_is_whole_and_was_changed_in_its_settings_alone(
     tones: Path, calibrated: Calibrated
-):
+) -> None:
     assert verify(calibrated.output) == calibrated.verified != verify(tones)
     names = {p.name for p in tones.rglob("*") if p.is_file()}
     changed = {
@@ -95,7 +98,7 @@ def test_the_bundle_that_is_written_is_whole_and_was_changed_in_its_settings_alo
 
 def test_it_is_reproducible_and_may_go_on_from_itself(
     recordings: Path, calibrated: Calibrated, tmp_path: Path
-):
+) -> None:
     again = run(calibrated.output, recordings, tmp_path / "again.zip")
     shutil.unpack_archive(again.output, tmp_path / "b")
     told, before = settings(tmp_path / "b"), settings(calibrated.output)
@@ -104,7 +107,7 @@ def test_it_is_reproducible_and_may_go_on_from_itself(
     assert cards[0] == cards[1]
 
 
-def test_it_keeps_to_the_false_alarms_and_finds_every_tone(calibrated: Calibrated):
+def test_it_keeps_to_the_false_alarms_and_finds_every_tone(calibrated: Calibrated) -> None:
     made, told = calibrated.evaluation, settings(calibrated.output)
     assert (made.total.labels, made.total.misses, made.total.false_alarms) == (5, 0, 0)
     assert (made.total.repeats, made.total.confusions) == (0, 0)
@@ -127,7 +130,7 @@ def test_it_keeps_to_the_false_alarms_and_finds_every_tone(calibrated: Calibrate
 
 def test_more_false_alarms_are_never_bought_than_allowed(
     tones: Path, recordings: Path, tmp_path: Path
-):
+) -> None:
     hours = settings(run(tones, recordings, tmp_path / "a").output)["calibration"]
     for allowed in (1, 3):
         rate = 3600 * allowed / hours["keyword_free_s"]
@@ -138,7 +141,7 @@ def test_more_false_alarms_are_never_bought_than_allowed(
 
 def test_the_figures_are_those_of_the_events_that_the_runtime_tells(
     calibrated: Calibrated, recordings: Path
-):
+) -> None:
     made = judge(calibrated.output, recordings)
     assert made.keywords == calibrated.evaluation.keywords
     assert [note.split(" are")[0] for note in made.notes] == ["the positives", "the negatives"]
@@ -167,7 +170,9 @@ def spans(pairs: list[tuple[float, float]]) -> Spans:
     return Spans(*np.array(pairs, float).reshape(-1, 2).T)
 
 
-def test_real_speech_gives_the_events_that_the_runtime_tells(tones: Path, shared_data: Path):
+def test_real_speech_gives_the_events_that_the_runtime_tells(
+    tones: Path, shared_data: Path
+) -> None:
     files = sorted((shared_data / "librispeech").rglob("*.ogg"))[:2]
     with detector(tones, quiet, threshold=0.4) as found:
         heard = [
@@ -186,7 +191,7 @@ def test_real_speech_gives_the_events_that_the_runtime_tells(tones: Path, shared
     assert counted == {word: heard.count(word) for word in TONES}
 
 
-def test_speakers_are_chosen_by_column(calibrated: Calibrated, recordings: Path):
+def test_speakers_are_chosen_by_column(calibrated: Calibrated, recordings: Path) -> None:
     made = judge(calibrated.output, recordings, speaker=frozenset({"s2"}))
     assert (made.recordings, made.total.labels) == (3, 1)
     (low, high) = made.keywords
@@ -194,7 +199,7 @@ def test_speakers_are_chosen_by_column(calibrated: Calibrated, recordings: Path)
     assert [note.split(" are")[0] for note in made.notes] == ["the negatives"]
 
 
-def test_folders_of_clips_do_as_well(tones: Path, tmp_path: Path):
+def test_folders_of_clips_do_as_well(tones: Path, tmp_path: Path) -> None:
     for word in TONES:
         for number in range(2):
             folder = tmp_path / "clips" / word
@@ -214,7 +219,7 @@ def test_folders_of_clips_do_as_well(tones: Path, tmp_path: Path):
     assert settings(tmp_path / "b")["timing_offset_ms"] == settings(tones)["timing_offset_ms"]
 
 
-def test_one_speaker_shows_nothing_of_others(tones: Path, tmp_path: Path):
+def test_one_speaker_shows_nothing_of_others(tones: Path, tmp_path: Path) -> None:
     said = {1.0: LOW, 3.0: HIGH}
     rows = ["file,keyword,speaker,start_s,end_s"]
     for number in range(2):
@@ -234,7 +239,7 @@ def test_one_speaker_shows_nothing_of_others(tones: Path, tmp_path: Path):
 
 def test_false_alarms_an_hour_are_those_of_the_negatives_where_labels_have_no_times(
     tones: Path, tmp_path: Path
-):
+) -> None:
     """Ten recordings that labels cover, and 10 s without: five false alarms are 1,800 an hour."""
     for number in range(10):
         (tmp_path / "clips" / LOW).mkdir(parents=True, exist_ok=True)
@@ -247,14 +252,14 @@ def test_false_alarms_an_hour_are_those_of_the_negatives_where_labels_have_no_ti
     assert made.total.false_alarms_per_hour == pytest.approx(1800)
 
 
-def test_a_label_ends_with_its_recording(tones: Path, tmp_path: Path):
+def test_a_label_ends_with_its_recording(tones: Path, tmp_path: Path) -> None:
     write(tmp_path, "1.wav", track(3.0, {2.5: LOW}))
     said = Labelled(tmp_path / "1.wav", (Label(LOW, 2.5, 3.1), Label(HIGH)))
     scores = record(*opened(tones, quiet), [said], quiet)
     assert [scores.axis.labels[word].end.tolist() for word in TONES] == [[3.0], [3.0]]
 
 
-def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path):
+def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"bundle is the bundle itself or around it; name another"):
         run(tones, recordings, tones)
     with pytest.raises(DataError, match=r"nothing: no such bundle; give its folder"):
@@ -273,7 +278,7 @@ def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path):
         evaluate_events(tones, late, [recordings / "noise"], quiet, {}, 0.25)
 
 
-def test_a_keyword_that_is_given_up_or_unknown_is_told(tones: Path, tmp_path: Path):
+def test_a_keyword_that_is_given_up_or_unknown_is_told(tones: Path, tmp_path: Path) -> None:
     write(tmp_path, "1.wav", track(3.0, {1.0: LOW}))
     rows = ["file,keyword,start_s,end_s", f"1.wav,{LOW},1.0,1.4"]
     (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")

@@ -14,7 +14,7 @@ from edgekws.metrics.tallies import Groups
 from edgekws.recipe.load import Loaded
 
 
-def test_arguments_name_systems_and_their_seeds(tmp_path: Path):
+def test_arguments_name_systems_and_their_seeds(tmp_path: Path) -> None:
     odd = tmp_path / "a=b,c.onnx"
     odd.touch()
     found = read_entrants([str(odd), "x,y", "kd=k1,k2", "z"])
@@ -41,7 +41,7 @@ def test_arguments_name_systems_and_their_seeds(tmp_path: Path):
 )
 def test_arguments_that_make_no_sense_are_told(
     arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=message):
         read_entrants(arguments)
@@ -55,7 +55,7 @@ def models(loaded: Loaded, linear: Any) -> list[str]:
     return [str(model.path) for model in made]
 
 
-def test_every_pair_is_judged_on_the_same_clips(loaded: Loaded, models: list[str]):
+def test_every_pair_is_judged_on_the_same_clips(loaded: Loaded, models: list[str]) -> None:
     events: list[Event] = []
     a, b, c, d = models
     made = compare([f"two={a},{b}", c, d], loaded, "test", events.append, 0.2)
@@ -82,7 +82,7 @@ def test_every_pair_is_judged_on_the_same_clips(loaded: Loaded, models: list[str
 
 def test_without_speakers_clips_are_taken_to_be_independent(
     loaded: Loaded, models: list[str], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     alone = Groups(np.arange(12), 0)
     monkeypatch.setattr("edgekws.metrics.tallies.grouped", lambda speakers: alone)
     made = compare(models[:2], loaded, "test", quiet)
@@ -92,7 +92,7 @@ def test_without_speakers_clips_are_taken_to_be_independent(
 
 def test_one_speaker_has_no_verdict(
     loaded: Loaded, models: list[str], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     alone = Groups(np.zeros(12, np.int64), 1)
     monkeypatch.setattr("edgekws.metrics.tallies.grouped", lambda speakers: alone)
     made = compare(models[:2], loaded, "test", quiet)

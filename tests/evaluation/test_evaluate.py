@@ -27,7 +27,7 @@ def made() -> tuple[np.ndarray, Examples]:
     return logits, Examples(np.zeros((80, 1, 1), np.float32), targets, speakers, names)
 
 
-def test_every_class_has_its_figures():
+def test_every_class_has_its_figures() -> None:
     logits, examples = made()
     found = evaluation("m", logits, examples, LABELS)
     called = logits.argmax(axis=1)
@@ -49,7 +49,7 @@ def test_every_class_has_its_figures():
     assert np.sum(found.confusion) == 80
 
 
-def test_the_interval_of_a_recall_is_by_speaker():
+def test_the_interval_of_a_recall_is_by_speaker() -> None:
     logits, examples = made()
     alone = Examples(examples.features, examples.targets, np.array([""] * 80), examples.names)
     by_speaker = evaluation("m", logits, examples, LABELS).per_class[0]
@@ -58,14 +58,14 @@ def test_the_interval_of_a_recall_is_by_speaker():
     assert by_speaker["recall_ci95"] != by_clip["recall_ci95"]
 
 
-def test_a_class_that_is_never_right_has_f1_zero():
+def test_a_class_that_is_never_right_has_f1_zero() -> None:
     logits = np.array([[1, 0], [0, 1]], np.float32)
     names = np.array(["", ""])
     examples = Examples(np.zeros((2, 1, 1), np.float32), np.array([1, 0]), names, ("a", "b"))
     assert [row["f1"] for row in evaluation("m", logits, examples, LABELS[:2]).per_class] == [0, 0]
 
 
-def test_models_are_evaluated_side_by_side(loaded: Loaded, linear: Any):
+def test_models_are_evaluated_side_by_side(loaded: Loaded, linear: Any) -> None:
     trial = Trial(loaded, "test", quiet)
     front_end, normalization = trial._data.front_end, trial._data.normalization
     paths = [linear(f"{i}.onnx", front_end, normalization, seed=i).path for i in (1, 2)]

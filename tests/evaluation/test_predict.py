@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,9 @@ def rows(file: Path) -> list[list[str]]:
         return list(csv.reader(text))
 
 
-def test_rows_are_what_the_runtime_says_sorted_by_name(packed: Path, clips: Path, tmp_path: Path):
+def test_rows_are_what_the_runtime_says_sorted_by_name(
+    packed: Path, clips: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "new" / "l.csv"
     found = predict(packed, clips, output, quiet)
     assert (found.rows, found.unreadable) == (7, ())
@@ -56,7 +59,7 @@ def test_rows_are_what_the_runtime_says_sorted_by_name(packed: Path, clips: Path
     assert [path.name for path in output.parent.iterdir()] == ["l.csv"]
 
 
-def test_the_next_best_labels_follow(packed: Path, clips: Path, tmp_path: Path):
+def test_the_next_best_labels_follow(packed: Path, clips: Path, tmp_path: Path) -> None:
     predict(packed, clips, tmp_path / "l.csv", quiet, top_k=4)
     head, *found = rows(tmp_path / "l.csv")
     more = [f"{name}_{k}" for k in (2, 3, 4) for name in ("label", "score")]
@@ -74,7 +77,7 @@ def test_the_next_best_labels_follow(packed: Path, clips: Path, tmp_path: Path):
             predict(packed, clips, tmp_path / "l.csv", quiet, top_k=top_k)
 
 
-def test_a_zip_gives_the_same_table(packed: Path, clips: Path, tmp_path: Path):
+def test_a_zip_gives_the_same_table(packed: Path, clips: Path, tmp_path: Path) -> None:
     names = [p.relative_to(packed).as_posix() for p in packed.rglob("*") if p.is_file()]
     write_zip(packed, names, tmp_path / "b.zip")
     predict(packed, clips, tmp_path / "a.csv", quiet)
@@ -118,7 +121,9 @@ def test_rows_of_a_table_keep_their_order_and_times(packed: Path, clips: Path, t
         assert row[3:] == [label, f"{score:.6f}"]
 
 
-def test_what_cannot_be_read_is_listed_and_has_no_row(packed: Path, clips: Path, tmp_path: Path):
+def test_what_cannot_be_read_is_listed_and_has_no_row(
+    packed: Path, clips: Path, tmp_path: Path
+) -> None:
     (clips / "b" / "bad.wav").write_text("no audio")
     soundfile.write(clips / "nothing.wav", np.zeros(0), 16_000)
     events: list[Event] = []
@@ -132,7 +137,7 @@ def test_what_cannot_be_read_is_listed_and_has_no_row(packed: Path, clips: Path,
 
 def test_bad_data_of_one_file_does_not_stop_the_others(
     packed: Path, clips: Path, tmp_path: Path, shared_data: Path
-):
+) -> None:
     word = soundfile.read(min(shared_data.glob("asc/yes/*.flac")))[0]
     bad = {
         "1 integers.wav": (np.rint(word * 32768), "full scale is 1"),
@@ -153,14 +158,14 @@ def test_bad_data_of_one_file_does_not_stop_the_others(
 
 def test_a_missing_file_and_an_empty_part_of_a_table_are_named(
     packed: Path, clips: Path, tmp_path: Path
-):
+) -> None:
     (clips / "t.csv").write_text("file,start_s,end_s\nnone.wav,,\nz.wav,9,10\nz.wav,0,0.2\n")
     found = predict(packed, clips / "t.csv", tmp_path / "l.csv", quiet)
     assert [name for name, _ in found.unreadable] == ["none.wav", "z.wav (9–10 s)"]
     assert "no such file" in found.unreadable[0][1]
 
 
-def test_not_one_readable_file_leaves_nothing_behind(packed: Path, tmp_path: Path):
+def test_not_one_readable_file_leaves_nothing_behind(packed: Path, tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "bad.wav").write_text("no audio")
     with pytest.raises(DataError, match="clips: none of its 1 audio files can be read"):
@@ -172,20 +177,21 @@ class StopError(Exception):
     """What stops a test's run in the middle."""
 
 
-def stopped_after(blocks: int, *arguments: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def stopped_after(blocks: int, *arguments: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run until some blocks are written, then stop as a kill would: without any cleaning up."""
-    real, done = room._records, []
+    done: list[Any] = []
+    real = room._records
 
-    def records(*given: object) -> object:
+    def records(*given: Any) -> Any:
         if len(done) == blocks:
             raise StopError
         done.append(None)
-        return real(*given)  # type: ignore[arg-type]
+        return real(*given)
 
     with monkeypatch.context() as patch:
         patch.setattr(room, "_records", records)
         with pytest.raises(StopError):
-            predict(*arguments)  # type: ignore[arg-type]
+            predict(*arguments)
 
 
 @pytest.fixture
@@ -196,7 +202,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_blocks")
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
     packed: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     (clips / "a.wav").write_text("no audio")
     whole = predict(packed, clips, tmp_path / "whole.csv", quiet)
     output = tmp_path / "l.csv"
@@ -224,7 +230,7 @@ def test_what_is_of_another_run_is_not_gone_on_from(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     change: str,
-):
+) -> None:
     output = tmp_path / "l.csv"
     stopped_after(2, packed, clips, output, quiet, monkeypatch=monkeypatch)
     used, top_k = packed, 1
@@ -271,7 +277,7 @@ room.predict(*map(Path, sys.argv[1:]), quiet)
 
 def test_a_killed_process_leaves_no_table_and_what_it_had_done(
     packed: Path, clips: Path, tmp_path: Path
-):
+) -> None:
     output = tmp_path / "l.csv"
     command = [sys.executable, "-c", PROGRAM, str(packed), str(clips), str(output)]
     part, ends = part_path(output), time.monotonic() + 120

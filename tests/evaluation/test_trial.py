@@ -36,7 +36,7 @@ def expected(model: Any, tones: Path, trial: Trial) -> np.ndarray:
     return np.array(rows)
 
 
-def test_a_model_of_the_recipe_gets_the_recipes_own_features(loaded: Loaded, linear: Any):
+def test_a_model_of_the_recipe_gets_the_recipes_own_features(loaded: Loaded, linear: Any) -> None:
     events: list[Event] = []
     trial = Trial(loaded, "dev", events.append)
     data = trial._data
@@ -60,7 +60,7 @@ def test_a_model_of_the_recipe_gets_the_recipes_own_features(loaded: Loaded, lin
 )
 def test_another_front_end_is_that_of_the_contract(
     loaded: Loaded, tones: Path, linear: Any, changes: dict[str, Any], told: str
-):
+) -> None:
     events: list[Event] = []
     trial = Trial(loaded, "dev", events.append)
     own: FrontEnd = replace(trial._data.front_end, **changes)
@@ -73,7 +73,7 @@ def test_another_front_end_is_that_of_the_contract(
     assert "clips of dev may be among those" in warning
 
 
-def test_on_test_no_clip_can_have_been_heard(loaded: Loaded, linear: Any):
+def test_on_test_no_clip_can_have_been_heard(loaded: Loaded, linear: Any) -> None:
     events: list[Event] = []
     trial = Trial(loaded, "test", events.append)
     trial.logits(linear("m.onnx", trial._data.front_end, OWN).path)
@@ -81,7 +81,7 @@ def test_on_test_no_clip_can_have_been_heard(loaded: Loaded, linear: Any):
     assert "dev" not in warning
 
 
-def test_labels_in_another_order_are_put_in_the_recipes(loaded: Loaded, linear: Any):
+def test_labels_in_another_order_are_put_in_the_recipes(loaded: Loaded, linear: Any) -> None:
     trial = Trial(loaded, "dev", quiet)
     front_end, normalization = trial._data.front_end, trial._data.normalization
     plain = linear("a.onnx", front_end, normalization)
@@ -89,7 +89,7 @@ def test_labels_in_another_order_are_put_in_the_recipes(loaded: Loaded, linear: 
     np.testing.assert_allclose(trial.logits(turned.path)[:, ::-1], trial.logits(plain.path))
 
 
-def test_other_labels_are_refused(loaded: Loaded, linear: Any):
+def test_other_labels_are_refused(loaded: Loaded, linear: Any) -> None:
     trial = Trial(loaded, "dev", quiet)
     model = linear("m.onnx", trial._data.front_end, OWN, labels=("да", "no"))
     message = r"m\.onnx knows да, no, but the recipe's data has да, нет; name the recipe"
@@ -97,7 +97,7 @@ def test_other_labels_are_refused(loaded: Loaded, linear: Any):
         trial.logits(model.path)
 
 
-def test_a_model_without_contract_is_refused(loaded: Loaded, linear: Any):
+def test_a_model_without_contract_is_refused(loaded: Loaded, linear: Any) -> None:
     import onnx
 
     trial = Trial(loaded, "dev", quiet)
@@ -109,7 +109,7 @@ def test_a_model_without_contract_is_refused(loaded: Loaded, linear: Any):
         trial.logits(model.path)
 
 
-def test_bundles_zips_and_runs_are_models(loaded: Loaded, linear: Any, tmp_path: Path):
+def test_bundles_zips_and_runs_are_models(loaded: Loaded, linear: Any, tmp_path: Path) -> None:
     trial = Trial(loaded, "dev", quiet)
     front_end, normalization = trial._data.front_end, trial._data.normalization
     model = linear("bundle/model.onnx", front_end, normalization)

@@ -27,7 +27,7 @@ def made(*shares: float | tuple[float, ...], speakers: int = 20) -> list[System]
     return systems(predicted, clips, ("да", "нет"))
 
 
-def test_better_and_worse_are_each_others_mirror():
+def test_better_and_worse_are_each_others_mirror() -> None:
     (pair,) = judge(["a", "b"], made(0.95, 0.7), 20, None)
     (turned,) = judge(["b", "a"], made(0.95, 0.7)[::-1], 20, None)
     assert pair.outcome == "better"
@@ -42,7 +42,7 @@ def test_better_and_worse_are_each_others_mirror():
     assert pair.p == max(pair.accuracy.p, pair.mcnemar.p) < 0.05
 
 
-def test_not_told_apart_says_what_would_tell():
+def test_not_told_apart_says_what_would_tell() -> None:
     (pair,) = judge(["a", "b"], made(0.9, 0.895), 20, 0.005)
     assert pair.outcome == "not told apart"
     assert pair.needed is not None
@@ -61,7 +61,7 @@ def test_not_told_apart_says_what_would_tell():
     assert "speakers" not in single.sentence
 
 
-def test_the_clips_are_those_of_the_formula():
+def test_the_clips_are_those_of_the_formula() -> None:
     a, b = made(0.9, 0.895)
     (pair,) = judge(["a", "b"], [a, b], 20, 0.02)
     discordance = float(np.mean(a.right[0] != b.right[0]))
@@ -81,7 +81,7 @@ def test_the_clips_are_those_of_the_formula():
     assert pair.needed.clips == pytest.approx(max(normal, pair.needed.speakers * N / 20), abs=1)
 
 
-def test_without_a_question_the_cost_is_of_what_was_observed():
+def test_without_a_question_the_cost_is_of_what_was_observed() -> None:
     (pair,) = judge(["a", "b"], made(0.9, 0.895), 20, None)
     assert pair.needed is not None
     assert pair.needed.difference == pytest.approx(max(0.001, abs(pair.accuracy.value)))
@@ -91,12 +91,12 @@ def test_without_a_question_the_cost_is_of_what_was_observed():
     assert level.accuracy.value == 0
 
 
-def test_this_much_may_be_enough_for_a_larger_difference():
+def test_this_much_may_be_enough_for_a_larger_difference() -> None:
     (pair,) = judge(["a", "b"], made(0.9, 0.895), 20, 0.2)
     assert pair.sentence.endswith("; this much is enough to tell a difference of 20.0 points")
 
 
-def test_several_comparisons_are_corrected_for():
+def test_several_comparisons_are_corrected_for() -> None:
     alone = judge(["a", "b"], made(0.9, 0.87), 20, None)[0]
     assert alone.outcome == "better"
     level = made(0.9, 0.87, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9)
@@ -109,7 +109,7 @@ def test_several_comparisons_are_corrected_for():
     assert all(p.outcome == "not told apart" for p in lost)
 
 
-def test_where_seeds_differ_more_than_systems_more_clips_do_not_help():
+def test_where_seeds_differ_more_than_systems_more_clips_do_not_help() -> None:
     (pair,) = judge(["a", "b"], made((0.95, 0.8), (0.94, 0.82)), 20, 0.01)
     assert pair.needed is not None
     assert pair.needed.clips is None
@@ -121,7 +121,7 @@ def test_where_seeds_differ_more_than_systems_more_clips_do_not_help():
     assert pair.needed.seeds > 50
 
 
-def test_a_little_spread_of_seeds_costs_more_clips():
+def test_a_little_spread_of_seeds_costs_more_clips() -> None:
     one = judge(["a", "b"], made(0.9, 0.895), 20, 0.05)[0].needed
     more = judge(["a", "b"], made((0.9, 0.91), (0.895, 0.9)), 20, 0.05)[0].needed
     assert one is not None
@@ -130,7 +130,7 @@ def test_a_little_spread_of_seeds_costs_more_clips():
     assert more.clips is not None
 
 
-def test_one_speaker_allows_no_verdict():
+def test_one_speaker_allows_no_verdict() -> None:
     (pair,) = judge(["a", "b"], made(0.95, 0.7, speakers=1), 1, None)
     assert (pair.outcome, pair.needed) == ("not told apart", None)
     assert pair.sentence.endswith(" points, all of one speaker; that allows no verdict")

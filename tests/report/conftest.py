@@ -91,8 +91,7 @@ FRONTIER = [
 
 
 def result(name: str, kind: str, values: Any, **rest: Any) -> Result:
-    verdicts = BUDGET.check(values)
-    bites = {"verdicts" if kind == "bundle" else "to_go": verdicts}
+    bites: dict[str, Any] = {"verdicts" if kind == "bundle" else "to_go": BUDGET.check(values)}
     return Result(name, kind, "ab" * 32, values, **bites, **rest)
 
 

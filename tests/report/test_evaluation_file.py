@@ -31,7 +31,7 @@ MIXED = ["да", "توقف", "$x_1$", "_unknown_", "_silence_"]
 
 
 @pytest.mark.parametrize("count", [2, 40])
-def test_the_picture_has_room_for_every_class(tmp_path: Path, count: int):
+def test_the_picture_has_room_for_every_class(tmp_path: Path, count: int) -> None:
     words = [f"слово {i}" for i in range(count)]
     path = tmp_path / "new" / "e.png"
     assert write_evaluations([made("m.onnx", words)], {}, path) == [path]
@@ -43,7 +43,7 @@ def test_the_picture_has_room_for_every_class(tmp_path: Path, count: int):
     assert not ink[-3:].any()
 
 
-def test_labels_in_any_script_and_every_model_are_in_it(tmp_path: Path):
+def test_labels_in_any_script_and_every_model_are_in_it(tmp_path: Path) -> None:
     long = "папка/" * 40 + "student.onnx"
     both = [made("teacher.onnx", MIXED), made(long, MIXED, seed=1, absent=2)]
     write_evaluations(both, {}, tmp_path / "e.svg")
@@ -62,14 +62,14 @@ def test_labels_in_any_script_and_every_model_are_in_it(tmp_path: Path):
     assert svg.count("Clips: label by row, called by column") == 2
 
 
-def test_without_keywords_there_are_no_curves(tmp_path: Path):
+def test_without_keywords_there_are_no_curves(tmp_path: Path) -> None:
     write_evaluations([made("m", MIXED[3:])], {}, tmp_path / "e.svg")
     svg = (tmp_path / "e.svg").read_text("utf-8")
     assert "EER" not in svg
     assert "Recall" in svg
 
 
-def test_json_holds_every_figure(tmp_path: Path):
+def test_json_holds_every_figure(tmp_path: Path) -> None:
     one = made("m", MIXED, absent=1)
     write_evaluations([one, one], {"recipe": "проба", "split": "dev"}, tmp_path / "e.json")
     told = json.loads((tmp_path / "e.json").read_text("utf-8"))
@@ -84,14 +84,14 @@ def test_json_holds_every_figure(tmp_path: Path):
     assert found["pooled"]["label"] == "all keywords"
 
 
-def test_a_folder_gets_both(tmp_path: Path):
+def test_a_folder_gets_both(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     files = write_evaluations([made("m", MIXED)], {}, folder)
     assert files == [folder / "evaluation.json", folder / "evaluation.png"]
     assert all(file.is_file() for file in files)
 
 
-def test_what_cannot_be_written_is_told(tmp_path: Path):
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     message = r"e\.gif: --output is a folder, or a file that ends in \.png, \.svg, \.pdf or \.json"
     with pytest.raises(UsageError, match=message):
         check_output(tmp_path / "e.gif")

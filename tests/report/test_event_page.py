@@ -58,7 +58,7 @@ def evaluation(false_alarms: int, basis: Basis = SPEAKERS) -> EventEvaluation:
         (ONE, 2, "2 false alarms in 20.0 min of one speaker: no interval, others may differ"),
     ],
 )  # fmt: skip
-def test_what_a_count_of_false_alarms_shows(basis: Basis, false_alarms: int, expected: str):
+def test_what_a_count_of_false_alarms_shows(basis: Basis, false_alarms: int, expected: str) -> None:
     assert event_rows.proof(evaluation(false_alarms, basis).total, FREE_S) == expected
 
 
@@ -76,7 +76,7 @@ def test_what_a_count_of_false_alarms_shows(basis: Basis, false_alarms: int, exp
 )  # fmt: skip
 def test_what_intervals_are_taken_over_stands_in_table_and_page(
     basis: Basis, line: str, cells: tuple[str, str]
-):
+) -> None:
     made = evaluation(4, basis)
     assert event_rows.lines(made)[1] == f"95 % intervals: {line}"
     for row in (event_rows.rows(made)[0], event_rows.rows(made)[-1]):
@@ -86,14 +86,14 @@ def test_what_intervals_are_taken_over_stands_in_table_and_page(
     assert page.count("<svg") == 1
 
 
-def test_a_keyword_of_one_recording_is_marked_among_others():
+def test_a_keyword_of_one_recording_is_marked_among_others() -> None:
     made = evaluation(4)
     alone = events("нет", 5, 1, 0, ALONE)
     made = replace(made, keywords=(made.keywords[0], alone))
     assert event_rows.rows(made)[1][4] == "20.0 [0.5, 71.6] if independent"
 
 
-def test_the_page_holds_everything_and_is_the_same_every_time(tmp_path: Path):
+def test_the_page_holds_everything_and_is_the_same_every_time(tmp_path: Path) -> None:
     made = evaluation(4)
     files = event_page.write_files(made, "связка", tmp_path / "r")
     page = files[0].read_text("utf-8")
@@ -112,7 +112,7 @@ def test_the_page_holds_everything_and_is_the_same_every_time(tmp_path: Path):
     assert files[1].stat().st_size > 5000
 
 
-def test_outputs_that_cannot_be(tmp_path: Path):
+def test_outputs_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a\.txt: --output is a folder, or a file that ends in"):
         event_page.check_output(tmp_path / "a.txt")
     (tmp_path / "file").write_text("")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -16,8 +16,10 @@ from tests import profiles
 from tests.report import test_data_page, test_event_page, test_sweep_page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
+Scheme = Literal["light", "dark"]
+Media = Literal["screen", "print"]
 SECTIONS = {
     "run": [
         *("Budget", "On the device: bundle", "What it hears: bundle"),
@@ -38,11 +40,9 @@ SORTED = {
 }
 """Where a table stands, the column to sort by, and its rows then: what is blank is always last."""
 
-PHONE, DESK, PAPER = (
-    {"width": 390, "height": 844},
-    {"width": 1280, "height": 900},
-    {"width": 700, "height": 1000},
-)
+PHONE: "ViewportSize" = {"width": 390, "height": 844}
+DESK: "ViewportSize" = {"width": 1280, "height": 900}
+PAPER: "ViewportSize" = {"width": 700, "height": 1000}
 SMALLEST_LETTERS = """() => [...document.querySelectorAll("svg")].map(svg => {
   const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
   const size = text => parseFloat(getComputedStyle(text).fontSize);
@@ -86,9 +86,11 @@ class Shown:
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
-    def as_seen(self, size: dict[str, int], scheme: str = "light", media: str = "screen") -> None:
-        self.page.set_viewport_size(size)  # type: ignore[arg-type]
-        self.page.emulate_media(media=media, color_scheme=scheme)  # type: ignore[arg-type]
+    def as_seen(
+        self, size: "ViewportSize", scheme: Scheme = "light", media: Media = "screen"
+    ) -> None:
+        self.page.set_viewport_size(size)
+        self.page.emulate_media(media=media, color_scheme=scheme)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +152,7 @@ def test_fits_a_phone(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_word_can_be_read(shown: Shown, scheme: str) -> None:
+def test_every_word_can_be_read(shown: Shown, scheme: Scheme) -> None:
     shown.as_seen(DESK, scheme)
     paper = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
