@@ -31,7 +31,7 @@ def zipped(path: Path, *entries: tuple[ZipInfo, bytes]) -> Path:
     return path
 
 
-def test_the_bytes_depend_on_names_and_contents_alone(folder: Path, tmp_path: Path):
+def test_the_bytes_depend_on_names_and_contents_alone(folder: Path, tmp_path: Path) -> None:
     write_zip(folder, NAMES, tmp_path / "1.zip")
     for name in NAMES:
         os.utime(folder / name, (0, 1_000_000_000))
@@ -43,7 +43,7 @@ def test_the_bytes_depend_on_names_and_contents_alone(folder: Path, tmp_path: Pa
     assert (tmp_path / "1.zip").read_bytes() != (tmp_path / "3.zip").read_bytes()
 
 
-def test_what_was_packed_is_unpacked(folder: Path, tmp_path: Path):
+def test_what_was_packed_is_unpacked(folder: Path, tmp_path: Path) -> None:
     write_zip(folder, NAMES, tmp_path / "1.zip")
     with unpacked(tmp_path / "1.zip") as there:
         found = {p.relative_to(there).as_posix(): p.read_text() for p in there.rglob("*.*")}
@@ -53,7 +53,7 @@ def test_what_was_packed_is_unpacked(folder: Path, tmp_path: Path):
         assert there == folder
 
 
-def test_every_truncation_is_refused(folder: Path, tmp_path: Path):
+def test_every_truncation_is_refused(folder: Path, tmp_path: Path) -> None:
     write_zip(folder, NAMES, tmp_path / "1.zip")
     whole = (tmp_path / "1.zip").read_bytes()
     cut = tmp_path / "cut.zip"
@@ -63,7 +63,7 @@ def test_every_truncation_is_refused(folder: Path, tmp_path: Path):
             pass
 
 
-def test_every_changed_byte_is_refused_or_changes_nothing(folder: Path, tmp_path: Path):
+def test_every_changed_byte_is_refused_or_changes_nothing(folder: Path, tmp_path: Path) -> None:
     with ZipFile(tmp_path / "1.zip", "w", ZIP_DEFLATED) as file:
         for name in NAMES:
             file.write(folder / name, name)
@@ -129,7 +129,9 @@ def named(*names: str) -> Callable[[Path], Path]:
         (bzip2, "'a' is compressed in a way other than deflate"),
     ],
 )
-def test_a_harmful_archive_is_refused(tmp_path: Path, make: Callable[[Path], Path], message: str):
+def test_a_harmful_archive_is_refused(
+    tmp_path: Path, make: Callable[[Path], Path], message: str
+) -> None:
     path = make(tmp_path / "bad.zip")
     whole = rf"bad\.zip: {message}.*; nothing of it was used"
     with pytest.raises(DataError, match=whole), unpacked(path):
@@ -139,7 +141,7 @@ def test_a_harmful_archive_is_refused(tmp_path: Path, make: Callable[[Path], Pat
 
 def test_bombs_are_refused_by_what_they_state_and_cut_where_they_lie(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(archive, "MAX_BYTES", 2**20)
     entry = ZipInfo("zeros")
     entry.compress_type = ZIP_DEFLATED
@@ -157,7 +159,7 @@ def test_bombs_are_refused_by_what_they_state_and_cut_where_they_lie(
         pass
 
 
-def test_what_is_not_there_or_no_zip(tmp_path: Path):
+def test_what_is_not_there_or_no_zip(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such bundle; give its"), unpacked(tmp_path / "none"):
         pass
     (tmp_path / "text").write_text("text")

@@ -4,7 +4,7 @@ from edgekws.core.measurement import Measurement
 from edgekws.runtime.front_end import FrontEnd
 
 
-def test_the_card_states_what_was_measured():
+def test_the_card_states_what_was_measured() -> None:
     contract = Contract(
         FrontEnd(), Normalization((0.0,) * 40, (1.0,) * 40), ("да", "нет"), (40, 97), {"kind": "x"}
     )

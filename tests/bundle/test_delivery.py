@@ -4,7 +4,9 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +34,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.usefixtures("way")
-def test_a_bundle_replaces_a_bundle(bundle: Path, place: Path):
+def test_a_bundle_replaces_a_bundle(bundle: Path, place: Path) -> None:
     deliver(bundle, place)
     (place / "golden" / "07.wav").write_bytes(b"of the bundle before")
     (place / "__pycache__").mkdir()
@@ -43,7 +45,7 @@ def test_a_bundle_replaces_a_bundle(bundle: Path, place: Path):
     assert not (place / "golden" / "07.wav").exists()
 
 
-def test_an_empty_folder_is_filled(bundle: Path, place: Path):
+def test_an_empty_folder_is_filled(bundle: Path, place: Path) -> None:
     place.mkdir(parents=True)
     deliver(bundle, place)
     assert verify(place).max_abs_diff == 0
@@ -97,7 +99,7 @@ def dangling_link(place: Path, bundle: Path) -> str:
         file_of_mine, link, dangling_link,
     ],
 )  # fmt: skip
-def test_nothing_else_is_replaced(bundle: Path, place: Path, stand):
+def test_nothing_else_is_replaced(bundle: Path, place: Path, stand: Callable[..., Any]) -> None:
     place.parent.mkdir()
     why = stand(place, bundle)
     before = sorted(place.parent.rglob("*"))
@@ -108,7 +110,7 @@ def test_nothing_else_is_replaced(bundle: Path, place: Path, stand):
 
 def test_a_full_disk_leaves_the_bundle_before(
     bundle: Path, place: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     deliver(bundle, place)
 
     def full(*args: object) -> None:
@@ -147,8 +149,9 @@ delivery.deliver(bundle, place)
 @pytest.mark.parametrize("exchanged", ["yes", "no"])
 def test_killed_at_any_point_the_place_holds_a_whole_bundle_or_the_next_run_puts_it_there(
     bundle: Path, tmp_path: Path, exchanged: str
-):
-    at, codes = 1, []
+) -> None:
+    codes: list[int] = []
+    at = 1
     while not codes or codes[-1] == 9:
         place = tmp_path / f"dist{at}" / "имя"
         deliver(bundle, place)
@@ -169,7 +172,7 @@ def test_killed_at_any_point_the_place_holds_a_whole_bundle_or_the_next_run_puts
     assert pack.identity(place) == pack.identity(bundle)
 
 
-def test_files_have_the_mode_of_the_umask(bundle: Path, place: Path):
+def test_files_have_the_mode_of_the_umask(bundle: Path, place: Path) -> None:
     (bundle / "model.onnx").chmod(0o600)
     before = os.umask(0o027)
     try:

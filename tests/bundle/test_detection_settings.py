@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -32,7 +33,7 @@ def change(bundle: Path, **changes: object) -> None:
     pack.seal(bundle, "# card\n")
 
 
-def test_defaults_follow_the_front_end():
+def test_defaults_follow_the_front_end() -> None:
     told = Contract(
         FrontEnd(8_000, 1.5, 256, 240, 80, 32, 20.0, 4_000.0),
         Normalization((0.0,) * 32, (1.0,) * 32), ("да", "_unknown_"), (32, 147), {},
@@ -46,7 +47,7 @@ def test_defaults_follow_the_front_end():
     assert (one.n_frames, one.window_samples) == (2, 336)
 
 
-def test_a_streaming_bundle_is_whole(bundle: Path):
+def test_a_streaming_bundle_is_whole(bundle: Path) -> None:
     found = verify(bundle)
     assert found.max_abs_diff == 0
     told = json.loads((bundle / "manifest.json").read_text("utf-8"))["detection"]
@@ -71,13 +72,13 @@ def test_a_streaming_bundle_is_whole(bundle: Path):
         ({"hop_frames": 4, "hop_ms": 40}, r"frontend_stream\.onnx takes .*672.* it takes .*992"),
     ],
 )
-def test_settings_that_cannot_be(bundle: Path, changes: dict[str, object], message: str):
+def test_settings_that_cannot_be(bundle: Path, changes: dict[str, object], message: str) -> None:
     change(bundle, **changes)
     with pytest.raises(DataError, match=message):
         verify(bundle)
 
 
-def test_a_manifest_without_a_table(bundle: Path):
+def test_a_manifest_without_a_table(bundle: Path) -> None:
     told = json.loads((bundle / "manifest.json").read_text("utf-8")) | {"detection": 3}
     (bundle / "manifest.json").write_text(json.dumps(told))
     pack.seal(bundle, "# card\n")
@@ -85,17 +86,18 @@ def test_a_manifest_without_a_table(bundle: Path):
         verify(bundle)
 
 
-def test_a_front_end_that_is_missing(bundle: Path):
+def test_a_front_end_that_is_missing(bundle: Path) -> None:
     (bundle / "frontend_stream.onnx").unlink()
     pack.seal(bundle, "# card\n")
     with pytest.raises(DataError, match=r"frontend_stream\.onnx is missing; copy"):
         verify(bundle)
 
 
-def test_a_streaming_form_that_is_fed_otherwise_than_it_tells(bundle: Path):
+def test_a_streaming_form_that_is_fed_otherwise_than_it_tells(bundle: Path) -> None:
     model = onnx.load(bundle / "stream.onnx")
     told = json.loads(model.metadata_props[0].value)
-    for changes in ({"hop_frames": 4}, {"window_frames": 98}, {"states": []}):
+    every: tuple[dict[str, Any], ...] = ({"hop_frames": 4}, {"window_frames": 98}, {"states": []})
+    for changes in every:
         model.metadata_props[0].value = json.dumps(told | changes)
         onnx.save(model, bundle / "stream.onnx")
         pack.seal(bundle, "# card\n")
@@ -108,7 +110,7 @@ def test_a_streaming_form_that_is_fed_otherwise_than_it_tells(bundle: Path):
         verify(bundle)
 
 
-def test_a_streaming_form_with_other_weights_breaks_parity(bundle: Path):
+def test_a_streaming_form_with_other_weights_breaks_parity(bundle: Path) -> None:
     rows = json.loads((bundle / "golden" / "golden.json").read_text("utf-8"))
     rows[1]["stream_logits"][0] += 0.01
     (bundle / "golden" / "golden.json").write_text(json.dumps(rows))
@@ -117,7 +119,7 @@ def test_a_streaming_form_with_other_weights_breaks_parity(bundle: Path):
         verify(bundle)
 
 
-def test_a_bundle_from_before_is_whole_for_clips(bundle: Path):
+def test_a_bundle_from_before_is_whole_for_clips(bundle: Path) -> None:
     for name in ("frontend_stream.onnx", "stream.onnx"):
         (bundle / name).unlink()
     told = json.loads((bundle / "manifest.json").read_text("utf-8"))

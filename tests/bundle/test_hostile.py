@@ -43,9 +43,12 @@ def constant(model: onnx.ModelProto, name: str, value: object) -> str:
 
 def endless_loop(model: onnx.ModelProto) -> None:
     before_logits(model)
-    kinds = (("i", TensorProto.INT64, []), ("on", TensorProto.BOOL, []))
-    state = ("state", TensorProto.FLOAT, ["batch", 4])
-    given = [helper.make_tensor_value_info(*end) for end in (*kinds, state)]
+    ends: list[tuple[str, int, list[str | int | None]]] = [
+        ("i", TensorProto.INT64, []),
+        ("on", TensorProto.BOOL, []),
+        ("state", TensorProto.FLOAT, ["batch", 4]),
+    ]
+    given = [helper.make_tensor_value_info(*end) for end in ends]
     made = [
         helper.make_tensor_value_info("on_after", TensorProto.BOOL, []),
         helper.make_tensor_value_info("state_after", TensorProto.FLOAT, ["batch", 4]),
@@ -97,7 +100,7 @@ def function(model: onnx.ModelProto) -> None:
 )
 def test_operators_that_no_step_writes_are_refused_by_name(
     bundle: Path, edit: Callable[[onnx.ModelProto], None], message: str
-):
+) -> None:
     edited(bundle, edit)
     started = time.monotonic()
     with pytest.raises(DataError, match=message):
@@ -105,7 +108,7 @@ def test_operators_that_no_step_writes_are_refused_by_name(
     assert time.monotonic() - started < 30
 
 
-def test_operators_of_a_converted_model_are_read_from_it(bundle: Path, tmp_path: Path):
+def test_operators_of_a_converted_model_are_read_from_it(bundle: Path, tmp_path: Path) -> None:
     edited(bundle, endless_loop)
     folder = tmp_path / "ort"
     folder.mkdir()
@@ -135,7 +138,7 @@ def doubled(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def test_memory_has_a_limit(bundle: Path):
+def test_memory_has_a_limit(bundle: Path) -> None:
     edited(bundle, doubled)
     with pytest.raises(DataError, match=f"takes more than {confined.MEMORY_GIB} GiB of memory"):
         verify(bundle)
@@ -158,7 +161,7 @@ import sys
         ("import os; os.abort()", "ends the installed runtime with SIGABRT"),
     ],
 )
-def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, message: str):
+def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, message: str) -> None:
     monkeypatch.setattr(confined, "CPU_S", 1)
     monkeypatch.setattr(confined, "WALL_S", 3 if "sleep" in code else 60)
     script = tmp_path / "script.py"
@@ -194,14 +197,14 @@ STRANGERS = ("json.py", "__pycache__/detect.cpython-311.pyc", ".DS_Store", "gold
 @pytest.mark.parametrize("put", [in_folder, sealed, in_zip])
 def test_files_that_no_bundle_has_are_named(
     bundle: Path, name: str, put: Callable[[Path, str], Path]
-):
+) -> None:
     where = put(bundle, name)
     first = name.partition("/")[0] if name.startswith("__") else name
     with pytest.raises(DataError, match=rf"{first}/?'? is no (file|part) of a bundle"):
         verify(where)
 
 
-def test_folders_and_devices_are_named(bundle: Path, tmp_path: Path):
+def test_folders_and_devices_are_named(bundle: Path, tmp_path: Path) -> None:
     (bundle / "numpy").mkdir()
     with pytest.raises(DataError, match="numpy is no file of a bundle"):
         verify(bundle)
@@ -212,7 +215,7 @@ def test_folders_and_devices_are_named(bundle: Path, tmp_path: Path):
         verify(bundle)
 
 
-def test_a_folder_in_an_archive_is_named(bundle: Path, tmp_path: Path):
+def test_a_folder_in_an_archive_is_named(bundle: Path, tmp_path: Path) -> None:
     path = in_zip(bundle, "labels.txt")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("json/", b"")

@@ -27,11 +27,11 @@ from edgekws.runtime.detect import Classifier
 ZIP, WAVEFORM = (EXPORTER.validate_python({"kind": kind}) for kind in ("zip", "waveform"))
 
 
-def test_a_fresh_bundle_passes(bundle: Path):
+def test_a_fresh_bundle_passes(bundle: Path) -> None:
     assert verify(bundle).max_abs_diff == 0
 
 
-def test_its_own_runtime_gives_what_the_package_gives(bundle: Path):
+def test_its_own_runtime_gives_what_the_package_gives(bundle: Path) -> None:
     waves = np.random.default_rng(0).integers(-9_000, 9_000, (3, 16_000), dtype=np.int16)
     classifier = Classifier(bundle)
     expected = [classifier.logits(wave.astype(np.float32) / 32768) for wave in waves]
@@ -39,14 +39,14 @@ def test_its_own_runtime_gives_what_the_package_gives(bundle: Path):
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "labels.txt", "golden/01.wav", "MODEL_CARD.md"])
-def test_a_changed_file_is_named(bundle: Path, name: str):
+def test_a_changed_file_is_named(bundle: Path, name: str) -> None:
     with (bundle / name).open("ab") as file:
         file.write(b" ")
     with pytest.raises(DataError, match=f"{name} is not the file that was packed"):
         verify(bundle)
 
 
-def test_a_missing_and_an_added_file_are_named(bundle: Path):
+def test_a_missing_and_an_added_file_are_named(bundle: Path) -> None:
     (bundle / "extra.txt").write_text("x")
     with pytest.raises(DataError, match=r"extra\.txt is no file of a bundle; remove it"):
         verify(bundle)
@@ -56,12 +56,12 @@ def test_a_missing_and_an_added_file_are_named(bundle: Path):
         verify(bundle)
 
 
-def test_a_folder_that_is_no_bundle(tmp_path: Path):
+def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no SHA256SUMS"):
         verify(tmp_path)
 
 
-def test_other_logits_break_parity(bundle: Path):
+def test_other_logits_break_parity(bundle: Path) -> None:
     path = bundle / "golden" / "golden.json"
     rows = json.loads(path.read_text("utf-8"))
     rows[0]["logits"][0] += 0.01
@@ -71,13 +71,13 @@ def test_other_logits_break_parity(bundle: Path):
         verify(bundle)
 
 
-def test_a_runtime_that_fails_is_an_error_with_its_last_words(bundle: Path):
+def test_a_runtime_that_fails_is_an_error_with_its_last_words(bundle: Path) -> None:
     (bundle / "detect.py").write_text("raise SystemExit('no such operator')")
     with pytest.raises(MachineError, match="its runtime failed: no such operator"):
         score(bundle, np.zeros((1, 16_000), np.int16))
 
 
-def test_a_runtime_that_pulls_in_torch_is_refused(bundle: Path):
+def test_a_runtime_that_pulls_in_torch_is_refused(bundle: Path) -> None:
     with (bundle / "detect.py").open("a") as file:
         file.write("\nimport torch\n")
     with pytest.raises(MachineError, match="the bundle's runtime imports torch"):
@@ -91,7 +91,7 @@ def spoil_runtime(bundle: Path, mark: Path) -> None:
     pack.seal(bundle, "# card\n")
 
 
-def test_no_code_of_a_foreign_bundle_is_run(bundle: Path, tmp_path: Path):
+def test_no_code_of_a_foreign_bundle_is_run(bundle: Path, tmp_path: Path) -> None:
     mark, events = tmp_path / "mark", list[Event]()
     spoil_runtime(bundle, mark)
     note = verify(bundle).notes[0]
@@ -128,13 +128,15 @@ def manifest(bundle: Path, **changes: object) -> bytes:
         ({"front_end": 3}, "holds no contract"),
     ],
 )
-def test_a_manifest_that_does_not_fit(bundle: Path, changes: dict[str, object], message: str):
+def test_a_manifest_that_does_not_fit(
+    bundle: Path, changes: dict[str, object], message: str
+) -> None:
     reseal(bundle, "manifest.json", manifest(bundle, **changes))
     with pytest.raises(DataError, match=message):
         verify(bundle)
 
 
-def test_a_front_end_of_another_length(bundle: Path):
+def test_a_front_end_of_another_length(bundle: Path) -> None:
     told = json.loads((bundle / "manifest.json").read_text("utf-8"))["contract"]["front_end"]
     longer = manifest(bundle, front_end=told | {"window_s": 1.001})
     reseal(bundle, "manifest.json", longer)
@@ -162,13 +164,13 @@ ENDS_IN_A_CHUNK = b"RIFF\x10\0\0\0WAVELIST\xff\0\0\0" + bytes(8)
 )
 def test_content_that_is_not_what_it_should_be(
     bundle: Path, name: str, content: bytes, message: str
-):
+) -> None:
     reseal(bundle, name, content)
     with pytest.raises(DataError, match=message):
         verify(bundle)
 
 
-def test_golden_clips_lie_in_the_bundle_and_are_one_window_long(bundle: Path):
+def test_golden_clips_lie_in_the_bundle_and_are_one_window_long(bundle: Path) -> None:
     path = bundle / "golden" / "golden.json"
     rows = json.loads(path.read_text("utf-8"))
     rows[0]["file"] = "../../x.wav"
@@ -185,7 +187,7 @@ def test_golden_clips_lie_in_the_bundle_and_are_one_window_long(bundle: Path):
         verify(bundle)
 
 
-def test_logits_that_are_no_numbers_break_parity(bundle: Path):
+def test_logits_that_are_no_numbers_break_parity(bundle: Path) -> None:
     rows = json.loads((bundle / "golden" / "golden.json").read_text("utf-8"))
     rows[0]["logits"][0] = float("nan")
     reseal(bundle, "golden/golden.json", json.dumps(rows).encode())
@@ -193,7 +195,7 @@ def test_logits_that_are_no_numbers_break_parity(bundle: Path):
         verify(bundle)
 
 
-def test_links_and_weights_in_other_files_are_refused(bundle: Path):
+def test_links_and_weights_in_other_files_are_refused(bundle: Path) -> None:
     model = onnx.load(bundle / "model.onnx")
     tensor = model.graph.initializer[0]
     onnx.external_data_helper.set_external_data(tensor, "../../etc/passwd")
@@ -206,7 +208,7 @@ def test_links_and_weights_in_other_files_are_refused(bundle: Path):
         verify(bundle)
 
 
-def test_control_characters_do_not_reach_the_terminal(bundle: Path):
+def test_control_characters_do_not_reach_the_terminal(bundle: Path) -> None:
     labels = ["\x1b[2J", "нет", "_unknown_", "_silence_"]
     (bundle / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
     reseal(bundle, "manifest.json", manifest(bundle, labels=labels))
@@ -215,13 +217,13 @@ def test_control_characters_do_not_reach_the_terminal(bundle: Path):
 
 
 @pytest.mark.parametrize("content", [b"one word\n", b"\xff\n"])
-def test_checksums_that_cannot_be_read(bundle: Path, content: bytes):
+def test_checksums_that_cannot_be_read(bundle: Path, content: bytes) -> None:
     (bundle / "SHA256SUMS").write_bytes(content)
     with pytest.raises(DataError, match="SHA256SUMS cannot be read"):
         verify(bundle)
 
 
-def test_identity_leaves_out_only_the_card(bundle: Path):
+def test_identity_leaves_out_only_the_card(bundle: Path) -> None:
     before = pack.identity(bundle)
     pack.seal(bundle, "# another card\n")
     assert pack.identity(bundle) == before
@@ -229,7 +231,7 @@ def test_identity_leaves_out_only_the_card(bundle: Path):
     assert pack.identity(bundle) != before
 
 
-def test_a_delivered_bundle_may_have_a_card_of_its_own(bundle: Path, tmp_path: Path):
+def test_a_delivered_bundle_may_have_a_card_of_its_own(bundle: Path, tmp_path: Path) -> None:
     destination = tmp_path / "имя"
     deliver(bundle, destination, "# card\n" + latency_section(["26 µs", "1.3 ×"]))
     card = (destination / CARD).read_text("utf-8")
@@ -238,7 +240,7 @@ def test_a_delivered_bundle_may_have_a_card_of_its_own(bundle: Path, tmp_path: P
     assert "Latency" not in (bundle / CARD).read_text("utf-8")
 
 
-def test_golden_clips_are_plain_wav(bundle: Path):
+def test_golden_clips_are_plain_wav(bundle: Path) -> None:
     with wave.open(str(bundle / "golden" / "00.wav")) as file:
         assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (16_000, 1, 16_000)
 

@@ -38,7 +38,7 @@ def common(place: Path) -> list[object]:
     return ["--positives", place / "t.csv", "--negatives", place / "noise"]
 
 
-def test_calibrate_shows_a_table_and_writes_a_page(place: Path, tmp_path: Path):
+def test_calibrate_shows_a_table_and_writes_a_page(place: Path, tmp_path: Path) -> None:
     output, page = tmp_path / "b", tmp_path / "new" / "p.html"
     limit = ["--max-fa-per-hour", "2", "--output", output, "--page", page]
     done = run("calibrate", place / "bundle", *common(place), *limit, "--where", "split=dev")
@@ -58,7 +58,7 @@ def test_calibrate_shows_a_table_and_writes_a_page(place: Path, tmp_path: Path):
     assert run("verify", output).exit_code == 0
 
 
-def test_evaluate_events_gives_json_and_pictures(place: Path, tmp_path: Path):
+def test_evaluate_events_gives_json_and_pictures(place: Path, tmp_path: Path) -> None:
     rest = [*common(place), "--output", tmp_path / "r", "--json"]
     done = run("evaluate-events", place / "bundle", *rest)
     assert done.exit_code == 0, done.output
@@ -75,7 +75,7 @@ def test_evaluate_events_gives_json_and_pictures(place: Path, tmp_path: Path):
     assert (tmp_path / "r" / "det.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_usage_and_data_errors(place: Path, tmp_path: Path):
+def test_usage_and_data_errors(place: Path, tmp_path: Path) -> None:
     limit = ["--max-fa-per-hour", "2", "--output", tmp_path / "b"]
     done = run("calibrate", place / "bundle", *common(place), *limit, "--page", "p.png")
     assert (

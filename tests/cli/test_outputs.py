@@ -73,7 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "t.csv").write_text(
         f"file,keyword,start_s,end_s\nclips/s.wav,{LOW},0.7,{0.7 + BURST_S}\n", "utf-8"
     )
-    best = {"ci95": None, "value": 0.9, "overrides": [], "recipe": 'name = "x"\n'}
+    best: dict[str, Any] = {"ci95": None, "value": 0.9, "overrides": [], "recipe": 'name = "x"\n'}
     (folder / "results.json").write_text(
         json.dumps({"best": best, "objective": "accuracy", "name": "n"})
     )

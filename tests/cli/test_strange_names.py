@@ -59,7 +59,15 @@ def test_predict_reads_every_file_and_names_it(place: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("form", [("--json",), ("--format", "csv"), ()])
 def test_detect_names_every_file(place: Path, form: tuple[str, ...]) -> None:
     clips = [place / "clips" / name for name in (ESCAPE, BYTES, FORMULA)]
-    command = [sys.executable, "-m", "edgekws", "detect", place / "bundle", *clips, *form]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "edgekws",
+        "detect",
+        place / "bundle",
+        *clips,
+        *form,
+    ]
     plain = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     done = subprocess.run(
         [os.fsencode(one) for one in command], cwd=ROOT, capture_output=True, env=plain

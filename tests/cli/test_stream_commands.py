@@ -34,7 +34,7 @@ def recording(tmp_path: Path) -> Path:
     return tmp_path / "звук.wav"
 
 
-def test_json_is_what_the_bundles_own_runtime_prints(tone_bundle: Path, recording: Path):
+def test_json_is_what_the_bundles_own_runtime_prints(tone_bundle: Path, recording: Path) -> None:
     done = run(tone_bundle, recording, "--json")
     assert (done.exit_code, done.stderr) == (0, "")
     command = [sys.executable, "-I", str(tone_bundle / "detect.py"), "--stream", str(recording)]
@@ -45,7 +45,7 @@ def test_json_is_what_the_bundles_own_runtime_prints(tone_bundle: Path, recordin
     assert all(list(line) == ["file", "keyword", "start_s", "end_s", "score"] for line in lines)
 
 
-def test_any_format_and_rate_gives_the_same_words(tone_bundle: Path, tmp_path: Path):
+def test_any_format_and_rate_gives_the_same_words(tone_bundle: Path, tmp_path: Path) -> None:
     stereo = np.repeat(soxr.resample(AUDIO, RATE, 44_100)[:, None], 2, axis=1)
     soundfile.write(tmp_path / "a.flac", stereo, 44_100)
     done = run(tone_bundle, tmp_path / "a.flac", tmp_path / "a.flac")
@@ -62,7 +62,7 @@ def test_any_format_and_rate_gives_the_same_words(tone_bundle: Path, tmp_path: P
     assert [row.split()[-2] for row in piped.stdout.splitlines()] == WORDS
 
 
-def test_tables_and_label_tracks(tone_bundle: Path, recording: Path, tmp_path: Path):
+def test_tables_and_label_tracks(tone_bundle: Path, recording: Path, tmp_path: Path) -> None:
     done = run(tone_bundle, recording, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["keyword"] for row in rows] == WORDS
@@ -79,7 +79,9 @@ def test_tables_and_label_tracks(tone_bundle: Path, recording: Path, tmp_path: P
     assert [row.split()[-2] for row in labels.read_text("utf-8").splitlines()] == WORDS
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_is_heard(tone_bundle: Path, recording: Path):
+def test_what_cannot_be_read_is_told_and_the_rest_is_heard(
+    tone_bundle: Path, recording: Path
+) -> None:
     done = run(tone_bundle, "missing.wav", recording, "--json")
     assert done.exit_code == 5
     assert len(done.stdout.splitlines()) == 2
@@ -99,13 +101,13 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_heard(tone_bundle: Path, re
         (["a.wav", "--hop-ms", "30"], "--hop-ms: a decision every 30 ms cannot be had"),
     ],
 )
-def test_bad_usage(tone_bundle: Path, arguments: list[str], message: str):
+def test_bad_usage(tone_bundle: Path, arguments: list[str], message: str) -> None:
     done = run(tone_bundle, *arguments)
     assert done.exit_code == 2
     assert message in done.stderr
 
 
-def test_output_that_cannot_be_written(tone_bundle: Path, recording: Path, tmp_path: Path):
+def test_output_that_cannot_be_written(tone_bundle: Path, recording: Path, tmp_path: Path) -> None:
     done = run(tone_bundle, recording, "--output", tmp_path)
     assert done.exit_code == 2
     assert "is a folder, not a file; name another --output" in done.stderr
@@ -144,12 +146,12 @@ def sounddevice(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
         "query_devices": lambda kind: {"default_samplerate": 48_000.0},
     }
     module = SimpleNamespace(**(told | changes))
-    monkeypatch.setitem(sys.modules, "sounddevice", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
 
 
 def test_the_microphone_is_heard_until_it_is_interrupted(
     tone_bundle: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     sounddevice(monkeypatch)
     done = run(tone_bundle, "--microphone", "--json")
     assert done.exit_code == 0, done.output
@@ -160,8 +162,8 @@ def test_the_microphone_is_heard_until_it_is_interrupted(
     assert done.stderr.count("audio of the microphone was lost") == 1
 
 
-def test_a_missing_microphone_is_told(tone_bundle: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "sounddevice", None)  # type: ignore[arg-type]
+def test_a_missing_microphone_is_told(tone_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
     done = run(tone_bundle, "--microphone")
     assert done.exit_code == 6
     assert "pip install 'edgekws[microphone]'" in done.stderr
@@ -178,7 +180,7 @@ def test_a_missing_microphone_is_told(tone_bundle: Path, monkeypatch: pytest.Mon
 
 def test_a_sounddevice_without_its_library_is_told(
     tone_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
@@ -188,16 +190,17 @@ def test_a_sounddevice_without_its_library_is_told(
     assert not isinstance(sys.modules.get("sounddevice"), ModuleType)
 
 
-def test_scores_are_shown_on_a_terminal_only():
-    terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
+def test_scores_are_shown_on_a_terminal_only() -> None:
+    shown_on = io.StringIO()
+    terminal = Console(file=shown_on, force_terminal=True, width=80)
     with LiveScores(terminal) as live:
         live.show("a.wav", 12.34, {"да": 0.75})
         live.show("a.wav", 12.5, {"да": 0.99})  # too soon
-    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
+    shown = shown_on.getvalue()
     assert "12.3 s" in shown
     assert "0.75" in shown
     assert "0.99" not in shown
-    pipe = Console(file=io.StringIO(), force_terminal=False)
-    with LiveScores(pipe) as live:
+    piped = io.StringIO()
+    with LiveScores(Console(file=piped, force_terminal=False)) as live:
         live.show("a.wav", 1.0, {"да": 0.75})
-    assert pipe.file.getvalue() == ""  # type: ignore[attr-defined]
+    assert piped.getvalue() == ""

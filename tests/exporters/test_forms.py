@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
 
 
-def test_zip_and_back_gives_the_same_files(bundle: Path, tmp_path: Path):
+def test_zip_and_back_gives_the_same_files(bundle: Path, tmp_path: Path) -> None:
     made = export(bundle, "zip", tmp_path / "1.zip")
     assert made.verified == verify(bundle)
     again = export(tmp_path / "1.zip", "zip", tmp_path / "out" / "2.zip")
@@ -38,7 +38,7 @@ def test_zip_and_back_gives_the_same_files(bundle: Path, tmp_path: Path):
     assert contents(tmp_path / "back") == contents(bundle)
 
 
-def test_what_is_no_file_of_the_bundle_is_refused(bundle: Path, tmp_path: Path):
+def test_what_is_no_file_of_the_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
     (bundle / "__pycache__").mkdir()
     (bundle / "__pycache__" / "x.pyc").write_bytes(b"x")
     with pytest.raises(DataError, match="__pycache__ is no file of a bundle; remove it"):
@@ -46,7 +46,7 @@ def test_what_is_no_file_of_the_bundle_is_refused(bundle: Path, tmp_path: Path):
     assert not (tmp_path / "copy").exists()
 
 
-def test_ort_holds_converted_models_that_its_runtime_runs(bundle: Path, tmp_path: Path):
+def test_ort_holds_converted_models_that_its_runtime_runs(bundle: Path, tmp_path: Path) -> None:
     with (bundle / "detect.py").open("a") as file:
         file.write("# an older runtime\n")
     pack.seal(bundle, "# card\n")
@@ -102,7 +102,7 @@ def test_a_damaged_bundle_is_not_exported(bundle: Path, tmp_path: Path, to: str)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_tampered_zip_is_refused(bundle: Path, tmp_path: Path):
+def test_a_tampered_zip_is_refused(bundle: Path, tmp_path: Path) -> None:
     path = export(bundle, "zip", tmp_path / "1.zip").output
     raw = bytearray(path.read_bytes())
     raw[raw.index(b"\n_unknown_") + 3] ^= 1
@@ -117,8 +117,9 @@ def test_a_tampered_zip_is_refused(bundle: Path, tmp_path: Path):
         verify(path)
 
 
-def test_only_a_bundle_of_that_form_is_replaced(bundle: Path, tmp_path: Path):
-    for to, name in (("folder", "f"), ("zip", "z.zip")):
+def test_only_a_bundle_of_that_form_is_replaced(bundle: Path, tmp_path: Path) -> None:
+    forms: tuple[tuple[Form, str], ...] = (("folder", "f"), ("zip", "z.zip"))
+    for to, name in forms:
         export(bundle, to, tmp_path / name)
         export(bundle, to, tmp_path / name)
         assert verify(tmp_path / name).max_abs_diff == 0
@@ -131,9 +132,9 @@ def test_only_a_bundle_of_that_form_is_replaced(bundle: Path, tmp_path: Path):
     for there in ("mine", "mine/text"):
         with pytest.raises(UsageError, match="exists and is no zip archive; name another"):
             export(bundle, "zip", tmp_path / there)
-    for there in (bundle, bundle / "x", bundle.parent):
+    for inside in (bundle, bundle / "x", bundle.parent):
         with pytest.raises(UsageError, match="is the bundle itself or around it"):
-            export(bundle, "folder", there)
+            export(bundle, "folder", inside)
     assert (tmp_path / "mine" / "text").read_text() == "text"
 
 

@@ -42,7 +42,7 @@ def test_its_scores_are_those_of_the_bundle(bundle: Path, tmp_path: Path):
 @pytest.mark.parametrize("opset", [17, 20])
 def test_a_network_of_another_opset_or_with_an_axis_joins(
     tone_bundle: Path, tmp_path: Path, opset: int
-):
+) -> None:
     bundle = Path(shutil.copytree(tone_bundle, tmp_path / "b"))
     model = onnx.load(bundle / "model.onnx")
     squeeze = onnx.helper.make_node("Squeeze", ["features", "one"], ["three"])
@@ -62,7 +62,9 @@ def test_a_network_of_another_opset_or_with_an_axis_joins(
     assert versions[""] == opset
 
 
-def test_what_cannot_be_exported_is_told(bundle: Path, tmp_path: Path, monkeypatch):
+def test_what_cannot_be_exported_is_told(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UsageError, match=r"graph: a graph is one file; name an --output that ends"):
         export_waveform(bundle, tmp_path / "graph")
     with pytest.raises(UsageError, match=r"model\.onnx is the bundle itself or around"):
