@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from edgekws.core import output
 from edgekws.core.output import (
     check_form,
     check_output,
@@ -46,7 +45,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
-def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path, mask: int):
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
         write_text(tmp_path / "new" / "a.txt", "да")
@@ -56,7 +55,7 @@ def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path, mask: int):
     assert names(tmp_path / "new") == ["a.txt"]
 
 
-def test_a_file_that_is_there_keeps_its_mode_and_is_replaced_at_the_end(tmp_path: Path):
+def test_a_file_that_is_there_keeps_its_mode_and_is_replaced_at_the_end(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_text("before")
     file.chmod(0o600)
@@ -69,7 +68,7 @@ def test_a_file_that_is_there_keeps_its_mode_and_is_replaced_at_the_end(tmp_path
 
 
 @pytest.mark.parametrize("error", [DataError("a.wav"), KeyboardInterrupt()])
-def test_what_was_begun_is_not_left_behind(tmp_path: Path, error: BaseException):
+def test_what_was_begun_is_not_left_behind(tmp_path: Path, error: BaseException) -> None:
     def fail() -> None:
         with whole_text(tmp_path / "a.txt") as text:
             text.write("half")
@@ -82,7 +81,7 @@ def test_what_was_begun_is_not_left_behind(tmp_path: Path, error: BaseException)
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_link_stays_and_what_it_points_to_is_written(tmp_path: Path):
+def test_a_link_stays_and_what_it_points_to_is_written(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "a.txt").write_text("before")
     (tmp_path / "link").symlink_to("there/a.txt")
@@ -96,7 +95,7 @@ def test_a_link_stays_and_what_it_points_to_is_written(tmp_path: Path):
     assert names(tmp_path / "there") == ["a.txt", "b.txt"]
 
 
-def test_a_link_in_a_circle_is_refused(tmp_path: Path):
+def test_a_link_in_a_circle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     for write in (check_output, lambda path: write_text(path, "x")):
@@ -105,7 +104,7 @@ def test_a_link_in_a_circle_is_refused(tmp_path: Path):
     assert names(tmp_path) == ["a", "b"]
 
 
-def test_a_pipe_is_written_to(tmp_path: Path):
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     read: list[bytes] = []
     reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
@@ -118,7 +117,7 @@ def test_a_pipe_is_written_to(tmp_path: Path):
     assert names(tmp_path) == ["pipe"]
 
 
-def test_a_device_is_written_to_also_through_a_link(tmp_path: Path, device: Path):
+def test_a_device_is_written_to_also_through_a_link(tmp_path: Path, device: Path) -> None:
     (tmp_path / "link").symlink_to(device)
     for path in (device, tmp_path / "link"):
         write_bytes(path, b"x" * 100_000)
@@ -126,7 +125,7 @@ def test_a_device_is_written_to_also_through_a_link(tmp_path: Path, device: Path
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_pipe_without_a_reader_any_more_is_named(tmp_path: Path):
+def test_a_pipe_without_a_reader_any_more_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     end = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
 
@@ -140,7 +139,7 @@ def test_a_pipe_without_a_reader_any_more_is_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize("redirect", ["", "> out.txt", "| cat > out.txt"])
-def test_standard_output_is_written_to_where_it_stands(tmp_path: Path, redirect: str):
+def test_standard_output_is_written_to_where_it_stands(tmp_path: Path, redirect: str) -> None:
     program = (
         "import sys; from pathlib import Path; from edgekws.core.output import write_text;"
         "print('one', flush=True); write_text(Path('/dev/stdout'), 'two\\n'); print('three')"
@@ -155,7 +154,7 @@ def test_standard_output_is_written_to_where_it_stands(tmp_path: Path, redirect:
     assert written == "one\ntwo\nthree\n"
 
 
-def test_a_full_disk_keeps_what_was_there(small_disk: Path):
+def test_a_full_disk_keeps_what_was_there(small_disk: Path) -> None:
     file = small_disk / "a.txt"
     file.write_text("before")
     with pytest.raises(MachineError, match=r"a\.txt: cannot be written \(the disk is full\); free"):
@@ -176,11 +175,11 @@ def test_a_full_disk_keeps_what_was_there(small_disk: Path):
 )
 def test_every_refusal_is_told_with_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, why: str
-):
+) -> None:
     def refuse(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(output.Path, "replace", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(MachineError) as raised:
         write_text(tmp_path / "a.txt", "x", "name another --junit")
     assert str(raised.value).startswith(f"{tmp_path / 'a.txt'}: cannot be written ({why}); ")
@@ -188,12 +187,14 @@ def test_every_refusal_is_told_with_the_file(
     assert names(tmp_path) == []
 
 
-def test_an_error_of_the_block_is_not_the_outputs(tmp_path: Path):
+def test_an_error_of_the_block_is_not_the_outputs(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole_text(tmp_path / "a.txt"):
         (tmp_path / "gone.wav").read_bytes()
 
 
-def test_what_cannot_be_written_is_found_out_before_the_work(tmp_path: Path, unwritable: Path):
+def test_what_cannot_be_written_is_found_out_before_the_work(
+    tmp_path: Path, unwritable: Path
+) -> None:
     with pytest.raises(UsageError, match="is a folder, not a file; name another --output"):
         check_output(tmp_path)
     (tmp_path / "file").touch()
@@ -205,7 +206,7 @@ def test_what_cannot_be_written_is_found_out_before_the_work(tmp_path: Path, unw
     assert names(tmp_path) == ["file", "new"]
 
 
-def test_a_form_is_told_by_the_suffix(tmp_path: Path):
+def test_a_form_is_told_by_the_suffix(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert is_folder(tmp_path / "new")
     assert not is_folder(tmp_path / "pipe")
@@ -217,14 +218,14 @@ def test_a_form_is_told_by_the_suffix(tmp_path: Path):
         check_form(tmp_path / "n", (".png", ".svg"), "--picture", or_folder=False)
 
 
-def test_bytes_that_are_not_utf8_are_escaped(tmp_path: Path):
+def test_bytes_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
     name = os.fsdecode(b"a\xff.wav")
     write_text(tmp_path / "a.txt", name)
     assert (tmp_path / "a.txt").read_bytes() == b"a\\udcff.wav"
     assert in_utf8("да") == "да"
 
 
-def test_a_copy_of_many_files_tells_the_first_reason():
+def test_a_copy_of_many_files_tells_the_first_reason() -> None:
     import shutil
 
     assert reason(shutil.Error([("a", "b", "[Errno 28] No space")])) == "[Errno 28] No space: a"

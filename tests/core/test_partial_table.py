@@ -13,7 +13,7 @@ def records(output: Path, identity: str) -> list[object]:
         return partial.records
 
 
-def test_records_are_there_again_for_the_same_identity_alone(tmp_path: Path):
+def test_records_are_there_again_for_the_same_identity_alone(tmp_path: Path) -> None:
     output = tmp_path / "l.csv"
     with partial_beside(output, "a") as partial:
         assert not partial.foreign
@@ -27,7 +27,7 @@ def test_records_are_there_again_for_the_same_identity_alone(tmp_path: Path):
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
-def test_a_cut_line_is_dropped_wherever_it_was_cut(tmp_path: Path, cut: int):
+def test_a_cut_line_is_dropped_wherever_it_was_cut(tmp_path: Path, cut: int) -> None:
     output = tmp_path / "l.csv"
     with partial_beside(output, "a") as partial:
         partial.add([["one"], ["две", 2]])
@@ -40,14 +40,14 @@ def test_a_cut_line_is_dropped_wherever_it_was_cut(tmp_path: Path, cut: int):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\n", b'{"of": "a"', b"file,label,score\nx\n"])
-def test_what_is_no_partial_file_is_begun_anew(tmp_path: Path, content: bytes):
+def test_what_is_no_partial_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     output = tmp_path / "l.csv"
     part_path(output).write_bytes(content)
     assert records(output, "a") == []
     assert part_path(output).read_bytes() == b'{"of": "a"}\n'
 
 
-def test_the_table_is_written_in_one_go(tmp_path: Path):
+def test_the_table_is_written_in_one_go(tmp_path: Path) -> None:
     output = tmp_path / "l.csv"
     output.write_text("older")
     with partial_beside(output, "a") as partial:
@@ -58,7 +58,7 @@ def test_the_table_is_written_in_one_go(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_where_there_is_no_writing_it_says_so(tmp_path: Path):
+def test_where_there_is_no_writing_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder, not a file; name another --output"):
         records(tmp_path, "a")
     (tmp_path / "file").touch()
@@ -68,7 +68,7 @@ def test_where_there_is_no_writing_it_says_so(tmp_path: Path):
         records(tmp_path / "file" / "l.csv", "a")
 
 
-def test_two_cannot_write_the_same_table(tmp_path: Path):
+def test_two_cannot_write_the_same_table(tmp_path: Path) -> None:
     message = r"l\.csv is being written by another process; wait for it"
     with partial_beside(tmp_path / "l.csv", "a"), pytest.raises(UsageError, match=message):
         records(tmp_path / "l.csv", "a")

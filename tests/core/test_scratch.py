@@ -16,7 +16,7 @@ def failing(error: OSError) -> Path:
     return folder
 
 
-def test_it_is_gone_afterwards():
+def test_it_is_gone_afterwards() -> None:
     with scratch_folder("test") as folder:
         (folder / "a").touch()
     assert folder.name.startswith("edgekws-test-")
@@ -30,14 +30,14 @@ def test_it_is_gone_afterwards():
         (OSError("42 requested and 0 written"), "42 requested and 0 written"),
     ],
 )
-def test_no_room_names_the_folder_and_what_to_do(error: OSError, why: str):
+def test_no_room_names_the_folder_and_what_to_do(error: OSError, why: str) -> None:
     with pytest.raises(MachineError) as raised:
         failing(error)
     assert f"cannot be written ({why}); free some space there, or point TMPDIR" in str(raised.value)
     assert "edgekws-test-" in str(raised.value)
 
 
-def test_another_file_is_not_taken_for_it():
+def test_another_file_is_not_taken_for_it() -> None:
     with pytest.raises(FileNotFoundError):
         failing(FileNotFoundError(errno.ENOENT, "No such file", "/elsewhere/a.wav"))
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgekws.core import store
+from edgekws.core.canonical import sha256_file
 from edgekws.core.events import Event, quiet
 from edgekws.core.store import allocate, build_folder, is_complete, is_intact, read_array
 from edgekws.errors import MachineError
@@ -136,13 +137,17 @@ def _link(to: str) -> Callable[[Path], None]:
 )
 @pytest.mark.parametrize("fresh", [True, False])
 def test_what_was_changed_is_told_dropped_and_built_again(
-    tmp_path: Path, damage: object, named: str, fresh: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    damage: Callable[[Path], object],
+    named: str,
+    fresh: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     target, told = tmp_path / "folder", list[Event]()
     build_folder(target, _write_two, told.append)
     if fresh:  # as another process finds it
         monkeypatch.setattr(store, "_verified", {})
-    damage(target)  # type: ignore[operator]
+    damage(target)
     build_folder(target, _write_two, told.append)
     assert (target / "part" / "model").read_bytes() == b"weights"
     assert (target / "told.json").read_text() == "{}"
@@ -176,8 +181,12 @@ def test_an_intact_folder_is_hashed_once(tmp_path: Path, monkeypatch: pytest.Mon
     target, hashed = tmp_path / "folder", list[Path]()
     build_folder(target, _write_two, quiet)
     monkeypatch.setattr(store, "_verified", {})
-    whole = store.sha256_file
-    monkeypatch.setattr(store, "sha256_file", lambda path: hashed.append(path) or whole(path))
+
+    def noted(path: Path) -> str:
+        hashed.append(path)
+        return sha256_file(path)
+
+    monkeypatch.setattr(store, "sha256_file", noted)
     for _ in range(3):
         assert is_intact(target, quiet)
     assert [path.name for path in hashed] == ["model", "told.json"]

@@ -8,11 +8,12 @@ import pytest
 
 from edgekws.core.contract import Artifact, Contract, Normalization
 from edgekws.core.events import quiet
-from edgekws.core.family import load
+from edgekws.core.protocols import STEP
 from edgekws.core.source_code import closure
 from edgekws.engine import chain
 from edgekws.engine.chain import Bench, step_key
 from edgekws.runtime.front_end import FrontEnd
+from edgekws.targets.host import Target as Host
 
 CONTRACT = Contract(
     FrontEnd(), Normalization((0.0,) * 40, (1.0,) * 40), ("a", "b"), (40, 97), {"kind": "plain"}
@@ -20,15 +21,21 @@ CONTRACT = Contract(
 
 
 def step(**fields: Any) -> Any:
-    return load("Step", "distill")(
-        **{"teachers": ["teacher"], "backbone": {"kind": "plain"}, **fields}
-    )
+    table = {"kind": "distill", "teachers": ["teacher"], "backbone": {"kind": "plain"}}
+    return STEP.validate_python({**table, **fields})
 
 
 def bench(**changed: Any) -> Any:
-    shared = {"seed": 1, "threads": 2, "device": "cpu", "cache": Path(), "emit": quiet}
-    shared |= {"target": load("Target", "host")()}
-    return Bench(SimpleNamespace(key="data"), **{**shared, **changed})  # type: ignore[arg-type]
+    shared: dict[str, Any] = {
+        "seed": 1,
+        "threads": 2,
+        "device": "cpu",
+        "cache": Path(),
+        "emit": quiet,
+    }
+    shared |= {"target": Host()}
+    source: Any = SimpleNamespace(key="data")
+    return Bench(source, **{**shared, **changed})
 
 
 def teacher(sha256: str) -> dict[str, Artifact]:
@@ -38,12 +45,12 @@ def teacher(sha256: str) -> dict[str, Artifact]:
 KEY = step_key(step(), teacher("0"), bench())
 
 
-def test_name_and_budget_change_nothing():
+def test_name_and_budget_change_nothing() -> None:
     named = step(name="student", budget={"max_params": 10})
     assert step_key(named, teacher("0"), bench()) == KEY
 
 
-def test_a_seed_of_its_own_goes_before_the_recipes():
+def test_a_seed_of_its_own_goes_before_the_recipes() -> None:
     assert step_key(step(seed=2), teacher("0"), bench()) != KEY
     assert step_key(step(seed=1), teacher("0"), bench(seed=5)) == KEY
 
@@ -56,22 +63,22 @@ def test_a_seed_of_its_own_goes_before_the_recipes():
         {"backbone": {"kind": "plain", "variant": "tinycnn"}},
     ],
 )
-def test_a_field_changes_the_key(changed: dict[str, Any]):
+def test_a_field_changes_the_key(changed: dict[str, Any]) -> None:
     assert step_key(step(**changed), teacher("0"), bench()) != KEY
 
 
 @pytest.mark.parametrize("changed", [{"seed": 2}, {"threads": 1}, {"device": "cuda"}])
-def test_what_the_step_runs_on_changes_the_key(changed: dict[str, Any]):
+def test_what_the_step_runs_on_changes_the_key(changed: dict[str, Any]) -> None:
     assert step_key(step(), teacher("0"), bench(**changed)) != KEY
 
 
-def test_inputs_change_the_key_by_content_and_not_by_place():
+def test_inputs_change_the_key_by_content_and_not_by_place() -> None:
     assert step_key(step(), teacher("1"), bench()) != KEY
     moved = {"teacher": Artifact("checkpoint", Path("elsewhere"), "0", CONTRACT)}
     assert step_key(step(), moved, bench()) == KEY
 
 
-def test_data_and_versions_change_the_key(monkeypatch: pytest.MonkeyPatch):
+def test_data_and_versions_change_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     other = bench()
     other.source.key = "other data"
     assert step_key(step(), teacher("0"), other) != KEY
@@ -79,8 +86,8 @@ def test_data_and_versions_change_the_key(monkeypatch: pytest.MonkeyPatch):
     assert step_key(step(), teacher("0"), bench()) != KEY
 
 
-def test_what_the_target_decides_is_in_the_key_and_nothing_else_of_it():
-    quantize = load("Step", "quantize")(backend={"kind": "onnxruntime"})
+def test_what_the_target_decides_is_in_the_key_and_nothing_else_of_it() -> None:
+    quantize = STEP.validate_python({"kind": "quantize", "backend": {"kind": "onnxruntime"}})
     old, new, arm = (
         step_key(quantize.resolved(frozenset(isa)), teacher("0"), bench())
         for isa in (("x86_64", "avx2"), ("x86_64", "avx2", "avx_vnni"), ("aarch64", "asimd"))
@@ -88,20 +95,20 @@ def test_what_the_target_decides_is_in_the_key_and_nothing_else_of_it():
     assert old != new == arm
 
 
-def test_a_choice_by_latency_is_keyed_on_the_host_and_no_other_result_is():
-    class Elsewhere(type(load("Target", "host")())):
+def test_a_choice_by_latency_is_keyed_on_the_host_and_no_other_result_is() -> None:
+    class Elsewhere(Host):
         def fingerprint(self) -> dict[str, Any]:
             return super().fingerprint() | {"cpu": "another"}
 
     given = teacher("0") | {"input": teacher("1")["teacher"]}
-    tune = load("Step", "tune")(fp32="teacher")
+    tune = STEP.validate_python({"kind": "tune", "fp32": "teacher"})
     here, again, there, slower = (
         step_key(tune, given, bench(**changed))
         for changed in (
             {},
             {},
             {"target": Elsewhere()},
-            {"target": load("Target", "host")(threads=2)},
+            {"target": Host(threads=2)},
         )
     )
     assert here == again
@@ -109,7 +116,9 @@ def test_a_choice_by_latency_is_keyed_on_the_host_and_no_other_result_is():
     assert step_key(step(), teacher("0"), bench(target=Elsewhere())) == KEY
 
 
-def test_only_a_step_that_is_keyed_on_the_target_may_measure_on_it(tmp_path, monkeypatch):
+def test_only_a_step_that_is_keyed_on_the_target_may_measure_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jobs = []
 
     class StopHereError(Exception):
@@ -120,7 +129,7 @@ def test_only_a_step_that_is_keyed_on_the_target_may_measure_on_it(tmp_path, mon
         raise StopHereError
 
     for kind, fields in (("tune", {"fp32": "teacher"}), ("simplify", {})):
-        one = load("Step", kind)(**fields)
+        one = STEP.validate_python({"kind": kind, **fields})
         monkeypatch.setattr(type(one), "run", note)
         shared = bench(cache=tmp_path / "cache")
         shared.source.features = None
@@ -129,7 +138,7 @@ def test_only_a_step_that_is_keyed_on_the_target_may_measure_on_it(tmp_path, mon
     assert [job.measure is None for job in jobs] == [False, True]
 
 
-def test_the_source_of_what_runs_changes_the_key(monkeypatch: pytest.MonkeyPatch):
+def test_the_source_of_what_runs_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def edited(modules: Any) -> dict[str, str]:
         return closure(modules) | {"edgekws.training.fit": "edited"}
 

@@ -2,13 +2,14 @@
 
 import csv
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from edgekws.core.corpus import SPLITS
+from edgekws.core.corpus import SPLITS, Clip
 from edgekws.core.events import quiet
 from edgekws.core.report import Report
 from edgekws.datasets.folder import Dataset as FolderDataset
@@ -117,7 +118,7 @@ def test_of_windows_the_recordings_are_listed(spoken: Loaded, tmp_path: Path) ->
     front_end: FrontEnd = spoken.recipe.front_end.front_end()
     listing = again.list_clips(front_end, spoken.recipe.seed, tmp_path, quiet)
 
-    def held_out(clips: object) -> set[object]:
-        return {c for c in clips if c.label in "ab" and c.split != "train"}  # type: ignore[attr-defined]
+    def held_out(clips: Iterable[Clip]) -> set[Clip]:
+        return {c for c in clips if c.label in "ab" and c.split != "train"}
 
     assert held_out(listing.clips) == held_out(source.listing.clips) != set()

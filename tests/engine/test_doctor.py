@@ -153,6 +153,6 @@ def test_too_little_room_and_memory_are_warnings(
 
 
 def test_a_gpu_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.device_kind is environment.device_kind
+    assert vars(doctor)["device_kind"] is environment.device_kind
     monkeypatch.setattr(doctor, "device_kind", lambda: "cuda")
     assert checks()["GPU"].detail == "CUDA; training runs on it"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,8 @@ def test_what_a_recipe_names_stays(machine: Machine) -> None:
     recipe = load(quickstart, names).recipe
     given = resolved(recipe)
     assert (given.threads, given.device) == (3, "cpu")
-    assert next(step for step in given.steps if step.kind == "quantize").saturates is False
+    quantize: Any = next(step for step in given.steps if step.kind == "quantize")
+    assert quantize.saturates is False
 
 
 def test_a_run_writes_what_was_resolved(tones: Path, machine: Machine, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def refused(loaded: Loaded, folder: Path, match: str, kind: type[Exception] = Us
     assert set(before) <= set(folder.rglob("*"))
 
 
-def test_a_folder_that_is_no_bundle(loaded: Loaded, tmp_path: Path):
+def test_a_folder_that_is_no_bundle(loaded: Loaded, tmp_path: Path) -> None:
     mine = tmp_path / "dist" / "tones" / "only_copy.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("x")
@@ -29,7 +29,7 @@ def test_a_folder_that_is_no_bundle(loaded: Loaded, tmp_path: Path):
     assert mine.read_text() == "x"
 
 
-def test_a_link_and_a_file(loaded: Loaded, tmp_path: Path):
+def test_a_link_and_a_file(loaded: Loaded, tmp_path: Path) -> None:
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist" / "tones").symlink_to("elsewhere")
     refused(loaded, tmp_path, r"dist/tones is a link to elsewhere, .*--dist")
@@ -39,14 +39,14 @@ def test_a_link_and_a_file(loaded: Loaded, tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_latest_that_is_no_link(loaded: Loaded, tmp_path: Path, kind: str):
+def test_latest_that_is_no_link(loaded: Loaded, tmp_path: Path, kind: str) -> None:
     latest = tmp_path / "runs" / "tones" / "latest"
     latest.parent.mkdir(parents=True)
     latest.mkdir() if kind == "folder" else latest.write_text("x")
     refused(loaded, tmp_path, rf"tones/latest is a {kind}, and the link .*--runs")
 
 
-def test_dist_that_is_a_file(loaded: Loaded, tmp_path: Path):
+def test_dist_that_is_a_file(loaded: Loaded, tmp_path: Path) -> None:
     (tmp_path / "dist").write_text("x")
     refused(loaded, tmp_path, r"dist: cannot be written .*--dist", MachineError)
 

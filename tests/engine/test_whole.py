@@ -3,13 +3,14 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import onnx
 import pytest
 
 from edgekws.bundle.device_files import bundle_size_kib, device_files
 from edgekws.core.events import quiet
+from edgekws.core.fields import Fields
 from edgekws.core.latency_run import Files, LatencyRun, ModelLatency
 from edgekws.core.measurement import BUNDLE_METRICS, Measurement
 from edgekws.engine.measure import count
@@ -55,11 +56,12 @@ def test_a_stream_takes_the_streaming_form_where_there_is_one(bundle: Path) -> N
     assert bundle / "stream.onnx" not in device_files(bundle)["clip"]
 
 
-class Stopwatch:
+class Stopwatch(Fields):
     """A target that takes 100 µs a model."""
 
-    def model_dump(self, mode: str) -> dict[str, Any]:
-        return {"mode": mode}
+    kind: Literal["stopwatch"] = "stopwatch"
+    threads: int = 1
+    seconds: float = 0.0
 
     def fingerprint(self) -> dict[str, Any]:
         return {}

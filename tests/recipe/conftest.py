@@ -64,7 +64,10 @@ class Link(Fields):
     takes: ClassVar[Format | None] = None
     gives: ClassVar[Format] = "checkpoint"
     keeps: ClassVar[str] = "retrained"
-    named_inputs: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        return ()
 
 
 class Teacher(Link):
@@ -80,7 +83,7 @@ class Distill(Link):
     loss: Loss = Loss()
 
     @property
-    def named_inputs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def named_inputs(self) -> tuple[str, ...]:
         return self.teachers
 
 
@@ -107,9 +110,12 @@ class Backend(Fields):
     kind: Literal["neural_compressor"] = "neural_compressor"
 
 
+BACKEND: Any = Backend()  # a recipe reads no more of a quantizer than its fields
+
+
 class Quantize(Link):
     kind: Literal["quantize"] = "quantize"
-    backend: AnyQuantizer = Backend()
+    backend: AnyQuantizer = BACKEND
     takes: ClassVar[Format | None] = "checkpoint"
     gives: ClassVar[Format] = "onnx"
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,7 +164,7 @@ def test_overrides_win_and_are_located(quickstart: Path) -> None:
             'dataset.keywords=["on", "off"]',
         ],
     )
-    recipe = loaded.recipe
+    recipe: Any = loaded.recipe
     assert recipe.steps[1].loss.temperature == 2
     assert recipe.steps[2].backbone.channels == 8
     assert recipe.front_end.n_mels == 32
@@ -219,8 +220,9 @@ def test_extending_merges_tables_and_replaces_lists(quickstart: Path) -> None:
     loaded = load(child, ["budget.max_macs=7"])
     assert loaded.sources == (child, Path("deeper/../quickstart.toml"))
     assert (loaded.recipe.name, loaded.recipe.seed) == ("child", 7)
-    assert loaded.recipe.dataset.keywords == ("lights", "music")
-    assert loaded.recipe.dataset.clips == 3
+    dataset: Any = loaded.recipe.dataset
+    assert dataset.keywords == ("lights", "music")
+    assert dataset.clips == 3
     assert loaded.recipe.budget == {"max_params": 5, "min_accuracy": 0.95, "max_macs": 7}
     assert [step.kind for step in loaded.recipe.steps] == ["teacher"]
     assert loaded.where("budget", "min_accuracy") == "deeper/../quickstart.toml:11"

@@ -10,7 +10,6 @@ import soundfile
 
 from edgekws.core import family
 from edgekws.errors import DataError, UsageError
-from edgekws.recipe import template
 from edgekws.recipe.load import load
 from edgekws.recipe.template import WIDTHS, Answers, recipe_text, student_weight
 
@@ -102,6 +101,7 @@ def test_where_nothing_fits_the_narrowest_is_taken(tmp_path: Path) -> None:
 def test_what_the_student_is_said_to_weigh_is_what_its_graph_weighs() -> None:
     import torch
 
+    from edgekws.backbones.mel_spanning import Backbone
     from edgekws.core.contract import Contract, Normalization
     from edgekws.lowering import checkpoint, export
     from edgekws.metrics import graph
@@ -109,7 +109,7 @@ def test_what_the_student_is_said_to_weigh_is_what_its_graph_weighs() -> None:
 
     flat = Normalization((0.0,) * 40, (1.0,) * 40)
     labels = tuple("abcdefg")
-    table = template.Backbone.model_validate({"channels": 12}).model_dump(mode="json")
+    table = Backbone.model_validate({"channels": 12}).model_dump(mode="json")
     contract = Contract(FrontEnd(), flat, labels, (1, 40, 97), table)
     network = checkpoint.build(contract).eval()
     for name, shift in network.named_parameters():
