@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def no_torch(folder: Path) -> str:
     return f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
 
 
-def test_what_a_run_leaves(compressed: Path):
+def test_what_a_run_leaves(compressed: Path) -> None:
     run = compressed / "runs" / "проба" / "latest"
     names = {path.name for path in run.iterdir()}
     assert names == {
@@ -51,7 +52,7 @@ def test_what_a_run_leaves(compressed: Path):
     assert bundle.parity["golden_max_abs_diff"] == 0
 
 
-def test_the_bundle_is_int8_and_whole(compressed: Path):
+def test_the_bundle_is_int8_and_whole(compressed: Path) -> None:
     bundle = compressed / "dist" / "проба"
     assert verify(bundle).max_abs_diff == 0
     model = onnx.load(bundle / "model.onnx")
@@ -66,7 +67,7 @@ def test_the_bundle_is_int8_and_whole(compressed: Path):
     assert len(origin["calibration_clips"]) == 32
 
 
-def test_the_control_is_the_student_as_it_was_trained(compressed: Path):
+def test_the_control_is_the_student_as_it_was_trained(compressed: Path) -> None:
     run = compressed / "runs" / "проба" / "latest"
     naive = onnx.load(run / "baseline" / "naive_fp32.onnx")
     weights = {i.name: len(i.dims) for i in naive.graph.initializer}
@@ -89,7 +90,7 @@ def test_the_control_is_the_student_as_it_was_trained(compressed: Path):
 
 def test_again_everything_comes_from_the_cache_without_torch(
     compressed: Path, edgekws: Run, tmp_path: Path
-):
+) -> None:
     done = edgekws("compress", "run.toml", "--json", PYTHONPATH=no_torch(tmp_path))
     assert done.returncode == 0, done.stderr
     measured = [e for e in lines(done.stdout) if e["event"] == "measured"]
@@ -99,7 +100,7 @@ def test_again_everything_comes_from_the_cache_without_torch(
 
 def test_a_changed_budget_is_judged_again_without_torch(
     compressed: Path, edgekws: Run, tmp_path: Path
-):
+) -> None:
     done = edgekws(
         "compress", "run.toml", "--set", "budget.max_params=10", PYTHONPATH=no_torch(tmp_path)
     )
@@ -109,7 +110,7 @@ def test_a_changed_budget_is_judged_again_without_torch(
 
 def test_a_changed_budget_that_holds_leaves_the_bundle_as_it_is(
     compressed: Path, edgekws: Run, tmp_path: Path
-):
+) -> None:
     bundle = compressed / "dist" / "проба"
     before = verify(bundle).sha256
     done = edgekws(
@@ -121,7 +122,7 @@ def test_a_changed_budget_that_holds_leaves_the_bundle_as_it_is(
 
 def test_a_bundle_that_breaks_the_budget_on_test_does_not_replace_a_good_one(
     compressed: Path, edgekws: Run
-):
+) -> None:
     sums = compressed / "dist" / "проба" / "SHA256SUMS"
     before = sums.stat().st_mtime_ns
     done = edgekws("compress", "run.toml", "--set", "budget.max_front_end_latency_p50_us=0.001")
@@ -130,7 +131,7 @@ def test_a_bundle_that_breaks_the_budget_on_test_does_not_replace_a_good_one(
     assert sums.stat().st_mtime_ns == before
 
 
-def test_a_damaged_cache_is_noticed_and_mended(compressed: Path, edgekws: Run):
+def test_a_damaged_cache_is_noticed_and_mended(compressed: Path, edgekws: Run) -> None:
     report = Report.load(compressed / "runs" / "проба" / "latest" / "report.json")
     final = next(r.sha256 for r in report.results if r.name == "simplify")
     results = list((compressed / "cache" / "steps").glob("*/result.json"))
@@ -146,7 +147,7 @@ def test_a_damaged_cache_is_noticed_and_mended(compressed: Path, edgekws: Run):
     assert [r.sha256 for r in again.results] == [r.sha256 for r in report.results]
 
 
-def test_a_run_that_fails_says_so_in_its_folder(compressed: Path, edgekws: Run):
+def test_a_run_that_fails_says_so_in_its_folder(compressed: Path, edgekws: Run) -> None:
     for word in ("да", "нет"):
         (compressed / "broken" / word).mkdir(parents=True)
         (compressed / "broken" / word / "a.wav").write_bytes(b"no audio")
@@ -163,7 +164,7 @@ def test_a_run_that_fails_says_so_in_its_folder(compressed: Path, edgekws: Run):
     assert edgekws("report", folder).returncode == 0
 
 
-def test_two_runs_at_once_share_the_work(compressed: Path):
+def test_two_runs_at_once_share_the_work(compressed: Path) -> None:
     change = ("--set", "steps.teacher.training.epochs=1", "--runs", "r4", "--dist", "d4")
     arguments = command("compress", "run.toml", *change)
     both = [
@@ -181,7 +182,7 @@ def test_two_runs_at_once_share_the_work(compressed: Path):
 
 def test_a_broken_budget_ends_before_the_test_split_unless_told_to_go_on(
     compressed: Path, edgekws: Run
-):
+) -> None:
     arguments = ("compress", "run.toml", "--set", "budget.max_params=10", "--runs", "r", "--dist")
     assert edgekws(*arguments, "d1").returncode == 3
     assert not (compressed / "d1" / "проба").exists()
@@ -190,7 +191,7 @@ def test_a_broken_budget_ends_before_the_test_split_unless_told_to_go_on(
     assert verify(compressed / "d2" / "проба").max_abs_diff == 0
 
 
-def test_a_step_of_its_own_budget_ends_the_run_there(compressed: Path, edgekws: Run):
+def test_a_step_of_its_own_budget_ends_the_run_there(compressed: Path, edgekws: Run) -> None:
     done = edgekws(
         "compress", "run.toml", "--runs", "r2",
         "--set", "steps.distill.budget.max_latency_p50_us=0.001",
@@ -202,7 +203,7 @@ def test_a_step_of_its_own_budget_ends_the_run_there(compressed: Path, edgekws: 
 
 def test_killed_in_distillation_it_goes_on_and_ends_with_the_same_bytes(
     compressed: Path, tmp_path: Path
-):
+) -> None:
     (tmp_path / "run.toml").write_text(TINY, encoding="utf-8")
     cache = tmp_path / "cache"
     shutil.copytree(compressed / "cache", cache)
@@ -235,9 +236,9 @@ def test_killed_in_distillation_it_goes_on_and_ends_with_the_same_bytes(
     assert (tmp_path / final).read_bytes() == (compressed / final).read_bytes()
 
 
-def _wait_for(happened: "object", limit_s: float = 120) -> None:
+def _wait_for(happened: Callable[[], object], limit_s: float = 120) -> None:
     end = time.monotonic() + limit_s
-    while not happened():  # type: ignore[operator]
+    while not happened():
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.005)
 
@@ -247,7 +248,7 @@ def _hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_ctrl_c_says_how_to_go_on(home: Path, tmp_path: Path):
+def test_ctrl_c_says_how_to_go_on(home: Path, tmp_path: Path) -> None:
     started = subprocess.Popen(
         command("compress", "run.toml", "--set", "seed=5"), cwd=home,
         env=environment(tmp_path / "cache"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -261,7 +262,9 @@ def test_ctrl_c_says_how_to_go_on(home: Path, tmp_path: Path):
     assert "Traceback" not in told
 
 
-def test_export_then_simplify_then_quantize_with_onnxruntime(compressed: Path, edgekws: Run):
+def test_export_then_simplify_then_quantize_with_onnxruntime(
+    compressed: Path, edgekws: Run
+) -> None:
     recipe = TINY[: TINY.index('[[steps]]\nkind = "quantize"')].replace('"проба"', '"order"') + (
         '[[steps]]\nkind = "export"\n[[steps]]\nkind = "simplify"\n'
         '[[steps]]\nkind = "quantize"\nbackend = { kind = "onnxruntime" }\n'
@@ -275,7 +278,7 @@ def test_export_then_simplify_then_quantize_with_onnxruntime(compressed: Path, e
     assert report.results[-1].value("int8_coverage") == 1
 
 
-def test_both_backends_side_by_side(compressed: Path, edgekws: Run):
+def test_both_backends_side_by_side(compressed: Path, edgekws: Run) -> None:
     done = edgekws(
         "compress", "run.toml", "--runs", "r3", "--dist", "d3",
         "--set", 'steps.quantize.compare=[{kind="onnxruntime"}]',
@@ -287,7 +290,7 @@ def test_both_backends_side_by_side(compressed: Path, edgekws: Run):
     assert sum(row["kept"] for row in tried) == 1
 
 
-def test_plan_needs_no_data(edgekws: Run, home: Path, tmp_path: Path):
+def test_plan_needs_no_data(edgekws: Run, home: Path, tmp_path: Path) -> None:
     done = edgekws("plan", "run.toml", "--json", EDGEKWS_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "cache" / "synthetic").exists()
@@ -296,7 +299,7 @@ def test_plan_needs_no_data(edgekws: Run, home: Path, tmp_path: Path):
     assert "distill" in text.stdout
 
 
-def test_plan_weighs_what_the_run_weighs(compressed: Path, edgekws: Run):
+def test_plan_weighs_what_the_run_weighs(compressed: Path, edgekws: Run) -> None:
     planned = lines(edgekws("plan", "run.toml", "--json").stdout)
     report = Report.load(compressed / "runs" / "проба" / "latest" / "report.json")
     rows = {row["name"]: row for row in planned[-1]["rows"]}
@@ -305,13 +308,13 @@ def test_plan_weighs_what_the_run_weighs(compressed: Path, edgekws: Run):
             assert rows[result.name][metric] == result.value(metric), (result.name, metric)
 
 
-def test_plan_fails_where_the_budget_cannot_be_met(edgekws: Run):
+def test_plan_fails_where_the_budget_cannot_be_met(edgekws: Run) -> None:
     done = edgekws("plan", "run.toml", "--set", "budget.max_params=10")
     assert done.returncode == 3
     assert (done.stdout + done.stderr).count("max_params = 10 cannot be met") == 1
 
 
-def test_check_evaluate_predict_and_report(compressed: Path, edgekws: Run):
+def test_check_evaluate_predict_and_report(compressed: Path, edgekws: Run) -> None:
     bundle = "dist/проба"
     done = edgekws("check", bundle, "--recipe", "run.toml")
     assert done.returncode == 0, done.stderr
@@ -333,7 +336,7 @@ def test_check_evaluate_predict_and_report(compressed: Path, edgekws: Run):
     assert edgekws("report", "runs/проба").returncode == 0
 
 
-def test_exit_codes_of_bad_input(compressed: Path, edgekws: Run, tmp_path: Path):
+def test_exit_codes_of_bad_input(compressed: Path, edgekws: Run, tmp_path: Path) -> None:
     done = edgekws("compress", "run.toml", "--set", "front_end.n_mel=40")
     assert done.returncode == 2
     assert "did you mean n_mels?" in done.stderr
@@ -353,7 +356,7 @@ def test_exit_codes_of_bad_input(compressed: Path, edgekws: Run, tmp_path: Path)
     assert "labels.txt is not the file that was packed" in done.stderr
 
 
-def test_broken_parity_is_exit_code_4(compressed: Path, edgekws: Run, tmp_path: Path):
+def test_broken_parity_is_exit_code_4(compressed: Path, edgekws: Run, tmp_path: Path) -> None:
     from edgekws.bundle import pack
 
     spoiled = tmp_path / "bundle"
@@ -368,7 +371,7 @@ def test_broken_parity_is_exit_code_4(compressed: Path, edgekws: Run, tmp_path: 
     assert "golden clips differ" in done.stderr
 
 
-def test_a_folder_that_cannot_be_written_is_exit_code_1(compressed: Path, edgekws: Run):
+def test_a_folder_that_cannot_be_written_is_exit_code_1(compressed: Path, edgekws: Run) -> None:
     (compressed / "a file").write_text("x")
     done = edgekws("compress", "run.toml", "--runs", "a file")
     assert done.returncode == 1

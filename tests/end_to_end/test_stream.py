@@ -40,7 +40,7 @@ def streamed(edgekws: Run, home: Path) -> Path:
     return home
 
 
-def test_the_bundle_is_that_of_the_windowed_model(streamed: Path):
+def test_the_bundle_is_that_of_the_windowed_model(streamed: Path) -> None:
     report = Report.load(streamed / "runs" / "поток" / "latest" / "report.json")
     quantized, stream, bundle = report.results[2:]
     assert [quantized.kind, stream.kind, bundle.kind] == ["quantize", "stream", "bundle"]
@@ -54,7 +54,7 @@ def test_the_bundle_is_that_of_the_windowed_model(streamed: Path):
     assert stream_of(onnx.load(folder / "stream.onnx"))
 
 
-def test_the_streaming_form_is_measured_by_the_hop(streamed: Path):
+def test_the_streaming_form_is_measured_by_the_hop(streamed: Path) -> None:
     report = Report.load(streamed / "runs" / "поток" / "latest" / "report.json")
     stream = report.results[3]
     assert stream.parity["label_agreement"] >= 0.995
@@ -66,7 +66,7 @@ def test_the_streaming_form_is_measured_by_the_hop(streamed: Path):
     assert "поток" in (streamed / "runs" / "поток" / "latest" / "report.html").read_text("utf-8")
 
 
-def test_the_recipes_budget_judges_the_model(streamed: Path, edgekws: Run):
+def test_the_recipes_budget_judges_the_model(streamed: Path, edgekws: Run) -> None:
     done = edgekws(
         "compress", "stream.toml", "--runs", "r5", "--dist", "d5",
         "--set", "budget.max_latency_p50_us=0.001",
@@ -76,7 +76,7 @@ def test_the_recipes_budget_judges_the_model(streamed: Path, edgekws: Run):
     assert [r.name for r in report.results] == ["teacher", "export", "quantize"]
 
 
-def test_plan_and_check_know_hops(streamed: Path, edgekws: Run):
+def test_plan_and_check_know_hops(streamed: Path, edgekws: Run) -> None:
     planned = edgekws("plan", "stream.toml")
     assert planned.returncode == 0, planned.stderr
     assert "per hop" in planned.stdout

@@ -48,10 +48,19 @@ def postgres(folder: Path) -> Iterator[str]:
     assert initdb is not None
     assert server is not None
     made: dict[str, Any] = {"cwd": folder, "stdin": subprocess.DEVNULL, **user}
-    init = [initdb, "-D", folder / "data", "-U", "probe", "-A", "scram-sha-256", "--no-sync"]
+    init: list[str | Path] = [
+        initdb,
+        "-D",
+        folder / "data",
+        "-U",
+        "probe",
+        "-A",
+        "scram-sha-256",
+        "--no-sync",
+    ]
     init += ["--pwfile", secret, "-E", "UTF8", "--locale", "C"]
     subprocess.run(init, check=True, capture_output=True, **made)
-    run = [server, "-D", folder / "data", "-p", str(port), "-k", "", "-F"]
+    run: list[str | Path] = [server, "-D", folder / "data", "-p", str(port), "-k", "", "-F"]
     run += ["-c", "listen_addresses=127.0.0.1"]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(run, stdout=log, stderr=log, **made)

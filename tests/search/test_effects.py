@@ -20,7 +20,9 @@ RATE = Axis("rate", (8, 16))
 
 def grid(made_table: Table, seeds: int = 2) -> tuple[list[Cell], Bench, dict[Any, float]]:
     """All combinations of two factors and a plain parameter, and the mean score of each."""
-    tables, cells, means = {}, [], {}
+    tables: dict[str, Any] = {}
+    cells: list[Cell] = []
+    means: dict[Any, float] = {}
     for n, (size, noise, rate) in enumerate(itertools.product("sml", ("off", "on"), (8, 16))):
         keys = tuple(f"{n} {seed}" for seed in range(seeds))
         share = 0.5 + 0.1 * "sml".index(size) + 0.02 * n
@@ -35,7 +37,7 @@ def grid(made_table: Table, seeds: int = 2) -> tuple[list[Cell], Bench, dict[Any
 def test_every_level_and_every_pair_of_levels_by_hand(made_table: Table) -> None:
     cells, bench, mean = grid(made_table)
     found = {effect.of: effect for effect in effects((RATE, SIZES, NOISE), cells, bench)}
-    expected = {}
+    expected: dict[tuple[tuple[str, str], ...], float] = {}
     for size in "ml":
         gaps = [mean[size, n, r] - mean["s", n, r] for n in ("off", "on") for r in (8, 16)]
         expected[(("size", size),)] = sum(gaps) / 4
@@ -56,7 +58,7 @@ def test_a_hole_elsewhere_leaves_every_combination_its_weight(made_table: Table)
     """Combinations are found by name: the order of their values does not matter either."""
     cells, bench, mean = grid(made_table)
     hole = {"size": "m", "noise": "off", "rate": 8}
-    left = [Cell(dict(reversed(cell.params.items())), cell.keys) if n // 2 % 2 else cell
+    left = [Cell(dict(reversed([*cell.params.items()])), cell.keys) if n // 2 % 2 else cell
             for n, cell in enumerate(cells) if cell.params != hole]  # fmt: skip
     found = {one.of: one.estimate.value for one in effects((SIZES, NOISE, RATE), left, bench)}
     both = [
@@ -77,7 +79,9 @@ def test_a_hole_elsewhere_leaves_every_combination_its_weight(made_table: Table)
         (0.01, None, 0, "no measurable effect"),
     ],
 )
-def test_an_effect_is_measurable_below_a_twentieth(value, p, sign, verdict) -> None:
+def test_an_effect_is_measurable_below_a_twentieth(
+    value: float, p: float | None, sign: int, verdict: str
+) -> None:
     one = Effect((("noise", "on"),), ("off",), Estimate(value, (value - 1, value + 1)), p)
     assert (one.sign, one.verdict) == (sign, verdict)
     assert one.to_dict()["verdict"] == verdict

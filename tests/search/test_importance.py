@@ -53,7 +53,9 @@ FULL = [
     "rows",
     [FULL, FULL[:5], FULL[1:], [*FULL, (8, 10, 0.54)], [r for r in FULL if r[1] < 40] + FULL[:1]],
 )
-def test_means_are_those_of_an_additive_model_with_the_noise_of_its_residuals(rows):
+def test_means_are_those_of_an_additive_model_with_the_noise_of_its_residuals(
+    rows: list[tuple[int, int, float]],
+) -> None:
     found = marginals((RATE, WIDTH, MELS), scores(rows), 0)
     used = [
         (a, v) for i, a in enumerate((RATE, MELS)) for v in a.values if v in {r[i] for r in rows}
@@ -66,20 +68,20 @@ def test_means_are_those_of_an_additive_model_with_the_noise_of_its_residuals(ro
         assert row["ci95"] == pytest.approx((mean - half, mean + half))
 
 
-def test_holes_in_a_grid_do_not_mix_the_parameters():
+def test_holes_in_a_grid_do_not_mix_the_parameters() -> None:
     effect = {8: 0.0, 16: 0.1, 10: 0.5, 20: 0.6, 40: 0.8}
     rows = [(r, m, effect[r] + effect[m]) for r, m, _ in FULL if (r, m) != (16, 40)]
     found = {row["value"]: row["mean"] for row in marginals((RATE, MELS), scores(rows), 0)}
     assert found == pytest.approx({8: 1.9 / 3, 16: 1.9 / 3 + 0.1, 10: 0.55, 20: 0.65, 40: 0.85})
 
 
-def test_as_many_trials_as_the_model_has_numbers_tell_nothing():
+def test_as_many_trials_as_the_model_has_numbers_tell_nothing() -> None:
     assert marginals((RATE, MELS), scores(FULL[:4]), 0) == []
     assert marginals((RATE, MELS), scores(FULL[:5]), 0) != []
 
 
 @pytest.mark.parametrize("apart", [0.001, 0.01, 0.1])
-def test_the_interval_is_the_wider_of_residuals_and_seeds(apart):
+def test_the_interval_is_the_wider_of_residuals_and_seeds(apart: float) -> None:
     """Three seeds, `apart` from each other: their mean is in doubt by t(2) · apart / √3."""
     seeds = [
         (p, over_seeds([one.value + d for d in (-apart, 0, apart)])) for p, one in scores(FULL)
@@ -94,7 +96,7 @@ def test_the_interval_is_the_wider_of_residuals_and_seeds(apart):
 
 
 @pytest.mark.parametrize(("value", "end"), [(0.02, 0), (0.98, 1)])
-def test_the_interval_of_a_share_ends_at_0_and_1(value, end):
+def test_the_interval_of_a_share_ends_at_0_and_1(value: float, end: int) -> None:
     seeds = [
         ({"rate": r, "mels": m}, over_seeds([value - 0.1, value, value + 0.1])) for r, m, _ in FULL
     ]
@@ -104,7 +106,7 @@ def test_the_interval_of_a_share_ends_at_0_and_1(value, end):
         assert abs(row["ci95"][1 - end] - value) == pytest.approx(half)
 
 
-def test_speakers_leave_their_doubt_too():
+def test_speakers_leave_their_doubt_too() -> None:
     """Two speakers who move every score by 0.1, one up and one down: a variance of 0.04."""
     moved = [(p, Scored(y, np.array([0.1, -0.1]), np.array([y])))
              for p, y in (({"rate": r, "mels": m}, y) for r, m, y in FULL)]  # fmt: skip
@@ -113,7 +115,7 @@ def test_speakers_leave_their_doubt_too():
         assert row["ci95"] == pytest.approx((max(0, low), min(1, high)))
 
 
-def test_all_of_the_variance_is_that_of_the_parameter_that_matters():
+def test_all_of_the_variance_is_that_of_the_parameter_that_matters() -> None:
     found = importance(
         (RATE, MELS), [({"rate": r, "mels": m}, 0.01 * m) for r, m, _ in FULL for _ in range(3)]
     )
@@ -122,7 +124,7 @@ def test_all_of_the_variance_is_that_of_the_parameter_that_matters():
     assert list(found) == ["mels", "rate"]
 
 
-def test_of_few_trials_or_equal_ones_nothing_is_said():
+def test_of_few_trials_or_equal_ones_nothing_is_said() -> None:
     tried = [({"rate": r, "mels": m}, y) for r, m, y in FULL]
     assert importance((RATE, MELS), tried[: FEWEST - 1]) == {}
     assert set(importance((RATE, MELS), tried[:FEWEST])) == {"rate", "mels"}

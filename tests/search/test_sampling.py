@@ -1,6 +1,7 @@
 """What is drawn: all that is valid, once each, and the same again from the same results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -21,7 +22,7 @@ def sweep(write: Write, sampler: str, batch: int = 3) -> LoadedSweep:
     )
 
 
-def rows(drawn: list) -> list[tuple]:
+def rows(drawn: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     return [tuple(params.values()) for params in drawn]
 
 
@@ -45,14 +46,24 @@ def test_so_many_misses_in_a_row_end_the_drawing(
 ) -> None:
     loaded = sweep(write, "random")
     draws = Draws(loaded, axes(loaded))
-    asked = []
+    asked: list[Any] = []
+
+    def third(params: Any) -> bool:
+        asked.append(params)
+        return len(asked) in (3, 6)
+
     # Every third is new: two misses in a row never end it, and then nothing new comes.
     monkeypatch.setattr(sampling, "ATTEMPTS", 3)
-    monkeypatch.setattr(draws, "_is_new", lambda p: asked.append(p) or len(asked) in (3, 6))
+    monkeypatch.setattr(draws, "_is_new", third)
     assert len(draws.next(5, ())) == 2
     assert len(asked) == 6 + 3
-    again, seen = Draws(loaded, axes(loaded)), []
-    monkeypatch.setattr(again, "_is_new", lambda p: seen.append(p) or False)
+    again, seen = Draws(loaded, axes(loaded)), list[Any]()
+
+    def never(params: Any) -> bool:
+        seen.append(params)
+        return False
+
+    monkeypatch.setattr(again, "_is_new", never)
     assert again.next(5, ()) == []
     assert len(seen) == 3
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,8 @@ def test_the_built_in_ablation_is_two_by_two(tmp_path: Path) -> None:
     assert len(space.valid) == 4
     assert space.invalid == ()
     assert loaded.drawing == "distill"
+    plain: Any
+    both: Any
     plain, both = (recipe_of(loaded, space.axes, space.valid[n]) for n in (0, 3))
     assert (plain.augment.copies, plain.steps[1].loss.kl_weight) == (0, 0)
     assert both.augment.copies > 0

@@ -166,7 +166,8 @@ def test_a_sweep_of_nothing_finds_something_in_one_case_of_twenty_at_most(speake
 
 
 def cells_and_bench(made_table: Table, shares: dict[tuple[str, str], float]) -> Any:
-    tables, cells = {}, []
+    tables: dict[str, Any] = {}
+    cells: list[Cell] = []
     for (sound, teacher), share in shares.items():
         keys = tuple(f"{sound} {teacher} {seed}" for seed in range(3))
         chance = len(tables)
