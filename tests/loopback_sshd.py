@@ -77,7 +77,7 @@ def sshd(folder: Path) -> Iterator[Loopback]:
     }
     text = "".join(f"{name} {value}\n" for name, value in config.items())
     (folder / "sshd_config").write_text(text)
-    command = [SSHD, "-D", "-f", folder / "sshd_config", "-E", folder / "log"]
+    command: list[str | Path] = [SSHD, "-D", "-f", folder / "sshd_config", "-E", folder / "log"]
     server = subprocess.Popen(command)
     try:
         _wait(server, port, folder / "log")

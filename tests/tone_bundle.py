@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -76,8 +77,13 @@ def streaming_model(told: Contract) -> onnx.ModelProto:
         helper.make_node("Squeeze", ["scores", "batch"], ["by_label"]),
         helper.make_node("Transpose", ["by_label"], ["logits"], perm=[1, 0]),
     ]
-    given = {"features": [1, n_mels, "F"], "past": [1, n_mels, keep]}
-    constants = {"minus_keep": [-keep], "end": [2**31], "first": [HOP - 1], "time": [2]}
+    given: dict[str, list[Any]] = {"features": [1, n_mels, "F"], "past": [1, n_mels, keep]}
+    constants: dict[str, list[int]] = {
+        "minus_keep": [-keep],
+        "end": [2**31],
+        "first": [HOP - 1],
+        "time": [2],
+    }
     model = _model(nodes, told, given, ["D", len(LABELS)], {**constants, "batch": [0]})
     state = {"input": "past", "output": "next", "dtype": "float32", "fill": 0.0}
     states = [{**state, "shape": [1, n_mels, keep]}]
@@ -88,7 +94,13 @@ def streaming_model(told: Contract) -> onnx.ModelProto:
     return model
 
 
-def _model(nodes, told, given, logits, integers=None) -> onnx.ModelProto:
+def _model(
+    nodes: list[onnx.NodeProto],
+    told: Contract,
+    given: dict[str, list[Any]],
+    logits: list[Any],
+    integers: dict[str, list[int]] | None = None,
+) -> onnx.ModelProto:
     weight, bias = nearest_template(told)
     constants = [
         numpy_helper.from_array(weight[..., None].astype(np.float32), "weight"),
