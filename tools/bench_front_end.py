@@ -59,10 +59,10 @@ def dft_model(contract: Contract) -> onnx.ModelProto:
     angles = np.outer(np.arange(front_end.n_fft // 2 + 1), np.arange(front_end.n_fft))
     waves = np.exp(-2j * np.pi * angles / front_end.n_fft) * analysis_window(front_end)
     kernels = np.concatenate([waves.real, waves.imag])[:, None]  # (2 * bins, 1, n_fft)
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "kernels": kernels.astype(np.float32),
         "bank": mel_filterbank(front_end).astype(np.float32),
-        "floor": np.float32(LOG_FLOOR),
+        "floor": np.array(LOG_FLOOR, np.float32),
         "axis": np.array([1]),
         "mean": mean,
         "scale": scale,
@@ -96,7 +96,8 @@ def dft_model(contract: Contract) -> onnx.ModelProto:
 def _statistics(contract: Contract) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return what is taken from every band and what it is multiplied by, `(n_mels, 1)` each."""
     mean = np.array(contract.normalization.mean, np.float32)[:, None]
-    return mean, 1 / np.array(contract.normalization.std, np.float32)[:, None]
+    std = np.array(contract.normalization.std, np.float32)[:, None]
+    return mean, np.float32(1) / std
 
 
 def _numpy(contract: Contract) -> Infer:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from edgekws.bundle import pack
 from edgekws.core.contract import Contract, Normalization
-from edgekws.core.family import load
+from edgekws.core.protocols import QUANTIZER
 from edgekws.lowering import checkpoint, onnx_file
 from edgekws.lowering.export import export_lowered
 from edgekws.lowering.simplify import simplify
@@ -50,8 +50,8 @@ def untrained_bundle(folder: Path) -> Path:
     contract = Contract(front_end, normalization, labels, shape, architecture)
     clips = np.random.default_rng(0).standard_normal((16, *shape)).astype(np.float32)
     network = export_lowered(checkpoint.untrained(contract), contract)
-    quantizer = load("Quantizer", "onnxruntime")(kind="onnxruntime")
-    quantized = quantizer.quantize(network, clips, "minmax")  # type: ignore[attr-defined]
+    quantizer = QUANTIZER.validate_python({"kind": "onnxruntime"})
+    quantized = quantizer.quantize(network, clips, "minmax")
     onnx_file.save(quantized, contract, folder / "quantized.onnx")
     simplify(folder / "quantized.onnx", folder / "model.onnx", clips)
     model, contract = onnx_file.load(folder / "model.onnx")
