@@ -34,7 +34,6 @@ def _no_extension() -> ModuleType:
     def identity(function: Any) -> Any:
         return function
 
-    extension: Any = ModuleType("torchaudio._extension")
-    extension._IS_TORCHAUDIO_EXT_AVAILABLE = False
-    extension.fail_if_no_align = identity
-    return extension  # type: ignore[no-any-return]
+    extension = ModuleType("torchaudio._extension")
+    vars(extension).update(_IS_TORCHAUDIO_EXT_AVAILABLE=False, fail_if_no_align=identity)
+    return extension

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,8 @@ def write(
     mean = np.array(normalization.mean)[:, None]
     std = np.array(normalization.std)[:, None]
 
-    def features(index: int) -> NDArray[np.float32]:
-        clip = clips[index]
+    def features(start: int, index: int) -> NDArray[np.float32]:
+        clip = clips[start + index]
         blocks = read_blocks(clip.path, front_end.sample_rate, BLOCK_S, clip.start_s, clip.end_s)
         long = _log_mel((to_float32(to_int16(block)) for block in blocks), front_end)
         return np.ascontiguousarray(((long - mean) / std).T, np.float32)  # (T, n_mels)
@@ -55,7 +56,7 @@ def write(
         for start in range(0, len(clips), BLOCK):
             count = min(BLOCK, len(clips) - start)
             text = f"negatives {start} to {start + count} of {len(clips)}"
-            for part in in_parallel(lambda i, s=start: features(s + i), count, emit, text):  # type: ignore[misc]
+            for part in in_parallel(partial(features, start), count, emit, text):
                 lengths.append(len(part))
                 file.write(part.data)
     (folder / "lengths.json").write_text(json.dumps(lengths))

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import soundfile
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from edgekws.errors import DataError
 from edgekws.runtime.detect import HIGHEST_PEAK, Mixer, wav_form
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
 """Rates of recordings. Telephones have 8,000 and the fastest recorders 768,000; a header that says
@@ -120,7 +123,7 @@ class _Finished(io.FileIO):
         super().__init__(os.open(path, os.O_RDONLY))  # not by its name: see `_source`
         self._size_at = size_at
 
-    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         start = self.tell()
         count = super().readinto(buffer) or 0
         for at, byte in enumerate(_TO_THE_END, self._size_at - start):

@@ -31,6 +31,6 @@ def _mel_spectrogram(front_end: FrontEnd, device: str) -> nn.Module:
         **parameters, center=False, power=2.0, window_fn=window
     ).double()
     # torchaudio draws its filters in float32, which moves their corners by some 1e-3 Hz.
-    filters: torch.Tensor = module.mel_scale.fb  # type: ignore[union-attr, assignment]
+    filters = module.get_buffer("mel_scale.fb")
     filters.copy_(torch.from_numpy(mel_filterbank(front_end).T))
     return module.to(device)

@@ -74,7 +74,7 @@ class Backbone(Fields):
         body = [nn.Sequential(*_separable(n_mels, c, first, self.stem_stride), *self._activated())]
         body += [self._block(kernel) for kernel in later]
         pointwise, norm = conv_norm(c, self.gates, (1,))
-        nn.init.constant_(norm.bias, 0.5)  # type: ignore[arg-type]
+        nn.init.constant_(norm.get_parameter("bias"), 0.5)
         return nn.Sequential(
             nn.Sequential(*body),  # (B, C, T / stem_stride)
             nn.Sequential(pointwise, norm, Gates(self.noise, self.sparsity)),  # (B, gates, T)

@@ -157,7 +157,9 @@ def _wrong_setting(settings: Any, contract: Contract) -> str:
 
 
 def _number(value: object, least: float, most: float) -> bool:
-    return type(value) in (int, float) and least <= value <= most  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return least <= value <= most
 
 
 def _check_stream(path: Path, hop_frames: int, contract: Contract, described: Described) -> None:

@@ -125,8 +125,9 @@ def _timing(told: Mapping[str, Any], key: str, named: Sequence[Subject]) -> Timi
     index, what, how = key.split("|")
     subject = named[int(index)].name if int(index) >= 0 else "floor"
     values = {name: told["models"][key][name] for name in _MEASURED}
-    made = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return Timing(subject, what, how, **made)  # type: ignore[arg-type]
+    made: dict[str, Any] = {"subject": subject, "what": what, "how": how}
+    made |= {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Timing(**made)
 
 
 _MEASURED = [field.name for field in fields(Timing)][3:]

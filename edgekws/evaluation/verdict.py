@@ -81,7 +81,7 @@ def judge(
 def _tested(names: tuple[str, str], a: System, b: System) -> Pair:
     accuracy, macro, counted = differences.difference(a, b), None, None
     if "macro_recall" in a.shares:
-        macro = differences.difference(a, b, "macro_recall")
+        macro = differences.difference(a, b, metric="macro_recall")
     if len(a.right) == len(b.right) == 1:
         counted = paired.mcnemar(a.right[0], b.right[0])
     p = max(accuracy.p, counted.p) if counted else accuracy.p

@@ -3,7 +3,7 @@
 import copy
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import onnx
@@ -96,14 +96,14 @@ def _input_shapes(
     """Return the shape behind the channels that each module of `kinds` is given, by path."""
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def note(path: str) -> object:
+    def note(path: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
         def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
             shapes[path] = tuple(inputs[0].shape[2:])
 
         return hook
 
     found = [(p, m) for p, m in network.named_modules() if isinstance(m, kinds)]
-    handles = [m.register_forward_pre_hook(note(p)) for p, m in found]  # type: ignore[arg-type]
+    handles = [m.register_forward_pre_hook(note(p)) for p, m in found]
     if found:
         with torch.inference_mode():
             network(torch.zeros(1, *input_shape))

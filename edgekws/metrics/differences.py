@@ -97,7 +97,7 @@ def _system(
     )
 
 
-def difference(a: System, b: System, metric: str = "accuracy") -> Difference:
+def difference(a: System, b: System, *, metric: str = "accuracy") -> Difference:
     """Return the difference of two systems that heard the same clips.
 
     A few speakers can agree by chance, so what they leave in doubt is never taken to be less than

@@ -92,8 +92,9 @@ def _run(task: list[str], folder: str, limit_s: float) -> dict[str, Any]:
             stdout=subprocess.PIPE,
             stderr=errors,
         )
+        assert child.stdout is not None
         try:
-            out = _listen(child.stdout.fileno(), time.monotonic() + limit_s)  # type: ignore[union-attr]
+            out = _listen(child.stdout.fileno(), time.monotonic() + limit_s)
             code = child.wait()
         finally:
             child.kill()

@@ -129,7 +129,7 @@ class _Run:
         features, targets = (torch.from_numpy(part).to(self.job.device) for part in batch)
         loss = self._loss(features, targets)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self.optimizer.step()
         if self.mean:
             self.mean.update(self.network, step)

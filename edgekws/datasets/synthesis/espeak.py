@@ -152,9 +152,11 @@ class Espeak:
             words += [tuple(filter(None, word.split("|"))) for word in text.split()]
         return tuple(word for word in words if word)
 
-    def _collect(self, samples: object, count: int, events: object) -> int:
+    def _collect(
+        self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: object
+    ) -> int:
         if samples and count:
-            self._spoken.append(ctypes.string_at(samples, 2 * count))  # type: ignore[arg-type]
+            self._spoken.append(ctypes.string_at(samples, 2 * count))
         return 0
 
 
