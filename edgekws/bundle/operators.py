@@ -36,7 +36,7 @@ def check_onnx(path: Path) -> None:
             model of a bundle has.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load(str(path), load_external_data=False)

@@ -61,7 +61,7 @@ def read_model(file: Path) -> tuple["onnx.ModelProto", Contract | None]:
         DataError: the file is not an ONNX model, or a file with weights of it is missing.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     from edgekws.lowering import onnx_file
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 
 from edgekws.core.contract import Contract
 from edgekws.core.output import OTHER_CACHE, write_bytes

@@ -128,7 +128,7 @@ def _heard(stream: Any, blocksize: int, emit: Emit) -> Iterator[NDArray[np.float
 
 def _sounddevice() -> Any:
     try:
-        import sounddevice  # type: ignore[import-not-found, unused-ignore]
+        import sounddevice
     except ModuleNotFoundError as error:
         raise MissingPartError(
             "the microphone needs the package sounddevice; install it with: "

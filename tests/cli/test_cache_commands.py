@@ -24,12 +24,13 @@ def told(result: Result) -> dict[str, Any]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def write(folder: Path) -> None:
+        (folder / "x").write_bytes(bytes(4096))
+
     monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path))
     with used_by("lights", tmp_path):
         for kind in ("steps", "features"):
-            build_folder(
-                tmp_path / kind / "1", lambda f: (f / "x").write_bytes(bytes(4096)) and None, quiet
-            )
+            build_folder(tmp_path / kind / "1", write, quiet)
     return tmp_path
 
 

@@ -29,10 +29,21 @@ _RECORDINGS = 5
 class Wanted(Protocol):
     """What a synthetic dataset asks for: the fields of `synthetic.Dataset`."""
 
-    keywords: tuple[str, ...]
-    language: str
-    unknown_words: tuple[str, ...] | None
-    near_sounding: int
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The words that get a label each."""
+
+    @property
+    def language(self) -> str:
+        """The language that is spoken, as espeak-ng names it."""
+
+    @property
+    def unknown_words(self) -> tuple[str, ...] | None:
+        """The words of `_unknown_`; `None` for those of its own list."""
+
+    @property
+    def near_sounding(self) -> int:
+        """How many words that sound like each keyword are added to `_unknown_`."""
 
     def clips(self, label: str, split: Split) -> int:
         """Return how many clips of `label` there are in `split`."""
