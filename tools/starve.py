@@ -66,7 +66,7 @@ class Starver:
             self.lines.setdefault(f"{step}, {'full' if steps is self.by_step else room}", told)
             found += self._unlike_an_error(code, told)
         self.problems += [f"{room}, in {step}: {text}" for text in found]
-        return code == 0
+        return bool(code == 0)
 
     def _unlike_an_error(self, code: int, told: str) -> Iterator[str]:
         if code != 1:

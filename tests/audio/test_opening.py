@@ -164,7 +164,7 @@ def test_channels_that_cancel_out_are_told(tmp_path: Path, word: NDArray[np.floa
 @pytest.mark.parametrize("name", ["a.raw", "a.RAW"])
 def test_a_recording_called_raw_is_read_by_its_header(
     tmp_path: Path, name: str, word: NDArray[np.float32]
-):
+) -> None:
     path = tmp_path / name
     soundfile.write(path, word, RATE, format="WAV")
     assert len(read_audio(path, RATE)) == len(word)
@@ -174,7 +174,7 @@ def test_a_recording_called_raw_is_read_by_its_header(
     assert inspect(path).length_s == len(word) / RATE
 
 
-def test_samples_without_a_header_are_refused(tmp_path: Path, word: NDArray[np.float32]):
+def test_samples_without_a_header_are_refused(tmp_path: Path, word: NDArray[np.float32]) -> None:
     (tmp_path / "a.raw").write_bytes(to_int16(word).tobytes())
     with pytest.raises(DataError, match=r"a\.raw: cannot be read as audio \(Format not recogni"):
         length_s(tmp_path / "a.raw")
@@ -182,7 +182,7 @@ def test_samples_without_a_header_are_refused(tmp_path: Path, word: NDArray[np.f
         length_s(tmp_path / "none.raw")
 
 
-def test_names_that_are_not_utf8(tmp_path: Path, word: NDArray[np.float32]):
+def test_names_that_are_not_utf8(tmp_path: Path, word: NDArray[np.float32]) -> None:
     soundfile.write(tmp_path / "a.wav", word, RATE)
     path = (tmp_path / "a.wav").rename(tmp_path / "\udcff.wav")
     assert len(read_audio(path, RATE)) == RATE

@@ -223,7 +223,7 @@ def test_a_folder_in_an_archive_is_named(bundle: Path, tmp_path: Path) -> None:
         verify(path)
 
 
-def test_a_fixed_batch_of_many_is_refused_with_what_to_do(bundle: Path):
+def test_a_fixed_batch_of_many_is_refused_with_what_to_do(bundle: Path) -> None:
     def eight_at_once(model: onnx.ModelProto) -> None:
         for end in (*model.graph.input, *model.graph.output):
             end.type.tensor_type.shape.dim[0].dim_value = 8

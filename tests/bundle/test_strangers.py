@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -43,7 +44,8 @@ def saved(path: Path, nodes: list[onnx.NodeProto], batch: int | str = "batch") -
 
 
 def node(kind: str, given: str, made: str, **more: int) -> onnx.NodeProto:
-    return helper.make_node(kind, given.split(), [made], **more)
+    more_attributes: dict[str, Any] = dict(more)
+    return helper.make_node(kind, given.split(), [made], **more_attributes)
 
 
 FLAT = [node("Flatten", "features", "logits")]

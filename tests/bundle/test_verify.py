@@ -258,7 +258,7 @@ def test_golden_clips_are_plain_wav(bundle: Path) -> None:
 )
 def test_without_a_temporary_folder_what_to_do_is_said(
     bundle: Path, use: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     with pytest.raises(MachineError, match=r"no temporary folder: .*point TMPDIR at a folder"):
         use(bundle)
@@ -266,7 +266,7 @@ def test_without_a_temporary_folder_what_to_do_is_said(
 
 def test_a_zip_without_room_to_unpack_says_what_to_do(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     archive = tmp_path / "bundle.zip"
     export(bundle, ZIP, archive)
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")

@@ -108,7 +108,7 @@ def test_usage_and_data_errors(place: Path, tmp_path: Path) -> None:
 )
 def test_numbers_without_end_are_refused(
     place: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
-):
+) -> None:
     command, *rest = arguments
     known = ("--positives", place / "t.csv", *("--output", tmp_path / "made"))
     more = {"calibrate": known, "evaluate-events": known[:2]}.get(command, ())
@@ -118,7 +118,7 @@ def test_numbers_without_end_are_refused(
     assert not (tmp_path / "made").exists()
 
 
-def test_export_as_one_graph(place: Path, tmp_path: Path):
+def test_export_as_one_graph(place: Path, tmp_path: Path) -> None:
     output = tmp_path / "one.onnx"
     done = run("export", place / "bundle", "--to", "waveform", "--output", output, "--json")
     assert done.exit_code == 0, done.output

@@ -226,7 +226,7 @@ def test_check_without_a_reader_ends_as_with_one(form: tuple[str, ...], tmp_path
         tmp_path / "m.onnx",
     )
     (tmp_path / "budget.toml").write_text("max_size_kib = 0.001\n", encoding="utf-8")
-    told = [tmp_path / "m.onnx", "--budget", tmp_path / "budget.toml", *form]
+    told: list[str | Path] = [tmp_path / "m.onnx", "--budget", tmp_path / "budget.toml", *form]
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

@@ -242,7 +242,7 @@ with whole_text(Path(sys.argv[1])) as text:
 """
 
 
-def test_what_a_killed_process_leaves_is_gone_after_the_next_write(tmp_path: Path):
+def test_what_a_killed_process_leaves_is_gone_after_the_next_write(tmp_path: Path) -> None:
     file = tmp_path / ("long" * 60 + ".txt")
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False)
@@ -254,7 +254,7 @@ def test_what_a_killed_process_leaves_is_gone_after_the_next_write(tmp_path: Pat
     assert file.read_text() == "whole"
 
 
-def test_two_that_write_the_same_file_do_not_mix(tmp_path: Path):
+def test_two_that_write_the_same_file_do_not_mix(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     with whole_text(file) as one:
         one.write("one")

@@ -42,12 +42,12 @@ def test_another_file_is_not_taken_for_it() -> None:
         failing(FileNotFoundError(errno.ENOENT, "No such file", "/elsewhere/a.wav"))
 
 
-def test_an_error_of_no_file_is_not_taken_for_it():
+def test_an_error_of_no_file_is_not_taken_for_it() -> None:
     with pytest.raises(BrokenPipeError):
         failing(BrokenPipeError(errno.EPIPE, "Broken pipe"))
 
 
-def test_without_any_temporary_folder_it_says_so(monkeypatch: pytest.MonkeyPatch):
+def test_without_any_temporary_folder_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     with pytest.raises(MachineError, match=r"no temporary folder: No such .*; free some .*TMPDIR"):
         failing(OSError())

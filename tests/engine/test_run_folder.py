@@ -51,7 +51,7 @@ def test_dist_that_is_a_file(loaded: Loaded, tmp_path: Path) -> None:
     refused(loaded, tmp_path, r"dist: cannot be written .*--dist", MachineError)
 
 
-def test_latest_leads_to_the_run_also_after_one_killed_while_it_was_made(tmp_path: Path):
+def test_latest_leads_to_the_run_also_after_one_killed_while_it_was_made(tmp_path: Path) -> None:
     run = tmp_path / "tones" / "20260101-120000"
     run.mkdir(parents=True)
     (run.parent / ".latest.new").symlink_to("what was killed")

@@ -87,7 +87,7 @@ def test_a_zip_gives_the_same_table(packed: Path, clips: Path, tmp_path: Path) -
 
 def test_a_zip_is_unpacked_once(
     packed: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     archive = tmp_path / "bundle.zip"
     write_zip(
         packed, [str(p.relative_to(packed)) for p in packed.rglob("*") if p.is_file()], archive
@@ -104,7 +104,9 @@ def test_a_zip_is_unpacked_once(
     assert not unpacked[0].exists()
 
 
-def test_rows_of_a_table_keep_their_order_and_times(packed: Path, clips: Path, tmp_path: Path):
+def test_rows_of_a_table_keep_their_order_and_times(
+    packed: Path, clips: Path, tmp_path: Path
+) -> None:
     table = clips / "t.csv"
     table.write_text(
         'path,note,start_s,end_s\nz.wav,x,,\n"b/a, b.wav",,0.25,0.75\nz.wav,,0.1,\n', "utf-8"

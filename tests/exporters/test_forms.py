@@ -77,7 +77,7 @@ def test_ort_holds_converted_models_that_its_runtime_runs(bundle: Path, tmp_path
 
 def test_a_conversion_that_changes_the_logits_is_not_kept(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     convert = ort.convert_to_ort
 
     def spoil(model: Path, path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_conversion_that_changes_the_logits_is_not_kept(
 
 
 @pytest.mark.parametrize("to", ["folder", "zip", "ort"])
-def test_a_damaged_bundle_is_not_exported(bundle: Path, tmp_path: Path, to: str):
+def test_a_damaged_bundle_is_not_exported(bundle: Path, tmp_path: Path, to: str) -> None:
     (bundle / "labels.txt").write_text("x\n")
     with pytest.raises(DataError, match=r"bundle: labels\.txt is not the file that was packed"):
         export(bundle, to, tmp_path / "out")
@@ -118,7 +118,7 @@ def test_a_tampered_zip_is_refused(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_only_a_bundle_of_that_form_is_replaced(bundle: Path, tmp_path: Path) -> None:
-    forms: tuple[tuple[Form, str], ...] = (("folder", "f"), ("zip", "z.zip"))
+    forms = (("folder", "f"), ("zip", "z.zip"))
     for to, name in forms:
         export(bundle, to, tmp_path / name)
         export(bundle, to, tmp_path / name)
@@ -139,7 +139,7 @@ def test_only_a_bundle_of_that_form_is_replaced(bundle: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("to", ["folder", "zip"])
-def test_an_output_that_cannot_be_written(bundle: Path, tmp_path: Path, to: str):
+def test_an_output_that_cannot_be_written(bundle: Path, tmp_path: Path, to: str) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(MachineError, match=r"out: cannot be written .*; name another --output"):
         export(bundle, to, tmp_path / "file" / "out")

@@ -21,7 +21,7 @@ def export_waveform(bundle: Path, output: Path) -> Exported:
     return export(bundle, EXPORTER.validate_python({"kind": "waveform"}), output)
 
 
-def test_its_scores_are_those_of_the_bundle(bundle: Path, tmp_path: Path):
+def test_its_scores_are_those_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
     made = export_waveform(bundle, tmp_path / "out" / "one.onnx")
     assert (made.form, made.verified) == ("waveform", verify(bundle))
     session = onnxruntime.InferenceSession(made.output, providers=["CPUExecutionProvider"])

@@ -141,7 +141,7 @@ def test_torch_logits_of_a_3d_network_have_its_axis_of_channels(
 
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("clips", [0, 3, 16, 19])
-def test_a_fixed_batch_is_filled_up(batch: int, clips: int):
+def test_a_fixed_batch_is_filled_up(batch: int, clips: int) -> None:
     free, fixed = (_affine(size) for size in ("batch", batch))
     features = np.random.default_rng(0).standard_normal((clips, 4, 5)).astype(np.float32)
     np.testing.assert_allclose(logits(fixed, features), logits(free, features), rtol=1e-6)

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -100,7 +101,7 @@ def test_lost_int8_weights_are_an_error(
         simplify._check_int8_weights(_quantized_weights(plain), onnx.load(source), source)
 
 
-def script_of(code, folder):
+def script_of(code: str, folder: Path) -> str:
     (folder / "script.py").write_text(code)
     return str(folder / "script.py")
 
@@ -114,21 +115,31 @@ def script_of(code, folder):
         (f"raise SystemExit({_simplify.CHECK_FAILED})", ParityError, "own check failed"),
     ],
 )
-def test_every_bad_end_is_an_error(code, error, message, source, tmp_path):
+def test_every_bad_end_is_an_error(
+    code: str,
+    error: type[MachineError] | type[ParityError],
+    message: str,
+    source: Path,
+    tmp_path: Path,
+) -> None:
     with pytest.raises(error, match=rf"source\.onnx: onnxsim.*{message}"):
         simplify._run(source, script_of(code, tmp_path))
 
 
-def test_no_room_for_the_result_is_told_of_the_temporary_folder(source, features, monkeypatch):
+def test_no_room_for_the_result_is_told_of_the_temporary_folder(
+    source: Path, features: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = b"OSError: [Errno 28] No space left on device: 'simplified.onnx'"
-    done = subprocess.CompletedProcess([], 1, b"", words)
+    done: Any = subprocess.CompletedProcess([], 1, b"", words)
     monkeypatch.setattr(simplify, "run_child", lambda *a, **k: done)
     message = r"edgekws-simplify-.*: cannot be written \(the disk is full\); .* TMPDIR"
     with pytest.raises(MachineError, match=message):
         simplify.simplify(source, source.with_name("target.onnx"), features)
 
 
-def test_a_hanging_onnxsim_is_stopped(source, tmp_path, monkeypatch):
+def test_a_hanging_onnxsim_is_stopped(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(simplify, "TIMEOUT_S", 0.2)
     with pytest.raises(MachineError, match="onnxsim was not done after 0 s"):
         simplify._run(source, script_of("import time; time.sleep(30)", tmp_path))

@@ -41,7 +41,7 @@ def test_fit_window_against_a_search(samples: list[int], size: int) -> None:
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"])
-def test_reading_equals_soundfile(tmp_path: Path, subtype: str):
+def test_reading_equals_soundfile(tmp_path: Path, subtype: str) -> None:
     stereo = np.random.default_rng(0).uniform(-0.9, 0.9, (400, 2))
     path = write_wav(tmp_path / "звук.wav", stereo, subtype=subtype)
     expected = soundfile.read(path, dtype="float32")[0].mean(axis=1)
@@ -61,7 +61,7 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
             detect.read_wav(path, 16_000)
 
 
-def test_floats_that_are_no_samples_are_refused_with_the_file(tmp_path: Path):
+def test_floats_that_are_no_samples_are_refused_with_the_file(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", np.array([0.0, 12_000, -3.0]), subtype="FLOAT")
     with pytest.raises(ValueError, match=r"a\.wav: .*not up to 12000; divide by full scale"):
         detect.read_wav(path, 16_000)

@@ -25,7 +25,7 @@ def events(bundle: Path) -> list[tuple[str, float, float, float]]:
 
 
 @pytest.mark.parametrize("to", ["zip", "ort"])
-def test_other_forms_of_a_bundle_hear_the_same(tone_bundle: Path, tmp_path: Path, to: str):
+def test_other_forms_of_a_bundle_hear_the_same(tone_bundle: Path, tmp_path: Path, to: str) -> None:
     expected = events(tone_bundle)
     assert [event[0] for event in expected] == ["низкий", "высокий"]
     made = export(tone_bundle, EXPORTER.validate_python({"kind": to}), tmp_path / "b.zip")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
 from tools.fuzzing.damage import TEXTS, damaged
