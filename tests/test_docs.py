@@ -1,4 +1,4 @@
-"""Every figure of README.md and docs/*.md is that of its JSON file."""
+"""Every figure of README.md and of the pages in docs/ is that of its JSON file."""
 
 import json
 import re
@@ -16,8 +16,8 @@ from tools.networks_table import count
 from tools.render_docs import PageError, bare_figures, numbers
 
 ROOT = Path(__file__).parents[1]
-TEMPLATES = sorted((ROOT / render_docs.TEMPLATES).glob("*.jinja"))
-DATA = sorted(path for path in (ROOT / "docs").glob("*.json") if "schema" not in path.name)
+TEMPLATES = sorted((ROOT / render_docs.TEMPLATES).rglob("*.jinja"))
+DATA = sorted((ROOT / "docs" / "results").glob("*.json"))
 FOLDER = re.compile(r"(?<![\w.*)}/])/\w+/\w")
 """How the path of a folder starts, and a path inside of `DIR` does not."""
 
@@ -55,7 +55,7 @@ def test_pages_are_what_their_data_say() -> None:
 
 
 def test_every_page_with_figures_has_a_template() -> None:
-    pages = {ROOT / "README.md", *(ROOT / "docs").glob("*.md")}
+    pages = {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}
     rendered = dict(render_docs.pages())
     assert len(rendered) >= 7
     assert set(rendered) <= pages
@@ -124,17 +124,18 @@ def test_a_setting_that_the_text_does_not_have_is_found() -> None:
 
 def test_a_page_follows_its_data(copy: Path) -> None:
     before = render(copy)
-    change(copy / "docs" / "arabic-5.json", 9876, "results", -1, "measurements", 0, "value")
+    report = copy / "docs" / "results" / "arabic-5.json"
+    change(report, 9876, "results", -1, "measurements", 0, "value")
     after = render(copy)
     assert {name for name in before if before[name] != after[name]} == {"README.md", "arabic-5.md"}
     assert "9,876" in after["README.md"]
 
 
 def test_a_page_that_is_not_current_is_reported_and_can_be_written(copy: Path) -> None:
-    change(copy / "docs" / "latency.json", 0.5, "profile", 0, "ratios", 0, "ratio")
+    change(copy / "docs" / "results" / "latency.json", 0.5, "profile", 0, "ratios", 0, "ratio")
     done = tool("--check", "--root", str(copy))
     assert done.returncode == 1
-    page = copy / "docs" / "latency.md"
+    page = copy / "docs" / "results" / "latency.md"
     assert done.stderr == (f"{page} is not current; write it with: python tools/render_docs.py\n")
     assert tool("--root", str(copy)).returncode == 0
     assert tool("--check", "--root", str(copy)).returncode == 0
@@ -142,7 +143,7 @@ def test_a_page_that_is_not_current_is_reported_and_can_be_written(copy: Path) -
 
 
 def test_a_claim_that_the_data_no_longer_show_stops(copy: Path) -> None:
-    change(copy / "docs" / "ablation.json", "helps", "effects", 0, "verdict")
+    change(copy / "docs" / "results" / "ablation.json", "helps", "effects", 0, "verdict")
     with pytest.raises(PageError, match="neither has a measurable effect"):
         render(copy)
     done = tool("--check", "--root", str(copy))
@@ -151,15 +152,16 @@ def test_a_claim_that_the_data_no_longer_show_stops(copy: Path) -> None:
 
 
 def test_a_bare_figure_stops(copy: Path) -> None:
-    with (copy / "docs" / "pages" / "ablation.md.jinja").open("a", encoding="utf-8") as file:
+    page = copy / "docs" / "pages" / "results" / "ablation.md.jinja"
+    with page.open("a", encoding="utf-8") as file:
         file.write("It takes 34 µs.\n")
     with pytest.raises(PageError, match="34 µs"):
         render(copy)
 
 
 def test_more_seeds_are_told_with_their_mean(copy: Path) -> None:
-    path = copy / "docs" / "arabic-40-seed-2.json"
-    shutil.copy(copy / "docs" / "arabic-40.json", path)
+    path = copy / "docs" / "results" / "arabic-40-seed-2.json"
+    shutil.copy(copy / "docs" / "results" / "arabic-40.json", path)
     accuracy = [m["metric"] for m in json.loads(path.read_text())["results"][-1]["measurements"]]
     at = accuracy.index("accuracy")
     first = json.loads(path.read_text())["results"][-1]["measurements"][at]["value"]
@@ -171,7 +173,7 @@ def test_more_seeds_are_told_with_their_mean(copy: Path) -> None:
 
 
 def test_a_metric_is_shown_as_soon_as_it_is_measured(copy: Path) -> None:
-    path = copy / "docs" / "arabic-5.json"
+    path = copy / "docs" / "results" / "arabic-5.json"
     measurements = json.loads(path.read_text())["results"][-1]["measurements"]
     measurements = [one for one in measurements if one["metric"] != "keyword_recall"]
     change(path, measurements, "results", -1, "measurements")
@@ -212,6 +214,6 @@ def test_a_folder_of_a_machine_is_found() -> None:
 
 
 def test_the_table_of_networks_is_what_is_counted() -> None:
-    data = json.loads((ROOT / "docs" / "networks.json").read_text(encoding="utf-8"))
+    data = json.loads((ROOT / "docs" / "results" / "networks.json").read_text(encoding="utf-8"))
     one = next(row for row in data["networks"] if row["network"] == "conv1dnet")
     assert one["2d"] == count("conv1dnet", "2d")

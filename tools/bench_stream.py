@@ -1,7 +1,7 @@
 """What continuous detection costs: CPU time per second of audio, beside a control.
 
     python tools/bench_stream.py [BUNDLE] [--wav speech.wav] [--repeats 200] [--hour]
-        [--output docs/streaming.json]
+        [--output docs/results/streaming.json]
 
 The control recomputes the last second every 100 ms with the windowed bundle. All cases take turns
 on the same second of audio; what is printed are low quantiles of the process's CPU time, because

@@ -10,8 +10,8 @@ the tests that reach its lines, quickest first, up to the first that fails; wher
 every test of the module, and only then has it survived. `--most` draws that many of a module's
 mutants by `--seed`.
 
-Results go into docs/mutations.json, module by module; tools/render_docs.py writes the page from
-them. The reason why a survivor is equivalent or harmless is written by hand into its "reason"
+Results go into docs/results/mutations.json, module by module; tools/render_docs.py writes the page
+from them. The reason why a survivor is equivalent or harmless is written by hand into its "reason"
 there, and is kept as long as the same change of the same line survives. `--again` tries only
 what the tests of a module that has not changed did not kill.
 """
@@ -40,7 +40,7 @@ import pytest
 from mutants import EXTRAS, Mutant, drawn, mutants
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "docs" / "mutations.json"
+RESULTS = ROOT / "docs" / "results" / "mutations.json"
 HEAVY = ("numpy", "scipy.stats", "scipy.signal", "hypothesis", "onnx", "onnxruntime", "torch")
 OURS = ("edgekws", "tests", "conftest", "torchaudio")
 """What is imported anew for every mutant; torchaudio because `edgekws` amends it."""

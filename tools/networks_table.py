@@ -1,6 +1,6 @@
-"""Parameters and MACs of the `plain` networks in both representations, as docs/networks.json.
+"""Parameters and MACs of the `plain` networks in both representations.
 
-    python tools/networks_table.py > docs/networks.json
+    python tools/networks_table.py > docs/results/networks.json
 
 Counted as everywhere in edgekws: on the lowered ONNX graph, batch 1, for one second of audio.
 """

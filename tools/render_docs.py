@@ -1,9 +1,10 @@
-"""Render README.md and docs/*.md from docs/pages/*.md.jinja and the JSON files of docs/.
+"""Render README.md and the pages of docs/ that hold figures, from templates and JSON files.
 
     python tools/render_docs.py [--check]
 
-Every figure of a page is an expression over a JSON file, printed as the product prints it. With
---check nothing is written: the exit code is 1 where a page is not what would be written. A number
+docs/pages/X.md.jinja becomes docs/X.md, and docs/pages/README.md.jinja the README. Every figure is
+an expression over a JSON file in docs/results/, printed as the product prints it. With --check
+nothing is written: the exit code is 1 where a page is not what would be written. A number
 that stands in a template's own text is an error, unless the comment at its top lists it:
 
     {# settings
@@ -46,20 +47,20 @@ class PageError(Exception):
 
 
 class Data:
-    """The JSON files of docs/, and what the templates compute from them."""
+    """The JSON files of docs/results/, and what the templates compute from them."""
 
     def __init__(self, root: Path = ROOT) -> None:
-        """Read from `root`/docs."""
-        self._docs = root / "docs"
+        """Read from `root`/docs/results."""
+        self._results = root / "docs" / "results"
 
     def json(self, name: str) -> Json:
-        """Return docs/NAME.json."""
-        loaded: Json = json.loads((self._docs / f"{name}.json").read_text(encoding="utf-8"))
+        """Return docs/results/NAME.json."""
+        loaded: Json = json.loads((self._results / f"{name}.json").read_text(encoding="utf-8"))
         return loaded
 
     def seeds(self, name: str) -> list[Json]:
-        """Return docs/NAME.json and docs/NAME-seed-*.json: one recipe, trained several times."""
-        more = sorted(self._docs.glob(f"{name}-seed-*.json"))
+        """Return NAME.json and NAME-seed-*.json: one recipe, trained several times."""
+        more = sorted(self._results.glob(f"{name}-seed-*.json"))
         return [self.json(name), *(self.json(path.stem) for path in more)]
 
 
@@ -255,19 +256,20 @@ def pages(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
         PageError: a template holds a bare figure, or a claim that its data do not show.
     """
     made = environment(root)
-    for template in sorted((root / TEMPLATES).glob("*.jinja")):
+    for template in sorted((root / TEMPLATES).rglob("*.jinja")):
+        name = template.relative_to(root / TEMPLATES).as_posix()
         bare = bare_figures(template.read_text(encoding="utf-8"))
         if bare:
-            raise PageError(f"{template.name}: figures without data: {bare}")
-        name = template.name.removesuffix(".jinja")
-        if name.startswith("_"):
+            raise PageError(f"{name}: figures without data: {bare}")
+        if template.name.startswith("_"):
             continue
         try:
-            text = made.get_template(template.name).render()
+            text = made.get_template(name).render()
         except PageError as error:
-            raise PageError(f"{template.name}: {error}") from error
-        text = f"<!-- Written by tools/render_docs.py: edit {TEMPLATES}/{template.name} -->\n{text}"
-        yield root / (name if name == README else f"docs/{name}"), text
+            raise PageError(f"{name}: {error}") from error
+        text = f"<!-- Written by tools/render_docs.py: edit {TEMPLATES}/{name} -->\n{text}"
+        page = name.removesuffix(".jinja")
+        yield root / (page if page == README else f"docs/{page}"), text
 
 
 def main() -> int:
