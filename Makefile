@@ -1,29 +1,48 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint docs clean
 
 help:
 	@echo "make demo   set up .venv and run recipes/quickstart.toml from start to bundle"
 	@echo "make test   set up .venv and run the linters, the type checker and all tests"
-	@echo "make clean  remove .venv, runs/ and dist/"
+	@echo "make docs   set up .venv and build the guide into site/"
+	@echo "make clean  remove .venv, build/, site/, runs/ and dist/"
 
-.venv/.installed: pyproject.toml constraints.txt
+.venv/pyvenv.cfg:
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+
+# A marker for each set of packages: the demo waits for nothing that only tests and docs need.
+.venv/.installed: pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	$(PIP) .
 	@touch $@
+
+.venv/.installed-docs: pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	$(PIP) '.[docs]'
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	$(PIP) '.[dev]'
+	@touch $@ .venv/.installed .venv/.installed-docs
 
 demo: .venv/.installed
 	$(BIN)/edgekws compress recipes/quickstart.toml
 
-lint: .venv/.installed
+lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell .
 	$(BIN)/mypy
 
 # A worker on each core, and one thread in each: threads that spin would slow the others down.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_OPTIONS)
+
+docs: .venv/.installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env \
+		--doctree-dir build/doctrees docs site
+	@echo "open site/index.html"
 
 clean:
-	rm -rf .venv runs dist
+	rm -rf .venv build site runs dist

@@ -20,4 +20,4 @@ html_css_files = ["tables.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_show_copyright = False
-html_extra_path = ["recipe.schema.json"]
+html_use_index = False

@@ -12,6 +12,8 @@ import pytest
 from edgekws.core.contract import Contract, Normalization
 from edgekws.runtime.front_end import FrontEnd
 
+pytest_plugins = ("tests.skips",)
+
 # In the background of a shell, or under nohup, what tests start would ignore these signals too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

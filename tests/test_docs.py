@@ -1,5 +1,6 @@
 """Every figure of README.md and of the pages in docs/ is that of its JSON file."""
 
+import ast
 import json
 import re
 import shutil
@@ -11,13 +12,17 @@ from typing import Any
 
 import pytest
 
-from tools import render_docs
+from edgekws.core.measurement import METRICS
+from edgekws.recipe.json_schema import properties, recipe_schema
+from tools import reference_pages, render_docs
+from tools.command_reference import every_command
 from tools.networks_table import count
 from tools.render_docs import PageError, bare_figures, numbers
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = sorted((ROOT / render_docs.TEMPLATES).rglob("*.jinja"))
 DATA = sorted((ROOT / "docs" / "results").glob("*.json"))
+REFERENCE = ROOT / "docs" / "reference"
 FOLDER = re.compile(r"(?<![\w.*)}/])/\w+/\w")
 """How the path of a folder starts, and a path inside of `DIR` does not."""
 
@@ -59,16 +64,19 @@ def test_every_page_with_figures_has_a_template() -> None:
     rendered = dict(render_docs.pages())
     assert len(rendered) >= 7
     assert set(rendered) <= pages
-    result = re.compile(r"\d\.\d+|\d (%|points|µs|ms|KiB|MiB|GiB|×|[kMG])(?!\w)")
-    without = {page.name: page.read_text(encoding="utf-8") for page in pages - set(rendered)}
+    result = re.compile(r"(?<!Python )\d\.\d+|\d (%|points|µs|ms|KiB|MiB|GiB|×|[kMG])(?!\w)")
+    written = {page for page in pages - set(rendered) if page.parent != REFERENCE}
+    without = {page.name: page.read_text(encoding="utf-8") for page in written}
     for name, text in without.items():
         assert not result.findall(re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)), name
 
 
 def test_hundreds_of_figures_come_from_data() -> None:
-    printed = {name: len(numbers(text)) for name, text in render(ROOT).items()}
-    assert min(printed.values()) >= 15, printed
+    printed = {page: len(numbers(text)) for page, text in render_docs.pages(ROOT)}
     assert sum(printed.values()) >= 1000, printed
+    explanations = {page for page in printed if page.parent.name == "explanation"}
+    assert min(printed[page] for page in set(printed) - explanations) >= 15, printed
+    assert min(printed[page] for page in explanations) >= 5, printed
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
@@ -127,7 +135,8 @@ def test_a_page_follows_its_data(copy: Path) -> None:
     report = copy / "docs" / "results" / "arabic-5.json"
     change(report, 9876, "results", -1, "measurements", 0, "value")
     after = render(copy)
-    assert {name for name in before if before[name] != after[name]} == {"README.md", "arabic-5.md"}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"README.md", "index.md", "arabic-5.md"}
     assert "9,876" in after["README.md"]
 
 
@@ -168,7 +177,7 @@ def test_more_seeds_are_told_with_their_mean(copy: Path) -> None:
     change(path, first - 0.1, "results", -1, "measurements", at, "value")
     mean = render_docs.share(first - 0.05)
     pages = render(copy)
-    assert f"{mean} (mean of 2 seeds)" in pages["README.md"]
+    assert f"{mean} (mean of 2 seeds)" in pages["index.md"]
     assert f"**{mean}**" in pages["arabic-40.md"]
 
 
@@ -217,3 +226,74 @@ def test_the_table_of_networks_is_what_is_counted() -> None:
     data = json.loads((ROOT / "docs" / "results" / "networks.json").read_text(encoding="utf-8"))
     one = next(row for row in data["networks"] if row["network"] == "conv1dnet")
     assert one["2d"] == count("conv1dnet", "2d")
+
+
+def reference(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "tools" / "reference_pages.py"), *arguments]
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def test_reference_pages_are_what_the_code_says() -> None:
+    done = reference("--check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {page.name for page in REFERENCE.iterdir()} == set(reference_pages.PAGES)
+
+
+def test_a_reference_page_that_is_not_current_is_reported(tmp_path: Path) -> None:
+    folder = shutil.copytree(REFERENCE, tmp_path / "reference")
+    page = folder / "metrics.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("KiB", "MiB"), encoding="utf-8")
+    done = reference("--check", "--folder", str(folder))
+    assert done.returncode == 1
+    told = f"{page} is not current; write it with: python tools/reference_pages.py\n"
+    assert done.stderr == told
+    assert reference("--folder", str(folder)).returncode == 0
+    assert reference("--check", "--folder", str(folder)).returncode == 0
+
+
+def test_every_key_of_a_recipe_is_in_the_reference() -> None:
+    text = (REFERENCE / "recipe.md").read_text(encoding="utf-8")
+    keys = [key for table, key, _ in properties(recipe_schema()) if table != "budget"]
+    assert len(keys) >= 190
+    assert [key for key in keys if key != "kind" and f"| `{key}` |" not in text] == []
+
+
+def test_every_command_and_every_option_is_in_the_reference() -> None:
+    sections = (REFERENCE / "commands.md").read_text(encoding="utf-8").split("\n## edgekws ")
+    assert len(sections) - 1 == len(list(every_command()))
+    options = 0
+    for name, command in every_command():
+        (section,) = [one for one in sections if one.startswith(f"{name}\n")]
+        for parameter in command.params:
+            for option in parameter.opts if parameter.opts[0].startswith("-") else ():
+                options += 1
+                assert re.search(rf"`{option}[ `]", section), (name, option)
+    assert options >= 80
+
+
+def test_every_metric_and_every_exit_code_is_in_the_reference() -> None:
+    assert set(reference_pages.MEANINGS) == set(METRICS)
+    codes = (REFERENCE / "exit-codes.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (\d+) \|", codes, re.MULTILINE)
+    assert told == [str(code) for code in (*range(7), 130)]
+
+
+def test_every_environment_variable_is_described_and_read() -> None:
+    read = reference_pages.variables()
+    assert read == set(reference_pages.READ) | set(reference_pages.SET)
+
+
+def test_messages_in_troubleshooting_are_those_of_the_program() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\*\*`([^`]+)`\*\*", page)
+    assert len(shown) >= 15
+    assert [text for text in shown if not any(text in one for one in said())] == []
+
+
+def said() -> Iterator[str]:
+    """Yield every text in the source of the package; of an f-string its parts."""
+    for path in (ROOT / "edgekws").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value

@@ -1,24 +1,24 @@
-"""What the README shows is what the package takes."""
+"""What the README and the guide show is what the package takes."""
 
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from edgekws.cli.app import app
 from edgekws.errors import RecipeError
 from edgekws.recipe.load import load
+from tests.guide import ROOT, Block, blocks, commands, pages
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+README = ROOT / "README.md"
+OWN_RECORDINGS = ROOT / "docs" / "how-to" / "own-recordings.md"
 
 
 def test_its_recipe_loads(tmp_path: Path) -> None:
     (recipe,) = re.findall(r"```toml\n(schema = 1.*?)```", README, re.DOTALL)
     file = tmp_path / "recipe.toml"
-    file.write_text(recipe, encoding="utf-8")
-    loaded = load(file)
+    file.write_text(recipe.text, encoding="utf-8")
+    loaded = load(str(file))
     assert loaded.notes == ()
     assert [step.kind for step in loaded.recipe.steps] == [
         "teacher", "distill", "to2d", "quantize", "simplify",
@@ -30,7 +30,7 @@ def test_its_error_is_what_is_said(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     file.write_text("schema = 1\n[front_end]\nn_mel = 40\n")
     with pytest.raises(RecipeError) as caught:
-        load(file)
+        load(str(file))
     assert said in [f"{problem.key}: {problem.message}" for problem in caught.value.problems]
 
 
@@ -59,4 +59,4 @@ def test_the_files_it_names_are_there() -> None:
     root = Path(__file__).parents[1]
     names = re.findall(r"\]\(([^)#:]+)\)", README)
     assert names
-    assert [name for name in names if not (root / name).is_file()] == []
+    assert [one for one in names if not (ROOT / one).is_file()] == []

@@ -15,10 +15,10 @@ _REF = "#/definitions/"
 _ROOTS = ("front_end", "augment")
 _ORDER = ("Dataset", "Target", "Step", "Backbone", "Quantizer")
 _BOUNDS = {
-    "minimum": "≥ {}",
-    "exclusiveMinimum": "> {}",
-    "maximum": "≤ {}",
-    "exclusiveMaximum": "< {}",
+    "minimum": "≥\N{NO-BREAK SPACE}{}",
+    "exclusiveMinimum": ">\N{NO-BREAK SPACE}{}",
+    "maximum": "≤\N{NO-BREAK SPACE}{}",
+    "exclusiveMaximum": "<\N{NO-BREAK SPACE}{}",
 }
 _NAMES = ("AdamW", "SGD", "SpecAugment")
 _TYPES = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "string"}
@@ -48,7 +48,8 @@ def recipe_page() -> str:
     """Return the page of every recipe key as Markdown."""
     schema = recipe_schema()
     definitions = schema["definitions"]
-    parts = [RECIPE_INTRO, "## The recipe\n", _table(schema["properties"], _required(schema))]
+    keys = schema["properties"] | schema["else"]["properties"]
+    parts = [RECIPE_INTRO, "## The recipe\n", _table(keys, set(schema["else"]["required"]))]
     for key in _ROOTS:
         name = _name(schema["properties"][key])
         parts += [f"## {_title(name)}\n", *_body(definitions[name])]
@@ -78,10 +79,6 @@ def sweep_page() -> str:
     for name, definition in schema["$defs"].items():
         parts += [f"### {_title(name)}\n", *_body(definition)]
     return "\n".join(parts)
-
-
-def _required(schema: Schema) -> set[str]:
-    return set(schema["else"]["required"])
 
 
 def _members(definitions: dict[str, Schema], family: str) -> Iterator[Schema]:
