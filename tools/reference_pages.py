@@ -87,9 +87,15 @@ TESTS = {
 
 
 def metrics_page() -> str:
-    """Return the page of every metric as Markdown."""
+    """Return the page of every metric as Markdown.
+
+    Raises:
+        KeyError: a metric that no table here describes.
+    """
+    if missing := set(METRICS) - set(MEANINGS):
+        raise KeyError(f"{missing}: describe them in tools/reference_pages.py")
     rows = [_metric_row(metric, unit) for metric, unit in METRICS.items()]
-    return "\n".join([METRICS_INTRO, *rows, ""])
+    return "\n".join([METRICS_INTRO, *rows, METRICS_END])
 
 
 METRICS_INTRO = """# Metrics
@@ -103,6 +109,23 @@ bundle is packed; `plan` predicts what can be counted. One with *clips* needs la
 
 | metric | in tables | unit | of | meaning |
 |---|---|---|---|---|"""
+
+
+METRICS_END = """
+## In continuous speech
+
+`edgekws evaluate-events` and `edgekws calibrate` report these, in total and for each keyword, with
+intervals by speaker or by recording:
+
+| figure | meaning |
+|---|---|
+| misses | Labelled keywords that no event overlaps, with the tolerance of `--tolerance-s`. |
+| false alarms an hour | Events that hit no label, for each hour of audio without keywords. |
+| error of the end | How far the end of an event is from the end of its label, as a median. |
+| repeats | Further events on a label that was hit already; they are no false alarms. |
+
+A rate of zero is reported as what it shows: with so many minutes, fewer than so many an hour.
+"""
 
 
 def _metric_row(metric: str, unit: str) -> str:
