@@ -102,8 +102,12 @@ def _value(option: Any) -> str:
 
 def _bounds(option: Any) -> str:
     signs = {"≥": option.min, "≤": option.max}
-    bounds = [f"{sign} {bound:g}" for sign, bound in signs.items() if bound is not None]
+    bounds = [f"{sign} {_number(bound)}" for sign, bound in signs.items() if bound is not None]
     return f" ({', '.join(bounds)})" if bounds else ""
+
+
+def _number(bound: float) -> str:
+    return f"{bound:,.0f}" if float(bound).is_integer() else f"{bound:g}"
 
 
 def _escaped(text: str) -> str:
