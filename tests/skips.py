@@ -17,6 +17,7 @@ ALLOWED = {
     r"no recordings under": "the recordings are not part of the project",
     r"devices cannot be made here": "only root may make devices",
     r"mounting is not allowed": "only root may mount",
+    r"mounting needs root": "only root may mount",
     r"lets nobody trace a process": "some containers forbid it",
 }
 """Reasons for which a test may be skipped anywhere, and why: none of them is a missing package."""
