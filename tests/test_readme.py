@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,8 +13,14 @@ README = ROOT / "README.md"
 OWN_RECORDINGS = ROOT / "docs" / "how-to" / "own-recordings.md"
 
 
-def test_its_recipe_loads(tmp_path: Path) -> None:
-    (recipe,) = re.findall(r"```toml\n(schema = 1.*?)```", README, re.DOTALL)
+def recipes() -> list[Block]:
+    """Return every whole recipe on the pages."""
+    found = [block for page in pages() for block in blocks(page) if block.language == "toml"]
+    return [block for block in found if "[[steps]]" in block.text and "schema = 1" in block.text]
+
+
+def test_the_recipe_of_own_recordings_loads(tmp_path: Path) -> None:
+    (recipe,) = [block for block in blocks(OWN_RECORDINGS) if block in recipes()]
     file = tmp_path / "recipe.toml"
     file.write_text(recipe.text, encoding="utf-8")
     loaded = load(str(file))
@@ -25,8 +30,8 @@ def test_its_recipe_loads(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_its_error_is_what_is_said(tmp_path: Path) -> None:
-    (said,) = re.findall(r"\nrecipe\.toml:7: (.*)\n", README)
+def test_the_error_on_the_page_is_what_is_said(tmp_path: Path) -> None:
+    (said,) = re.findall(r"\nrecipe\.toml:7: (.*)\n", OWN_RECORDINGS.read_text("utf-8"))
     file = tmp_path / "recipe.toml"
     file.write_text("schema = 1\n[front_end]\nn_mel = 40\n")
     with pytest.raises(RecipeError) as caught:
@@ -34,29 +39,13 @@ def test_its_error_is_what_is_said(tmp_path: Path) -> None:
     assert said in [f"{problem.key}: {problem.message}" for problem in caught.value.problems]
 
 
-def commands_of(program: typer.Typer) -> dict[str, Any]:
-    group: Any = typer.main.get_command(program)
-    commands: dict[str, Any] = group.commands
-    return commands
+def test_the_two_commands_of_the_readme() -> None:
+    assert [one.split("  ")[0] for one in commands(README)][:2] == ["make demo", "make test"]
 
 
-def test_its_table_names_every_command_and_no_other() -> None:
-    commands = set(commands_of(app))
-    table = re.findall(r"^\| `edgekws ([\w-]+)", README, re.MULTILINE)
-    assert set(table) == commands
-    assert set(re.findall(r"edgekws (\w+) ", README)) <= commands | {"through", "is"}
-
-
-def test_its_table_names_every_command_of_a_group() -> None:
-    commands = commands_of(app)
-    groups = {name: set(one.commands) for name, one in commands.items() if hasattr(one, "commands")}
-    assert groups
-    for name, inside in groups.items():
-        assert set(re.findall(rf"^\| `edgekws {name} (\w+)", README, re.MULTILINE)) == inside
-
-
-def test_the_files_it_names_are_there() -> None:
-    root = Path(__file__).parents[1]
-    names = re.findall(r"\]\(([^)#:]+)\)", README)
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_the_files_that_pages_outside_of_the_site_name_are_there(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    names = [one for one in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in one]
     assert names
     assert [one for one in names if not (ROOT / one).is_file()] == []

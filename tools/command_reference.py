@@ -41,10 +41,10 @@ def every_command() -> Iterator[tuple[str, Any]]:
 
 def _below(prefix: str, group: Any) -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
+        if getattr(command, "invoke_without_command", True):
+            yield f"{prefix}{name}", command
         if hasattr(command, "commands"):
             yield from _below(f"{prefix}{name} ", command)
-        else:
-            yield f"{prefix}{name}", command
 
 
 def _first_sentence(command: Any) -> str:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from edgekws.core.family import FAMILIES, kinds
-from edgekws.recipe.json_schema import recipe_schema
+from edgekws.core.kinds import kinds
+from edgekws.recipe.json_schema import IN_RECIPES, recipe_schema
 from edgekws.search.model import Sweep
 
 Schema = dict[str, Any]
@@ -54,7 +54,7 @@ def recipe_page() -> str:
         name = _name(schema["properties"][key])
         parts += [f"## {_title(name)}\n", *_body(definitions[name])]
     parts += ["## Budget\n", _BUDGET]
-    for family in sorted(FAMILIES, key=_ORDER.index):
+    for family in sorted(IN_RECIPES, key=_ORDER.index):
         parts += [f"## {family}s\n"]
         for kind, member in zip(kinds(family), _members(definitions, family), strict=True):
             parts += [f"### {family} {kind}\n", *_body(member, member=True)]
@@ -163,7 +163,7 @@ def _link(name: str) -> str:
 
 
 def _array(schema: Schema) -> str:
-    items = schema.get("items", schema.get("prefixItems", {}))
+    items: Any = schema.get("items", schema.get("prefixItems", {}))
     if isinstance(items, list):
         return "[" + ", ".join(_type(item) for item in items) + "]"
     return f"list of {_type(items)}"
