@@ -1,9 +1,55 @@
 """Turns a recipe into a keyword spotter that fits an edge device, and proves that it fits."""
 
 import os
+from typing import TYPE_CHECKING, Any
+
+from edgekws.about import __version__
+
+if TYPE_CHECKING:
+    from edgekws.api import (
+        Result,
+        Spotter,
+        check,
+        compare,
+        compress,
+        evaluate,
+        export,
+        load,
+        plan,
+        predict,
+        profile,
+        verify,
+    )
 
 # onnxruntime reads this when it is imported. Without it, its wheels keep a device id and a database
 # in the user's cache folder and look for a collector of telemetry in the network.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__version__ = "0.1.0"
+__all__ = [
+    "Result",
+    "Spotter",
+    "__version__",
+    "check",
+    "compare",
+    "compress",
+    "evaluate",
+    "export",
+    "load",
+    "plan",
+    "predict",
+    "profile",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the library when something of it is asked for, and not before."""
+    if name not in __all__:
+        raise AttributeError(f"module 'edgekws' has no attribute {name!r}")
+    from edgekws import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

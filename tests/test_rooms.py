@@ -23,11 +23,11 @@ ROOMS = (
         "steps",
         "engine",
     ),
-    *("evaluation", "curation", "search", "report", "cli"),
+    *("evaluation", "curation", "search", "report", "api", "cli"),
 )
 FAMILIES = ("datasets", "backbones", "targets", "quantizers", "steps", "exporters")
-FRONT_DOOR = ("edgekws", "edgekws.__main__")
-"""Modules that stand in no room: the version, and the way to the command line."""
+FRONT_DOOR = ("edgekws", "edgekws.__main__", "edgekws.about")
+"""Modules that stand in no room: what a notebook imports, the command, and the version."""
 
 Imports = dict[str, set[str]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import edgekws
+from edgekws.about import __version__
 from edgekws.bundle.members import CARD, MANIFEST, SUMS, is_member
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Contract
@@ -54,7 +54,7 @@ def pack(
     (folder / "labels.txt").write_text("\n".join(contract.labels) + "\n", encoding="utf-8")
     manifest = {
         "schema": 1,
-        "edgekws": edgekws.__version__,
+        "edgekws": __version__,
         "contract": asdict(contract),
         "origin": origin,
         "detection": detection,

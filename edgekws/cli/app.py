@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from edgekws import __version__
+from edgekws.about import __version__
 from edgekws.cli import (
     bundle_commands,
     cache_commands,

@@ -12,8 +12,8 @@ from edgekws.cli.commands import Json, view_for
 from edgekws.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekws.cli.tables import Table
     from edgekws.engine.cache import Entry
+    from edgekws.report.tables import Table
 
 GIB = 2**30
 MIB = 2**20

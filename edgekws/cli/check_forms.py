@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
-from edgekws.cli import numbers
 from edgekws.core.measurement import Measurement, Verdict
 from edgekws.core.output import write_bytes
 from edgekws.core.printable import printable
+from edgekws.report import numbers
 
 OTHER_JUNIT = "name another --junit"
 

@@ -4,11 +4,11 @@ import webbrowser
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekws.core.events import Emit, Event
+from edgekws.core.events import Event
 from edgekws.core.measurement import Verdict
 from edgekws.errors import BudgetError, DataError, UsageError
 
@@ -93,43 +93,22 @@ def compress(
       edgekws compress recipe.toml --force quantize --json > run.jsonl
       edgekws compress speech-commands-v2-12 --download
     """
-    from edgekws.engine import run
-    from edgekws.recipe.load import load
-    from edgekws.report.html import write_html
+    from edgekws import api
 
-    loaded = load(recipe, overrides or ())
     with view_for(json) as view:
-        for note in loaded.notes:
-            view.emit(Event("warning", note))
-        if download:
-            _download(loaded.recipe.dataset, view.emit)
-        folders: list[Path] = []
-
-        def emit(event: Event) -> None:
-            if event.kind == "run":
-                folders.append(Path(event.data["folder"]))
-            view.emit(event)
-
-        report = run.compress(
-            loaded,
-            runs=runs,
-            dist=dist,
+        report = api.compress(
+            recipe,
+            overrides=overrides or (),
             force=force or (),
             keep_going=keep_going,
-            emit=emit,
-        )
-        for folder in folders:
-            write_html(report, folder / "report.html")
-            view.emit(Event("note", f"report in {folder / 'report.html'}"))
+            download=download,
+            runs=runs,
+            dist=dist,
+            emit=view.emit,
+        ).value
         view.show_report(report)
     if not report.ok:
         raise BudgetError(_broken(verdict for _, verdict in report.deciding()))
-
-
-def _download(dataset: Any, emit: Emit) -> None:
-    if not hasattr(dataset, "download"):
-        raise UsageError(f"dataset {dataset.kind} has nothing to fetch; leave --download out")
-    dataset.download(emit)
 
 
 def plan(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> None:
@@ -279,7 +258,7 @@ def _read_report(run: Path) -> tuple["Report", Path]:
 
 def _broken(verdicts: Iterable[Verdict]) -> str:
     """Name the limits that are broken, and by how much."""
-    from edgekws.cli import numbers
+    from edgekws.report import numbers
 
     told = [
         f"{v.limit.key} = {numbers.metric(v.limit.metric, v.limit.value)} "

@@ -11,27 +11,33 @@ from rich.live import Live  # noqa: TID251
 from rich.progress_bar import ProgressBar  # noqa: TID251
 from rich.table import Table  # noqa: TID251
 
-from edgekws.cli import numbers
-from edgekws.cli.evaluation_tables import comparison_tables, evaluation_tables
 from edgekws.cli.pace import Pace, counted
 from edgekws.cli.plain_text import Text
 from edgekws.cli.process import drop_output
-from edgekws.cli.tables import (
+from edgekws.core.events import Event
+from edgekws.core.measurement import WHOLE_NOTE, Measurement, Verdict
+from edgekws.core.printable import one_line
+from edgekws.report import numbers
+from edgekws.report.evaluation_tables import comparison_tables, evaluation_tables
+from edgekws.report.tables import (
+    MET,
+    WHOLE_HEADS,
     Row,
+    bounded,
+    budget_tables,
     heard_tables,
     is_figures,
     measured_lines,
+    plan_table,
     side_by_side,
     step_line,
+    step_tables,
+    verified_lines,
     whole_rows,
 )
-from edgekws.core.events import Event
-from edgekws.core.measurement import BUNDLE_METRICS, WHOLE_NOTE, Measurement, Verdict
-from edgekws.core.printable import one_line
 
 if TYPE_CHECKING:
     from edgekws.bundle.export import Exported
-    from edgekws.cli.tables import Table as Shown
     from edgekws.core.report import Report
     from edgekws.core.verified import Verified
     from edgekws.engine.doctor import Check
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
     from edgekws.evaluation.compare import Comparison
     from edgekws.evaluation.evaluate import Evaluation
     from edgekws.evaluation.predict import Predicted
+    from edgekws.report.tables import Table as Shown
 
 PLAIN_WIDTH = 140
 """Columns of a table that goes to a file or a pipe."""
@@ -48,23 +55,6 @@ PLAIN_EVERY_S = 60.0
 
 WIDE = 120
 """Columns of a terminal on which the whole table of steps has room."""
-
-WEIGHT = {
-    "params": "params",
-    "macs": "MACs",
-    "size_kib": "size",
-    "peak_ram_kib": "RAM",
-    "int8_coverage": "INT8",
-}
-WORTH = {
-    "accuracy": "accuracy",
-    "macro_recall": "macro recall",
-}
-TIME = {
-    "latency_p50_us": "p50",
-    "latency_p90_us": "p90",
-    "latency_ratio": "vs plain",
-}
 
 _STATUS = {"ok": "green", "warn": "yellow", "missing": "bold red"}
 
@@ -88,9 +78,12 @@ def _console(*, stderr: bool) -> Console:
     )
 
 
-def _bounded(verdict: Verdict, network: str) -> str:
-    """Return what a limit bounds: the bundle, or its network alone."""
-    return "bundle" if verdict.limit.metric in BUNDLE_METRICS else network
+def _styled(line: Sequence[str]) -> list[str | Text]:
+    """Colour the margin and the word of a limit that is met or broken."""
+    *cells, margin, word = line
+    met = word == MET
+    styles = ("green", "green") if met else ("red", "bold red")
+    return [*cells, Text(margin, styles[0]), Text(word, styles[1])]
 
 
 def show_error(text: str) -> None:
@@ -219,20 +212,10 @@ class Terminal:
 
     def _steps(self, report: "Report") -> None:
         self._clear()
-        wide = self._out.width >= WIDE
-        for columns in [WEIGHT | WORTH | TIME] if wide else [WEIGHT, WORTH, TIME]:
-            rows: list[list[str]] = []
-            for result in (*report.results, *report.references):
-                found = {m.metric: m for m in result.measurements}
-                if result.kind == "reference" and found.keys().isdisjoint(columns):
-                    continue  # it was not tried on any clip
-                name = "bundle (test)" if result.kind == "bundle" else result.name
-                rows.append([name, *(numbers.measured(found.get(m)) for m in columns)])
-            self._table(
-                f"{report.name}: the network after every step", ("step", *columns.values()), rows
-            )
+        for table in step_tables(report, wide=self._out.width >= WIDE):
+            self._table(*table)
         for note in report.notes:
-            self._out.print(Text(one_line(f"note: {note}")), soft_wrap=True)
+            self._out.print(Text(f"note: {note}"), soft_wrap=True)
 
     def _bundle(self, report: "Report") -> None:
         """Show what the bundle weighs with its front end, and what it hears."""
@@ -245,49 +228,30 @@ class Terminal:
     def _whole(self, found: Sequence[Measurement]) -> None:
         """Show front end and network side by side, where both were measured."""
         if rows := whole_rows(found):
-            self._table("on the device", ("", "network", "front end", "whole"), rows)
+            self._table("on the device", WHOLE_HEADS, rows)
             self._out.print(Text(WHOLE_NOTE, "dim"))
             self._out.print()
 
     def _budget(self, rows: Sequence[Row]) -> None:
-        if not rows:
-            return
-        styled: list[list[str | Text]] = []
-        for where, verdict in rows:
-            limit = verdict.limit
-            bound = (
-                f"{'≤' if limit.op == 'max' else '≥'} {numbers.metric(limit.metric, limit.value)}"
-            )
-            word = Text("met", "green") if verdict.ok else Text("broken", "bold red")
-            value = numbers.metric(limit.metric, verdict.measured)
-            margin = Text(numbers.margin(verdict), "green" if verdict.ok else "red")
-            styled.append([limit.key, where, bound, value, margin, word])
-        self._table("budget", ("limit", "of", "bound", "measured", "margin", ""), styled)
+        for title, head, lines in budget_tables(rows):
+            styled = [_styled(line) for line in lines]
+            self._table(title, head, styled)
 
     def show_plan(self, plan: "Plan") -> None:
         """Show what every step will weigh, and what of the budget is known already."""
         self._clear()
-        rows: list[list[str]] = [
-            [
-                row.name,
-                *(numbers.metric(m, getattr(row, m)) for m in ("params", "macs", "size_kib")),
-                numbers.metric("latency_p50_us", row.latency_p50_us),
-                row.note,
-            ]
-            for row in plan.rows
-        ]
-        self._table("plan", ("step", "params", "MACs", "size", "p50", "note"), rows)
+        self._table(*plan_table(plan))
         self._whole(plan.bundle)
-        self._budget([(_bounded(verdict, "final model"), verdict) for verdict in plan.verdicts])
+        self._budget(bounded(plan.verdicts, "final model"))
         for note in plan.notes:
-            self._out.print(Text(one_line(f"note: {note}")), soft_wrap=True)
+            self._out.print(Text(f"note: {note}"), soft_wrap=True)
 
     def show_check(self, found: Sequence[Measurement], verdicts: Sequence[Verdict]) -> None:
         """Show every measurement, and the budget."""
         self._clear()
         self._table("measured", ("metric", "value"), list(measured_lines(found)))
         self._whole(found)
-        self._budget([(_bounded(verdict, "model"), verdict) for verdict in verdicts])
+        self._budget(bounded(verdicts, "model"))
 
     def show_evaluations(self, evaluations: Sequence["Evaluation"]) -> None:
         """Show accuracies, a row a class, and the labels most often confused."""
@@ -315,13 +279,8 @@ class Terminal:
     def show_verified(self, found: "Verified", bundle: Path) -> None:
         """Say that a bundle is whole, and what it hears."""
         self._clear()
-        text = (
-            f"{one_line(str(bundle))}: {found.files} files as they were packed; "
-            f"{found.clips} golden clips, max |Δlogit| {found.max_abs_diff:.2g}\n"
-            f"labels: {', '.join(found.labels)}\n"
-            f"sha256: {found.sha256}"
-        )
-        self._out.print(Text(text), soft_wrap=True)
+        for line in verified_lines(found, bundle):
+            self._out.print(Text(line), soft_wrap=True)
 
     def show_exported(self, made: "Exported") -> None:
         """Say what was written, and that it was verified."""

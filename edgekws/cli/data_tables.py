@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from edgekws.cli import numbers
-from edgekws.cli.tables import Table
+from edgekws.report import numbers
+from edgekws.report.tables import Table
 
 if TYPE_CHECKING:
     from edgekws.curation.explore import Exploration

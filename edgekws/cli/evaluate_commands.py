@@ -7,7 +7,7 @@ import typer
 
 from edgekws.cli.commands import Json, Overrides, RequiredRecipe, Split, view_for
 from edgekws.core.events import Event
-from edgekws.errors import DataError, UsageError
+from edgekws.errors import DataError
 
 SplitOption = Annotated[Split, typer.Option(help="The clips to evaluate on.")]
 
@@ -101,13 +101,10 @@ def compare(
       edgekws compare dist/small dist/large bundle.zip --recipe recipe.toml --split test
       edgekws compare plain=p1.onnx,p2.onnx kd=k1.onnx,k2.onnx --recipe recipe.toml --points 0.5
     """
-    if points is not None and not 0 < points < 100:
-        raise UsageError(
-            f"--points {points:g}: a difference in percentage points, above 0 and below 100"
-        )
     from edgekws.evaluation import compare as engine
     from edgekws.recipe.load import load
 
+    engine.check_points(points)
     loaded = load(recipe, overrides or ())
     asked = points / 100 if points is not None else None
     with view_for(json) as view:

@@ -14,7 +14,6 @@ from edgekws.core.measurement import Measurement, Verdict
 
 if TYPE_CHECKING:
     from edgekws.bundle.export import Exported
-    from edgekws.cli.tables import Table
     from edgekws.core.report import Report
     from edgekws.core.verified import Verified
     from edgekws.engine.doctor import Check
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from edgekws.evaluation.compare import Comparison
     from edgekws.evaluation.evaluate import Evaluation
     from edgekws.evaluation.predict import Predicted
+    from edgekws.report.tables import Table
 
 
 class JsonLines:

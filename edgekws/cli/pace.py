@@ -2,8 +2,8 @@
 
 import time
 
-from edgekws.cli import numbers
 from edgekws.core.events import Event
+from edgekws.report import numbers
 
 
 class Pace:

@@ -63,9 +63,9 @@ def profile(
     """
     from dataclasses import asdict
 
-    from edgekws.cli.profile_tables import profile_tables
     from edgekws.evaluation import profile as engine
     from edgekws.report import profile_page
+    from edgekws.report.profile_tables import profile_tables
     from edgekws.targets.host import Target
 
     if output is not None:

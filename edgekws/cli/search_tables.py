@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgekws.cli import numbers
-from edgekws.cli.tables import Table
+from edgekws.report import numbers
+from edgekws.report.tables import Table
 from edgekws.search.names import short_names
 
 if TYPE_CHECKING:

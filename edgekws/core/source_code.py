@@ -9,10 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-import edgekws
+from edgekws.about import PACKAGE
 from edgekws.core.canonical import sha256_of
-
-PACKAGE = Path(edgekws.__file__).parent
 
 
 @cache

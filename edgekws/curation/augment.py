@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-import edgekws
+from edgekws.about import __version__
 from edgekws.audio.audit import check_speakers
 from edgekws.audio.augmentation import Augment, Change, augment_waveform
 from edgekws.audio.decoding import to_float32, to_int16
@@ -157,7 +157,7 @@ def _identity(order: Order, emit: Emit) -> str:
                 for name, c in zip(order.names, order.clips, strict=True)
             ],
             "noise": [of[path] for path in order.noise],
-            "versions": [edgekws.__version__, *map(version, ("numpy", "soxr", "soundfile"))],
+            "versions": [__version__, *map(version, ("numpy", "soxr", "soundfile"))],
         }
         | _options(order)
     )

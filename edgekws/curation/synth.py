@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-import edgekws
+from edgekws.about import __version__
 from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.events import Emit, Event
@@ -119,7 +119,7 @@ def synth(
         "versions": {
             name: version(name) for name in ("espeakng-loader", "numpy", "soxr", "soundfile")
         }
-        | {"edgekws": edgekws.__version__},
+        | {"edgekws": __version__},
     }
     identity = sha256_of(told)
     check_language(language, keywords)

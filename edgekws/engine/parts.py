@@ -4,13 +4,12 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from types import TracebackType
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import edgekws
+from edgekws.about import PACKAGE
 from edgekws.errors import MissingPartError
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
@@ -27,7 +26,7 @@ def requirements() -> tuple[Requirement, ...]:
     try:
         lines = requires("edgekws") or []
     except PackageNotFoundError as error:
-        project = Path(edgekws.__file__).parents[1] / "pyproject.toml"
+        project = PACKAGE.parent / "pyproject.toml"
         if not project.is_file():
             raise MissingPartError(
                 "edgekws has lost its own metadata; install it again with pip"

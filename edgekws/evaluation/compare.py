@@ -45,6 +45,17 @@ class Comparison:
     notes: tuple[str, ...]
 
 
+def check_points(points: float | None) -> None:
+    """Refuse a difference, in percentage points, that cannot be.
+
+    Raises:
+        UsageError: it is not above 0 and below 100.
+    """
+    if points is not None and not 0 < points < 100:
+        text = "a difference in percentage points, above 0 and below 100"
+        raise UsageError(f"--points {points:g}: {text}")
+
+
 def compare(
     arguments: Sequence[str],
     loaded: Loaded,

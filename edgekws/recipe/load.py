@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import edgekws
+from edgekws.about import PACKAGE
 from edgekws.core.kinds import closest
 from edgekws.core.measurement import Budget
 from edgekws.core.paths import path_problem, read_regular
@@ -50,7 +50,7 @@ def builtin_sweeps() -> dict[str, Path]:
 
 
 def _ready() -> dict[str, Path]:
-    package = Path(edgekws.__file__).parent
+    package = PACKAGE
     inside = package / "recipes"
     folder = inside if inside.is_dir() else package.parent / "recipes"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}

@@ -10,7 +10,7 @@ from logging import ERROR
 from pathlib import Path
 from typing import Any
 
-import edgekws
+from edgekws.about import PACKAGE
 from edgekws.core.environ import ONE_THREAD
 from edgekws.core.environment import device_kind, library_versions
 from edgekws.core.events import Event
@@ -150,7 +150,7 @@ def _environment() -> dict[str, Any]:
     """Return what Ray is to set for a worker: one thread, and where the source tree is."""
     found = dict(ONE_THREAD)
     found["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # a worker sees the GPUs that we see
-    root = Path(edgekws.__file__).parents[1]
+    root = PACKAGE.parent
     if root.name not in ("site-packages", "dist-packages"):
         found["PYTHONPATH"] = f"{root}{os.pathsep}${{PYTHONPATH}}"
     return {"env_vars": found}

@@ -34,7 +34,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(edgekws.recipe.load, "load", lambda path, overrides=(): loaded)
 
     def put(name: str, function: Callable[..., Any]) -> None:
-        module = f"edgekws.engine.{name}"
+        module = f"edgekws.evaluation.{name}"
         fake = ModuleType(module)
         fake.__dict__.update(sys.modules[module].__dict__)
         setattr(fake, name, function)

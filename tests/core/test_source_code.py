@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekws.about import PACKAGE
 from edgekws.core import source_code
 from edgekws.core.family import load
 from edgekws.core.source_code import _imports, closure, fingerprint, modules_of
@@ -61,6 +62,6 @@ def test_a_fingerprint_holds_the_versions_of_libraries() -> None:
 
 
 def test_the_template_of_a_recipe_is_source() -> None:
-    tree = ast.parse(Path(source_code.PACKAGE, "recipe", "template.py").read_text())
-    found = source_code._named_files(tree, source_code.PACKAGE / "recipe")
+    tree = ast.parse(Path(PACKAGE, "recipe", "template.py").read_text())
+    found = source_code._named_files(tree, PACKAGE / "recipe")
     assert [path.name for path in found] == ["template.toml.jinja"]

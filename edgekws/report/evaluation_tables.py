@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgekws.cli import numbers
-from edgekws.cli.tables import confused, measured_lines
 from edgekws.core.measurement import Measurement
+from edgekws.report import numbers
+from edgekws.report.tables import confused, measured_lines
 
 if TYPE_CHECKING:
     from edgekws.evaluation.compare import Comparison

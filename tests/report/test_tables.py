@@ -1,6 +1,6 @@
 """Which mistakes are the most frequent, and what is said of a step."""
 
-from edgekws.cli.tables import confused, step_line
+from edgekws.report.tables import confused, step_line
 
 
 def test_the_most_frequent_mistakes_come_first() -> None:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from edgekws.cli.tables import Table
 from edgekws.report import profile_rows
+from edgekws.report.tables import Table
 
 if TYPE_CHECKING:
     from edgekws.evaluation.profiled import Operators, Profile

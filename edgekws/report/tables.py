@@ -1,14 +1,18 @@
 """The rows of the tables that people see, without a terminal in sight."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekws.cli import numbers
-from edgekws.core.measurement import HEARD, WHOLE, Measurement, Verdict
+from edgekws.core.measurement import BUNDLE_METRICS, HEARD, WHOLE, Measurement, Verdict
+from edgekws.core.printable import one_line
 from edgekws.metrics.class_counts import class_cells
+from edgekws.report import numbers
 
 if TYPE_CHECKING:
-    from edgekws.core.report import Result
+    from edgekws.core.report import Report, Result
+    from edgekws.core.verified import Verified
+    from edgekws.engine.plan import Plan
 
 Row = tuple[str, Verdict]
 """Where a limit bites, and how it came out."""
@@ -18,6 +22,26 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 LONGEST_FIGURE = 32
 """Characters of a cell that is not broken over lines; longer ones are sentences."""
+
+WEIGHT = {
+    "params": "params",
+    "macs": "MACs",
+    "size_kib": "size",
+    "peak_ram_kib": "RAM",
+    "int8_coverage": "INT8",
+}
+WORTH = {
+    "accuracy": "accuracy",
+    "macro_recall": "macro recall",
+}
+TIME = {
+    "latency_p50_us": "p50",
+    "latency_p90_us": "p90",
+    "latency_ratio": "vs plain",
+}
+
+MET, BROKEN = "met", "broken"
+WHOLE_HEADS = ("", "network", "front end", "whole")
 
 _SHORT = {
     "params": "params",
@@ -80,6 +104,52 @@ def step_line(step: str, data: Mapping[str, Any]) -> str:
     return f"{step}: {', '.join(parts)}"
 
 
+def step_tables(report: "Report", *, wide: bool) -> Iterator[Table]:
+    """Yield the network after every step: in one table, or in three narrow ones."""
+    for columns in [WEIGHT | WORTH | TIME] if wide else [WEIGHT, WORTH, TIME]:
+        rows: list[list[str]] = []
+        for result in (*report.results, *report.references):
+            found = {m.metric: m for m in result.measurements}
+            if result.kind == "reference" and found.keys().isdisjoint(columns):
+                continue  # it was not tried on any clip
+            name = "bundle (test)" if result.kind == "bundle" else result.name
+            rows.append([name, *(numbers.measured(found.get(m)) for m in columns)])
+        yield f"{report.name}: the network after every step", ("step", *columns.values()), rows
+
+
+def plan_table(plan: "Plan") -> Table:
+    """Return what every step will weigh."""
+    rows = [
+        [
+            row.name,
+            *(numbers.metric(m, getattr(row, m)) for m in ("params", "macs", "size_kib")),
+            numbers.metric("latency_p50_us", row.latency_p50_us),
+            row.note,
+        ]
+        for row in plan.rows
+    ]
+    return "plan", ("step", "params", "MACs", "size", "p50", "note"), rows
+
+
+def bounded(verdicts: Iterable[Verdict], network: str) -> list[Row]:
+    """Return verdicts with what each limit bounds: the bundle, or its `network` alone."""
+    return [("bundle" if v.limit.metric in BUNDLE_METRICS else network, v) for v in verdicts]
+
+
+def budget_tables(rows: Sequence[Row]) -> Iterator[Table]:
+    """Yield the table of limits and margins, if there are limits."""
+    lines = []
+    for where, verdict in rows:
+        limit = verdict.limit
+        sign = "≤" if limit.op == "max" else "≥"
+        bound = f"{sign} {numbers.metric(limit.metric, limit.value)}"
+        value = numbers.metric(limit.metric, verdict.measured)
+        word = MET if verdict.ok else BROKEN
+        lines.append([limit.key, where, bound, value, numbers.margin(verdict), word])
+    if lines:
+        yield "budget", ("limit", "of", "bound", "measured", "margin", ""), lines
+
+
 def measured_lines(found: Iterable[Measurement]) -> Iterator[list[str]]:
     """Yield name and value of every measurement, with the samples behind it."""
     for measurement in found:
@@ -97,6 +167,16 @@ def whole_rows(found: Iterable[Measurement]) -> list[list[str]]:
         [name, *(numbers.measured(by_metric.get(metric)) for metric in metrics)]
         for name, metrics in WHOLE.items()
         if by_metric.keys() & metrics[1:]
+    ]
+
+
+def verified_lines(found: "Verified", bundle: Path) -> list[str]:
+    """Return what a bundle was found to be."""
+    return [
+        f"{one_line(str(bundle))}: {found.files} files as they were packed; "
+        f"{found.clips} golden clips, max |Δlogit| {found.max_abs_diff:.2g}",
+        f"labels: {', '.join(found.labels)}",
+        f"sha256: {found.sha256}",
     ]
 
 
