@@ -1,4 +1,4 @@
-"""One sweep in a PostgreSQL server: drivers that share it, one that dies, and what it refuses."""
+"""One sweep in one database: drivers that share it, one that dies, and what a server refuses."""
 
 import json
 import shutil
@@ -42,6 +42,16 @@ def server() -> Iterator[str]:
             yield url
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of either kind."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("server")
+        return url
+    (tmp_path / "shared").mkdir()
+    return file_url(tmp_path / "shared")
 
 
 class Slow(Pretender):
@@ -99,29 +109,29 @@ def whole(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path / "whole"
 
 
-def test_two_drivers_at_once_do_every_unit_once(server: str, whole: Path, tmp_path: Path) -> None:
+def test_two_drivers_at_once_do_every_unit_once(storage: str, whole: Path, tmp_path: Path) -> None:
     file, logs = tmp_path / "sweep.toml", [tmp_path / "a.log", tmp_path / "b.log"]
-    drivers = [started(file, tmp_path / log.stem, server, log) for log in logs]
+    drivers = [started(file, tmp_path / log.stem, storage, log) for log in logs]
     for driver in drivers:
         driver.join(LIMIT_S)
         assert driver.exitcode == 0
     assert all(units(log) for log in logs)  # both took part
     assert sorted(units(*logs)) == sorted(units(tmp_path / "whole.log"))
     alone = finished(file_url(whole / "sweeps" / "пробный"), "пробный")
-    assert finished(server, "пробный") == alone
+    assert finished(storage, "пробный") == alone
     assert len(alone) == 15 + 2 * 2  # one seed of the finalists was there
     told = {(tmp_path / name / "ranking.json").read_text("utf-8") for name in ("a", "b", "whole")}
     assert len(told) == 1
 
 
 def test_a_driver_that_is_killed_leaves_nothing_undone(
-    server: str, whole: Path, tmp_path: Path
+    storage: str, whole: Path, tmp_path: Path
 ) -> None:
     text = (tmp_path / "sweep.toml").read_text("utf-8").replace("пробный", "убитый")
     file = tmp_path / "killed.toml"
     file.write_text(text, encoding="utf-8")
     logs = [tmp_path / name for name in ("killed.log", "left.log", "again.log")]
-    killed, left = (started(file, tmp_path / log.stem, server, log) for log in logs[:2])
+    killed, left = (started(file, tmp_path / log.stem, storage, log) for log in logs[:2])
     deadline = time.monotonic() + LIMIT_S
     while len(units(logs[0])) < 2:
         assert time.monotonic() < deadline
@@ -129,10 +139,10 @@ def test_a_driver_that_is_killed_leaves_nothing_undone(
     killed.kill()
     left.join(LIMIT_S)
     assert left.exitcode == 0
-    before = finished(server, "убитый")
-    drive(file, tmp_path / "again", server, logs[2])
+    before = finished(storage, "убитый")
+    drive(file, tmp_path / "again", storage, logs[2])
     assert units(logs[2]) == []
-    assert finished(server, "убитый") == before
+    assert finished(storage, "убитый") == before
     assert before == finished(file_url(whole / "sweeps" / "пробный"), "пробный")
     assert len(units(*logs)) - len(units(tmp_path / "whole.log")) in (0, 1)
 
