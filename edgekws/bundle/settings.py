@@ -45,7 +45,9 @@ def write_settings(bundle: Path, detection: dict[str, Any], output: Path) -> Ver
         _change(fresh, detection, before)
         with named(output):
             after = verify_folder(fresh)
-        place(exporter.write(fresh, made / "written"), output)
+        scratch = made / "written"
+        scratch.mkdir()
+        place(exporter.write(fresh, scratch), output)
     return after
 
 

@@ -16,11 +16,10 @@ def exploration_tables(found: "Exploration") -> tuple[list[Table], list[str]]:
     """Return what to fix, most serious first, the classes, and lengths and levels."""
     tables: list[Table] = []
     if found.findings:
-        rows = [
-            [f"{one.title}\n  {one.advice}\n  e.g. {one.examples[0]}", one.level,
-             numbers.count(one.count), numbers.count(one.of)]
-            for one in found.findings
-        ]  # fmt: skip
+        rows: list[tuple[str, ...]] = []
+        for one in found.findings:
+            rows.append((one.title, one.level, numbers.count(one.count), numbers.count(one.of)))
+            rows += [(f"  {text}", "", "", "") for text in (one.advice, f"e.g. {one.examples[0]}")]
         tables.append(("what to fix", ("what", "", "found", "of"), rows))
     tables.append(_classes(found))
     head = ("of every clip", "least", "5 %", "median", "95 %", "most")

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 from typer.testing import Result as Ended
 
-import edgekws.engine
+import edgekws.evaluation
 import edgekws.recipe.load
 from edgekws.cli.app import app
 from edgekws.core.measurement import Measurement
@@ -39,7 +39,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
         fake.__dict__.update(sys.modules[module].__dict__)
         setattr(fake, name, function)
         monkeypatch.setitem(sys.modules, module, fake)
-        monkeypatch.setattr(edgekws.engine, name, fake)
+        monkeypatch.setattr(edgekws.evaluation, name, fake)
 
     return put
 

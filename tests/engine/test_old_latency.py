@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -35,7 +36,7 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     made = Target()
     made.asked.clear()
     monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(engine, "load_member", lambda family, kind: lambda **fields: made)
+    monkeypatch.setattr(engine, "TARGET", SimpleNamespace(validate_python=lambda table: made))
     return made
 
 

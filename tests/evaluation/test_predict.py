@@ -262,7 +262,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from edgekws.core.events import quiet
-from edgekws.engine import predict as room
+from edgekws.evaluation import predict as room
 room.BLOCK = 1
 real, done = room._records, []
 

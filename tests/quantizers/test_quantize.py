@@ -306,7 +306,7 @@ def test_no_variable_of_the_environment_hinders_the_import(name: str, value: str
 import os
 import numpy as np
 from torch import nn
-from edgekws.quantizers.neural_compressor import QUANTIZER, Quantizer
+from edgekws.quantizers.neural_compressor import Quantizer
 network = nn.Sequential(nn.Conv1d(8, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
 clips = np.random.default_rng(0).standard_normal((8, 8, 16), dtype=np.float32)
 before = dict(os.environ)

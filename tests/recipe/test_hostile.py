@@ -82,7 +82,7 @@ def test_what_cannot_be_extended(quickstart: Path, name: str) -> None:
     ("text", "message"),
     [
         (f"seed={'[' * 3000}{']' * 3000}", "nested more than 20 deep"),
-        (f"{'.'.join('a' * 3000)}=1", "is a value|no such key"),
+        (f"{'.'.join('a' * 3000)}=1", "nested more than 20 deep"),
         (f"seed={'9' * 5000}", "expected a whole number"),
         (f"seed=0x{'f' * 9000}", "64 bits at most"),
         ("seed=1979-05-27", "no key takes a date"),
