@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from workplace import TINY, Workplace, timed
+from run_place import TINY, RunPlace, timed
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT)
 DELIVERY = "dist"
@@ -44,7 +44,7 @@ class Killer:
 
     def __init__(
         self,
-        place: Workplace,
+        place: RunPlace,
         whole_s: float,
         sums: Mapping[str, str],
         kinds: Sequence[str],
@@ -148,7 +148,7 @@ class Killer:
 
 def killed(recipe: Path, folder: Path, kills: int, seed: int, only: Sequence[str]) -> Killer:
     """Kill runs of `recipe` so many times, and return what was counted and what was wrong."""
-    undisturbed, place = Workplace(folder / "whole", recipe), Workplace(folder / "killed", recipe)
+    undisturbed, place = RunPlace(folder / "whole", recipe), RunPlace(folder / "killed", recipe)
     for each in (undisturbed, place):
         each.folder.mkdir(parents=True)
     whole_s = timed(undisturbed)

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from workplace import TINY, Workplace, timed
+from run_place import TINY, RunPlace, timed
 
 PLACES = ("cache", "runs", "dist", "tmp", "home")
 FIRST_KIB = 64
@@ -33,7 +33,7 @@ FIRST_KIB = 64
 class Starver:
     """Runs a recipe with too little room in one of its places; keeps what was found."""
 
-    def __init__(self, place: Workplace, name: str, sums: Mapping[str, str]) -> None:
+    def __init__(self, place: RunPlace, name: str, sums: Mapping[str, str]) -> None:
         self.place, self.small, self._sums = place, place.folder / name, sums
         self.by_step: Counter[str] = Counter()
         self.read_only: Counter[str] = Counter()
@@ -96,12 +96,12 @@ def _remount(folder: Path, option: str) -> None:
 
 def starved(recipe: Path, folder: Path, names: Sequence[str], growth: float) -> dict[str, Starver]:
     """Starve a run of `recipe` in each of the places, and return what was found."""
-    undisturbed = Workplace(folder / "whole", recipe)
+    undisturbed = RunPlace(folder / "whole", recipe)
     undisturbed.folder.mkdir(parents=True)
     timed(undisturbed)
     found = {}
     for name in names:
-        found[name] = Starver(Workplace(folder / name, recipe), name, undisturbed.sums())
+        found[name] = Starver(RunPlace(folder / name, recipe), name, undisturbed.sums())
         found[name].wander(growth)
         sys.stderr.write(f"{name}: failed {sum(found[name].by_step.values())} times\n")
     return found

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 from edgekws.core.child import check_room, child
-from edgekws.core.environ import ONE_THREAD
+from edgekws.core.environment import ONE_THREAD
 from edgekws.errors import DataError
 
 MEMORY_GIB = 2

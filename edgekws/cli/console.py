@@ -11,7 +11,7 @@ from rich.live import Live  # noqa: TID251
 from rich.progress_bar import ProgressBar  # noqa: TID251
 from rich.table import Table  # noqa: TID251
 
-from edgekws.cli.pace import Pace, counted
+from edgekws.cli.pace import Heartbeat, Pace, counted
 from edgekws.cli.plain_text import Text
 from edgekws.cli.process import drop_output
 from edgekws.core.events import Event
@@ -100,6 +100,7 @@ class Terminal:
         self._err, self._out = _console(stderr=True), _console(stderr=False)
         self._live: Live | None = None
         self._pace: Pace | None = None
+        self._heart: Heartbeat | None = None
         self._step = ""
 
     def __enter__(self) -> Self:
@@ -149,12 +150,32 @@ class Terminal:
             self._clear()
             self._pace = None
             return
+        self._still()
         left = self._pace.left(done, total)
         line = f"  {counted(event)}, {left}" if left else f"  {counted(event)}"
         if self._err.is_terminal:
             self._bar(line, done, total)
         elif (begins and total == 1) or self._pace.is_due(PLAIN_EVERY_S):
             self._say(line, "")
+        if total == 1:
+            self._go_on_saying(line)
+
+    def _go_on_saying(self, line: str) -> None:
+        """Show from time to time that a task goes on of which nothing more is heard."""
+
+        def beat(passed_s: float) -> None:
+            text = f"{line} {numbers.duration(passed_s)}"
+            if self._err.is_terminal:
+                self._bar(text, 0, 1)
+            else:
+                self._say(text, "")
+
+        self._heart = Heartbeat(1.0 if self._err.is_terminal else PLAIN_EVERY_S, beat)
+
+    def _still(self) -> None:
+        if self._heart is not None:
+            self._heart.stop()
+            self._heart = None
 
     def _bar(self, text: str, done: int, total: int) -> None:
         """Show a line, with a bar where it is known how much there is to do."""
@@ -168,6 +189,7 @@ class Terminal:
         self._live.update(line, refresh=True)
 
     def _clear(self) -> None:
+        self._still()
         if self._live is not None:
             self._live.stop()
             self._live = None

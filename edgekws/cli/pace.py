@@ -1,6 +1,9 @@
 """How fast a task goes, and what is left of it."""
 
 import time
+from collections.abc import Callable
+from threading import Event as Stopped
+from threading import Thread
 
 from edgekws.core.events import Event
 from edgekws.report import numbers
@@ -31,6 +34,26 @@ class Pace:
         if due:
             self._told = time.monotonic()
         return due
+
+
+class Heartbeat:
+    """Calls `beat` from a thread every `every_s`, with the time that has passed, until stopped."""
+
+    def __init__(self, every_s: float, beat: Callable[[float], None]) -> None:
+        """Begin to count."""
+        self._every_s, self._beat = every_s, beat
+        self._started, self._stopped = time.monotonic(), Stopped()
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every_s):
+            self._beat(time.monotonic() - self._started)
+
+    def stop(self) -> None:
+        """End it; `beat` is not called any more when this returns."""
+        self._stopped.set()
+        self._thread.join()
 
 
 def counted(event: Event) -> str:

@@ -89,6 +89,16 @@ def build_folder(
     return target
 
 
+def discard(target: Path) -> None:
+    """Remove a folder of the cache, so that whoever needs it builds it again.
+
+    Raises:
+        MachineError: it cannot be removed.
+    """
+    with _explained(target), _locked(target):
+        _remove(target)
+
+
 @contextmanager
 def used_by(recipe: str, cache: Path) -> Iterator[None]:
     """Keep a cache from being pruned, and note beside every folder that `recipe` uses it.

@@ -1,7 +1,6 @@
 """Run one step of the chain, or find that it has been run before."""
 
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from edgekws.core.events import Emit
 from edgekws.core.job import STATES, Job
 from edgekws.core.protocols import Step, Target
 from edgekws.core.source_code import closure, modules_of
-from edgekws.core.store import build_folder
+from edgekws.core.store import build_folder, discard
 from edgekws.engine.data import Source
 from edgekws.recipe.model import Recipe
 
@@ -109,7 +108,7 @@ def run_step(
     """
     target = bench.cache / "steps" / step_key(step, inputs, bench)
     if force:
-        shutil.rmtree(target, ignore_errors=True)
+        discard(target)
     cached = True
 
     def build(folder: Path) -> None:

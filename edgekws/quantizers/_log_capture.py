@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edgekws.core.environ import environ_set
+from edgekws.core.environment import environ_set
 
 # Where neural-compressor, torch, torchao and onnxruntime's Python tools hang their handlers.
 LOGGERS = ("", "neural_compressor", "torch", "torch.onnx", "torchao")

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from edgekws.core.contract import Format
-from edgekws.core.environ import environ_set
+from edgekws.core.environment import environ_set
 from edgekws.core.fields import Fields
 from edgekws.errors import UnsupportedError
 

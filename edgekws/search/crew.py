@@ -11,7 +11,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Protocol
 
-from edgekws.core.environ import ONE_THREAD, environ_set
+from edgekws.core.environment import ONE_THREAD, environ_set
 from edgekws.core.events import Event
 from edgekws.core.worker import deaf_to_terminal, end_with_parent
 from edgekws.search.trial import Outcome, Unit

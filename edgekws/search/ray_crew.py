@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekws.about import PACKAGE
-from edgekws.core.environ import ONE_THREAD
-from edgekws.core.environment import device_kind, library_versions
+from edgekws.core.environment import ONE_THREAD, device_kind, library_versions
 from edgekws.core.events import Event
 from edgekws.core.source_code import whole_package
 from edgekws.errors import MissingPartError, UsageError

@@ -3,12 +3,14 @@
 import io
 import re
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgekws.cli import app
+from edgekws.cli import app, console
 from edgekws.cli.console import Terminal, show_error
 from edgekws.core.events import Event, working
 from edgekws.core.measurement import Budget, Limit, Measurement
@@ -250,3 +252,20 @@ def test_a_bug_is_one_line_with_the_way_on(
         "where\n"
     )
     assert ("Traceback" in told) == debug
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_task_that_says_nothing_more_is_seen_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    screen = open_screen(monkeypatch) if terminal else None
+    real = console.Heartbeat
+    monkeypatch.setattr(console, "Heartbeat", lambda every_s, beat: real(0.02, beat))
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), Terminal() as view:
+        view.emit(Event("progress", "measuring latency", 0, 1))
+        time.sleep(0.3)
+        raise KeyboardInterrupt
+    assert threading.active_count() == threads
+    said = screen.getvalue() if screen else capsys.readouterr().err
+    assert said.count("measuring latency … 0.") > 3

@@ -178,6 +178,12 @@ def test_two_runs_at_once_share_the_work(compressed: Path) -> None:
     assert [process.returncode for process in both] == [0, 0], told
     assert verify(compressed / "d4" / "проба").max_abs_diff == 0
     assert (compressed / "r4" / "проба" / "latest" / "report.json").is_file()
+    alone = command("compress", "run.toml", *change[:2], "--runs", "r5", "--dist", "d5")
+    own = environment(compressed / "another cache")
+    assert subprocess.run(alone, cwd=compressed, env=own, capture_output=True).returncode == 0
+    for file in ("model.onnx", "frontend.onnx", "golden/golden.json"):
+        one, other = (compressed / dist / "проба" / file for dist in ("d4", "d5"))
+        assert one.read_bytes() == other.read_bytes(), file
 
 
 def test_a_broken_budget_ends_before_the_test_split_unless_told_to_go_on(

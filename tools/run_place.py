@@ -22,7 +22,7 @@ GRACE_S = 5
 
 
 @dataclass(frozen=True)
-class Workplace:
+class RunPlace:
     """A folder with its own cache, runs, bundles and temporary files, in which one recipe runs."""
 
     folder: Path
@@ -155,7 +155,7 @@ def _not_json(report: Path) -> Iterator[str]:
         yield f"{report}: {error}"
 
 
-def timed(place: Workplace) -> float:
+def timed(place: RunPlace) -> float:
     """Run without a disturbance, and return how many seconds that takes.
 
     Raises:

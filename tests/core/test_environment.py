@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from edgekws.core.environ import environ_set
+from edgekws.core.environment import environ_set
 
 
 def failing(values: dict[str, str]) -> None:
