@@ -1,7 +1,8 @@
 """The commands for continuous audio: which keyword, and when."""
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -10,6 +11,7 @@ import typer
 
 from edgekws.cli.bundle_commands import Bundle
 from edgekws.cli.commands import Json
+from edgekws.cli.process import drop_output
 from edgekws.core.events import Emit, Event
 from edgekws.errors import DataError, UsageError
 
@@ -87,7 +89,8 @@ def detect(
     from edgekws.core.output import whole_text
     from edgekws.spotting import streams as engine
 
-    with ExitStack() as stack:
+    unreadable = 0
+    with ExitStack() as stack, _until_nobody_reads():
         notes = stack.enter_context(Terminal())  # on standard error, with --json as well
         detector = stack.enter_context(engine.detector(bundle, notes.emit, threshold, hop_ms))
         writers = [json_lines(sys.stdout)] if json else []
@@ -98,7 +101,6 @@ def detect(
         elif not json:
             writers.append(_writer(form, sys.stdout, len(names)))
         live = stack.enter_context(LiveScores())
-        unreadable = 0
         for name in names:
             blocks = (
                 engine.microphone(detector.sample_rate, notes.emit)
@@ -108,6 +110,15 @@ def detect(
             unreadable += not _listen(detector, name, blocks, writers, live, notes.emit)
     if unreadable:
         raise DataError(f"{unreadable} of {len(names)} could not be read; their events are missing")
+
+
+@contextmanager
+def _until_nobody_reads() -> Iterator[None]:
+    """End the block where the reader of standard output has gone, and events go nowhere else."""
+    try:
+        yield
+    except BrokenPipeError:
+        drop_output(sys.stdout)
 
 
 def _sources(audio: list[str], microphone: bool, rate: int | None) -> list[str]:

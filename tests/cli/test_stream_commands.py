@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -204,3 +205,15 @@ def test_scores_are_shown_on_a_terminal_only() -> None:
     with LiveScores(Console(file=piped, force_terminal=False)) as live:
         live.show("a.wav", 1.0, {"да": 0.75})
     assert piped.getvalue() == ""
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--format", "csv"]])
+def test_it_ends_quietly_when_nobody_reads(tone_bundle: Path, form: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "edgekws", "detect", str(tone_bundle), "-", *form]
+    spoken = track(4.0, {1.0: "низкий", 2.5: "высокий"})
+    samples = (spoken * 32767).astype("<i2").tobytes()
+    done = subprocess.run(command, input=samples, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
