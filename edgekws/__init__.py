@@ -42,13 +42,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the library when something of it is asked for, and not before."""
-    if name not in __all__:
-        raise AttributeError(f"module 'edgekws' has no attribute {name!r}")
-    from edgekws import api
+if not TYPE_CHECKING:  # mypy reads the imports above, and sees a name that is not among them
 
-    return getattr(api, name)
+    def __getattr__(name: str) -> Any:
+        """Import the library when something of it is asked for, and not before."""
+        if name not in __all__:
+            raise AttributeError(f"module 'edgekws' has no attribute {name!r}")
+        from edgekws import api
+
+        return getattr(api, name)
 
 
 def __dir__() -> list[str]:

@@ -119,11 +119,13 @@ class Spotter:
             DataError: the file cannot be read.
             ValueError: samples of another kind, or none.
         """
+        import numpy as np
+
         from edgekws.audio.reading import read_blocks
 
         if isinstance(clip, str | Path):
             return self._classifier.classify_blocks(read_blocks(Path(clip), self.sample_rate))
-        return self._classifier.classify(clip)
+        return self._classifier.classify(np.asarray(clip))
 
     def feed(self, samples: "np.ndarray") -> "list[detect.Event]":
         """Hear the next samples of a stream, and return the keywords that they make known.
@@ -131,7 +133,9 @@ class Spotter:
         Raises:
             ValueError: samples of another kind.
         """
-        return self._detector.feed(samples)
+        import numpy as np
+
+        return self._detector.feed(np.asarray(samples))
 
     def flush(self) -> "list[detect.Event]":
         """End the stream, and return the keywords that were still open."""
@@ -150,9 +154,11 @@ class Spotter:
         from edgekws.spotting.streams import listen, source
 
         self.reset()
-        for events in listen(self._detector, source(str(file), self.sample_rate, None)):
-            yield from events
-        self.reset()
+        try:
+            for events in listen(self._detector, source(str(file), self.sample_rate, None)):
+                yield from events
+        finally:
+            self.reset()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -335,20 +341,33 @@ def compare(
 
 
 def profile(
-    *models: AnyPath, seconds: float = 10.0, threads: int = 1, emit: Emit = quiet
+    *models: AnyPath,
+    seconds: float = 10.0,
+    threads: int = 1,
+    affinity: Sequence[int] | None = None,
+    warmup: int = 20,
+    seed: int = 0,
+    emit: Emit = quiet,
 ) -> "Result[Profile]":
     """Time models, bundles or the steps of a run, interleaved, and say where the time goes.
 
     Raises:
-        UsageError: no model.
+        UsageError: no model, or an option out of its bounds.
         DataError: no model there.
         MachineError: the harness failed.
     """
+    from pydantic import ValidationError
+
     from edgekws.evaluation import profile as engine
     from edgekws.report.profile_tables import profile_tables
     from edgekws.targets.host import Target
 
-    target = Target(seconds=seconds, threads=threads)
+    fields = {"seconds": seconds, "threads": threads, "warmup": warmup, "seed": seed}
+    try:
+        target = Target.model_validate({**fields, "affinity": affinity})
+    except ValidationError as error:
+        (name, *_), text = error.errors()[0]["loc"], error.errors()[0]["msg"]
+        raise UsageError(f"{name}: {text}") from error
     made = engine.profile([Path(model) for model in models], target, emit)
     shown, lines = profile_tables(made)
     return Result(made, tuple(shown), tuple(lines))

@@ -65,6 +65,36 @@ def test_a_bundle_hears_clips_and_streams(
         edgekws.load(tmp_path / "nothing")
 
 
+def test_a_recording_left_early_leaves_nothing_behind(
+    bundle: Path, tmp_path: Path, save: Callable[[Path, np.ndarray], Path]
+) -> None:
+    file = save(tmp_path / "long.wav", track(6.0, {1.0: LOW, 4.0: HIGH}))
+    live = track(2.0, {0.8: HIGH})
+    spotter = edgekws.load(bundle)
+    alone = [*spotter.feed(live), *spotter.flush()]
+    for _ in spotter.stream(file):
+        break
+    assert [*spotter.feed(live), *spotter.flush()] == alone != []
+
+
+def test_mypy_knows_the_types_of_a_snippet(tmp_path: Path) -> None:
+    snippet = tmp_path / "snippet.py"
+    snippet.write_text(
+        "import edgekws\n"
+        "from edgekws import Spotter\n"
+        "spotter: Spotter = edgekws.load('bundle.zip')\n"
+        "label: str = spotter.classify('clip.wav')[0]\n"
+        "ok: bool = edgekws.compress('quickstart').value.ok\n"
+        "edgekws.lod('bundle.zip')\n"
+    )
+    options = ["--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path / "cache")]
+    command = [sys.executable, "-m", "mypy", *options, str(snippet)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    errors = [line for line in done.stdout.splitlines() if ": error:" in line]
+    assert len(errors) == 1, done.stdout + done.stderr
+    assert 'snippet.py:6: error: Module has no attribute "lod"' in errors[0]
+
+
 def test_a_bundle_is_verified_and_given_away(bundle: Path, tmp_path: Path) -> None:
     found = edgekws.verify(bundle)
     assert found.value.labels[:2] == (LOW, HIGH)
@@ -99,10 +129,12 @@ def test_wrong_calls_are_told(bundle: Path) -> None:
         edgekws.check(bundle)
     with pytest.raises(UsageError, match="evaluate needs a model"):
         edgekws.evaluate(recipe="quickstart")
+    with pytest.raises(UsageError, match="seconds: Input should be greater than 0"):
+        edgekws.profile(bundle, seconds=-1)
     with pytest.raises(UsageError, match="points"):
         edgekws.compare("a", "b", recipe="quickstart", points=200)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        edgekws.nothing  # noqa: B018
+        getattr(edgekws, "nothing")  # noqa: B009 mypy refuses the attribute
 
 
 def test_a_bundle_is_checked_and_timed(bundle: Path, tmp_path: Path) -> None:
