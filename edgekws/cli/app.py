@@ -135,13 +135,13 @@ def edgekws(
     \b
     Examples:
       edgekws init --list            recipes to start from
-      edgekws plan quickstart        what it will weigh
+      edgekws plan quickstart        predict size, MACs and latency
       edgekws compress quickstart    train, compress, measure, pack
       edgekws report runs/quickstart --open
 
     \b
     Exit codes: 0 done, 1 a bug or the machine failed, 2 bad recipe or usage,
-    3 budget not met, 4 parity broken, 5 bad data, 6 missing part, 130 interrupted.
+    3 budget not met, 4 parity broken, 5 bad data, 6 missing dependency, 130 interrupted.
     """
 
 

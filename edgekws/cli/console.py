@@ -317,7 +317,7 @@ class Terminal:
 
     def show_recipe(self, path: Path) -> None:
         """Say where a recipe was written, and what to do with it."""
-        text = f"{path} is written; next: edgekws plan {path}, edgekws compress {path}"
+        text = f"Wrote {path}. Next: edgekws plan {path}, then edgekws compress {path}"
         self._out.print(Text(one_line(text)), soft_wrap=True)
 
     def show_recipes(self, found: Sequence[tuple[str, str, Path]]) -> None:

@@ -19,7 +19,10 @@ def profile(
         ),
     ],
     seconds: Annotated[
-        float, typer.Option("--seconds", min=0.01, help="Of measuring, start-up of sessions in it.")
+        float,
+        typer.Option(
+            "--seconds", min=0.01, help="Seconds to measure, including the start of sessions."
+        ),
     ] = 10.0,
     threads: Annotated[
         int, typer.Option("--threads", min=1, help="onnxruntime's threads within an operator.")

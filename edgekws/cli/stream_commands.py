@@ -60,7 +60,10 @@ def detect(
         EventFormat | None, typer.Option("--format", help="How events are written; text.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Where; standard output.")
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE", help="Output file; standard output where omitted."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -64,7 +64,7 @@ def _repeated(e: Evidence) -> Iterator[Finding]:
                        [_same(e, r) for r in labels], total, advice)  # fmt: skip
     if rest:
         advice = "keep one of each; training leaves out those that are equal sample by sample"
-        yield finding("warning", "duplicate", "recordings that are there more than once",
+        yield finding("warning", "duplicate", "duplicate recordings",
                        [_same(e, r) for r in rest], total, advice)  # fmt: skip
 
 

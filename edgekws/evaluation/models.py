@@ -111,7 +111,7 @@ def model_logits(file: Path, data: "Features", examples: Examples) -> NDArray[np
 
     model, contract = read_model(file)
     if stream_of(model):
-        raise DataError(f"{file} hears hops, not clips; name the model.onnx beside it")
+        raise DataError(f"{file} takes audio hop by hop, not clips; name the model.onnx beside it")
     if contract is None:
         raise DataError(f"{file} has no contract: its labels and its front end are not known")
     if contract.labels != data.labels:

@@ -69,7 +69,12 @@ def _label(
 ) -> None:
     """Add a record for every clip that has none yet: its row, or why it cannot be read."""
     if partial.foreign:
-        emit(Event("note", "what was begun there is of another bundle, or other clips: begun anew"))
+        emit(
+            Event(
+                "note",
+                "starting over: the unfinished table is of another bundle, or of other clips",
+            )
+        )
     _warn(partial.records, emit)
     before = len(partial.records)
     if before:

@@ -136,7 +136,7 @@ class Sweep(Fields):
         le=10_000,
         description="combinations that TPE draws at once, before it learns",
     )
-    pruning: Pruning | None = Field(default=None, description="gives up the worst early")
+    pruning: Pruning | None = Field(default=None, description="stops the worst early")
     finalists: Finalists | None = Field(default=None, description="trains the best once more")
     objective: Objective = Field(default="accuracy", description="what is best, on the dev split")
     evaluate_on: Literal["dev", "test"] = Field(

@@ -235,7 +235,7 @@ class _Run:
         restore_moments(self.optimizer, dict(state.under("optimizer", found.tensors)))
         self.best = dict(state.under("best", found.tensors))
         self.rows = found.notes["rows"]
-        self.job.emit(Event("note", f"training goes on after epoch {found.epoch}"))
+        self.job.emit(Event("note", f"resuming training after epoch {found.epoch}"))
 
     def finish(self) -> dict[str, Any]:
         """Put the chosen weights into the network and return the history."""

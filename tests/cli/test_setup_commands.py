@@ -30,7 +30,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_init_writes_a_recipe_that_loads() -> None:
     result = run("init", "--keywords", " lights, music,", "--max-params", "7000")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("recipe.toml is written; next: edgekws plan recipe.toml")
+    assert result.stdout.startswith("Wrote recipe.toml. Next: edgekws plan recipe.toml")
     recipe = load("recipe.toml").recipe
     assert recipe.dataset.labels()[:2] == ("lights", "music")
     assert recipe.budget["max_params"] == 7000

@@ -253,7 +253,7 @@ def test_what_is_of_another_run_is_not_gone_on_from(
     events: list[Event] = []
     predict(used, clips, output, events.append, top_k)
     notes = [event.text for event in events if event.kind == "note"]
-    assert notes == ["what was begun there is of another bundle, or other clips: begun anew"]
+    assert notes == ["starting over: the unfinished table is of another bundle, or of other clips"]
     predict(used, clips, tmp_path / "whole.csv", quiet, top_k)
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 

@@ -171,7 +171,8 @@ def test_a_stopped_run_ends_with_the_same_bytes(
         *["warning" for _ in spoil],
         *["note" for _ in range(saved > 0)],
     ]
-    assert all(f"goes on after epoch {saved}" in e.text for e in events if e.kind == "note")
+    notes = [event.text for event in events if event.kind == "note"]
+    assert all(f"resuming training after epoch {saved}" in text for text in notes)
     for row in expected["epochs"] + history["epochs"]:
         del row["seconds"]
     assert history == expected

@@ -1,4 +1,4 @@
-"""Recordings in the layout of Speech Commands: one folder a word, and lists of the splits."""
+"""Recordings in the layout of Speech Commands: one folder per word, and lists of the splits."""
 
 import os
 import unicodedata
