@@ -77,7 +77,6 @@ def test_profile_and_its_processes(bundle: Path, scratch: Path, number: signal.S
     ("command", "number"),
     [
         (("predict", "{bundle}", "{clips}", "--output", "{out}/labels.csv"), signal.SIGTERM),
-        (("data", "explore", "{clips}", "--output", "{out}/page"), signal.SIGHUP),
         (("data", "augment", "{clips}", "--output", "{out}/more"), signal.SIGINT),
     ],
 )

@@ -2,7 +2,7 @@
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from types import ModuleType
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -77,15 +77,13 @@ def test_a_module_of_our_own_that_is_not_there_is_a_bug() -> None:
 
 
 def test_without_metadata_and_project_file_there_is_a_message(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def none(name: str) -> list[str]:
         raise PackageNotFoundError(name)
 
-    lost = ModuleType("edgekws")
-    lost.__file__ = f"{tmp_path}/edgekws/__init__.py"
     monkeypatch.setattr(parts, "requires", none)
-    monkeypatch.setattr(parts, "edgekws", lost)
+    monkeypatch.setattr(parts, "PACKAGE", tmp_path / "edgekws")
     parts.requirements.cache_clear()
     with pytest.raises(MissingPartError, match="has lost its own metadata; install it again"):
         parts.requirements()

@@ -283,12 +283,10 @@ def _extends_in_a_row(count: int) -> None:
 def test_built_in_recipes_are_found_by_name(
     quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import edgekws
-
     (tmp_path / "edgekws").mkdir()
     (tmp_path / "recipes").mkdir()
     quickstart.rename(tmp_path / "recipes" / "quickstart.toml")
-    monkeypatch.setattr(edgekws, "__file__", str(tmp_path / "edgekws" / "__init__.py"))
+    monkeypatch.setattr("edgekws.recipe.load.PACKAGE", tmp_path / "edgekws")
     assert list(builtins()) == ["quickstart"]
     assert load("quickstart").path == tmp_path / "recipes" / "quickstart.toml"
     with pytest.raises(RecipeError, match=r"quikstart: there is no such .*; did you mean quickst"):
