@@ -68,7 +68,12 @@ def material(source: str, overrides: Sequence[str] = ()) -> Material:
     return Material(recipe.name, source, recipe.dataset, front_end, recipe.augment, recipe.seed)
 
 
-def _bare(path: Path, dataset: dict[str, Any], overrides: Sequence[str]) -> Material:
+def read_bare(dataset: dict[str, Any], overrides: Sequence[str]) -> Bare:
+    """Return what a recipe would say about data, from the table of its dataset alone.
+
+    Raises:
+        RecipeError: the table or an override is wrong.
+    """
     values = Values({"dataset": dataset}, {})
     found = override(values, overrides)
     try:
@@ -79,6 +84,11 @@ def _bare(path: Path, dataset: dict[str, Any], overrides: Sequence[str]) -> Mate
         raise RecipeError(found) from error
     if found:
         raise RecipeError(found)
+    return bare
+
+
+def _bare(path: Path, dataset: dict[str, Any], overrides: Sequence[str]) -> Material:
+    bare = read_bare(dataset, overrides)
     front_end = bare.front_end.front_end()
     name = path.resolve().name if path.is_dir() else path.stem
     if path.suffix and not path.is_dir() and name == "manifest":

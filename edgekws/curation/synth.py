@@ -6,8 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from edgekws.about import __version__
 from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import SPLITS, Split
@@ -16,7 +14,7 @@ from edgekws.core.kinds import closest
 from edgekws.core.output import write_text
 from edgekws.core.paths import path_problem
 from edgekws.curation.folder import is_made, making
-from edgekws.curation.source import Bare
+from edgekws.curation.source import read_bare
 from edgekws.datasets.listing.labels import label_problem
 from edgekws.datasets.listing.speakers import ranked
 from edgekws.datasets.listing.tables import read_text
@@ -26,9 +24,7 @@ from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, render
 from edgekws.datasets.synthesis.voice_families import families
 from edgekws.datasets.synthesis.voices import Voice, distinct_variants, voices_per_split
-from edgekws.errors import Problem, RecipeError, UsageError
-from edgekws.recipe.messages import explain
-from edgekws.recipe.sources import Values, dotted, override
+from edgekws.errors import UsageError
 
 COLUMNS = ("path", "label", "speaker", "split", "text", "accent", "variant")
 LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
@@ -105,7 +101,8 @@ def synth(
         UsageError: a voice is not known, or `output` holds something else.
         MissingPartError: espeak-ng is not installed.
     """
-    bare = _checked(words, language, overrides)
+    table = {"kind": "synthetic", "keywords": list(words), "language": language}
+    bare = read_bare(table, overrides)
     front_end = bare.front_end.front_end()
     keywords = tuple(bare.dataset.model_dump()["keywords"])
     told = {
@@ -139,21 +136,6 @@ def synth(
 def speaker_name(voice: Voice) -> str:
     """Return the voice's name as it begins the name of a file: without `_` and spaces."""
     return voice.name.replace("_", "-").replace(" ", "-")
-
-
-def _checked(words: Sequence[str], language: str, overrides: Sequence[str]) -> Bare:
-    table = {"kind": "synthetic", "keywords": list(words), "language": language}
-    values = Values({"dataset": table}, {})
-    found = override(values, overrides)
-    try:
-        bare = Bare.model_validate(values.data)
-    except ValidationError as error:
-        told = explain(Bare, values.data, error.errors())
-        found += [Problem(values.where(at), dotted(at), message) for at, message in told.items()]
-        raise RecipeError(found) from error
-    if found:
-        raise RecipeError(found)
-    return bare
 
 
 def _voices(probe: str, language: str, asked: str | None, seed: int) -> dict[Split, list[Voice]]:
