@@ -3,9 +3,9 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from edgekws.about import __version__
-
 if TYPE_CHECKING:
+    __version__: str
+
     from edgekws.api import (
         Result,
         Spotter,
@@ -48,6 +48,10 @@ if not TYPE_CHECKING:  # mypy reads the imports above, and sees a name that is n
         """Import the library when something of it is asked for, and not before."""
         if name not in __all__:
             raise AttributeError(f"module 'edgekws' has no attribute {name!r}")
+        if name == "__version__":
+            from edgekws.about import version
+
+            return version()
         from edgekws import api
 
         return getattr(api, name)

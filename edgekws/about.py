@@ -1,8 +1,18 @@
-"""Which version this is, and where it lies."""
+"""The installed version, and where the package lies."""
 
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
-
-__version__ = "0.1.0"
 
 PACKAGE = Path(__file__).parent
 """The folder of the package."""
+
+
+def version() -> str:
+    """Return the version that was installed: that of the tag, or of the commits since.
+
+    A copy of the source that was never installed has none: `0+unknown`.
+    """
+    try:
+        return metadata("edgekws")["Version"]
+    except PackageNotFoundError:
+        return "0+unknown"

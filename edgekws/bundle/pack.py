@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.about import __version__
+from edgekws.about import version
 from edgekws.bundle.members import CARD, MANIFEST, SUMS, is_member
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Contract
@@ -54,7 +54,7 @@ def pack(
     (folder / "labels.txt").write_text("\n".join(contract.labels) + "\n", encoding="utf-8")
     manifest = {
         "schema": 1,
-        "edgekws": __version__,
+        "edgekws": version(),
         "contract": asdict(contract),
         "origin": origin,
         "detection": detection,

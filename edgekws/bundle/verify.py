@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.about import __version__
+from edgekws import about
 from edgekws.bundle import confined
 from edgekws.bundle.archive import MAX_BYTES, unpacked
 from edgekws.bundle.declared import check_declared, read_json
@@ -63,7 +63,7 @@ def verify_folder(folder: Path) -> Verified:
     own = (folder / "detect.py").read_bytes()
     note = (
         f"detect.py is another runtime version (bundle packed by edgekws {version}, this is "
-        f"{__version__}) and was not run: the installed one gave the golden logits"
+        f"{about.version()}) and was not run: the installed one gave the golden logits"
     )
     return Verified(
         identity(folder),

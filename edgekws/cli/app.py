@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from edgekws.about import __version__
+from edgekws.about import version as installed_version
 from edgekws.cli import (
     bundle_commands,
     cache_commands,
@@ -116,7 +116,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        write_line(f"edgekws {__version__}")
+        write_line(f"edgekws {installed_version()}")
         raise typer.Exit
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from edgekws.about import __version__
 from edgekws.audio.audit import check_speakers
 from edgekws.audio.augmentation import Augment, Change, augment_waveform
 from edgekws.audio.decoding import to_float32, to_int16
@@ -24,6 +23,7 @@ from edgekws.core.corpus import Clip, Listing
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event, progress, quiet
 from edgekws.core.output import write_bytes
+from edgekws.core.source_code import closure
 from edgekws.curation.folder import MANIFEST, Making, is_made, making
 from edgekws.curation.source import Material
 from edgekws.errors import DataError
@@ -157,7 +157,8 @@ def _identity(order: Order, emit: Emit) -> str:
                 for name, c in zip(order.names, order.clips, strict=True)
             ],
             "noise": [of[path] for path in order.noise],
-            "versions": [__version__, *map(version, ("numpy", "soxr", "soundfile"))],
+            "versions": [*map(version, ("numpy", "soxr", "soundfile"))],
+            "source": closure([__name__]),
         }
         | _options(order)
     )

@@ -6,13 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekws.about import __version__
 from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.events import Emit, Event
 from edgekws.core.kinds import closest
 from edgekws.core.output import write_text
 from edgekws.core.paths import path_problem
+from edgekws.core.source_code import closure
 from edgekws.curation.folder import is_made, making
 from edgekws.curation.source import read_bare
 from edgekws.datasets.listing.labels import label_problem
@@ -115,10 +115,9 @@ def synth(
         "window_s": front_end.window_s,
         "versions": {
             name: version(name) for name in ("espeakng-loader", "numpy", "soxr", "soundfile")
-        }
-        | {"edgekws": __version__},
+        },
     }
-    identity = sha256_of(told)
+    identity = sha256_of(told | {"source": closure([__name__])})
     check_language(language, keywords)
     chosen = _voices(keywords[0], language, voices, seed)
     lines = _plan(keywords, chosen, clips, seed)
