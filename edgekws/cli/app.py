@@ -108,7 +108,6 @@ app = typer.Typer(
     name="edgekws",
     cls=_Group,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

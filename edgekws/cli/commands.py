@@ -17,9 +17,23 @@ if TYPE_CHECKING:
     from edgekws.cli.json_lines import JsonLines
     from edgekws.core.report import Report
 
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Return the built-in recipes, and the recipe files here, that begin with `incomplete`."""
+    from edgekws.recipe.load import builtins
+
+    names = [*builtins(), *sorted(str(path) for path in Path().glob("*.toml"))]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 Json = Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")]
 Recipe = Annotated[
-    str, typer.Argument(help="A recipe file, or the name of a built-in recipe.", metavar="RECIPE")
+    str,
+    typer.Argument(
+        help="A recipe file, or the name of a built-in recipe.",
+        metavar="RECIPE",
+        autocompletion=complete_recipe,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -27,11 +41,21 @@ Overrides = Annotated[
 ]
 RecipeOption = Annotated[
     str | None,
-    typer.Option("--recipe", metavar="RECIPE", help="The recipe that the model came from."),
+    typer.Option(
+        "--recipe",
+        metavar="RECIPE",
+        autocompletion=complete_recipe,
+        help="The recipe that the model came from.",
+    ),
 ]
 RequiredRecipe = Annotated[
     str,
-    typer.Option("--recipe", metavar="RECIPE", help="The recipe that names the data."),
+    typer.Option(
+        "--recipe",
+        metavar="RECIPE",
+        autocompletion=complete_recipe,
+        help="The recipe that names the data.",
+    ),
 ]
 
 

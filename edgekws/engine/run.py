@@ -31,6 +31,7 @@ from edgekws.engine.run_folder import (
     check_dist,
     check_runs,
     close_run,
+    complete,
     logged,
     open_run,
 )
@@ -69,7 +70,7 @@ def compress(
     folder, log = open_run(runs / recipe.name, recipe)
     with log:
         emit = logged(emit, log)
-        emit(Event("run", recipe.name, data={"folder": str(folder)}))
+        emit(Event("run", recipe.name, data={"folder": str(complete(folder))}))
         cache = cache_folder()
         source = Source(recipe, cache, emit)
         shared = bench(source, recipe, cache, emit)
@@ -83,6 +84,7 @@ def compress(
             report = run.report()
         except EdgekwsError as error:
             emit(Event("error", str(error)))
+            emit(Event("note", f"what the run wrote is in {folder}"))
             run.failed_report(str(error)).save(folder / "report.json")
             raise
     close_run(folder, report)

@@ -18,6 +18,8 @@ from edgekws.recipe.lock import lock
 from edgekws.recipe.model import Recipe
 
 LATEST = "latest"
+INCOMPLETE = ".incomplete"
+"""Ends the name of a run's folder until the run is complete."""
 OTHER_DIST = "name a folder with --dist"
 OTHER_RUNS = "name a folder with --runs"
 
@@ -58,7 +60,10 @@ def check_runs(parent: Path) -> None:
 
 
 def open_run(parent: Path, recipe: Recipe) -> tuple[Path, TextIO]:
-    """Make the folder of this run, with the recipe and the log of its events."""
+    """Make the folder of this run, with the recipe and the log of its events.
+
+    Its name ends in `.incomplete` until `close_run`.
+    """
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     with writing(parent, OTHER_RUNS):
         folder = _new_folder(parent, stamp)
@@ -67,10 +72,12 @@ def open_run(parent: Path, recipe: Recipe) -> tuple[Path, TextIO]:
 
 
 def _new_folder(parent: Path, stamp: str) -> Path:
-    """Make the first of `stamp`, `stamp-2`, … that is free."""
+    """Make the incomplete folder of the first of `stamp`, `stamp-2`, … that is free."""
     parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
-        folder = parent / (stamp if number == 1 else f"{stamp}-{number}")
+        folder = parent / f"{stamp if number == 1 else f'{stamp}-{number}'}{INCOMPLETE}"
+        if complete(folder).exists():
+            continue
         try:
             folder.mkdir()
         except FileExistsError:
@@ -93,11 +100,18 @@ def logged(emit: Emit, log: TextIO) -> Emit:
     return both
 
 
+def complete(folder: Path) -> Path:
+    """Return the name that the folder of a run has once it is complete."""
+    return folder.with_name(folder.name.removesuffix(INCOMPLETE))
+
+
 def close_run(folder: Path, report: Report) -> None:
-    """Write the report, and let `latest` point to this run only now that it is complete."""
+    """Write the report, give the folder its own name, and let `latest` point to it."""
     report.save(folder / "report.json")
+    final = complete(folder)
     fresh = folder.with_name(f".{LATEST}.new")
     with writing(folder.with_name(LATEST), OTHER_RUNS), locked(folder.parent):
+        folder.rename(final)
         fresh.unlink(missing_ok=True)
-        fresh.symlink_to(folder.name)
+        fresh.symlink_to(final.name)
         fresh.replace(folder.with_name(LATEST))

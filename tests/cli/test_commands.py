@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -77,7 +78,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
         fake = ModuleType(module)
         setattr(fake, name, function)
         monkeypatch.setitem(sys.modules, module, fake)
-        monkeypatch.setattr(sys.modules[package], short, fake, raising=False)
+        monkeypatch.setattr(import_module(package), short, fake, raising=False)
 
     put("edgekws.engine.run", "compress", compress)
     put("edgekws.report.html", "write_html", lambda report, path: pages.append(path))
@@ -304,6 +305,33 @@ def test_report_is_rebuilt_and_opened(
     result = run("report", str(tmp_path / "none"))
     assert result.exit_code == 2
     assert "there is no report; name a folder that compress wrote under runs/" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("edgekws compr", ["compress"]),
+        ("edgekws compress qui", ["quickstart"]),
+        ("edgekws compress my", ["my words.toml"]),
+        ("edgekws check a.onnx --recipe qui", ["quickstart"]),
+        ("edgekws compress r.toml --keep", ["--keep-going"]),
+    ],
+)
+def test_a_shell_completes_commands_options_and_recipes(
+    words: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my words.toml").touch()
+    result = CliRunner().invoke(
+        app,
+        prog_name="edgekws",
+        env={
+            "_EDGEKWS_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        },
+    )
+    assert result.stdout.splitlines() == expected
 
 
 def test_version_and_help() -> None:

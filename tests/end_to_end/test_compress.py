@@ -157,6 +157,7 @@ def test_a_run_that_fails_says_so_in_its_folder(compressed: Path, edgekws: Run) 
     )  # fmt: skip
     assert done.returncode == 5, done.stderr
     (folder,) = (compressed / "failed" / "проба").iterdir()
+    assert folder.name.endswith(".incomplete")
     report = Report.load(folder / "report.json")
     assert not report.ok
     assert "the run ended in an error: keyword 'да' has no clips in dev" in report.notes[0]

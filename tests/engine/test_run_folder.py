@@ -53,9 +53,12 @@ def test_dist_that_is_a_file(loaded: Loaded, tmp_path: Path) -> None:
 
 def test_latest_leads_to_the_run_also_after_one_killed_while_it_was_made(tmp_path: Path) -> None:
     run = tmp_path / "tones" / "20260101-120000"
-    run.mkdir(parents=True)
+    unfinished = run.with_name("20260101-120000.incomplete")
+    unfinished.mkdir(parents=True)
     (run.parent / ".latest.new").symlink_to("what was killed")
     report = Report("tones", "", {}, {}, (), ok=True)
-    close_run(run, report)
+    close_run(unfinished, report)
+    assert not unfinished.exists()
+    assert (run / "report.json").is_file()
     assert (run.parent / "latest").readlink() == Path(run.name)
     assert {path.name for path in run.parent.iterdir()} == {"latest", run.name}
