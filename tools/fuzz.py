@@ -34,6 +34,9 @@ from tools.fuzzing.campaign import KINDS, SHARES, Result  # noqa: E402
 
 Spec = tuple[str, int]
 
+STUCK_S = 600
+"""A case that is not done by then is stuck in the fuzzer itself: a command has its own limits."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the cases asked for; return the exit code."""
@@ -115,6 +118,7 @@ def _worker(
     status = 1
     try:
         for kind, n in specs:
+            signal.alarm(STUCK_S)  # which ends the worker, and with it the campaign
             result = campaign.attempt(kind, options.seed, n, folder, options.failures)
             os.write(writing, json.dumps(asdict(result)).encode() + b"\n")
         status = 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile, ZipInfo
 
-from tools.fuzzing.damage import damaged
+from tools.fuzzing.damage import damaged, is_plain
 
 _METHODS = (ZIP_STORED, ZIP_STORED, ZIP_DEFLATED, ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA)
 _NAMES = (
@@ -24,7 +24,7 @@ def zipped(rng: Random, folder: Path, escaped: Path) -> bytes:
     with ZipFile(file, "w") as archive:
         method = rng.choice(_METHODS)
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink():
+            if is_plain(path):
                 archive.writestr(path.relative_to(folder).as_posix(), path.read_bytes(), method)
         for _ in range(rng.choice((0, 0, 1, 1, 2))):
             rng.choice(_TRICKS)(rng, archive, escaped)

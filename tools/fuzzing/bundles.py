@@ -8,9 +8,10 @@ from random import Random
 from typing import Any
 
 from edgekws.bundle import pack
+from edgekws.bundle.members import CARD, SUMS
 from tools.fuzzing import archives, material, networks
 from tools.fuzzing.case import MODELS, Box, Case
-from tools.fuzzing.damage import TEXTS, damaged, replaced, value
+from tools.fuzzing.damage import TEXTS, damaged, is_plain, replaced, value
 
 _BUDGET = "max_params = 100_000\nmax_macs = 1e9\nmax_size_kib = 1000\n"
 
@@ -61,7 +62,14 @@ def _case(rng: Random, folder: Path, bundle: Path) -> Case:
 
 
 def _seal(bundle: Path) -> None:
-    """Write checksums that fit, where the folder still lets itself be read."""
+    """Write checksums that fit, where the folder can still be read and written.
+
+    A link or a pipe in place of what it writes is left alone: it would lead out of the folder, or
+    block.
+    """
+    places = [bundle / name for name in (CARD, SUMS)]
+    if any(os.path.lexists(place) and not is_plain(place) for place in places):
+        return
     try:
         pack.seal(bundle, "# card\n")
     except OSError:
@@ -69,7 +77,7 @@ def _seal(bundle: Path) -> None:
 
 
 def _files(bundle: Path) -> list[Path]:
-    return sorted(path for path in bundle.rglob("*") if path.is_file() and not path.is_symlink())
+    return sorted(path for path in bundle.rglob("*") if is_plain(path))
 
 
 def _member(rng: Random, bundle: Path) -> None:
@@ -110,7 +118,7 @@ def _json(rng: Random, bundle: Path) -> None:
     file = bundle / rng.choice(
         ("manifest.json", "manifest.json", "manifest.json", "golden/golden.json")
     )
-    if not file.is_file():
+    if not is_plain(file):
         return
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))
@@ -126,6 +134,8 @@ def _json(rng: Random, bundle: Path) -> None:
 
 def _labels(rng: Random, bundle: Path) -> None:
     """Change a label in both places that hold it."""
+    if not (is_plain(bundle / "manifest.json") and is_plain(bundle / "labels.txt")):
+        return
     try:
         manifest: Any = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
         labels = list(manifest["contract"]["labels"])
@@ -141,7 +151,7 @@ def _labels(rng: Random, bundle: Path) -> None:
 def _network(rng: Random, bundle: Path) -> None:
     names = ("model.onnx", "model.onnx", "stream.onnx", "frontend.onnx", "frontend_stream.onnx")
     file = bundle / rng.choice(names)
-    if file.is_file() and not file.is_symlink():
+    if is_plain(file):
         file.write_bytes(networks.changed(rng, file.read_bytes()))
 
 

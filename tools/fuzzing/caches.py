@@ -11,7 +11,7 @@ from edgekws.core import store
 from edgekws.core.events import quiet
 from tools.fuzzing import material
 from tools.fuzzing.case import Box, Case
-from tools.fuzzing.damage import damaged, replaced
+from tools.fuzzing.damage import damaged, is_plain, replaced
 
 SOUND = frozenset({0})
 
@@ -56,7 +56,7 @@ def _judge(expected: Path, stdout: str, box: Box) -> list[str]:
 
 
 def _files(entry: Path) -> list[Path]:
-    return sorted(path for path in entry.rglob("*") if path.is_file() and not path.is_symlink())
+    return sorted(path for path in entry.rglob("*") if is_plain(path))
 
 
 def _bytes(rng: Random, entry: Path) -> None:
@@ -91,7 +91,7 @@ def _stranger(rng: Random, entry: Path) -> None:
 
 def _marker(rng: Random, entry: Path) -> None:
     marker = entry / store.MARKER
-    if not marker.is_file():
+    if not is_plain(marker):
         return
     try:
         tree = json.loads(marker.read_text(encoding="utf-8"))

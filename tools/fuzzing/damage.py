@@ -1,5 +1,6 @@
 """Damage that any input may have: to bytes, to cells, to values."""
 
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -18,6 +19,11 @@ TEXTS = (
     "http://localhost:9/", "a;b", "a,b", "#", "\ud800", "\udcff", "𝟙",
 )  # fmt: skip
 _INTEGERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+
+
+def is_plain(path: Path) -> bool:
+    """Return whether there is a regular file: writing to it changes nothing elsewhere."""
+    return path.is_file() and not path.is_symlink()
 
 
 def damaged(rng: Random, data: bytes, most: int = 6) -> bytes:
