@@ -42,6 +42,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
         "tests/metrics/test_accuracy.py",
         "tests/metrics/test_differences.py",
     ),
+    "edgekws/metrics/recall.py": ("tests/training/test_scores.py",),
     "edgekws/metrics/accuracy.py": (),
     "edgekws/search/statistics.py": (),
     "edgekws/search/effects.py": ("tests/search/test_statistics.py",),

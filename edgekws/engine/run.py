@@ -1,33 +1,17 @@
-"""Run a recipe: every step, measured and judged, then the bundle and its last evaluation."""
+"""Compress: check what can be checked, run the recipe, and write the report of the run."""
 
 import shlex
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from edgekws.bundle.card import latency_section
-from edgekws.bundle.delivery import deliver
-from edgekws.bundle.members import CARD
-from edgekws.bundle.verify import verify
-from edgekws.core.canonical import sha256_of
-from edgekws.core.contract import Artifact
-from edgekws.core.environment import cache_folder, library_versions
+from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event
-from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
-from edgekws.core.protocols import Step
-from edgekws.core.report import Report, Result
+from edgekws.core.report import Report
 from edgekws.core.store import used_by
-from edgekws.engine.baseline import Baseline, References, against_fp32, card_lines, conditions
-from edgekws.engine.chain import Bench, Done, bench, resolved, run_step
-from edgekws.engine.chance import chance_warning
+from edgekws.engine.chain import bench, resolved
 from edgekws.engine.data import Source
-from edgekws.engine.final import evaluate_bundle
-from edgekws.engine.measure import Measured, Streamed, alone, measure, measure_stream, now
+from edgekws.engine.recipe_run import RecipeRun
 from edgekws.engine.run_folder import (
-    OTHER_DIST,
-    OTHER_RUNS,
     check_dist,
     check_runs,
     close_run,
@@ -35,10 +19,9 @@ from edgekws.engine.run_folder import (
     logged,
     open_run,
 )
-from edgekws.engine.teachers import no_better
-from edgekws.errors import BudgetError, EdgekwsError, UsageError, writing
+from edgekws.errors import BudgetError, EdgekwsError, UsageError
 from edgekws.recipe.load import Loaded, builtins
-from edgekws.recipe.model import Recipe, limits
+from edgekws.recipe.model import Recipe
 
 
 def compress(
@@ -74,7 +57,7 @@ def compress(
         cache = cache_folder()
         source = Source(recipe, cache, emit)
         shared = bench(source, recipe, cache, emit)
-        run = _Run(recipe, folder, shared, keep_going, _command(loaded))
+        run = RecipeRun(recipe, folder, shared, keep_going=keep_going, command=_command(loaded))
         try:
             with used_by(recipe.name, cache):
                 source.write_clips(folder / "clips.csv")
@@ -114,256 +97,3 @@ def _check_counts(loaded: Loaded, keep_going: bool, emit: Emit) -> None:
         raise BudgetError(f"nothing is trained; --keep-going trains all the same\n{told}")
     for line in broken:
         emit(Event("warning", line))
-
-
-class _Run:
-    """What has come out so far; the steps append to it."""
-
-    def __init__(
-        self, recipe: Recipe, folder: Path, shared: Bench, keep_going: bool, command: str
-    ) -> None:
-        self._recipe, self._folder, self._bench = recipe, folder, shared
-        self._keep_going, self._emit = keep_going, shared.emit
-        self._steps = recipe.steps
-        self._done: dict[str, Done] = {}
-        self._measured: Measured | None = None
-        self._by_name: dict[str, Measured] = {}
-        self._streamed: Streamed | None = None
-        self._results: list[Result] = []
-        self._baseline = Baseline(self._steps, shared)
-        self._early: dict[int, Path] = {}
-        self._references: References | None = None
-        self._notes: tuple[str, ...] = ()
-        self._origins = {"started": now(), "command": command}
-        self._bundle_sha256: str | None = None
-        self.going_on = True
-
-    def steps(self, force: Sequence[str]) -> None:
-        """Run, measure and judge each step in turn."""
-        before: Artifact | None = None
-        total = len(self._recipe.steps)
-        for number, step in enumerate(self._steps, start=1):
-            self._emit(Event("step", step.name, number, total, {"step_kind": step.kind}))
-            inputs = {name: self._done[name].artifact for name in step.named_inputs}
-            if step.takes is not None and before is not None:
-                inputs["input"] = before
-            done = run_step(step, inputs, self._bench, force=step.name in force)
-            self._done[step.name] = done
-            before = done.artifact
-            measured = self._measure(step, done.artifact)
-            if isinstance(measured, Measured):
-                self._baseline.add(step, done.details, measured)
-            self._keep_files(number, step.name, done)
-            self._judge(step, done, measured)
-            if not self.going_on:
-                break
-        if self._baseline.control is not None:
-            self._compare(self._baseline.control)
-
-    def _measure(self, step: Step, artifact: Artifact) -> Measured | Streamed:
-        """Measure what a step gave; a streaming form stands beside the model that it came from."""
-        if step.gives == "stream":
-            assert self._measured is not None
-            self._streamed = measure_stream(artifact, self._measured, self._bench)
-            return self._streamed
-        parent = self._measured if step.takes is not None else None
-        self._measured = measure(artifact, step.keeps, parent, self._bench)
-        self._streamed = None
-        self._by_name[step.name] = self._measured
-        return self._measured
-
-    def _judge(self, step: Step, done: Done, measured: Measured | Streamed) -> None:
-        """Measure latency, hold everything against the limits, and decide whether to go on.
-
-        A step before the last training has no ratio yet; `_compare` adds it.
-        """
-        if (control := self._baseline.control) is None:
-            self._early[len(self._results)] = measured.model
-            timed = alone(measured.model, self._recipe.target, self._bench.cache, self._emit)
-            timed = timed.without_ratios()
-        else:
-            timed = self._baseline.latency(measured.model, control)
-        found = (*measured.measurements, *timed.measurements("model"))
-        verdicts = limits(step.budget).check(found)
-        to_go: tuple[Verdict, ...] = ()
-        if step.name == self._final.name:
-            verdicts += _known(self._recipe.limits.check(found), found)
-        elif step.gives != "stream":  # the recipe's limits are for the model, not for a hop
-            to_go = _of_network(self._recipe.limits.check(found))
-        shortfalls = [
-            *done.details.get("shortfalls", ()),
-            *no_better(step, self._by_name, self._bench),
-        ]
-        details = done.details | {"latency": timed.to_dict("model")}
-        details |= {"shortfalls": shortfalls} if shortfalls else {}
-        self._add(
-            Result(
-                step.name, step.kind, done.artifact.sha256, found, verdicts,
-                to_go, measured.parity, details, done.seconds, done.cached,
-            )
-        )  # fmt: skip
-        self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
-
-    def _compare(self, control: Path) -> None:
-        """Measure the early steps against the control, which is there now, and the references."""
-        for i, model in self._early.items():
-            timed = self._baseline.latency(model, control)
-            one = self._results[i]
-            ratio = (m for m in timed.measurements("model") if m.metric == "latency_ratio")
-            found = (*one.measurements, *ratio)
-            self._results[i] = replace(
-                one,
-                measurements=found,
-                to_go=_of_network(self._recipe.limits.check(found)),
-                details=one.details | {"latency": timed.to_dict("model")},
-            )
-        self._references = self._baseline.references()
-
-    @property
-    def _final(self) -> Any:
-        """The step that gives the model of the bundle."""
-        return next(step for step in reversed(self._steps) if step.gives != "stream")
-
-    def _add(self, result: Result) -> None:
-        self._results.append(result)
-        data = {
-            "measurements": [asdict(m) for m in result.measurements],
-            "parity": result.parity,
-            "seconds": result.seconds,
-            "cached": result.cached,
-        }
-        self._emit(Event("measured", result.name, data=data))
-
-    def _keep_files(self, number: int, name: str, done: Done) -> None:
-        """Leave the artifact and its ONNX form in the run's folder."""
-        assert self._measured is not None
-        folder = self._folder / f"{number:02d}-{name}"
-        baseline = self._folder / "baseline"
-        with writing(folder, OTHER_RUNS):
-            folder.mkdir()
-            shutil.copyfile(done.artifact.path, folder / done.artifact.path.name)
-            if done.artifact.format == "checkpoint":
-                shutil.copyfile(self._measured.model, folder / "model.onnx")
-            if (control := self._baseline.control) is not None:
-                baseline.mkdir(exist_ok=True)
-                shutil.copyfile(control, baseline / "naive_fp32.onnx")
-
-    def bundle(self, destination: Path) -> None:
-        """Pack, evaluate once on the test split with the bundle's own runtime, judge, deliver."""
-        control, references = self._baseline.control, self._references
-        assert self._measured is not None
-        assert control is not None
-        assert references is not None
-        stream = self._streamed.model if self._streamed else None
-        self._emit(Event("step", "bundle", data={"step_kind": "bundle"}))
-        artifact = self._done[self._final.name].artifact
-        final = evaluate_bundle(
-            artifact, self._measured, self._origin(), self._recipe, self._bench, control, stream
-        )
-        model = final.folder / "model.onnx"
-        compared = against_fp32(model, final.latency, references, self._baseline)
-        guessed = chance_warning(final.measurements, len(artifact.contract.labels))
-        self._notes = (*([guessed] if guessed else ()), *compared.sentences)
-        if guessed:
-            self._emit(Event("warning", guessed))
-        details = final.details | {"latency": final.details["latency"] | compared.details}
-        verdicts = self._recipe.limits.check(final.measurements)
-        self._bundle_sha256 = final.sha256
-        self._add(
-            Result(
-                "bundle", "bundle", final.sha256, final.measurements, verdicts, (), final.parity,
-                details, final.seconds, final.cached,
-            )
-        )  # fmt: skip
-        if not self._keep_going and not all(verdict.ok for verdict in verdicts):
-            text = f"the bundle breaks the budget and was not put into {destination}"
-            self._emit(Event("warning", f"{text}; --keep-going puts it there"))
-            return
-        if final.cached:  # a fresh one was verified as it was packed
-            verify(final.folder)
-        card = (final.folder / CARD).read_text("utf-8")
-        card += f"\n**Warning**: {guessed}.\n" if guessed else ""
-        card += latency_section((*card_lines(final.latency), *compared.sentences))
-        with writing(destination, OTHER_DIST):
-            deliver(final.folder, destination, card)
-        self._origins["bundle"] = str(destination)
-        self._emit(Event("note", f"bundle in {destination}", data={"sha256": final.sha256}))
-
-    def _origin(self) -> dict[str, Any]:
-        """Return where the model comes from, for the manifest: no times, no paths."""
-        clips = [d.details.get("calibration_clips") for d in self._done.values()]
-        return {
-            "recipe": self._recipe.name,
-            "recipe_sha256": chain_sha256(self._recipe),
-            "steps": [step.name for step in self._recipe.steps],
-            "calibration_clips": next((c for c in reversed(clips) if c), []),
-        }
-
-    def report(self) -> Report:
-        """Return the report of what has come out."""
-        data = self._bench.source.summary()
-        notes = (
-            *data["notes"],
-            *_shortfalls(self._results),
-            *conditions(self._results, self._origins["started"]),
-            *self._notes,
-        )
-        report = self._report(data, notes)
-        for name, verdict in report.deciding():
-            self._emit(Event("verdict", verdict.limit.key, data={"of": name} | asdict(verdict)))
-        return report
-
-    def failed_report(self, reason: str) -> Report:
-        """Return the report of a run that ended in an error; the data may be what is at fault."""
-        return self._report({}, (f"the run ended in an error: {reason}",))
-
-    def _report(self, data: dict[str, Any], notes: tuple[str, ...]) -> Report:
-        judged = [verdict for result in self._results for verdict in result.verdicts]
-        environment = {
-            **self._origins,
-            "versions": library_versions(),
-            "device": self._bench.device,
-            "threads": self._bench.threads,
-            "target": self._recipe.target.fingerprint(),
-        }
-        return Report(
-            self._recipe.name,
-            recipe_sha256(self._recipe),
-            environment,
-            data,
-            tuple(self._results),
-            ok=self._bundle_sha256 is not None and all(verdict.ok for verdict in judged),
-            bundle_sha256=self._bundle_sha256,
-            notes=notes,
-            references=self._reference_rows(),
-        )
-
-    def _reference_rows(self) -> tuple[Result, ...]:
-        window_s = self._recipe.front_end.window_s
-        return self._references.results(window_s) if self._references else ()
-
-
-def _shortfalls(results: Sequence[Result]) -> list[str]:
-    return [f"{r.name}: {line}" for r in results for line in r.details.get("shortfalls", ())]
-
-
-def _known(verdicts: tuple[Verdict, ...], found: Sequence[Measurement]) -> tuple[Verdict, ...]:
-    """Return the verdicts that the dev split can give; the front end is judged with the bundle."""
-    metrics = {m.metric for m in found}
-    return tuple(v for v in verdicts if v.limit.metric in metrics)
-
-
-def _of_network(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """Return the verdicts that a step can ever give: without those on the whole bundle."""
-    return tuple(v for v in verdicts if v.limit.metric not in BUNDLE_METRICS)
-
-
-def recipe_sha256(recipe: Recipe) -> str:
-    """Return the identity of a recipe with all defaults filled in."""
-    return sha256_of(recipe.model_dump(mode="json", by_alias=True))
-
-
-def chain_sha256(recipe: Recipe) -> str:
-    """Return the identity of what makes the model: the recipe without target and budgets."""
-    exclude: Any = {"budget": True, "target": True, "steps": {"__all__": {"budget"}}}
-    return sha256_of(recipe.model_dump(mode="json", by_alias=True, exclude=exclude))

@@ -13,7 +13,7 @@ from edgekws.core.measurement import Measurement
 from edgekws.core.paths import path_problem, user_path
 from edgekws.engine.chance import warn_of_chance
 from edgekws.errors import UsageError
-from edgekws.evaluation.trial import Trial
+from edgekws.evaluation.evaluation_set import EvaluationSet
 from edgekws.evaluation.verdict import Pair, judge
 from edgekws.metrics import differences
 from edgekws.metrics.accuracy import accuracy
@@ -74,27 +74,27 @@ def compare(
         DataError: no model there, or one with other labels.
     """
     entrants = read_entrants(arguments)
-    trial = Trial(loaded, split, emit)
+    clips = EvaluationSet(loaded, split, emit)
     total = sum(len(one.paths) for one in entrants)
     measured: list[Entrant] = []
     predicted: list[list[NDArray[np.int64]]] = []
     for one in entrants:
         done = sum(len(before.paths) for before in measured)
         progress(emit, "evaluate", done, total, unit="models")
-        logits = [trial.logits(path) for path in one.paths]
-        found = tuple(accuracy(each, trial.examples, trial.labels) for each in logits)
+        logits = [clips.logits(path) for path in one.paths]
+        found = tuple(accuracy(each, clips.examples, clips.labels) for each in logits)
         for path, scores in zip(one.paths, found, strict=True):
-            warn_of_chance(str(path), scores, len(trial.labels), emit)
+            warn_of_chance(str(path), scores, len(clips.labels), emit)
         measured.append(replace(one, measurements=found))
         predicted.append([each.argmax(axis=1).astype(np.int64) for each in logits])
     progress(emit, "evaluate", total, total)
-    speakers = differences.speaker_count(trial.examples)
-    systems = differences.systems(predicted, trial.examples, trial.labels)
+    speakers = differences.speaker_count(clips.examples)
+    systems = differences.systems(predicted, clips.examples, clips.labels)
     notes = _notes(measured, speakers)
     for note in notes:
         emit(Event("note", note))
     pairs = judge([one.name for one in measured], systems, speakers, difference)
-    return Comparison(split, len(trial.examples), speakers, tuple(measured), pairs, notes)
+    return Comparison(split, len(clips.examples), speakers, tuple(measured), pairs, notes)
 
 
 def read_entrants(arguments: Sequence[str]) -> list[Entrant]:

@@ -12,7 +12,7 @@ from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit, progress
 from edgekws.core.measurement import Measurement
 from edgekws.engine.chance import warn_of_chance
-from edgekws.evaluation.trial import Trial
+from edgekws.evaluation.evaluation_set import EvaluationSet
 from edgekws.recipe.load import Loaded
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def evaluate(paths: Sequence[Path], loaded: Loaded, split: Split, emit: Emit) ->
     Raises:
         DataError: no model there, or one with other labels.
     """
-    trial = Trial(loaded, split, emit)
+    clips = EvaluationSet(loaded, split, emit)
     evaluations = []
     for done, path in enumerate(paths):
         progress(emit, "evaluate", done, len(paths), unit="models")
-        logits = trial.logits(path)
-        made = evaluation(str(path), logits, trial.examples, trial.labels)
-        warn_of_chance(made.name, made.measurements, len(trial.labels), emit)
+        logits = clips.logits(path)
+        made = evaluation(str(path), logits, clips.examples, clips.labels)
+        warn_of_chance(made.name, made.measurements, len(clips.labels), emit)
         evaluations.append(made)
     progress(emit, "evaluate", len(paths), len(paths))
     return evaluations

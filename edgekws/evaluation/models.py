@@ -1,6 +1,6 @@
-"""Models that a user names: an ONNX file or the folder of a bundle."""
+"""Models that a user names: an ONNX file, a bundle, or the steps of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from edgekws.bundle.strangers import logits_of_file
 from edgekws.bundle.verify import named, verify_folder
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples
+from edgekws.engine.run_folder import LATEST
 from edgekws.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,6 +34,16 @@ def model_file(path: Path) -> Path:
     if not file.is_file():
         raise DataError(f"{file}: no such model; give an ONNX file or the folder of a bundle")
     return file
+
+
+def run_folder(path: Path) -> Path | None:
+    """Return the folder of a run: `path`, or the newest run in it; `None` where there is none."""
+    return next((p for p in (path, path / LATEST) if (p / "report.json").is_file()), None)
+
+
+def step_models(run: Path) -> list[Path]:
+    """Return the ONNX file of every step of a run, in the order of the chain."""
+    return sorted(run.glob("[0-9][0-9]-*/model.onnx"))
 
 
 @contextmanager
@@ -101,27 +112,51 @@ def counting_notes(name: str, model: "onnx.ModelProto", contract: Contract | Non
         )
 
 
+def contract_of(file: Path, labels: Sequence[str], *, name: Path) -> Contract:
+    """Return the contract of a model that scores clips as `labels`, in any order.
+
+    `name` is what errors call it.
+
+    Raises:
+        DataError: the file is no model of clips, has no contract, or has other labels.
+    """
+    from edgekws.lowering.stream_state import stream_of
+
+    model, contract = read_model(file)
+    if stream_of(model):
+        raise DataError(f"{name} takes audio hop by hop, not clips; name the model.onnx beside it")
+    if contract is None:
+        raise DataError(f"{name} has no contract: its labels and its front end are not known")
+    if sorted(contract.labels) != sorted(labels):
+        raise DataError(
+            f"{name} knows {', '.join(contract.labels)}, but the recipe's data has "
+            f"{', '.join(labels)}; name the recipe that it came from"
+        )
+    return contract
+
+
+def logits_in_order(
+    file: Path, contract: Contract, labels: Sequence[str], features: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the logits `(N, n_labels)` of a model on its features, in the order of `labels`.
+
+    Raises:
+        DataError: the model cannot be run.
+    """
+    order = [contract.labels.index(label) for label in labels]
+    return logits_of_file(file, features)[:, order]
+
+
 def model_logits(file: Path, data: "Features", examples: Examples) -> NDArray[np.float32]:
     """Return the logits `(N, n_labels)` of an ONNX file on examples.
 
     Raises:
         DataError: its contract does not fit the data.
     """
-    from edgekws.lowering.stream_state import stream_of
-
-    model, contract = read_model(file)
-    if stream_of(model):
-        raise DataError(f"{file} takes audio hop by hop, not clips; name the model.onnx beside it")
-    if contract is None:
-        raise DataError(f"{file} has no contract: its labels and its front end are not known")
-    if contract.labels != data.labels:
-        raise DataError(
-            f"{file} knows {', '.join(contract.labels)}, but the recipe's data has "
-            f"{', '.join(data.labels)}; evaluate it with the recipe that it came from"
-        )
+    contract = contract_of(file, data.labels, name=file)
     if contract.front_end != data.front_end or contract.normalization != data.normalization:
         raise DataError(
             f"{file} was trained with another front end or other data than the recipe gives; "
             "evaluate it with the recipe that it came from, and with the same seed"
         )
-    return logits_of_file(file, examples.features)
+    return logits_in_order(file, contract, data.labels, examples.features)

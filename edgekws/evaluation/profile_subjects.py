@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgekws.bundle.strangers import try_model_file
 from edgekws.errors import DataError, UsageError
-from edgekws.evaluation.models import model_file, read_model, verified
+from edgekws.evaluation.models import model_file, read_model, run_folder, step_models, verified
 
 BASELINE = "baseline"
 """What the plain FP32 export of a run is called."""
@@ -56,12 +56,10 @@ def _subject(path: Path, stack: ExitStack) -> Subject:
 
 def _steps(path: Path) -> tuple[Subject, ...]:
     """Return the baseline and the steps of a run, nothing where the path is not that of one."""
-    run = next((p for p in (path, path / "latest") if (p / "report.json").is_file()), None)
+    run = run_folder(path)
     if run is None:
         return ()
-    steps = [
-        Subject(file.parent.name, file) for file in sorted(run.glob("[0-9][0-9]-*/model.onnx"))
-    ]
+    steps = [Subject(file.parent.name, file) for file in step_models(run)]
     baseline = run / "baseline" / "naive_fp32.onnx"
     if not steps or not baseline.is_file():
         raise DataError(

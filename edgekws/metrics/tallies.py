@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.metrics import intervals
 from edgekws.metrics.intervals import Interval, Variance
+from edgekws.metrics.recall import in_macro_recall
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -89,11 +90,10 @@ def clip_weights(metric: str, clips: Counts, labels: Sequence[str]) -> Array | N
 
     `None` where no clip counts for the metric.
     """
-    of_kind = kinds(labels)
     if metric == MACRO_RECALL:
-        counted = np.array([kind != SILENCE for kind in of_kind]) & (clips > 0)
+        counted = in_macro_recall(clips, labels)
         return counted / np.maximum(clips, 1) / counted.sum() if counted.any() else None
-    counted = np.array([kind in WEIGHTED_ALIKE[metric] for kind in of_kind])
+    counted = np.array([kind in WEIGHTED_ALIKE[metric] for kind in kinds(labels)])
     n = int(clips[counted].sum())
     return counted / n if n else None
 

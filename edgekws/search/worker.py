@@ -17,8 +17,9 @@ from edgekws.core.events import Emit
 from edgekws.core.job import TrainingStopped
 from edgekws.core.store import is_complete, used_by
 from edgekws.engine.chain import Bench, bench, resolved, run_step, step_key
+from edgekws.engine.chain_run import ChainRun
 from edgekws.engine.data import Source
-from edgekws.engine.measure import Measured, measure
+from edgekws.engine.measure import Measured
 from edgekws.errors import EdgekwsError
 from edgekws.recipe.model import Recipe
 from edgekws.search.chain import needed
@@ -80,27 +81,18 @@ def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
     recipe = resolved(read_recipe(trial.recipe))
     source = _Source(recipe, cache, shelf, emit)
     shared = bench(source, recipe, cache, emit)
-    artifacts: dict[str, Artifact] = {}
-    measured: Measured | None = None
-    before: Artifact | None = None
+    chain = ChainRun(shared)
     scores: tuple[tuple[int, float], ...] = ()
     steps = needed(recipe.steps, trial.until)
     for step in steps:
-        inputs = {name: artifacts[name] for name in step.named_inputs}
-        if step.takes is not None and before is not None:
-            inputs["input"] = before
-        last = step.name == trial.until
-        if last and unit.epochs is not None:
-            return Outcome(trial.key, _train_to(step, inputs, shared, unit))
-        done = run_step(step, inputs, shared)
-        artifacts[step.name] = before = done.artifact
-        rows = done.details.get("history", {}).get("epochs", [])
+        if step.name == trial.until and unit.epochs is not None:
+            return Outcome(trial.key, _train_to(step, chain.inputs(step), shared, unit))
+        rows = chain.run(step).details.get("history", {}).get("epochs", [])
         scores = _scores(rows, trial.objective) or scores  # of the last step that trains
         if step.name in _lineage(steps):
-            parent = measured if step.takes is not None else None
-            measured = measure(done.artifact, step.keeps, parent, shared)
-    assert measured is not None
-    return Outcome(trial.key, scores, _result(measured, shared, trial.evaluate_on))
+            chain.measure(step)
+    assert chain.measured is not None
+    return Outcome(trial.key, scores, _result(chain.measured, shared, trial.evaluate_on))
 
 
 def _lineage(steps: list[Any]) -> set[str]:

@@ -1,15 +1,14 @@
-"""How a network does on dev after an epoch: what the choice of the best epoch is made by."""
+"""Scores of a network on dev after an epoch, by which the best epoch is chosen."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import Examples
+from edgekws.metrics.recall import in_macro_recall, mean_recall
 from edgekws.training.model import Model
 
 
@@ -24,20 +23,6 @@ class Scores(NamedTuple):
     accuracy: float
     balanced_accuracy: float
     macro_recall: float
-
-
-def mean_recall(
-    predicted: NDArray[np.int64], targets: NDArray[np.int64], counted: Sequence[int]
-) -> float:
-    """Return the recall averaged over those of the labels `counted` that occur in `targets` `(N,)`.
-
-    >>> mean_recall(np.array([0, 0, 0, 1, 0]), np.array([0, 0, 1, 1, 2]), (0, 1))
-    0.75
-    """
-    recalls = [
-        np.mean(predicted[targets == label] == label) for label in counted if label in targets
-    ]
-    return float(np.mean(recalls)) if recalls else 0.0
 
 
 @torch.no_grad()
@@ -55,11 +40,14 @@ def score(
             for i in range(0, len(examples), batch_size)
         ]
     )
-    predicted = logits.argmax(dim=1).numpy()
-    spoken = [i for i, label in enumerate(labels) if label != SILENCE]
+    targets = examples.targets
+    right = logits.argmax(dim=1).numpy() == targets
+    clips = np.bincount(targets, minlength=len(labels))
+    hits = np.bincount(targets[right], minlength=len(labels))
+    present, spoken = clips > 0, in_macro_recall(clips, labels)
     return Scores(
-        loss=F.cross_entropy(logits, torch.from_numpy(examples.targets)).item(),
-        accuracy=float(np.mean(predicted == examples.targets)),
-        balanced_accuracy=mean_recall(predicted, examples.targets, range(len(labels))),
-        macro_recall=mean_recall(predicted, examples.targets, spoken),
+        loss=F.cross_entropy(logits, torch.from_numpy(targets)).item(),
+        accuracy=float(np.mean(right)),
+        balanced_accuracy=mean_recall(clips[present], hits[present]),
+        macro_recall=mean_recall(clips[spoken], hits[spoken]),
     )

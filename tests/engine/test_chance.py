@@ -14,7 +14,7 @@ from edgekws.engine.chance import chance_warning
 from edgekws.evaluation.check import check
 from edgekws.evaluation.compare import compare
 from edgekws.evaluation.evaluate import evaluate
-from edgekws.evaluation.trial import Trial
+from edgekws.evaluation.evaluation_set import EvaluationSet
 from edgekws.recipe.load import Loaded
 
 ACCURACY = Budget((Limit("accuracy", "min", 0.1),))
@@ -23,11 +23,11 @@ ACCURACY = Budget((Limit("accuracy", "min", 0.1),))
 @pytest.fixture
 def models(loaded: Loaded, linear: Any) -> tuple[Path, Path]:
     """Return a model that tells the tones apart, and one that gives the same logits to all."""
-    trial = Trial(loaded, "dev", quiet)
-    front_end, normalization = trial._data.front_end, trial._data.normalization
+    clips = EvaluationSet(loaded, "dev", quiet)
+    front_end, normalization = clips._data.front_end, clips._data.normalization
     paths = [linear(f"{name}.onnx", front_end, normalization).path for name in ("good", "guess")]
-    mean = trial.examples.features.mean(axis=2)
-    means = [mean[trial.examples.targets == i].mean(axis=0) for i in range(len(trial.labels))]
+    mean = clips.examples.features.mean(axis=2)
+    means = [mean[clips.examples.targets == i].mean(axis=0) for i in range(len(clips.labels))]
     _set_matrix(paths[0], np.stack(means, axis=1))
     _set_matrix(paths[1], np.zeros_like(np.stack(means, axis=1)))
     return paths[0], paths[1]

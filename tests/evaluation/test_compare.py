@@ -9,7 +9,7 @@ import pytest
 from edgekws.core.events import Event, quiet
 from edgekws.errors import UsageError
 from edgekws.evaluation.compare import compare, read_entrants
-from edgekws.evaluation.trial import Trial
+from edgekws.evaluation.evaluation_set import EvaluationSet
 from edgekws.metrics.tallies import Groups
 from edgekws.recipe.load import Loaded
 
@@ -49,8 +49,8 @@ def test_arguments_that_make_no_sense_are_told(
 
 @pytest.fixture
 def models(loaded: Loaded, linear: Any) -> list[str]:
-    trial = Trial(loaded, "test", quiet)
-    front_end, normalization = trial._data.front_end, trial._data.normalization
+    clips = EvaluationSet(loaded, "test", quiet)
+    front_end, normalization = clips._data.front_end, clips._data.normalization
     made = [linear(f"{i}.onnx", front_end, normalization, seed=i) for i in range(4)]
     return [str(model.path) for model in made]
 

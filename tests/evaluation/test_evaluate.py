@@ -8,7 +8,7 @@ import pytest
 from edgekws.core.corpus import Examples
 from edgekws.core.events import quiet
 from edgekws.evaluation.evaluate import evaluate, evaluation
-from edgekws.evaluation.trial import Trial
+from edgekws.evaluation.evaluation_set import EvaluationSet
 from edgekws.metrics.accuracy import accuracy
 from edgekws.recipe.load import Loaded
 
@@ -66,11 +66,11 @@ def test_a_class_that_is_never_right_has_f1_zero() -> None:
 
 
 def test_models_are_evaluated_side_by_side(loaded: Loaded, linear: Any) -> None:
-    trial = Trial(loaded, "test", quiet)
-    front_end, normalization = trial._data.front_end, trial._data.normalization
+    clips = EvaluationSet(loaded, "test", quiet)
+    front_end, normalization = clips._data.front_end, clips._data.normalization
     paths = [linear(f"{i}.onnx", front_end, normalization, seed=i).path for i in (1, 2)]
     found = evaluate(paths, loaded, "test", quiet)
     assert [one.name for one in found] == [str(path) for path in paths]
     for one, path in zip(found, paths, strict=True):
-        logits = trial.logits(path)
-        assert one.measurements == accuracy(logits, trial.examples, trial.labels)
+        logits = clips.logits(path)
+        assert one.measurements == accuracy(logits, clips.examples, clips.labels)

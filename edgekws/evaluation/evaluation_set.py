@@ -1,4 +1,4 @@
-"""Models that a user names, tried on one split of a recipe's data, each with its own front end."""
+"""One split of a recipe's data, and the logits of any model on it through its own front end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.bundle.strangers import logits_of_file
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event, progress
 from edgekws.engine.data import Source
 from edgekws.errors import DataError
-from edgekws.evaluation.models import model_file, read_model, verified
+from edgekws.evaluation.models import (
+    contract_of,
+    logits_in_order,
+    model_file,
+    run_folder,
+    step_models,
+    verified,
+)
 from edgekws.recipe.load import Loaded
 from edgekws.runtime.front_end import FrontEnd
 
@@ -26,8 +32,8 @@ if TYPE_CHECKING:
 _BLOCK = 256
 
 
-class Trial:
-    """The clips of one split; every model hears their waveforms as its contract says.
+class EvaluationSet:
+    """The clips of one split; every model gets the features that its contract describes.
 
     Raises:
         DataError: the recipe's data is missing or wrong.
@@ -37,7 +43,7 @@ class Trial:
         """Take the recipe and the split; the data is read when it is first asked for."""
         self._source = Source(loaded.recipe, cache_folder(), emit)
         self._split, self._emit = split, emit
-        self._heard: tuple[FrontEnd, NDArray[np.float32]] | None = None
+        self._newest_log_mel: tuple[FrontEnd, NDArray[np.float32]] | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -56,43 +62,31 @@ class Trial:
     def logits(self, path: Path) -> NDArray[np.float32]:
         """Return the logits `(N, n_labels)` of a model, a bundle or the last step of a run.
 
-        Where its front end, or the clips it was trained on, are not those of the recipe, a
-        warning says so.
+        A warning tells where its front end, or the clips it was trained on, are not those of the
+        recipe.
 
         Raises:
             DataError: no model there, no contract in it, or other labels than the recipe's.
         """
         with _located(path) as file:
-            contract = self._contract(file, path)
-            found = logits_of_file(file, self._features(contract, path))
-        order = [contract.labels.index(label) for label in self.labels]
-        return found[:, order]
-
-    def _contract(self, file: Path, path: Path) -> Contract:
-        _, contract = read_model(file)
-        if contract is None:
-            raise DataError(f"{path} has no contract: its labels and its front end are not known")
-        if sorted(contract.labels) != sorted(self.labels):
-            raise DataError(
-                f"{path} knows {', '.join(contract.labels)}, but the recipe's data has "
-                f"{', '.join(self.labels)}; name the recipe that it came from"
-            )
-        return contract
+            contract = contract_of(file, self.labels, name=path)
+            features = self._features(contract, path)
+            return logits_in_order(file, contract, self.labels, features)
 
     def _features(self, contract: Contract, path: Path) -> NDArray[np.float32]:
-        """Return the clips as the model hears them, `(N, n_mels, T)`."""
+        """Return the clips as features of the model's front end, `(N, n_mels, T)`."""
         data, own = self._data, contract.front_end
         if own == data.front_end and contract.normalization == data.normalization:
             return self.examples.features
-        self._emit(Event("warning", f"{path} {self._why(own)}"))
+        self._emit(Event("warning", f"{path} {self._difference(own)}"))
         mean, std = (
             np.array(values, np.float32)[:, None]
             for values in (contract.normalization.mean, contract.normalization.std)
         )
         return (self._log_mel(own) - mean) / std
 
-    def _why(self, own: FrontEnd) -> str:
-        """Say in what a model is not the recipe's, and what follows for its figures."""
+    def _difference(self, own: FrontEnd) -> str:
+        """Describe how a model differs from the recipe, and what follows for its figures."""
         recipe = self._data.front_end.to_dict()
         other = [
             f"{key} = {value} instead of {recipe[key]}"
@@ -100,18 +94,21 @@ class Trial:
             if value != recipe[key]
         ]
         if other:
-            told = f"hears the clips through its own front end ({', '.join(other)})"
+            text = f"hears the clips through its own front end ({', '.join(other)})"
         else:
-            told = "was trained on other clips than the recipe gives (another seed, or other data)"
+            text = "was trained on other clips than the recipe gives (another seed, or other data)"
         if self._split == "dev":
-            told += "; clips of dev may be among those (of the same data, --split test has none)"
-        return told
+            text += "; clips of dev may be among those (of the same data, --split test has none)"
+        return text
 
     def _log_mel(self, front_end: FrontEnd) -> NDArray[np.float32]:
-        """Return log-mel before normalisation; that of the last front end is kept."""
-        if self._heard is None or self._heard[0] != front_end:
-            self._heard = front_end, _log_mel(self._windows(front_end), front_end, self._emit)
-        return self._heard[1]
+        """Return log-mel before normalisation, cached for the newest front end."""
+        if self._newest_log_mel is None or self._newest_log_mel[0] != front_end:
+            self._newest_log_mel = (
+                front_end,
+                _log_mel(self._windows(front_end), front_end, self._emit),
+            )
+        return self._newest_log_mel[1]
 
     def _windows(self, front_end: FrontEnd) -> NDArray[np.float32]:
         """Return the recipe's waveforms at a front end's rate, in its window, `(N, samples)`."""
@@ -148,15 +145,11 @@ def _log_mel(waves: NDArray[np.float32], front_end: FrontEnd, emit: Emit) -> NDA
 def _located(path: Path) -> Iterator[Path]:
     """Yield the ONNX file of a model, a bundle's folder or zip that was verified, or a run."""
     with verified(path) as folder:
-        yield _last_step(folder) or model_file(folder)
-
-
-def _last_step(path: Path) -> Path | None:
-    """Return the model after the last step of a run, `None` where the path is not that of one."""
-    for run in (path, path / "latest"):
-        if (run / "report.json").is_file():
-            made = sorted(run.glob("[0-9][0-9]-*/model.onnx"))
-            if not made:
-                raise DataError(f"{run}: no step of this run left a model; run compress again")
-            return made[-1]
-    return None
+        run = run_folder(folder)
+        if run is None:
+            yield model_file(folder)
+            return
+        models = step_models(run)
+        if not models:
+            raise DataError(f"{run}: no step of this run left a model; run compress again")
+        yield models[-1]
