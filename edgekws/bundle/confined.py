@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 
-from edgekws.core.child import check_room, child
+from edgekws.core.child import child, raise_if_disk_full
 from edgekws.core.environment import ONE_THREAD
 from edgekws.errors import DataError
 
@@ -46,7 +46,7 @@ def run(script: str, *arguments: str, more_s: int = 0, more_bytes: int = 0) -> N
         errors.seek(0)
         told = errors.read(2**20).decode("utf-8", "replace").strip()
     if code:
-        check_room(told)
+        raise_if_disk_full(told)
         raise DataError(_reason(code, told, CPU_S + more_s))
 
 

@@ -15,7 +15,7 @@ from edgekws.bundle.declared import check_declared, read_json
 from edgekws.bundle.members import REQUIRED, SUMS, strangers
 from edgekws.bundle.pack import identity, members
 from edgekws.core.canonical import sha256_file
-from edgekws.core.child import check_room, run_child
+from edgekws.core.child import raise_if_disk_full, run_child
 from edgekws.core.contract import Contract
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.verified import Verified
@@ -105,7 +105,7 @@ def _trusted(script: str, *arguments: str) -> None:
     done = run_child(script, *arguments, flags=("-I", "-B"))
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip()
-        check_room(words)
+        raise_if_disk_full(words)
         raise MachineError(f"its runtime failed: {words[-2000:]}")
 
 

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from edgekws.core.child import check_room, run_child
+from edgekws.core.child import raise_if_disk_full, run_child
 from edgekws.core.scratch import scratch_folder
 from edgekws.errors import MachineError, ParityError
 from edgekws.lowering import _simplify, onnx_file, parity
@@ -73,7 +73,7 @@ def _run(source: Path, script: str, *arguments: str) -> None:
             "leave out the simplify step"
         )
     if done.returncode:
-        check_room(done.stderr.decode(errors="replace"))
+        raise_if_disk_full(done.stderr.decode(errors="replace"))
         raise MachineError(
             f"{source}: onnxsim {_end_of(done)}; leave out the simplify step, or try another "
             "version of onnxsim"

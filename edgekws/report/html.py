@@ -8,7 +8,7 @@ from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import SPLITS
 from edgekws.core.measurement import (
     BUNDLE_METRICS,
-    HEARD,
+    CLIP_KINDS,
     METRICS,
     WHOLE,
     WHOLE_NOTE,
@@ -104,7 +104,7 @@ def _whole(result: Result) -> dict[str, Any]:
 def _heard(result: Result) -> dict[str, Any]:
     """Return how well a bundle hears each kind of clip."""
     found = {m.metric: m for m in result.measurements}
-    kinds = [(name, found[metric]) for name, metric in HEARD.items() if metric in found]
+    kinds = [(name, found[metric]) for name, metric in CLIP_KINDS.items() if metric in found]
     return {"name": result.name, "kinds": [(name, _cell(m), m.n or 0) for name, m in kinds]}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekws.core.measurement import BUNDLE_METRICS, HEARD, WHOLE, Measurement, Verdict
+from edgekws.core.measurement import BUNDLE_METRICS, CLIP_KINDS, WHOLE, Measurement, Verdict
 from edgekws.core.printable import one_line
 from edgekws.metrics.class_counts import class_cells
 from edgekws.report import numbers
@@ -183,7 +183,7 @@ def verified_lines(found: "Verified", bundle: Path) -> list[str]:
 def heard_tables(result: "Result") -> Iterator[Table]:
     """Yield how a bundle hears each kind of clip, and each class, with the clips behind it."""
     found = {m.metric: m for m in result.measurements}
-    kinds = [(name, found[metric]) for name, metric in HEARD.items() if metric in found]
+    kinds = [(name, found[metric]) for name, metric in CLIP_KINDS.items() if metric in found]
     rows = [[name, numbers.measured(m), numbers.count(m.n or 0)] for name, m in kinds]
     yield "what the bundle hears (test)", ("", "share", "clips"), rows
     classes = result.details.get("per_class", ())

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from edgekws.core.latency_run import Files, LatencyRun, chain, parsed
+from edgekws.core.latency_run import Files, LatencyRun, chain, parse_latency_run
 from edgekws.errors import MachineError, MissingPartError
 from edgekws.runtime import latency
 from edgekws.targets._fields import Harness
@@ -111,7 +111,7 @@ class Target(Harness):
         limit_s = self.timeout_s + 6 * self.seconds * (1 + len(models))
         answer = ask(self._login(), files, ["latency.py", "--spec", "spec.json"], limit_s)
         here_named = {name: str(path) for path, name in paths.items()}
-        run = parsed(_checked(answer, self._login(), here_named).encode())
+        run = parse_latency_run(_checked(answer, self._login(), here_named).encode())
         return LatencyRun(**{**vars(run), "fingerprint": here})
 
     def _login(self) -> Login:

@@ -15,7 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from edgekws.core.events import Emit, progress
-from edgekws.core.worker import deaf_to_terminal, end_with_parent
+from edgekws.core.worker import end_with_parent, terminal_signals_blocked
 from edgekws.datasets.synthesis.espeak import Espeak
 from edgekws.datasets.synthesis.room import recorded, trimmed
 from edgekws.datasets.synthesis.voices import Voice
@@ -69,7 +69,7 @@ def render(tasks: Sequence[VoiceTask], clips: Format, seed: int, folder: Path, e
     workers = max(min(len(os.sched_getaffinity(0)), len(tasks)), 1)
     pool = ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent)
     try:
-        with deaf_to_terminal():
+        with terminal_signals_blocked():
             running = [pool.submit(speak, task, clips, seed, folder) for task in tasks]
         done = 0
         for future in as_completed(running):
