@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edgekws.errors import DataError
-from edgekws.runtime.detect import HIGHEST_PEAK, Mixer, wav_form
+from edgekws.runtime.detect import HIGHEST_PEAK, Mixer, read_wav_header
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -138,7 +138,7 @@ def _unfinished_at(path: Path) -> int:
         return 0
     with path.open("rb") as file:
         try:
-            return file.tell() - 4 if wav_form(file).size is None else 0
+            return file.tell() - 4 if read_wav_header(file).size is None else 0
         except ValueError:  # no WAV file, or a damaged one: libsndfile knows more about both
             return 0
 

@@ -74,7 +74,7 @@ def slowly(
     found = []
     for one in recordings:
         heard = trigger.feed(one) + trigger.flush()
-        found.append([(h.told, h.centre) for h in heard if h.keyword == word])
+        found.append([(h.decision, h.centre) for h in heard if h.keyword == word])
     return found
 
 
