@@ -93,12 +93,12 @@ class Spotter:
     ) -> None:
         """Verify the bundle, a folder or a zip, and load it; see `load`."""
         from edgekws.bundle.archive import unpacked
-        from edgekws.bundle.verify import named
+        from edgekws.bundle.verify import errors_named
         from edgekws.runtime.detect import Classifier
         from edgekws.spotting.streams import opened
 
         path = Path(bundle)
-        with unpacked(path) as folder, named(path):
+        with unpacked(path) as folder, errors_named(path):
             self._detector = opened(folder, emit, threshold)[0]
             self._classifier = Classifier(folder)
 

@@ -1,4 +1,4 @@
-"""The model card: what the bundle is, what it was measured at, and how to run it."""
+"""The model card of a bundle: its contents, its measurements and its use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -58,7 +58,7 @@ def model_card(
 ) -> str:
     """Return the card as Markdown; `classes` are the rows of `class_counts.with_counts`.
 
-    `caveats` are what has to be said of the data beside every figure.
+    `caveats` are the remarks on the data that must accompany every figure.
     """
     front_end = contract.front_end
     return _CARD.format(
@@ -79,7 +79,7 @@ def model_card(
 
 
 def latency_section(sentences: Sequence[str]) -> str:
-    """Return what a card says of latency: a line each, under a heading of its own."""
+    """Return the card's section on latency, one line per sentence."""
     return "\n## Latency\n\n" + "".join(f"- {sentence}\n" for sentence in sentences)
 
 
@@ -93,8 +93,8 @@ def _value(m: Measurement) -> str:
 
 
 def _whole(measurements: Sequence[Measurement]) -> Iterator[str]:
-    """Yield a row for everything that was measured of network, front end and both."""
-    found = {m.metric: f"{_value(m)} {m.unit}" for m in measurements}
+    """Yield a row for every cost that was measured of the network, the front end and both."""
+    cells = {m.metric: f"{_value(m)} {m.unit}" for m in measurements}
     for name, metrics in WHOLE.items():
-        if found.keys() >= set(metrics):
-            yield f"| {name} | {' | '.join(found[metric] for metric in metrics)} |"
+        if cells.keys() >= set(metrics):
+            yield f"| {name} | {' | '.join(cells[metric] for metric in metrics)} |"

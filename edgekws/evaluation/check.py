@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgekws.bundle.strangers import try_model_file
+from edgekws.bundle.untrusted_models import try_model_file
 from edgekws.bundle.verify import verify
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event

@@ -10,7 +10,7 @@ import numpy as np
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_blocks
 from edgekws.bundle.archive import unpacked
-from edgekws.bundle.verify import named, verify_folder
+from edgekws.bundle.verify import errors_named, verify_folder
 from edgekws.core.canonical import file_state, sha256_of
 from edgekws.core.events import Emit, Event, progress, quiet
 from edgekws.core.partial_table import Partial, partial_beside
@@ -44,7 +44,7 @@ def predict(bundle: Path, source: Path, output: Path, emit: Emit, top_k: int = 1
     """
     head, clips = list_unlabelled(source, emit)
     with unpacked(bundle) as folder:
-        with named(bundle):
+        with errors_named(bundle):
             verified = verify_folder(folder)
         classifier = Classifier(folder)
     for note in verified.notes:

@@ -24,7 +24,7 @@ class Target(Harness):
 
         Raises:
             MissingPartError: onnxruntime is not installed for this interpreter.
-            MachineError: the harness failed; the message holds its last words.
+            MachineError: the harness failed; the message ends with its error.
         """
         fields = self.model_dump(mode="json", exclude={"kind"})
         paths = {name: [str(p.resolve()) for p in chain(files)] for name, files in models.items()}

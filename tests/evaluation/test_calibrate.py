@@ -272,7 +272,7 @@ def test_a_label_ends_with_its_recording(tones: Path, tmp_path: Path) -> None:
 
 
 def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"bundle is the bundle itself or around it; name another"):
+    with pytest.raises(UsageError, match=r"bundle is, or overlaps with, the bundle; name another"):
         run(tones, recordings, tones)
     with pytest.raises(DataError, match=r"nothing: no such bundle; give its folder"):
         run(tmp_path / "nothing", recordings, tmp_path / "b")
