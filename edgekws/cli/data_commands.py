@@ -67,12 +67,12 @@ def explore(
     """
     from edgekws.cli.data_tables import exploration_tables
     from edgekws.curation.explore import explore as look
-    from edgekws.curation.source import material
+    from edgekws.curation.source import data_source
     from edgekws.report.data_page import check_output, write_exploration
 
     if output is not None:
         check_output(output)
-    given = material(source, overrides or ())
+    given = data_source(source, overrides or ())
     with view_for(json) as view:
         emit = quiet if json else view.emit
         found = look(given, emit)
@@ -120,9 +120,9 @@ def augment(
     from dataclasses import asdict
 
     from edgekws.curation.augment import augment as make
-    from edgekws.curation.source import material
+    from edgekws.curation.source import data_source
 
-    given = material(source, overrides or ())
+    given = data_source(source, overrides or ())
     with view_for(json) as view:
         drawn = given.seed if seed is None else seed
         made = make(given, output, copies, form.value, drawn, view.emit)
