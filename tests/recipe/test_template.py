@@ -135,7 +135,7 @@ def test_what_the_student_is_said_to_weigh_is_what_its_graph_weighs() -> None:
         (("two", "too"), {}, "'two' and 'too' sound the same"),
         (("a",), {"target": "ssh"}, "--target ssh needs --host USER@MACHINE"),
         (("a",), {"host": "pi@pi.local"}, "no other target has one"),
-        (("a",), {"target": "ssh", "host": "a b"}, r"target\.host: 'a b' is no host"),
+        (("a",), {"target": "ssh", "host": "a b"}, r"target\.host: 'a b' is not a host"),
     ],
 )
 def test_answers_that_make_no_recipe(
