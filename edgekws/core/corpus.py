@@ -36,7 +36,7 @@ class Listing:
 
     Where `clips` are windows cut out of longer recordings, `recordings` are those: words with the
     place where they are said, and `_unknown_` without a place where no keyword is. `negatives` are
-    the parts of the training recordings without a keyword that are at least a window long.
+    speech without a keyword, of each split: parts of recordings that are at least a window long.
     """
 
     labels: tuple[str, ...]
