@@ -26,7 +26,7 @@ from edgekws.audio.audit import (
 from edgekws.audio.near_copies import without_near_copies
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_audio, read_blocks
-from edgekws.core.canonical import sha256_of
+from edgekws.core.canonical import file_state, sha256_of
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split
 from edgekws.core.events import Emit, Event
@@ -98,7 +98,7 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
         {
             "rows": identity(listing.clips),
             "labels": listing.labels,
-            "noise": [_file_state(path) for path in listing.noise],
+            "noise": [file_state(path) for path in listing.noise],
             "sample_rate": front_end.sample_rate,
             "window_samples": front_end.window_samples,
             "versions": [version("numpy"), version("soxr"), soundfile.__libsndfile_version__],
@@ -110,16 +110,7 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
 
 def identity(clips: Sequence[Clip]) -> list[tuple[object, ...]]:
     """Return what clips are known by without reading them, size and time of the file included."""
-    return [(*_file_state(c.path), c.start_s, c.end_s, c.label, c.speaker, c.split) for c in clips]
-
-
-def _file_state(path: Path) -> tuple[str, int, int]:
-    """Path, size and time of a file; a missing one is told later, by reading it."""
-    try:
-        state = path.stat()
-    except OSError:
-        return str(path), -1, -1
-    return str(path), state.st_size, state.st_mtime_ns
+    return [(*file_state(c.path), c.start_s, c.end_s, c.label, c.speaker, c.split) for c in clips]
 
 
 def _build(listing: Listing, front_end: FrontEnd, folder: Path, emit: Emit) -> None:

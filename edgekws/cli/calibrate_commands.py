@@ -92,9 +92,15 @@ def calibrate(
     chosen = parse_where(where or ())
     with view_for(json) as view:
         made = engine.calibrate(
-            bundle, positives, negatives or (), max_fa_per_hour, output, view.emit, chosen,
-            tolerance_s,
-        )  # fmt: skip
+            bundle,
+            positives,
+            negatives or (),
+            output,
+            view.emit,
+            max_fa_per_hour=max_fa_per_hour,
+            where=chosen,
+            tolerance_s=tolerance_s,
+        )
         for note in made.evaluation.notes:
             view.emit(Event("warning", note))
         found = made.evaluation

@@ -23,6 +23,15 @@ def sha256_of(value: object) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
+def file_state(path: Path) -> tuple[str, int, int]:
+    """Return path, size and time of a file, by which it is known unread; -1 where it is missing."""
+    try:
+        state = path.stat()
+    except OSError:
+        return str(path), -1, -1
+    return str(path), state.st_size, state.st_mtime_ns
+
+
 def sha256_file(path: Path) -> str:
     """Return the sha256 of a file's bytes."""
     with path.open("rb") as file:

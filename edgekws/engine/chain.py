@@ -140,14 +140,14 @@ def _run(step: Step, inputs: Mapping[str, Artifact], bench: Bench, folder: Path)
     data = bench.source.features
     measure = bench.target.measure if step.times_on_target else None
     job = Job(
-        data,
-        _seed(step, bench),
-        bench.device,
-        bench.threads,
-        folder,
-        bench.emit,
-        measure,
-        bench.stop_after,
+        data=data,
+        seed=_seed(step, bench),
+        device=bench.device,
+        threads=bench.threads,
+        workdir=folder,
+        emit=bench.emit,
+        measure=measure,
+        stop_after=bench.stop_after,
     )
     started = time.monotonic()
     output = step.run(inputs, job)

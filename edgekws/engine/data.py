@@ -27,9 +27,15 @@ if TYPE_CHECKING:
 class Source:
     """The data of one recipe. Everything but `key` and `front_end` is made on first use."""
 
-    def __init__(self, recipe: Recipe, cache: Path, emit: Emit) -> None:
-        """Take what the recipe says about data; nothing is read yet."""
+    def __init__(
+        self, recipe: Recipe, cache: Path, emit: Emit, *, features_in: Path | None = None
+    ) -> None:
+        """Take what the recipe says about data; nothing is read yet.
+
+        The features are cached in `features_in` where they are to be removed by themselves.
+        """
         self._recipe, self._cache, self._emit = recipe, cache, emit
+        self._features_in = features_in or cache
 
     @property
     def front_end(self) -> FrontEnd:
@@ -76,7 +82,7 @@ class Source:
 
         recipe = self._recipe
         return Features(
-            self.corpus, self.front_end, recipe.augment, recipe.seed, self._cache, self._emit
+            self.corpus, self.front_end, recipe.augment, recipe.seed, self._features_in, self._emit
         )
 
     def write_clips(self, path: Path) -> None:

@@ -39,7 +39,7 @@ LABEL_AGREEMENT = 0.95
 """Share of test clips; a difference of 1e-3 in a feature may turn a label that was on the edge."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Final:
     """The sealed bundle in the cache, and what its own runtime reached on the test split."""
 
@@ -99,9 +99,15 @@ def evaluate_bundle(
     )
     details = told["details"] | {"latency": timed.to_dict("model")}
     return Final(
-        folder / "bundle", told["sha256"], found, told["parity"], details, timed, told["seconds"],
-        cached,
-    )  # fmt: skip
+        folder=folder / "bundle",
+        sha256=told["sha256"],
+        measurements=found,
+        parity=told["parity"],
+        details=details,
+        latency=timed,
+        seconds=told["seconds"],
+        cached=cached,
+    )
 
 
 def _build(

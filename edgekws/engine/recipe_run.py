@@ -80,7 +80,7 @@ class RecipeRun:
         return self._by_name[step.name]
 
     def _judge(self, step: Step, done: Done, measured: Measured | Streamed) -> None:
-        """Measure latency, hold everything against the limits, and decide whether to go on.
+        """Measure latency, check everything against the limits, and decide whether to go on.
 
         A step before the last training has no ratio yet; `_compare` adds it.
         """
@@ -90,13 +90,13 @@ class RecipeRun:
             timed = timed.without_ratios()
         else:
             timed = self._baseline.latency(measured.model, control)
-        found = (*measured.measurements, *timed.measurements("model"))
-        verdicts = limits(step.budget).check(found)
+        measurements = (*measured.measurements, *timed.measurements("model"))
+        verdicts = limits(step.budget).check(measurements)
         to_go: tuple[Verdict, ...] = ()
         if step.name == self._final.name:
-            verdicts += _known(self._recipe.limits.check(found), found)
+            verdicts += _known(self._recipe.limits.check(measurements), measurements)
         elif step.gives != "stream":  # the recipe's limits are for the model, not for a hop
-            to_go = _of_network(self._recipe.limits.check(found))
+            to_go = _of_network(self._recipe.limits.check(measurements))
         shortfalls = [
             *done.details.get("shortfalls", ()),
             *no_better(step, self._by_name, self._bench),
@@ -108,7 +108,7 @@ class RecipeRun:
                 name=step.name,
                 kind=step.kind,
                 sha256=done.artifact.sha256,
-                measurements=found,
+                measurements=measurements,
                 verdicts=verdicts,
                 to_go=to_go,
                 parity=measured.parity,
@@ -120,17 +120,17 @@ class RecipeRun:
         self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
 
     def _compare(self, control: Path) -> None:
-        """Measure the early steps against the control, which is there now, and the references."""
+        """Measure the early steps, and the references, against the control, which is there now."""
         for i, model in self._early.items():
             timed = self._baseline.latency(model, control)
-            one = self._results[i]
+            result = self._results[i]
             ratio = (m for m in timed.measurements("model") if m.metric == "latency_ratio")
-            found = (*one.measurements, *ratio)
+            measurements = (*result.measurements, *ratio)
             self._results[i] = replace(
-                one,
-                measurements=found,
-                to_go=_of_network(self._recipe.limits.check(found)),
-                details=one.details | {"latency": timed.to_dict("model")},
+                result,
+                measurements=measurements,
+                to_go=_of_network(self._recipe.limits.check(measurements)),
+                details=result.details | {"latency": timed.to_dict("model")},
             )
         self._references = self._baseline.references()
 
@@ -228,7 +228,7 @@ class RecipeRun:
         }
 
     def report(self) -> Report:
-        """Return the report of what has come out."""
+        """Return the report of all results."""
         data = self._bench.source.summary()
         notes = (
             *data["notes"],
@@ -275,12 +275,14 @@ def _shortfalls(results: Sequence[Result]) -> list[str]:
     return [f"{r.name}: {line}" for r in results for line in r.details.get("shortfalls", ())]
 
 
-def _known(verdicts: tuple[Verdict, ...], found: Sequence[Measurement]) -> tuple[Verdict, ...]:
+def _known(
+    verdicts: tuple[Verdict, ...], measurements: Sequence[Measurement]
+) -> tuple[Verdict, ...]:
     """Return the verdicts that the dev split can give; the front end is judged with the bundle."""
-    metrics = {m.metric for m in found}
+    metrics = {m.metric for m in measurements}
     return tuple(v for v in verdicts if v.limit.metric in metrics)
 
 
 def _of_network(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """Return the verdicts that a step can ever give: without those on the whole bundle."""
+    """Return the verdicts that a step can give: all but those on the whole bundle."""
     return tuple(v for v in verdicts if v.limit.metric not in BUNDLE_METRICS)

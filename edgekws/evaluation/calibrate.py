@@ -65,9 +65,10 @@ def calibrate(
     bundle: Path,
     positives: Path,
     negatives: Sequence[Path],
-    max_fa_per_hour: float,
     output: Path,
     emit: Emit,
+    *,
+    max_fa_per_hour: float,
     where: Where,
     tolerance_s: float,
 ) -> Calibrated:

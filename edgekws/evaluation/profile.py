@@ -61,19 +61,20 @@ def profile(paths: Sequence[Path], target: Target, emit: Emit) -> Profile:
         inside = [_operators(one, target, timings) for one in named]
         weights = [_weight(one, made, emit) for one, (_, made) in zip(named, inside, strict=True)]
     return Profile(
-        tuple(one.name for one in named),
-        tuple(timings),
-        tuple(operators for made, _ in inside for operators in made),
-        tuple(weights),
-        tuple(_ratios(named, timings)) if told["level"] else (),
-        named[0].name,
-        told["level"],
-        told["control_ratio"],
-        tuple(told["control_ratio_ci95"]),
-        told["processes"],
-        told["attempts"],
-        target.model_dump(mode="json"),
-        latency.fingerprint(target.threads) | {"load": load, "versions": library_versions()},
+        subjects=tuple(one.name for one in named),
+        timings=tuple(timings),
+        operators=tuple(operators for made, _ in inside for operators in made),
+        weights=tuple(weights),
+        ratios=tuple(_ratios(named, timings)) if told["level"] else (),
+        control=named[0].name,
+        level=told["level"],
+        control_ratio=told["control_ratio"],
+        control_ratio_ci95=tuple(told["control_ratio_ci95"]),
+        processes=told["processes"],
+        attempts=told["attempts"],
+        settings=target.model_dump(mode="json"),
+        fingerprint=latency.fingerprint(target.threads)
+        | {"load": load, "versions": library_versions()},
     )
 
 

@@ -84,7 +84,7 @@ class Ratio:
     verdict: Literal["faster", "slower", "not told apart"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """All that was measured. Without a level control, `ratios` is empty: there is no verdict."""
 

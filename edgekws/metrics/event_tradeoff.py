@@ -31,7 +31,7 @@ APART_S = 70.0
 """Silence between two recordings of an axis: more than the longest refractory time reaches."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Axis:
     """Recordings one after the other on one axis of time, with their labels.
 

@@ -181,6 +181,9 @@ def _loudest_silence(seconds: Array, apart: float) -> float:
 def clopper_pearson(hits: float, n: float) -> Interval:
     """Return the exact interval of a share of independent samples (Clopper and Pearson 1934).
 
+    The numbers need not be whole, as effective ones of weighted samples are not; of whole ones it
+    is that of `scipy.stats.binomtest`.
+
     >>> [round(bound, 4) for bound in clopper_pearson(50, 50)]
     [0.9289, 1.0]
     """

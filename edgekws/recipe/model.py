@@ -52,6 +52,10 @@ def _slug(name: str) -> str:
     return name
 
 
+Slug = Annotated[str, AfterValidator(_slug)]
+"""A name that a folder can have."""
+
+
 LARGEST_LIMIT = 1e15
 
 
@@ -169,7 +173,7 @@ class Recipe(Fields):
     """One TOML file: the data, the front end, the target, the budget and the chain of steps."""
 
     schema_version: Literal[1] = Field(alias="schema", description="version of this format")
-    name: Annotated[str, AfterValidator(_slug)] = Field(description="names runs/ and dist/ folders")
+    name: Slug = Field(description="names runs/ and dist/ folders")
     seed: int = Field(default=0, ge=0, lt=2**32, description="all randomness comes from it")
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="for training; all cores where omitted"

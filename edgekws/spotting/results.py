@@ -32,7 +32,7 @@ LEAST_S = 1.0
 """With less keyword-free audio nothing is said of false alarms."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KeywordEvents:
     """What became of the labels and events of one keyword, by the rules of `metrics.events`.
 
@@ -60,7 +60,7 @@ class KeywordEvents:
     curve: tuple[Point, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EventEvaluation:
     """A bundle on labelled recordings: with which settings, how much audio, and how it did."""
 
@@ -125,14 +125,14 @@ def evaluate_settings(
         counted.append(counts)
         rows.append(_row(word, threshold, [counts], seconds, scores.axis.groups, curve))
     return EventEvaluation(
-        {key: value for key, value in settings.items() if key != "calibration"},
-        tolerance_s,
-        len(scores.counts),
-        scores.audio_s,
-        float(seconds.sum()),
-        tuple(rows),
-        _row(ALL_KEYWORDS, None, counted, seconds, scores.axis.groups, ()),
-        tuple(notes),
+        settings={key: value for key, value in settings.items() if key != "calibration"},
+        tolerance_s=tolerance_s,
+        recordings=len(scores.counts),
+        audio_s=scores.audio_s,
+        keyword_free_s=float(seconds.sum()),
+        keywords=tuple(rows),
+        total=_row(ALL_KEYWORDS, None, counted, seconds, scores.axis.groups, ()),
+        notes=tuple(notes),
     )
 
 
@@ -197,20 +197,20 @@ def _row(
     of_alarms = alarms_per_hour(false_alarms, seconds, groups)
     errors = np.concatenate([one.end_errors_s for one in counted])
     return KeywordEvents(
-        keyword,
-        threshold,
-        said,
-        missed,
-        missed / said if said else None,
-        of_misses.ci95 if of_misses else None,
-        of_misses.basis if of_misses else None,
-        alarms,
-        alarms * HOUR_S / float(seconds.sum()),
-        of_alarms.ci95,
-        of_alarms.basis,
-        sum(one.repeats for one in counted),
-        sum(one.confusions for one in counted),
-        1000 * float(np.median(np.abs(errors))) if len(errors) else None,
-        1000 * float(np.median(errors)) if len(errors) else None,
-        tuple(curve),
+        keyword=keyword,
+        threshold=threshold,
+        labels=said,
+        misses=missed,
+        miss_rate=missed / said if said else None,
+        miss_rate_ci95=of_misses.ci95 if of_misses else None,
+        miss_rate_basis=of_misses.basis if of_misses else None,
+        false_alarms=alarms,
+        false_alarms_per_hour=alarms * HOUR_S / float(seconds.sum()),
+        false_alarms_per_hour_ci95=of_alarms.ci95,
+        false_alarms_per_hour_basis=of_alarms.basis,
+        repeats=sum(one.repeats for one in counted),
+        confusions=sum(one.confusions for one in counted),
+        end_error_ms=1000 * float(np.median(np.abs(errors))) if len(errors) else None,
+        end_bias_ms=1000 * float(np.median(errors)) if len(errors) else None,
+        curve=tuple(curve),
     )

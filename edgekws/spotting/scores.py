@@ -120,14 +120,14 @@ def _axis(
         word: [one for one in said if one[0].keyword == word] for word in detector.trigger.keywords
     }
     return Axis(
-        begins,
-        durations_s,
-        interval_s,
-        detector.seconds(0),
-        {word: _spans(own) for word, own in words.items()},
-        {word: _timed(own) for word, own in words.items()},
-        every,
-        group_recordings([(one.speaker, str(one.path)) for one in recordings]),
+        begins=begins,
+        durations_s=durations_s,
+        interval_s=interval_s,
+        first_s=detector.seconds(0),
+        labels={word: _spans(own) for word, own in words.items()},
+        timed={word: _timed(own) for word, own in words.items()},
+        every_label=every,
+        groups=group_recordings([(one.speaker, str(one.path)) for one in recordings]),
     )
 
 

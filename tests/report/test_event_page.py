@@ -30,20 +30,39 @@ def events(
     ]
     known = basis.kind != "one speaker"
     return KeywordEvents(
-        keyword, 0.5, labels, misses,
-        misses / labels if labels else None,
-        clopper_pearson(misses, labels) if labels and known else None, basis if labels else None,
-        false_alarms, 3 * false_alarms, garwood(false_alarms, FREE_S) if known else None, basis,
-        repeats=1, confusions=2, end_error_ms=81.4 if labels else None, end_bias_ms=None,
+        keyword=keyword,
+        threshold=0.5,
+        labels=labels,
+        misses=misses,
+        miss_rate=misses / labels if labels else None,
+        miss_rate_ci95=clopper_pearson(misses, labels) if labels and known else None,
+        miss_rate_basis=basis if labels else None,
+        false_alarms=false_alarms,
+        false_alarms_per_hour=3 * false_alarms,
+        false_alarms_per_hour_ci95=garwood(false_alarms, FREE_S) if known else None,
+        false_alarms_per_hour_basis=basis,
+        repeats=1,
+        confusions=2,
+        end_error_ms=81.4 if labels else None,
+        end_bias_ms=None,
         curve=tuple(curve),
-    )  # fmt: skip
+    )
 
 
 def evaluation(false_alarms: int, basis: Basis = SPEAKERS) -> EventEvaluation:
     told = {"smoothing_ms": 200.0, "refractory_ms": 500.0, "timing_offset_ms": 120.0}
     rows = (events("<да>", 20, 1, false_alarms, basis), events("нет", 0, 0, 0, basis))
     total = events(ALL_KEYWORDS, 20, 1, false_alarms, basis)
-    return EventEvaluation(told, 0.25, 12, 1300.0, FREE_S, rows, total, ("a note",))
+    return EventEvaluation(
+        settings=told,
+        tolerance_s=0.25,
+        recordings=12,
+        audio_s=1300.0,
+        keyword_free_s=FREE_S,
+        keywords=rows,
+        total=total,
+        notes=("a note",),
+    )
 
 
 @pytest.mark.parametrize(
