@@ -193,7 +193,7 @@ def _plan(
                 voice = voices[split][i % len(voices[split])]
                 take = i // len(voices[split])
                 path = f"{word}/{speaker_name(voice)}_nohash_{take}.wav"
-                said = Utterance(word, path, index * 1_000_000 + number, whole=True)
+                said = Utterance(word, path, index * 1_000_000 + number, fit="whole")
                 given = split if voices["dev"] else ""
                 lines.append(_Line(word, given, voice, said))
                 number += 1

@@ -187,7 +187,7 @@ def test_a_breathy_and_a_klatt_voice_speak_the_same_twice() -> None:
 
 def test_speech_depends_on_the_seed_and_not_on_other_voices(tmp_path: Path) -> None:
     def task(variant: str) -> VoiceTask:
-        utterance = Utterance("lights", f"{variant}.flac", 1, whole=True)
+        utterance = Utterance("lights", f"{variant}.flac", 1, fit="whole")
         return VoiceTask(Voice("en-us", "gmw/en-US", variant), (utterance,))
 
     clips = Format(16_000, 16_000)
@@ -246,17 +246,17 @@ def test_accents_of_a_language_leave_other_scripts_out() -> None:
 
 
 def test_a_keyword_longer_than_the_window_is_refused(tmp_path: Path) -> None:
-    utterance = Utterance("extraordinarily", "a.flac", 1, whole=True)
+    utterance = Utterance("extraordinarily", "a.flac", 1, fit="whole")
     task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (utterance,))
     with pytest.raises(DataError, match=r"'extraordinarily' takes 0\.\d+ s .* window is 0\.20 s"):
         speak(task, Format(16_000, 3200), 1, tmp_path)
-    cut = VoiceTask(task.voice, (Utterance("extraordinarily", "a.flac", 1, whole=False),))
+    cut = VoiceTask(task.voice, (Utterance("extraordinarily", "a.flac", 1, fit="cut"),))
     assert speak(cut, Format(16_000, 3200), 1, tmp_path) == 1
     assert soundfile.info(tmp_path / "a.flac").frames == 3200
 
 
 def test_a_text_without_sound_is_refused(tmp_path: Path) -> None:
-    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (Utterance(" ", "a.flac", 1, False),))
+    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (Utterance(" ", "a.flac", 1, "cut"),))
     with pytest.raises(DataError, match=r"' ' gives no sound in espeak-ng's voice en-us\+f1"):
         speak(task, Format(16_000, 16_000), 1, tmp_path)
 
