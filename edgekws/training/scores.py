@@ -1,4 +1,4 @@
-"""How a network does on dev after an epoch: what the choice of the best epoch is made by."""
+"""The metrics of a network on dev after an epoch, by which the best epoch is chosen."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from edgekws.core.corpus import Examples
 from edgekws.training.model import Model
 
 
-class Scores(NamedTuple):
+class DevMetrics(NamedTuple):
     """Cross-entropy without smoothing, accuracy, and recall averaged over labels that have clips.
 
-    `balanced_accuracy` is over all of them, `macro_recall`, as everywhere, over all but
-    `_silence_`; 0 where there is none.
+    `balanced_accuracy` averages over all labels, `macro_recall`, as everywhere, over all except
+    `_silence_`; 0 if there are none.
     """
 
     loss: float
@@ -29,7 +29,7 @@ class Scores(NamedTuple):
 def mean_recall(
     predicted: NDArray[np.int64], targets: NDArray[np.int64], counted: Sequence[int]
 ) -> float:
-    """Return the recall averaged over those of the labels `counted` that occur in `targets` `(N,)`.
+    """Return the recall averaged over the labels in `counted` that occur in `targets` `(N,)`.
 
     >>> mean_recall(np.array([0, 0, 0, 1, 0]), np.array([0, 0, 1, 1, 2]), (0, 1))
     0.75
@@ -43,8 +43,8 @@ def mean_recall(
 @torch.no_grad()
 def score(
     model: Model, examples: Examples, labels: Sequence[str], device: str, batch_size: int = 512
-) -> Scores:
-    """Return the scores of `model` on `examples`; puts the network in eval mode.
+) -> DevMetrics:
+    """Return the metrics of `model` on `examples`; puts the network in eval mode.
 
     `labels` are the names of the classes, in the order of the logits.
     """
@@ -57,7 +57,7 @@ def score(
     )
     predicted = logits.argmax(dim=1).numpy()
     spoken = [i for i, label in enumerate(labels) if label != SILENCE]
-    return Scores(
+    return DevMetrics(
         loss=F.cross_entropy(logits, torch.from_numpy(examples.targets)).item(),
         accuracy=float(np.mean(predicted == examples.targets)),
         balanced_accuracy=mean_recall(predicted, examples.targets, range(len(labels))),
