@@ -17,6 +17,7 @@ from edgekws.core.family import load
 from edgekws.datasets import synthetic
 from edgekws.datasets.synthesis import rendering
 from edgekws.datasets.synthesis.espeak import Espeak, accents_of
+from edgekws.datasets.synthesis.filler_words import filler_words, sentence
 from edgekws.datasets.synthesis.plan import _vocabulary
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, speak
 from edgekws.datasets.synthesis.voice_families import families
@@ -35,11 +36,14 @@ FRONT_END = FrontEnd(sample_rate=8000, f_max=4000)
 SMALL = Dataset(
     keywords=("свет", "стоп"),
     language="ru",
-    unknown_words=("вода", "город"),
+    unknown_words=("вода", "город", "дом", "лес", "снег"),
     near_sounding=2,
     clips_per_keyword=6,
     dev_clips_per_keyword=3,
     test_clips_per_keyword=3,
+    speech_minutes=0.3,
+    dev_speech_minutes=0.1,
+    test_speech_minutes=0.1,
 )
 
 
@@ -75,6 +79,44 @@ def test_labels_and_counts_are_what_the_fields_say(
         spoken[-1].done
         == spoken[-1].total
         == sum(count for (_, label), count in counts.items() if label != "_silence_")
+        + len(listing.negatives)
+    )
+
+
+def test_sentences_are_as_long_as_asked_for(
+    made: tuple[Path, Listing, list[Event]],
+) -> None:
+    _, listing, _ = made
+    for split, wanted_s in zip(SPLITS, (18, 6, 6), strict=True):
+        sentences = [clip for clip in listing.negatives if clip.split == split]
+        lengths = [len(wave_of(clip)) / FRONT_END.sample_rate for clip in sentences]
+        assert wanted_s <= sum(lengths) < 2 * wanted_s + 6
+        assert min(lengths) >= FRONT_END.window_s
+        assert {clip.label for clip in sentences} == {"_unknown_"}
+    assert len({wave_of(clip).tobytes() for clip in listing.negatives}) == len(listing.negatives)
+
+
+def test_no_word_of_unknown_is_in_two_splits() -> None:
+    wanted = Dataset(keywords=("music", "one"), near_sounding=6)
+    with Espeak() as espeak:
+        vocabulary = _vocabulary(wanted, espeak, 7)
+    fillers = [set(vocabulary.fillers[split]) for split in SPLITS]
+    near = [{t for ts in vocabulary.near[split].values() for t in ts} for split in SPLITS]
+    for parts in (fillers, near):
+        assert all(parts)
+        assert sum(map(len, parts)) == len(set.union(*parts))
+    assert {"music", "one"} <= vocabulary.avoided
+
+
+def test_no_sentence_holds_a_keyword() -> None:
+    rng = np.random.default_rng(0)
+    words = filler_words("en")
+    texts = [sentence("en", words, {"the", "at that moment"}, rng) for _ in range(200)]
+    assert not any({"the"} & set(text.replace(",", "").split()) for text in texts)
+    assert not any("at that moment" in text for text in texts)
+    assert len(set(texts)) == 200
+    assert {len(sentence("ru", ("1", "2"), (), rng).split()) for _ in range(99)} == set(
+        range(4, 10)
     )
 
 
@@ -85,7 +127,8 @@ def test_no_voice_no_timbre_and_no_noise_is_in_two_splits(
     parts: tuple[Callable[[str | None], str | None], ...]
     parts = (lambda speaker: speaker, lambda speaker: speaker and speaker.split("+")[1])
     for of in parts:
-        groups = [{of(c.speaker) for c in listing.clips if c.split == s} - {None} for s in SPLITS]
+        every = (*listing.clips, *listing.negatives)
+        groups = [{of(c.speaker) for c in every if c.split == s} - {None} for s in SPLITS]
         assert all(groups)
         assert sum(map(len, groups)) == len(set().union(*groups))
     noise = {s: {c.path for c in listing.clips if c.split == s and not c.speaker} for s in SPLITS}
@@ -130,7 +173,8 @@ def test_notes_tell_voices_words_and_noise(made: tuple[Path, Listing, list[Event
     notes = "\n".join(made[1].notes)
     assert "voices (accent+variant) per split: train 2" in notes
     assert "accents: ru, ru-cl, ru-lv" in notes
-    assert "_unknown_: 2 words and 12 near-sounding ones" in notes
+    assert "words of _unknown_ per split: train 3, dev 1, test 1, and near-sounding" in notes
+    assert "minutes of sentences without a keyword: train 0, dev 0, test 0; no sentence" in notes
 
 
 def test_the_fingerprint_follows_the_fields() -> None:
