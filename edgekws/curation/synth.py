@@ -193,7 +193,7 @@ def _plan(
                 voice = voices[split][i % len(voices[split])]
                 take = i // len(voices[split])
                 path = f"{word}/{speaker_name(voice)}_nohash_{take}.wav"
-                utterance = Utterance(word, path, index * 1_000_000 + number, whole=True)
+                utterance = Utterance(word, path, index * 1_000_000 + number, fit="whole")
                 listed = split if voices["dev"] else ""
                 lines.append(_Line(word, listed, voice, utterance))
                 number += 1

@@ -5,9 +5,10 @@ Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packed by `espeakn
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
@@ -23,7 +24,11 @@ from edgekws.datasets.synthesis.espeak import INSTALL
 from edgekws.errors import MissingPartError
 from edgekws.runtime.front_end import FrontEnd
 
+if TYPE_CHECKING:
+    from edgekws.datasets.synthesis.plan import Synthesised
+
 _MANIFEST = "manifest.csv"
+_SENTENCES = "sentences.csv"
 _NOTES = "notes.txt"
 _COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s")
 
@@ -32,7 +37,8 @@ class Dataset(Fields):
     """Keywords, near-sounding and other words, and noise, spoken and made on this machine.
 
     A speaker is a voice (accent and variant, `en-us+f1`). Variants are disjoint between train,
-    dev and test; the words of `_unknown_`, near-sounding ones too, are the same in all three.
+    dev and test, and so are the words of `_unknown_`, near-sounding ones too. Sentences of ordinary
+    words, spoken by the same voices, are speech without a keyword.
     Clips are FLAC, 16 bit, at the front end's sample rate, one window long, with a drawn place,
     room, filter, level and background noise; equal fields, seed and library versions give equal
     bytes.
@@ -50,8 +56,8 @@ class Dataset(Fields):
     unknown_words: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="Other words, spoken as _unknown_; without it 70 common English words, or "
-        "the numbers 0 to 69 in any other language",
+        description="Other words, spoken as _unknown_ and in sentences; without it some 470 common "
+        "English words, or the numbers 0 to 69 in any other language",
     )
     near_sounding: int = Field(
         4,
@@ -71,6 +77,18 @@ class Dataset(Fields):
     )
     unknown_ratio: float = Field(
         1.5, gt=0, le=100, description="Clips of _unknown_ for each clip of a keyword"
+    )
+    speech_minutes: float = Field(
+        60,
+        ge=0,
+        le=6000,
+        description="About how many minutes of sentences without a keyword the training voices speak",
+    )
+    dev_speech_minutes: float = Field(
+        20, ge=0, le=6000, description="The same of dev: other voices, other sentences"
+    )
+    test_speech_minutes: float = Field(
+        20, ge=0, le=6000, description="The same of test: other voices, other sentences"
     )
     silence_ratio: float = Field(
         0.4, gt=0, le=100, description="Clips of _silence_ for each clip of a keyword"
@@ -117,6 +135,15 @@ class Dataset(Fields):
         ratio = {UNKNOWN: self.unknown_ratio, SILENCE: self.silence_ratio}.get(label, 1.0)
         return max(round(per_keyword * ratio), 1)
 
+    def speech_s(self, split: Split) -> float:
+        """Return how many seconds of sentences there are in `split`."""
+        minutes = {
+            "train": self.speech_minutes,
+            "dev": self.dev_speech_minutes,
+            "test": self.test_speech_minutes,
+        }
+        return 60 * minutes[split]
+
     def list_clips(self, front_end: FrontEnd, seed: int, cache: Path, emit: Emit) -> Listing:
         """Speak the clips, or find them under `cache/synthetic`, and list them.
 
@@ -131,27 +158,43 @@ class Dataset(Fields):
         key = sha256_of([self.fingerprint(), seed, front_end.sample_rate, front_end.window_samples])
         folder = build_folder(
             cache / "synthetic" / key,
-            lambda partial: _save(partial, *synthesise(self, front_end, seed, partial, emit)),
+            lambda partial: _save(partial, synthesise(self, front_end, seed, partial, emit)),
             emit,
         )
         return _load(folder, self.labels())
 
 
-def _save(folder: Path, clips: list[Clip], notes: list[str]) -> None:
-    with (folder / _MANIFEST).open("w", encoding="utf-8", newline="") as file:
+def _save(folder: Path, spoken: "Synthesised") -> None:
+    _save_clips(folder, _MANIFEST, spoken.clips)
+    _save_clips(folder, _SENTENCES, spoken.sentences)
+    (folder / _NOTES).write_text("\n".join(spoken.notes), encoding="utf-8")
+
+
+def _save_clips(folder: Path, name: str, clips: Sequence[Clip]) -> None:
+    with (folder / name).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(_COLUMNS)
         for clip in clips:
             path = clip.path.relative_to(folder).as_posix()
             end_s = "" if clip.end_s is None else clip.end_s
             table.writerow((path, clip.label, clip.speaker, clip.split, clip.start_s, end_s))
-    (folder / _NOTES).write_text("\n".join(notes), encoding="utf-8")
 
 
 def _load(folder: Path, labels: tuple[str, ...]) -> Listing:
+    notes = (folder / _NOTES).read_text(encoding="utf-8").splitlines()
+    return Listing(
+        labels,
+        _load_clips(folder, _MANIFEST),
+        tuple(sorted((folder / "noise" / "train").iterdir())),
+        tuple(notes),
+        negatives=_load_clips(folder, _SENTENCES),
+    )
+
+
+def _load_clips(folder: Path, name: str) -> tuple[Clip, ...]:
     splits: dict[str, Split] = {split: split for split in SPLITS}
-    with (folder / _MANIFEST).open(encoding="utf-8", newline="") as file:
-        clips = tuple(
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        return tuple(
             Clip(
                 folder / row["path"],
                 row["label"],
@@ -162,7 +205,3 @@ def _load(folder: Path, labels: tuple[str, ...]) -> Listing:
             )
             for row in csv.DictReader(file)
         )
-    notes = (folder / _NOTES).read_text(encoding="utf-8").splitlines()
-    return Listing(
-        labels, clips, tuple(sorted((folder / "noise" / "train").iterdir())), tuple(notes)
-    )

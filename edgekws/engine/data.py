@@ -15,6 +15,7 @@ from edgekws.core.events import Emit
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder
 from edgekws.core.table import csv_text
+from edgekws.datasets.listing.continuous import with_windows
 from edgekws.errors import writing
 from edgekws.recipe.model import Recipe
 from edgekws.runtime.front_end import FrontEnd
@@ -22,6 +23,13 @@ from edgekws.runtime.front_end import FrontEnd
 if TYPE_CHECKING:
     from edgekws.audio.decoding import Corpus
     from edgekws.audio.features import Features
+
+
+_MODULES = {
+    "edgekws.audio.decoding",
+    "edgekws.audio.features",
+    "edgekws.datasets.listing.continuous",
+}
 
 
 class Source:
@@ -46,13 +54,14 @@ class Source:
     def key(self) -> str:
         """Identity of everything that the features depend on."""
         recipe = self._recipe
-        modules = modules_of(recipe.dataset) | {"edgekws.audio.features", "edgekws.audio.decoding"}
+        modules = modules_of(recipe.dataset) | _MODULES
         return sha256_of(
             {
                 "dataset": recipe.dataset.model_dump(mode="json"),
                 "fingerprint": recipe.dataset.fingerprint(),
                 "front_end": self.front_end.to_dict(),
                 "augment": recipe.augment.model_dump(mode="json"),
+                "continuous": recipe.continuous.model_dump(mode="json"),
                 "seed": recipe.seed,
                 "versions": library_versions(),
                 "source": closure(modules),
@@ -66,7 +75,9 @@ class Source:
         listing: Listing = recipe.dataset.list_clips(
             self.front_end, recipe.seed, self._cache, self._emit
         )
-        return listing
+        return with_windows(
+            listing, recipe.continuous, self.front_end, recipe.seed, self._cache, self._emit
+        )
 
     @cached_property
     def corpus(self) -> "Corpus":

@@ -18,6 +18,7 @@ from edgekws.core.fields import Fields
 from edgekws.core.kinds import closest
 from edgekws.core.measurement import METRICS, SHARES, Budget, Limit
 from edgekws.core.protocols import STEP, AnyDataset, AnyStep, AnyTarget, Step
+from edgekws.datasets.listing.continuous import Continuous
 from edgekws.runtime.front_end import FrontEnd, problems
 
 
@@ -183,6 +184,10 @@ class Recipe(Fields):
     )
     dataset: AnyDataset = Field(description="where the clips come from, and the words to spot")
     front_end: FrontEndFields = Field(default=FrontEndFields(), description="waveform to log-mel")
+    continuous: Continuous = Field(
+        default=Continuous(),
+        description="training windows as they occur in continuous speech",
+    )
     augment: Augment = Field(
         default={}, validate_default=True, description="what is done to the training clips"
     )

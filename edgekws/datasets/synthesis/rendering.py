@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -25,19 +26,25 @@ _RATE_WPM = (130, 210)
 _FASTEST_WPM = 320
 _PITCH = (30, 70)
 _LIVELY = (30, 80)
+_PAUSE_S = (0.1, 0.6)
+"""Before and after a sentence, together."""
+
+
+Fit = Literal["whole", "cut", "long"]
 
 
 @dataclass(frozen=True)
 class Utterance:
     """A text to speak, the file it goes to, and the number that its drawing starts from.
 
-    `whole` is set for keywords, which must fit the window; other words are cut to it.
+    `fit` says how it fits the window: keywords are in it as a `whole`, other words may be `cut` to
+    it, and sentences are as `long` as they are, at least a window.
     """
 
     text: str
     path: str
     number: int
-    whole: bool
+    fit: Fit
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,10 @@ def speak(task: VoiceTask, clips: Format, seed: int, folder: Path) -> int:
         for utterance in task.utterances:
             rng = np.random.default_rng([seed, utterance.number])
             speech = _fitting(espeak, utterance, task.voice, clips, rng)
-            samples = recorded(speech, clips.window_samples, clips.sample_rate, rng)
+            size = clips.window_samples
+            if utterance.fit == "long":
+                size = max(size, len(speech) + int(rng.uniform(*_PAUSE_S) * clips.sample_rate))
+            samples = recorded(speech, size, clips.sample_rate, rng)
             write(folder / utterance.path, samples, clips.sample_rate)
     return len(task.utterances)
 
@@ -109,12 +119,13 @@ def _fitting(
 ) -> NDArray[np.float32]:
     rate_wpm, pitch, lively = (int(rng.integers(*r)) for r in (_RATE_WPM, _PITCH, _LIVELY))
     speech = _speech(espeak, utterance.text, rate_wpm, pitch, lively, clips)
-    while utterance.whole and len(speech) > clips.window_samples and rate_wpm < _FASTEST_WPM:
+    whole = utterance.fit == "whole"
+    while whole and len(speech) > clips.window_samples and rate_wpm < _FASTEST_WPM:
         rate_wpm = min(int(rate_wpm * 1.15), _FASTEST_WPM)
         speech = _speech(espeak, utterance.text, rate_wpm, pitch, lively, clips)
     if not len(speech):
         raise DataError(f"{utterance.text!r} gives no sound in espeak-ng's voice {voice.name}")
-    if utterance.whole and len(speech) > clips.window_samples:
+    if whole and len(speech) > clips.window_samples:
         raise DataError(
             f"keyword {utterance.text!r} takes {len(speech) / clips.sample_rate:.2f} s in "
             f"espeak-ng's voice {voice.name} even spoken fast, and the window is "

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 Wave = NDArray[np.float32]
 
@@ -48,9 +49,10 @@ def coloured_noise(
     samples: int, exponent: float, sample_rate: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return noise of RMS 1 whose power falls with f^-exponent above 50 Hz (1 pink, 2 brown)."""
-    spectrum = np.fft.rfft(rng.standard_normal(samples))
-    hertz = np.maximum(np.fft.rfftfreq(samples, 1 / sample_rate), 50.0)
-    noise = np.fft.irfft(spectrum * hertz ** (-exponent / 2), samples)
+    size = next_fast_len(samples)
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    hertz = np.maximum(np.fft.rfftfreq(size, 1 / sample_rate), 50.0)
+    noise = np.fft.irfft(spectrum * hertz ** (-exponent / 2), size)[:samples]
     return np.asarray(noise / _rms(noise))
 
 
@@ -68,7 +70,7 @@ def _in_room(
     response = rng.standard_normal(len(tail)) * 10 ** (-3 * tail / rng.uniform(*_RT60_S))
     response *= 10 ** (-rng.uniform(*_DIRECT_TO_REVERBERANT_DB) / 20) / np.linalg.norm(response)
     response[0] = 1.0
-    size = len(wave) + len(response)
+    size = next_fast_len(len(wave) + len(response))
     gain_db = rng.uniform(-_FILTER_DB, _FILTER_DB, len(_FILTER_HZ))
     hertz = np.maximum(np.fft.rfftfreq(size, 1 / sample_rate), 1.0)
     gain = 10 ** (np.interp(np.log(hertz), np.log(_FILTER_HZ), gain_db) / 20)
