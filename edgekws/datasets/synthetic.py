@@ -82,7 +82,7 @@ class Dataset(Fields):
         60,
         ge=0,
         le=6000,
-        description="About how many minutes of sentences without a keyword the training voices speak",
+        description="Minutes of sentences without a keyword, over all training voices; about",
     )
     dev_speech_minutes: float = Field(
         20, ge=0, le=6000, description="The same of dev: other voices, other sentences"

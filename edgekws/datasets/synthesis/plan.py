@@ -139,8 +139,8 @@ def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
         notes.append(f"espeak-ng reads letter by letter: {told}; respell what people say as a word")
     if foreign:
         notes.append(f"espeak-ng reads as another language's: {', '.join(sorted(foreign))}")
-    if homophones:
-        left_out = ", ".join(sorted(homophones))
+    if others := homophones.difference(wanted.keywords):
+        left_out = ", ".join(sorted(others))
         notes.append(f"left out, sounding like a keyword: {left_out}")
     kept = tuple(word for word in dict.fromkeys(words) if word not in homophones)
     if not kept:

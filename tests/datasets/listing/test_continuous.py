@@ -55,8 +55,8 @@ def listing(tmp_path: Path) -> Listing:
     return Listing(labels, tuple(clips), (), ("a note",), negatives=tuple(negatives))
 
 
-def added(listing: Listing, folder: Path, seed: int = 1, **fields: float) -> list[Clip]:
-    made = with_windows(listing, Continuous(**fields), FRONT_END, seed, folder, quiet)
+def added(listing: Listing, folder: Path, wanted: dict[str, float], seed: int = 1) -> list[Clip]:
+    made = with_windows(listing, Continuous(**wanted), FRONT_END, seed, folder, quiet)
     assert made.clips[: len(listing.clips)] == listing.clips
     return list(made.clips[len(listing.clips) :])
 
@@ -87,7 +87,7 @@ def test_only_train_gets_windows_and_the_recordings_stay_listed(
 
 
 def test_speech_is_speech(listing: Listing, tmp_path: Path) -> None:
-    new = added(listing, tmp_path / "cache", **NOTHING | {"per_speech_second": 1.5})
+    new = added(listing, tmp_path / "cache", NOTHING | {"per_speech_second": 1.5})
     assert len(new) == 120
     assert {clip.label for clip in new} == {UNKNOWN}
     assert all(share_at(wave, HIGH) > 0.9 for wave in waves(new))
@@ -97,7 +97,7 @@ def test_speech_is_speech(listing: Listing, tmp_path: Path) -> None:
 
 
 def test_part_of_a_keyword_is_unknown(listing: Listing, tmp_path: Path) -> None:
-    new = added(listing, tmp_path / "cache", **NOTHING | {"partial": 10})
+    new = added(listing, tmp_path / "cache", NOTHING | {"partial": 10})
     assert [clip.label for clip in new] == [UNKNOWN] * 100
     lengths = []
     for wave in waves(new):
@@ -110,7 +110,7 @@ def test_part_of_a_keyword_is_unknown(listing: Listing, tmp_path: Path) -> None:
 
 
 def test_the_parts_of_two_stand_at_both_ends(listing: Listing, tmp_path: Path) -> None:
-    new = added(listing, tmp_path / "cache", **NOTHING | {"pairs": 2})
+    new = added(listing, tmp_path / "cache", NOTHING | {"pairs": 2})
     assert [clip.label for clip in new] == [UNKNOWN] * 20
     for wave in waves(new):
         assert share_at(wave[:1500], LOW) > 0.8
@@ -121,7 +121,7 @@ def test_the_parts_of_two_stand_at_both_ends(listing: Listing, tmp_path: Path) -
 def test_a_keyword_inside_speech_is_whole_and_keeps_its_label(
     listing: Listing, tmp_path: Path
 ) -> None:
-    new = added(listing, tmp_path / "cache", **NOTHING | {"in_speech": 5})
+    new = added(listing, tmp_path / "cache", NOTHING | {"in_speech": 5})
     assert [clip.label for clip in new] == ["hey"] * 50
     for wave in waves(new):
         pieces = wave.reshape(-1, 160)
@@ -133,15 +133,15 @@ def test_a_keyword_inside_speech_is_whole_and_keeps_its_label(
 def test_the_same_again_and_other_windows_for_another_seed(
     listing: Listing, tmp_path: Path
 ) -> None:
-    one, again = (added(listing, tmp_path / name, in_speech=1) for name in ("a", "b"))
-    other = added(listing, tmp_path / "c", seed=2, in_speech=1)
+    one, again = (added(listing, tmp_path / name, {"in_speech": 1}) for name in ("a", "b"))
+    other = added(listing, tmp_path / "c", {"in_speech": 1}, seed=2)
     first, second, third = (np.stack(waves(clips)) for clips in (one, again, other))
     np.testing.assert_array_equal(first, second)
     assert (first != third).any()
 
 
 def test_other_words_take_the_place_of_speech(listing: Listing, tmp_path: Path) -> None:
-    new = added(replace(listing, negatives=()), tmp_path / "cache", in_speech=1)
+    new = added(replace(listing, negatives=()), tmp_path / "cache", {"in_speech": 1})
     assert Counter(clip.label for clip in new) == {"hey": 10, UNKNOWN: 4 + 1}
 
 
@@ -154,4 +154,4 @@ def test_nothing_is_added_where_it_cannot_be(listing: Listing, tmp_path: Path) -
     cut = replace(listing, recordings=listing.clips)
     for given in (closed, cut):
         assert with_windows(given, Continuous(), FRONT_END, 1, tmp_path / "cache", quiet) == given
-    assert added(listing, tmp_path / "cache", **NOTHING) == []
+    assert added(listing, tmp_path / "cache", NOTHING) == []
