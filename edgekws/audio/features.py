@@ -128,7 +128,8 @@ class Features:
         Raises:
             DataError: a recording cannot be read.
         """
-        clips, front_end = self._corpus.negatives, self._front_end
+        clips = [clip for clip in self._corpus.negatives if clip.split == "train"]
+        front_end = self._front_end
         fields = {"normalization": self._normalization_key, "clips": identity(clips)}
         write = partial(long_features.write, clips, front_end, self.normalization, self._emit)
         return long_features.read(self._folder("negatives", write, fields), front_end.n_mels)

@@ -36,7 +36,7 @@ class Listing:
 
     If `clips` are windows cut from longer recordings, `recordings` lists the recordings: words with
     their times, and `_unknown_` without times for recordings without a keyword. `negatives` are
-    the keyword-free parts of the training recordings that are at least a window long.
+    speech without a keyword, of each split: parts of recordings that are at least a window long.
     """
 
     labels: tuple[str, ...]

@@ -119,7 +119,7 @@ def list_recordings(
         counts = {split: max(round(choice.silence_ratio * n), 1) for split, n in means.items()}
         clips += cut_silence(per_split, counts, front_end, seed)
     notes.append(noise_note(per_split))
-    free = tuple(clip for clip in cut.free if clip.split == "train")
+    free = tuple(cut.free)
     return Listing(
         labels,
         tuple(clips),
