@@ -1,4 +1,4 @@
-"""False alarms of a network in recordings without a keyword, found and added to the training."""
+"""Find a network's false alarms in recordings without a keyword and add them to the training."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,56 +17,58 @@ from edgekws.training.model import Model
 BATCH = 512
 
 
-class Place(NamedTuple):
-    """A window: the recording, its first frame, and its highest posterior of a keyword."""
+class MinedWindow(NamedTuple):
+    """A window: its recording, its first frame, and its highest posterior of a keyword."""
 
     recording: int
     frame: int
     score: float
 
 
-def places(model: Model, data: Data, hop_frames: int, device: str, emit: Emit) -> tuple[Place, ...]:
-    """Return every window of the training negatives, `hop_frames` apart, with its score."""
+def score_windows(
+    model: Model, data: Data, hop_frames: int, device: str, emit: Emit
+) -> tuple[MinedWindow, ...]:
+    """Return the windows of the training negatives, `hop_frames` apart, with their scores."""
     keywords = [i for i, label in enumerate(data.labels) if label not in (UNKNOWN, SILENCE)]
     model.network.to(device).eval()
     recordings = data.negatives()
-    found: list[Place] = []
+    scored: list[MinedWindow] = []
     for number, recording in enumerate(recordings):
         windows = _windows(recording, data.front_end.n_frames, hop_frames)
         for first in range(0, len(windows), BATCH):
             scores = _scores(model, windows[first : first + BATCH], keywords, device)
-            found += [
-                Place(number, (first + i) * hop_frames, score)
+            scored += [
+                MinedWindow(number, (first + i) * hop_frames, score)
                 for i, score in enumerate(scores.tolist())
             ]
         progress(emit, "mining", number + 1, len(recordings), unit="recordings")
     model.network.cpu()
-    return tuple(found)
+    return tuple(scored)
 
 
-def hardest(found: Sequence[Place], most: int, min_score: float) -> list[Place]:
-    """Return at most `most` windows of at least `min_score`, the highest scores first."""
-    alarms = [place for place in found if place.score >= min_score]
-    return sorted(alarms, key=lambda p: (-p.score, p.recording, p.frame))[:most]
+def hardest(windows: Sequence[MinedWindow], most: int, min_score: float) -> list[MinedWindow]:
+    """Return at most `most` windows that score at least `min_score`, the highest scores first."""
+    alarms = [window for window in windows if window.score >= min_score]
+    return sorted(alarms, key=lambda w: (-w.score, w.recording, w.frame))[:most]
 
 
 class WithMined:
-    """The data of a job whose training clips are followed by mined windows, as `_unknown_`.
+    """The data of a job with mined windows appended to the training clips, as `_unknown_`.
 
     Implements `core.job.Data`. Mined windows are masked like clips, but no noise is mixed in: it
-    would change what the false alarm is made of.
+    could remove what triggers the false alarm.
     """
 
-    def __init__(self, data: Data, mined: Sequence[Place], label: str) -> None:
-        """Take the windows at `mined` of the negatives of `data`."""
+    def __init__(self, data: Data, mined: Sequence[MinedWindow], label: str) -> None:
+        """Append the windows `mined` from the negatives of `data`, labelled `label`."""
         self._data, self._label = data, label
         self.labels, self.front_end = data.labels, data.front_end
         self.normalization = data.normalization
         negatives, frames = data.negatives(), data.front_end.n_frames
-        self._mined = np.stack([negatives[p.recording][:, p.frame :][:, :frames] for p in mined])
+        self._mined = np.stack([negatives[w.recording][:, w.frame :][:, :frames] for w in mined])
 
     def examples(self, split: Split) -> Examples:
-        """Return the clips of `split`; those of train are followed by the mined windows."""
+        """Return the clips of `split`; for train, followed by the mined windows."""
         clips = self._data.examples(split)
         if split != "train":
             return clips
@@ -80,7 +82,7 @@ class WithMined:
         )
 
     def augmented(self, epoch: int) -> NDArray[np.float16]:
-        """Return the training clips as epoch `epoch` hears them, and the mined windows."""
+        """Return the training clips as augmented for `epoch`, and the mined windows."""
         return np.concatenate([self._data.augmented(epoch), self._mined.astype(np.float16)])
 
     def mask(
@@ -90,7 +92,7 @@ class WithMined:
         epoch: int,
         strength: float = 1.0,
     ) -> NDArray[np.float32]:
-        """Return a batch under SpecAugment."""
+        """Return a batch with SpecAugment applied."""
         return self._data.mask(features, clips, epoch, strength)
 
     def negatives(self) -> tuple[NDArray[np.float32], ...]:
@@ -98,7 +100,7 @@ class WithMined:
         return self._data.negatives()
 
     def calibration(self, n: int) -> NDArray[np.int64]:
-        """Return indices of training clips, mined windows left out."""
+        """Return indices of training clips, without mined windows."""
         return self._data.calibration(n)
 
 
