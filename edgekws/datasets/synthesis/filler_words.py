@@ -1,4 +1,4 @@
-"""What is spoken as `_unknown_` when the recipe names no words."""
+"""Default words of `_unknown_`."""
 
 _ENGLISH = """
 about after again always animal answer bed because before bird bottle bread bridge butter candle
@@ -11,10 +11,9 @@ yellow yesterday you
 
 
 def filler_words(language: str) -> tuple[str, ...]:
-    """Return common words of English, and the numbers from 0 to 69 for any other language.
+    """Return common English words, or for any other language the numbers from 0 to 69.
 
-    espeak-ng reads digits aloud in every language it speaks, so that numbers are real words
-    everywhere.
+    espeak-ng reads digits aloud in every language, so numbers are always real words.
 
     >>> filler_words("en-us")[:2], filler_words("ru")[:2]
     (('about', 'after'), ('0', '1'))
