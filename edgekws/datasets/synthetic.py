@@ -1,6 +1,6 @@
-"""Keywords spoken by espeak-ng: no recordings needed, hundreds of voices, any of its languages.
+"""Keywords spoken by espeak-ng: without recordings, in hundreds of voices and its languages.
 
-Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packed by `espeakng-loader`.
+Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packaged by `espeakng-loader`.
 """
 
 import csv
@@ -34,7 +34,7 @@ _COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s")
 
 
 class Dataset(Fields):
-    """Keywords, near-sounding and other words, and noise, spoken and made on this machine.
+    """Keywords, near-sounding and other words, and noise, synthesised on this machine.
 
     A speaker is a voice (accent and variant, `en-us+f1`). Variants are disjoint between train,
     dev and test, and so are the words of `_unknown_`, near-sounding ones too. Sentences of ordinary
@@ -51,7 +51,7 @@ class Dataset(Fields):
     language: str = Field(
         "en",
         min_length=2,
-        description="espeak-ng's code of the language or accent: en, en-us, de, ru, ar, …",
+        description="espeak-ng's code for the language or accent: en, en-us, de, ru, ar, …",
     )
     unknown_words: tuple[str, ...] | None = Field(
         None,
@@ -63,8 +63,8 @@ class Dataset(Fields):
         4,
         ge=0,
         le=50,
-        description="Near-sounding words per keyword and accent, made by edits of its phonemes "
-        "(another first or last consonant, another vowel, half of it) and spoken as _unknown_",
+        description="Near-sounding words per keyword and accent, by edits of its phonemes "
+        "(another first or last consonant, another vowel, half of it), spoken as _unknown_",
     )
     clips_per_keyword: int = Field(
         400, ge=1, le=100_000, description="Training clips of each keyword"
@@ -76,7 +76,7 @@ class Dataset(Fields):
         80, ge=1, le=100_000, description="Test clips of each keyword"
     )
     unknown_ratio: float = Field(
-        1.5, gt=0, le=100, description="Clips of _unknown_ for each clip of a keyword"
+        1.5, gt=0, le=100, description="Clips of _unknown_ as a multiple of those per keyword"
     )
     speech_minutes: float = Field(
         60,
@@ -91,7 +91,7 @@ class Dataset(Fields):
         20, ge=0, le=6000, description="The same of test: other voices, other sentences"
     )
     silence_ratio: float = Field(
-        0.4, gt=0, le=100, description="Clips of _silence_ for each clip of a keyword"
+        0.4, gt=0, le=100, description="Clips of _silence_ as a multiple of those per keyword"
     )
 
     @field_validator("keywords")
@@ -106,11 +106,11 @@ class Dataset(Fields):
 
     @field_validator("unknown_words")
     @classmethod
-    def _can_be_read(cls, words: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    def _are_labels(cls, words: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return readable(words)
 
     def fingerprint(self) -> str:
-        """Return the identity of what `list_clips` makes of a seed and a front end.
+        """Return a hash that, with seed and front end, identifies the result of `list_clips`.
 
         Raises:
             MissingPartError: espeak-ng is not installed.
@@ -126,7 +126,7 @@ class Dataset(Fields):
         return (*self.keywords, UNKNOWN, SILENCE)
 
     def clips(self, label: str, split: Split) -> int:
-        """Return how many clips of `label` there are in `split`."""
+        """Return the number of clips of `label` in `split`."""
         per_keyword = {
             "train": self.clips_per_keyword,
             "dev": self.dev_clips_per_keyword,
@@ -145,11 +145,11 @@ class Dataset(Fields):
         return 60 * minutes[split]
 
     def list_clips(self, front_end: FrontEnd, seed: int, cache: Path, emit: Emit) -> Listing:
-        """Speak the clips, or find them under `cache/synthetic`, and list them.
+        """Synthesise the clips, unless they are in `cache/synthetic`, and list them.
 
         Raises:
-            DataError: the language is unknown, or a keyword gives no sound, does not fit the
-                window or sounds like another.
+            DataError: the language is unknown, or a keyword gives no sound, does not fit in the
+                window or sounds like another one.
             MissingPartError: espeak-ng is not installed.
             MachineError: the cache cannot be written, or a process died.
         """

@@ -116,7 +116,9 @@ def _in_table(table: Table, where: Where, words: Sequence[str]) -> list[Labelled
     for row in rows:
         path = table.path.parent / row.cells[file]
         if not row.cells[file] or not os.path.isfile(path):  # noqa: PTH113 it may be too long
-            table.told(row.line, file, f"there is no file {path}; correct it, or restore the file")
+            table.add_problem(
+                row.line, file, f"there is no file {path}; correct it, or restore the file"
+            )
         before = recordings.get(path, Labelled(path))
         said = _label(table, row, label)
         labels = (*before.labels, said) if said.keyword in words else before.labels
@@ -147,7 +149,7 @@ def _filtered(table: Table, where: Where) -> list[Row]:
             known = sorted({row.cells[column] for row in table.rows})
             for value in sorted(wanted.difference(known)):
                 hint = closest(value, tuple(known))
-                table.told(1, column, f"--where asks for {value!r}, no row has it{hint}")
+                table.add_problem(1, column, f"--where asks for {value!r}, no row has it{hint}")
     table.refuse()
     return [row for row in table.rows if all(row.cells[c] in v for c, v in where.items())]
 
@@ -156,5 +158,5 @@ def _label(table: Table, row: Row, column: str) -> Label:
     start, end = (seconds(table, row, name) for name in ("start_s", "end_s"))
     if end is not None and end <= (start or 0.0):
         told = f"{end:g} is not after the start, {start or 0.0:g}; correct one"
-        table.told(row.line, "end_s", told)
+        table.add_problem(row.line, "end_s", told)
     return Label(word_name(row.cells[column]), start or 0.0, end)

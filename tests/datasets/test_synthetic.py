@@ -48,7 +48,7 @@ SMALL = Dataset(
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Listing, list[Event]]:
+def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Listing, list[Event]]:
     cache, events = tmp_path_factory.mktemp("кэш"), list[Event]()
     return cache, SMALL.list_clips(FRONT_END, 7, cache, events.append), events
 
@@ -61,9 +61,9 @@ def wave_of(clip: Clip) -> np.ndarray:
 
 
 def test_labels_and_counts_are_what_the_fields_say(
-    made: tuple[Path, Listing, list[Event]],
+    generated: tuple[Path, Listing, list[Event]],
 ) -> None:
-    _, listing, events = made
+    _, listing, events = generated
     assert listing.labels == ("свет", "стоп", "_unknown_", "_silence_")
     counts = {
         (split, label): sum((c.split, c.label) == (split, label) for c in listing.clips)
@@ -121,9 +121,9 @@ def test_no_sentence_holds_a_keyword() -> None:
 
 
 def test_no_voice_no_timbre_and_no_noise_is_in_two_splits(
-    made: tuple[Path, Listing, list[Event]],
+    generated: tuple[Path, Listing, list[Event]],
 ) -> None:
-    _, listing, _ = made
+    _, listing, _ = generated
     parts: tuple[Callable[[str | None], str | None], ...]
     parts = (lambda speaker: speaker, lambda speaker: speaker and speaker.split("+")[1])
     for of in parts:
@@ -138,9 +138,9 @@ def test_no_voice_no_timbre_and_no_noise_is_in_two_splits(
 
 
 def test_every_clip_is_audible_fills_the_window_and_is_no_copy(
-    made: tuple[Path, Listing, list[Event]],
+    generated: tuple[Path, Listing, list[Event]],
 ) -> None:
-    _, listing, _ = made
+    _, listing, _ = generated
     waves = [wave_of(clip) for clip in listing.clips]
     assert {len(wave) for wave in waves} == {FRONT_END.window_samples}
     assert len({wave.tobytes() for wave in waves}) == len(waves) == len(listing.clips)
@@ -149,8 +149,10 @@ def test_every_clip_is_audible_fills_the_window_and_is_no_copy(
         assert rms_db > (-45 if clip.speaker else -60), clip
 
 
-def test_the_same_bytes_come_again(made: tuple[Path, Listing, list[Event]], tmp_path: Path) -> None:
-    cache, listing, _ = made
+def test_the_bytes_are_reproducible(
+    generated: tuple[Path, Listing, list[Event]], tmp_path: Path
+) -> None:
+    cache, listing, _ = generated
     again = SMALL.list_clips(FRONT_END, 7, tmp_path, quiet)
     bytes_of = {p.relative_to(cache): p.read_bytes() for p in cache.rglob("*") if p.is_file()}
     assert bytes_of == {
@@ -160,17 +162,17 @@ def test_the_same_bytes_come_again(made: tuple[Path, Listing, list[Event]], tmp_
 
 
 def test_a_second_call_finds_the_clips_in_the_cache(
-    made: tuple[Path, Listing, list[Event]],
+    generated: tuple[Path, Listing, list[Event]],
 ) -> None:
-    cache, listing, _ = made
+    cache, listing, _ = generated
     events: list[Event] = []
     assert SMALL.list_clips(FRONT_END, 7, cache, events.append) == listing
     assert not events
     assert all(clip.path.is_relative_to(cache / "synthetic") for clip in listing.clips)
 
 
-def test_notes_tell_voices_words_and_noise(made: tuple[Path, Listing, list[Event]]) -> None:
-    notes = "\n".join(made[1].notes)
+def test_notes_report_voices_words_and_noise(generated: tuple[Path, Listing, list[Event]]) -> None:
+    notes = "\n".join(generated[1].notes)
     assert "voices (accent+variant) per split: train 2" in notes
     assert "accents: ru, ru-cl, ru-lv" in notes
     assert "words of _unknown_ per split: train 3, dev 1, test 1, and near-sounding" in notes
@@ -266,7 +268,7 @@ def test_what_cannot_be_spoken_is_refused(
         Dataset(**fields).list_clips(FRONT_END, 7, tmp_path, quiet)
 
 
-def test_homophones_and_spelt_words_are_told() -> None:
+def test_homophones_and_spelt_words_are_reported() -> None:
     with Espeak() as espeak:
         wanted = Dataset(keywords=("two", "hmph"), unknown_words=("too", "water"))
         vocabulary = _vocabulary(wanted, espeak, 7)
@@ -275,8 +277,7 @@ def test_homophones_and_spelt_words_are_told() -> None:
     assert "left out, sounding like a keyword: to, too" in vocabulary.notes
     assert "_unknown_: the same 1 words in every split; 3 are needed to split" in vocabulary.notes
     assert (
-        "espeak-ng reads letter by letter: hmph; respell what people say as a word"
-        in vocabulary.notes
+        "espeak-ng reads letter by letter: hmph; respell what is said as a word" in vocabulary.notes
     )
 
 
@@ -337,7 +338,7 @@ def test_a_missing_espeak_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         SMALL.fingerprint()
 
 
-def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_process_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Dying:
         def __init__(self, *args: object) -> None:
             pass
@@ -350,7 +351,7 @@ def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     monkeypatch.setattr(rendering, "ProcessPoolExecutor", Dying)
     task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), ())
-    with pytest.raises(MachineError, match="a process that speaks with espeak-ng died"):
+    with pytest.raises(MachineError, match="an espeak-ng process died"):
         rendering.render([task], Format(16_000, 16_000), 1, tmp_path, quiet)
 
 
@@ -358,7 +359,7 @@ def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     ("keywords", "message"),
     [
         (("a", "a"), "'a' is named 2 times"),
-        (("_unknown_",), "'_unknown_' is a class of its own"),
+        (("_unknown_",), "'_unknown_' is a filler class, not a keyword"),
         ((" ",), "a label cannot be empty"),
     ],
 )

@@ -137,9 +137,9 @@ def test_a_wrong_exact_conversion_is_a_parity_error(
 @pytest.mark.parametrize(
     ("architecture", "fields", "message"),
     [
-        (PLAIN, {}, r"layer 0\.0 \(Conv2d\) leaves 16 of 16 bands.*name a backbone"),
-        (STUDENT, {}, "inverted_bottleneck is in the 2-D representation already"),
-        (STUDENT, {"backbone": STUDENT}, "inverted_bottleneck is in the 2-D representation"),
+        (PLAIN, {}, r"layer 0\.0 \(Conv2d\) leaves 16 of 16 bands.*name a 2-D backbone"),
+        (STUDENT, {}, "inverted_bottleneck is already in the 2-D representation"),
+        (STUDENT, {"backbone": STUDENT}, "inverted_bottleneck is already in the 2-D"),
     ],
 )
 def test_what_cannot_become_2d_is_refused(

@@ -1,4 +1,4 @@
-"""From recordings to a listing: which words are labels, who is held out, `_silence_` cut."""
+"""From recordings to a listing: choose labels, hold out speakers, cut `_silence_`."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -22,7 +22,7 @@ from edgekws.runtime.front_end import FrontEnd
 
 
 class Choice(NamedTuple):
-    """What a recipe makes of the words that were found; the fields are those of the datasets."""
+    """A recipe's choice of labels; the fields are those of the datasets."""
 
     keywords: tuple[str, ...] | None
     unknown: bool
@@ -32,7 +32,7 @@ class Choice(NamedTuple):
 
 
 class Cutting(NamedTuple):
-    """The windows that are cut, and folders of recordings without a keyword."""
+    """The windows to cut, and folders of recordings without a keyword."""
 
     windows: Windows
     negatives: tuple[Path, ...]
@@ -41,11 +41,11 @@ class Cutting(NamedTuple):
 def choose_keywords(
     choice: Choice, words: Collection[str], source: Path, missing: str
 ) -> tuple[str, ...]:
-    """Return the keywords, composed as file names are not always; all words where none is named.
+    """Return the keywords, composed (NFC) unlike some file names; default: all words.
 
     Raises:
-        DataError: a keyword is not among `words`, there is none (`missing` says what), or one is
-            called as a filler class or the noise usually are.
+        DataError: a keyword is not among `words`, there are no words (`missing` is the message),
+            or a word has a usual name of a filler class or of noise.
     """
     known = tuple(sorted(set(words) - {UNKNOWN, SILENCE}))
     if not known:
@@ -68,14 +68,14 @@ def choose_keywords(
 def labels_of(
     choice: Choice, keywords: Sequence[str], words: Collection[str], *, noise: bool
 ) -> tuple[str, ...]:
-    """Return the labels: keywords, `_unknown_` where other words are, `_silence_` where it is."""
+    """Return the labels: keywords, `_unknown_` if there are other words, `_silence_` if any."""
     unknown = choice.unknown and bool(set(words) - {*keywords, SILENCE})
     silence = choice.silence if choice.silence is not None else noise or SILENCE in words
     return (*keywords, *[UNKNOWN] * unknown, *[SILENCE] * silence)
 
 
 def list_recordings(
-    found: Recordings,
+    contents: Recordings,
     choice: Choice,
     keywords: Sequence[str],
     rule: Rule,
@@ -85,26 +85,24 @@ def list_recordings(
     source: Path,
     cutting: Cutting | None = None,
 ) -> Listing:
-    """Split the recordings, cut windows and `_silence_`, cap `_unknown_`, and list it all.
+    """Split the recordings, cut windows and `_silence_`, cap `_unknown_`, and list all clips.
 
-    Windows are cut where `cutting` says how, `_silence_` from the noise.
-
-    Recordings of `_silence_` are that class as they are; windows are then cut only where the
-    choice says `silence = true`.
+    Windows are cut as `cutting` says, `_silence_` from the noise. If there are recordings of
+    `_silence_`, none is cut from the noise unless the choice has `silence = true`.
 
     Raises:
         DataError: there are too few speakers or noise recordings to split, or a keyword has no
             clips in some split.
     """
-    words = {r.word for r in found.recordings}
+    words = {r.word for r in contents.recordings}
     if cutting and cutting.windows.gives_unknown:
         words.add(UNKNOWN)
     labels = labels_of(choice, keywords, words, noise=bool(noise))
-    wanted = [r for r in found.recordings if r.word in labels or _is_unknown(r.word, labels)]
-    clips = split_clips(wanted, keywords, rule, seed, source)
-    negatives = _negatives(clips, cutting, rule, seed, source, found.ignored) if cutting else []
-    said = caveats(clips, rule)
-    notes = split_notes(found, clips, rule) + _left_out(found, choice, words - {*keywords})
+    used = [r for r in contents.recordings if r.word in labels or _is_unknown(r.word, labels)]
+    clips = split_clips(used, keywords, rule, seed, source)
+    negatives = _negatives(clips, cutting, rule, seed, source, contents.ignored) if cutting else []
+    warnings = caveats(clips, rule)
+    notes = split_notes(contents, clips, rule) + _left_out(contents, choice, words - {*keywords})
     recordings: list[Clip] = []
     cut = Cut(clips)
     if cutting:
@@ -127,7 +125,7 @@ def list_recordings(
         tuple(notes),
         tuple(recordings),
         free,
-        caveats=tuple(said),
+        caveats=tuple(warnings),
     )
 
 
@@ -148,12 +146,12 @@ def _negatives(
 def find_noise(
     noise: Path | None, root: Path, silence: bool, ignored: Counter[str]
 ) -> tuple[Path, ...]:
-    """Return the recordings of the folder `noise`, or those that stand beside the words.
+    """Return the recordings of the folder `noise`, or of `_background_noise_` next to the words.
 
-    `ignored` counts what is no recording.
+    `ignored` counts files that are not recordings.
 
     Raises:
-        DataError: the folder is missing or empty, or there is none where `silence` needs it.
+        DataError: the folder is missing or empty, or there is none but `silence` needs it.
     """
     beside = root / BACKGROUND_NOISE
     folder = noise.expanduser() if noise else beside if beside.is_dir() else None
@@ -167,9 +165,9 @@ def find_noise(
     return ()
 
 
-def _left_out(found: Recordings, choice: Choice, others: Collection[str]) -> list[str]:
-    """Return lines for the report: files that are no recordings, and words that are no label."""
-    notes = ignored_line(found.ignored)
+def _left_out(contents: Recordings, choice: Choice, others: Collection[str]) -> list[str]:
+    """Return lines for the report: files that are not recordings, and words without a label."""
+    notes = ignored_line(contents.ignored)
     words = sorted(set(others) - {SILENCE})
     if words and not choice.unknown:
         notes.append(f"unknown = false leaves out: {', '.join(words)}")
@@ -179,13 +177,13 @@ def _left_out(found: Recordings, choice: Choice, others: Collection[str]) -> lis
 
 
 def mean_count(clips: Sequence[Clip], keywords: Sequence[str], split: Split) -> float:
-    """Return how many clips of `split` a keyword has in the mean."""
+    """Return the mean number of clips per keyword in `split`."""
     chosen = frozenset(keywords)
     return sum(c.split == split and c.label in chosen for c in clips) / len(keywords)
 
 
 def at_most(clips: Sequence[Clip], most: int, salt: object) -> list[Clip]:
-    """Return `most` of `clips`, drawn by a hash of `salt` and each one's name, in their order."""
+    """Return at most `most` of `clips`, drawn by a hash of `salt` and their names, in order."""
     names = [f"{c.path.parent.name}/{c.path.name}@{c.start_s:g}" for c in clips]
     kept = frozenset(ranked(names, salt)[:most])
     return [clip for clip, name in zip(clips, names, strict=True) if name in kept][:most]
@@ -203,9 +201,9 @@ def cut_silence(
 
 
 def noise_note(per_split: dict[Split, tuple[Path, ...]]) -> str:
-    """Return the line for the report that counts the noise recordings."""
+    """Return the line for the report with the numbers of noise recordings."""
     if not any(per_split.values()):
-        return "no noise recordings: there is no _silence_ to cut, and no noise to mix in"
+        return "no noise recordings: no _silence_ can be cut, and no noise mixed in"
     counts = ", ".join(f"{split} {len(per_split[split])}" for split in SPLITS)
     return f"noise recordings per split: {counts}; no recording is in two"
 

@@ -74,10 +74,9 @@ def is_english(language: str) -> bool:
 
 
 def filler_words(language: str) -> tuple[str, ...]:
-    """Return common words of English, and the numbers from 0 to 69 for any other language.
+    """Return common English words, or for any other language the numbers from 0 to 69.
 
-    espeak-ng reads digits aloud in every language it speaks, so that numbers are real words
-    everywhere.
+    espeak-ng reads digits aloud in every language, so numbers are always real words.
 
     >>> filler_words("en-us")[:2], filler_words("ru")[:2]
     (('account', 'actor'), ('0', '1'))

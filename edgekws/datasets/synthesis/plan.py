@@ -1,4 +1,4 @@
-"""Plans who says what for a synthetic dataset, and has it spoken."""
+"""Plan the utterances of a synthetic dataset, and synthesise them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
@@ -37,27 +37,27 @@ _NOISE_S = (10, 60)
 _RECORDINGS = 5
 
 
-class Wanted(Protocol):
-    """What a synthetic dataset asks for: the fields of `synthetic.Dataset`."""
+class SyntheticFields(Protocol):
+    """The fields of `synthetic.Dataset` used here."""
 
     @property
     def keywords(self) -> tuple[str, ...]:
-        """The words that get a label each."""
+        """The keywords, each a label."""
 
     @property
     def language(self) -> str:
-        """The language that is spoken, as espeak-ng names it."""
+        """The language, as an espeak-ng code."""
 
     @property
     def unknown_words(self) -> tuple[str, ...] | None:
-        """The words of `_unknown_`; `None` for those of its own list."""
+        """The words of `_unknown_`; `None` for the default list."""
 
     @property
     def near_sounding(self) -> int:
-        """How many words that sound like each keyword are added to `_unknown_`."""
+        """The number of near-sounding words per keyword in `_unknown_`."""
 
     def clips(self, label: str, split: Split) -> int:
-        """Return how many clips of `label` there are in `split`."""
+        """Return the number of clips of `label` in `split`."""
 
     def speech_s(self, split: Split) -> float:
         """Return how many seconds of sentences there are in `split`."""
@@ -93,9 +93,9 @@ def synthesise(
 ) -> Synthesised:
     """Write clips, sentences and noise under `folder`."""
     with Espeak() as espeak:
-        vocabulary = _vocabulary(wanted, espeak, seed)
+        vocabulary = _vocabulary(fields, espeak, seed)
         data = espeak.data
-    variants = distinct_variants(data, vocabulary.accents[0][1], wanted.keywords[0])
+    variants = distinct_variants(data, vocabulary.accents[0][1], fields.keywords[0])
     kept = families(data, variants.kept)
     voices = voices_per_split(vocabulary.accents, kept, seed)
     spoken = list(chain.from_iterable(_plan(wanted, vocabulary, voices, seed)))
@@ -125,9 +125,9 @@ def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
     notes: list[str] = []
     for _, accent in accents:
         espeak.use(accent)
-        keywords = speakable(wanted.keywords, wanted.language, espeak)
-        distinct(keywords, wanted.language)
-        fillers = speakable(words, wanted.language, espeak)
+        keywords = speakable(fields.keywords, fields.language, espeak)
+        distinct(keywords, fields.language)
+        fillers = speakable(words, fields.language, espeak)
         foreign |= set(borrowed(keywords))
         letters |= set(spelt(keywords, espeak))
         taken = frozenset(map(sound_of, keywords.values()))
@@ -135,8 +135,10 @@ def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
         homophones |= {w for w, p in spoken.items() if sound_of(p) in taken}
         near[accent] = _near(keywords, fillers, wanted.near_sounding, taken, seed)
     if letters:
-        told = ", ".join(sorted(letters))
-        notes.append(f"espeak-ng reads letter by letter: {told}; respell what people say as a word")
+        spelt_out = ", ".join(sorted(letters))
+        notes.append(
+            f"espeak-ng reads letter by letter: {spelt_out}; respell what is said as a word"
+        )
     if foreign:
         notes.append(f"espeak-ng reads as another language's: {', '.join(sorted(foreign))}")
     if others := homophones.difference(wanted.keywords):
@@ -186,12 +188,12 @@ def _near(
 
 
 def _plan(
-    wanted: Wanted, vocabulary: Vocabulary, voices: dict[Split, list[Voice]], seed: int
+    fields: SyntheticFields, vocabulary: Vocabulary, voices: dict[Split, list[Voice]], seed: int
 ) -> list[list[Spoken]]:
     return [
-        _spoken(label, index, wanted.clips(label, split), split, vocabulary, voices[split], seed)
+        _spoken(label, index, fields.clips(label, split), split, vocabulary, voices[split], seed)
         for split in SPLITS
-        for index, label in enumerate((*wanted.keywords, UNKNOWN))
+        for index, label in enumerate((*fields.keywords, UNKNOWN))
     ]
 
 
@@ -204,7 +206,7 @@ def _spoken(
     voices: Sequence[Voice],
     seed: int,
 ) -> list[Spoken]:
-    """Give `count` clips of `label` to the voices in a drawn order, each as often as others."""
+    """Distribute `count` clips of `label` evenly over the voices, in random order."""
     place = SPLITS.index(split)
     rng = np.random.default_rng([seed, place, index])
     order, turns = rng.permutation(len(voices)), rng.permutation(count)
@@ -250,7 +252,7 @@ def _by_voice(spoken: Sequence[Spoken]) -> list[VoiceTask]:
 
 
 def _silence(
-    wanted: Wanted,
+    fields: SyntheticFields,
     clips: Sequence[Clip],
     front_end: FrontEnd,
     seed: int,
@@ -261,8 +263,8 @@ def _silence(
     for place, split in enumerate(SPLITS):
         speech = [c.path for c in clips if c.split == split and c.label == UNKNOWN]
         where = folder / "noise" / split
-        count = wanted.clips(SILENCE, split)
-        # twice what is cut from them, so that windows seldom overlap
+        count = fields.clips(SILENCE, split)
+        # twice the length of the windows cut from them, so that these seldom overlap
         seconds = int(np.clip(2 * count * front_end.window_s / _RECORDINGS, *_NOISE_S))
         names = make_noise(where, speech, seconds, front_end.sample_rate, [seed, place])
         recordings = [where / name for name in names]

@@ -1,4 +1,4 @@
-"""Speaks a list of utterances on all cores: one task a voice, each in a fresh espeak-ng."""
+"""Synthesise utterances on all cores: one task per voice, each with a new copy of espeak-ng."""
 
 import io
 import os
@@ -35,7 +35,7 @@ Fit = Literal["whole", "cut", "long"]
 
 @dataclass(frozen=True)
 class Utterance:
-    """A text to speak, the file it goes to, and the number that its drawing starts from.
+    """A text to speak, its file, and the number that seeds its random draws.
 
     `fit` says how it fits the window: keywords are in it as a `whole`, other words may be `cut` to
     it, and sentences are as `long` as they are, at least a window.
@@ -49,7 +49,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class VoiceTask:
-    """All that one voice speaks, in order."""
+    """All utterances of a voice, in order."""
 
     voice: Voice
     utterances: tuple[Utterance, ...]
@@ -64,12 +64,12 @@ class Format:
 
 
 def render(tasks: Sequence[VoiceTask], clips: Format, seed: int, folder: Path, emit: Emit) -> None:
-    """Write every utterance of `tasks` under `folder` as WAV or FLAC by its name, 16 bit.
+    """Write every utterance of `tasks` under `folder` as 16-bit WAV or FLAC, by its suffix.
 
-    The bytes depend on `tasks`, `clips` and `seed` only, not on the number of processes.
+    The bytes depend only on `tasks`, `clips` and `seed`, not on the number of processes.
 
     Raises:
-        DataError: a keyword gives no sound, or does not fit the window.
+        DataError: a keyword gives no sound, or does not fit in the window.
         MachineError: a process died.
     """
     total = sum(len(task.utterances) for task in tasks)
@@ -84,14 +84,14 @@ def render(tasks: Sequence[VoiceTask], clips: Format, seed: int, folder: Path, e
             progress(emit, "speaking", done, total, unit="clips")
     except BrokenProcessPool as error:
         raise MachineError(
-            "a process that speaks with espeak-ng died (killed, or out of memory); run it again"
+            "an espeak-ng process died (killed, or out of memory); run the command again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def speak(task: VoiceTask, clips: Format, seed: int, folder: Path) -> int:
-    """Write the utterances of one voice, and return how many they are."""
+    """Write the utterances of a voice, and return their number."""
     with Espeak() as espeak:
         espeak.use(task.voice.identifier)
         for utterance in task.utterances:
@@ -106,9 +106,9 @@ def speak(task: VoiceTask, clips: Format, seed: int, folder: Path) -> int:
 
 
 def write(path: Path, samples: NDArray[np.int16], sample_rate: int) -> None:
-    """Write int16 `samples` as WAV or FLAC by the suffix, making the folder first."""
+    """Write int16 `samples` as WAV or FLAC, by the suffix; create the folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    encoded = io.BytesIO()  # soundfile flushes every file to disk, which takes longer than speaking
+    encoded = io.BytesIO()  # soundfile flushes every file to disk, which is slower than synthesis
     form = path.suffix[1:].upper()
     soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=form)
     path.write_bytes(encoded.getvalue())
@@ -128,7 +128,7 @@ def _fitting(
     if whole and len(speech) > clips.window_samples:
         raise DataError(
             f"keyword {utterance.text!r} takes {len(speech) / clips.sample_rate:.2f} s in "
-            f"espeak-ng's voice {voice.name} even spoken fast, and the window is "
+            f"espeak-ng's voice {voice.name} even if spoken fast, but the window is "
             f"{clips.window_samples / clips.sample_rate:.2f} s; set a longer "
             "front_end.window_s or choose a shorter keyword"
         )

@@ -1,4 +1,4 @@
-"""What makes clean synthetic speech a little more like a recording: room, filter, level, noise."""
+"""Make clean synthetic speech more like a recording: room, filter, level, noise."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ _AUDIBLE = 0.02
 
 
 def trimmed(wave: Wave) -> Wave:
-    """Return `wave` without what lies below 2 % of its peak (-34 dB) at both ends."""
+    """Return `wave` without the parts below 2 % of its peak (-34 dB) at both ends."""
     if not len(wave) or not np.abs(wave).max():
         return wave[:0]
     loud = np.flatnonzero(np.abs(wave) > _AUDIBLE * np.abs(wave).max())
@@ -27,11 +27,11 @@ def trimmed(wave: Wave) -> Wave:
 def recorded(
     speech: Wave, window_samples: int, sample_rate: int, rng: np.random.Generator
 ) -> NDArray[np.int16]:
-    """Return `speech` as a microphone in a room might have it, int16 `(window_samples,)`.
+    """Return `speech` as if recorded in a room, int16 `(window_samples,)`.
 
-    Drawn are the place in the window, a room (exponentially decaying noise, RT60 50 … 400 ms,
+    Random are the position in the window, a room (exponentially decaying noise, RT60 50 … 400 ms,
     direct sound 3 … 20 dB above it), a filter (±6 dB at six frequencies), the level of the
-    speech (-32 … -16 dBFS) and a noise between white and brown, 15 … 45 dB below it.
+    speech (-32 … -16 dBFS) and noise between white and brown, 15 … 45 dB below it.
     """
     speech = speech[:window_samples]
     wave = np.zeros(window_samples, np.float64)
@@ -57,7 +57,7 @@ def coloured_noise(
 
 
 def as_int16(wave: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Return `wave` as 16-bit samples, turned down where its peak would clip."""
+    """Return `wave` as 16-bit samples, attenuated if its peak would clip."""
     peak = float(np.abs(wave).max())
     scale = _PEAK / peak if peak > _PEAK else 1.0
     return np.round(wave * scale * 32767).astype(np.int16)
