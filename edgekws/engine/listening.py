@@ -11,7 +11,7 @@ import numpy as np
 from edgekws.audio.parallel import cores, in_parallel
 from edgekws.bundle import pack
 from edgekws.core.canonical import sha256_file, sha256_of
-from edgekws.core.child import check_room, run_child
+from edgekws.core.child import raise_if_disk_full, run_child
 from edgekws.core.contract import Artifact
 from edgekws.core.corpus import Split
 from edgekws.core.events import Emit
@@ -128,7 +128,7 @@ def _run(runtime: Path, bundle: Path, output: Path, recordings: Sequence[Path]) 
     )
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip()
-        check_room(words)
+        raise_if_disk_full(words)
         raise MachineError(f"the bundle's runtime failed in continuous audio: {words[-2000:]}")
 
 

@@ -186,7 +186,10 @@ def test_data_that_cannot_be_mined(trained: Artifact, tmp_path: Path) -> None:
         labels = ("a", "b", "_silence_")
 
     inputs = {"input": trained}
-    with pytest.raises(DataError, match=r"mine needs speech without a keyword, .* folders of it in dataset\.negatives"):
+    with pytest.raises(
+        DataError,
+        match=r"mine needs speech without a keyword, .* folders of it in dataset\.negatives",
+    ):
         step().run(inputs, job(tmp_path, Clips()))
     with pytest.raises(DataError, match="the dataset has no such class"):
         step().run(inputs, job(tmp_path, Keywords()))

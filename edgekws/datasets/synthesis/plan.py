@@ -89,7 +89,7 @@ class Synthesised(NamedTuple):
 
 
 def synthesise(
-    wanted: Wanted, front_end: FrontEnd, seed: int, folder: Path, emit: Emit
+    fields: SyntheticFields, front_end: FrontEnd, seed: int, folder: Path, emit: Emit
 ) -> Synthesised:
     """Write clips, sentences and noise under `folder`."""
     with Espeak() as espeak:
@@ -98,15 +98,15 @@ def synthesise(
     variants = distinct_variants(data, vocabulary.accents[0][1], fields.keywords[0])
     kept = families(data, variants.kept)
     voices = voices_per_split(vocabulary.accents, kept, seed)
-    spoken = list(chain.from_iterable(_plan(wanted, vocabulary, voices, seed)))
-    told = [s for split in SPLITS for s in _sentences(wanted, vocabulary, voices, split, seed)]
+    spoken = list(chain.from_iterable(_plan(fields, vocabulary, voices, seed)))
+    told = [s for split in SPLITS for s in _sentences(fields, vocabulary, voices, split, seed)]
     wave_format = Format(front_end.sample_rate, front_end.window_samples)
     render(_by_voice([*spoken, *told]), wave_format, seed, folder, emit)
     clips, sentences = (
         [Clip(folder / u.path, label, v.name, split) for split, label, v, u in part]
         for part in (spoken, told)
     )
-    clips += _silence(wanted, clips, front_end, seed, folder, emit)
+    clips += _silence(fields, clips, front_end, seed, folder, emit)
     notes = _notes(vocabulary, variants, kept, clips)
     return Synthesised(clips, sentences, [*notes, *_sentence_notes(sentences)])
 
@@ -114,10 +114,10 @@ def synthesise(
 Spoken = tuple[Split, str, Voice, Utterance]
 
 
-def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
-    accents = accents_of(wanted.language, espeak.accents(), espeak.names())
-    words = wanted.unknown_words or filler_words(wanted.language)
-    small = small_words(wanted.language)
+def _vocabulary(fields: SyntheticFields, espeak: Espeak, seed: int) -> Vocabulary:
+    accents = accents_of(fields.language, espeak.accents(), espeak.names())
+    words = fields.unknown_words or filler_words(fields.language)
+    small = small_words(fields.language)
     near: dict[str, tuple[str, ...]] = {}
     homophones: set[str] = set()
     foreign: set[str] = set()
@@ -131,9 +131,9 @@ def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
         foreign |= set(borrowed(keywords))
         letters |= set(spelt(keywords, espeak))
         taken = frozenset(map(sound_of, keywords.values()))
-        spoken = fillers | speakable(small, wanted.language, espeak)
+        spoken = fillers | speakable(small, fields.language, espeak)
         homophones |= {w for w, p in spoken.items() if sound_of(p) in taken}
-        near[accent] = _near(keywords, fillers, wanted.near_sounding, taken, seed)
+        near[accent] = _near(keywords, fillers, fields.near_sounding, taken, seed)
     if letters:
         spelt_out = ", ".join(sorted(letters))
         notes.append(
@@ -141,7 +141,7 @@ def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
         )
     if foreign:
         notes.append(f"espeak-ng reads as another language's: {', '.join(sorted(foreign))}")
-    if others := homophones.difference(wanted.keywords):
+    if others := homophones.difference(fields.keywords):
         left_out = ", ".join(sorted(others))
         notes.append(f"left out, sounding like a keyword: {left_out}")
     kept = tuple(word for word in dict.fromkeys(words) if word not in homophones)
@@ -158,7 +158,7 @@ def _vocabulary(wanted: Wanted, espeak: Espeak, seed: int) -> Vocabulary:
             split: {a: tuple(t for t in texts if t in of) for a, texts in near.items()}
             for split, of in near_parts.items()
         },
-        frozenset(homophones).union(wanted.keywords),
+        frozenset(homophones).union(fields.keywords),
         tuple(notes),
     )
 
@@ -223,7 +223,7 @@ def _spoken(
 
 
 def _sentences(
-    wanted: Wanted,
+    fields: SyntheticFields,
     vocabulary: Vocabulary,
     voices: dict[Split, list[Voice]],
     split: Split,
@@ -233,10 +233,10 @@ def _sentences(
     place = SPLITS.index(split)
     rng = np.random.default_rng([seed, place, SENTENCES])
     order = rng.permutation(len(voices[split]))
-    left, spoken = wanted.speech_s(split) / 60 * WORDS_PER_MINUTE, list[Spoken]()
+    left, spoken = fields.speech_s(split) / 60 * WORDS_PER_MINUTE, list[Spoken]()
     while left > 0:
         i = len(spoken)
-        text = sentence(wanted.language, vocabulary.fillers[split], vocabulary.avoided, rng)
+        text = sentence(fields.language, vocabulary.fillers[split], vocabulary.avoided, rng)
         left -= len(text.split())
         number = (place * 10_000 + SENTENCES) * 1_000_000 + i
         said = Utterance(text, f"{split}/sentences/{i:05d}.flac", number, "long")
