@@ -77,9 +77,9 @@ def between(
     return turned_down(np.concatenate([faded(part, sample_rate) for part in parts]))
 
 
-def faded(wave: Wave, sample_rate: int) -> Wave:
-    """Return `wave` with a linear fade of at most 10 ms at both ends."""
-    size = min(round(FADE_S * sample_rate), len(wave) // 2)
+def faded(wave: Wave, sample_rate: int, seconds: float = FADE_S) -> Wave:
+    """Return `wave` with a linear fade of at most `seconds` at both ends."""
+    size = min(round(seconds * sample_rate), len(wave) // 2)
     faded = wave.astype(np.float32)
     if size:
         ramp = (np.arange(size, dtype=np.float32) + 0.5) / size

@@ -38,8 +38,14 @@ NOTES = "notes.json"
 RECORDING_S = 30.0
 """About how long the recordings are that clips and speech are joined to."""
 
-APART_S = 5.0
+APART_S = 10.0
 """Seconds of speech for each keyword that is set into it, at least."""
+
+AROUND_S = 1.0
+"""Speech is turned down under a keyword, and for so long before and after it."""
+
+TURN_S = 0.2
+"""Time in which it is turned down and up again."""
 
 MOST_S = 4 * 3600.0
 """Of a split, no more is heard."""
@@ -302,11 +308,14 @@ def _set_one(
     piece = faded(piece * np.float32(level / max(rms(piece[: last - first]), 1e-9)), sample_rate)
     at = start + int(rng.integers(max(1, size - len(piece))))
     piece = piece[: len(samples) - at]
-    under = samples[at : at + len(piece)]
-    quiet = level * 10 ** (-rng.uniform(*SNR_DB) / 20) / max(rms(under), 1e-9)
+    around = round(AROUND_S * sample_rate)
+    near = samples[max(0, at - around) : at + len(piece) + around]
+    quiet = level * 10 ** (-rng.uniform(*SNR_DB) / 20) / max(rms(near), 1e-9)
     if quiet < 1:
-        under *= 1 - faded(np.ones(len(piece), np.float32), sample_rate) * np.float32(1 - quiet)
-    under += piece
+        near *= 1 - faded(np.ones(len(near), np.float32), sample_rate, TURN_S) * np.float32(
+            1 - quiet
+        )
+    samples[at : at + len(piece)] += piece
     end = min(at + last - first, len(samples)) / sample_rate
     return Label(word.keyword, round(at / sample_rate, 3), round(end, 3), word.speaker)
 

@@ -32,7 +32,7 @@ PART = (0.25, 0.5)
 SNR_DB = (5.0, 30.0)
 """How much louder a keyword is than the speech that it is set into."""
 
-AROUND_DB = (-10.0, 0.0)
+AROUND_DB = (-20.0, 0.0)
 """Level of the words before and after a keyword, relative to it."""
 
 BETWEEN = 0.5
