@@ -48,6 +48,14 @@ MaxUnknownRatio = Annotated[
         "keyword; default: all",
     ),
 ]
+Negatives = Annotated[
+    tuple[Path, ...],
+    Field(
+        description="Speech without a keyword, to train _unknown_ and to count false alarms: audio "
+        "files, folders (each folder in them is a speaker) and tables with a column file, and "
+        "perhaps speaker, start_s and end_s; split by speaker"
+    ),
+]
 NoiseFolder = Annotated[
     Path | None,
     Field(

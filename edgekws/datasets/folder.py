@@ -20,6 +20,7 @@ from edgekws.datasets._fields import (
     Keywords,
     MaxUnknownRatio,
     NearCopiesRule,
+    Negatives,
     NoiseFolder,
     Silence,
     SilenceRatio,
@@ -35,6 +36,7 @@ from edgekws.datasets.listing.clips import (
     list_recordings,
 )
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
+from edgekws.datasets.listing.negatives import negative_stamps
 from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.word_folders import (
@@ -60,6 +62,7 @@ class Dataset(Fields):
     keywords: Keywords = None
     unknown: Unknown = True
     max_unknown_ratio: MaxUnknownRatio = None
+    negatives: Negatives = ()
     noise: NoiseFolder = None
     silence: Silence = None
     silence_ratio: SilenceRatio = 0.4
@@ -74,9 +77,9 @@ class Dataset(Fields):
         Raises:
             DataError: a folder is missing.
         """
-        fields = self.model_dump(mode="json", exclude={"root", "noise"})
+        fields = self.model_dump(mode="json", exclude={"root", "noise", "negatives"})
         folders = [existing(folder) for folder in (self.root, self.noise) if folder]
-        files = [stamps(folder) for folder in folders]
+        files = [*map(stamps, folders), *negative_stamps(self.negatives)]
         return sha256_of([fields, files, fingerprint(__name__, ("soundfile",))])
 
     def labels(self) -> tuple[str, ...]:
@@ -108,8 +111,9 @@ class Dataset(Fields):
         noise = find_noise(self.noise, root, self.silence is True, contents.ignored)
         rule = Rule(self.speaker_pattern, self.dev_fraction, self.test_fraction)
         listing = list_recordings(
-            contents, self._choice, self._keywords(contents), rule, noise, front_end, seed, root
-        )
+            contents, self._choice, self._keywords(contents), rule, noise, front_end, seed, root,
+            negatives=self.negatives,
+        )  # fmt: skip
         return replace(listing, near_copies=self.near_copies)
 
     @property

@@ -19,6 +19,7 @@ from edgekws.datasets._fields import (
     Keywords,
     MaxUnknownRatio,
     NearCopiesRule,
+    Negatives,
     NoiseFolder,
     Silence,
     SilenceRatio,
@@ -28,7 +29,6 @@ from edgekws.datasets._fields import (
 )
 from edgekws.datasets.listing.clips import (
     Choice,
-    Cutting,
     choose_keywords,
     find_noise,
     labels_of,
@@ -36,6 +36,7 @@ from edgekws.datasets.listing.clips import (
 )
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
 from edgekws.datasets.listing.manifest_rows import Columns, beyond_the_end, filtered, recordings
+from edgekws.datasets.listing.negatives import negative_stamps
 from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import SUFFIXES, read_table
@@ -81,11 +82,7 @@ class Dataset(Fields):
         description="Cut windows out of recordings longer than a keyword: windows = "
         "{ per_keyword = 4, partial = 1, per_negative_second = 0.5 }",
     )
-    negatives: tuple[Path, ...] = Field(
-        (),
-        description="Folders of recordings without a keyword, for windows; each folder in them is "
-        "a speaker, held out like those of the table",
-    )
+    negatives: Negatives = ()
     noise: NoiseFolder = None
     silence: Silence = None
     silence_ratio: SilenceRatio = 0.4
@@ -103,7 +100,7 @@ class Dataset(Fields):
 
     @model_validator(mode="after")
     def _no_unused_fields(self) -> Self:
-        problem = _unused_field(self.windows, self.negatives, self.unknown)
+        problem = _unused_field(self.windows, self.unknown)
         if problem:
             raise PydanticCustomError("no_effect", "{problem}", {"problem": problem})
         return self
@@ -120,7 +117,7 @@ class Dataset(Fields):
         background = self._root / BACKGROUND_NOISE
         if self.noise is None and background.is_dir():
             noise = stamps(background)
-        negatives = [stamps(existing(folder)) for folder in self.negatives]
+        negatives = negative_stamps(self.negatives)
         table = sha256_file(self.path.expanduser())
         code = fingerprint(__name__, ("soundfile",))
         return sha256_of([fields, table, files, noise, negatives, code])
@@ -161,7 +158,8 @@ class Dataset(Fields):
             front_end,
             seed,
             self.path,
-            Cutting(self.windows, self.negatives) if self.windows else None,
+            self.windows,
+            self.negatives,
         )
         late = tuple(beyond_the_end(contents.recordings))
         notes = (*listing.notes, *late)
@@ -206,14 +204,8 @@ class Dataset(Fields):
         yield from dict.fromkeys(recording.path for recording in self._read().recordings)
 
 
-def _unused_field(
-    windows: Windows | None, negatives: tuple[Path, ...], unknown: bool
-) -> str | None:
+def _unused_field(windows: Windows | None, unknown: bool) -> str | None:
     """Return the message for a field without effect, `None` if there is none."""
-    if negatives and windows is None:
-        return "negatives has no effect without windows; add windows = {}"
-    if negatives and windows and not windows.per_negative_second:
-        return "negatives has no effect with windows.per_negative_second = 0; raise it"
     if windows and windows.gives_unknown and not unknown:
         return (
             "windows of _unknown_ have no effect with unknown = false; "

@@ -22,11 +22,13 @@ from edgekws.core.events import Emit, Event
 from edgekws.core.fields import Fields
 from edgekws.core.source_code import fingerprint
 from edgekws.datasets._download import Archive, fetch, unpack
-from edgekws.datasets._fields import NearCopiesRule
+from edgekws.datasets._fields import NearCopiesRule, Negatives
 from edgekws.datasets.listing.clips import at_most, cut_silence, find_noise, mean_count, noise_note
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
+from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
 from edgekws.datasets.listing.silence import noise_per_split
 from edgekws.datasets.listing.source import stamps
+from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.word_folders import (
     LISTS,
     Recording,
@@ -67,6 +69,9 @@ TEST_ARCHIVES = {
 """The test set of 12 classes; there is no published checksum for version 1's, which is used if it
 is present, but not downloaded."""
 
+HELD_OUT = 0.15
+"""Share of the speakers of `negatives` that dev and test have each."""
+
 _FOLDER_IN_ARCHIVE = "SpeechCommands"
 _NUMBERS = {"v1": "v0.01", "v2": "v0.02"}
 _MAX_CLIPS_PER_WORD = 2**27 - 1
@@ -96,6 +101,7 @@ class Dataset(Fields):
         "12", description="12: ten commands, _unknown_ and _silence_; 30 or 35: every word"
     )
 
+    negatives: Negatives = ()
     near_copies: NearCopiesRule = "refuse"
 
     @field_validator("preset", mode="before")
@@ -120,8 +126,9 @@ class Dataset(Fields):
             DataError: the data is missing.
         """
         test = self._test_set()
-        files = [stamps(self._folder()), stamps(test) if test else []]
-        fields = self.model_dump(mode="json", exclude={"root"})
+        files: list[object] = [stamps(self._folder()), stamps(test) if test else []]
+        fields = self.model_dump(mode="json", exclude={"root", "negatives"})
+        files += negative_stamps(self.negatives)
         return sha256_of([fields, files, fingerprint(__name__, ("soundfile",))])
 
     def labels(self) -> tuple[str, ...]:
@@ -142,6 +149,8 @@ class Dataset(Fields):
             for r in recordings
             if (label := r.word if r.word in words else UNKNOWN) in words or fillers
         ]
+        rule = Rule("", HELD_OUT, HELD_OUT)
+        negatives = list_negatives(self.negatives, clips, rule, seed, folder, Counter())
         others = Counter(r.word for r in recordings if r.word not in words)
         if others and not fillers:
             names = ", ".join(sorted(others))
@@ -161,6 +170,7 @@ class Dataset(Fields):
             tuple(clips),
             per_split["train"],
             tuple(notes),
+            negatives=tuple(negatives),
             near_copies=self.near_copies,
         )
 

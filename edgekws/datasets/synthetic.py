@@ -6,6 +6,7 @@ Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packaged by `espea
 import csv
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,13 +20,19 @@ from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
 from edgekws.core.source_code import fingerprint
 from edgekws.core.store import build_folder
+from edgekws.datasets._fields import Negatives
 from edgekws.datasets.listing.labels import keyword_problem, readable
+from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
+from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.synthesis.espeak import INSTALL
 from edgekws.errors import MissingPartError
 from edgekws.runtime.front_end import FrontEnd
 
 if TYPE_CHECKING:
     from edgekws.datasets.synthesis.plan import Synthesised
+
+HELD_OUT = 0.15
+"""Share of the speakers of `negatives` that dev and test have each."""
 
 _MANIFEST = "manifest.csv"
 _SENTENCES = "sentences.csv"
@@ -90,6 +97,7 @@ class Dataset(Fields):
     test_speech_minutes: float = Field(
         20, ge=0, le=6000, description="The same of test: other voices, other sentences"
     )
+    negatives: Negatives = ()
     silence_ratio: float = Field(
         0.4, gt=0, le=100, description="Clips of _silence_ as a multiple of those per keyword"
     )
@@ -119,7 +127,8 @@ class Dataset(Fields):
             code = fingerprint(__name__, ("espeakng-loader", "numpy", "soxr", "soundfile"))
         except PackageNotFoundError as error:
             raise MissingPartError(f"{error.name} is not installed; {INSTALL}") from error
-        return sha256_of([self.model_dump(mode="json"), code])
+        fields = self.model_dump(mode="json", exclude={"negatives"})
+        return sha256_of([fields, code, negative_stamps(self.negatives)])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits."""
@@ -155,13 +164,17 @@ class Dataset(Fields):
         """
         from edgekws.datasets.synthesis.plan import synthesise
 
-        key = sha256_of([self.fingerprint(), seed, front_end.sample_rate, front_end.window_samples])
+        spoken = self.model_copy(update={"negatives": ()}).fingerprint()
+        key = sha256_of([spoken, seed, front_end.sample_rate, front_end.window_samples])
         folder = build_folder(
             cache / "synthetic" / key,
             lambda partial: _save(partial, synthesise(self, front_end, seed, partial, emit)),
             emit,
         )
-        return _load(folder, self.labels())
+        listing = _load(folder, self.labels())
+        rule = Rule("", HELD_OUT, HELD_OUT)
+        recorded = list_negatives(self.negatives, (), rule, seed, folder, Counter())
+        return replace(listing, negatives=(*listing.negatives, *recorded))
 
 
 def _save(folder: Path, spoken: "Synthesised") -> None:

@@ -10,7 +10,7 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.kinds import closest
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE, misnamed
-from edgekws.datasets.listing.negatives import negative_recordings, refuse_in_both
+from edgekws.datasets.listing.negatives import list_negatives
 from edgekws.datasets.listing.silence import noise_per_split, noise_recordings, silence_clips
 from edgekws.datasets.listing.source import existing
 from edgekws.datasets.listing.speakers import ranked
@@ -29,13 +29,6 @@ class Choice(NamedTuple):
     max_unknown_ratio: float | None
     silence: bool | None
     silence_ratio: float
-
-
-class Cutting(NamedTuple):
-    """The windows to cut, and folders of recordings without a keyword."""
-
-    windows: Windows
-    negatives: tuple[Path, ...]
 
 
 def choose_keywords(
@@ -83,11 +76,13 @@ def list_recordings(
     front_end: FrontEnd,
     seed: int,
     source: Path,
-    cutting: Cutting | None = None,
+    windows: Windows | None = None,
+    negatives: Sequence[Path] = (),
 ) -> Listing:
     """Split the recordings, cut windows and `_silence_`, cap `_unknown_`, and list all clips.
 
-    Windows are cut as `cutting` says, `_silence_` from the noise. If there are recordings of
+    `negatives` are sources of recordings without a keyword. Windows are cut as `windows` says,
+    `_silence_` from the noise. If there are recordings of
     `_silence_`, none is cut from the noise unless the choice has `silence = true`.
 
     Raises:
@@ -95,19 +90,19 @@ def list_recordings(
             clips in some split.
     """
     words = {r.word for r in contents.recordings}
-    if cutting and cutting.windows.gives_unknown:
+    if windows and windows.gives_unknown:
         words.add(UNKNOWN)
     labels = labels_of(choice, keywords, words, noise=bool(noise))
     used = [r for r in contents.recordings if r.word in labels or _is_unknown(r.word, labels)]
     clips = split_clips(used, keywords, rule, seed, source)
-    negatives = _negatives(clips, cutting, rule, seed, source, contents.ignored) if cutting else []
+    speech = list_negatives(negatives, clips, rule, seed, source, contents.ignored)
     warnings = caveats(clips, rule)
     notes = split_notes(contents, clips, rule) + _left_out(contents, choice, words - {*keywords})
     recordings: list[Clip] = []
-    cut = Cut(clips)
-    if cutting:
-        recordings = clips + negatives
-        cut = cut_windows(clips, negatives, cutting.windows, front_end.window_s, keywords, seed)
+    cut = Cut(clips, free=speech)
+    if windows:
+        recordings = clips + speech
+        cut = cut_windows(clips, speech, windows, front_end.window_s, keywords, seed)
         notes += cut_notes(cut, keywords, front_end.window_s, source)
     clips = _capped(cut.clips, keywords, choice.max_unknown_ratio, seed, notes)
     silence = SILENCE in labels and (choice.silence is True or SILENCE not in words)
@@ -117,30 +112,15 @@ def list_recordings(
         counts = {split: max(round(choice.silence_ratio * n), 1) for split, n in means.items()}
         clips += cut_silence(per_split, counts, front_end, seed)
     notes.append(noise_note(per_split))
-    free = tuple(cut.free)
     return Listing(
         labels,
         tuple(clips),
         per_split["train"],
         tuple(notes),
         tuple(recordings),
-        free,
+        tuple(cut.free),
         caveats=tuple(warnings),
     )
-
-
-def _negatives(
-    words: Sequence[Clip],
-    cutting: Cutting,
-    rule: Rule,
-    seed: int,
-    source: Path,
-    ignored: Counter[str],
-) -> list[Clip]:
-    known = {clip.speaker or clip.path.name: clip.split for clip in words}
-    negatives = negative_recordings(cutting.negatives, known, rule, seed, ignored)
-    refuse_in_both(words, negatives, source)
-    return negatives
 
 
 def find_noise(

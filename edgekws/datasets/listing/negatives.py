@@ -1,49 +1,98 @@
 """List recordings without a keyword, split by speaker."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from edgekws.audio.folders import audio_files_under
+from edgekws.core.canonical import file_state
 from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
-from edgekws.datasets.listing.source import existing
+from edgekws.core.events import quiet
+from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.speakers import three_way
 from edgekws.datasets.listing.splits import Rule
+from edgekws.datasets.listing.tables import SUFFIXES
+from edgekws.datasets.listing.unlabelled import list_unlabelled
 from edgekws.errors import DataError
 
 
-def negative_recordings(
-    folders: Sequence[Path],
-    known: Mapping[str, Split],
+def list_negatives(
+    sources: Sequence[Path],
+    words: Sequence[Clip],
     rule: Rule,
     seed: int,
+    source: Path,
     ignored: Counter[str],
 ) -> list[Clip]:
-    """Return every whole recording under `folders`, labelled `_unknown_`.
+    """Return the recordings without a keyword that `sources` name, labelled `_unknown_`.
 
-    A recording's speaker is its folder directly under one of `folders`, or the one that `rule`
-    extracts from its name, or the recording itself. `known` speakers keep their split; others are
-    held out by `rule`. `ignored` counts files that are not recordings.
+    A source is an audio file, a folder, or a table with the columns `file` (or `path`), and
+    perhaps `speaker`, `start_s` and `end_s`. Without that column a recording's speaker is its
+    folder directly under the source, or the one that `rule` extracts from its name, or the
+    recording itself. Speakers of `words`, the clips of `source`, keep their split; others are held
+    out by `rule`. `ignored` counts files that are not recordings.
 
     Raises:
-        DataError: a folder is missing or empty, or there are fewer than three new speakers.
+        DataError: a source is missing or empty, a row is wrong, there are fewer than three new
+            speakers, or a recording is among `words`.
     """
-    speakers: dict[Path, tuple[str | None, str]] = {}
-    for folder in folders:
-        files = audio_files_under(existing(folder), ignored)
-        if not files:
-            raise DataError(f"{folder}: holds no recordings; remove it from dataset.negatives")
-        for path in files:
-            speakers.setdefault(path, _speaker(path, folder.expanduser(), rule))
-    new = {unit for _, unit in speakers.values()} - set(known)
-    split_of = dict(known) | _splits(new, rule, seed)
+    known = {clip.speaker or clip.path.name: clip.split for clip in words}
+    parts: dict[tuple[Path, float], _Part] = {}
+    for one in sources:
+        for part in _parts(one, rule, ignored):
+            parts.setdefault((part.path, part.start_s), part)
+    split_of = known | _splits({part.unit for part in parts.values()} - set(known), rule, seed)
+    negatives = [
+        Clip(part.path, UNKNOWN, part.speaker, split_of[part.unit], part.start_s, part.end_s)
+        for part in parts.values()
+    ]
+    _refuse_in_both(words, negatives, source)
+    return negatives
+
+
+def negative_stamps(sources: Sequence[Path]) -> list[object]:
+    """Return name, size and time of every file that `sources` name.
+
+    Raises:
+        DataError: a source is missing.
+    """
     return [
-        Clip(path, UNKNOWN, speaker, split_of[unit]) for path, (speaker, unit) in speakers.items()
+        file_state(one.expanduser()) if one.expanduser().is_file() else stamps(existing(one))
+        for one in sources
     ]
 
 
-def refuse_in_both(words: Iterable[Clip], negatives: Iterable[Clip], source: Path) -> None:
+class _Part(NamedTuple):
+    """A recording or a part of it, its speaker, if known, and the unit that stays in one split."""
+
+    path: Path
+    speaker: str | None
+    unit: str
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+def _parts(source: Path, rule: Rule, ignored: Counter[str]) -> list[_Part]:
+    path = source.expanduser()
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        rows = list_unlabelled(path, quiet)[1]
+        return [
+            _Part(
+                row.path, row.speaker or None, row.speaker or row.path.name, row.start_s, row.end_s
+            )
+            for row in rows
+        ]
+    if path.is_file():
+        return [_part(path, path.parent, rule)]
+    files = audio_files_under(existing(source), ignored)
+    if not files:
+        raise DataError(f"{source}: holds no recordings; remove it from dataset.negatives")
+    return [_part(file, path, rule) for file in files]
+
+
+def _refuse_in_both(words: Iterable[Clip], negatives: Iterable[Clip], source: Path) -> None:
     """Raise `DataError` for a recording of the table that is also among the negatives."""
     listed = {clip.path.resolve() for clip in words}
     for clip in negatives:
@@ -54,11 +103,10 @@ def refuse_in_both(words: Iterable[Clip], negatives: Iterable[Clip], source: Pat
             )
 
 
-def _speaker(path: Path, folder: Path, rule: Rule) -> tuple[str | None, str]:
-    """Return the speaker, if known, and the unit that is kept in one split."""
+def _part(path: Path, folder: Path, rule: Rule) -> _Part:
     parts = path.relative_to(folder).parts
     speaker = parts[0] if len(parts) > 1 else rule.speaker(path)
-    return speaker, speaker or path.name
+    return _Part(path, speaker, speaker or path.name)
 
 
 def _splits(units: set[str], rule: Rule, seed: int) -> dict[str, Split]:

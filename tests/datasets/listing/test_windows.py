@@ -236,11 +236,6 @@ def test_keywords_longer_than_the_window_are_reported(home: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"windows": None, "negatives": ["neg"]}, "negatives has no effect without windows; add"),
-        (
-            {"windows": {"per_negative_second": 0}, "negatives": ["neg"]},
-            "negatives has no effect with windows.per_negative_second = 0; raise it",
-        ),
         ({"unknown": False}, "windows of _unknown_ have no effect with unknown = false; set part"),
     ],
 )
