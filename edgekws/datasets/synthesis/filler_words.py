@@ -58,6 +58,17 @@ _WHO = (
     "the", "my", "our", "his", "her", "their", "another", "that", "this", "every", "no", "some",
     "one", "your",
 )  # fmt: skip
+_WHICH = ("the", "my", "our", "these", "those", "many", "most of the", "two", "its", "his", "all")
+_STARTS = (
+    "it's", "that's", "what's", "let's say", "there's", "he's sure that", "she says", "it was",
+    "this is", "it seems that", "perhaps", "yes", "he thinks", "nobody knows if", "it starts when",
+)  # fmt: skip
+_HABITS = (
+    "wants", "gets", "lets", "puts", "cuts", "hates", "likes", "writes", "meets", "starts", "invites",
+    "visits", "counts", "hits", "needs", "knows", "passes", "takes", "gives", "uses", "sells",
+)  # fmt: skip
+_PLURAL, _HABIT, _START = 0.4, 0.4, 0.3
+"""Shares of things in the plural, of verbs in the present, and of clauses with a beginning."""
 _LINKS = (
     "and", "but", "because", "while", "so", "although", "when", "until", "if", "and then",
     "who said that", "which means that",
@@ -88,8 +99,11 @@ def filler_words(language: str) -> tuple[str, ...]:
 
 def small_words(language: str) -> tuple[str, ...]:
     """Return the words that sentences have besides those of `filler_words`."""
-    phrases = (*_PLACES, *_WHEN, *_WHO, *_LINKS) if is_english(language) else ()
-    return tuple(dict.fromkeys(word for phrase in phrases for word in phrase.split()))
+    if not is_english(language):
+        return ()
+    phrases = (*_PLACES, *_WHEN, *_WHO, *_WHICH, *_STARTS, *_HABITS, *_LINKS)
+    words = [word for phrase in phrases for word in phrase.split()]
+    return tuple(dict.fromkeys([*words, *map(_plural, _NOUNS.split())]))
 
 
 def sentence(
@@ -123,14 +137,32 @@ def _clause(
 ) -> str:
     def thing() -> str:
         adjective = f"{_draw(adjectives, rng)} " if rng.random() < 0.5 else ""
+        if rng.random() < _PLURAL:
+            return f"{_draw(_WHICH, rng)} {adjective}{_plural(_draw(nouns, rng))}"
         return f"{_draw(_WHO, rng)} {adjective}{_draw(nouns, rng)}"
 
-    words = [thing(), _draw(verbs, rng), thing()]
+    verb = _draw(_HABITS, rng) if rng.random() < _HABIT else _draw(verbs, rng)
+    words = [thing(), verb, thing()]
+    if rng.random() < _START:
+        words.insert(0, _draw(_STARTS, rng))
     if rng.random() < 0.5:
         words += [_draw(_PLACES, rng), _draw(nouns, rng)]
     if rng.random() < 0.4:
         words.insert(0 if rng.random() < 0.5 else len(words), _draw(_WHEN, rng))
     return " ".join(words)
+
+
+def _plural(noun: str) -> str:
+    """Return the regular plural.
+
+    >>> [_plural(noun) for noun in ("coat", "city", "bus", "toy", "church")]
+    ['coats', 'cities', 'buses', 'toys', 'churches']
+    """
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2] not in "aeou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
 
 
 def _draw(words: Sequence[str], rng: np.random.Generator) -> str:
