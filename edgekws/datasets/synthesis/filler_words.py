@@ -64,8 +64,9 @@ _STARTS = (
     "this is", "it seems that", "perhaps", "yes", "he thinks", "nobody knows if", "it starts when",
 )  # fmt: skip
 _HABITS = (
-    "wants", "gets", "lets", "puts", "cuts", "hates", "likes", "writes", "meets", "starts", "invites",
-    "visits", "counts", "hits", "needs", "knows", "passes", "takes", "gives", "uses", "sells",
+    "wants", "gets", "lets", "puts", "cuts", "hates", "likes", "writes", "meets", "starts",
+    "invites", "visits", "counts", "hits", "needs", "knows", "passes", "takes", "gives", "uses",
+    "sells",
 )  # fmt: skip
 _PLURAL, _HABIT, _START = 0.4, 0.4, 0.3
 """Shares of things in the plural, of verbs in the present, and of clauses with a beginning."""
