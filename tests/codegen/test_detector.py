@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from decimal import Decimal
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,24 @@ def test_posteriors_are_the_counts_of_the_python_runtime(compiler: str, tmp_path
             rows = rows.astype(np.float32)
             expected = np.rint(softmax(rows) * UNIT)
             np.testing.assert_array_equal(library.posteriors(rows), expected)
+
+
+@pytest.mark.parametrize("distance", [-2e-9, 2e-9])
+def test_posteriors_close_to_a_tie_are_rounded_to_the_right_side(
+    library: DetectorLibrary, distance: float
+) -> None:
+    rows, expected = [], []
+    for tie in np.linspace(0.5, UNIT - 1.5, 300).round() + 0.5:
+        p = (Decimal(tie) + Decimal(distance)) / UNIT
+        logit = (p / (1 - p)).ln()
+        large = np.float32(logit)
+        small = np.float32(Decimal(float(large)) - logit)  # their difference has 45 bits
+        rows.append([large, small])
+        odds = (Decimal(float(large)) - Decimal(float(small))).exp()
+        expected.append(int((odds / (1 + odds) * UNIT).to_integral_value()))
+    counts = library.posteriors(np.array(rows, np.float32))
+    assert counts[:, 0].tolist() == expected
+    assert len(set(expected)) == 300
 
 
 def test_posteriors_of_what_is_no_number(library: DetectorLibrary) -> None:

@@ -71,7 +71,8 @@ static uint64_t odds(uint64_t x)
     return high_product(roots, series) >> (61 - ODDS) >> (power >> 55);
 }
 
-/* part / whole in units of 1 / KWS_UNIT, rounded half to even; part <= whole. */
+/* part / whole in units of 1 / KWS_UNIT, rounded to the nearest; part <= whole. There are no ties:
+ * up to 256 equal logits give none, and ratios of other exponentials are irrational. */
 static int32_t ratio(uint64_t part, uint64_t whole)
 {
     uint64_t quotient = part == whole;
@@ -84,8 +85,7 @@ static int32_t ratio(uint64_t part, uint64_t whole)
             quotient++;
         }
     }
-    rest *= 2;
-    return (int32_t)(quotient + (rest > whole || (rest == whole && quotient % 2)));
+    return (int32_t)(quotient + (2 * rest > whole));
 }
 
 void kws_posteriors(const float *logits, int32_t n, int32_t *posteriors)
