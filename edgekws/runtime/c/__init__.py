@@ -9,7 +9,11 @@ FRONT_END = (
 )
 """Files of the front end."""
 
-
+DETECTOR = (
+    *("exact_floats.h", "detector.h", "detector.c", "detector_posteriors.c"),
+    *("detector_samples.c", "detector_seconds.c"),
+)
+"""Files of the detector."""
 def kernel_paths(names: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the paths of files in this folder."""
     return tuple(Path(__file__).with_name(name) for name in names)

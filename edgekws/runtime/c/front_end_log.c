@@ -9,9 +9,9 @@
 
 /* The logarithm of a normal positive number.
  *
- * x = 2^e * m with sqrt(1/2) <= m < sqrt(2); log(m) = 2 artanh(s), s = (m - 1) / (m + 1). The series
- * is cut off where it no longer changes a float: |s| < 0.172. log(2) is split into 45426 / 65536, so
- * that its multiple by e is exact, and a rest. */
+ * x = 2^e * m with sqrt(1/2) <= m < sqrt(2); log(m) = 2 artanh(s), s = (m - 1) / (m + 1). The
+ * series is cut off where it no longer changes a float: |s| < 0.172. log(2) is split into
+ * 45426 / 65536, so that its multiple by e is exact, and a rest. */
 static float logarithm(float x)
 {
     const uint32_t one = 0x3f800000, root_of_half = 0x3f3504f3;
