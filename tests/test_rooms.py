@@ -15,6 +15,7 @@ ROOMS = (
     *(
         "datasets",
         "quantizers",
+        "codegen",
         "targets",
         "recipe",
         "bundle",

@@ -1,0 +1,243 @@
+"""The front end in C: its tables, and the calls of the kernels in `runtime/c/front_end.h`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.codegen.c_tables import literal, table
+from edgekws.core.contract import Normalization
+from edgekws.runtime.front_end import FrontEnd, analysis_window, mel_filterbank
+
+MOST_POINTS = 1 << 16
+"""The places of points are 16-bit numbers."""
+
+FULL_SCALE = 32768.0
+
+
+@dataclass(frozen=True)
+class InputQuantization:
+    """The first QuantizeLinear of a network: scale, zero point and type, int8 or uint8."""
+
+    scale: float
+    zero_point: int
+    signed: bool
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Lowest and highest code."""
+        return (-128, 127) if self.signed else (0, 255)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass of the FFT: transforms of `length` points become those of `radix * length`.
+
+    The root of unity of the longer transform is entry `stride` of the table of roots.
+    """
+
+    radix: int
+    length: int
+    stride: int
+
+    @property
+    def last_root(self) -> int:
+        """The highest entry of the table of roots that the pass reads."""
+        if self.radix in (2, 4):
+            return (self.radix - 1) * (self.length - 1) * self.stride
+        return self.radix * self.length * self.stride - 1
+
+
+def n_points(n_fft: int) -> int:
+    """Return the points of the complex FFT that transforms `n_fft` real samples."""
+    return n_fft // 2 if n_fft % 2 == 0 else n_fft
+
+
+def passes(n_fft: int) -> tuple[Pass, ...]:
+    """Return the passes of the complex FFT, radix 4 first.
+
+    >>> [p.radix for p in passes(512)], [p.radix for p in passes(400)]
+    ([4, 4, 4, 4], [4, 2, 5, 5])
+    """
+    left, length, chosen = n_points(n_fft), 1, list[Pass]()
+    radix = 4
+    while left > 1:
+        if left % radix:
+            radix = {4: 2, 2: 3}.get(radix, radix + 2)
+            if radix * radix > left and radix > 2:
+                radix = left
+            continue
+        length *= radix
+        chosen.append(Pass(radix, length // radix, n_fft // length))
+        left //= radix
+    return tuple(chosen)
+
+
+def places(n_fft: int) -> NDArray[np.int64]:
+    """Return where each input of the complex FFT is stored: its digits reversed, `(n_points,)`."""
+    inputs, block = np.arange(n_points(n_fft)), n_points(n_fft)
+    result = np.zeros_like(inputs)
+    for fft_pass in reversed(passes(n_fft)):
+        block //= fft_pass.radix
+        result += inputs % fft_pass.radix * block
+        inputs = inputs // fft_pass.radix
+    return result
+
+
+def front_end_header(front_end: FrontEnd) -> str:
+    """Return `kws_front_end.h`: sizes, scratch memory and the functions of the front end.
+
+    Raises:
+        ValueError: `n_fft` is longer than the kernels can transform.
+    """
+    points = n_points(front_end.n_fft)
+    if points > MOST_POINTS:
+        raise ValueError(f"an FFT of {front_end.n_fft} is too long; use up to {MOST_POINTS}")
+    radix = max((p.radix for p in passes(front_end.n_fft)), default=1)
+    butterfly = f"    float butterfly[KWS_BUTTERFLY_SIZE({radix})];\n" if radix > 4 else ""
+    if radix == 3:
+        butterfly = "    float butterfly[KWS_BUTTERFLY_SIZE(3)];\n"
+    return f"""\
+#ifndef KWS_FRONT_END_TABLES_H
+#define KWS_FRONT_END_TABLES_H
+
+#include "front_end.h"
+
+#define KWS_SAMPLE_RATE {front_end.sample_rate}
+#define KWS_FRAME_SAMPLES {front_end.n_fft}
+#define KWS_FRAME_STEP {front_end.hop_length}
+#define KWS_MEL_BANDS {front_end.n_mels}
+#define KWS_WINDOW_SAMPLES {front_end.window_samples}
+#define KWS_WINDOW_FRAMES {front_end.n_frames}
+
+/* Memory that the front end works in; nothing in it is kept between calls. */
+typedef struct {{
+    float points[KWS_POINTS_SIZE({points})];
+    float mels[KWS_MELS_SIZE({front_end.n_mels})];
+{butterfly}\
+    int16_t columns[KWS_COLUMNS_SIZE({front_end.n_fft}, {front_end.hop_length})];
+}} kws_front_end_scratch;
+
+/* Compute the features of `frames` frames, rows of KWS_MEL_BANDS: normalised log-mel as the network
+ * takes it. Reads KWS_FRAME_SAMPLES + (frames - 1) * KWS_FRAME_STEP samples. */
+void kws_front_end(const int16_t *pcm, int32_t frames, uint8_t *features,
+                   kws_front_end_scratch *scratch);
+
+/* The same before quantization. */
+void kws_front_end_float(const int16_t *pcm, int32_t frames, float *features,
+                         kws_front_end_scratch *scratch);
+
+#endif
+"""
+
+
+def front_end_source(
+    front_end: FrontEnd, normalization: Normalization, quantization: InputQuantization
+) -> str:
+    """Return `kws_front_end.c`: the tables of a front end and the calls of its kernels."""
+    low, high = quantization.bounds
+    codes = f"{literal(np.float32(quantization.scale))}, {quantization.zero_point}, {low}, {high}"
+    n_mels = front_end.n_mels
+    outputs = {
+        ("kws_front_end", "uint8_t"): f"kws_quantize_features(scratch->mels, group, {n_mels}, "
+        f"{codes}, features);",
+        ("kws_front_end_float", "float"): f"kws_features(scratch->mels, group, {n_mels}, "
+        "features);",
+    }
+    functions = (_framewise(name, c_type, call) for (name, c_type), call in outputs.items())
+    title = (
+        f"/* Log-mel of {front_end.sample_rate} Hz: FFT of {front_end.n_fft} every "
+        f"{front_end.hop_length} samples, {n_mels} bands. */\n"
+        '#include "kws_front_end.h"\n'
+    )
+    parts = (title, *_tables(front_end, normalization), _log_mel(front_end), *functions)
+    return "\n".join(parts)
+
+
+def _tables(front_end: FrontEnd, normalization: Normalization) -> tuple[str, ...]:
+    bins, weights = _filters(front_end)
+    mean, std = np.array(normalization.mean), np.array(normalization.std)
+    window = (analysis_window(front_end) / FULL_SCALE).astype(np.float32)
+    return (
+        table("float", "window", window),
+        table("uint16_t", "places", places(front_end.n_fft)),
+        "/* (cos, -sin) of 2 pi k / n_fft. */",
+        table("float", "roots", _roots(front_end.n_fft)),
+        "/* The first bin and the number of bins of each filter; a quarter of their weights. */",
+        table("uint16_t", "mel_bins", bins),
+        table("float", "mel_weights", weights),
+        table("float", "scale", (1 / std).astype(np.float32)),
+        table("float", "shift", (-mean / std).astype(np.float32)),
+        "",
+    )
+
+
+def _roots(n_fft: int) -> NDArray[np.float32]:
+    """Return the roots of unity up to the last one that is read, `(2 * entries,)`."""
+    last = max((p.last_root for p in passes(n_fft)), default=0)
+    if n_fft % 2 == 0:
+        last = max(last, n_fft // 4)
+    angles = 2 * np.pi * np.arange(last + 1) / n_fft
+    return np.stack([np.cos(angles), -np.sin(angles)], axis=1).ravel().astype(np.float32)
+
+
+def _filters(front_end: FrontEnd) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return (first bin, number of bins) of each filter in one row, and a quarter of the weights.
+
+    The kernels give four times the power.
+    """
+    bank = mel_filterbank(front_end).astype(np.float32)
+    bins, weights = list[int](), list[NDArray[np.float32]]()
+    for row in bank:
+        used = np.flatnonzero(row)
+        first, end = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
+        bins += [first, end - first]
+        weights.append(row[first:end] / np.float32(4))
+    return np.array(bins), np.concatenate(weights)
+
+
+def _log_mel(front_end: FrontEnd) -> str:
+    n_fft, hop, n_mels = front_end.n_fft, front_end.hop_length, front_end.n_mels
+    points, parity = n_points(n_fft), "odd" if n_fft % 2 else "even"
+    calls = [
+        f"const int16_t *columns = kws_columns(pcm, frames, {n_fft}, {hop}, scratch->columns);",
+        f"kws_window_{parity}(columns, window, places, {n_fft}, {hop}, points);",
+        *(_pass_call(fft_pass, points) for fft_pass in passes(n_fft)),
+        f"kws_power_{parity}(points, {points}{', roots' if parity == 'even' else ''});",
+        f"kws_mel(points, mel_bins, mel_weights, {n_mels}, scratch->mels);",
+        f"kws_log_normalise(scratch->mels, scale, shift, {n_mels});",
+    ]
+    body = "".join(f"    {call}\n" for call in calls)
+    return f"""\
+/* Normalised log-mel of up to KWS_LANES frames, into scratch->mels. */
+static void log_mel(const int16_t *pcm, int32_t frames, kws_front_end_scratch *scratch)
+{{
+    float *points = scratch->points;
+{body}}}
+"""
+
+
+def _pass_call(fft_pass: Pass, points: int) -> str:
+    radix, length, stride = fft_pass.radix, fft_pass.length, fft_pass.stride
+    if radix in (2, 4):
+        return f"kws_fft_radix{radix}(points, {points}, {length}, roots, {stride});"
+    sizes = f"{points}, {length}, {radix}"
+    return f"kws_fft_radix(points, {sizes}, roots, {stride}, scratch->butterfly);"
+
+
+def _framewise(name: str, c_type: str, call: str) -> str:
+    indent = " " * (len(name) + 6)
+    return f"""\
+void {name}(const int16_t *pcm, int32_t frames, {c_type} *features,
+{indent}kws_front_end_scratch *scratch)
+{{
+    while (frames > 0) {{
+        const int32_t group = frames < KWS_LANES ? frames : KWS_LANES;
+        log_mel(pcm, group, scratch);
+        {call}
+        pcm += group * KWS_FRAME_STEP;
+        features += group * KWS_MEL_BANDS;
+        frames -= group;
+    }}
+}}
+"""

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Convolution with one group, in one or two dimensions. */
+#include "network_kernels.h"
+#include "network_sums.h"
+
+/* Compute 16 channels at `n` neighbouring places. */
+static inline void compute(const kws_conv_layer *layer, int32_t group, const uint8_t *restrict x,
+                           uint8_t *restrict y, int32_t n)
+{
+    const int32_t depths = KWS_DEPTHS(layer->tap_size), step = layer->window.column_step;
+    const int8_t *restrict w =
+        layer->weights + group * layer->window.n_taps * depths * KWS_BLOCK * KWS_DEPTH;
+    const int32_t first = group * KWS_BLOCK, left = layer->channels - first;
+    kws_sums sums[KWS_PLACES];
+
+    for (int32_t place = 0; place < n; place++) {
+        sums[place] = kws_sums_load(layer->bias + first);
+    }
+    for (int32_t tap = 0; tap < layer->window.n_taps; tap++) {
+        const uint8_t *restrict from = x + layer->window.taps[tap];
+        for (int32_t depth = 0; depth < depths; depth++) {
+            for (int32_t place = 0; place < n; place++) {
+                kws_sums_dot(&sums[place], from + place * step, w);
+            }
+            from += KWS_DEPTH;
+            w += KWS_BLOCK * KWS_DEPTH;
+        }
+    }
+    for (int32_t place = 0; place < n; place++) {
+        kws_sums_store(&sums[place], layer->rounding.scale + first, layer->rounding.zero,
+                       y + place * layer->channels + first, left);
+    }
+}
+
+void kws_conv(const kws_conv_layer *layer, const uint8_t *x, uint8_t *y)
+{
+    const kws_window *window = &layer->window;
+
+    for (int32_t row = 0; row < window->rows; row++) {
+        for (int32_t column = 0; column < window->columns;) {
+            const int32_t left = window->columns - column;
+            const int32_t n = left < KWS_PLACES ? 1 : KWS_PLACES;
+            const uint8_t *from = x + row * window->row_step + column * window->column_step;
+            for (int32_t group = 0; group < KWS_GROUPS(layer->channels); group++) {
+                if (n == KWS_PLACES) {
+                    compute(layer, group, from, y, KWS_PLACES);
+                } else {
+                    compute(layer, group, from, y, 1);
+                }
+            }
+            column += n;
+            y += n * layer->channels;
+        }
+    }
+}

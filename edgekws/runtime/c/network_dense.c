@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last matrix product of a network, to float logits. */
+#include "network_kernels.h"
+
+void kws_dense(const kws_dense_layer *layer, const uint8_t *x, float *logits)
+{
+    const int32_t depths = KWS_DEPTHS(layer->size);
+
+    for (int32_t channel = 0; channel < layer->channels; channel++) {
+        const int32_t group = channel / KWS_BLOCK, lane = channel % KWS_BLOCK;
+        const int8_t *w =
+            layer->weights + (group * depths * KWS_BLOCK + lane) * KWS_DEPTH;
+        int32_t sum = layer->bias[channel];
+        for (int32_t place = 0; place < layer->size; place++) {
+            const int32_t depth = place / KWS_DEPTH;
+            sum += x[place] * w[depth * KWS_BLOCK * KWS_DEPTH + place % KWS_DEPTH];
+        }
+        logits[channel] = (float)sum * layer->scale[channel];
+    }
+}
