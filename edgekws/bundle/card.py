@@ -6,6 +6,7 @@ from typing import Any
 from edgekws.core.contract import Contract
 from edgekws.core.measurement import BUNDLE_METRICS, WHOLE, WHOLE_NOTE, Measurement
 from edgekws.metrics.class_counts import class_cells
+from edgekws.metrics.intervals import care
 
 _CARD = """# {recipe}
 
@@ -23,6 +24,9 @@ A keyword spotter: {labels}.
 
 Parameters, MACs, size, memory and INT8 coverage are those of the network alone.
 {caveats}
+## In continuous speech
+
+{speech}
 ## On the device
 
 | | network | front end | whole |
@@ -55,10 +59,12 @@ def model_card(
     classes: Sequence[Mapping[str, Any]],
     sha256: str,
     caveats: Sequence[str] = (),
+    speech: Sequence[str] = (),
 ) -> str:
     """Return the card as Markdown; `classes` are the rows of `class_counts.with_counts`.
 
-    `caveats` are the remarks on the data that must accompany every figure.
+    `caveats` are the remarks on the data that must accompany every figure, `speech` the results of
+    the test in continuous speech, a line each.
     """
     front_end = contract.front_end
     return _CARD.format(
@@ -71,6 +77,7 @@ def model_card(
         sha256=sha256,
         rows="\n".join(_row(m) for m in measurements if m.metric not in BUNDLE_METRICS),
         caveats="".join(f"\n{caveat[:1].upper()}{caveat[1:]}.\n" for caveat in caveats),
+        speech="".join(f"- {line}\n" for line in speech),
         whole="\n".join(_whole(measurements)),
         whole_note=WHOLE_NOTE,
         classes="\n".join(f"| {' | '.join(cells)} |" for cells in class_cells(classes)),
@@ -85,6 +92,7 @@ def latency_section(sentences: Sequence[str]) -> str:
 
 def _row(m: Measurement) -> str:
     interval = f"{m.ci95[0]:.4g} to {m.ci95[1]:.4g}" if m.ci95 else ""
+    interval = ", ".join(filter(None, (interval, care(m.speakers))))
     return f"| {m.metric} | {_value(m)} {m.unit} | {interval} | {m.n or ''} |"
 
 

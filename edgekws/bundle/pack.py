@@ -28,12 +28,13 @@ def pack(
     golden: NDArray[np.int16],
     origin: dict[str, Any],
     stream: Path | None = None,
+    detection: dict[str, Any] | None = None,
 ) -> str:
     """Write a bundle into the empty `folder` and return its identity.
 
     `golden` are windows `(n, window_samples)`; `origin` is the origin of the model, for the
-    manifest; `stream` is the model's streaming form, if it has one. `seal` adds the model card and
-    the checksums.
+    manifest; `stream` is the model's streaming form, if it has one; `detection` are settings of
+    detection that were chosen on recordings. `seal` adds the model card and the checksums.
     """
     import onnx
 
@@ -42,7 +43,7 @@ def pack(
     shutil.copyfile(model, folder / "model.onnx")
     if stream is not None:
         shutil.copyfile(stream, folder / "stream.onnx")
-    detection = default_detection(contract, stream)
+    detection = detection or default_detection(contract, stream)
     one_hop = hop_front_end(contract.front_end, detection["hop_frames"])
     graphs = {
         "frontend": front_end_model(contract.front_end, contract.normalization),

@@ -8,7 +8,10 @@ from pydantic import TypeAdapter
 
 from edgekws.runtime.front_end import FrontEnd
 
-Format = Literal["checkpoint", "onnx", "stream"]
+Format = Literal["checkpoint", "onnx", "stream", "detection"]
+BESIDE: tuple[Format, ...] = ("stream", "detection")
+"""Formats that stand beside the model of the chain, and do not take its place."""
+
 Representation = Literal["2d", "3d"]
 
 SILENCE = "_silence_"
@@ -62,9 +65,10 @@ _ADAPTER = TypeAdapter(Contract)
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file and its sha256: a checkpoint (safetensors), an ONNX model or a streaming graph.
+    """A file and its sha256: a checkpoint (safetensors), an ONNX model, or one that lies beside it.
 
-    A streaming graph is ONNX with explicit state; it lies beside the model it was derived from.
+    A streaming graph is ONNX with explicit state; `detection` is JSON: thresholds and the other
+    settings that turn scores into events.
     """
 
     format: Format

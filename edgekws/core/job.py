@@ -65,6 +65,13 @@ Measure = Callable[[Mapping[str, Files], str], LatencyRun]
 """Measures the latency of models, by name, on the target, against the named control."""
 
 
+Listen = Callable[[Path, Path | None], Path]
+"""Hears the dev streams with an ONNX model and its streaming form, if any.
+
+Returns the folder that `spotting.scores.read_scores` reads.
+"""
+
+
 STATES = ("training.safetensors", "training.previous.safetensors")
 """Files in a step's `workdir` from which it resumes after an interruption, newest first."""
 
@@ -78,8 +85,9 @@ class Job:
     """Everything that a step may use besides its fields and inputs.
 
     `workdir` is the step's folder, in which only the files named in `STATES` survive a killed run.
-    `device` is `cpu` or `cuda`. `measure` is set for a step that `times_on_target`. A training with
-    more epochs than `stop_after` stops there with `TrainingStopped`.
+    `device` is `cpu` or `cuda`. `measure` is set for a step that `times_on_target`, `listen` for
+    one that `listens`. A training with more epochs than `stop_after` stops there with
+    `TrainingStopped`.
     """
 
     data: Data
@@ -90,6 +98,7 @@ class Job:
     emit: Emit
     measure: Measure | None = None
     stop_after: int | None = None
+    listen: Listen | None = None
 
 
 @dataclass(frozen=True)

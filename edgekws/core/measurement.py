@@ -18,6 +18,9 @@ METRICS: dict[str, str] = {
     "unknown_recall": "",
     "silence_recall": "",
     "unknown_accepted": "",
+    "miss_rate": "",
+    "false_alarms_per_hour": "/h",
+    "detection_delay_ms": "ms",
     "latency_p50_us": "µs",
     "latency_p90_us": "µs",
     "latency_p99_us": "µs",
@@ -77,19 +80,29 @@ ACCURACIES = (
 )
 """Metrics that need labelled clips."""
 
-SHARES = ("int8_coverage", *ACCURACIES)
+CONTINUOUS = ("miss_rate", "false_alarms_per_hour", "detection_delay_ms")
+"""Metrics of keywords in continuous speech, which need streams."""
+
+ALLOWED_PER_HOUR = 2.0
+"""False alarms for which thresholds are chosen if a recipe sets no limit."""
+
+SHARES = ("int8_coverage", "miss_rate", *ACCURACIES)
 """Metrics between 0 and 1."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One value, over `n` samples; `ci95` is its 95 % interval if it is an estimate."""
+    """One value, over `n` samples; `ci95` is its 95 % interval if it is an estimate.
+
+    `speakers` is the number of speakers of the samples, `None` if they are not known.
+    """
 
     metric: str
     value: float
     unit: str = ""
     n: int | None = None
     ci95: tuple[float, float] | None = None
+    speakers: int | None = None
 
 
 @dataclass(frozen=True)

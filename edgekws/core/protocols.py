@@ -133,8 +133,16 @@ class Step(Member, Protocol):
         """Whether it selects by latency: its cache key then includes the target and the host."""
 
     @property
+    def listens(self) -> bool:
+        """Whether it listens to the dev streams: its result is then keyed on them."""
+
+    @property
     def takes(self) -> Format | None:
-        """The format it needs from the previous step; `None` if it needs none."""
+        """The format of the model that it needs; `None` if it needs none."""
+
+    @property
+    def also_takes(self) -> tuple[Format, ...]:
+        """The formats beside the model that it also takes if earlier steps gave them."""
 
     @property
     def gives(self) -> Format:
@@ -147,8 +155,11 @@ class Step(Member, Protocol):
     def resolved(self, isa: frozenset[str]) -> Self:
         """Return the step with the defaults that depend on the target's instruction set."""
 
+    def for_budget(self, budget: Mapping[str, float]) -> Self:
+        """Return the step with what the recipe's budget decides filled in."""
+
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
-        """Run the step; `inputs` holds the named inputs, and `input` from the previous step."""
+        """Run the step; `inputs` holds the named inputs, `input`, and by format those beside it."""
 
 
 AnyBackbone = Annotated[Backbone, MemberOf("Backbone")]

@@ -169,7 +169,7 @@ def card_lines(run: LatencyRun) -> tuple[str, ...]:
 
 def conditions(results: Sequence[Result], since: str) -> list[str]:
     """Say which latencies are older than `since`, and what was left out as waiting for a CPU."""
-    timed = {r.name: r.details["latency"] for r in results}
+    timed = {r.name: r.details["latency"] for r in results if "latency" in r.details}
     old = {name: at for name, told in timed.items() if (at := told["measured_at"]) < since}
     waited = [
         f"{name} {told['left_out_waiting']:,} of {told['blocks']:,}"

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edgekws.core.protocols import Step, Target
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder, discard
 from edgekws.engine.data import Source
+from edgekws.engine.listening import listen
 from edgekws.recipe.model import Recipe
 
 SCHEMA = 1
@@ -47,17 +49,18 @@ class Bench:
 
 
 def resolved(recipe: Recipe) -> Recipe:
-    """Return the recipe with what this machine and the target decide filled in.
+    """Return the recipe with what this machine, the target and the budget decide filled in.
 
-    These are the threads and the device of training, and what the target's instruction set asks of
-    the steps. All of it changes the model; named in a recipe, it is the same on every machine.
+    These are the threads and the device of training, what the target's instruction set asks of the
+    steps, and the false alarms for which thresholds are chosen. All of it changes the result; named
+    in a recipe, it is the same on every machine.
     """
     host = recipe.target.fingerprint()
     isa = frozenset((host["machine"], *host["isa"]))
     changes = {
         "threads": recipe.threads or core_count(),
         "device": recipe.device or device_kind(),
-        "steps": tuple(step.resolved(isa) for step in recipe.steps),
+        "steps": tuple(step.resolved(isa).for_budget(recipe.budget) for step in recipe.steps),
     }
     return recipe.model_copy(update=changes)
 
@@ -81,6 +84,8 @@ def step_key(step: Step, inputs: Mapping[str, Artifact], bench: Bench) -> str:
     if step.times_on_target:
         modules |= {type(bench.target).__module__, "edgekws.runtime.latency"}
         host = {"host": bench.target.fingerprint()}
+    if step.listens:
+        modules |= {"edgekws.engine.listening"}
     return sha256_of(
         host
         | {
@@ -139,6 +144,7 @@ def _run(step: Step, inputs: Mapping[str, Artifact], bench: Bench, folder: Path)
 
     data = bench.source.features
     measure = bench.target.measure if step.times_on_target else None
+    hear = partial(listen, "dev", bench.source, bench.cache, bench.emit)
     job = Job(
         data=data,
         seed=_seed(step, bench),
@@ -148,15 +154,17 @@ def _run(step: Step, inputs: Mapping[str, Artifact], bench: Bench, folder: Path)
         emit=bench.emit,
         measure=measure,
         stop_after=bench.stop_after,
+        listen=hear if step.listens else None,
     )
     started = time.monotonic()
     output = step.run(inputs, job)
     seconds = time.monotonic() - started
+    contract = inputs["input"].contract if step.gives == "detection" else None
     read = checkpoint.load if step.gives == "checkpoint" else onnx_file.load
     result = {
         "file": output.path.relative_to(folder).as_posix(),
         "sha256": sha256_file(output.path),
-        "contract": json.loads(read(output.path)[1].to_json()),
+        "contract": json.loads((contract or read(output.path)[1]).to_json()),
         "details": output.details,
         "seconds": seconds,
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import sha256_of
-from edgekws.core.corpus import SPLITS, Clip, Listing
+from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.environment import library_versions
 from edgekws.core.events import Emit
 from edgekws.core.source_code import closure, modules_of
@@ -84,6 +84,21 @@ class Source:
         return Features(
             self.corpus, self.front_end, recipe.augment, recipe.seed, self._features_in, self._emit
         )
+
+    def streams_key(self, split: Split) -> str:
+        """Return the identity of the streams of a split."""
+        return sha256_of([self.key, split, closure(["edgekws.spotting.held_out"])])
+
+    def streams(self, split: Split) -> Path:
+        """Return the folder of the streams of a split, written on first use."""
+
+        def build(folder: Path) -> None:
+            from edgekws.spotting.held_out import write_streams
+
+            rate = self.front_end.sample_rate
+            write_streams(self.corpus, self.listing, split, rate, folder, self._emit)
+
+        return build_folder(self._cache / "streams" / self.streams_key(split), build, self._emit)
 
     def write_clips(self, path: Path) -> None:
         """Write a table of the clips and the split that each is in: `file`, `label`, `speaker`, ….

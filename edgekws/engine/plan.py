@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from edgekws.core.canonical import sha256_of
-from edgekws.core.contract import Contract, Normalization
+from edgekws.core.contract import BESIDE, Contract, Normalization
 from edgekws.core.environment import cache_folder, library_versions
 from edgekws.core.events import Emit, progress
 from edgekws.core.latency_run import Files
@@ -44,6 +44,8 @@ class PlanRow:
 @dataclass(frozen=True)
 class Plan:
     """The rows, what is known of the bundle, and the verdicts that need no training.
+
+    Steps that give settings alone have no row.
 
     `bundle_size_kib` lacks the names of the calibration clips, which the manifest will hold.
     `broken` has a line for every limit that no training can meet.
@@ -139,7 +141,10 @@ def _broken(loaded: Loaded, known: _Known) -> tuple[str, ...]:
         (loaded.where("budget", v.limit.key), v, _what(v))
         for v in recipe.limits.check(known.bundle)
     ]
-    for n, (step, row) in enumerate(zip(recipe.steps, known.rows, strict=True)):
+    rows = {row.name: row for row in known.rows}
+    for n, step in enumerate(recipe.steps):
+        if (row := rows.get(step.name)) is None:
+            continue
         counted = [Measurement(m, getattr(row, m)) for m in ("params", "macs", "size_kib")]
         found += [
             (loaded.where("steps", n, "budget", v.limit.key), v, f'"{step.name}"')
@@ -187,7 +192,7 @@ def _weigh(recipe: Recipe, target: Target | None, emit: Emit) -> _Known:
             onnx_file.save(form, contract, path)
             models[step.name], notes[step.name] = path, note
             counted[step.name] = count(path, recipe.front_end.window_s)
-        final = next(step.name for step in reversed(recipe.steps) if step.gives != "stream")
+        final = next(step.name for step in reversed(recipe.steps) if step.gives not in BESIDE)
         after = [models[step.name] for step in recipe.steps if step.gives == "stream"]
         bundle = Path(scratch, "bundle")
         _pack(bundle, recipe, models[final], contract, after[-1] if after else None)
@@ -202,6 +207,7 @@ def _weigh(recipe: Recipe, target: Target | None, emit: Emit) -> _Known:
         rows = tuple(
             _row(step, counted[step.name], times.get(step.name), notes[step.name])
             for step in recipe.steps
+            if step.name in models
         )
         return _Known(rows, (*counted[final], *whole, *speed), measured_at)
 
@@ -256,6 +262,8 @@ def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto",
     form: onnx.ModelProto | None = None
     for number, step in enumerate(recipe.steps):
         progress(emit, f"plan {step.name}", number, len(recipe.steps))
+        if step.gives == "detection":
+            continue
         note = ""
         if step.gives == "checkpoint":
             network, contract = _network(recipe, step, network, contract)

@@ -125,6 +125,19 @@ def outcome_at(
     return outcome(heard, axis.labels[keyword], axis.every_label, axis.recordings, tolerance_s)
 
 
+def delays_s(
+    one: Outcome, threshold: float, found: Track, keyword: str, timing: Timing, axis: Axis
+) -> NDArray[np.float64]:
+    """Return how long after its end each label that was hit and has an end of its own was told.
+
+    `one` is the outcome of the same threshold. The seconds are those of audio: what the runtime
+    has to hear before it tells.
+    """
+    told = axis.seconds(runs(found, level(threshold, timing.span), timing).told)
+    late = told[one.hit_events] - axis.labels[keyword].end[one.hit_labels]
+    return late[axis.timed[keyword][one.hit_labels]]
+
+
 def tradeoff(
     thresholds: Sequence[float],
     found: Track,

@@ -206,6 +206,17 @@ def garwood(count: int, seconds: float) -> Interval:
     return float(low) * HOUR_S / seconds, float(high) * HOUR_S / seconds
 
 
+def care(speakers: int | None) -> str:
+    """Say that a figure rests on few speakers; empty where it does not, or they are not known.
+
+    >>> care(5), care(1), care(8), care(None)
+    ('5 speakers: read it with care', '1 speaker: read it with care', '', '')
+    """
+    if not speakers or speakers >= FEW_SPEAKERS:
+        return ""
+    return f"{speakers} speaker{'s' * (speakers > 1)}: read it with care"
+
+
 def quantile(df: float, comparisons: int = 1) -> float:
     """Return Student's quantile of a two-sided 95 % interval, of one of several `comparisons`.
 

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from edgekws.audio.augmentation import Augment
 from edgekws.core.fields import Fields
 from edgekws.core.kinds import closest
-from edgekws.core.measurement import METRICS, SHARES, Budget, Limit
+from edgekws.core.measurement import CONTINUOUS, METRICS, SHARES, Budget, Limit
 from edgekws.core.protocols import STEP, AnyDataset, AnyStep, AnyTarget, Step
 from edgekws.runtime.front_end import FrontEnd, problems
 
@@ -195,6 +195,12 @@ class Recipe(Fields):
     steps: Annotated[tuple[AnyStep, ...], BeforeValidator(_named)] = Field(
         min_length=1, description="the chain; each step takes what the one before it gives"
     )
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is judged in continuous speech: by a limit, or for a step that listens."""
+        limited = any(limit.metric in CONTINUOUS for limit in self.limits.limits)
+        return limited or any(step.listens for step in self.steps)
 
     @property
     def limits(self) -> Budget:

@@ -1,6 +1,7 @@
 """How figures are written for people."""
 
 from edgekws.core.measurement import METRICS, SHARES, Measurement, Verdict
+from edgekws.metrics.intervals import care
 
 _SHARE_ENDS = ("accuracy", "recall", "agreement", "coverage", "share")
 UNITS = {"_kib": "KiB", "_us": "µs", "_ms": "ms", "_db": "dB"}
@@ -17,6 +18,9 @@ TITLES = {
     "unknown_recall": "recall of _unknown_",
     "silence_recall": "recall of _silence_",
     "unknown_accepted": "_unknown_ accepted",
+    "miss_rate": "misses",
+    "false_alarms_per_hour": "false alarms an hour",
+    "detection_delay_ms": "delay",
     "latency_p50_us": "latency p50",
     "latency_p90_us": "latency p90",
     "latency_p99_us": "latency p99",
@@ -54,7 +58,7 @@ def figure(metric: str, value: float) -> str:
     unit = METRICS.get(metric, "")
     if unit == "/s":
         return large(value)
-    return f"{amount(value)} {unit}" if unit in ("KiB", "µs") else amount(value)
+    return f"{amount(value)} {unit}" if unit in ("KiB", "µs", "ms") else amount(value)
 
 
 def margin(verdict: Verdict) -> str:
@@ -101,8 +105,13 @@ def interval(one: Measurement) -> str:
     '93.1–96.4 %'
     """
     if one.ci95 is None:
-        return ""
-    low, high = (figure(one.metric, bound) for bound in one.ci95)
+        return care(one.speakers)
+    warning = f", {care(one.speakers)}" if care(one.speakers) else ""
+    return _bounds(one.metric, one.ci95) + warning
+
+
+def _bounds(metric: str, ci95: tuple[float, float]) -> str:
+    low, high = (figure(metric, bound) for bound in ci95)
     unit = low.rpartition(" ")[2]
     return (
         f"{low.removesuffix(f' {unit}')}–{high}" if high.endswith(f" {unit}") else f"{low}–{high}"

@@ -17,11 +17,13 @@ from edgekws.core.measurement import (
 )
 from edgekws.core.output import write_text
 from edgekws.core.report import Report, Result
-from edgekws.report import _numbers, _page, head
+from edgekws.report import _numbers, _page, event_rows, head
 from edgekws.report._details import Block, block, heading
+from edgekws.report.event_plots import curves_svg
 from edgekws.report.plots import frontier_svg, history_svg, overview_svg
+from edgekws.spotting.results import EventEvaluation, from_details
 
-_OWN_SECTION = ("per_class", "confusion")
+_OWN_SECTION = ("per_class", "confusion", "continuous")
 _OF_REFERENCES = ("size_kib", "latency_p50_us", "latency_p90_us", "latency_ratio")
 
 
@@ -44,6 +46,7 @@ def _values(report: Report) -> dict[str, Any]:
         "wholes": [whole for r in report.results if (whole := _whole(r))["rows"]],
         "whole_note": WHOLE_NOTE,
         "heard": [_heard(r) for r in report.results if r.kind == "bundle"],
+        "speech": [_speech(made, r) for r in report.results if (made := from_details(r.details))],
         "overview": Markup(overview_svg(report)) if report.results else "",
         "columns": [_numbers.title(metric) for metric in _metrics(report)],
         "steps": [_step(result, _metrics(report)) for result in report.results],
@@ -98,6 +101,23 @@ def _whole(result: Result) -> dict[str, Any]:
             for name, metrics in WHOLE.items()
             if found.keys() & metrics[1:]
         ],
+    }
+
+
+def _speech(made: EventEvaluation, result: Result) -> dict[str, Any]:
+    """Return how a model does in continuous speech: its figures, and for the bundle the curves."""
+    from markupsafe import Markup
+
+    bundled = result.kind == "bundle"
+    return {
+        "name": result.name,
+        "split": "test" if bundled else "dev",
+        "title": event_rows.title(made),
+        "heads": event_rows.HEADS,
+        "rows": event_rows.rows(made),
+        "lines": [*event_rows.lines(made), *made.notes],
+        "curves": Markup(curves_svg(made)) if bundled else "",
+        "open": bundled,
     }
 
 

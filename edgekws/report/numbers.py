@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from edgekws.core.measurement import METRICS, SHARES, Measurement, Verdict
+from edgekws.core.measurement import CONTINUOUS, METRICS, SHARES, Measurement, Verdict
+from edgekws.metrics.intervals import care
 
 
 def count(value: float) -> str:
@@ -58,10 +59,21 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def hourly(value: float) -> str:
+    """Write events an hour.
+
+    >>> hourly(0.0), hourly(1.54), hourly(222.4)
+    ('0.0', '1.5', '222')
+    """
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}"
+
+
 _BY_UNIT: dict[str, Callable[[float], str]] = {
     "/s": lambda value: f"{large(value)}/s",
     "KiB": lambda value: f"{value:,.1f} KiB",
     "µs": micros,
+    "ms": lambda value: f"{value:,.0f} ms",
+    "/h": lambda value: f"{hourly(value)}/h",
 }
 
 _FORMS: dict[str, Callable[[float], str]] = {
@@ -91,10 +103,23 @@ def measured(found: Measurement | None) -> str:
     if found is None:
         return "–"
     text = metric(found.metric, found.value)
-    if found.ci95 is None or found.metric in _FORMS:
+    if found.ci95 is None or (found.metric in _FORMS and found.metric not in CONTINUOUS):
         return text
-    low, high = (100 * bound for bound in found.ci95)
-    return f"{text} [{low:.1f}, {high:.1f}]"
+    if found.metric in _FORMS:
+        low, high = map(hourly, found.ci95)
+        return f"{text} [{low}, {high}]"
+    low, high = (f"{100 * bound:.1f}" for bound in found.ci95)
+    return f"{text} [{low}, {high}]"
+
+
+def with_care(found: Measurement | None) -> str:
+    """Write a measurement, and where it rests on few speakers, on how many.
+
+    >>> with_care(Measurement("accuracy", 0.951, ci95=(0.85, 0.99), speakers=3))
+    '95.1 % [85.0, 99.0], 3 speakers: read it with care'
+    """
+    text, warning = measured(found), care(found.speakers) if found else ""
+    return f"{text}, {warning}" if warning else text
 
 
 def margin(verdict: Verdict) -> str:

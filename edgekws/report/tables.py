@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgekws.core.measurement import BUNDLE_METRICS, CLIP_KINDS, WHOLE, Measurement, Verdict
 from edgekws.core.printable import one_line
 from edgekws.metrics.class_counts import class_cells
+from edgekws.metrics.intervals import care
 from edgekws.report import numbers
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ WORTH = {
     "accuracy": "accuracy",
     "macro_recall": "macro recall",
 }
+SPEECH = {
+    "miss_rate": "misses",
+    "false_alarms_per_hour": "false alarms",
+    "detection_delay_ms": "delay",
+}
+"""In continuous speech."""
 TIME = {
     "latency_p50_us": "p50",
     "latency_p90_us": "p90",
@@ -49,6 +56,8 @@ _SHORT = {
     "size_kib": "",
     "int8_coverage": "INT8",
     "accuracy": "accuracy",
+    "miss_rate": "misses",
+    "false_alarms_per_hour": "false alarms",
     "latency_p50_us": "p50",
 }
 
@@ -95,7 +104,7 @@ def step_line(step: str, data: Mapping[str, Any]) -> str:
     """Return one line on a step that has been measured, from the data of its event."""
     found = {m["metric"]: Measurement(**m) for m in data.get("measurements", ())}
     parts = [
-        f"{label} {numbers.measured(found[metric])}".strip()
+        f"{label} {numbers.with_care(found[metric])}".strip()
         for metric, label in (_SHORT | _SHORT_WHOLE).items()
         if metric in found
     ]
@@ -105,7 +114,11 @@ def step_line(step: str, data: Mapping[str, Any]) -> str:
 
 
 def step_tables(report: "Report", *, wide: bool) -> Iterator[Table]:
-    """Yield the network after every step: in one table, or in three narrow ones."""
+    """Yield the network after every step: in one table, or in three narrow ones.
+
+    A figure of few speakers has a `†`, and the title of its table says how many they are. What was
+    tested in continuous speech has a table of its own.
+    """
     for columns in [WEIGHT | WORTH | TIME] if wide else [WEIGHT, WORTH, TIME]:
         rows: list[list[str]] = []
         for result in (*report.results, *report.references):
@@ -113,8 +126,41 @@ def step_tables(report: "Report", *, wide: bool) -> Iterator[Table]:
             if result.kind == "reference" and found.keys().isdisjoint(columns):
                 continue  # it was not tried on any clip
             name = "bundle (test)" if result.kind == "bundle" else result.name
-            rows.append([name, *(numbers.measured(found.get(m)) for m in columns)])
-        yield f"{report.name}: the network after every step", ("step", *columns.values()), rows
+            rows.append([name, *(_marked(found.get(m)) for m in columns)])
+        title = f"{report.name}: the network after every step"
+        yield title + _few(report, columns), ("step", *columns.values()), rows
+    yield from speech_tables(report)
+
+
+def speech_tables(report: "Report") -> Iterator[Table]:
+    """Yield misses, false alarms and delay in continuous speech, where they were measured."""
+    rows = []
+    for result in report.results:
+        found = {m.metric: m for m in result.measurements if m.metric in SPEECH}
+        if found:
+            name = "bundle (test)" if result.kind == "bundle" else f"{result.name} (dev)"
+            heard = result.details.get("continuous", {}).get("keyword_free_s", 0.0)
+            figures = (_marked(found.get(m)) for m in SPEECH)
+            rows.append([name, *figures, numbers.duration(heard)])
+    if rows:
+        title = "in continuous speech" + _few(report, SPEECH)
+        yield title, ("", *SPEECH.values(), "without keywords"), rows
+
+
+def _marked(found: Measurement | None) -> str:
+    return numbers.measured(found) + (" †" if found and care(found.speakers) else "")
+
+
+def _few(report: "Report", metrics: Iterable[str]) -> str:
+    """Return what the mark of few speakers means in a table of metrics; empty without a mark."""
+    asked = frozenset(metrics)
+    warnings = {
+        f"{'test' if result.kind == 'bundle' else 'dev'} {care(m.speakers)}": None
+        for result in report.results
+        for m in result.measurements
+        if m.metric in asked and care(m.speakers)
+    }
+    return f" († {'; '.join(warnings)})" if warnings else ""
 
 
 def plan_table(plan: "Plan") -> Table:
@@ -154,7 +200,7 @@ def measured_lines(found: Iterable[Measurement]) -> Iterator[list[str]]:
     """Yield name and value of every measurement, with the samples behind it."""
     for measurement in found:
         behind = f"  (n = {numbers.count(measurement.n)})" if measurement.n else ""
-        yield [measurement.metric, numbers.measured(measurement) + behind]
+        yield [measurement.metric, numbers.with_care(measurement) + behind]
 
 
 def whole_rows(found: Iterable[Measurement]) -> list[list[str]]:
@@ -184,7 +230,7 @@ def heard_tables(result: "Result") -> Iterator[Table]:
     """Yield how a bundle hears each kind of clip, and each class, with the clips behind it."""
     found = {m.metric: m for m in result.measurements}
     kinds = [(name, found[metric]) for name, metric in CLIP_KINDS.items() if metric in found]
-    rows = [[name, numbers.measured(m), numbers.count(m.n or 0)] for name, m in kinds]
+    rows = [[name, numbers.with_care(m), numbers.count(m.n or 0)] for name, m in kinds]
     yield "what the bundle hears (test)", ("", "share", "clips"), rows
     classes = result.details.get("per_class", ())
     if classes and "called" in classes[0]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgekws.core.events import Emit
@@ -20,11 +20,15 @@ Where = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Label:
-    """A keyword said in a recording; without `end_s` somewhere in it."""
+    """A keyword said in a recording; without `end_s` somewhere in it.
+
+    `speaker` is who says it, empty where that is the speaker of the recording, or not known.
+    """
 
     keyword: str
     start_s: float = 0.0
     end_s: float | None = None
+    speaker: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """The fields that every step of the chain has."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from pydantic import Field
 
+from edgekws.core.contract import Format
 from edgekws.core.fields import Fields
 
 
@@ -11,6 +13,8 @@ class StepFields(Fields):
     """What every `[[steps]]` table may hold besides its `kind`."""
 
     times_on_target: ClassVar[bool] = False
+    listens: ClassVar[bool] = False
+    also_takes: ClassVar[tuple[Format, ...]] = ()
 
     name: str = Field("", description="what later steps call it; its kind where omitted")
     budget: dict[str, float] = Field(
@@ -27,6 +31,13 @@ class StepFields(Fields):
 
         The engine asks once, before any key is made; `isa` holds the target's architecture and
         its extensions. Most steps have nothing to decide.
+        """
+        return self
+
+    def for_budget(self, budget: Mapping[str, float]) -> Self:
+        """Return the step with what the recipe's `budget` decides filled in.
+
+        The engine asks once, before any key is made; most steps have nothing to decide.
         """
         return self
 

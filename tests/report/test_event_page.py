@@ -10,6 +10,7 @@ from edgekws.metrics.event_intervals import Basis
 from edgekws.metrics.event_tradeoff import Point
 from edgekws.metrics.intervals import clopper_pearson, garwood
 from edgekws.report import event_page, event_rows
+from edgekws.spotting.proof import proof
 from edgekws.spotting.results import ALL_KEYWORDS, EventEvaluation, KeywordEvents
 
 FREE_S = 1200.0
@@ -78,18 +79,19 @@ def evaluation(false_alarms: int, basis: Basis = SPEAKERS) -> EventEvaluation:
     ],
 )  # fmt: skip
 def test_what_a_count_of_false_alarms_shows(basis: Basis, false_alarms: int, expected: str) -> None:
-    assert event_rows.proof(evaluation(false_alarms, basis).total, FREE_S) == expected
+    assert proof(evaluation(false_alarms, basis).total, FREE_S) == expected
 
 
 @pytest.mark.parametrize(
     ("basis", "line", "cells"),
     [
         (SPEAKERS, "misses by speaker (only 7, and 2 recordings without one); false alarms by "
-         "speaker (only 7, and 2 recordings without one)",
+         "speaker (only 7, and 2 recordings without one); 7 speakers: read it with care",
          ("5.0 [0.1, 24.9]", "12.00 [3.27, 30.72]")),
         (ALONE, "misses if independent (one recording); false alarms if independent "
          "(one recording)", ("5.0 [0.1, 24.9]", "12.00 [3.27, 30.72]")),
-        (ONE, "misses of one speaker: no interval; false alarms of one speaker: no interval",
+        (ONE, "misses of one speaker: no interval; false alarms of one speaker: no interval; "
+         "1 speaker: read it with care",
          ("5.0 (one speaker)", "12.00 (one speaker)")),
     ],
 )  # fmt: skip
