@@ -11,6 +11,7 @@ from edgekws.curation.evidence import LEVELS, Evidence, Finding, Level, finding
 from edgekws.curation.listing import NO_SPLIT
 from edgekws.curation.repeats import Repeat
 from edgekws.datasets.listing.word_folders import word_name
+from edgekws.metrics.intervals import FEW_SPEAKERS as FEW_TO_JUDGE
 
 RARE = 0.2
 FEW_SPEAKERS = 5
@@ -134,6 +135,19 @@ def _few_speakers(e: Evidence) -> Iterator[Finding]:
                        "record more people: a network memorizes a few voices")  # fmt: skip
 
 
+def _held_out(e: Evidence) -> Iterator[Finding]:
+    """Yield the parts to judge by whose speakers are too few for a figure to be trusted."""
+    counts = []
+    for split in ("dev", "test"):
+        voices = {p.speaker for p in e.pieces if p.split == split and p.speaker}
+        if 0 < len(voices) < FEW_TO_JUDGE:
+            counts.append(f"{split}: {len(voices)}")
+    if counts:
+        title = f"held-out parts with fewer than {FEW_TO_JUDGE} speakers"
+        advice = "hold out more speakers, or record more: figures of so few are read with care"
+        yield finding("warning", "few_held_out", title, counts, 2, advice)
+
+
 _CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     _refused,
     sound.unreadable,
@@ -148,6 +162,7 @@ _CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     sound.lengths,
     sound.faint,
     _few_speakers,
+    _held_out,
     _balance,
     sound.offset,
 )

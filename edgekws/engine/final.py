@@ -174,7 +174,7 @@ def _listened(bundle: Path, bench: Bench) -> tuple[tuple[Measurement, ...], dict
     """Return how the bundle does on the test streams, and the details of it."""
     from edgekws.engine.listening import judge
 
-    return judge(bundle, bench.source, bench.cache, bench.emit)
+    return judge(bundle, bundle / "detect.py", "test", bench.source, bench.cache, bench.emit)
 
 
 def _prove_runtime(

@@ -44,15 +44,17 @@ def listen(
     with scratch_folder("listen") as bundle:
         no_clips = np.zeros((0, contract.front_end.window_samples), np.int16)
         pack.pack(bundle, model, contract, no_clips, {}, stream)
-        return hear(bundle, split, source, cache, emit)
+        return hear(bundle, bundle / "detect.py", split, source, cache, emit)
 
 
-def hear(bundle: Path, split: Split, source: Source, cache: Path, emit: Emit) -> Path:
-    """Let a bundle hear the streams of `split` by its own `detect.py`, and return the folder.
+def hear(
+    bundle: Path, runtime: Path, split: Split, source: Source, cache: Path, emit: Emit
+) -> Path:
+    """Let a bundle hear the streams of `split` by the `detect.py` at `runtime`, and return where.
 
-    Each recording is a stream of its own, in an interpreter without torch. The result does not
-    depend on thresholds, smoothing and refractory time: those of any other bundle of the same
-    models come from the cache.
+    The bundle's own runs only where the bundle was packed here. Each recording is a stream of its
+    own, in an interpreter without torch. The result does not depend on thresholds, smoothing and
+    refractory time: that of another bundle of the same models comes from the cache.
 
     Raises:
         MachineError: the runtime failed; the message ends with what it said.
@@ -61,7 +63,7 @@ def hear(bundle: Path, split: Split, source: Source, cache: Path, emit: Emit) ->
     names = ("frontend_stream", "stream", "model")
     files = [path for name in names if (path := detect.model_file(bundle, name)).is_file()]
     key = {
-        "files": {path.name: sha256_file(path) for path in [*files, bundle / "detect.py"]},
+        "files": {path.name: sha256_file(path) for path in [*files, runtime]},
         "contract": manifest["contract"],
         "decisions": [manifest["detection"][name] for name in ("hop_frames", "hop_ms")],
         "streams": source.streams_key(split),
@@ -74,20 +76,27 @@ def hear(bundle: Path, split: Split, source: Source, cache: Path, emit: Emit) ->
             shutil.copyfile(streams / name, folder / name)
         shutil.copyfile(bundle / MANIFEST, folder / MANIFEST)
         recordings = [one.path for one in read_streams(streams)]
-        np.savez_compressed(folder / COUNTS, **_heard(bundle, recordings, split, folder, emit))
+        np.savez_compressed(
+            folder / COUNTS, **_heard(bundle, runtime, recordings, split, folder, emit)
+        )
 
     return build_folder(cache / "listening" / sha256_of(key), build, emit)
 
 
 def _heard(
-    bundle: Path, recordings: Sequence[Path], split: Split, folder: Path, emit: Emit
+    bundle: Path,
+    runtime: Path,
+    recordings: Sequence[Path],
+    split: Split,
+    folder: Path,
+    emit: Emit,
 ) -> dict[str, Any]:
     """Return what `hear_streams` writes of all recordings, heard in several processes."""
     parts = _parts(recordings)
 
     def run(number: int) -> Path:
         output = folder / f"part-{number}.npz"
-        _run(bundle, output, [recordings[i] for i in parts[number]])
+        _run(runtime, bundle, output, [recordings[i] for i in parts[number]])
         return output
 
     outputs = in_parallel(run, len(parts), emit, f"listening to {split}", 1, unit="parts")
@@ -112,8 +121,8 @@ def _parts(recordings: Sequence[Path]) -> list[list[int]]:
     return [part for part in parts if part]
 
 
-def _run(bundle: Path, output: Path, recordings: Sequence[Path]) -> None:
-    paths = (bundle / "detect.py", bundle, output, *recordings)
+def _run(runtime: Path, bundle: Path, output: Path, recordings: Sequence[Path]) -> None:
+    paths = (runtime, bundle, output, *recordings)
     done = run_child(
         hear_streams.__file__, *(str(path.resolve()) for path in paths), flags=("-I", "-B")
     )
@@ -145,10 +154,10 @@ def measure_on_dev(
 
 
 def judge(
-    bundle: Path, source: Source, cache: Path, emit: Emit
+    bundle: Path, runtime: Path, split: Split, source: Source, cache: Path, emit: Emit
 ) -> tuple[tuple[Measurement, ...], dict[str, Any]]:
-    """Return how a bundle does on the test streams with its own settings, and the details."""
-    heard = hear(bundle, "test", source, cache, emit)
+    """Return how a bundle does on the streams of `split` with its own settings, and the details."""
+    heard = hear(bundle, runtime, split, source, cache, emit)
     settings = json.loads((bundle / MANIFEST).read_text("utf-8"))["detection"]
     made = evaluate_settings(read_scores(heard), settings, TOLERANCE_S, read_notes(heard))
     return event_measurements(made), as_details(made) | {"speech": summary(made)}

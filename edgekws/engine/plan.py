@@ -17,9 +17,12 @@ from edgekws.core.protocols import QUANTIZER, Backbone, Step, Target
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder, used_by
+from edgekws.engine.data import Source
+from edgekws.engine.final import UNTESTED
 from edgekws.engine.measure import count, now
 from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
-from edgekws.errors import MissingPartError
+from edgekws.errors import DataError, MissingPartError
+from edgekws.metrics.intervals import care
 from edgekws.recipe.load import Loaded
 from edgekws.recipe.model import Recipe, limits
 
@@ -97,7 +100,9 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     unknown = sorted({limit.key for limit in recipe.limits.limits if limit.metric not in metrics})
     later = (f"known only after the run: {', '.join(unknown)}",) if unknown else ()
     when = (f"latency estimated {known.measured_at}",) if known.measured_at else ()
-    notes = loaded.notes + unreached + when + doubtful + later
+    untested = () if recipe.listens else (UNTESTED,)
+    few = _held_out(recipe, emit)
+    notes = loaded.notes + untested + few + unreached + when + doubtful + later
     return Plan(known.rows, verdicts, notes, known.bundle, broken)
 
 
@@ -170,6 +175,18 @@ def _told(verdict: Verdict, what: str, judged: str = "cannot be met") -> str:
 
 def _what(verdict: Verdict) -> str:
     return "the bundle" if verdict.limit.metric in BUNDLE_METRICS else "the final model"
+
+
+def _held_out(recipe: Recipe, emit: Emit) -> tuple[str, ...]:
+    """Say which held-out parts of recordings on this disk are of too few speakers to judge by."""
+    if not any(hasattr(recipe.dataset, key) for key in ("root", "path")):
+        return ()  # its clips are made by the run
+    try:
+        clips = Source(recipe, cache_folder(), emit).listing.clips
+    except DataError:  # a plan needs no data; compress says what is wrong with it
+        return ()
+    counts = {s: len({c.speaker for c in clips if c.split == s} - {None}) for s in ("dev", "test")}
+    return tuple(f"{split}: {care(count)}" for split, count in counts.items() if care(count))
 
 
 def _host(target: Target) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

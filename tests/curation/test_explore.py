@@ -14,8 +14,8 @@ from edgekws.curation.source import data_source
 from edgekws.errors import DataError, RecipeError, UsageError
 
 RATE = 16_000
-SPEAKERS = tuple(f"s{n}" for n in range(16))
-DEV, TEST = SPEAKERS[10:13], SPEAKERS[13:]
+SPEAKERS = tuple(f"s{n}" for n in range(26))
+DEV, TEST = (*SPEAKERS[10:13], *SPEAKERS[16:21]), (*SPEAKERS[13:16], *SPEAKERS[21:])
 
 
 def sound(seed: int, level: float = 0.1) -> NDArray[np.float32]:
@@ -33,7 +33,7 @@ def sound(seed: int, level: float = 0.1) -> NDArray[np.float32]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two words of 16 speakers with lists of dev and test; nothing is wrong with it."""
+    """Two words of 26 speakers with lists of dev and test; nothing is wrong with it."""
     root = tmp_path / "слова"
     for w, word in enumerate(("да", "нет")):
         (root / word).mkdir(parents=True)
@@ -56,18 +56,18 @@ def codes(exploration: Exploration) -> list[str]:
 def test_nothing_is_found_where_nothing_is_wrong(folder: Path) -> None:
     exploration = look(folder)
     assert exploration.findings == ()
-    assert exploration.counts == {w: {"train": 10, "dev": 3, "test": 3} for w in ("да", "нет")}
+    assert exploration.counts == {w: {"train": 10, "dev": 8, "test": 8} for w in ("да", "нет")}
     assert exploration.speakers == exploration.counts
-    assert exploration.speakers_per_split == {"train": 10, "dev": 3, "test": 3}
+    assert exploration.speakers_per_split == {"train": 10, "dev": 8, "test": 8}
     assert (exploration.clips, exploration.readable, exploration.sample_rates) == (
-        32,
-        32,
-        {"16000": 32},
+        52,
+        52,
+        {"16000": 52},
     )
     assert exploration.spread["peak_dbfs"][3] == pytest.approx(-20, abs=0.01)
     assert exploration.spread["length_s"] == (0.7,) * 7
     assert sum(exploration.histograms["rms_dbfs"].counts["train"]) == 20
-    assert len(exploration.rows) == 32
+    assert len(exploration.rows) == 52
     json.dumps(exploration.to_dict(), allow_nan=False)
 
 
@@ -130,7 +130,7 @@ def test_what_training_refuses_is_explored_and_the_reason_told(folder: Path) -> 
     exploration = look(folder)
     assert exploration.findings[0].code == "refused"
     assert "holds no recordings" in exploration.findings[0].examples[0]
-    assert exploration.counts["да"] == {"train": 10, "dev": 3, "test": 3}
+    assert exploration.counts["да"] == {"train": 10, "dev": 8, "test": 8}
 
 
 def test_wrong_rows_of_a_table_are_told_and_the_rest_explored(folder: Path) -> None:
@@ -141,7 +141,7 @@ def test_wrong_rows_of_a_table_are_told_and_the_rest_explored(folder: Path) -> N
     exploration = look(table)
     assert exploration.findings[0].code == "rows"
     assert exploration.findings[0].count == 2
-    assert exploration.clips == 32
+    assert exploration.clips == 52
 
 
 def test_a_leak_of_a_table_is_told_once(folder: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_leak_of_a_table_is_told_once(folder: Path) -> None:
 
 
 def test_classes_that_could_be_told_by_their_level_or_rate(folder: Path) -> None:
-    for n in range(16):
+    for n in range(26):
         (folder / "c").mkdir(exist_ok=True)
         soundfile.write(folder / "c" / f"s{n}_nohash_0.wav", sound(900 + n, 0.9), RATE)
         (folder / "d").mkdir(exist_ok=True)
@@ -166,9 +166,19 @@ def test_classes_that_could_be_told_by_their_level_or_rate(folder: Path) -> None
     for name in ("validation_list.txt", "testing_list.txt"):
         (folder / name).unlink()
     by_code = {item.code: item for item in look(folder).findings}
-    assert set(by_code) == {"class_level", "class_rate"}
+    assert set(by_code) == {"class_level", "class_rate", "few_held_out"}
     assert by_code["class_level"].examples[0].startswith("c: +1")
     assert by_code["class_rate"].examples == ("d: 22050 Hz",)
+
+
+def test_too_few_held_out_speakers_are_told_beforehand(folder: Path) -> None:
+    lists = folder / "testing_list.txt"
+    lines = lists.read_text("utf-8").splitlines(keepends=True)
+    lists.write_text("".join(lines[:7] + lines[8:15]), encoding="utf-8")  # 7 of each word
+    (one,) = look(folder).findings
+    assert (one.level, one.code) == ("warning", "few_held_out")
+    assert one.title == "held-out parts with fewer than 8 speakers"
+    assert one.examples == ("test: 7",)
 
 
 def test_progress_and_overrides(folder: Path) -> None:
@@ -177,7 +187,7 @@ def test_progress_and_overrides(folder: Path) -> None:
     exploration = explore(given, events.append)
     assert set(exploration.labels) == {"да", "_unknown_"}
     assert [item.code for item in exploration.findings] == ["long"]
-    assert [e.done for e in events if e.text == "measuring clips"][-1] == 32
+    assert [e.done for e in events if e.text == "measuring clips"][-1] == 52
 
 
 def test_where_nothing_can_be_read_there_is_an_error(tmp_path: Path) -> None:

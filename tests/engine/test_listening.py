@@ -60,7 +60,9 @@ def test_processes_hear_what_this_one_hears(
     tone_bundle: Path, streams: Path, source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "PART_S", 6.0)
-    heard = read_scores(listening.hear(tone_bundle, "dev", source, tmp_path, quiet))
+    heard = read_scores(
+        listening.hear(tone_bundle, tone_bundle / "detect.py", "dev", source, tmp_path, quiet)
+    )
     manifest = read_json(tone_bundle / "manifest.json")
     here = listen(Detector(tone_bundle), manifest, read_streams(streams), quiet)
     assert all(np.array_equal(a, b) for a, b in zip(heard.counts, here.counts, strict=True))
@@ -72,10 +74,14 @@ def test_processes_hear_what_this_one_hears(
 def test_other_thresholds_are_judged_on_what_was_heard_before(
     tone_bundle: Path, source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, _ = listening.judge(tone_bundle, source, tmp_path / "cache", quiet)
+    found, _ = listening.judge(
+        tone_bundle, tone_bundle / "detect.py", "test", source, tmp_path / "cache", quiet
+    )
     monkeypatch.setattr(listening, "run_child", None)
     deaf = with_settings(tone_bundle, tmp_path / "deaf", thresholds=dict.fromkeys(TONES, 2.0))
-    none, details = listening.judge(deaf, source, tmp_path / "cache", quiet)
+    none, details = listening.judge(
+        deaf, deaf / "detect.py", "test", source, tmp_path / "cache", quiet
+    )
     assert {m.metric: m.value for m in found}["miss_rate"] == 0
     assert {m.metric: m.value for m in none} == {"miss_rate": 1, "false_alarms_per_hour": 0}
     (miss_rate, alarms) = none
@@ -92,7 +98,9 @@ def test_other_thresholds_are_judged_on_what_was_heard_before(
 def test_a_delay_is_what_the_runtime_makes_of_it(
     tone_bundle: Path, streams: Path, source: Any, tmp_path: Path
 ) -> None:
-    found, details = listening.judge(tone_bundle, source, tmp_path, quiet)
+    found, details = listening.judge(
+        tone_bundle, tone_bundle / "detect.py", "test", source, tmp_path, quiet
+    )
     detector, late = Detector(tone_bundle), []
     for one in read_streams(streams):
         samples, _ = soundfile.read(one.path, dtype="float32")
@@ -114,7 +122,7 @@ def test_a_runtime_that_fails_says_so(tone_bundle: Path, source: Any, tmp_path: 
     broken = with_settings(tone_bundle, tmp_path / "broken")
     (broken / "detect.py").write_text("raise ValueError('no ears')")
     with pytest.raises(MachineError, match=r"(?s)runtime failed in continuous audio.*no ears"):
-        listening.hear(broken, "dev", source, tmp_path / "cache", quiet)
+        listening.hear(broken, broken / "detect.py", "dev", source, tmp_path / "cache", quiet)
 
 
 def test_calibrate_chooses_for_a_rate_and_leaves_the_model_alone(
@@ -128,7 +136,9 @@ def test_calibrate_chooses_for_a_rate_and_leaves_the_model_alone(
     own = own.for_budget({"max_false_alarms_per_hour": 5})
     assert own.false_alarms_per_hour == 0
 
-    heard = listening.hear(tone_bundle, "dev", source, tmp_path / "cache", quiet)
+    heard = listening.hear(
+        tone_bundle, tone_bundle / "detect.py", "dev", source, tmp_path / "cache", quiet
+    )
     asked: list[tuple[Path, Path | None]] = []
 
     def hear(model: Path, stream: Path | None) -> Path:

@@ -47,7 +47,7 @@ def test_words_to_be_spoken(tmp_path: Path) -> None:
     assert data["dataset"]["language"] == "ru"
     assert data["budget"]["max_size_kib"] == 50
     assert [s["kind"] for s in data["steps"]] == [
-        *("teacher", "distill", "to2d", "quantize", "simplify")
+        *("teacher", "distill", "to2d", "quantize", "simplify", "calibrate")
     ]
 
 
