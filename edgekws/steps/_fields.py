@@ -41,13 +41,6 @@ class StepFields(Fields):
         """
         return self
 
-    def for_budget(self, budget: Mapping[str, float]) -> Self:
-        """Return the step with what the recipe's `budget` decides filled in.
-
-        The engine asks once, before any key is made; most steps have nothing to decide.
-        """
-        return self
-
 
 class TrainedStepFields(StepFields):
     """The additional fields of every step that trains."""
