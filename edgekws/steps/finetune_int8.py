@@ -83,7 +83,8 @@ class Step(FinetuningFields):
         path = job.workdir / "checkpoint.safetensors"
         checkpoint.save(network, contract, path)
         told = {form: _told(before[form], after[form]) for form in forms}
-        return Output(path, {"kept": kept, **told, "history": history})
+        details = {"kept": kept, **told, "history": history}
+        return Output(path, details, {"history": "history"})
 
     def _fake_quantized(
         self, network: "nn.Module", contract: Contract, job: Job

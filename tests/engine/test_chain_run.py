@@ -34,7 +34,7 @@ def test_a_step_gets_the_artifacts_it_names_and_the_newest(monkeypatch: pytest.M
 
     def run_step(step: Link, inputs: dict[str, Any], bench: Any, *, force: bool) -> Done:
         seen.append((step.name, inputs, force))
-        return Done(f"of {step.name}", {}, 0.0, False)  # type: ignore[arg-type]
+        return Done(f"of {step.name}", {}, {}, 0.0, False)  # type: ignore[arg-type]
 
     monkeypatch.setattr(chain_run, "run_step", run_step)
     chain: Any = ChainRun(object())  # type: ignore[arg-type]
@@ -54,7 +54,7 @@ def test_a_model_is_proved_against_the_one_it_was_made_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        chain_run, "run_step", lambda step, *_, **__: Done(step.name, {}, 0.0, False)
+        chain_run, "run_step", lambda step, *_, **__: Done(step.name, {}, {}, 0.0, False)
     )
     monkeypatch.setattr(
         chain_run, "measure", lambda artifact, keeps, parent, bench: (artifact, parent)
