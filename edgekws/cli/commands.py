@@ -282,11 +282,11 @@ def _read_report(run: Path) -> tuple["Report", Path]:
 
 def _broken(verdicts: Iterable[Verdict]) -> str:
     """Name the limits that are broken, and by how much."""
-    from edgekws.report import numbers
+    from edgekws.core import figures
 
     told = [
-        f"{v.limit.key} = {numbers.metric(v.limit.metric, v.limit.value)} "
-        f"({numbers.metric(v.limit.metric, v.measured)}, {numbers.margin(v)})"
+        f"{v.limit.key} = {figures.figure(v.limit.metric, v.limit.value)} "
+        f"({figures.figure(v.limit.metric, v.measured)}, {figures.margin(v)})"
         for v in verdicts
         if not v.ok
     ]

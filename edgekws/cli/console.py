@@ -14,10 +14,10 @@ from rich.table import Table  # noqa: TID251
 from edgekws.cli.pace import Heartbeat, Pace, counted
 from edgekws.cli.plain_text import Text
 from edgekws.cli.process import drop_output
+from edgekws.core import figures
 from edgekws.core.events import Event
 from edgekws.core.measurement import WHOLE_NOTE, Measurement, Verdict
 from edgekws.core.printable import one_line
-from edgekws.report import numbers
 from edgekws.report.evaluation_tables import comparison_tables, evaluation_tables
 from edgekws.report.tables import (
     MET,
@@ -164,7 +164,7 @@ class Terminal:
         """Show from time to time that a task goes on of which nothing more is heard."""
 
         def beat(passed_s: float) -> None:
-            text = f"{line} {numbers.duration(passed_s)}"
+            text = f"{line} {figures.duration(passed_s)}"
             if self._err.is_terminal:
                 self._bar(text, 0, 1)
             else:
@@ -293,9 +293,9 @@ class Terminal:
         """Say how many labels were written, and what could not be read."""
         self._clear()
         left_out = len(predicted.unreadable)
-        text = f"{numbers.count(predicted.rows)} labels in {one_line(str(output))}"
+        text = f"{figures.count(predicted.rows)} labels in {one_line(str(output))}"
         if left_out:
-            text += f"; {numbers.count(left_out)} files could not be read and have no row"
+            text += f"; {figures.count(left_out)} files could not be read and have no row"
         self._out.print(Text(text), soft_wrap=True)
 
     def show_verified(self, found: "Verified", bundle: Path) -> None:
