@@ -28,6 +28,7 @@ WORTH = ("accuracy", "macro_recall")
 TIME = ("latency_p50_us", "latency_p90_us", "latency_ratio")
 
 MET, BROKEN = "met", "broken"
+
 WHOLE_HEADS = ("", "network", "front end", "whole")
 
 _LINE = ("params", "macs", "size_kib", "int8_coverage", "accuracy", "latency_p50_us")

@@ -16,6 +16,8 @@ from edgekws.cli.pace import Heartbeat
 from edgekws.core.events import Event, working
 from edgekws.core.measurement import Budget, Limit, Measurement
 from edgekws.core.report import Report, Result
+from edgekws.report.results import report_result
+from edgekws.report.shown import Shown
 
 
 class Screen(io.StringIO):
@@ -158,7 +160,7 @@ def test_a_narrow_terminal_cuts_no_figure_off(monkeypatch: pytest.MonkeyPatch) -
     result = Result("quantize", "quantize", "aa", found, ())
     control = Result("plain export", "reference", "bb", (Measurement("latency_p50_us", 3024),))
     report = Report("demo", "cc", {}, {}, (result,), ok=True, references=(control,))
-    Terminal().show_file(report, Path("report.html"))
+    Terminal().show(report_result(report, Path("report.html")))
     shown = screen.getvalue()
     assert shown.count("plain export") == 1  # in the table of times
     assert shown.count("3,024 µs") == 1
@@ -185,7 +187,7 @@ def test_tables_that_have_no_room_break_no_figure(
     monkeypatch.setenv("NO_COLOR", "1")
     name = "hidden channels 24, learning rate 0.003, front end 40 mels, a network of that size"
     figures = ("95.1 % [93.0, 96.8]", "+0.25 [−1.08, +1.58]", "91.0 % (89.2 … 93.1)", "0.71 M/s")
-    Terminal().show_tables("table", {}, [("title", head, [[name, *figures]])], [])
+    Terminal().show(Shown("table", (), [("title", head, [[name, *figures]])]))
     shown = re.sub(r"\x1b\[\d*m", "", screen.getvalue())
     assert [figure for figure in figures if shown.count(figure) != 1] == []
     assert max(map(len, shown.splitlines())) <= 80
@@ -217,7 +219,8 @@ def test_a_bundle_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = Result(
         "bundle", "bundle", "aa", found, limits.check(found), details={"per_class": classes}
     )
-    Terminal().show_report(Report("demo", "cc", {}, {}, (bundle,), ok=True, bundle_sha256="bb"))
+    report = Report("demo", "cc", {}, {}, (bundle,), ok=True, bundle_sha256="bb")
+    Terminal().show(report_result(report))
     shown = re.sub(r"\x1b\[\d*m", "", screen.getvalue())
     for line in (
         r"size +23\.0 KiB +186 KiB +252 KiB",
