@@ -14,6 +14,8 @@ DETECTOR = (
     *("detector_samples.c", "detector_seconds.c"),
 )
 """Files of the detector."""
+
+
 def kernel_paths(names: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the paths of files in this folder."""
     return tuple(Path(__file__).with_name(name) for name in names)
