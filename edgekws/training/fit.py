@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from edgekws.core.canonical import sha256_of
+from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.events import Event, progress
 from edgekws.core.job import Job, TrainingStopped
 from edgekws.errors import DataError, Problem, RecipeError
 from edgekws.training import state
 from edgekws.training.batches import Batch, batches, n_batches
 from edgekws.training.feature_matching import FeatureMatching, logits_and_features
-from edgekws.training.losses import distillation, label_loss
+from edgekws.training.losses import clip_weights, distillation, label_loss
 from edgekws.training.model import Model
 from edgekws.training.optimizers import RunningMean, build_optimizer, lr_at, restore_moments, set_lr
 from edgekws.training.options import CrossEntropyLoss, DistillationLoss, FocalLoss, Training
@@ -50,7 +51,8 @@ def fit(
 
     Raises:
         DataError: there are fewer than two training clips, or no dev clips.
-        RecipeError: the loss is no longer finite.
+        RecipeError: the loss is no longer finite, or `false_alarm_weight` is set although every
+            label is a keyword.
         MachineError: the state cannot be written.
         MissingPartError: `job.device` is `cuda` and there is none.
         TrainingStopped: `job.stop_after` epochs are done, and more remain.
@@ -96,6 +98,7 @@ class _Run:
         self.rows: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] = {}
         self.ticked = -math.inf
+        self.fillers = self._fillers()
         if not self.steps or not len(self.dev):
             raise DataError(
                 f"{len(self.targets)} train and {len(self.dev)} dev clips; training needs at "
@@ -135,6 +138,16 @@ class _Run:
             self.mean.update(self.network, step)
         return loss.detach()
 
+    def _fillers(self) -> list[int]:
+        """Return the labels of clips without a keyword, where they are weighted."""
+        weight = self.training.false_alarm_weight
+        labels = self.job.data.labels
+        fillers = [i for i, label in enumerate(labels) if label in (UNKNOWN, SILENCE)]
+        if weight != 1 and not fillers:
+            message = f"has no effect: there is no class {UNKNOWN} or {SILENCE}; take it out"
+            raise RecipeError([Problem("", "training.false_alarm_weight", message)])
+        return fillers if weight != 1 else []
+
     def _feature_matching(self) -> FeatureMatching | None:
         if not isinstance(self.loss, DistillationLoss) or not self.loss.feature_weight:
             return None
@@ -142,14 +155,20 @@ class _Run:
         return FeatureMatching(self.network, teachers, self.job.seed).to(self.job.device)
 
     def _loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        weights = self._weights(targets)
         if not isinstance(self.loss, DistillationLoss):
-            return label_loss(self.model.logits(features), targets, self.loss)
+            return label_loss(self.model.logits(features), targets, self.loss, weights)
         if self.matching:
             return self._loss_with_features(self.matching, features, targets, self.loss)
         logits = self.model.logits(features)
         with torch.no_grad():
             teacher_logits = torch.stack([teacher.logits(features) for teacher in self.teachers])
-        return distillation(logits, teacher_logits, targets, self.loss)
+        return distillation(logits, teacher_logits, targets, self.loss, weights)
+
+    def _weights(self, targets: Tensor) -> Tensor | None:
+        if not self.fillers:
+            return None
+        return clip_weights(targets, self.fillers, self.training.false_alarm_weight)
 
     def _loss_with_features(
         self, matching: FeatureMatching, features: Tensor, targets: Tensor, loss: DistillationLoss
@@ -160,7 +179,8 @@ class _Run:
             pairs = [logits_and_features(teacher, features) for teacher in self.teachers]
         teacher_logits, teacher_pooled = zip(*pairs, strict=True)
         unmatched: Tensor = matching(pooled, teacher_pooled)
-        soft = distillation(logits, torch.stack(teacher_logits), targets, loss)
+        weights = self._weights(targets)
+        soft = distillation(logits, torch.stack(teacher_logits), targets, loss, weights)
         return soft + loss.feature_weight * unmatched
 
     def _tick(self, epoch: int, done: int, total: Tensor, start: float) -> None:

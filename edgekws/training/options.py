@@ -121,6 +121,14 @@ class Training(Fields):
         "epoch, those of a frequent one alternate between epochs; a number between 0 (all clips "
         "once) and 1 (true) trades recall for fewer false alarms",
     )
+    false_alarm_weight: float = Field(
+        default=1.0,
+        ge=0.01,
+        le=100,
+        description="what a clip without a keyword (`_unknown_`, `_silence_`) counts in the loss "
+        "where one with a keyword counts 1 (cost-proportionate weighting, Zadrozny et al. 2003); "
+        "above 1, fewer false alarms for more misses",
+    )
     keep: Literal["best", "last"] = Field(
         default="best",
         description="which epoch's weights to keep: the one with the highest balanced accuracy on "

@@ -20,19 +20,20 @@ FRONT_END = FrontEnd(window_s=0.192, n_mels=N_MELS)  # 17 frames
 
 
 class Patterns:
-    """The data of a job: `clips` noisy patterns for training, 80 for dev."""
+    """The data of a job: noisy patterns, `clips` for training and `dev` for dev."""
 
     labels = ("да", "нет", "go", "_unknown_")
     front_end = FRONT_END
     normalization = Normalization((0.0,) * N_MELS, (1.0,) * N_MELS)
 
-    def __init__(self, clips: int = 241, dev: int = 80) -> None:
+    def __init__(self, clips: int = 241, dev: int = 80, noise: float = 1.0) -> None:
         rng = np.random.default_rng(0)
         patterns = rng.normal(size=(N_LABELS, N_MELS, FRONT_END.n_frames))
         self.splits = {}
         for split, n in (("train", clips), ("dev", dev)):
             targets = rng.integers(N_LABELS, size=n)
-            features = patterns[targets] + rng.normal(size=(n, N_MELS, FRONT_END.n_frames))
+            drawn = rng.normal(size=(n, N_MELS, FRONT_END.n_frames))
+            features = patterns[targets] + noise * drawn
             self.splits[split] = Examples(
                 features.astype(np.float32), targets, np.array([""] * n), ("",) * n
             )

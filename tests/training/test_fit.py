@@ -29,6 +29,7 @@ from edgekws.training.options import (
 )
 from edgekws.training.scores import DevMetrics, score
 from edgekws.training.state import NEWEST, PREVIOUS
+from tests.training.conftest import Patterns
 
 Build = Callable[[], nn.Module]
 JobIn = Callable[..., Job]
@@ -286,6 +287,40 @@ def test_it_learns_by_focal_loss(tmp_path: Path, job_in: JobIn, network_2d: Buil
     job, model = job_in(tmp_path), Model(network_2d(), "2d")
     fit(model, short(8), FocalLoss(gamma=2.0), job)
     assert score(model, job.data.examples("dev"), job.data.labels, "cpu").accuracy > 0.9
+
+
+def test_false_alarms_that_weigh_more_become_fewer(
+    tmp_path: Path, job_in: JobIn, network_2d: Build, network_3d: Build
+) -> None:
+    """On patterns that cannot all be told apart; with teachers or without."""
+    data = Patterns(noise=6.0)
+    keywords = [i for i, label in enumerate(data.labels) if label != "_unknown_"]
+    teachers = [Model(network_3d(), "3d")]
+    for loss, taught in ((CE, []), (DistillationLoss(ce_weight=0.9, kl_weight=0.1), teachers)):
+        alarms, hits = [], []
+        for weight in (0.1, 1.0, 10.0):
+            training = short(4).model_copy(update={"false_alarm_weight": weight, "keep": "last"})
+            model = Model(network_2d(), "2d")
+            job = job_in(tmp_path / f"{loss.kind if not taught else 'kl'}-{weight}", data=data)
+            fit(model, training, loss, job, taught)
+            examples = data.examples("dev")
+            with torch.no_grad():
+                said = model.logits(torch.from_numpy(examples.features)).argmax(dim=1).numpy()
+            spoken = np.isin(examples.targets, keywords)
+            alarms.append(np.isin(said[~spoken], keywords).mean())
+            hits.append((said == examples.targets)[spoken].mean())
+        assert alarms[0] > alarms[1] + 0.1 > alarms[2] + 0.2
+        assert hits[0] > hits[2] + 0.1
+
+
+def test_a_weight_of_false_alarms_needs_a_class_for_them(
+    tmp_path: Path, job_in: JobIn, network_2d: Build, patterns: Any
+) -> None:
+    patterns.labels = ("да", "нет", "go", "stop")
+    training = SHORT.model_copy(update={"false_alarm_weight": 2.0})
+    message = "training.false_alarm_weight: has no effect: there is no class _unknown_ or _silence_"
+    with pytest.raises(RecipeError, match=message):
+        fit(Model(network_2d(), "2d"), training, CE, job_in(tmp_path))
 
 
 def test_the_running_mean_is_what_is_scored_and_kept(

@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from edgekws.training.losses import cross_entropy, distillation, focal, label_loss
+from edgekws.training.losses import clip_weights, cross_entropy, distillation, focal, label_loss
 from edgekws.training.options import CrossEntropyLoss, DistillationLoss, FocalLoss
 
 B, C, K = 5, 7, 3
@@ -137,3 +137,42 @@ def test_at_high_temperature_it_is_the_distance_of_centred_logits() -> None:
     gap = logits - teachers[0]
     gap -= gap.mean(axis=1, keepdims=True)
     assert got.item() == pytest.approx((gap**2).sum() / (2 * C * B), rel=1e-3)
+
+
+@pytest.mark.parametrize("weight", [0.2, 1.0, 5.0])
+def test_clips_without_a_keyword_count_by_their_weight(weight: float) -> None:
+    targets = np.eye(C)[[0, 2, 6, 5, 3]]
+    targets[4] = (targets[2] + 3 * targets[0]) / 4  # a quarter of it has no keyword
+    slow = np.array([1, 1, weight, weight, 1 + (weight - 1) / 4])
+    got = clip_weights(torch.from_numpy(targets), [5, 6], weight)
+    np.testing.assert_allclose(got.numpy(), slow / slow.mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.5])
+def test_every_loss_counts_clips_by_their_weight(gamma: float) -> None:
+    logits, teachers, targets = drawn(5)
+    counts = np.array([0.5, 2.0, 0.25, 1.25, 1.0])
+    a, b, c, w = map(torch.from_numpy, (logits, teachers, targets, counts))
+
+    clips = [np.repeat(i, B) for i in range(B)]  # the mean over a clip, repeated, is its loss
+    hards = [slow_focal(logits[i], targets[i], gamma, 0.1) for i in clips]
+    softs = [slow_kl(logits[i], teachers[:, i], 3) for i in clips]
+    hard, soft = counts @ hards / B, counts @ softs / B
+    fields = FocalLoss(gamma=gamma, label_smoothing=0.1)
+    assert label_loss(a, c, fields, w).item() == pytest.approx(hard, rel=1e-9)
+    if not gamma:
+        plain = CrossEntropyLoss(label_smoothing=0.1)
+        assert label_loss(a, c, plain, w).item() == pytest.approx(hard, rel=1e-9)
+    both = DistillationLoss(ce_weight=0.3, kl_weight=0.9, focal_gamma=gamma, label_smoothing=0.1)
+    got = distillation(a, b, c, both, w).item()
+    assert got == pytest.approx(0.3 * hard + 0.9 * soft, rel=1e-9)
+
+
+def test_equal_weights_change_nothing() -> None:
+    logits, teachers, targets = map(torch.from_numpy, drawn(6))
+    even = torch.ones(B, dtype=torch.float64)
+    fields = DistillationLoss()
+    assert torch.equal(
+        distillation(logits, teachers, targets, fields, even),
+        distillation(logits, teachers, targets, fields),
+    )
