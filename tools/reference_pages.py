@@ -41,6 +41,8 @@ MEANINGS = {
     "without keywords.",
     "detection_delay_ms": "Median audio time from the end of a keyword to the moment when its "
     "event is reported.",
+    "unheard_accepted": "Share of the `_unknown_` clips of words that no training clip has "
+    "that are taken for a keyword.",
     "latency_p50_us": "Median time of one run of the network on the target.",
     "latency_p90_us": "Time within which nine of ten runs of the network finish.",
     "latency_p99_us": "Time within which 99 of 100 runs of the network finish.",

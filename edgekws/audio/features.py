@@ -163,11 +163,14 @@ class Features:
             folder = self._folder(split, lambda f: self._write_clean(f, split), fields)
         clips = self._corpus.splits[split]
         index = {label: i for i, label in enumerate(self.labels)}
+        heard = {clip.word for clip in self._corpus.splits["train"]}
+        unheard = np.array([clip.word is not None and clip.word not in heard for clip in clips])
         return Examples(
             read_array(folder / "features.f32", np.float32, self._shape(split)),
             np.array([index[clip.label] for clip in clips], np.int64),
             np.array([clip.speaker or "" for clip in clips], np.str_),
             tuple(_name(clip) for clip in clips),
+            unheard if unheard.any() else None,
         )
 
     def _shape(self, split: Split) -> tuple[int, int, int]:

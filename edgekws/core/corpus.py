@@ -16,7 +16,10 @@ NearCopies = Literal["refuse", "leave_out"]
 
 @dataclass(frozen=True)
 class Clip:
-    """One labelled piece of audio; `end_s=None` is the end of the file."""
+    """One labelled piece of audio; `end_s=None` is the end of the file.
+
+    `word` is the word in a clip of `_unknown_`, if it is known.
+    """
 
     path: Path
     label: str
@@ -24,6 +27,7 @@ class Clip:
     split: Split
     start_s: float = 0.0
     end_s: float | None = None
+    word: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,15 @@ class Examples:
 
     `features` is `(N, n_mels, T)` float32, normalised log-mel without augmentation;
     `targets` `(N,)` int64 indices into the labels; `speakers` `(N,)` strings, empty if unknown;
-    `names` one readable name per clip.
+    `names` one readable name per clip; `unheard` `(N,)` marks the clips of `_unknown_` whose word
+    no training clip has, `None` if there are none.
     """
 
     features: NDArray[np.float32]
     targets: NDArray[np.int64]
     speakers: NDArray[np.str_]
     names: tuple[str, ...]
+    unheard: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Return the number of clips."""

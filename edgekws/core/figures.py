@@ -128,6 +128,7 @@ _TITLES: dict[str, tuple[str, str]] = {
     "unknown_recall": ("recall of _unknown_", "_unknown_"),
     "silence_recall": ("recall of _silence_", "_silence_"),
     "unknown_accepted": ("_unknown_ accepted", "accepted"),
+    "unheard_accepted": ("unheard words accepted", "unheard"),
     "miss_rate": ("misses", "misses"),
     "false_alarms_per_hour": ("false alarms per hour", "false alarms"),
     "detection_delay_ms": ("delay", "delay"),

@@ -21,6 +21,7 @@ METRICS: dict[str, str] = {
     "miss_rate": "",
     "false_alarms_per_hour": "/h",
     "detection_delay_ms": "ms",
+    "unheard_accepted": "",
     "latency_p50_us": "µs",
     "latency_p90_us": "µs",
     "latency_p99_us": "µs",
@@ -66,6 +67,7 @@ CLIP_KINDS = {
     "keywords, recall": "keyword_recall",
     "_unknown_, recall": "unknown_recall",
     "_unknown_ taken for a keyword": "unknown_accepted",
+    "unheard words of _unknown_ taken for a keyword": "unheard_accepted",
     "_silence_, recall": "silence_recall",
 }
 """The metric of each kind of clip, by the name that tables show."""
@@ -77,6 +79,7 @@ ACCURACIES = (
     "unknown_recall",
     "silence_recall",
     "unknown_accepted",
+    "unheard_accepted",
 )
 """Metrics that need labelled clips."""
 

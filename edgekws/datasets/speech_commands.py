@@ -23,7 +23,14 @@ from edgekws.core.fields import Fields
 from edgekws.core.source_code import fingerprint
 from edgekws.datasets._download import Archive, fetch, unpack
 from edgekws.datasets._fields import NearCopiesRule, Negatives
-from edgekws.datasets.listing.clips import at_most, cut_silence, find_noise, mean_count, noise_note
+from edgekws.datasets.listing.clips import (
+    at_most,
+    cut_silence,
+    find_noise,
+    mean_count,
+    noise_note,
+    unheard_notes,
+)
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
 from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
 from edgekws.datasets.listing.silence import noise_per_split
@@ -145,7 +152,13 @@ class Dataset(Fields):
         recordings, notes = self._recordings(folder)
         fillers, words = self.preset == "12", frozenset(WORDS[self.preset])
         clips = [
-            Clip(r.path, label, _speaker(r.path), r.split or "train")
+            Clip(
+                r.path,
+                label,
+                _speaker(r.path),
+                r.split or "train",
+                word=r.word if label == UNKNOWN else None,
+            )
             for r in recordings
             if (label := r.word if r.word in words else UNKNOWN) in words or fillers
         ]
@@ -165,6 +178,7 @@ class Dataset(Fields):
         if fillers:
             clips = self._with_fillers(clips, per_split, front_end, seed, notes)
         notes.append(noise_note(per_split))
+        notes += unheard_notes(clips)
         return Listing(
             self.labels(),
             tuple(clips),
@@ -278,10 +292,15 @@ class Dataset(Fields):
                 "remove the folder to test on the test list"
             )
         return [
-            Clip(path, label, _speaker(path), "test")
+            Clip(path, label, _speaker(path), "test", word=_said(path, label))
             for label in self.labels()
             for path in audio_files(test_set / label, Counter())
         ]
+
+
+def _said(path: Path, label: str) -> str | None:
+    """Return the word of a clip of the official test set: `bed` of `bed_0ab3b47d_nohash_0.wav`."""
+    return path.name.partition("_")[0] if label == UNKNOWN else None
 
 
 def which_set(name: str) -> Split:

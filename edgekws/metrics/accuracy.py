@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.core.corpus import Examples
-from edgekws.core.measurement import ACCURACIES, Measurement
+from edgekws.core.measurement import Measurement
 from edgekws.errors import DataError
 from edgekws.metrics import tallies
 from edgekws.metrics.tallies import Counts, Share
@@ -20,8 +20,9 @@ def accuracy(
 
     Returns `accuracy`; `macro_recall`, the mean recall of all classes but `_silence_` that have
     clips; `keyword_recall`, that of all keyword clips together; `unknown_recall` and
-    `silence_recall`; `unknown_accepted`, the share of `_unknown_` clips called a keyword. All but
-    the first are absent where no clip counts for them.
+    `silence_recall`; `unknown_accepted`, the share of `_unknown_` clips called a keyword, and
+    `unheard_accepted`, that of those whose word is not among the training clips. All but the first
+    are absent where no clip counts for them.
 
     The 95 % intervals are over speakers, see `metrics.intervals`; clips without a speaker
     (`_silence_`) are groups of their own. Where all clips are of one speaker there is none.
@@ -33,7 +34,8 @@ def accuracy(
     groups = tallies.grouped(examples.speakers)
     keyword = np.array([kind == "keyword" for kind in tallies.kinds(labels)])
     right = predicted == examples.targets
-    chosen = dict.fromkeys(ACCURACIES, right) | {"unknown_accepted": keyword[predicted]}
+    accepted = keyword[predicted]
+    chosen = dict.fromkeys(tallies.BY_LABEL, right) | {"unknown_accepted": accepted}
     every = np.ones(len(examples), bool)
     clips = groups.tally(examples.targets, every, len(labels))
     found = []
@@ -44,6 +46,13 @@ def accuracy(
             share = tallies.share(clips, counted, weights, groups.speakers)
             speakers = share.known_speakers or None
             found.append(Measurement(metric, share.value, "", share.n, share.ci95(), speakers))
+    if examples.unheard is not None:
+        part = _share_of(accepted, examples.unheard, examples.speakers)
+        if part:
+            speakers = part.known_speakers or None
+            found.append(
+                Measurement("unheard_accepted", part.value, "", part.n, part.ci95(), speakers)
+            )
     return tuple(found)
 
 

@@ -27,6 +27,10 @@ MACRO_RECALL = "macro_recall"
 """The mean recall of all labels but `_silence_` that have clips."""
 
 
+BY_LABEL = ("accuracy", MACRO_RECALL, *(name for name in WEIGHTED_ALIKE if name != "accuracy"))
+"""Every share that is drawn from counts by label."""
+
+
 @dataclass(frozen=True)
 class Groups:
     """Which clips stand or fall together: `codes` `(N,)` number them, the `speakers` first.

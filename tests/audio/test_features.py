@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,18 @@ def test_calibration_is_seeded(corpus: Corpus, small: FrontEnd, cache: Path) -> 
 def test_importing_needs_no_torch() -> None:
     code = "import sys, edgekws.audio.features; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_unheard_words_are_marked(listing: Listing, small: FrontEnd, cache: Path) -> None:
+    words = {"train": "bed", "dev": "bird", "test": "bed"}
+    clips = tuple(
+        replace(clip, label="_unknown_", word=words[clip.split]) if clip.label == "no" else clip
+        for clip in listing.clips
+    )
+    given = replace(listing, labels=("_unknown_", "yes", "_silence_"), clips=clips)
+    features = Features(decode(given, small, cache, quiet), small, Augment(), 7, cache, quiet)
+    unheard = features.examples("dev").unheard
+    assert unheard is not None
+    np.testing.assert_array_equal(unheard, features.examples("dev").targets == 0)
+    assert features.examples("test").unheard is None
+    assert features.examples("train").unheard is None

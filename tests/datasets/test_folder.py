@@ -398,3 +398,29 @@ def test_contradicting_lists_are_reported(tree: Path) -> None:
 def test_fields_that_make_no_sense_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Dataset(root=Path(), **fields)
+
+
+def test_words_that_a_list_leaves_out_of_training_are_unheard(tree: Path) -> None:
+    rows: dict[str, list[str]] = {"train.csv": [], "val.csv": []}
+    for path in sorted(tree.glob("*/*.wav")):
+        held_out, only_there = path.name < "s3", path.parent.name == "вода"
+        if held_out or not only_there:
+            name = "val.csv" if held_out else "train.csv"
+            rows[name].append(f"{path.relative_to(tree).as_posix()},{path.parent.name}")
+    for name, lines in rows.items():
+        (tree / name).write_text("\n".join(["file,class", *lines]), "utf-8")
+    listing = listed(tree, keywords=("да", "нет"))
+    said = {(c.split, c.word) for c in listing.clips}
+    assert said == {
+        *((split, None) for split in SPLITS),  # keywords are their labels
+        *((split, "zoom in") for split in SPLITS),
+        ("test", "вода"),
+    }
+    line = "words of _unknown_ that train has not: dev 0 of 1, test 1 of 2; measured apart as unhe"
+    assert any(note.startswith(line) for note in listing.notes)
+
+
+def test_where_every_word_is_trained_on_a_line_says_so(tree: Path) -> None:
+    line = "every word of _unknown_ in dev and test is in train too: figures do not show how often"
+    assert any(note.startswith(line) for note in listed(tree, keywords=("да", "нет")).notes)
+    assert not any("of _unknown_" in note for note in listed(tree).notes)

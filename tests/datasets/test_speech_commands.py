@@ -117,6 +117,8 @@ def test_the_official_test_set_is_the_test_split(official: Path, tmp_path: Path)
     assert by_label["_silence_"] == 3
     tested = [clip for clip in listing.clips if clip.split == "test"]
     assert all(clip.path.is_relative_to(official) for clip in tested)
+    assert {clip.word for clip in listing.clips if clip.label == "_unknown_"} == {"bed"}
+    assert any(note.startswith("every word of _unknown_ in dev and t") for note in listing.notes)
     speakers = {clip.speaker for clip in tested} - {None}
     assert speakers
     assert all(which_set(f"{speaker}_nohash_0.wav") == "test" for speaker in speakers)

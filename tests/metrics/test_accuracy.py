@@ -1,5 +1,6 @@
 """Accuracy, recall and their intervals against slow, obvious references."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekws.core.corpus import Examples
-from edgekws.core.measurement import ACCURACIES
 from edgekws.errors import DataError
 from edgekws.metrics.accuracy import accuracy, confusion, per_class
+from edgekws.metrics.tallies import BY_LABEL
 
 LABELS = ("_silence_", "_unknown_", "да", "no")
 
@@ -155,11 +156,34 @@ def test_a_perfect_score_keeps_its_doubt() -> None:
     assert (low, high) == pytest.approx((0.0, 0.0846), abs=1e-4)
 
 
+def test_unheard_words_are_measured_apart() -> None:
+    targets, called = [1, 1, 1, 1, 2, 3], [2, 1, 0, 3, 1, 3]
+    clips = examples(targets, ["ann", "ann", "ben", "ben", "ben", "ann"])
+    plain = accuracy(logits(called), clips, LABELS)
+    assert "unheard_accepted" not in {m.metric for m in plain}
+    unheard = np.array([True, False, True, True, False, False])
+    apart = accuracy(logits(called), replace(clips, unheard=unheard), LABELS)
+    assert apart[:-1] == plain
+    assert (apart[-1].metric, apart[-1].value, apart[-1].n) == ("unheard_accepted", 2 / 3, 3)
+    low, high = apart[-1].ci95 or (1, 0)
+    assert 0 <= low < 2 / 3 < high <= 1
+
+
+def test_a_share_of_the_unheard_is_that_of_all_where_all_are() -> None:
+    clips = examples([1] * 40, [f"s{i % 5}" for i in range(40)])
+    every = replace(clips, unheard=np.ones(40, bool))
+    called = [2 if i % 7 == 0 else 1 for i in range(40)]
+    found = {m.metric: m for m in accuracy(logits(called), every, LABELS)}
+    assert (
+        replace(found["unheard_accepted"], metric="unknown_accepted") == found["unknown_accepted"]
+    )
+
+
 @pytest.mark.parametrize("speakers", [2, 3, 6, 10, 25])
 def test_intervals_cover_the_truth(speakers: int) -> None:
     """Accuracy, macro recall and acceptance of speakers that differ, with lone `_silence_`."""
     rng, runs = np.random.default_rng(3), 200
-    held = dict.fromkeys(ACCURACIES, 0)
+    held = dict.fromkeys(BY_LABEL, 0)
     odds = np.random.default_rng(4).standard_normal(20_000)
     mean = (1 / (1 + np.exp(-(2.5 + 0.8 * odds)))).mean()
     targets = np.tile([1, 1, 2, 2, 2, 3], 10 * speakers)

@@ -301,7 +301,7 @@ def test_false_alarms_that_weigh_more_become_fewer(
         for weight in (0.1, 1.0, 10.0):
             training = short(4).model_copy(update={"false_alarm_weight": weight, "keep": "last"})
             model = Model(network_2d(), "2d")
-            job = job_in(tmp_path / f"{loss.kind if not taught else 'kl'}-{weight}", data=data)
+            job = job_in(tmp_path / f"{len(taught)}-{weight}", data=data)
             fit(model, training, loss, job, taught)
             examples = data.examples("dev")
             with torch.no_grad():

@@ -77,6 +77,7 @@ def split_clips(
             or "train",
             recording.start_s,
             recording.end_s,
+            None if recording.word in (*labels, UNKNOWN) else recording.word,
         )
         for recording, speaker in zip(recordings, speakers, strict=True)
     ]
