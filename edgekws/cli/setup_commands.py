@@ -35,6 +35,14 @@ def init(
         Path | None,
         typer.Option("--data", metavar="DIR", help="Recordings, as <DIR>/<word>/<recording>."),
     ] = None,
+    negatives: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--negatives",
+            metavar="PATH",
+            help="Speech without a keyword, beside --data: folder, recording or table; repeatable.",
+        ),
+    ] = None,
     language: Annotated[
         str | None,
         typer.Option("--language", help="Of the synthesizer, where there are no recordings."),
@@ -71,7 +79,7 @@ def init(
     Examples:
       edgekws init --list
       edgekws init --keywords lights,music --output lights.toml
-      edgekws init --data recordings --keywords yes,no --max-params 8000
+      edgekws init --data recordings --keywords yes,no --negatives talk --max-params 8000
     """
     if listing:
         _list(json=json)
@@ -79,7 +87,8 @@ def init(
     if output.exists() and not is_stream(output) and not force:
         raise UsageError(f"{output} is there already; --output names another, --force replaces it")
     limits = {"max_params": max_params, "max_macs": max_macs, "max_size_kib": max_size_kib}
-    told: Told = {"keywords": keywords, "data": data, "language": language, **limits}
+    source = {"keywords": keywords, "data": data, "negatives": negatives, "language": language}
+    told: Told = source | limits
     if sys.stdin is not None and sys.stdin.isatty() and not json:
         told = _ask(told)
     write_text(output, _recipe(told | {"target": target, "host": host}, output))
@@ -178,5 +187,8 @@ def _recipe(told: Told, output: Path) -> str:
         raise UsageError("init needs --keywords WORDS, or --data DIR with a folder for each word")
     if told["data"] is not None and told["language"] is not None:
         raise UsageError("--language is the synthesizer's; it has no effect with --data")
+    if told["data"] is None and told["negatives"]:
+        raise UsageError("--negatives has no effect without --data: sentences are spoken instead")
     answers = {key: value for key, value in told.items() if value is not None}
-    return recipe_text(Answers(**(answers | {"keywords": words})), output)
+    lists = {"keywords": words, "negatives": tuple(told["negatives"] or ())}
+    return recipe_text(Answers(**(answers | lists)), output)

@@ -43,12 +43,13 @@ class Answers:
     """What a recipe is made from.
 
     Without `keywords` every word folder under `data` is a keyword; without `data` the words are
-    spoken by a synthesizer in `language`. `host` is the machine of a target `ssh`. `max_*` are the
-    limits of the budget.
+    spoken by a synthesizer in `language`. `negatives`, beside `data`, is speech without a keyword.
+    `host` is the machine of a target `ssh`. `max_*` are the limits of the budget.
     """
 
     keywords: tuple[str, ...] = ()
     data: Path | None = None
+    negatives: tuple[Path, ...] = ()
     language: str = "en"
     target: str = "host"
     host: str | None = None
@@ -74,7 +75,8 @@ def recipe_text(answers: Answers, file: Path) -> str:
     channels = _widest(answers, len(labels))
     weight = student_weight(channels, len(labels))
     text: str = _template().render(
-        asdict(answers) | {"root": None, "noise": None} | table,
+        asdict(answers) | {"root": None, "noise": None, "negatives": None} | table,
+        mines=UNKNOWN in labels and (answers.data is None or bool(answers.negatives)),
         name=name,
         file=file.as_posix(),
         summary=_summary(answers, labels),
@@ -88,17 +90,22 @@ def recipe_text(answers: Answers, file: Path) -> str:
 
 def student_weight(channels: int, n_labels: int) -> Weight:
     """Return what the template's student of this width weighs, BatchNorm folded."""
-    s = Backbone.model_validate({"channels": channels})
+    s = Backbone.model_validate({"channels": channels, "padding": "valid"})
     front_end = FrontEndFields().front_end()
-    frames = -(-front_end.n_frames // s.stem_stride)
-    stem = front_end.n_mels * s.stem_kernel_size * channels
-    block = s.hidden * (2 * channels + s.kernel_size)
-    head, classifier = channels * s.head, s.head * n_labels
+    frames = (front_end.n_frames - s.stem_kernel_size) // s.stem_stride + 1
+    stem, head = front_end.n_mels * s.stem_kernel_size * channels, channels * s.head
+    expand, shrink = channels * s.hidden, s.hidden * (channels + s.kernel_size)
+    classifier = s.head * n_labels
     biases = channels + s.blocks * (2 * s.hidden + channels) + s.head + n_labels
-    convolutions = stem + s.blocks * block + head
-    params = convolutions + classifier + biases
+    params = stem + s.blocks * (expand + shrink) + head + classifier + biases
+    macs = stem * frames
+    for _ in range(s.blocks):
+        macs += expand * frames
+        frames -= s.kernel_size - 1
+        macs += shrink * frames
+    macs += head * frames + classifier
     size_kib = _GRAPH_KIB + (params + _CHANNEL_BYTES * biases) / 1024
-    return Weight(params, convolutions * frames + classifier, size_kib)
+    return Weight(params, macs, size_kib)
 
 
 def _widest(answers: Answers, n_labels: int) -> int:
@@ -117,7 +124,9 @@ def _dataset(answers: Answers) -> dict[str, Any]:
     if answers.data is None:
         return {"kind": "synthetic", "language": answers.language, **words}
     noise = _noise(answers.data)
-    beside = {"noise": noise} if noise else {}
+    beside: dict[str, Any] = {"noise": noise} if noise else {}
+    if answers.negatives:
+        beside["negatives"] = [str(path) for path in answers.negatives]
     return {"kind": "folder", "root": str(answers.data), **beside, **words}
 
 

@@ -56,6 +56,7 @@ def test_init_replaces_a_file_only_when_told_to() -> None:
     [
         ((), 2, "init needs --keywords WORDS, or --data DIR with a folder for each word"),
         (("--data", ".", "--language", "de"), 2, "it has no effect with --data"),
+        (("--keywords", "a", "--negatives", "b"), 2, "--negatives has no effect without --data"),
         (("--data", "nowhere"), 5, "nowhere: no such folder"),
         (("--keywords", "a", "--output", f"{__file__}/r.toml"), 1, "r.toml: cannot be written ("),
         (("--keywords", "a", "--target", "hots"), 2, "did you mean host?"),

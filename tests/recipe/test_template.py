@@ -47,8 +47,9 @@ def test_words_to_be_spoken(tmp_path: Path) -> None:
     assert data["dataset"]["language"] == "ru"
     assert data["budget"]["max_size_kib"] == 50
     assert [s["kind"] for s in data["steps"]] == [
-        *("teacher", "distill", "mine", "to2d", "quantize", "simplify", "calibrate")
+        *("teacher", "distill", "mine", "to2d", "quantize", "simplify", "stream", "calibrate")
     ]
+    assert data["steps"][1]["backbone"]["padding"] == "valid"
 
 
 def test_a_target_on_another_machine_can_be_reached(tmp_path: Path) -> None:
@@ -66,6 +67,21 @@ def test_recordings_with_noise_beside_them(tmp_path: Path) -> None:
     assert table["noise"] == str(tmp_path / "data" / "noise")
     assert table["keywords"] == ["yes", "zoom in"]
     assert "keywords" not in recipe(tmp_path, data=root)["dataset"]
+
+
+def test_speech_without_a_keyword_beside_recordings(tmp_path: Path) -> None:
+    root = word_folders(tmp_path / "words", "yes", "no")
+    without = recipe(tmp_path, "yes", data=root)
+    assert "negatives" not in without["dataset"]
+    assert [s["kind"] for s in without["steps"]] == [
+        *("teacher", "distill", "to2d", "quantize", "simplify", "stream")
+    ]
+    talk = (tmp_path / "talk", tmp_path / 'a "b".csv')
+    given = recipe(tmp_path, "yes", data=root, negatives=talk)
+    assert given["dataset"]["negatives"] == [str(path) for path in talk]
+    assert given["steps"][2]["kind"] == "mine"
+    every = recipe(tmp_path, data=root, negatives=talk)  # each word is a keyword: no _unknown_
+    assert "mine" not in [s["kind"] for s in every["steps"]]
 
 
 def test_the_noise_that_the_dataset_finds_by_itself_is_not_named(tmp_path: Path) -> None:
@@ -109,7 +125,8 @@ def test_what_the_student_is_said_to_weigh_is_what_its_graph_weighs() -> None:
 
     flat = Normalization((0.0,) * 40, (1.0,) * 40)
     labels = tuple("abcdefg")
-    table = Backbone.model_validate({"channels": 12}).model_dump(mode="json")
+    fields = {"channels": 12, "padding": "valid"}
+    table = Backbone.model_validate(fields).model_dump(mode="json")
     contract = Contract(FrontEnd(), flat, labels, (1, 40, 97), table)
     network = checkpoint.build(contract).eval()
     for name, shift in network.named_parameters():
