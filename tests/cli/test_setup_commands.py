@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 from typer.testing import Result as Ended
 
@@ -34,6 +36,18 @@ def test_init_writes_a_recipe_that_loads() -> None:
     recipe = load("recipe.toml").recipe
     assert recipe.dataset.labels()[:2] == ("lights", "music")
     assert recipe.budget["max_params"] == 7000
+
+
+def test_init_takes_several_sources_of_speech_without_a_keyword() -> None:
+    for word in ("yes", "no"):
+        Path("words", word).mkdir(parents=True)
+        soundfile.write(Path("words", word, "a_1.wav"), np.zeros(160), 16_000)
+    sources = ("--negatives", "talk", "--negatives", "more.csv")
+    result = run("init", "--data", "words", "--keywords", "yes", *sources)
+    assert result.exit_code == 0, result.output
+    recipe: Any = load("recipe.toml").recipe
+    assert recipe.dataset.negatives == (Path("talk"), Path("more.csv"))
+    assert "mine" in [step.kind for step in recipe.steps]
 
 
 def test_init_composes_what_a_terminal_may_have_taken_apart() -> None:
