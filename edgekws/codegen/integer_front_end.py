@@ -1,5 +1,7 @@
 """The front end in C without floating point: see `runtime/c/integer_front_end.h`.
 
+A frame is shifted to full scale, so that a quiet one keeps as many bits as a loud one.
+
 Powers are integers in units of `n_points² / 2^(58 - shift)`. The weights of the mel filters bring
 them to units of `2^-U`, with the largest `U` for which the mels of no signal leave 63 bits.
 """
@@ -27,7 +29,7 @@ from edgekws.codegen.front_end import (
 from edgekws.core.contract import Normalization
 from edgekws.runtime.front_end import LOG_FLOOR, FrontEnd, analysis_window, mel_filterbank
 
-WEIGHT_BITS = 12
+WEIGHT_BITS = 14
 """Bits of a mel filter's weight, about."""
 
 LARGEST = 2**31 - 1
@@ -96,11 +98,14 @@ def integer_front_end_source(
     roots = "roots, " if parity == "even" else ""
     low, high = quantization.bounds
     floor = round(LOG_FLOOR * 2**units.exponent)
+    most = min(14, (62 - floor.bit_length()) // 2)  # the floor grows with the power
+    filters = f"mel_bins, mel_weights, {n_mels}"
     calls = [
-        f"kws_integer_window_{parity}(pcm, window, places, {n_fft}, points);",
+        f"const int32_t gain = kws_integer_gain(pcm, {n_fft}, {most});",
+        f"kws_integer_window_{parity}(pcm, gain, window, places, {n_fft}, points);",
         *(_pass_call(fft_pass, points) for fft_pass in passes(n_fft)),
         f"kws_integer_power_{parity}(points, {points}, {roots}{units.shift});",
-        f"kws_integer_log_mel(points, mel_bins, mel_weights, {n_mels}, {floor}u, scratch->logs);",
+        f"kws_integer_log_mel(points, {filters}, {floor}u, gain, scratch->logs);",
         f"kws_integer_features(scratch->logs, scale, shift, {n_mels}, {low}, {high}, features);",
     ]
     body = "".join(f"        {call}\n" for call in calls)
@@ -131,10 +136,10 @@ def _tables(
     bins, weights = filter_bins(np.rint(mel_filterbank(front_end) * units.scale))
     scale, shift = _normalisation(normalization, quantization, units)
     return (
-        table("int16_t", "window", _with_15_bits(analysis_window(front_end))),
+        table("int32_t", "window", _with_23_bits(analysis_window(front_end))),
         table("uint16_t", "places", places(front_end.n_fft)),
         "/* (cos, -sin) of 2 pi k / n_fft. */",
-        table("int16_t", "roots", _with_15_bits(roots_of_unity(front_end.n_fft))),
+        table("int32_t", "roots", _with_23_bits(roots_of_unity(front_end.n_fft))),
         "/* The first bin and the number of bins of each filter; their weights. */",
         table("uint16_t", "mel_bins", bins),
         table("uint16_t", "mel_weights", weights.astype(np.int64)),
@@ -144,8 +149,8 @@ def _tables(
     )
 
 
-def _with_15_bits(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.minimum(np.rint(values * 32768), 32767).astype(np.int64)
+def _with_23_bits(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.rint(values * 2**23).astype(np.int64)
 
 
 def _normalisation(

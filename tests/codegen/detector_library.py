@@ -157,7 +157,7 @@ class GeneratedDetector:
         self._state = ctypes.create_string_buffer(self._c.detector_size())
         self._c.kws_detector_init(self._state)
 
-    def hear(self, logits: NDArray[np.float32]) -> list[CEvent]:
+    def feed(self, logits: NDArray[np.float32]) -> list[CEvent]:
         """Take the logits of the next hops; those between decisions are not looked at."""
         logits = np.ascontiguousarray(logits, np.float32)
         events = (CEvent * (len(logits) * self._keywords + 1))()
@@ -192,7 +192,7 @@ class KernelDetector:
         """Switch a keyword on or off."""
         self._c.kws_track_switch(ctypes.byref(self.tracks[keyword]), INT32(on))
 
-    def hear(self, posteriors: NDArray[np.integer[Any]]) -> list[CEvent]:
+    def feed(self, posteriors: NDArray[np.integer[Any]]) -> list[CEvent]:
         """Take the counted posteriors of the next hops."""
         posteriors = np.ascontiguousarray(posteriors, np.int32)
         assert posteriors.shape[1] == self._n_labels

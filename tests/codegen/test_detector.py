@@ -61,7 +61,7 @@ def test_settings_are_those_of_the_python_runtime(tone_bundle: Path) -> None:
         ({"labels": ["_unknown_"]}, "no label is a keyword"),
         ({"labels": [str(i) for i in range(257)]}, "257 labels are too many; up to 256 can be"),
         ({"smoothing_ms": 1e6}, "smoothing over 50000 decisions is too long; use a smoothing_ms"),
-        ({"hop_ms": 30.0}, "every 30 ms cannot be had; give a multiple of 20 ms"),
+        ({"hop_ms": 30.0}, "every 30 ms is not possible; use a multiple of 20 ms"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change: dict[str, Any], message: str) -> None:
@@ -111,8 +111,8 @@ def test_posteriors_of_what_is_no_number(library: DetectorLibrary) -> None:
     assert library.posteriors(np.array(rows, np.float32)).tolist() == expected
 
 
-def as_heard(events: list[CEvent], span: int) -> list[tuple[int, int, float, float]]:
-    """Return events as the fields of the Python runtime's `Heard`."""
+def as_detections(events: list[CEvent], span: int) -> list[tuple[int, int, float, float]]:
+    """Return events as the fields of the Python runtime's `Detection`."""
     return [
         (
             event.decision,
@@ -165,17 +165,17 @@ def test_runs_are_those_of_the_python_trigger(library: DetectorLibrary, seed: in
         settings, rules = random_settings(rng)
         counts = random_track(rng, rules["thresholds"])
         trigger = Trigger(LABELS, rules, 1.0, float(settings.longest))
-        expected = [tuple(heard) for heard in trigger.feed(counts / UNIT)]
-        ending = [tuple(heard) for heard in trigger.flush()]
+        expected = [tuple(detection) for detection in trigger.feed(counts / UNIT)]
+        ending = [tuple(detection) for detection in trigger.flush()]
         detector, events = KernelDetector(library, settings), list[CEvent]()
         cuts = np.sort(rng.integers(0, len(counts) + 1, rng.integers(0, 6)))
         for part in np.split(counts, cuts):
-            events += detector.hear(part)
-        assert as_heard(events, settings.span) == expected
-        assert as_heard(detector.flush(len(counts)), settings.span) == ending
+            events += detector.feed(part)
+        assert as_detections(events, settings.span) == expected
+        assert as_detections(detector.flush(len(counts)), settings.span) == ending
         events_seen += len(expected) + len(ending)
         # A flush begins a new stream.
-        assert as_heard(detector.hear(counts), settings.span) == expected
+        assert as_detections(detector.feed(counts), settings.span) == expected
     assert events_seen > 2_000
 
 
@@ -190,13 +190,13 @@ def test_a_keyword_is_switched_off_and_on(library: DetectorLibrary) -> None:
         trigger._thresholds[1] = usual
         if len(counts) > cut:
             expected += trigger.feed(counts[cut:] / UNIT)
-        late += sum(heard.keyword == 1 for heard in expected)
+        late += sum(detection.keyword == 1 for detection in expected)
         detector = KernelDetector(library, settings)
         detector.switch(1, on=False)
-        events = detector.hear(counts[:cut])
+        events = detector.feed(counts[:cut])
         detector.switch(1, on=True)
-        events += detector.hear(counts[cut:])
-        assert as_heard(events, settings.span) == [tuple(heard) for heard in expected]
+        events += detector.feed(counts[cut:])
+        assert as_detections(events, settings.span) == [tuple(detection) for detection in expected]
     assert late > 100
 
 
@@ -204,23 +204,23 @@ def test_a_run_ends_unreported_where_its_keyword_is_switched_off(library: Detect
     settings = replace(detector_settings(MANIFEST), span=1, first=0, thresholds=(1, UNIT))
     detector = KernelDetector(library, settings)
     above, below = np.array([[0, 0, UNIT, 0]] * 3), np.zeros((2, 4), np.int32)
-    assert not detector.hear(above)
+    assert not detector.feed(above)
     detector.switch(1, on=False)
-    assert not detector.hear(np.concatenate([below, above, below]))
+    assert not detector.feed(np.concatenate([below, above, below]))
     assert not detector.flush(8)
-    assert not detector.hear(above)  # a keyword stays off in the next stream
+    assert not detector.feed(above)  # a keyword stays off in the next stream
     detector.switch(1, on=True)
-    assert [event.start for event in detector.hear(np.concatenate([above, below]))] == [3]
+    assert [event.start for event in detector.feed(np.concatenate([above, below]))] == [3]
 
 
 def decisions(detector: Detector, wave: NDArray[np.float32]) -> tuple[list[Event], list[Any]]:
     """Return the events of a stream, and the logits of its decisions."""
     logits = list[Any]()
-    hear = detector.trigger.feed_logits
+    feed_logits = detector.trigger.feed_logits
 
     def noted(rows: NDArray[np.float32]) -> Any:
         logits.extend(rows.copy())
-        return hear(rows)
+        return feed_logits(rows)
 
     detector.trigger.feed_logits = noted  # type: ignore[method-assign, assignment]
     events = detector.feed(wave) + detector.flush()
@@ -238,7 +238,7 @@ def assert_same_events(
     hops[settings.first :: settings.every] = logits
     detector, events = GeneratedDetector(library), list[CEvent]()
     for part in np.split(hops, sorted(cuts)):
-        events += detector.hear(part)
+        events += detector.feed(part)
     events += detector.flush(len(wave))
     labels = json.loads((bundle / "manifest.json").read_text("utf-8"))["contract"]["labels"]
     reported = library.reported(events, [labels[column] for column in settings.columns])

@@ -19,7 +19,7 @@ from tests.codegen.front_end_library import QUANTIZATION, plain
 from tests.codegen.integer_front_end_library import IntegerFrontEndLibrary
 from tests.codegen.test_front_end import DEFAULT, FRONT_ENDS, reference, sounds
 
-RMS_LIMIT = 0.002
+RMS_LIMIT = 0.0003
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_real_speech_is_within_the_limit(
     assert len(paths) >= 90
     clips = [soundfile.read(path, dtype="int16")[0] for path in paths]
     errors = [library.codes_and_log_mel(pcm)[1] - reference(pcm, DEFAULT) for pcm in clips]
-    assert np.square(np.concatenate(errors)).mean() ** 0.5 < RMS_LIMIT
+    assert np.square(np.concatenate(errors)).mean() ** 0.5 < 1e-4
 
 
 @pytest.mark.parametrize("quantization", [QUANTIZATION, InputQuantization(0.013, 0, signed=False)])
@@ -136,7 +136,7 @@ int main(void)
 """
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS.values(), ids=FRONT_ENDS)
+@pytest.mark.parametrize("front_end", [*FRONT_ENDS.values(), FrontEnd(n_fft=1021)], ids=str)
 def test_no_sum_overflows(front_end: FrontEnd, tmp_path: Path) -> None:
     generated = {
         "kws_front_end.h": integer_front_end_header(front_end),

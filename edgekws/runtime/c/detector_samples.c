@@ -16,7 +16,8 @@ static int64_t unbounded_end(const kws_timing *timing, const kws_event *event)
     /* An average over the span stands for its middle. */
     const int64_t step = (int64_t)timing->every * timing->hop_samples;
     const int64_t half_steps = 2 * event->moment - (timing->span - 1) * event->weight;
-    const int64_t centre = event->start * step + floor_quotient(half_steps * step, 2 * event->weight);
+    const int64_t in_run = floor_quotient(half_steps * step, 2 * event->weight);
+    const int64_t centre = event->start * step + in_run;
     const int64_t first = (int64_t)timing->first * timing->hop_samples;
     const int64_t end = first + centre + timing->frames_end - timing->silence;
     return not_negative(end - timing->offset);

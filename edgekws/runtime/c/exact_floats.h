@@ -1,7 +1,7 @@
 /* Floating point with the same bits on every compiler: include this first in a file of floats.
  *
- * A multiplication and an addition stay two roundings. Only clang's -ffp-contract=fast, which is not
- * its default, cannot be overruled from here: leave it out.
+ * A multiplication and an addition stay two roundings. Only clang's -ffp-contract=fast, which is
+ * not its default, cannot be overruled from here: leave it out.
  */
 #ifndef KWS_EXACT_FLOATS_H
 #define KWS_EXACT_FLOATS_H

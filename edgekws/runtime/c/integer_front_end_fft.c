@@ -1,37 +1,57 @@
 /* Window and FFT of a frame in 32-bit integers. */
 #include "integer_front_end.h"
 
-/* a * b / 2^15, rounded down, in 32-bit arithmetic. */
+/* a * b / 2^23 for |a| < 2^31 and |b| <= 2^23, up to 2 too small, in products of 32 bits: the
+ * smallest CPUs have no others. */
 static int32_t times(int32_t a, int32_t b)
 {
-    return (a >> 16) * b * 2 + ((a & 0xffff) * b >> 15);
+    const int32_t a_high = a >> 16, a_low = a & 0xffff, b_high = b >> 8, b_low = b & 0xff;
+    return a_high * b_high * 2 + (a_high * b_low >> 7) + (a_low * b_high >> 15);
 }
 
-static void turn(kws_integer_point *point, const int16_t *root)
+int32_t kws_integer_gain(const int16_t *pcm, int32_t n_fft, int32_t most)
+{
+    int32_t any = 0, gain = 0;
+    for (int32_t i = 0; i < n_fft; i++)
+        any |= pcm[i] < 0 ? -1 - pcm[i] : pcm[i];
+    while (gain < most && (any << gain) < 16384)
+        gain++;
+    return gain;
+}
+
+/* A sample times a weight with 23 bits behind the point: full scale is 2^30. */
+static int32_t windowed(int32_t sample, int32_t weight)
+{
+    return sample * (weight >> 8) + (sample * (weight & 0xff) >> 8);
+}
+
+static void turn(kws_integer_point *point, const int32_t *root)
 {
     const int32_t re = point->part[0], im = point->part[1];
     point->part[0] = times(re, root[0]) - times(im, root[1]);
     point->part[1] = times(re, root[1]) + times(im, root[0]);
 }
 
-void kws_integer_window_even(const int16_t *pcm, const int16_t *window, const uint16_t *places,
-                             int32_t n_fft, kws_integer_point *points)
+void kws_integer_window_even(const int16_t *pcm, int32_t gain, const int32_t *window,
+                             const uint16_t *places, int32_t n_fft, kws_integer_point *points)
 {
+    const int32_t factor = 1 << gain;
     for (int32_t i = 0; i < n_fft; i++)
-        points[places[i / 2]].part[i % 2] = pcm[i] * window[i];
+        points[places[i / 2]].part[i % 2] = windowed(pcm[i] * factor, window[i]);
 }
 
-void kws_integer_window_odd(const int16_t *pcm, const int16_t *window, const uint16_t *places,
-                            int32_t n_fft, kws_integer_point *points)
+void kws_integer_window_odd(const int16_t *pcm, int32_t gain, const int32_t *window,
+                            const uint16_t *places, int32_t n_fft, kws_integer_point *points)
 {
+    const int32_t factor = 1 << gain;
     for (int32_t i = 0; i < n_fft; i++) {
-        points[places[i]].part[0] = pcm[i] * window[i];
+        points[places[i]].part[0] = windowed(pcm[i] * factor, window[i]);
         points[places[i]].part[1] = 0;
     }
 }
 
 void kws_integer_radix2(kws_integer_point *points, int32_t n_points, int32_t length,
-                        const int16_t *roots, int32_t stride)
+                        const int32_t *roots, int32_t stride)
 {
     for (int32_t start = 0; start < n_points; start += 2 * length) {
         for (int32_t j = 0; j < length; j++) {
@@ -65,7 +85,7 @@ static void butterfly4(kws_integer_point *a, kws_integer_point *b, kws_integer_p
 }
 
 void kws_integer_radix4(kws_integer_point *points, int32_t n_points, int32_t length,
-                        const int16_t *roots, int32_t stride)
+                        const int32_t *roots, int32_t stride)
 {
     for (int32_t start = 0; start < n_points; start += 4 * length) {
         for (int32_t j = 0; j < length; j++) {
@@ -82,7 +102,7 @@ void kws_integer_radix4(kws_integer_point *points, int32_t n_points, int32_t len
 }
 
 void kws_integer_radix(kws_integer_point *points, int32_t n_points, int32_t length, int32_t radix,
-                       const int16_t *roots, int32_t stride, kws_integer_point *butterfly)
+                       const int32_t *roots, int32_t stride, kws_integer_point *butterfly)
 {
     const int32_t whole = stride * length * radix; /* a full turn */
     const int64_t divisor = (int64_t)radix << 15;
@@ -97,9 +117,9 @@ void kws_integer_radix(kws_integer_point *points, int32_t n_points, int32_t leng
                 int64_t im = (int64_t)butterfly[0].part[1] * 32768;
                 for (int32_t q = 1, turned = angle; q < radix; q++) {
                     const int64_t x = butterfly[q].part[0], y = butterfly[q].part[1];
-                    const int16_t *root = roots + 2 * turned;
-                    re += x * root[0] - y * root[1];
-                    im += x * root[1] + y * root[0];
+                    const int32_t *root = roots + 2 * turned;
+                    re += (x * root[0] - y * root[1]) >> 8;
+                    im += (x * root[1] + y * root[0]) >> 8;
                     turned += angle;
                     turned -= turned >= whole ? whole : 0;
                 }
@@ -118,7 +138,7 @@ static uint64_t power(int32_t re, int32_t im, int32_t shift)
 }
 
 /* Bins k and n_points - k: see power_of_pair in front_end_power.c. */
-static void power_of_pair(kws_integer_point *a, kws_integer_point *b, const int16_t *root,
+static void power_of_pair(kws_integer_point *a, kws_integer_point *b, const int32_t *root,
                           int32_t shift)
 {
     const int32_t a_re = a->part[0] >> 1, a_im = a->part[1] >> 1;
@@ -134,7 +154,7 @@ static void power_of_pair(kws_integer_point *a, kws_integer_point *b, const int1
     b->power = power(even_re - odd.part[0], even_im - odd.part[1], shift);
 }
 
-void kws_integer_power_even(kws_integer_point *points, int32_t n_points, const int16_t *roots,
+void kws_integer_power_even(kws_integer_point *points, int32_t n_points, const int32_t *roots,
                             int32_t shift)
 {
     const int32_t re = points[0].part[0] >> 1, im = points[0].part[1] >> 1;

@@ -24,14 +24,15 @@ static int32_t log2_16(uint64_t x)
 }
 
 void kws_integer_log_mel(const kws_integer_point *points, const uint16_t *bins,
-                         const uint16_t *weights, int32_t n_mels, uint64_t floor, int32_t *logs)
+                         const uint16_t *weights, int32_t n_mels, uint64_t floor,
+                         int32_t gain, int32_t *logs)
 {
     for (int32_t m = 0; m < n_mels; m++) {
         const kws_integer_point *point = points + bins[2 * m];
-        uint64_t mel = floor;
+        uint64_t mel = floor << 2 * gain;
         for (int32_t left = bins[2 * m + 1]; left > 0; left--)
             mel += point++->power * *weights++;
-        logs[m] = log2_16(mel);
+        logs[m] = log2_16(mel) - 2 * gain * 65536;
     }
 }
 
