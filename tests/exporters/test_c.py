@@ -104,7 +104,7 @@ def test_a_stream_has_the_events_of_the_python_runtime(bundle: Path, tmp_path: P
     detector = Detector(bundle)
     events = [event for piece in np.split(samples, 50) for event in detector.feed(piece)]
     events += detector.flush()
-    program = [folder / "kws", "-"]
+    program = [str(folder / "kws"), "-"]
     done = subprocess.run(program, input=samples.tobytes(), capture_output=True, check=True)
     expected = [f"-\t{e.keyword}\t{e.start_s:.3f}\t{e.end_s:.3f}\t{e.score:.4f}" for e in events]
     assert done.stdout.decode().splitlines() == expected
