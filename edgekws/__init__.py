@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         verify,
     )
 
-# onnxruntime reads this when it is imported. Without it, its wheels keep a device id and a database
-# in the user's cache folder and look for a collector of telemetry in the network.
+# onnxruntime reads this on import. Without it, its wheels store a device id and a database in the
+# user's cache folder and try to reach a telemetry collector.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
@@ -42,10 +42,10 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # mypy reads the imports above, and sees a name that is not among them
+if not TYPE_CHECKING:  # mypy reads the imports above, and reports names that are missing there
 
     def __getattr__(name: str) -> Any:
-        """Import the library when something of it is asked for, and not before."""
+        """Import the library on first use."""
         if name not in __all__:
             raise AttributeError(f"module 'edgekws' has no attribute {name!r}")
         if name == "__version__":

@@ -1,4 +1,4 @@
-"""The installed version, and where the package lies."""
+"""The installed version and the folder of the package."""
 
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path

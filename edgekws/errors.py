@@ -1,4 +1,4 @@
-"""One exception class per cause a user can act on, each with its exit code."""
+"""One exception class per cause that a user can act on, each with its exit code."""
 
 import errno
 import os
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_WHY = {
+_REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "files may not be that large here",
+    errno.EFBIG: "the file is too large for this file system",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "access is denied",
     errno.EPERM: "access is denied",
-    errno.ENOTDIR: "a file stands where a folder is needed",
-    errno.EEXIST: "a file stands where a folder is needed",
+    errno.ENOTDIR: "a file is in the place of a folder",
+    errno.EEXIST: "a file is in the place of a folder",
 }
 
 
 class EdgekwsError(Exception):
-    """Base of all errors that are shown as a message, not as a traceback."""
+    """Base class of errors that are shown as a message without a traceback."""
 
     exit_code = 1
 
@@ -32,14 +32,14 @@ class MachineError(EdgekwsError):
 
 
 class UsageError(EdgekwsError):
-    """The command line does not make sense."""
+    """The command line is invalid."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a recipe: where it stands, under which key, and what to do."""
+    """One problem in a recipe: its location, the key, and what to do."""
 
     where: str
     key: str
@@ -51,36 +51,36 @@ class Problem:
 
 
 class RecipeError(EdgekwsError):
-    """The recipe is wrong; holds every problem found, not only the first."""
+    """The recipe is invalid; lists every problem, not only the first."""
 
     exit_code = 2
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        """Keep `problems`; the message has one line each."""
+        """Store `problems`; the message has one line for each."""
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
 class UnsupportedError(EdgekwsError):
-    """A layer or operator cannot take part in what the recipe asks; the message names it."""
+    """A layer or operator is not supported by what the recipe requests; the message names it."""
 
     exit_code = 2
 
 
 class BudgetError(EdgekwsError):
-    """A limit of the budget is broken."""
+    """A limit of the budget is exceeded."""
 
     exit_code = 3
 
 
 class ParityError(EdgekwsError):
-    """A step that must not change what the network computes has changed it."""
+    """A step changed what the network computes, but must not."""
 
     exit_code = 4
 
 
 class DataError(EdgekwsError):
-    """The data is missing, unreadable, empty or leaks between splits."""
+    """The data is missing, unreadable or empty, or leaks between splits."""
 
     exit_code = 5
 
@@ -93,11 +93,11 @@ class MissingPartError(EdgekwsError):
 
 @contextmanager
 def writing(target: Path, advice: str) -> Iterator[None]:
-    """Turn an `OSError` of the block into one that names what could not be written, and why.
+    """Convert an `OSError` of the block to an error that names the target and the reason.
 
     Args:
         target: What the block writes.
-        advice: What to do about it, said at the end of the message.
+        advice: What to do, at the end of the message.
 
     Raises:
         MachineError: the block raised an `OSError`.
@@ -112,14 +112,14 @@ def writing(target: Path, advice: str) -> Iterator[None]:
 
 
 def reason(error: OSError, of: Path | None = None) -> str:
-    """Return in a line why the system refused, with the file where it lies elsewhere than `of`.
+    """Return the reason of an error in one line, with the file if it is not in the folder of `of`.
 
-    `OSError`s of numpy have neither number nor file, those of `shutil.copytree` a list of files.
+    `OSError`s of numpy have neither number nor file; those of `shutil.copytree` list several files.
     """
     if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
-        source, *_, why = error.args[0][0]
-        return f"{why}: {source}"
-    text = _WHY.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+        source, *_, text = error.args[0][0]
+        return f"{text}: {source}"
+    text = _REASONS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
     place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
-    beside = place is None or (of is not None and place.parent == of.parent)
-    return text if beside else f"{text}: {place}"
+    same_folder = place is None or (of is not None and place.parent == of.parent)
+    return text if same_folder else f"{text}: {place}"

@@ -41,11 +41,17 @@ def profile(*, level: bool = True, two: bool = False) -> Profile:
     ratio = Ratio("<b>b.onnx", names[0], "network", 0.833, (0.81, 0.85), "faster")
     counted = (Measurement("params", 8951), Measurement("peak_ram_kib", 18.9, "KiB"))
     return Profile(
-        names,
-        tuple(timings),
-        tuple(Operators(name, "network", 5.0, 6.3, 480, nodes) for name in names),
-        tuple(Weight(name, counted, 1876.0, float("nan")) for name in names),
-        (ratio,) if two and level else (),
-        *(names[0], level, 1.001 if level else 1.04, (0.99, 1.01) if level else (1.02, 1.06)),
-        *(8, 1, SETTINGS, FINGERPRINT),
+        subjects=names,
+        timings=tuple(timings),
+        operators=tuple(Operators(name, "network", 5.0, 6.3, 480, nodes) for name in names),
+        weights=tuple(Weight(name, counted, 1876.0, float("nan")) for name in names),
+        ratios=(ratio,) if two and level else (),
+        control=names[0],
+        level=level,
+        control_ratio=1.001 if level else 1.04,
+        control_ratio_ci95=(0.99, 1.01) if level else (1.02, 1.06),
+        processes=8,
+        attempts=1,
+        settings=SETTINGS,
+        fingerprint=FINGERPRINT,
     )

@@ -13,8 +13,8 @@ from inspect import getdoc
 from pathlib import Path
 
 from edgekws import errors
-from edgekws.core.measurement import ACCURACIES, BUNDLE_METRICS, METRICS
-from edgekws.report import _numbers
+from edgekws.core import figures
+from edgekws.core.measurement import ACCURACIES, BUNDLE_METRICS, CONTINUOUS, METRICS
 from tools.command_reference import commands_page
 from tools.recipe_reference import recipe_page, sweep_page
 
@@ -36,6 +36,11 @@ MEANINGS = {
     "unknown_recall": "Share of the `_unknown_` clips that are recognized as such.",
     "silence_recall": "Share of the `_silence_` clips that are recognized as such.",
     "unknown_accepted": "Share of the `_unknown_` clips that are taken for a keyword.",
+    "miss_rate": "Share of the keywords in the streams that no event hits.",
+    "false_alarms_per_hour": "Events of all keywords that hit none, for each hour of the streams "
+    "without keywords.",
+    "detection_delay_ms": "Median audio time from the end of a keyword to the moment when its "
+    "event is reported.",
     "latency_p50_us": "Median time of one run of the network on the target.",
     "latency_p90_us": "Time within which nine of ten runs of the network finish.",
     "latency_p99_us": "Time within which 99 of 100 runs of the network finish.",
@@ -114,6 +119,11 @@ bundle is packed; `plan` predicts what can be counted. One with *clips* needs la
 METRICS_END = """
 ## In continuous speech
 
+Metrics of *streams* are measured where the recipe has a step `calibrate`, or limits one of them: on
+dev after `quantize`, where the thresholds are chosen for each model, and after `calibrate`; of the
+bundle on test. Streams are the data's own recordings where it says when keywords are spoken;
+otherwise keyword clips are set into speech of the same split, 10 to 30 dB above it.
+
 `edgekws evaluate-events` and `edgekws calibrate` report these, in total and for each keyword, with
 intervals by speaker or by recording:
 
@@ -130,9 +140,9 @@ A rate of zero is reported as what it shows: with so many minutes, fewer than so
 
 def _metric_row(metric: str, unit: str) -> str:
     of = "bundle" if metric in BUNDLE_METRICS else "step"
-    of += ", clips" if metric in ACCURACIES else ""
-    unit = {"": "–", "/s": "1/s", "× plain export": "–"}.get(unit, unit)
-    title = _numbers.title(metric).replace("_unknown_", "`_unknown_`")
+    of += ", clips" if metric in ACCURACIES else ", streams" if metric in CONTINUOUS else ""
+    unit = {"": "–", "/s": "1/s", "/h": "1/h", "× plain export": "–"}.get(unit, unit)
+    title = figures.title(metric).replace("_unknown_", "`_unknown_`")
     title = title.replace("_silence_", "`_silence_`")
     return f"| `{metric}` | {title} | {unit} | {of} | {MEANINGS[metric]} |"
 

@@ -1,7 +1,7 @@
-"""torchaudio, also beside a torch without CUDA.
+"""Import torchaudio, also with a torch without CUDA.
 
-The wheels of torchaudio for Linux are built for CUDA; beside a CPU build of torch, importing it
-fails in its optional extension, which none of its Python parts used here needs.
+The Linux wheels of torchaudio are built for CUDA; with a CPU build of torch, importing it fails in
+an optional extension, which the Python parts used here do not need.
 """
 
 import sys
@@ -11,11 +11,11 @@ from types import ModuleType
 from typing import Any
 
 _LOADING = threading.Lock()
-"""Features are made in threads: what one takes out, another must not be importing."""
+"""Features are computed in threads: no thread may import modules while another removes them."""
 
 
 def load() -> ModuleType:
-    """Import torchaudio; where its extension cannot be loaded, import it without.
+    """Import torchaudio, without its extension if that cannot be loaded.
 
     Raises:
         ImportError: torchaudio is not installed.

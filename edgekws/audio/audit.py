@@ -1,4 +1,4 @@
-"""Audits of decoded clips: what is left out, and what makes a dataset unusable."""
+"""Audits of decoded clips: which are left out, and what makes a dataset unusable."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,15 +10,15 @@ from edgekws.core.corpus import Clip, Listing, Split
 from edgekws.errors import DataError
 
 MAX_UNREADABLE = 0.01
-"""Share of clips that may be unreadable before the whole dataset is refused."""
+"""Share of unreadable clips above which the dataset is rejected."""
 
 KEEP_ORDER: tuple[Split, ...] = ("test", "dev", "train")
-"""Of two clips with the same audio the one in the earlier split stays: nothing leaks to train."""
+"""Of two clips with the same audio, the one in the earlier split stays: nothing leaks to train."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What became of one clip: the digest of its window, or why there is none."""
+    """The outcome for one clip: the digest of its window, or the reason it was rejected."""
 
     digest: str = ""
     reason: Literal["unreadable", "empty", "silent", "duplicate"] | None = None
@@ -31,7 +31,7 @@ class Decoded:
 
 
 def without_duplicates(clips: Sequence[Clip], outcome: list[Decoded]) -> list[Decoded]:
-    """Reject clips whose audio an earlier clip has, in the order test, dev, train."""
+    """Reject clips with the same audio as an earlier clip, in the order test, dev, train."""
     first: dict[str, Clip] = {}
     result = list(outcome)
     order = sorted(range(len(clips)), key=lambda i: KEEP_ORDER.index(clips[i].split))
@@ -47,14 +47,14 @@ def without_duplicates(clips: Sequence[Clip], outcome: list[Decoded]) -> list[De
 
 
 def check_labels(listing: Listing) -> None:
-    """Raise `DataError` for a clip whose label is not listed."""
+    """Raise `DataError` for a clip with a label that is not listed."""
     for clip in listing.clips:
         if clip.label not in listing.labels:
-            raise DataError(f"{clip.path}: label {clip.label} is none of {listing.labels}")
+            raise DataError(f"{clip.path}: label {clip.label} is not one of {listing.labels}")
 
 
 def check_speakers(clips: Iterable[Clip]) -> None:
-    """Raise `DataError` for a speaker who is in two splits."""
+    """Raise `DataError` for a speaker in two splits."""
     first: dict[str, Clip] = {}
     for clip in clips:
         if clip.speaker is None:
@@ -68,7 +68,7 @@ def check_speakers(clips: Iterable[Clip]) -> None:
 
 
 def check_coverage(labels: Iterable[str], clips: Iterable[Clip]) -> None:
-    """Raise `DataError` for labels without a train or without a dev clip."""
+    """Raise `DataError` for labels without a train clip or without a dev clip."""
     counts = Counter((clip.label, clip.split) for clip in clips)
     needed: tuple[Split, ...] = ("train", "dev")
     gaps = [f"{label} ({s})" for label in labels for s in needed if not counts[label, s]]
@@ -79,10 +79,10 @@ def check_coverage(labels: Iterable[str], clips: Iterable[Clip]) -> None:
 
 
 def check_readable(clips: Sequence[Clip], outcome: Sequence[Decoded]) -> None:
-    """Raise `DataError` where more than 1 % of the clips cannot be read."""
-    bad = [decoded.detail for decoded in outcome if decoded.reason == "unreadable"]
-    if len(bad) > MAX_UNREADABLE * len(clips):
+    """Raise `DataError` if more than 1 % of the clips cannot be read."""
+    unreadable = [decoded.detail for decoded in outcome if decoded.reason == "unreadable"]
+    if len(unreadable) > MAX_UNREADABLE * len(clips):
         raise DataError(
-            f"{len(bad)} of {len(clips)} clips cannot be read (up to 1 % are left out):\n"
-            + "\n".join(bad[:5])
+            f"{len(unreadable)} of {len(clips)} clips cannot be read (up to 1 % are left out):\n"
+            + "\n".join(unreadable[:5])
         )

@@ -1,7 +1,7 @@
 """Augmentation: voice, room, noise, time shift and gain on waveforms, SpecAugment on features.
 
-Every draw depends on the seed, the copy or epoch, and the clip alone: neither the order of clips
-nor the size of batches changes what a clip sounds like.
+Every draw depends only on the seed, the copy or epoch, and the clip, not on the order of clips or
+the size of batches.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from edgekws.audio.ranges import DecibelRange, SemitoneRange, SpeedRange
 from edgekws.audio.room import Room, reverberate, room_response
 from edgekws.core.fields import Fields
 
-# What a draw is for: numpy pads seeds with zeros, so that [seed, copy, clip] is purpose 0, and
-# what is drawn there stays the same whether voice and room are changed or not.
+# Purpose of a draw. numpy pads seeds with zeros, so that [seed, copy, clip] is purpose 0, and its
+# draws stay the same whether voice and room are changed or not.
 _VOICE_AND_ROOM = 1
 
 
@@ -30,17 +30,15 @@ class Noise(Fields):
         description="lowest and highest ratio of clip to noise, in dB; uniform draw",
     )
     probability: float = Field(
-        default=0.8, ge=0, le=1, description="share of the clips that noise is mixed into"
+        default=0.8, ge=0, le=1, description="share of clips with noise mixed in"
     )
 
 
 class SpecAugment(Fields):
-    """Masks over time and frequency (Park et al. 2019), each of a width drawn from 0 upwards."""
+    """Masks over time and frequency (Park et al. 2019), each with a random width from 0."""
 
-    time_masks: int = Field(default=2, ge=0, le=100, description="masks over time in each clip")
-    freq_masks: int = Field(
-        default=1, ge=0, le=100, description="masks over mel bands in each clip"
-    )
+    time_masks: int = Field(default=2, ge=0, le=100, description="masks over time per clip")
+    freq_masks: int = Field(default=1, ge=0, le=100, description="masks over mel bands per clip")
     max_time_frames: int = Field(
         default=20, ge=1, le=10_000, description="widest mask over time, in frames"
     )
@@ -48,14 +46,14 @@ class SpecAugment(Fields):
 
 
 class Augment(Fields):
-    """What is done to training clips, so that few of them sound like many."""
+    """Augmentation of the training clips."""
 
     copies: int = Field(
         default=8,
         ge=0,
         le=1000,
-        description="augmented renderings of the training clips, made once and kept; epochs go "
-        "through them in turn, and 0 trains on the clips as they are",
+        description="augmented copies of the training clips, rendered once and cached; epochs "
+        "use them in turn, and 0 trains on the original clips",
     )
     speed: SpeedRange | None = Field(
         default=None,
@@ -75,7 +73,7 @@ class Augment(Fields):
         default=100.0,
         ge=0,
         le=60_000,
-        description="a clip moves at most so far to either side, in ms",
+        description="maximum shift of a clip to either side, in ms",
     )
     gain_db: DecibelRange = Field(
         default=(-6.0, 6.0), description="lowest and highest gain, in dB; uniform draw"
@@ -88,9 +86,9 @@ class Augment(Fields):
 
 @dataclass(frozen=True)
 class Change:
-    """What was drawn for one clip; `None` stands for what was left as it was.
+    """The draws for one clip; `None` stands for no change.
 
-    `noise` is `white`, `pink` or the index of a recording, `noise_start` the sample it begins at.
+    `noise` is `white`, `pink` or the index of a recording, `noise_start` its first sample.
     """
 
     shift_samples: int
@@ -113,13 +111,13 @@ def augment_waveforms(
     clips: NDArray[np.int64],
     sample_rate: int,
 ) -> NDArray[np.float32]:
-    """Return `waves` `(B, samples)` in [-1, 1] as other voices would say them elsewhere.
+    """Return `waves` `(B, samples)` in [-1, 1], augmented.
 
-    In this order: speed, pitch, time shift, room, noise, gain; so the noise is not in the room.
+    The order is speed, pitch, time shift, room, noise, gain; the noise is not reverberated.
     `clips` `(B,)` are the indices of the clips in the training set, `noise` recordings of any
-    length at `sample_rate`. What a shift leaves empty is zero; what the gain takes beyond ±1 is
-    clipped, as a converter would. `_silence_` clips get noise as well: noise over noise is still
-    no word. Only a clip of zeros, which has no level to set a ratio against, stays without.
+    length at `sample_rate`. Shifts are filled with zeros; samples beyond ±1 are clipped, as by a
+    converter. `_silence_` clips get noise as well: noise over noise is still no word. Only a clip
+    of zeros gets none, because it has no level for a ratio.
     """
     result = np.empty_like(waves)
     for wave, out, clip in zip(waves, result, clips, strict=True):
@@ -134,9 +132,9 @@ def augment_waveform(
     key: tuple[int, int, int],
     sample_rate: int,
 ) -> tuple[NDArray[np.float32], Change]:
-    """Return one clip of `augment_waveforms`, `(samples,)`, and what was drawn for it.
+    """Return one clip of `augment_waveforms`, `(samples,)`, and its draws.
 
-    `key` is (seed, copy, clip), from which alone everything is drawn.
+    All draws depend only on `key`, which is (seed, copy, clip).
     """
     random = np.random.default_rng(key)
     most = round(augment.time_shift_ms / 1000 * sample_rate)
@@ -145,14 +143,14 @@ def augment_waveform(
     drawn: dict[str, Any] = {}
     if augment.speed or augment.pitch_semitones or augment.room:
         draws = np.random.default_rng([*key, _VOICE_AND_ROOM])
-        drawn = _say_elsewhere(wave, shift, augment, draws, sample_rate, out)
+        drawn = _change_voice_and_room(wave, shift, augment, draws, sample_rate, out)
     else:
         _shift(wave, shift, out)
     if augment.noise and random.random() < augment.noise.probability:
-        added, what = _draw_noise(noise, len(out), random)
+        added, source = _draw_noise(noise, len(out), random)
         snr_db = random.uniform(*augment.noise.snr_db)
         _mix(out, added, snr_db)
-        drawn |= what | {"snr_db": snr_db}
+        drawn |= source | {"snr_db": snr_db}
     gain_db = random.uniform(*augment.gain_db)
     out *= np.float32(10 ** (gain_db / 20))
     np.clip(out, -1, 1, out=out)
@@ -167,10 +165,10 @@ def mask(
     clips: NDArray[np.int64],
     strength: float = 1.0,
 ) -> NDArray[np.float32]:
-    """Return normalised features `(B, n_mels, T)` with bands and frames set to 0, the mean.
+    """Return normalised features `(B, n_mels, T)` with random bands and frames set to 0, the mean.
 
-    `clips` `(B,)` are the indices of the clips in the training set. The widest mask is `strength`
-    times as wide as the fields say; at 0 there is none.
+    `clips` `(B,)` are the indices of the clips in the training set. `strength` scales the widest
+    masks of the fields; 0 disables them.
     """
     widest_time = round(strength * spec_augment.max_time_frames)
     widest_freq = round(strength * spec_augment.max_freq_bands)
@@ -183,7 +181,7 @@ def mask(
     return np.multiply(features, keep, dtype=np.float32)
 
 
-def _say_elsewhere(
+def _change_voice_and_room(
     wave: NDArray[np.float32],
     shift: int,
     augment: Augment,
@@ -191,11 +189,11 @@ def _say_elsewhere(
     sample_rate: int,
     out: NDArray[np.float32],
 ) -> dict[str, float]:
-    """Change speed and pitch, shift, and put into a room; all is drawn, whatever is asked for.
+    """Change speed and pitch, shift, and add reverberation; return the changes.
 
-    Return what was changed.
+    Values for all of them are drawn, whichever are used.
     """
-    speed, pitch, heard_in_room, rt60, direct = random.random(5)
+    speed, pitch, in_room, rt60, direct = random.random(5)
     drawn: dict[str, float] = {}
     if augment.speed:
         drawn["speed"] = _between(augment.speed, speed)
@@ -205,7 +203,7 @@ def _say_elsewhere(
         wave = shift_pitch(wave, drawn["pitch_semitones"], sample_rate)
     _shift(wave, shift, out)
     room = augment.room
-    if room and heard_in_room < room.probability:
+    if room and in_room < room.probability:
         rt60_s, direct_db = _between(room.rt60_s, rt60), _between(room.direct_db, direct)
         out[:] = reverberate(out, room_response(rt60_s, direct_db, sample_rate, random))
         drawn |= {"rt60_s": rt60_s, "direct_db": direct_db}
@@ -224,7 +222,7 @@ def _shift(wave: NDArray[np.float32], samples: int, out: NDArray[np.float32]) ->
 
 
 def _mix(wave: NDArray[np.float32], noise: NDArray[np.float32], snr_db: float) -> None:
-    """Add `noise` at `snr_db`, both powers taken over the whole window."""
+    """Add `noise` at `snr_db`, with both powers measured over the whole window."""
     level, noise_level = float(np.vdot(wave, wave)), float(np.vdot(noise, noise))
     if level > 0 and noise_level > 0:
         wave += noise * np.float32(np.sqrt(level / noise_level / 10 ** (snr_db / 10)))
@@ -233,7 +231,7 @@ def _mix(wave: NDArray[np.float32], noise: NDArray[np.float32], snr_db: float) -
 def _draw_noise(
     recordings: Sequence[NDArray[np.float32]], size: int, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Return noise `(size,)` and which it is, as the fields of `Change`."""
+    """Return noise `(size,)` and its source, as fields of `Change`."""
     if not recordings:
         white = random.standard_normal(size, dtype=np.float32)
         if random.random() < 0.5:
@@ -243,12 +241,12 @@ def _draw_noise(
     recording = recordings[index]
     start = int(random.integers(max(1, len(recording) - size + 1)))
     part = np.asarray(recording[start : start + size])
-    told = {"noise": index, "noise_start": start}
-    return part if len(part) == size else np.resize(part, size), told
+    source = {"noise": index, "noise_start": start}
+    return part if len(part) == size else np.resize(part, size), source
 
 
 def _pink(white: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give white noise a power that falls as 1/f."""
+    """Filter white noise to a 1/f power spectrum."""
     spectrum = np.fft.rfft(white)
     spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum), dtype=np.float32), 1))
     return np.fft.irfft(spectrum, len(white)).astype(np.float32)
@@ -258,16 +256,16 @@ def _keep(draws: NDArray[np.float64], size: int, widest: int) -> NDArray[np.bool
     """Return `(B, size)`, false under the masks; `draws` `(B, 2 * masks)` lie in [0, 1)."""
     widths = np.floor(draws[:, 0::2] * (min(widest, size) + 1))
     starts = np.floor(draws[:, 1::2] * (size - widths + 1))
-    place = np.arange(size)
-    inside = (place >= starts[..., None]) & (place < (starts + widths)[..., None])
+    index = np.arange(size)
+    inside = (index >= starts[..., None]) & (index < (starts + widths)[..., None])
     return np.asarray(~inside.any(axis=1))
 
 
 def _uniform(seed: int, epoch: int, clips: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """Return `(B, n)` in [0, 1) from (seed, epoch, clip) alone.
+    """Return `(B, n)` in [0, 1), determined by (seed, epoch, clip).
 
-    SplitMix64 (Steele, Lea, Flood 2014) in counter form, for all clips at once: a generator for
-    each clip would cost more than the masks.
+    SplitMix64 (Steele, Lea, Flood 2014) in counter form for all clips at once, because a generator
+    per clip would cost more than the masks.
     """
     state = _splitmix64(_splitmix64(np.array([seed % 2**64], np.uint64)) + np.uint64(epoch))
     streams = _splitmix64(state + clips.astype(np.uint64))[:, None]  # (B, 1)

@@ -1,4 +1,4 @@
-"""Every clip of a listing decoded once: audited, cut to the window, kept as int16 in the cache."""
+"""Decode every clip of a listing once: audit it, cut it to the window, cache it as int16."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ from edgekws.audio.audit import (
 from edgekws.audio.near_copies import without_near_copies
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_audio, read_blocks
-from edgekws.core.canonical import sha256_of
+from edgekws.core.canonical import file_state, sha256_of
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split
 from edgekws.core.events import Emit, Event
@@ -37,19 +37,19 @@ from edgekws.runtime.detect import Loudest
 from edgekws.runtime.front_end import FrontEnd
 
 BLOCK_S = 10.0
-"""So much of a clip is in memory at once."""
+"""Length of the blocks in which a clip is read."""
 
 SILENT_PEAK = 10 ** (-60 / 20)
-"""A clip whose largest sample is below -60 dBFS holds no word."""
+"""A clip with a peak below -60 dBFS is silent."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """What is left of a listing once every clip was read.
+    """The usable clips of a listing, after every clip was read.
 
     `noise` are mono recordings `(samples,)` at the front end's rate, mapped from the cache;
-    `fingerprint` is the sha256 over labels, speakers and decoded audio, in order, whatever the
-    files are called. `negatives` are the listing's, not read.
+    `fingerprint` is the sha256 of labels, speakers and decoded audio, in order, independent of
+    file names. `negatives` are those of the listing, not read yet.
     """
 
     labels: tuple[str, ...]
@@ -69,15 +69,15 @@ class Corpus:
 
 
 def decode(listing: Listing, front_end: FrontEnd, cache: Path, emit: Emit) -> Corpus:
-    """Read every clip on all cores, or take the result from the cache.
+    """Read every clip on all cores, or load the result from the cache.
 
-    Clips that are unreadable, empty, silent (below -60 dBFS) or a repetition of another clip's
-    audio are left out and told in `Corpus.rejected`; `_silence_` clips may be silent and repeat.
-    Near-copies in another split are left out too where the listing says so.
+    Clips that are unreadable, empty, silent (below -60 dBFS) or duplicates of another clip are left
+    out and listed in `Corpus.rejected`; `_silence_` clips may be silent and repeat. Near-copies in
+    another split are left out as well if the listing says so.
 
     Raises:
-        DataError: a speaker, or a recording made over, is in two splits, a label has no train or
-            no dev clip, more than 1 % of the clips are unreadable, or a noise recording is.
+        DataError: a speaker or a near-copy is in two splits, a label has no train or no dev clip,
+            more than 1 % of the clips are unreadable, or a noise recording is.
         MachineError: the cache cannot be written.
     """
     check_labels(listing)
@@ -88,8 +88,8 @@ def decode(listing: Listing, front_end: FrontEnd, cache: Path, emit: Emit) -> Co
     corpus = _load(listing, front_end, target)
     if corpus.rejected:
         reasons = Counter(rejected.reason for rejected in corpus.rejected)
-        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-        emit(Event("warning", f"{len(corpus.rejected)} clips left out: {told}"))
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        emit(Event("warning", f"{len(corpus.rejected)} clips left out: {counts}"))
     return corpus
 
 
@@ -98,7 +98,7 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
         {
             "rows": identity(listing.clips),
             "labels": listing.labels,
-            "noise": [_file_state(path) for path in listing.noise],
+            "noise": [file_state(path) for path in listing.noise],
             "sample_rate": front_end.sample_rate,
             "window_samples": front_end.window_samples,
             "versions": [version("numpy"), version("soxr"), soundfile.__libsndfile_version__],
@@ -109,17 +109,8 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
 
 
 def identity(clips: Sequence[Clip]) -> list[tuple[object, ...]]:
-    """Return what clips are known by without reading them, size and time of the file included."""
-    return [(*_file_state(c.path), c.start_s, c.end_s, c.label, c.speaker, c.split) for c in clips]
-
-
-def _file_state(path: Path) -> tuple[str, int, int]:
-    """Path, size and time of a file; a missing one is told later, by reading it."""
-    try:
-        state = path.stat()
-    except OSError:
-        return str(path), -1, -1
-    return str(path), state.st_size, state.st_mtime_ns
+    """Return the identity of clips without reading them, including size and time of the files."""
+    return [(*file_state(c.path), c.start_s, c.end_s, c.label, c.speaker, c.split) for c in clips]
 
 
 def _build(listing: Listing, front_end: FrontEnd, folder: Path, emit: Emit) -> None:
@@ -136,14 +127,14 @@ def _build(listing: Listing, front_end: FrontEnd, folder: Path, emit: Emit) -> N
         _compact(listing.clips, outcome, front_end.window_samples, folder)
         noise = _decode_noise(listing.noise, front_end, folder, emit)
     except DataError:
-        shutil.rmtree(folder)  # nothing of it would be used again
+        shutil.rmtree(folder)  # nothing in it can be reused
         raise
     written = {"outcome": [asdict(decoded) for decoded in outcome], "noise": noise}
     (folder / "outcome.json").write_text(json.dumps(written))
 
 
 def _rows(clips: Sequence[Clip], size: int, folder: Path) -> list[NDArray[np.int16]]:
-    """Return the place of every clip's window in the arrays of the splits."""
+    """Return the row of every clip in the arrays of the splits."""
     counts = Counter(clip.split for clip in clips)
     arrays = {s: allocate(folder / f"{s}.i16", np.int16, (counts[s], size)) for s in SPLITS}
     places = dict.fromkeys(SPLITS, 0)
@@ -181,7 +172,7 @@ def _decode_clip(clip: Clip, front_end: FrontEnd, row: NDArray[np.int16]) -> Dec
 
 
 def to_int16(wave: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Return samples in [-1, 1] as int16; those of a 16-bit file come out unchanged."""
+    """Return samples in [-1, 1] as int16; those of a 16-bit file are restored exactly."""
     return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)
 
 
@@ -193,22 +184,22 @@ def to_float32(waves: NDArray[np.int16]) -> NDArray[np.float32]:
 def _compact(
     clips: Sequence[Clip], outcome: Sequence[Decoded], window_samples: int, folder: Path
 ) -> None:
-    """Close the gaps that rejected clips left in the arrays."""
+    """Remove the rows of rejected clips from the arrays."""
     for split in SPLITS:
         path = folder / f"{split}.i16"
         pairs = zip(clips, outcome, strict=True)
         keep = [decoded.ok for clip, decoded in pairs if clip.split == split]
         array = open_array(path, np.int16, (len(keep), window_samples))
-        for place, source in enumerate(np.flatnonzero(keep)):
-            if place != source:
-                array[place] = array[source]
+        for target, source in enumerate(np.flatnonzero(keep)):
+            if target != source:
+                array[target] = array[source]
         os.truncate(path, sum(keep) * window_samples * 2)
 
 
 def _decode_noise(
     paths: Sequence[Path], front_end: FrontEnd, folder: Path, emit: Emit
 ) -> dict[str, Any]:
-    """Write all recordings end to end as `noise.npy`; return their lengths and the sha256."""
+    """Write all recordings, concatenated, as `noise.npy`; return their lengths and the sha256."""
     waves: list[NDArray[np.float32]] = in_parallel(
         lambda i: read_audio(paths[i], front_end.sample_rate),
         len(paths),

@@ -1,4 +1,4 @@
-"""The dataset as normalised log-mel, computed when first asked for and kept in the cache."""
+"""The dataset as normalised log-mel, computed on first use and cached."""
 
 import json
 from collections.abc import Callable
@@ -26,16 +26,16 @@ from edgekws.runtime.front_end import FrontEnd
 R = TypeVar("R")
 
 BLOCK = 32
-"""Clips that go through the front end at once."""
+"""Clips per batch of the front end."""
 
 STD_FLOOR = 1e-2
-"""A band that hardly changes is not blown up."""
+"""Minimum standard deviation, so that a nearly constant band is not amplified."""
 
 
 class Features:
     """Implements `core.job.Data` for a decoded corpus; arrays are mapped from the cache.
 
-    torch is imported only where something has to be computed.
+    torch is imported only if something has to be computed.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Features:
         cache: Path,
         emit: Emit,
     ) -> None:
-        """Take the decoded clips; `cache` is the folder that holds `features`."""
+        """Use the decoded clips; `cache` is the folder that contains `features`."""
         self._corpus = corpus
         self._front_end = front_end
         self._augment = augment
@@ -89,9 +89,9 @@ class Features:
         return self._examples[split]
 
     def augmented(self, epoch: int) -> NDArray[np.float16]:
-        """Return the training clips as epoch `epoch` hears them, `(N, n_mels, T)`.
+        """Return the training clips of epoch `epoch` with waveform augmentation, `(N, n_mels, T)`.
 
-        Epoch `e` hears copy `e % copies`; with `copies = 0`, the clips as they are.
+        Epoch `e` uses copy `e % copies`; with `copies = 0`, the original clips.
 
         Raises:
             MachineError: the cache cannot be written.
@@ -113,9 +113,9 @@ class Features:
         epoch: int,
         strength: float = 1.0,
     ) -> NDArray[np.float32]:
-        """Return a batch `(B, n_mels, T)` under SpecAugment, drawn from (seed, epoch, clip).
+        """Return a batch `(B, n_mels, T)` with SpecAugment, seeded by (seed, epoch, clip).
 
-        The widest mask is `strength` times as wide as the recipe's `[augment]` says.
+        `strength` scales the widest mask of the recipe's `[augment]`.
         """
         spec = self._augment.spec_augment
         if spec is None:
@@ -123,18 +123,19 @@ class Features:
         return augmentation.mask(features, spec, self._seed, epoch, clips, strength)
 
     def negatives(self) -> tuple[NDArray[np.float32], ...]:
-        """Return the training recordings without a keyword as they are long, `(n_mels, T)` each.
+        """Return the keyword-free training recordings at full length, `(n_mels, T)` each.
 
         Raises:
-            DataError: one cannot be read.
+            DataError: a recording cannot be read.
         """
-        clips, front_end = self._corpus.negatives, self._front_end
+        clips = [clip for clip in self._corpus.negatives if clip.split == "train"]
+        front_end = self._front_end
         fields = {"normalization": self._normalization_key, "clips": identity(clips)}
         write = partial(long_features.write, clips, front_end, self.normalization, self._emit)
         return long_features.read(self._folder("negatives", write, fields), front_end.n_mels)
 
     def calibration(self, n: int) -> NDArray[np.int64]:
-        """Return the sorted indices of `n` training clips, every label in its share.
+        """Return the sorted indices of `n` training clips, stratified by label.
 
         Shares are rounded by largest remainder; with fewer than `n` clips, all are returned.
         """
@@ -251,7 +252,7 @@ class Features:
         write: Callable[[slice, NDArray[np.float32]], R],
         text: str,
     ) -> list[R]:
-        """Take `count` clips from `render` through the front end to `write`, on all cores."""
+        """Pass `count` clips from `render` through the front end to `write`, on all cores."""
         import torch
 
         from edgekws.audio.torch_front_end import log_mel
@@ -263,8 +264,8 @@ class Features:
             return write(parts[i], log_mel(waves, self._front_end).numpy())
 
         threads = torch.get_num_threads()
-        # Blocks are the unit of parallel work; one thread in each, so that the sums, and with
-        # them the features, do not depend on the number of cores.
+        # Blocks run in parallel with one thread each, so that the sums, and therefore the features,
+        # do not depend on the number of cores.
         torch.set_num_threads(1)
         try:
             return in_parallel(block, len(parts), self._emit, text, step=4, unit="blocks")
@@ -285,7 +286,7 @@ def _normalised(
 
 
 def _largest_remainder(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Share `n` out in proportion to `counts`; remainders go to the largest fractions."""
+    """Divide `n` in proportion to `counts`; remainders go to the largest fractions."""
     exact = counts * n / counts.sum()
     shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     order = np.argsort(shares - exact, kind="stable")
@@ -294,6 +295,6 @@ def _largest_remainder(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:
 
 
 def _name(clip: Clip) -> str:
-    """Return a readable name: the file with its folder, and where in it the clip starts."""
-    place = f"@{clip.start_s:g}" if clip.start_s else ""
-    return in_utf8(f"{clip.path.parent.name}/{clip.path.name}{place}")
+    """Return a readable name: the file with its folder, and the start of the clip in it."""
+    start = f"@{clip.start_s:g}" if clip.start_s else ""
+    return in_utf8(f"{clip.path.parent.name}/{clip.path.name}{start}")

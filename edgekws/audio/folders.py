@@ -1,4 +1,4 @@
-"""Which files of a folder are recordings: one answer for every command."""
+"""Find the recordings in a folder, in the same way for every command."""
 
 import os
 from collections import Counter
@@ -11,16 +11,16 @@ from edgekws.audio.reading import AUDIO_SUFFIXES
 SYSTEM_FOLDERS = frozenset(
     {"lost+found", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "@eaDir"}
 )
-"""Folders that file systems, archives and network drives make; nobody keeps recordings there."""
+"""Folders created by file systems, archives and network drives, which hold no recordings."""
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder is not shown to people: `.Trash`, `._a.wav`, `lost+found`."""
+    """Return whether a name is hidden or a system folder: `.Trash`, `._a.wav`, `lost+found`."""
     return name.startswith(".") or name in SYSTEM_FOLDERS
 
 
 def audio_files(folder: Path, ignored: Counter[str]) -> list[Path]:
-    """Return the recordings directly in `folder` by name; count in `ignored` what is not one."""
+    """Return the recordings directly in `folder` by name; count everything else in `ignored`."""
     files, folders = _entries(folder, ignored)
     if folders:
         ignored["folder inside a folder"] += len(folders)
@@ -28,36 +28,36 @@ def audio_files(folder: Path, ignored: Counter[str]) -> list[Path]:
 
 
 def audio_files_under(folder: Path, ignored: Counter[str]) -> list[Path]:
-    """Return the recordings in `folder` and the folders under it, folder by folder, by name.
+    """Return the recordings in `folder` and its subfolders, folder by folder, by name.
 
-    Links are followed; `ignored` counts what is no recording.
+    Links are followed; `ignored` counts everything else.
     """
     return [path for files in walk(folder, ignored) for path in _recordings(files, ignored)]
 
 
 def walk(folder: Path, ignored: Counter[str]) -> Iterator[list[Path]]:
-    """Yield the files of `folder` and of every folder under it that is not hidden, by name.
+    """Yield the files of `folder` and of every subfolder that is not hidden, by name.
 
-    Links are followed; a folder that is reached twice, or through itself, is gone into once.
+    Links are followed; a folder that is reached twice, or through itself, is read once.
     """
     visited: set[tuple[int, int]] = set()
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        with _unless_closed(here, ignored):
-            state = here.stat()
+    pending = [folder]
+    while pending:
+        current = pending.pop()
+        with _count_unreadable(current, ignored):
+            state = current.stat()
             inode = state.st_dev, state.st_ino
             if inode in visited:
-                ignored["link to a folder that is read already"] += 1
+                ignored["link to a folder read before"] += 1
                 continue
             visited.add(inode)
-        files, folders = _entries(here, ignored)
+        files, folders = _entries(current, ignored)
         yield files
-        waiting += reversed(folders)
+        pending += reversed(folders)
 
 
 def ignored_line(ignored: Counter[str]) -> list[str]:
-    """Return the line that counts what was ignored, `ignored: 2 .m4a, 1 hidden`, if anything was.
+    """Return a line with the counts of what was ignored, or none.
 
     >>> ignored_line(Counter({"hidden": 1, ".m4a": 2}))
     ['ignored: 2 .m4a, 1 hidden']
@@ -67,9 +67,9 @@ def ignored_line(ignored: Counter[str]) -> list[str]:
 
 
 def _entries(folder: Path, ignored: Counter[str]) -> tuple[list[Path], list[Path]]:
-    """Return the files and the folders directly in a folder by name, hidden ones left out."""
+    """Return the files and the folders directly in a folder by name, without hidden ones."""
     files, folders = [], []
-    with _unless_closed(folder, ignored), os.scandir(folder) as entries:
+    with _count_unreadable(folder, ignored), os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
             if is_hidden(entry.name):
                 ignored["hidden"] += 1
@@ -81,7 +81,7 @@ def _entries(folder: Path, ignored: Counter[str]) -> tuple[list[Path], list[Path
 
 
 @contextmanager
-def _unless_closed(folder: Path, ignored: Counter[str]) -> Iterator[None]:
+def _count_unreadable(folder: Path, ignored: Counter[str]) -> Iterator[None]:
     try:
         yield
     except OSError:
@@ -91,17 +91,17 @@ def _unless_closed(folder: Path, ignored: Counter[str]) -> Iterator[None]:
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself: who reads it says so
+    except OSError:  # a link to itself, which is reported when it is read
         return False
 
 
 def _recordings(files: list[Path], ignored: Counter[str]) -> list[Path]:
-    """Return the files of an audio format; the others are counted by their suffix."""
-    found = []
+    """Return the audio files; count the others by suffix."""
+    recordings = []
     for path in files:
         suffix = path.suffix.lower()
         if suffix in AUDIO_SUFFIXES:
-            found.append(path)
+            recordings.append(path)
         else:
             ignored[suffix or "without a suffix"] += 1
-    return found
+    return recordings

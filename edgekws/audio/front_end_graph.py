@@ -3,15 +3,15 @@
 The Fourier transform is one step of Cooley and Tukey (1965) for real input, `n_fft = n1 * n2` with
 `n2` a divisor of the hop. Sample `n2 * a + b` of a frame belongs to residue `b`:
 
-1. a grouped convolution with stride of one hop frames the signal, windows it, and transforms each
+1. a grouped convolution with a stride of one hop frames the signal, windows it, and transforms each
    residue over `a` (`n1` points);
-2. a grouped 1 x 1 convolution, one group for each frequency of that transform, applies the twiddle
+2. a grouped 1 x 1 convolution, with one group per frequency of that transform, applies the twiddle
    factors and transforms over `b`, for the bins that a mel filter uses.
 
-No sample is gathered by itself, and a dense transform would need six times the MACs.
+No single samples are gathered, and a dense transform would need six times the MACs.
 
-A convolution over two frames costs more than its arithmetic. The front end of a stream, which
-takes a hop at a time, does the same in matrix products: see `hop_front_end_model`.
+A convolution over two frames has more overhead than arithmetic. The front end of a stream, which
+processes a hop at a time, uses matrix products instead: see `hop_front_end_model`.
 """
 
 import math
@@ -30,8 +30,8 @@ OPSET = 17
 IR_VERSION = 8
 
 LANES = 16
-"""Floats in the widest vector register of a CPU: what is left over of a buffer after whole ones is
-computed element by element, and may round otherwise."""
+"""Floats in the widest vector register of a CPU: the remainder of a buffer after full registers is
+computed element by element, and may round differently."""
 
 Array = NDArray[np.float64]
 
@@ -55,10 +55,10 @@ def front_end_model(front_end: FrontEnd, normalization: Normalization) -> onnx.M
 
 
 def hop_front_end_model(front_end: FrontEnd, normalization: Normalization) -> onnx.ModelProto:
-    """Return the graph `front_end_model` gives, for a window of few frames: the hop of a stream.
+    """Return the same graph as `front_end_model`, for a window of few frames: the hop of a stream.
 
-    The batch are hops. A hop's features are the same bits beside any others: its logarithms fill
-    whole registers, for which bands may be added that are cut off again.
+    The batch holds hops. A hop's features do not depend on the rest of the batch, bit for bit: its
+    logarithms fill whole registers, padded with bands that are sliced off again.
     """
     plan = _plan(front_end, front_end.n_fft)
     graph, n_mels, n_slots = _Graph(), front_end.n_mels, len(plan.slots)
@@ -68,16 +68,16 @@ def hop_front_end_model(front_end: FrontEnd, normalization: Normalization) -> on
     residues = graph.add("MatMul", graph.floats(_transform(plan).reshape(-1, plan.n1)), frames)
     slots = graph.add("Reshape", residues, graph.ints(-1, n_slots, 2 * plan.n2))
     spectra, mel = _spectra(graph, slots, front_end, plan)  # (B * T, slots * bins * 2)
-    # (log x - mean) / std = log(x * exp(-mean)) / std, so that the mean costs nothing.
+    # (log x - mean) / std = log(x * exp(-mean)) / std, so that the mean is free.
     scale = np.exp(-np.array(normalization.mean))
-    more = -n_mels % (LANES // math.gcd(LANES, front_end.n_frames))
-    bands = graph.floats(np.pad(mel * scale, ((0, 0), (0, more))))
-    floor = graph.floats(np.pad(LOG_FLOOR * scale, (0, more), constant_values=1))
+    extra = -n_mels % (LANES // math.gcd(LANES, front_end.n_frames))
+    bands = graph.floats(np.pad(mel * scale, ((0, 0), (0, extra))))
+    floor = graph.floats(np.pad(LOG_FLOOR * scale, (0, extra), constant_values=1))
     log_mel = graph.add("Log", graph.add("Gemm", graph.add("Mul", spectra, spectra), bands, floor))
-    std = np.pad(normalization.std, (0, more), constant_values=1)
+    std = np.pad(normalization.std, (0, extra), constant_values=1)
     rows = graph.add("Mul", log_mel, graph.floats(1 / std))
-    rows = graph.add("Reshape", rows, graph.ints(-1, front_end.n_frames, n_mels + more))
-    if more:
+    rows = graph.add("Reshape", rows, graph.ints(-1, front_end.n_frames, n_mels + extra))
+    if extra:
         rows = graph.add("Slice", rows, graph.ints(0), graph.ints(n_mels), graph.ints(2))
     graph.add("Transpose", rows, perm=[0, 2, 1], output="features")
     return graph.model(front_end)
@@ -85,7 +85,7 @@ def hop_front_end_model(front_end: FrontEnd, normalization: Normalization) -> on
 
 @dataclass(frozen=True)
 class _Bin:
-    """One bin as what stage two multiplies `[A, B]` `(2 * n2,)` of its slot by."""
+    """One bin: the factors by which stage two multiplies `[A, B]` `(2 * n2,)` of its slot."""
 
     k: int
     real: Array
@@ -94,11 +94,11 @@ class _Bin:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How `n_fft` is split, and which bins each slot gives.
+    """The factors of `n_fft`, and the bins of each slot.
 
-    Stage one gives, for each residue, the real spectrum over `n1` points. Slot `f` holds its
-    frequency `f` as (A, B) = (real, imaginary) over the residues; slot 0 the two frequencies that
-    are real by themselves, 0 and `n1 / 2`. `slots` maps a slot to its bins; unused ones are absent.
+    For each residue, stage one computes the real spectrum over `n1` points. Slot `f` holds its
+    frequency `f` as (A, B) = (real, imaginary) over the residues; slot 0 holds the two real
+    frequencies, 0 and `n1 / 2`. `slots` maps a slot to its bins; unused slots are absent.
     """
 
     n1: int
@@ -108,23 +108,23 @@ class _Plan:
 
     @property
     def hops(self) -> int:
-        """Hops that a frame reaches over, `q`."""
+        """Hops that a frame spans, `q`."""
         return -(-self.n1 * self.n2 // self.hop)
 
     @property
     def bins(self) -> int:
-        """Bins of the fullest slot; the others are filled up with zeros."""
+        """Bins of the fullest slot; the others are padded with zeros."""
         return max(len(bins) for bins in self.slots.values())
 
     @property
     def macs(self) -> int:
-        """Multiplications of a frame in both stages."""
+        """Multiplications per frame in both stages."""
         stage_one = self.n2 * 2 * len(self.slots) * self.hops * self.hop // self.n2
         return stage_one + len(self.slots) * 2 * self.bins * 2 * self.n2
 
 
 def _plan(front_end: FrontEnd, common: int) -> _Plan:
-    """Choose the cheapest of the splits whose `n2` divides `common`."""
+    """Return the cheapest split with an `n2` that divides `common`."""
     splits = [n2 for n2 in range(1, common + 1) if common % n2 == 0]
     return min((_split(front_end, n2) for n2 in splits), key=lambda plan: plan.macs)
 
@@ -152,11 +152,11 @@ def _hop_blocks(graph: "_Graph", front_end: FrontEnd, plan: _Plan) -> str:
     hop, n2 = plan.hop, plan.n2
     length = front_end.n_frames + plan.hops - 1
     signal, missing = "waveform", length * hop - front_end.window_samples
-    if missing > 0:  # under the zeros that fill stage one up to whole hops
+    if missing > 0:  # meets the zeros that pad stage one to whole hops
         signal = graph.add("Pad", signal, graph.ints(0, 0, 0, missing))
     elif missing < 0:
         signal = graph.add("Slice", signal, graph.ints(0), graph.ints(length * hop), graph.ints(1))
-    # Two transpositions that move rows are several times faster than one that moves samples.
+    # Two transpositions of rows are several times faster than one of samples.
     rows = graph.add("Reshape", signal, graph.ints(-1, length, hop))
     columns = graph.add("Transpose", rows, perm=[0, 2, 1])
     split = graph.add("Reshape", columns, graph.ints(-1, hop // n2, n2, length))
@@ -172,7 +172,7 @@ def _stage_one(front_end: FrontEnd, plan: _Plan) -> Array:
     per_hop = plan.hop // n2
     filled = np.zeros((*taps.shape[:2], plan.hops * per_hop))
     filled[..., :n1] = taps
-    # Sample n2 * a + b of a frame lies in hop a // per_hop, at place a % per_hop of residue b.
+    # Sample n2 * a + b of a frame lies in hop a // per_hop, at index a % per_hop of residue b.
     return filled.reshape(-1, plan.hops, per_hop).swapaxes(1, 2)
 
 
@@ -220,7 +220,7 @@ def _stage_two(front_end: FrontEnd, plan: _Plan) -> tuple[Array, Array]:
 
 
 def _frames(graph: "_Graph", front_end: FrontEnd, plan: _Plan) -> str:
-    """Cut the frames out of the signal, in rows of as many samples as the hop allows."""
+    """Gather the frames from the signal, in rows of as many samples as the hop allows."""
     row = math.gcd(front_end.n_fft, front_end.hop_length)
     reach = front_end.n_fft + (front_end.n_frames - 1) * front_end.hop_length
     first = np.arange(front_end.n_frames)[:, None] * (front_end.hop_length // row)
@@ -236,8 +236,8 @@ def _frames(graph: "_Graph", front_end: FrontEnd, plan: _Plan) -> str:
 def _spectra(graph: "_Graph", slots: str, front_end: FrontEnd, plan: _Plan) -> tuple[str, Array]:
     """Add stage two to slots `(frames, slots, 2 * n2)`.
 
-    Returns the real and imaginary parts of every bin, one row a frame, and the mel filters
-    `(slots * bins * 2, n_mels)` that take their squares.
+    Returns the real and imaginary parts of every bin, one row per frame, and the mel filters
+    `(slots * bins * 2, n_mels)` for their squares.
     """
     weights, mel = _stage_two(front_end, plan)
     kernel = weights.transpose(1, 3, 2, 0).reshape(len(plan.slots), 2 * plan.n2, -1)
@@ -255,7 +255,7 @@ def _normalise(graph: "_Graph", log_mel: str, normalization: Normalization) -> N
 
 
 class _Graph:
-    """Nodes and constants, named in the order they are added."""
+    """Nodes and constants, numbered in the order of addition."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -282,11 +282,11 @@ class _Graph:
             "waveform": ["batch", front_end.window_samples],
             "features": ["batch", front_end.n_mels, front_end.n_frames],
         }
-        given, result = (
+        source, result = (
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
             for name, shape in shapes.items()
         )
-        graph = helper.make_graph(self.nodes, "front_end", [given], [result], self.constants)
+        graph = helper.make_graph(self.nodes, "front_end", [source], [result], self.constants)
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
         onnx.checker.check_model(model, full_check=True)

@@ -1,4 +1,4 @@
-"""What one recording is like: level, clipping, offset, length, and a print to find it again."""
+"""Properties of one recording: level, clipping, offset, length, and an acoustic fingerprint."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from edgekws.audio.opening import Block, open_audio, recorded_blocks
 
 FLOOR_DBFS = -120.0
-"""The level of digital silence, where a logarithm has no value."""
+"""The level of digital silence, which has no logarithm."""
 
 CLIPPED_RUN = 3
-"""So many samples in a row at the top are a wave that was cut off, not a peak that fits."""
+"""This many consecutive samples at the ceiling are clipping, not a peak."""
 
 _FULL_SCALE = 0.999
 _LEAST_CEILING = 0.5
@@ -25,7 +25,7 @@ _EQUAL = 2e-5
 PRINT_SIZE = 256
 
 BLOCK_S = 30.0
-"""So much of a recording is in memory at once."""
+"""Length of the blocks in which a recording is read."""
 
 _FRAME_S, _HOP_S = 0.025, 0.0125
 _BANDS, _SEGMENTS = 16, 16
@@ -36,13 +36,13 @@ _RANGE_DB = 40.0
 
 @dataclass(frozen=True)
 class Sound:
-    """What was measured on one clip, at the rate it was recorded with.
+    """Measurements of one clip at its original rate.
 
     Levels are in dB of full scale: of the largest sample, of the whole clip (RMS), and of its loud
     and quiet frames (95th and 5th percentile of 25 ms, without the offset). `clipped` counts the
-    samples that stand in a row at the top, `offset` is the mean sample, of 1. `digest` is the
-    sha256 of the samples; `likeness` `(256,)` is that of the sound whatever its level, rate and
-    silence around it, with norm 1, or 0 where there is nothing to hear.
+    samples in runs at the ceiling; `offset` is the mean sample, of 1. `digest` is the sha256 of the
+    samples; `likeness` `(256,)` is an acoustic fingerprint that does not depend on level, rate and
+    surrounding silence, with norm 1, or 0 for silence.
     """
 
     sample_rate: int
@@ -61,13 +61,13 @@ class Sound:
 def inspect(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Sound:
     """Measure a file, or the part from `start_s` to `end_s`; a part without samples is silent.
 
-    It is gone through twice, block by block, so that a recording of any length fits in memory.
+    It is read twice, block by block, so that a recording of any length fits in memory.
 
     Raises:
         DataError: as `reading.read_blocks`.
     """
 
-    def again() -> Iterator[Block]:
+    def reread() -> Iterator[Block]:
         with open_audio(path) as file:
             yield from recorded_blocks(path, file, start_s, end_s, BLOCK_S)
 
@@ -75,7 +75,7 @@ def inspect(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Sou
         rate, channels = file.samplerate, file.channels
         first = list(islice(recorded_blocks(path, file, start_s, end_s, BLOCK_S), 2))
     short = len(first) < 2
-    return _measured((lambda: iter(first)) if short else again, rate, channels)
+    return _measured((lambda: iter(first)) if short else reread, rate, channels)
 
 
 def measured(samples: NDArray[np.float32], sample_rate: int) -> Sound:
@@ -105,7 +105,7 @@ def _measured(blocks: Callable[[], Iterator[Block]], rate: int, channels: int) -
         clipping.count,
         whole.offset,
         whole.digest,
-        _likeness(*spectrum.heard()),
+        _likeness(*spectrum.audible()),
     )
 
 
@@ -118,7 +118,7 @@ class _Whole(NamedTuple):
 
 
 def _whole(blocks: Iterable[Block]) -> _Whole:
-    """Return what is known of a recording once it was gone through."""
+    """Return the properties of a recording after one pass."""
     length, peak, total, energy, digest = 0, 0.0, 0.0, 0.0, hashlib.sha256()
     for samples, mono in blocks:
         wave = np.ascontiguousarray(mono)
@@ -132,7 +132,7 @@ def _whole(blocks: Iterable[Block]) -> _Whole:
 
 
 def decibels(amplitude: float) -> float:
-    """Return an amplitude of full scale in dB, `FLOOR_DBFS` at least.
+    """Return an amplitude in dB of full scale, at least `FLOOR_DBFS`.
 
     >>> decibels(1.0), decibels(0.1), decibels(0.0)
     (0.0, -20.0, -120.0)
@@ -141,22 +141,22 @@ def decibels(amplitude: float) -> float:
 
 
 class _Clipping:
-    """Counts the samples, over all channels, in runs of `CLIPPED_RUN` or more at the top.
+    """Counts the samples, over all channels, in runs of `CLIPPED_RUN` or more at the ceiling.
 
-    The top is full scale, or the peak where that is lower: the ceiling of a telephone's µ-law is
-    0.98, and what was clipped may have been turned down.
+    The ceiling is full scale, or the peak if that is lower: that of a telephone's µ-law is 0.98,
+    and a clipped recording may have been attenuated.
     """
 
     def __init__(self, peak: float, channels: int) -> None:
-        self._top = min(_FULL_SCALE, peak - _EQUAL) if peak >= _LEAST_CEILING else np.inf
-        self._last = np.zeros((0, channels), bool)  # whether samples are at the top, and in a run
-        self._known = np.zeros((0, channels), bool)
+        self._ceiling = min(_FULL_SCALE, peak - _EQUAL) if peak >= _LEAST_CEILING else np.inf
+        self._last = np.zeros((0, channels), bool)  # whether samples are at the ceiling
+        self._counted = np.zeros((0, channels), bool)  # whether they are in a run
         self.count = 0
 
     def add(self, samples: NDArray[np.float32]) -> None:
-        """Take the next samples `(frames, channels)`."""
-        full = np.concatenate([self._last, np.abs(samples) >= self._top])
-        inside = np.concatenate([self._known, np.zeros_like(samples, bool)])
+        """Process the next samples `(frames, channels)`."""
+        full = np.concatenate([self._last, np.abs(samples) >= self._ceiling])
+        inside = np.concatenate([self._counted, np.zeros_like(samples, bool)])
         before = np.count_nonzero(inside)
         if len(full) >= CLIPPED_RUN and full.any():
             begins = np.lib.stride_tricks.sliding_window_view(full, CLIPPED_RUN, 0).all(axis=-1)
@@ -164,11 +164,11 @@ class _Clipping:
                 inside[shift : len(full) - CLIPPED_RUN + 1 + shift] |= begins
         self.count += int(np.count_nonzero(inside) - before)
         keep = CLIPPED_RUN - 1
-        self._last, self._known = full[-keep:], inside[-keep:]
+        self._last, self._counted = full[-keep:], inside[-keep:]
 
 
 class _Spectrum:
-    """The energy of frames of 25 ms, in all and in 16 bands; a row sums to its mean square."""
+    """Energies of 25 ms frames, in total and in 16 bands, scaled to the mean square."""
 
     def __init__(self, rate: int, offset: np.float32) -> None:
         self._size, self._hop = round(_FRAME_S * rate), round(_HOP_S * rate)
@@ -181,28 +181,28 @@ class _Spectrum:
         self._bands = [np.zeros((0, _BANDS))]
 
     def add(self, mono: NDArray[np.float32]) -> None:
-        """Take the next samples."""
+        """Process the next samples."""
         wave = np.concatenate([self._rest, mono - self._offset])
         count = max(0, 1 + (len(wave) - self._size) // self._hop)
         self._rest = wave[count * self._hop :]
         if count:
             frames = np.lib.stride_tricks.sliding_window_view(wave, self._size)[:: self._hop]
-            self._take(frames)
+            self._process(frames)
 
     def end(self) -> None:
-        """Fill up a recording that is shorter than a frame."""
+        """Pad a recording that is shorter than a frame."""
         if len(self._levels) == 1 and len(self._rest):
-            self._take(np.pad(self._rest, (0, self._size - len(self._rest)))[None])
+            self._process(np.pad(self._rest, (0, self._size - len(self._rest)))[None])
 
     def levels(self) -> NDArray[np.float32]:
         """Return the mean square of every frame."""
         return np.concatenate(self._levels)[:, 0]
 
-    def heard(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Return the mean square of every frame without what is below 40 Hz, and the bands'."""
+    def audible(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return the mean square of every frame above 40 Hz, and of its bands."""
         return np.concatenate(self._levels)[:, 1], np.concatenate(self._bands)
 
-    def _take(self, frames: NDArray[np.float32]) -> None:
+    def _process(self, frames: NDArray[np.float32]) -> None:
         spectrum = np.fft.rfft(frames * self._window, axis=1)
         squares = spectrum.real**2 + spectrum.imag**2
         squares[:, 1 : (self._size + 1) // 2] *= 2
@@ -215,12 +215,12 @@ class _Spectrum:
 
 
 def _likeness(levels: NDArray[np.float32], bands: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return log energies of 16 bands in 16 equal parts of what is heard, centred, of norm 1."""
+    """Return log energies of 16 bands in 16 equal parts of the audible span, centred, of norm 1."""
     nothing = np.zeros(PRINT_SIZE, np.float32)
     if not len(levels) or levels.max() <= 1e-10:
         return nothing
-    heard = np.flatnonzero(levels > levels.max() * 10 ** (-_ACTIVE_DB / 10))
-    bands = bands[heard[0] : heard[-1] + 1]
+    active = np.flatnonzero(levels > levels.max() * 10 ** (-_ACTIVE_DB / 10))
+    bands = bands[active[0] : active[-1] + 1]
     total = np.concatenate([np.zeros((1, _BANDS)), np.cumsum(bands, axis=0)])
     places = np.linspace(0, len(bands), _SEGMENTS + 1)
     rows = np.stack([np.interp(places, np.arange(len(total)), column) for column in total.T], 1)

@@ -1,4 +1,4 @@
-"""Log-mel of whole recordings, from which the features of any window can be taken."""
+"""Log-mel of whole recordings, from which the features of any window can be cut."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -18,13 +18,13 @@ from edgekws.core.store import read_array
 from edgekws.runtime.front_end import FrontEnd, log_mel
 
 PIECE_FRAMES = 6000
-"""Frames that are transformed at once, so that an hour does not have to fit into memory."""
+"""Frames per transform, to bound memory for long recordings."""
 
 BLOCK_S = 10.0
-"""So much of a recording is read at once."""
+"""Length of the blocks in which a recording is read."""
 
 BLOCK = 64
-"""Recordings between two writes."""
+"""Recordings per write."""
 
 
 def write(
@@ -34,9 +34,9 @@ def write(
     emit: Emit,
     folder: Path,
 ) -> None:
-    """Write the normalised log-mel of `clips`, each as long as it is, into `folder`.
+    """Write the normalised log-mel of `clips`, each at full length, into `folder`.
 
-    Frame `t` of a clip is the first of the window that begins `t * hop_length` samples into it. A
+    Frame `t` of a clip is the first frame of the window that starts at sample `t * hop_length`. A
     clip shorter than one frame has none.
 
     Raises:
@@ -63,7 +63,7 @@ def write(
 
 
 def read(folder: Path, n_mels: int) -> tuple[NDArray[np.float32], ...]:
-    """Return what `write` wrote, each clip `(n_mels, T)`, mapped for reading."""
+    """Return the features written by `write`, each clip `(n_mels, T)`, mapped for reading."""
     lengths: list[int] = json.loads((folder / "lengths.json").read_text())
     if not lengths:
         return ()

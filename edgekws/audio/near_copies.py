@@ -1,9 +1,9 @@
-"""Clips in two splits that are one recording: at another level, shifted, in another format.
+"""Near-copies: clips in two splits from one recording, at another level, shift or format.
 
-A print is the fine structure of the magnitude spectrum of a whole window, which no level and no
-shift changes and no two recordings share, folded to 256 values by random signs, which keep inner
-products (Charikar, Chen, Farach-Colton, "Finding Frequent Items in Data Streams", 2002). Clips
-whose prints agree are compared by their waveforms.
+A fingerprint is the fine structure of the magnitude spectrum of a whole window, which depends
+neither on level nor on shift and differs between recordings, folded to 256 values by random signs,
+which preserves inner products (Charikar, Chen, Farach-Colton, "Finding Frequent Items in Data
+Streams", 2002). Clips with similar fingerprints are compared by their waveforms.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from edgekws.core.events import Emit
 from edgekws.errors import DataError
 
 AGREE = 0.45
-"""Prints of two recordings scatter around 0 by 0.07; nearly all of copies lie above 0.8."""
+"""Correlations of two recordings scatter around 0 by 0.07; nearly all of copies are above 0.8."""
 
 _SIZE = 256
 _BAND_HZ = (100, 3_500)
@@ -41,20 +41,20 @@ def without_near_copies(
     rule: NearCopies,
     emit: Emit,
 ) -> list[Decoded]:
-    """Refuse clips that are near-copies of one in another split, or reject them: `leave_out`.
+    """Raise an error for near-copies of a clip in another split, or reject them (`leave_out`).
 
-    `waves` are the windows `(samples,)` of the clips. Of a pair the clip in train goes before that
-    in dev, and that before the one in test. `_silence_` is not compared: its windows are cut from
-    recordings that are in one split each.
+    `waves` are the windows `(samples,)` of the clips. Of a pair, the clip in train is rejected
+    before one in dev, and that before one in test. `_silence_` is not compared, because its windows
+    are cut from recordings in one split each.
 
     Raises:
-        DataError: there are near-copies, and they are to be refused.
+        DataError: there are near-copies and `rule` is `refuse`.
     """
-    heard = [i for i, c in enumerate(clips) if outcome[i].ok and c.label != SILENCE]
+    spoken = [i for i, c in enumerate(clips) if outcome[i].ok and c.label != SILENCE]
     pairs = [
-        (heard[i], heard[j])
+        (spoken[i], spoken[j])
         for i, j in near_copies(
-            [waves[i] for i in heard], [clips[i].split for i in heard], sample_rate, emit
+            [waves[i] for i in spoken], [clips[i].split for i in spoken], sample_rate, emit
         )
     ]
     if pairs and rule == "refuse":
@@ -72,13 +72,13 @@ def without_near_copies(
 def near_copies(
     waves: Sequence[Waves], splits: Sequence[str], sample_rate: int, emit: Emit
 ) -> list[Pair]:
-    """Return the pairs `(i, j)`, `i < j`, of clips in two splits that are of one recording."""
+    """Return the pairs `(i, j)`, `i < j`, of clips in two splits from one recording."""
     blocks = range(0, len(waves), _BLOCK)
     parts = in_parallel(
         lambda k: prints(np.stack(waves[blocks[k] : blocks[k] + _BLOCK]), sample_rate),
         len(blocks),
         emit,
-        "looking for copies",
+        "searching for copies",
         unit="blocks",
     )
     agreeing = list(_agreeing(np.concatenate(parts), np.array(splits))) if parts else []
@@ -93,7 +93,7 @@ def near_copies(
 
 
 def prints(waves: Waves, sample_rate: int) -> NDArray[np.float32]:
-    """Return the prints `(N, 256)` of windows `(N, samples)`: of norm 1, or 0 for a silent one."""
+    """Return fingerprints `(N, 256)` of windows `(N, samples)`, of norm 1, or 0 for silence."""
     band = _band(waves.shape[1], sample_rate)
     spectrum = np.fft.rfft(waves.astype(np.float32), axis=1)[:, band]
     count = spectrum.shape[1] // _FINE * _FINE
@@ -106,18 +106,19 @@ def prints(waves: Waves, sample_rate: int) -> NDArray[np.float32]:
     return np.asarray(folded / np.where(norms > 0, norms, 1), np.float32)
 
 
-def _agreeing(found: NDArray[np.float32], splits: NDArray[np.str_]) -> Iterator[Pair]:
-    places = [np.flatnonzero(splits == split) for split in SPLITS]
-    for few, many in combinations(places, 2):
-        for start in range(0, len(few), _BLOCK):
-            block = few[start : start + _BLOCK]
-            for row, column in np.argwhere(found[block] @ found[many].T >= AGREE):
-                i, j = sorted((int(block[row]), int(many[column])))
+def _agreeing(fingerprints: NDArray[np.float32], splits: NDArray[np.str_]) -> Iterator[Pair]:
+    indices = [np.flatnonzero(splits == split) for split in SPLITS]
+    for first, second in combinations(indices, 2):
+        for start in range(0, len(first), _BLOCK):
+            block = first[start : start + _BLOCK]
+            similar = fingerprints[block] @ fingerprints[second].T >= AGREE
+            for row, column in np.argwhere(similar):
+                i, j = sorted((int(block[row]), int(second[column])))
                 yield i, j
 
 
 def _speech_band(wave: Waves, sample_rate: int) -> NDArray[np.float32]:
-    """Return what of a wave lies in 100 … 3500 Hz, at 7 kHz: offset and hum are no likeness."""
+    """Return the 100 … 3500 Hz band of a wave, at 7 kHz, to ignore offset and hum."""
     band = _band(len(wave), sample_rate)
     spectrum = np.fft.rfft(wave.astype(np.float32))[: band.stop]
     spectrum[: band.start] = 0
@@ -130,16 +131,16 @@ def _band(length: int, sample_rate: int) -> slice:
 
 
 def _refusal(clips: Sequence[Clip], pairs: Sequence[Pair]) -> str:
-    def told(i: int) -> str:
+    def describe(i: int) -> str:
         clip = clips[i]
         start = f" from {clip.start_s:g} s" if clip.start_s else ""
         return f"{clip.path}{start} ({clip.label}, {clip.split})"
 
-    lines = [f"  {told(i)} and {told(j)}" for i, j in pairs[:_SHOWN]]
+    lines = [f"  {describe(i)} and {describe(j)}" for i, j in pairs[:_SHOWN]]
     more = [f"  and {len(pairs) - _SHOWN:,} more"] if len(pairs) > _SHOWN else []
-    head = f"{len(pairs):,} pairs of clips in two splits are of one recording, made over:"
+    head = f"{len(pairs):,} pairs of clips in two splits are near-copies of one recording:"
     if len(pairs) == 1:
-        head = "2 clips in two splits are of one recording, made over:"
+        head = "2 clips in two splits are near-copies of one recording:"
     advice = (
         "remove one of each pair, or put both into one split; "
         'dataset.near_copies = "leave_out" leaves out the one nearer to train'

@@ -1,4 +1,4 @@
-"""Opens audio files, and gives their samples as they are recorded: checked, block by block."""
+"""Open audio files and read their checked samples at the original rate, block by block."""
 
 import io
 import os
@@ -12,17 +12,17 @@ import soundfile
 from numpy.typing import NDArray
 
 from edgekws.errors import DataError
-from edgekws.runtime.detect import HIGHEST_PEAK, Mixer, wav_form
+from edgekws.runtime.detect import HIGHEST_PEAK, Mixer, read_wav_header
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
-"""Rates of recordings. Telephones have 8,000 and the fastest recorders 768,000; a header that says
-otherwise is damaged, and resampling by it would make gigabytes of a small file."""
+"""Limits of the sample rate. Telephones have 8,000, the fastest recorders 768,000; a header beyond
+that is damaged, and resampling by it would turn a small file into gigabytes."""
 
 _ENDLESS = 1 << 62
-_TO_THE_END = b"\xff" * 4
+_UNKNOWN_SIZE = b"\xff" * 4
 
 
 class Block(NamedTuple):
@@ -34,10 +34,10 @@ class Block(NamedTuple):
 
 @contextmanager
 def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open an audio file of any format of libsndfile, also one that its writer did not finish.
+    """Open an audio file of any format of libsndfile, even if its writer was interrupted.
 
     Raises:
-        DataError: the file is missing, not audio, damaged, or of a rate that no recorder has.
+        DataError: the file is missing, not audio or damaged, or has an impossible rate.
     """
     try:
         with _opened(path) as file:
@@ -56,18 +56,19 @@ def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
 def recorded_blocks(
     path: Path, file: soundfile.SoundFile, start_s: float, end_s: float | None, block_s: float
 ) -> Iterator[Block]:
-    """Yield an open file that was not read yet, or the part from `start_s` to `end_s`.
+    """Yield the blocks of a newly opened file, or of the part from `start_s` to `end_s`.
 
     Raises:
         DataError: samples are not finite or far beyond full scale, or the channels cancel out.
     """
     rate = file.samplerate
-    left = min(round(end_s * rate), _ENDLESS) if end_s is not None else _ENDLESS
-    left -= _go_to(file, round(start_s * rate))
+    remaining = min(round(end_s * rate), _ENDLESS) if end_s is not None else _ENDLESS
+    remaining -= _seek(file, round(start_s * rate))
+    size = max(1, round(block_s * rate))
     mixer = Mixer()
-    while left > 0 and len(samples := _read(file, min(max(1, round(block_s * rate)), left))):
+    while remaining > 0 and len(samples := _read(file, min(size, remaining))):
         _check(path, samples)
-        left -= len(samples)
+        remaining -= len(samples)
         yield Block(samples, mixer.mono(samples))
     try:
         mixer.check()
@@ -76,7 +77,7 @@ def recorded_blocks(
 
 
 def length_s(path: Path) -> float:
-    """Return how long a recording is.
+    """Return the length of a recording in seconds.
 
     Raises:
         DataError: as `open_audio`.
@@ -92,65 +93,65 @@ def length_s(path: Path) -> float:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    if unfinished := _unfinished_at(path):
-        with _Finished(path, unfinished) as whole, soundfile.SoundFile(whole) as file:
+    if size_at := _missing_size_at(path):
+        with _UnfinishedWav(path, size_at) as wav, soundfile.SoundFile(wav) as file:
             yield file
         return
     with soundfile.SoundFile(_source(path)) as file:
         if file.frames < _ENDLESS:
             yield file
             return
-    with _Endless(_source(path)) as file:
+    with _UnfinishedFlac(_source(path)) as file:
         yield file
 
 
 def _source(path: Path) -> bytes | int:
-    """Return what soundfile is to open: a name that ends in `.raw` says to it: no header."""
+    """Return the name of a file, or a descriptor for `.raw`, which soundfile opens headerless."""
     return os.open(path, os.O_RDONLY) if path.suffix.lower() == ".raw" else os.fsencode(path)
 
 
-class _Endless(soundfile.SoundFile):  # type: ignore[misc]
-    """A FLAC that its writer did not finish; libsndfile fails to seek to the end of it."""
+class _UnfinishedFlac(soundfile.SoundFile):  # type: ignore[misc]
+    """A FLAC of an interrupted writer; libsndfile fails to seek to its end."""
 
     def seekable(self) -> bool:
         return False
 
 
-class _Finished(io.FileIO):
-    """A WAV file whose header did not get the size of its samples: it goes to the end."""
+class _UnfinishedWav(io.FileIO):
+    """A WAV file without the size of its samples in the header; they extend to its end."""
 
     def __init__(self, path: Path, size_at: int) -> None:
-        super().__init__(os.open(path, os.O_RDONLY))  # not by its name: see `_source`
+        super().__init__(os.open(path, os.O_RDONLY))  # not by name: see `_source`
         self._size_at = size_at
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         start = self.tell()
         count = super().readinto(buffer) or 0
-        for at, byte in enumerate(_TO_THE_END, self._size_at - start):
+        for at, byte in enumerate(_UNKNOWN_SIZE, self._size_at - start):
             if 0 <= at < count:
                 memoryview(buffer)[at : at + 1] = bytes([byte])
         return count
 
 
-def _unfinished_at(path: Path) -> int:
-    """Return where in a WAV file the size of its samples is missing; 0 where it is not."""
+def _missing_size_at(path: Path) -> int:
+    """Return the offset of the missing size of the samples in a WAV file, or 0 if it is there."""
     if not path.is_file():
         return 0
     with path.open("rb") as file:
         try:
-            return file.tell() - 4 if wav_form(file).size is None else 0
-        except ValueError:  # no WAV file, or a damaged one: libsndfile knows more about both
+            return file.tell() - 4 if read_wav_header(file).size is None else 0
+        except ValueError:  # not a WAV file, or a damaged one: libsndfile handles both better
             return 0
 
 
-def _go_to(file: soundfile.SoundFile, frame: int) -> int:
-    """Go to a frame, or to the end of a shorter file; return how far."""
+def _seek(file: soundfile.SoundFile, frame: int) -> int:
+    """Seek to a frame, or to the end of a shorter file; return the position."""
     if file.seekable():
         return int(file.seek(min(frame, file.frames)))
-    gone = 0
-    while gone < frame and (read := len(_read(file, min(frame - gone, file.samplerate)))):
-        gone += read
-    return gone
+    position = 0
+    while position < frame and (read := len(_read(file, min(frame - position, file.samplerate)))):
+        position += read
+    return position
 
 
 def _read(file: soundfile.SoundFile, frames: int) -> NDArray[np.float32]:
@@ -161,17 +162,17 @@ def _read(file: soundfile.SoundFile, frames: int) -> NDArray[np.float32]:
 def _check(path: Path, samples: NDArray[np.float32]) -> None:
     peak = float(np.abs(samples).max())
     if not np.isfinite(peak):
-        raise DataError(f"{path}: holds samples that are not finite numbers; write it anew")
+        raise DataError(f"{path}: holds samples that are not finite numbers; write it again")
     if peak > HIGHEST_PEAK:
         raise DataError(
-            f"{path}: samples reach {peak:g}, and full scale is 1; divide integers that were "
-            "stored as floats by their full scale (16-bit: 32768), or save them as 16-bit PCM"
+            f"{path}: samples reach {peak:g}, but full scale is 1; divide integers stored as "
+            "floats by their full scale (16-bit: 32768), or save them as 16-bit PCM"
         )
 
 
-def _unreadable(path: Path, why: str) -> str:
+def _unreadable(path: Path, reason: str) -> str:
     if not path.exists():
         return f"{path}: no such file; correct the path, or restore the file"
     if path.is_dir():
-        return f"{path}: is a folder, an audio file was expected"
-    return f"{path}: cannot be read as audio ({why}); convert it to WAV or FLAC, or leave it out"
+        return f"{path}: is a folder; expected an audio file"
+    return f"{path}: cannot be read as audio ({reason}); convert it to WAV or FLAC, or leave it out"

@@ -1,4 +1,4 @@
-"""All cores for work that releases the interpreter lock: decoding, resampling, numpy."""
+"""Threads on all cores, for work that releases the GIL: decoding, resampling, numpy."""
 
 import os
 from collections.abc import Callable
@@ -18,9 +18,9 @@ def in_parallel(
     step: int = 100,
     unit: str = "clips",
 ) -> list[R]:
-    """Return `[task(0), …]`, computed by one thread a core, telling the progress in `unit`.
+    """Return `[task(0), …]`, computed by one thread per core, and emit the progress in `unit`.
 
-    Where a task fails or the user interrupts, the tasks that have not begun are dropped.
+    If a task fails or the user interrupts, the tasks that have not started are cancelled.
     """
     results: list[R] = []
     pool = ThreadPoolExecutor(cores())
@@ -35,5 +35,5 @@ def in_parallel(
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores available to this process."""
     return len(os.sched_getaffinity(0))

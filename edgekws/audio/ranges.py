@@ -1,4 +1,4 @@
-"""Lowest and highest value of a draw, as a recipe gives them."""
+"""Ranges of draws in a recipe: lowest and highest value."""
 
 from typing import Annotated
 
@@ -21,10 +21,10 @@ _Semitones = Annotated[float, Field(ge=-12, le=12)]
 _Speed = Annotated[float, Field(ge=0.5, le=2)]
 
 SecondsRange = Annotated[tuple[_Seconds, _Seconds], AfterValidator(_ordered)]
-"""A range of times above 0, in seconds."""
+"""A range of positive times, in seconds."""
 
 SpeedRange = Annotated[tuple[_Speed, _Speed], AfterValidator(_ordered)]
-"""A range of speeds, half to twice that of the recording."""
+"""A range of speeds, half to twice the original."""
 
 SemitoneRange = Annotated[tuple[_Semitones, _Semitones], AfterValidator(_ordered)]
-"""A range of pitches, an octave down to one up."""
+"""A range of pitch shifts, an octave down to an octave up."""

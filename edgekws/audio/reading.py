@@ -1,4 +1,4 @@
-"""Reading audio files of any rate and number of channels: WAV, FLAC, OGG, all of libsndfile."""
+"""Read audio files of any rate and number of channels: WAV, FLAC, OGG, all of libsndfile."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,10 +13,10 @@ from edgekws.errors import DataError
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"}
 )
-"""Files that are taken as audio; libsndfile reads each of them."""
+"""Suffixes of audio files; libsndfile reads all of them."""
 
 MOST_SAMPLES = 1 << 28
-"""What may be read into memory at once: 1 GiB, at 16 kHz more than four hours."""
+"""Maximum number of samples read into memory: 1 GiB, more than four hours at 16 kHz."""
 
 
 def read_audio(
@@ -24,7 +24,7 @@ def read_audio(
 ) -> NDArray[np.float32]:
     """Return a file, or the part from `start_s` to `end_s`, as mono `(samples,)` in [-1, 1].
 
-    What `read_blocks` yields, joined. A part that lies past the end of the file has no samples.
+    The blocks of `read_blocks`, joined. A part past the end of the file has no samples.
 
     Raises:
         DataError: as `read_blocks`, or there are more than `MOST_SAMPLES`.
@@ -35,7 +35,7 @@ def read_audio(
         length += len(block)
         if length > MOST_SAMPLES:
             raise DataError(
-                f"{path}: longer than {MOST_SAMPLES / sample_rate / 3600:.1f} hours; cut it up"
+                f"{path}: longer than {MOST_SAMPLES / sample_rate / 3600:.1f} hours; split it"
             )
     return np.concatenate(blocks)
 
@@ -49,13 +49,13 @@ def read_blocks(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield a file, or a part, as mono `(samples,)` in [-1, 1], block by block.
 
-    Channels are averaged; the rate is changed by soxr (quality HQ), and what lies beyond 1 (where
-    a recording was cut off, the filters of decoders and soxr overshoot) is set to 1. A file of any
-    length fits in memory.
+    Channels are averaged, soxr (quality HQ) converts the rate, and samples are clipped to 1, as the
+    filters of decoders and soxr overshoot on clipped recordings. A file of any length fits in
+    memory.
 
     Raises:
-        DataError: the file is missing, not audio, or of a rate that no recorder has; samples are
-            not finite or far beyond 1, or the channels cancel each other out.
+        DataError: the file is missing or not audio, or has an impossible rate; samples are not
+            finite or far beyond 1, or the channels cancel each other out.
     """
     with open_audio(path) as file:
         blocks = recorded_blocks(path, file, start_s, end_s, block_s)
@@ -66,7 +66,7 @@ def read_blocks(
 def resampled(
     blocks: Iterable[NDArray[np.float32]], rate: int, sample_rate: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield blocks of a stream at another rate, with soxr as `read_audio`; some may be empty."""
+    """Yield blocks of a stream at another rate, with soxr as in `read_audio`; some may be empty."""
     if rate == sample_rate:
         yield from blocks
         return

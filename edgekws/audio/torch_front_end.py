@@ -13,7 +13,7 @@ def log_mel(waveforms: Tensor, front_end: FrontEnd) -> Tensor:
     """Return log-mel `(B, n_mels, T)` float32 of `waveforms` `(B, samples)` in [-1, 1].
 
     Runs on the device of `waveforms`, on all of torch's threads (`torch.set_num_threads`), in
-    double precision: beside a loud vowel, a float32 FFT is wrong by up to 1e-3 near the floor.
+    double precision: next to a loud vowel, a float32 FFT is off by up to 1e-3 near the floor.
     """
     with torch.inference_mode():
         spectrogram: nn.Module = _mel_spectrogram(front_end, str(waveforms.device))
@@ -30,7 +30,7 @@ def _mel_spectrogram(front_end: FrontEnd, device: str) -> nn.Module:
     module: nn.Module = transforms.MelSpectrogram(
         **parameters, center=False, power=2.0, window_fn=window
     ).double()
-    # torchaudio draws its filters in float32, which moves their corners by some 1e-3 Hz.
+    # torchaudio computes its filters in float32, which moves their corners by about 1e-3 Hz.
     filters = module.get_buffer("mel_scale.fb")
     filters.copy_(torch.from_numpy(mel_filterbank(front_end).T))
     return module.to(device)

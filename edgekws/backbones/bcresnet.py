@@ -16,10 +16,10 @@ BLOCKS = (2, 2, 4, 4)
 
 FREQUENCY_STRIDES = (1, 2, 2, 1)
 DILATIONS = (1, 2, 4, 8)
-"""Of each stage: over frequency, and of the temporal convolutions."""
+"""For each stage: strides over frequency, and dilations of the temporal convolutions."""
 
 TAIL_KERNEL = 5
-"""Bands and frames that the depthwise convolution before the classifier spans."""
+"""Bands and frames spanned by the depthwise convolution before the classifier."""
 
 
 class Backbone(Fields):
@@ -34,12 +34,12 @@ class Backbone(Fields):
 
     kind: Literal["bcresnet"] = "bcresnet"
     tau: float = Field(1.0, ge=0.25, le=16, description="width; 1 is 9.2 k, 8 is 321 k parameters")
-    dropout: float = Field(0.1, ge=0, lt=1, description="of whole channels, in every block")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout of channels in every block")
     sub_bands: int = Field(
         5,
         ge=1,
         le=512,
-        description="bands of SubSpectralNorm; has to divide the bands of every stage",
+        description="bands of SubSpectralNorm; must divide the bands of every stage",
     )
 
     @property
@@ -54,19 +54,19 @@ class Backbone(Fields):
         return tuple(int(base * factor) for factor in (2, 1, 1.5, 2, 2.5, 4))
 
     def bands(self, n_mels: int) -> tuple[int, ...]:
-        """Return the frequency bands that each stage leaves.
+        """Return the frequency bands after each stage.
 
         Raises:
             UnsupportedError: `sub_bands` does not divide them, or the tail's kernel does not fit.
         """
-        left, bands = -(-n_mels // 2), []
+        count, bands = -(-n_mels // 2), []
         for stride in FREQUENCY_STRIDES:
-            left = -(-left // stride)
-            bands.append(left)
-        if any(b % self.sub_bands for b in bands) or left < TAIL_KERNEL:
+            count = -(-count // stride)
+            bands.append(count)
+        if any(b % self.sub_bands for b in bands) or count < TAIL_KERNEL:
             raise UnsupportedError(
                 f"bcresnet: n_mels = {n_mels} leaves {', '.join(map(str, bands))} bands after its "
-                f"stages; each has to be a multiple of sub_bands = {self.sub_bands}, and the last "
+                f"stages; each must be a multiple of sub_bands = {self.sub_bands}, and the last "
                 f"at least {TAIL_KERNEL}: set n_mels = 40 with sub_bands = 5, or 64 with 4"
             )
         return tuple(bands)

@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 
 class Backbone(Structure):
-    """What a network of few parameters and more MACs to spare gets most out of.
+    """A network for few parameters with MACs to spare.
 
-    The stem's kernels are shared by all mel bands and so cost MACs, hardly parameters: a
+    The stem's kernels are shared by all mel bands, so they cost MACs but few parameters: a
     convolution of stride 2 over bands and `stem_stride` over frames, a depthwise-separable one of
     stride 2 over bands, and `stem_blocks` depthwise-separable ones with a residual. A kernel that
-    spans the bands left then gives the channels of `inverted_bottleneck`'s blocks.
+    spans the remaining bands then gives the channels of `inverted_bottleneck`'s blocks.
 
     Counted after BatchNorm folding on 40 mels × 97 frames, the defaults have 9.1 k parameters and
     0.77 M MACs with 12 labels, half of the MACs in the stem.
 
-    Source: the stem is in the manner of Kim et al., "Broadcasted Residual Learning for Efficient
-    Keyword Spotting", 2021, where Conv2d goes before features of height 1; the blocks are those
-    of Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, over time.
+    Source: the stem follows Kim et al., "Broadcasted Residual Learning for Efficient Keyword
+    Spotting", 2021, where Conv2d precedes features of height 1; the blocks are those of Sandler et
+    al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, over time.
     """
 
     kind: Literal["conv2d_stem"] = "conv2d_stem"
     stem_kernel_size: Kernel = Field(
-        5, description="bands and frames that the first convolution spans; odd"
+        5, description="bands and frames spanned by the first convolution; odd"
     )
     stem_channels: int = Field(8, ge=1, le=256, description="channels of the stem")
     stem_blocks: int = Field(
@@ -60,8 +60,8 @@ class Backbone(Structure):
         )
         return after_stem(self, 2, stem, n_labels)
 
-    def _heard_by_stem(self, frames: int) -> int:
-        return super()._heard_by_stem(frames + 2 * (1 + self.stem_blocks))
+    def _stem_input_frames(self, frames: int) -> int:
+        return super()._stem_input_frames(frames + 2 * (1 + self.stem_blocks))
 
     def _separable(self, stride: int) -> "list[nn.Module]":
         """Return a depthwise-separable convolution: `(B, F, H, T)` to `(B, F, H / stride, T')`."""

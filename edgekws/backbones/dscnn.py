@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 STEM_KERNEL = (4, 10)
-"""Mels and frames that the first convolution spans."""
+"""Mels and frames spanned by the first convolution."""
 
 STEM_PADDING = (1, 5)
-"""Halves an even number of mels and, rounded up, an odd number of frames, as published."""
+"""Halves an even number of mels and an odd number of frames (rounded up), as published."""
 
 STEM_DROPOUT = 0.2
 
@@ -23,9 +23,9 @@ class Backbone(Fields):
     """A convolution of 4 mels × 10 frames and stride 2, depthwise-separable 3 × 3, mean, dense.
 
     With the defaults and 12 labels it has 22,604 parameters after BatchNorm folding. The 24,908
-    of the release count, for each of the nine convolutions' 64 channels, a bias that its
-    BatchNorm makes superfluous and two running statistics; here 23,180 are trained, and 576 and
-    1,152 more make up the same 24,908.
+    of the release include, for each of the nine convolutions' 64 channels, a redundant bias before
+    the BatchNorm and two running statistics; here 23,180 are trained, and with these 576 and 1,152
+    the sum is the same 24,908.
 
     At 10 mels × 49 frames (`n_mels = 10, hop_length = 320`, with a window of 40 ms) it has the
     published 2.7 M MACs; at 40 mels × 97 frames, eight times as many positions, 20.8 M.
@@ -35,9 +35,9 @@ class Backbone(Fields):
     """
 
     kind: Literal["dscnn"] = "dscnn"
-    channels: int = Field(64, ge=1, le=1024, description="of every convolution")
+    channels: int = Field(64, ge=1, le=1024, description="channels of every convolution")
     blocks: int = Field(4, ge=1, le=32, description="number of depthwise-separable convolutions")
-    dropout: float = Field(0.4, ge=0, lt=1, description="before the mean")
+    dropout: float = Field(0.4, ge=0, lt=1, description="dropout before the mean")
 
     @property
     def representation(self) -> Representation:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 STEM_KERNEL = 11
 FIRST_KERNEL = 13
-"""Frames of the first block's convolutions; each block has two more than the one before."""
+"""Frames of the first block's convolutions; each further block has two more."""
 
 TAIL_KERNEL = 29
 TAIL_DILATION = 2
@@ -24,11 +24,11 @@ class Backbone(Fields):
     A separable convolution is depthwise, then pointwise, with no BatchNorm or activation in
     between. A block is `sub_blocks` of them, with a pointwise shortcut around.
 
-    The published parameters, on 64 features with the 30 labels of Speech Commands V1, are met:
-    77,214 for 3×1×64 (published 77 k) and 92,766 for 3×2×64 (93 k), BatchNorm not folded; with
+    The parameters match the published ones, on 64 features with the 30 labels of Speech Commands
+    V1: 77,214 for 3×1×64 (published 77 k) and 92,766 for 3×2×64 (93 k), BatchNorm not folded; with
     35 labels (V2) 3×1×64 has 77,859 and 6×2×64 139,491 (published 140 k). At 128 frames, to which
-    the release pads a clip, 3×1×64 has 9.2 M MACs. Other than there, padded frames are not
-    masked: all clips have one length.
+    the release pads a clip, 3×1×64 has 9.2 M MACs. Unlike in the release, padded frames are not
+    masked: all clips have the same length.
 
     Source: Majumdar and Ginsburg, "MatchboxNet: 1D Time-Channel Separable Convolutional Neural
     Network Architecture for Speech Commands Recognition", Interspeech 2020, with the stride and
@@ -43,7 +43,7 @@ class Backbone(Fields):
         128, ge=1, le=2048, description="channels of the first and of the last two convolutions"
     )
     stem_stride: int = Field(1, ge=1, le=4, description="stride over time of the first convolution")
-    dropout: float = Field(0.0, ge=0, lt=1, description="after every activation")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout after every activation")
 
     @property
     def representation(self) -> Representation:
@@ -70,7 +70,7 @@ class Backbone(Fields):
         )
 
     def _block(self, number: int) -> "nn.Module":
-        """Return a block, counted from 0; its last activation stands behind the sum."""
+        """Return a block, counted from 0; its last activation follows the sum."""
         from torch import nn
 
         from edgekws.backbones.blocks.layers import Residual, conv_norm
@@ -92,7 +92,7 @@ class Backbone(Fields):
 def _separable(
     in_channels: int, channels: int, kernel: int, *, stride: int = 1, dilation: int = 1
 ) -> "tuple[nn.Module, ...]":
-    """Return a depthwise and a pointwise convolution and a BatchNorm; the length stays."""
+    """Return a depthwise and a pointwise convolution and a BatchNorm; keeps the length."""
     from torch import nn
 
     from edgekws.backbones.blocks.layers import conv_norm

@@ -1,4 +1,4 @@
-"""Inverted bottlenecks in the 3-D representation, whose exact 2-D form exists."""
+"""Inverted bottlenecks in the 3-D representation, with an exact 2-D form."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class Backbone(TwinStructure):
-    """Conv2d whose first kernel spans all mels, so that a height of 1 is left after it.
+    """Conv2d with a first kernel that spans all mels and leaves a height of 1.
 
-    What follows are the inverted bottlenecks of `inverted_bottleneck` with kernels of height 1.
-    The conversion to the 2-D representation is exact: see `twin`.
+    The blocks are those of `inverted_bottleneck` with kernels of height 1. The conversion to the
+    2-D representation is exact: see `twin`.
     """
 
     kind: Literal["mel_spanning"] = "mel_spanning"
@@ -24,10 +24,10 @@ class Backbone(TwinStructure):
         return "3d"
 
     def twin(self) -> dict[str, Any]:
-        """Return the recipe table of the 2-D backbone that computes the same.
+        """Return the recipe table of the equivalent 2-D backbone.
 
-        Its parameters have the same names in the same order, each this one's reshaped to the
-        twin's shape; buffers are equal.
+        Its parameters have the same names and order, reshaped to the twin's shapes; its buffers
+        are equal.
         """
         return {**self.model_dump(), "kind": "inverted_bottleneck"}
 

@@ -20,7 +20,7 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-"""Of each stage: expansion, channels, blocks, and stride of the first block."""
+"""For each stage: expansion, channels, blocks, and stride of the first block."""
 
 HEAD = 1280
 
@@ -28,9 +28,9 @@ HEAD = 1280
 class Backbone(Fields):
     """MobileNetV2: seven stages of inverted bottlenecks with ReLU6, a pointwise head of 1280.
 
-    The network is the published one but for its input of one channel instead of three. At width 1
-    with 1000 labels it has 3,504,296 parameters where the published one has 3,504,872, 576 more
-    in the first convolution. `width = 0.35` is 0.4 M parameters with 12 labels.
+    The network is the published one, except for one input channel instead of three. At width 1
+    with 1000 labels it has 3,504,296 parameters; the published one has 3,504,872, 576 more in the
+    first convolution. `width = 0.35` is 0.4 M parameters with 12 labels.
 
     Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018,
     table 2, with the rounding of channels and the dropout of the authors' release.
@@ -41,10 +41,10 @@ class Backbone(Fields):
         1.0,
         gt=0,
         le=4,
-        description="factor on all channels, rounded to multiples of 8; the head grows with it, "
-        "but does not shrink below 1280. Published: 0.35, 0.5, 0.75, 1.0 and 1.4",
+        description="factor on all channels, rounded to multiples of 8; the head has at least "
+        "1280. Published: 0.35, 0.5, 0.75, 1.0 and 1.4",
     )
-    dropout: float = Field(0.2, ge=0, lt=1, description="before the classifier")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the classifier")
 
     @property
     def representation(self) -> Representation:
@@ -53,9 +53,9 @@ class Backbone(Fields):
 
     def scaled(self, channels: int) -> int:
         """Return `channels * width` as a multiple of 8, at least 8 and 90 % of the product."""
-        wanted = channels * self.width
-        rounded = max(8, int(wanted + 4) // 8 * 8)
-        return rounded if rounded >= 0.9 * wanted else rounded + 8
+        exact = channels * self.width
+        rounded = max(8, int(exact + 4) // 8 * 8)
+        return rounded if rounded >= 0.9 * exact else rounded + 8
 
     def build(self, n_mels: int, n_labels: int) -> "nn.Module":
         """Return the network: `(B, 1, n_mels, T)` to `(B, n_labels)` logits, any `n_mels`."""

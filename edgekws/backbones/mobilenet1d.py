@@ -1,4 +1,4 @@
-"""MobileNets of a tenth of the width: the depthwise-separable baselines of the contest."""
+"""MobileNets of a tenth of the width: depthwise-separable baselines."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -41,22 +41,22 @@ STACKS: dict[Variant, Stack] = {
 
 
 class Backbone(Fields):
-    """A convolution, depthwise-separable convolutions, a mean, a dense layer, a classifier.
+    """A convolution, depthwise-separable convolutions, a mean, a linear layer, a classifier.
 
     | variant | stem | depthwise-separable | dense |
     |---|---|---|---|
     | mobilenet1d | 10, stride 2 | 10, 12 / 2, 12, 25 / 2, 25, 51 / 2, 51 | 24 |
     | simplemobilenet1d | 8, stride 2 | 14, 28 / 2, 42 / 2, 67 / 2 | 28 |
 
-    `/ 2` is a stride of 2, in the depthwise convolution. All kernels span 3; in the 3-D
-    representation they are 3 × 3, and strides and mean run over frequency and time alike.
+    `/ 2` is a stride of 2, in the depthwise convolution. All kernels have size 3; in the 3-D
+    representation they are 3 × 3, and strides and mean apply to both frequency and time.
 
     Source: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
     Applications", 2017, over time.
     """
 
     kind: Literal["mobilenet1d"] = "mobilenet1d"
-    variant: Variant = Field("mobilenet1d", description="which stack")
+    variant: Variant = Field("mobilenet1d", description="the stack of layers")
     representation: Representation = Field(
         "2d", description="2d: Conv1d on (B, n_mels, T); 3d: Conv2d on (B, 1, n_mels, T)"
     )
@@ -64,7 +64,7 @@ class Backbone(Fields):
     def build(self, n_mels: int, n_labels: int) -> "nn.Module":
         """Return the network: `(B, n_mels, T)` or `(B, 1, n_mels, T)` to `(B, n_labels)` logits.
 
-        Any `n_mels` will do.
+        Supports any `n_mels`.
         """
         from torch import nn
 

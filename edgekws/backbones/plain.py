@@ -1,4 +1,4 @@
-"""Plain stacks of three to five convolutions: the baseline of the 10 k / 1 M contest."""
+"""Plain stacks of three to five convolutions: baselines of about 10 k parameters and 1 M MACs."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,11 +17,11 @@ Variant = Literal["microcnn", "nanocnn", "tinycnn", "conv1dnet", "customnet"]
 
 @dataclass(frozen=True)
 class Stack:
-    """Channels, stride and pooling of each convolution, and what stands before the classifier.
+    """Channels, stride and pooling of each convolution, and the layers before the classifier.
 
-    `order` are the modules after a convolution; `dense` the width of the hidden Linear and
-    `pointwise` that of a last 1-wide convolution (0: none); `length` what the mean leaves of each
-    axis.
+    `order` are the modules after a convolution; `dense` is the width of the hidden Linear and
+    `pointwise` that of a last pointwise convolution (0: none); `length` is the size of each axis
+    after the mean.
     """
 
     channels: tuple[int, ...]
@@ -56,22 +56,22 @@ STACKS: dict[Variant, Stack] = {
 
 
 class Backbone(Fields):
-    """A stack of convolutions of kernel 3, pooling, a mean over what is left, a classifier.
+    """A stack of convolutions of kernel 3 with pooling, a mean, a classifier.
 
     | variant | convolutions | after the mean |
     |---|---|---|
     | microcnn | 12, 24, 36, each with BatchNorm, ReLU and max-pool 2 | dense 24 |
-    | nanocnn | 12, 24, 48, likewise | |
-    | tinycnn | 14, 28, 42, likewise | dense 32 |
+    | nanocnn | 12, 24, 48, each with the same | |
+    | tinycnn | 14, 28, 42, each with the same | dense 32 |
     | conv1dnet | 20 and 28 of stride 2 and max-pool 2, 36; ReLU before BatchNorm | dense 18 |
     | customnet | 32, 16, 16, 16 with SELU and average-pool 2, pointwise 11; mean to 2 | |
 
-    In the 3-D representation kernels are 3 × 3, and strides, pooling and mean run over frequency
-    and time alike.
+    In the 3-D representation kernels are 3 × 3, and strides, pooling and mean apply to both
+    frequency and time.
     """
 
     kind: Literal["plain"] = "plain"
-    variant: Variant = Field("nanocnn", description="which stack")
+    variant: Variant = Field("nanocnn", description="the stack of layers")
     representation: Representation = Field(
         "2d", description="2d: Conv1d on (B, n_mels, T); 3d: Conv2d on (B, 1, n_mels, T)"
     )
@@ -80,7 +80,7 @@ class Backbone(Fields):
         """Return the network: `(B, n_mels, T)` or `(B, 1, n_mels, T)` to `(B, n_labels)` logits.
 
         Raises:
-            UnsupportedError: the pooling of the 3-D representation leaves no band of `n_mels`.
+            UnsupportedError: the pooling of the 3-D representation leaves no band.
         """
         from torch import nn
 
@@ -125,7 +125,7 @@ def _convolutions(stack: Stack, axes: int, in_channels: int) -> "nn.Module":
         bias = stack.order[0] != "norm"
         layers += [
             CONVOLUTION[axes](in_channels, channels, 3, stride=stride, padding=1, bias=bias),
-            *(_after(name, axes, channels, pool) for name in stack.order if _acts(name, pool)),
+            *(_after(name, axes, channels, pool) for name in stack.order if _applies(name, pool)),
         ]
         in_channels = channels
     if stack.pointwise:
@@ -133,12 +133,12 @@ def _convolutions(stack: Stack, axes: int, in_channels: int) -> "nn.Module":
     return nn.Sequential(*layers)
 
 
-def _acts(name: str, pool: int) -> bool:
+def _applies(name: str, pool: int) -> bool:
     return pool > 1 or not name.endswith("pool")
 
 
 def _after(name: str, axes: int, channels: int, pool: int) -> "nn.Module":
-    """Return the module that `Stack.order` names."""
+    """Return the module called `name` in `Stack.order`."""
     from torch import nn
 
     from edgekws.backbones.blocks.layers import NORM
@@ -159,7 +159,7 @@ def _hidden(features: int, dense: int) -> "tuple[nn.Module, ...]":
 
 
 def _initialise_for_selu(network: "nn.Module") -> None:
-    """Draw the weights with variance 1 / fan-in, under which SELU keeps its own variance.
+    """Draw the weights with variance 1 / fan-in, for which SELU preserves the variance.
 
     Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017.
     """

@@ -17,8 +17,8 @@ class Backbone(Fields):
     """ResNet-18: four stages of two basic blocks, `C`, `2C`, `4C` and `8C` channels.
 
     The stem is a 3 × 3 convolution and a max-pool, each of stride 2 over frequency and time (the
-    published 7 × 7 is made for images of 224 pixels); from there on the network is the published
-    one. `width = 0.25` is the size for training on a CPU: 0.7 M parameters.
+    published 7 × 7 suits images of 224 pixels); the rest of the network is the published one.
+    `width = 0.25` is a size for training on a CPU: 0.7 M parameters.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", 2016.
     """
@@ -62,7 +62,7 @@ class Backbone(Fields):
 
 
 def _block(in_channels: int, channels: int, stride: int) -> "nn.Module":
-    """Return a basic block; its shortcut is a 1 × 1 convolution where the shape changes."""
+    """Return a basic block; its shortcut is a 1 × 1 convolution if the shape changes."""
     from torch import nn
 
     from edgekws.backbones.blocks.layers import Residual, conv_norm

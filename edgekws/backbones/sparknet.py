@@ -1,4 +1,4 @@
-"""SparkNet: separable convolutions that open and close gates, which are averaged over time."""
+"""SparkNet: separable convolutions that control gates, which are averaged over time."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 class Backbone(Fields):
     """SparkNet[C=16]; the published sizes are C = 4, 8, 16 and 32, on 32 features × 101 frames.
 
-    Separable convolutions (depthwise, then pointwise, no activation in between), all but the first
-    with a pointwise shortcut; a pointwise layer to `gates` gates in [0, 1]; the share of the time
-    that each is open; a linear classifier.
+    Separable convolutions (depthwise, then pointwise, no activation in between), all except the
+    first with a pointwise shortcut; a pointwise layer to `gates` gates in [0, 1]; the mean of each
+    gate over time; a linear classifier.
 
-    A gate is `clamp(m + 1/2 + noise, 0, 1)`, without the noise after training. `m` is bounded as by
-    the published tanh, but only where the gate is shut or fully open without noise, so that the
-    clamp alone is left after training: a Clip, for which INT8 rounding saturates anyway.
+    A gate is `clamp(m + 1/2 + noise, 0, 1)`, after training without noise. `m` is bounded as by the
+    published tanh, but only where the gate is closed or fully open without noise, so that only the
+    clamp remains after training: a Clip, which INT8 rounding performs by saturating.
 
-    The published 4,636 parameters (C = 16) and 11,500 (C = 32) on 32 features with 12 labels are
-    met exactly, BatchNorm not folded, of which 32 are a bias in front of a BatchNorm, left out
-    here: 4,604 and 11,468, folded 4,460 and 11,212. C = 8 and 4, whose configurations are not
-    released, come out 64 and 88 above the published 2,292 and 1,416. At 101 frames C = 16 has
-    396,304 MACs; the published 454.5 k charge 4 more per value that a BatchNorm gives.
+    The published 4,636 parameters (C = 16) and 11,500 (C = 32) on 32 features with 12 labels,
+    BatchNorm not folded, include 32 of a bias before a BatchNorm, omitted here: 4,604 and 11,468,
+    folded 4,460 and 11,212. C = 8 and 4, with configurations that are not released, have 64 and 88
+    more than the published 2,292 and 1,416. At 101 frames C = 16 has 396,304 MACs; the published
+    454.5 k include 4 more per output value of a BatchNorm.
 
-    The published loss adds, at a hundredth of the cross-entropy's weight, the mean probability
-    that a gate is open; here it is `sparsity`, and works on the gradients alone: the loss that a
-    history tells is without it.
+    The published loss includes, with a hundredth of the cross-entropy's weight, the mean
+    probability that a gate is open; here `sparsity` adds it to the gradients only: the reported
+    loss is without it.
 
     Source: Svirsky, Shaham and Lindenbaum, "Sparse Binarization for Fast Keyword Spotting",
     Interspeech 2024, with the kernels and residuals of the authors' release.
@@ -43,9 +43,9 @@ class Backbone(Fields):
         (11, 15, 19, 29),
         min_length=1,
         max_length=32,
-        description="frames that each separable convolution spans, in turn; odd",
+        description="frames spanned by each separable convolution, in turn; odd",
     )
-    gates: int = Field(32, ge=1, le=4096, description="gates, whose means are classified")
+    gates: int = Field(32, ge=1, le=4096, description="number of gates; their means are classified")
     noise: float = Field(
         0.5, ge=0, le=2, description="standard deviation of the noise on the gates in training"
     )
@@ -53,10 +53,10 @@ class Backbone(Fields):
         0.01,
         ge=0,
         le=10,
-        description="weight, against the loss, of the mean probability that a gate is open",
+        description="weight in the loss of the mean probability that a gate is open",
     )
     stem_stride: int = Field(1, ge=1, le=4, description="stride over time of the first convolution")
-    dropout: float = Field(0.0, ge=0, lt=1, description="after every activation")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout after every activation")
 
     @property
     def representation(self) -> Representation:
@@ -84,7 +84,7 @@ class Backbone(Fields):
         )
 
     def _block(self, kernel: int) -> "nn.Sequential":
-        """Return a separable convolution with its shortcut; the activation is behind the sum."""
+        """Return a separable convolution with its shortcut; the activation follows the sum."""
         from torch import nn
 
         from edgekws.backbones.blocks.layers import Residual, conv_norm

@@ -16,7 +16,7 @@ KERNEL = 9
 
 
 class Backbone(Fields):
-    """TC-ResNet8 and TC-ResNet14, whose width multipliers are published as 1 and 1.5.
+    """TC-ResNet8 and TC-ResNet14, published with the width multipliers 1 and 1.5.
 
     A convolution of 3 frames, then three stages of one (8) or two (14) blocks of two convolutions
     of 9 frames. The first block of a stage has stride 2 and a pointwise shortcut with BatchNorm
@@ -31,24 +31,24 @@ class Backbone(Fields):
     | 14, 1.0 | 135,868 | 137 k | 3.03 M | 6.1 M |
     | 14, 1.5 | 303,012 | 305 k | 6.68 M | 13.4 M |
 
-    The published counts are met when the two running statistics of each BatchNorm channel are
-    counted too, and the bias of the classifier, which the release has not, is left out; a MAC is
-    two FLOPs. Strided convolutions are padded by 4 frames on each side (the release: 3 and 4
-    where the frames are even). A second classifier in the release, of two outputs, is left out.
+    The published counts also include the two running statistics of each BatchNorm channel, but no
+    bias of the classifier, which the release does not have; a MAC is two FLOPs. Strided
+    convolutions are padded by 4 frames on each side (in the release by 3 and 4 if the number of
+    frames is even). A second classifier of the release, with two outputs, is omitted.
 
     Source: Choi et al., "Temporal Convolution for Real-time Keyword Spotting on Mobile Devices",
     Interspeech 2019, table 2, with the shortcut and dropout of the authors' release.
     """
 
     kind: Literal["tcresnet"] = "tcresnet"
-    layers: Literal[8, 14] = Field(8, description="8: one block a stage; 14: two")
+    layers: Literal[8, 14] = Field(8, description="8: one block per stage; 14: two")
     width: float = Field(
         1.0,
         gt=0,
         le=8,
         description="factor on the channels 16, 24, 32, 48; each is rounded down, at least 1",
     )
-    dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout before the classifier")
 
     @property
     def representation(self) -> Representation:

@@ -1,4 +1,4 @@
-"""TENet: inverted bottlenecks over time, trained with kernels of several lengths."""
+"""TENet: inverted bottlenecks over time, trained with kernels of several sizes."""
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Backbone(Fields):
-    """TENet6-narrow; TENet6 has 32 channels, the TENet12 have 4 blocks a stage.
+    """TENet6-narrow; TENet6 has 32 channels, the TENet12 have 4 blocks per stage.
 
-    A block expands pointwise, filters each channel over time, projects, and adds what it was
-    given, through a pointwise convolution where it has stride 2; nothing acts on the sum. Each
-    kernel of `kernels` is a depthwise convolution with a BatchNorm of its own; after training
-    they are folded into one of the longest kernel, `folded()`, and that is what is measured and
-    written. `kernels = [9]` is TENet, `[3, 5, 7, 9]` what is published as MTENet.
+    A block expands pointwise, filters each channel over time, projects, and adds its input, through
+    a pointwise convolution if it has stride 2, without an activation after the sum. Each kernel of
+    `kernels` is a depthwise convolution with a separate BatchNorm; after training they are folded
+    into one of the largest kernel, `folded()`, which is measured and written. `kernels = [9]` is
+    TENet, `[3, 5, 7, 9]` is published as MTENet.
 
     On 40 features × 98 frames with 12 labels, folded:
 
@@ -31,12 +31,12 @@ class Backbone(Fields):
     | TENet12-narrow | 16 | 4 | 27,916 | 0.961 M |
     | TENet12 | 32 | 4 | 94,220 | 3.166 M |
 
-    TENet6-narrow is published with 17 k and 0.55 M, TENet12 with 100 k parameters. These are met
-    (16,908 and 99,852) when two running statistics and a shift are counted for each channel of a
-    BatchNorm, as the release holds them, and the MACs (553,056) when the expansion in front of a
-    strided convolution is counted at half the frames; the release runs it, as here, on all of
-    them. Unfolded, TENet6-narrow with the four kernels trains 22,220 parameters. `head`,
-    `squeeze` and a stem with a stride are not published.
+    TENet6-narrow is published with 17 k and 0.55 M, TENet12 with 100 k parameters. These match
+    (16,908 and 99,852) with two running statistics and a shift for each channel of a BatchNorm, as
+    in the release, and the MACs (553,056) if the expansion before a strided convolution is counted
+    at half the frames; the release, as here, runs it on all of them. Unfolded, TENet6-narrow with
+    the four kernels trains 22,220 parameters. `head`, `squeeze` and a strided stem are not
+    published.
 
     Source: Li et al., "Small-Footprint Keyword Spotting with Multi-Scale Temporal Convolution",
     Interspeech 2020, with the shortcut and dropout of the authors' release.
@@ -48,8 +48,8 @@ class Backbone(Fields):
         3.0,
         ge=0.25,
         le=16,
-        description="channels inside a block over `channels`; the product is rounded to the "
-        "nearest whole number, at least 1",
+        description="channels inside a block as a multiple of `channels`, rounded to the nearest "
+        "whole number, at least 1",
     )
     stages: int = Field(3, ge=1, le=8, description="stages; the first block of each has stride 2")
     blocks: int = Field(2, ge=1, le=32, description="blocks of a stage")
@@ -57,10 +57,10 @@ class Backbone(Fields):
         (3, 5, 7, 9),
         min_length=1,
         max_length=16,
-        description="frames that the depthwise convolutions beside each other span, all odd; "
-        "folded into one of the longest after training",
+        description="frames spanned by the parallel depthwise convolutions, all odd; after "
+        "training they are folded into one of the largest",
     )
-    stem_kernel_size: Kernel = Field(3, description="frames that the first convolution spans; odd")
+    stem_kernel_size: Kernel = Field(3, description="frames spanned by the first convolution; odd")
     stem_stride: int = Field(1, ge=1, le=4, description="stride over time of the first convolution")
     squeeze: int = Field(
         0, ge=0, le=1024, description="channels of the squeeze-excitation in each block; 0: none"
@@ -68,7 +68,7 @@ class Backbone(Fields):
     head: int = Field(
         0, ge=0, le=4096, description="channels of a pointwise layer before the mean; 0: none"
     )
-    dropout: float = Field(0.2, ge=0, lt=1, description="before the classifier")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the classifier")
 
     @property
     def representation(self) -> Representation:
@@ -81,9 +81,9 @@ class Backbone(Fields):
         return max(1, round(self.channels * self.expansion))
 
     def folded(self) -> dict[str, Any] | None:
-        """Return the recipe table of the single-branch backbone; `None` where it is that already.
+        """Return the recipe table of the single-branch backbone; `None` if it is one already.
 
-        All modules have the same names; only those of the branches differ.
+        All modules have the same names, except those of the branches.
         """
         if len(self.kernels) == 1:
             return None

@@ -1,4 +1,4 @@
-"""Bundles in one file: a zip whose bytes depend on its content alone, and safe unpacking."""
+"""Zip archives of bundles: reproducible writing and safe unpacking."""
 
 import errno
 import shutil
@@ -15,10 +15,10 @@ from edgekws.errors import DataError
 
 MAX_ENTRIES = 1_000
 MAX_BYTES = 256 * 2**20
-"""What all files of a bundle may hold together when unpacked."""
+"""Maximum total size of the unpacked files of a bundle."""
 
 MAX_NAME = 200
-"""Bytes of a file's path in a bundle."""
+"""Maximum length in bytes of a file's path in a bundle."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _PLAIN_FILE = (stat.S_IFREG | 0o644) << 16
@@ -28,9 +28,10 @@ _CHUNK = 2**20
 
 
 def write_zip(folder: Path, names: Iterable[str], path: Path) -> None:
-    """Write the files `names` of `folder`: the same content gives the same bytes anywhere.
+    """Write the files `names` of `folder`; the same content gives the same bytes anywhere.
 
-    Sorted, with fixed times and permissions, and stored: what deflate gives depends on the zlib.
+    Entries are sorted, have fixed times and permissions, and are stored, because the output of
+    deflate depends on the zlib version.
     """
     with ZipFile(path, "w", ZIP_STORED) as archive:
         for name in sorted(names):
@@ -41,10 +42,10 @@ def write_zip(folder: Path, names: Iterable[str], path: Path) -> None:
 
 @contextmanager
 def unpacked(bundle: Path) -> Iterator[Path]:
-    """Yield the folder of a bundle; that of a zip is a temporary one.
+    """Yield the folder of a bundle; a zip is unpacked into a temporary folder.
 
     Raises:
-        DataError: there is none, it is not a whole zip archive, or one that is not safe to unpack.
+        DataError: there is no such bundle, or the zip is damaged or not safe to unpack.
     """
     if bundle.is_dir():
         yield bundle
@@ -59,7 +60,7 @@ def unpacked(bundle: Path) -> Iterator[Path]:
 
 @contextmanager
 def _explained(bundle: Path) -> Iterator[None]:
-    """Turn what a damaged or harmful archive raises into a `DataError`."""
+    """Convert the errors of a damaged or unsafe archive to `DataError`."""
     try:
         yield
     except _UnsafeError as error:
@@ -73,7 +74,7 @@ def _explained(bundle: Path) -> Iterator[None]:
 
 
 class _UnsafeError(Exception):
-    """The archive would do harm when unpacked."""
+    """The archive is not safe to unpack."""
 
 
 def _unpack(archive: ZipFile, folder: Path) -> None:
@@ -81,14 +82,14 @@ def _unpack(archive: ZipFile, folder: Path) -> None:
     if len(entries) > MAX_ENTRIES:
         raise _UnsafeError(f"{len(entries)} entries, more than the {MAX_ENTRIES} of any bundle")
     if sum(entry.file_size for entry in entries) > MAX_BYTES:
-        raise _UnsafeError(f"unpacked it has more than {MAX_BYTES // 2**20} MiB")
+        raise _UnsafeError(f"it unpacks to more than {MAX_BYTES // 2**20} MiB")
     files = [entry for entry in entries if not _is_folder(entry)]
     _check_names([entry.filename for entry in files])
     for entry in files:
         _check_kind(entry)
         target = folder / entry.filename
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A ZipExtFile ends at the size that the entry states, whatever its data expands to.
+        # A ZipExtFile ends at the stated size of the entry, even if its data expands further.
         with archive.open(entry) as source, target.open("xb") as copy:
             shutil.copyfileobj(source, copy, _CHUNK)
 
@@ -99,7 +100,7 @@ def _is_folder(entry: ZipInfo) -> bool:
         return False
     _check_name(name.removesuffix("/"))
     if name.removesuffix("/") not in FOLDERS:
-        raise _UnsafeError(f"{name!r} is no part of a bundle")
+        raise _UnsafeError(f"{name!r} is not part of a bundle")
     return True
 
 
@@ -108,11 +109,11 @@ def _check_names(names: list[str]) -> None:
     for name in names:
         _check_name(name)
         if name in seen:
-            raise _UnsafeError(f"{name!r} is in it twice")
+            raise _UnsafeError(f"{name!r} appears twice")
         seen.add(name)
     for name in names:
-        if above := [str(p) for p in PurePosixPath(name).parents if str(p) in seen]:
-            raise _UnsafeError(f"{above[0]!r} is both a file and a folder")
+        if parents := [str(p) for p in PurePosixPath(name).parents if str(p) in seen]:
+            raise _UnsafeError(f"{parents[0]!r} is both a file and a folder")
 
 
 def _check_name(name: str) -> None:
@@ -120,7 +121,7 @@ def _check_name(name: str) -> None:
     if len(name.encode()) > MAX_NAME:
         raise _UnsafeError(f"{name[:20]!r}… has a name of more than {MAX_NAME} bytes")
     if {"", ".", ".."}.intersection(parts) or "\\" in name or ":" in name:
-        raise _UnsafeError(f"{name!r} leads out of the bundle's folder, or is no plain path")
+        raise _UnsafeError(f"{name!r} leads out of the bundle's folder, or is not a plain path")
 
 
 def _check_kind(entry: ZipInfo) -> None:
@@ -130,4 +131,4 @@ def _check_kind(entry: ZipInfo) -> None:
     if entry.flag_bits & _ENCRYPTED:
         raise _UnsafeError(f"{entry.filename!r} is encrypted")
     if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        raise _UnsafeError(f"{entry.filename!r} is compressed in a way other than deflate")
+        raise _UnsafeError(f"{entry.filename!r} uses a compression method other than deflate")

@@ -1,11 +1,13 @@
-"""The model card: what the bundle is, what it was measured at, and how to run it."""
+"""The model card of a bundle: its contents, its measurements and its use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.core.contract import Contract
 from edgekws.core.measurement import BUNDLE_METRICS, WHOLE, WHOLE_NOTE, Measurement
 from edgekws.metrics.class_counts import class_cells
+from edgekws.metrics.intervals import care
 
 _CARD = """# {recipe}
 
@@ -23,6 +25,9 @@ A keyword spotter: {labels}.
 
 Parameters, MACs, size, memory and INT8 coverage are those of the network alone.
 {caveats}
+## In continuous speech
+
+{speech}
 ## On the device
 
 | | network | front end | whole |
@@ -55,10 +60,12 @@ def model_card(
     classes: Sequence[Mapping[str, Any]],
     sha256: str,
     caveats: Sequence[str] = (),
+    speech: Sequence[str] = (),
 ) -> str:
     """Return the card as Markdown; `classes` are the rows of `class_counts.with_counts`.
 
-    `caveats` are what has to be said of the data beside every figure.
+    `caveats` are the remarks on the data that must accompany every figure, `speech` the results of
+    the test in continuous speech, a line each.
     """
     front_end = contract.front_end
     return _CARD.format(
@@ -71,6 +78,7 @@ def model_card(
         sha256=sha256,
         rows="\n".join(_row(m) for m in measurements if m.metric not in BUNDLE_METRICS),
         caveats="".join(f"\n{caveat[:1].upper()}{caveat[1:]}.\n" for caveat in caveats),
+        speech="".join(f"- {line}\n" for line in speech),
         whole="\n".join(_whole(measurements)),
         whole_note=WHOLE_NOTE,
         classes="\n".join(f"| {' | '.join(cells)} |" for cells in class_cells(classes)),
@@ -79,22 +87,19 @@ def model_card(
 
 
 def latency_section(sentences: Sequence[str]) -> str:
-    """Return what a card says of latency: a line each, under a heading of its own."""
+    """Return the card's section on latency, one line per sentence."""
     return "\n## Latency\n\n" + "".join(f"- {sentence}\n" for sentence in sentences)
 
 
 def _row(m: Measurement) -> str:
-    interval = f"{m.ci95[0]:.4g} to {m.ci95[1]:.4g}" if m.ci95 else ""
-    return f"| {m.metric} | {_value(m)} {m.unit} | {interval} | {m.n or ''} |"
-
-
-def _value(m: Measurement) -> str:
-    return f"{m.value:,.0f}" if m.value == int(m.value) else f"{m.value:.4g}"
+    value = figures.figure(m.metric, m.value)
+    interval = ", ".join(filter(None, (figures.interval(m.metric, m.ci95), care(m.speakers))))
+    return f"| {figures.title(m.metric)} | {value} | {interval} | {m.n or ''} |"
 
 
 def _whole(measurements: Sequence[Measurement]) -> Iterator[str]:
-    """Yield a row for everything that was measured of network, front end and both."""
-    found = {m.metric: f"{_value(m)} {m.unit}" for m in measurements}
+    """Yield a row for every cost that was measured of the network, the front end and both."""
+    cells = {m.metric: figures.figure(m.metric, m.value) for m in measurements}
     for name, metrics in WHOLE.items():
-        if found.keys() >= set(metrics):
-            yield f"| {name} | {' | '.join(found[metric] for metric in metrics)} |"
+        if cells.keys() >= set(metrics):
+            yield f"| {name} | {' | '.join(cells[metric] for metric in metrics)} |"

@@ -1,4 +1,4 @@
-"""What a bundle's manifest declares, held against its models and its labels."""
+"""Checks of a bundle's manifest against its models and labels."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from edgekws.runtime import detect
 SCHEMA = 1
 
 LONGEST_MS = 60_000.0
-"""No setting of detection is longer."""
+"""Maximum of every detection setting."""
 
 _LEAST_MS = {
     "hop_ms": 0.0,
@@ -31,20 +31,20 @@ _LEAST_MS = {
 }
 
 LONGEST_WINDOW_S = 60.0
-"""No window is longer."""
+"""Maximum length of a window."""
 
-Ends = dict[str, tuple[object, ...]]
-"""Inputs or outputs of a model: the shape of one sample of each."""
+Shapes = dict[str, tuple[object, ...]]
+"""The shape of one sample of each input or output of a model, by name."""
 
-Described = dict[str, dict[str, Any]]
-"""What `describe_models` tells of each model, by file name."""
+Descriptions = dict[str, dict[str, Any]]
+"""The result of `describe_models`, by file name."""
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
-        DataError: it is not JSON.
+        DataError: it cannot be read or is not JSON.
     """
     try:
         return json.loads(path.read_text("utf-8"))
@@ -55,32 +55,32 @@ def read_json(path: Path) -> Any:
 def check_declared(folder: Path) -> tuple[Contract, str]:
     """Return the contract, and the version of edgekws that packed the bundle.
 
-    The models are loaded in a process of their own, after a look at what they compute.
+    The models are loaded in a separate process, after a check of their operators.
 
     Raises:
-        DataError: the manifest is of another schema, or does not fit the models or the labels; a
-            model computes what no bundle does, or cannot be loaded.
+        DataError: the manifest has another schema, or does not match the models or the labels; a
+            model has an operator that bundles do not use, or cannot be loaded.
     """
     manifest = _manifest(folder)
     contract = _contract(manifest)
-    written = (folder / "labels.txt").read_bytes()
-    if written != "".join(f"{label}\n" for label in contract.labels).encode():
+    labels = (folder / "labels.txt").read_bytes()
+    if labels != "".join(f"{label}\n" for label in contract.labels).encode():
         raise DataError("labels.txt does not hold the labels of manifest.json; pack it again")
     if any(unicodedata.category(c) == "Cc" for label in contract.labels for c in label):
         raise DataError("labels.txt holds control characters, which could harm a terminal")
-    described = _described(folder)
-    for name, given, taken in _expected(contract):
-        _check_model(detect.model_file(folder, name), given, taken, contract, described)
+    descriptions = _descriptions(folder)
+    for name, inputs, outputs in _expected(contract):
+        _check_model(detect.model_file(folder, name), inputs, outputs, contract, descriptions)
     if "detection" in manifest:
-        _check_detection(folder, manifest["detection"], contract, described)
+        _check_detection(folder, manifest["detection"], contract, descriptions)
     return contract, str(manifest.get("edgekws"))
 
 
 def read_contract(folder: Path) -> Contract:
-    """Return the contract that the manifest of a bundle holds.
+    """Return the contract in the manifest of a bundle.
 
     Raises:
-        DataError: it holds none.
+        DataError: there is no valid contract.
     """
     return _contract(_manifest(folder))
 
@@ -88,7 +88,7 @@ def read_contract(folder: Path) -> Contract:
 def _manifest(folder: Path) -> dict[str, Any]:
     manifest = read_json(folder / "manifest.json")
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        raise DataError(f"manifest.json is not of schema {SCHEMA}; use the edgekws that packed it")
+        raise DataError(f"manifest.json does not have schema {SCHEMA}; use the edgekws it is from")
     return manifest
 
 
@@ -97,7 +97,7 @@ def _contract(manifest: dict[str, Any]) -> Contract:
         contract = Contract.from_json(json.dumps(manifest.get("contract")))
         front_end = contract.front_end
         expected = (front_end.n_mels, front_end.n_frames)
-    except (ValueError, ArithmeticError) as error:  # also numbers that no front end can have
+    except (ValueError, ArithmeticError) as error:  # the latter for impossible front-end numbers
         reason = str(error).splitlines()[0]
         raise DataError(f"manifest.json holds no contract ({reason}); pack it again") from error
     if not front_end.window_s <= LONGEST_WINDOW_S:
@@ -110,49 +110,52 @@ def _contract(manifest: dict[str, Any]) -> Contract:
     return contract
 
 
-def _expected(contract: Contract) -> Iterator[tuple[str, Ends, Ends]]:
+def _expected(contract: Contract) -> Iterator[tuple[str, Shapes, Shapes]]:
     front_end = contract.front_end
     features = (front_end.n_mels, front_end.n_frames)
     yield "frontend", {"waveform": (front_end.window_samples,)}, {"features": features}
     yield "model", {"features": contract.input_shape}, {"logits": (len(contract.labels),)}
 
 
-def _check_detection(folder: Path, settings: Any, contract: Contract, described: Described) -> None:
-    if wrong := _wrong_setting(settings, contract):
-        raise DataError(f"manifest.json: detection.{wrong}; pack it again")
+def _check_detection(
+    folder: Path, settings: Any, contract: Contract, descriptions: Descriptions
+) -> None:
+    if problem := _setting_problem(settings, contract):
+        raise DataError(f"manifest.json: detection.{problem}; pack it again")
     front_end, hop_frames = contract.front_end, settings["hop_frames"]
-    given: Ends = {"waveform": (front_end.n_fft + (hop_frames - 1) * front_end.hop_length,)}
-    taken: Ends = {"features": (front_end.n_mels, hop_frames)}
+    samples = front_end.n_fft + (hop_frames - 1) * front_end.hop_length
+    inputs: Shapes = {"waveform": (samples,)}
+    outputs: Shapes = {"features": (front_end.n_mels, hop_frames)}
     path = detect.model_file(folder, "frontend_stream")
     if not path.is_file():
         raise DataError(f"{path.name} is missing; copy the whole bundle again")
-    _check_model(path, given, taken, contract, described)
+    _check_model(path, inputs, outputs, contract, descriptions)
     streaming = detect.model_file(folder, "stream")
     if streaming.is_file():
-        _check_stream(streaming, hop_frames, contract, described)
+        _check_stream(streaming, hop_frames, contract, descriptions)
 
 
-def _wrong_setting(settings: Any, contract: Contract) -> str:
-    """Name the first setting that cannot be, with the reason; empty where there is none."""
+def _setting_problem(settings: Any, contract: Contract) -> str:
+    """Return the first invalid setting and the reason, empty if there is none."""
     if not isinstance(settings, dict):
         return "* is not a table"
     hop_frames, thresholds = settings.get("hop_frames"), settings.get("thresholds")
     if type(hop_frames) is not int or not 1 <= hop_frames <= contract.front_end.n_frames:
-        return f"hop_frames {hop_frames} is no number of frames of a window"
+        return f"hop_frames {hop_frames} is not a number of frames within a window"
     for key, least in _LEAST_MS.items():
         if not _number(settings.get(key), least, LONGEST_MS):
             return f"{key} {settings.get(key)} is not from {least:g} to {LONGEST_MS:g}"
     front_end = contract.front_end
     try:
-        own_ms = 1000 * hop_frames * front_end.hop_length / front_end.sample_rate
-        detect.decision_hops(settings["hop_ms"], own_ms)
+        frame_hop_ms = 1000 * hop_frames * front_end.hop_length / front_end.sample_rate
+        detect.decision_hops(settings["hop_ms"], frame_hop_ms)
     except ValueError as error:
         return f"hop_ms: {error}"
     words = [label for label in contract.labels if label not in detect.FILLERS]
     if not isinstance(thresholds, dict) or sorted(thresholds) != sorted(words):
-        return "thresholds does not hold one for every keyword, and for nothing else"
-    if bad := [word for word in words if not _number(thresholds[word], 0.0, math.inf)]:
-        return f"thresholds.{bad[0]} {thresholds[bad[0]]} is not a number from 0 up"
+        return "thresholds does not hold exactly one for every keyword"
+    if invalid := [word for word in words if not _number(thresholds[word], 0.0, math.inf)]:
+        return f"thresholds.{invalid[0]} {thresholds[invalid[0]]} is not a number from 0 up"
     return ""
 
 
@@ -162,78 +165,80 @@ def _number(value: object, least: float, most: float) -> bool:
     return least <= value <= most
 
 
-def _check_stream(path: Path, hop_frames: int, contract: Contract, described: Described) -> None:
-    """Check that a streaming form is fed as its metadata and the manifest say."""
-    model = described[path.name]
+def _check_stream(
+    path: Path, hop_frames: int, contract: Contract, descriptions: Descriptions
+) -> None:
+    """Check the inputs and outputs of a streaming network against its metadata and the manifest."""
+    model = descriptions[path.name]
     try:
         stream: Stream = TypeAdapter(Stream).validate_json(model["metadata"][KEY])
     except (KeyError, ValueError) as error:
-        raise DataError(f"{path.name} does not tell how it is fed; pack it again") from error
+        raise DataError(f"{path.name} has no valid stream metadata; pack it again") from error
     *leading, n_mels, n_frames = contract.input_shape
     states = {state.input: state.shape for state in stream.states}
-    given, taken = _ends(model["inputs"]), _ends(model["outputs"])
-    fits = (
+    inputs, outputs = _shapes(model["inputs"]), _shapes(model["outputs"])
+    matches = (
         (stream.hop_frames, stream.window_frames) == (hop_frames, n_frames)
-        and given.pop("features", ())[:-1] == (1, *leading, n_mels)
-        and given == states
-        and taken.pop("logits", ())[1:] == (len(contract.labels),)
-        and set(taken) == {state.output for state in stream.states}
+        and inputs.pop("features", ())[:-1] == (1, *leading, n_mels)
+        and inputs == states
+        and outputs.pop("logits", ())[1:] == (len(contract.labels),)
+        and set(outputs) == {state.output for state in stream.states}
     )
-    if not fits:
+    if not matches:
         raise DataError(
-            f"{path.name} takes or gives something else than its metadata and manifest.json say; "
+            f"{path.name} has other inputs or outputs than its metadata and manifest.json state; "
             "pack it again"
         )
 
 
-def _described(folder: Path) -> Described:
-    """Return what the models of a bundle take, give and tell; all have operators of bundles."""
+def _descriptions(folder: Path) -> Descriptions:
+    """Return the descriptions of a bundle's models, after a check of their operators."""
     files = [detect.model_file(folder, name) for name in (*MODELS, *STREAMING)]
     present = [path for path in files if path.is_file()]
     for path in present:
         if path.suffix == ".onnx":
             operators.check_onnx(path)
     with scratch_folder("models") as scratch:
-        told = scratch / "told.json"
-        confined.run(describe_models.__file__, *(str(p.resolve()) for p in (told, *present)))
-        described: Described = json.loads(told.read_text("utf-8"))
-    for name, model in described.items():
+        output = scratch / "descriptions.json"
+        confined.run(describe_models.__file__, *(str(p.resolve()) for p in (output, *present)))
+        descriptions: Descriptions = json.loads(output.read_text("utf-8"))
+    for name, model in descriptions.items():
         if "error" in model:
             raise DataError(f"{name}: onnxruntime cannot load it: {model['error']}")
         operators.check(name, model.get("operators", ()), converted=True)
-    return described
+    return descriptions
 
 
-def _ends(ends: list[tuple[str, str, list[Any]]]) -> Ends:
+def _shapes(tensors: list[tuple[str, str, list[Any]]]) -> Shapes:
     """Return the shapes of a model's inputs or outputs by name."""
-    return {name: tuple(shape) for name, _, shape in ends}
+    return {name: tuple(shape) for name, _, shape in tensors}
 
 
 def _check_model(
-    path: Path, given: Ends, taken: Ends, contract: Contract, described: Described
+    path: Path, inputs: Shapes, outputs: Shapes, contract: Contract, descriptions: Descriptions
 ) -> None:
-    model = described[path.name]
-    for what, expected, found in (
-        ("takes", given, model["inputs"]),
-        ("gives", taken, model["outputs"]),
+    model = descriptions[path.name]
+    for verb, expected, tensors in (
+        ("takes", inputs, model["inputs"]),
+        ("gives", outputs, model["outputs"]),
     ):
-        first = [shape[0] for _, _, shape in found if shape]
-        if many := [size for size in first if isinstance(size, int) and size > 1]:
+        batches = [shape[0] for _, _, shape in tensors if shape]
+        if fixed := [size for size in batches if isinstance(size, int) and size > 1]:
             raise DataError(
-                f"{path.name} {what} {many[0]} clips at once, but the runtime of a bundle hears "
+                f"{path.name} {verb} {fixed[0]} clips at once, but the runtime of a bundle passes "
                 "one at a time; export it with a batch of 1, or a free one, and pack it again"
             )
-        shapes = {name: shape[1:] for name, shape in _ends(found).items()}
+        shapes = {name: shape[1:] for name, shape in _shapes(tensors).items()}
         if shapes != expected:
             raise DataError(
-                f"{path.name} {what} {shapes}, but by manifest.json it {what} {expected} for each "
+                f"{path.name} {verb} {shapes}, but by manifest.json it {verb} {expected} for each "
                 "clip; pack it again"
             )
-        if other := [kind for _, kind, _ in found if kind != "tensor(float)"]:
-            raise DataError(f"{path.name} {what} a {other[0]}, not a tensor(float); pack it again")
-    own = model["metadata"].get("contract")
+        if other := [kind for _, kind, _ in tensors if kind != "tensor(float)"]:
+            raise DataError(f"{path.name} {verb} a {other[0]}, not a tensor(float); pack it again")
+    text = model["metadata"].get("contract")
     try:
-        same = own is None or Contract.from_json(own) == contract
+        same = text is None or Contract.from_json(text) == contract
     except ValueError:
         same = False
     if not same:

@@ -1,4 +1,4 @@
-"""Put a bundle where its user looks for it: in one step, and in place of a bundle only."""
+"""Deliver a bundle to its destination: atomically, and replacing nothing but a bundle."""
 
 import ctypes
 import errno
@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgekws.bundle.members import CARD, MANIFEST, SUMS, strangers
+from edgekws.bundle.members import CARD, MANIFEST, SUMS, foreign_paths
 from edgekws.bundle.pack import members, seal
 from edgekws.errors import UsageError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-_NOT_THERE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What kernels and file systems answer that cannot exchange two names."""
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Errors of kernels and file systems that cannot exchange two names."""
 
 
 def obstacle(destination: Path) -> str | None:
-    """Say what stands at `destination` and must not be replaced by a bundle; `None` if nothing.
+    """Return why `destination` must not be replaced by a bundle, or `None` if it may be.
 
-    A bundle may be replaced, and an empty folder filled.
+    A bundle may be replaced, and an empty folder may be filled.
     """
     if destination.is_symlink():
         return f"is a link to {destination.readlink()}"
@@ -32,32 +32,32 @@ def obstacle(destination: Path) -> str | None:
         return "is a file"
     if not any(destination.iterdir()):
         return None
-    if foreign := next(filter(_is_kept, strangers(destination)), None):
-        return f"holds {foreign}, which is no file of a bundle"
+    if foreign := next(filter(_is_worth_keeping, foreign_paths(destination)), None):
+        return f"holds {foreign}, which is not a file of a bundle"
     missing = (name for name in (SUMS, CARD, MANIFEST) if not (destination / name).is_file())
     return next((f"is a folder that holds no {name}" for name in missing), None)
 
 
-def _is_kept(stranger: str) -> bool:
-    """Tell whether a stranger is worth keeping; what Python compiled of `detect.py` is not."""
-    folder, _, name = stranger.rpartition("/")
-    return stranger != "__pycache__" and (folder, name[-4:]) != ("__pycache__", ".pyc")
+def _is_worth_keeping(path: str) -> bool:
+    """Return whether a foreign file must not be deleted; the bytecode of `detect.py` may be."""
+    folder, _, name = path.rpartition("/")
+    return path != "__pycache__" and (folder, name[-4:]) != ("__pycache__", ".pyc")
 
 
 def deliver(folder: Path, destination: Path, card: str | None = None) -> None:
-    """Copy a sealed bundle to `destination`, in place of the bundle that is there.
+    """Copy a sealed bundle to `destination`, replacing a bundle there.
 
-    `card` replaces its model card, which is no part of its identity.
+    `card` replaces its model card, which is not part of its identity.
 
-    The two change places in one step where the file system can do so (renameat2), otherwise by
-    two renames. What an interruption leaves is put right by `recover`, and by the next delivery.
+    The two are exchanged atomically if the file system supports it (renameat2), otherwise by two
+    renames. `recover` and the next delivery clean up after an interruption.
 
     Raises:
-        UsageError: something else than a bundle is there.
+        UsageError: the destination is not a bundle.
         OSError: the destination cannot be written.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    fresh, old = _beside(destination)
+    fresh, old = _temporary_folders(destination)
     with locked(destination.parent):
         _recover(destination)
         if what := obstacle(destination):
@@ -80,7 +80,7 @@ def replace_folder(folder: Path, destination: Path) -> None:
         OSError: the destination cannot be written.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    fresh, old = _beside(destination)
+    fresh, old = _temporary_folders(destination)
     with locked(destination.parent):
         _recover(destination)
         try:
@@ -93,30 +93,30 @@ def replace_folder(folder: Path, destination: Path) -> None:
 
 
 def recover(destination: Path) -> None:
-    """Put right what an interrupted delivery to `destination` has left beside it.
+    """Clean up after an interrupted delivery to `destination`.
 
     Raises:
-        OSError: it cannot be written there.
+        OSError: the parent folder cannot be written.
     """
     with locked(destination.parent):
         _recover(destination)
 
 
 def copy_files(folder: Path, fresh: Path) -> None:
-    """Copy the bundle's own files, and nothing else that lies among them."""
+    """Copy the files of a bundle, and nothing else in its folder."""
     for name in [*members(folder), SUMS]:
         (fresh / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, fresh / name)
 
 
-def _beside(destination: Path) -> tuple[Path, Path]:
-    """Return where the new bundle is copied to, and where the old one waits for its removal."""
+def _temporary_folders(destination: Path) -> tuple[Path, Path]:
+    """Return the folders of the new bundle before, and of the old one after the exchange."""
     fresh, old = (destination.with_name(f".{destination.name}.edgekws-{x}") for x in ("new", "old"))
     return fresh, old
 
 
 def _recover(destination: Path) -> None:
-    fresh, old = _beside(destination)
+    fresh, old = _temporary_folders(destination)
     if old.exists() and not destination.exists():
         old.rename(destination)
     for leftover in (fresh, old):
@@ -136,23 +136,23 @@ def _put(fresh: Path, destination: Path, old: Path) -> None:
             raise
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places in one step; say whether that can be done here."""
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two paths atomically; return False if the system does not support it."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
-    names = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
+    names = (_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second))
     if renameat2(*names, _RENAME_EXCHANGE) == 0:
         return True
     code = ctypes.get_errno()
-    if code in _NOT_THERE:
+    if code in _NOT_SUPPORTED:
         return False
-    raise OSError(code, os.strerror(code), str(other))
+    raise OSError(code, os.strerror(code), str(second))
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep another process from putting something into `folder` at the same moment."""
+    """Lock `folder` against deliveries by other processes."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

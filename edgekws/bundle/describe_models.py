@@ -1,10 +1,10 @@
-"""Tell what models take, give and compute, in a process of its own: it loads them, runs nothing.
+"""Describe inputs, outputs and operators of models in a separate process, without running them.
 
-    python -I describe_models.py TOLD.json MODEL…
+    python -I describe_models.py OUTPUT.json MODEL…
 
-`TOLD.json` gets a table by file name: `inputs` and `outputs` (`[name, type, shape]` each) and
-`metadata`; of an `.ort` model also its `operators` (`[domain, name]` each). Of a model that cannot
-be loaded there is the `error` alone.
+`OUTPUT.json` receives a table by file name: `inputs` and `outputs` (`[name, type, shape]` each) and
+`metadata`; for an `.ort` model also its `operators` (`[domain, name]` each). For a model that
+cannot be loaded it has only the `error`.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 
-def main(told: Path, *models: Path) -> None:
+def main(output: Path, *models: Path) -> None:
     """Write the table."""
-    told.write_text(json.dumps({model.name: _described(model) for model in models}), "utf-8")
+    output.write_text(json.dumps({model.name: _describe(model) for model in models}), "utf-8")
 
 
-def _described(model: Path) -> dict[str, Any]:
-    described: dict[str, Any] = {}
+def _describe(model: Path) -> dict[str, Any]:
+    description: dict[str, Any] = {}
     if model.suffix == ".ort":
-        described["operators"] = _ort_operators(model)
+        description["operators"] = _ort_operators(model)
     try:
         session = _session(model)
     except _errors() as error:
         return {"error": str(error)}
-    return described | {
-        "inputs": [[end.name, end.type, end.shape] for end in session.get_inputs()],
-        "outputs": [[end.name, end.type, end.shape] for end in session.get_outputs()],
+    return description | {
+        "inputs": [[node.name, node.type, node.shape] for node in session.get_inputs()],
+        "outputs": [[node.name, node.type, node.shape] for node in session.get_outputs()],
         "metadata": session.get_modelmeta().custom_metadata_map,
     }
 
 
 def _session(model: Path) -> Any:
-    """Load a model as it is stored; nothing is run, not even to fold a constant."""
+    """Load a model as stored; nothing is run, not even to fold a constant."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -48,14 +48,14 @@ def _session(model: Path) -> Any:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Return onnxruntime's exceptions, which share no base of their own, and `RuntimeError`."""
-    found = vars(onnxruntime_pybind11_state).values()
-    own = [e for e in found if isinstance(e, type) and issubclass(e, Exception)]
-    return (*own, RuntimeError)
+    """Return onnxruntime's exceptions, which have no common base, and `RuntimeError`."""
+    values = vars(onnxruntime_pybind11_state).values()
+    types = [e for e in values if isinstance(e, type) and issubclass(e, Exception)]
+    return (*types, RuntimeError)
 
 
 def _ort_operators(model: Path) -> list[tuple[str, str]]:
-    """Return the operators of a model in onnxruntime's own format, those of subgraphs too."""
+    """Return the operators of a model in onnxruntime's format, including subgraphs."""
     from onnxruntime.tools.ort_format_model import OrtFormatModelProcessor
 
     by_domain: dict[str, dict[int, set[str]]] = {}

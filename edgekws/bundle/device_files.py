@@ -1,19 +1,19 @@
-"""Which files of a bundle a device needs, and what they weigh."""
+"""The files of a bundle that a device needs, and their size."""
 
 from pathlib import Path
 
 from edgekws.runtime import detect
 
 ALWAYS = ("detect.py", "labels.txt", "manifest.json")
-"""What `detect.py` reads in every mode, itself, and the labels for people."""
+"""The runtime, the file that it reads in every mode, and the labels for people."""
 
 
 def device_files(bundle: Path) -> dict[str, tuple[Path, ...]]:
     """Return the files that a device needs for `--clip` and for `--stream`.
 
-    Either mode runs two graphs: `frontend` and `model` on clips; `frontend_stream` and `stream`
-    on a stream, or `model` where the bundle has no streaming form. Golden clips, the model card
-    and the checksums stay at home.
+    Either mode runs two graphs: `frontend` and `model` on clips; `frontend_stream` and `stream`,
+    or `model` if the bundle has no streaming network, on a stream. Golden clips, the model card
+    and the checksums are not needed.
     """
     streaming = detect.model_file(bundle, "stream").is_file()
     graphs = {
@@ -28,7 +28,7 @@ def device_files(bundle: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def bundle_size_kib(bundle: Path) -> float:
-    """Return the size of what a device needs, in KiB: of the two modes, the larger."""
+    """Return the size in KiB of the files a device needs, for the larger of the two modes."""
     return max(
         sum(path.stat().st_size for path in files) / 1024 for files in device_files(bundle).values()
     )

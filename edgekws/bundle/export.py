@@ -1,4 +1,4 @@
-"""Give a bundle away in another form: checked before, and again as it was written."""
+"""Export a bundle in another form, verified before and after."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from edgekws.bundle.archive import unpacked
 from edgekws.bundle.delivery import deliver, obstacle, replace_folder
 from edgekws.bundle.members import SUMS
-from edgekws.bundle.verify import named, verify_folder
+from edgekws.bundle.verify import errors_named, verify_folder
 from edgekws.core.output import OTHER_OUTPUT, write_bytes
 from edgekws.core.protocols import Exporter
 from edgekws.core.scratch import scratch_folder
@@ -16,7 +16,7 @@ from edgekws.errors import UsageError, writing
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written where; `verified` is the result of checking the written form."""
+    """An exported bundle; `verified` is the verification of the written form."""
 
     output: Path
     form: str
@@ -26,54 +26,54 @@ class Exported:
 def export(bundle: Path, exporter: Exporter, output: Path) -> Exported:
     """Write a bundle (a folder or a zip) to `output` in another form.
 
-    It is verified before, and what was written is proven before it gets its name. What has that
-    form at `output` already is replaced.
+    The bundle is verified first, and the written form is checked before it gets its name. An
+    `output` of the same form is replaced.
 
     Raises:
-        UsageError: `output` holds something else, or is the bundle, or that has no ONNX models.
+        UsageError: `output` has other content or is the bundle, or the bundle has no ONNX models.
         DataError: the bundle is damaged, incomplete or not safe.
-        ParityError: the logits on the golden clips are not those written down.
+        ParityError: the logits on the golden clips are not the recorded ones.
         MachineError: `output` cannot be written.
     """
     check_output(bundle, exporter, output)
     with unpacked(bundle) as folder, scratch_folder("export") as scratch:
-        with named(bundle):
+        with errors_named(bundle):
             before = verify_folder(folder)
             written = exporter.write(folder, scratch)
-        with named(output):
+        with errors_named(output):
             after = exporter.prove(written, folder)
         place(written, output)
     return Exported(output, exporter.kind, after or before)
 
 
 def check_output(bundle: Path, exporter: Exporter, output: Path) -> None:
-    """Refuse an output that would harm something.
+    """Reject an output that must not be overwritten.
 
     Raises:
-        UsageError: `output` holds something that is not replaced, or is the bundle or around it.
+        UsageError: `output` has other content, or is, contains or lies in the bundle.
     """
-    here, there = bundle.resolve(), output.resolve()
-    if there == here or here in there.parents or there in here.parents:
-        raise UsageError(f"{output} is the bundle itself or around it; name another --output")
+    source, target = bundle.resolve(), output.resolve()
+    if target == source or source in target.parents or target in source.parents:
+        raise UsageError(f"{output} is, or overlaps with, the bundle; name another --output")
     exporter.check_output(output)
 
 
 def check_folder(output: Path) -> None:
-    """Refuse a folder that holds something else than a bundle.
+    """Reject a folder with other content than a bundle.
 
     Raises:
-        UsageError: it does.
+        UsageError: the folder has other content.
     """
-    if what := obstacle(output):
-        text = f"{output} exists and is no bundle to replace: it {what}"
+    if reason := obstacle(output):
+        text = f"{output} exists and is not a bundle to replace: it {reason}"
         raise UsageError(f"{text}; name another --output")
 
 
 def place(fresh: Path, output: Path) -> None:
-    """Give what was written its name, in place of what has it.
+    """Move the written form to `output`, replacing what is there.
 
     Raises:
-        MachineError: it cannot be written there.
+        MachineError: `output` cannot be written.
     """
     if fresh.is_dir():
         with writing(output, OTHER_OUTPUT):

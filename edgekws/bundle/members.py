@@ -1,4 +1,4 @@
-"""The files of a bundle: every name that there is, and no other."""
+"""The names of the files of a bundle."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ REQUIRED = (CARD, "detect.py", "golden/golden.json", "labels.txt", MANIFEST)
 
 MODELS = ("frontend", "model")
 STREAMING = ("frontend_stream", "stream")
-"""Models that a bundle may hold beside them."""
+"""Optional further models."""
 
 _NAME = re.compile(
     rf"{re.escape(SUMS)}|{'|'.join(map(re.escape, REQUIRED))}"
@@ -22,7 +22,7 @@ FOLDERS = ("golden",)
 
 
 def is_member(name: str) -> bool:
-    """Tell whether a relative path with `/` is the name of a bundle's file.
+    """Return whether a relative path with `/` names a file of a bundle.
 
     >>> is_member("golden/07.wav"), is_member("json.py")
     (True, False)
@@ -30,8 +30,8 @@ def is_member(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def strangers(folder: Path) -> Iterator[str]:
-    """Yield, sorted, what lies in a folder and is no plain file of a bundle."""
+def foreign_paths(folder: Path) -> Iterator[str]:
+    """Yield, sorted, the paths in a folder that are not plain files of a bundle."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():

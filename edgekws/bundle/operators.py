@@ -1,4 +1,4 @@
-"""What the models of a bundle may compute: what the steps of a recipe can write, nothing else."""
+"""The operators that the models of a bundle may have: those that the steps of a recipe write."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,10 +14,10 @@ ALLOWED = frozenset(
         "Reshape", "Selu", "Sigmoid", "Slice", "Squeeze", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
-"""Operators of ONNX itself: no control flow, and none that reads files or draws numbers."""
+"""Standard ONNX operators; no control flow, file access or random numbers."""
 
 _SIZED = frozenset({"Pad", "ReduceMean", "Reshape", "Slice", "Squeeze", "Unsqueeze"})
-"""Those whose inputs but the first decide on the size of what they make."""
+"""Operators with inputs, after the first, that determine the output size."""
 
 CONVERTED = frozenset(
     {
@@ -25,15 +25,15 @@ CONVERTED = frozenset(
         "QLinearConcat", "QLinearGlobalAveragePool", "QLinearMul", "QLinearSigmoid", "QuickGelu",
     }
 )  # fmt: skip
-"""Operators of `com.microsoft` that onnxruntime puts in their place in an `.ort` file."""
+"""Operators of `com.microsoft` that onnxruntime substitutes in an `.ort` file."""
 
 
 def check_onnx(path: Path) -> None:
-    """Read an ONNX file, without loading it into a runtime, for what it computes.
+    """Check the operators of an ONNX file without loading it into a runtime.
 
     Raises:
-        DataError: it is no ONNX model, keeps weights in another file, or has an operator that no
-            model of a bundle has.
+        DataError: it is not an ONNX model, stores weights in another file, or has an operator that
+            no model of a bundle has.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -42,22 +42,22 @@ def check_onnx(path: Path) -> None:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError as error:
         raise DataError(f"{path.name} is not an ONNX model; pack the bundle again") from error
-    if _stored_outside(model):
+    if _has_external_data(model):
         raise DataError(
-            f"{path.name} keeps weights in another file; a bundle's model holds its own"
+            f"{path.name} stores weights in another file; a bundle's model contains its weights"
         )
     if model.functions:
         raise DataError(f"{path.name} defines functions; no model of a bundle does")
     if computed := _computed_size(model.graph):
         raise DataError(
-            f"{path.name}: what {computed} is to make is computed while it runs; the models of a "
+            f"{path.name}: the output size of {computed} is computed at run time; the models of a "
             "bundle store it, so that every clip takes the same memory"
         )
     check(path.name, ((node.domain, node.op_type) for node in model.graph.node))
 
 
 def _computed_size(graph: Any) -> str:
-    """Name the first node whose output's size may depend on what the model hears; empty if none."""
+    """Return the first node with an output size that may depend on the input, empty if none."""
     stored = {tensor.name for tensor in graph.initializer}
     stored |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
     for node in graph.node:
@@ -67,14 +67,14 @@ def _computed_size(graph: Any) -> str:
 
 
 def check(name: str, operators: Iterable[tuple[str, str]], *, converted: bool = False) -> None:
-    """Refuse operators, `(domain, name)` each, that no model of a bundle has.
+    """Check operators, `(domain, name)` each.
 
     Raises:
-        DataError: there is one; the message names it.
+        DataError: no model of a bundle has one of them; the message names it.
     """
     for domain, operator in operators:
-        own = domain in ("", "ai.onnx") and operator in ALLOWED
-        if own or (converted and domain == "com.microsoft" and operator in CONVERTED):
+        standard = domain in ("", "ai.onnx") and operator in ALLOWED
+        if standard or (converted and domain == "com.microsoft" and operator in CONVERTED):
             continue
         full = f"{domain}.{operator}" if domain else operator
         raise DataError(
@@ -82,14 +82,14 @@ def check(name: str, operators: Iterable[tuple[str, str]], *, converted: bool = 
         )
 
 
-def _stored_outside(message: Any) -> bool:
-    """Say whether any tensor anywhere in a protobuf message refers to a file for its values."""
+def _has_external_data(message: Any) -> bool:
+    """Return whether any tensor in a protobuf message stores its values in another file."""
     import onnx
 
     if isinstance(message, onnx.TensorProto):
         return message.data_location == onnx.TensorProto.EXTERNAL
     return any(
-        _stored_outside(part)
+        _has_external_data(part)
         for field, value in message.ListFields()
         if field.type == field.TYPE_MESSAGE
         for part in ([value] if hasattr(value, "ListFields") else value)

@@ -1,4 +1,4 @@
-"""What is deployed: one folder with model, front end, labels, runtime, golden clips, checksums."""
+"""Pack a bundle: one folder with model, front end, labels, runtime, golden clips, checksums."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from edgekws.runtime import detect
 from edgekws.runtime.front_end import FrontEnd
 
 HOP_MS = 20.0
-"""About how many ms of new frames the streaming front end takes at once."""
+"""Approximate length in ms of the new frames per hop of the streaming front end."""
 
 
 def pack(
@@ -28,12 +28,13 @@ def pack(
     golden: NDArray[np.int16],
     origin: dict[str, Any],
     stream: Path | None = None,
+    detection: dict[str, Any] | None = None,
 ) -> str:
     """Write a bundle into the empty `folder` and return its identity.
 
-    `golden` are windows `(n, window_samples)`; `origin` says in the manifest where the model
-    comes from; `stream` is the model's streaming form, where it has one. The model card and the
-    checksums are added by `seal`.
+    `golden` are windows `(n, window_samples)`; `origin` is the origin of the model, for the
+    manifest; `stream` is the model's streaming form, if it has one; `detection` are settings of
+    detection that were chosen on recordings. `seal` adds the model card and the checksums.
     """
     import onnx
 
@@ -42,7 +43,7 @@ def pack(
     shutil.copyfile(model, folder / "model.onnx")
     if stream is not None:
         shutil.copyfile(stream, folder / "stream.onnx")
-    detection = default_detection(contract, stream)
+    detection = detection or default_detection(contract, stream)
     one_hop = hop_front_end(contract.front_end, detection["hop_frames"])
     graphs = {
         "frontend": front_end_model(contract.front_end, contract.normalization),
@@ -65,17 +66,17 @@ def pack(
 
 
 def hop_front_end(front_end: FrontEnd, hop_frames: int) -> FrontEnd:
-    """Return the front end whose window holds `hop_frames` frames only."""
+    """Return the front end with a window of `hop_frames` frames."""
     samples = front_end.n_fft + (hop_frames - 1) * front_end.hop_length
     return replace(front_end, window_s=samples / front_end.sample_rate)
 
 
 def default_detection(contract: Contract, stream: Path | None) -> dict[str, Any]:
-    """Return how to detect in continuous audio as long as nothing was calibrated.
+    """Return the detection settings before calibration.
 
-    With a streaming form a decision comes every hop of it, otherwise about every 100 ms. A keyword
-    is taken to be as long as 60 % of the window, 0.6 s at most, and in the middle of the window
-    when it is heard best, as in the clips of training.
+    There is a decision every hop of the streaming form or, without one, about every 100 ms. A
+    keyword is assumed to fill 60 % of the window, 0.6 s at most, and to be centred in the window
+    when its score peaks, as in the training clips.
     """
     front_end = contract.front_end
     frame_ms = 1000 * front_end.hop_length / front_end.sample_rate
@@ -113,12 +114,12 @@ def _write_golden(folder: Path, contract: Contract, windows: NDArray[np.int16]) 
             file.setsampwidth(2)
             file.setframerate(contract.front_end.sample_rate)
             file.writeframes(window.astype("<i2").tobytes())
-        wave_form = window.astype(np.float32) / 32768
-        logits = classifier.logits(wave_form)
+        waveform = window.astype(np.float32) / 32768
+        logits = classifier.logits(waveform)
         label = contract.labels[int(logits.argmax())]
         row = {"file": path.name, "label": label, "logits": [float(x) for x in logits]}
         if isinstance(network, detect.StreamingNetwork):
-            logits = network.window_logits(classifier.features(wave_form))
+            logits = network.window_logits(classifier.features(waveform))
             row["stream_logits"] = [float(x) for x in logits]
         rows.append(row)
     _write_json(folder / "golden" / "golden.json", rows)
@@ -129,13 +130,13 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def members(folder: Path) -> list[str]:
-    """Return the names of the bundle's files, relative and sorted, without the checksums."""
+    """Return the sorted relative names of the bundle's files, without the checksums."""
     names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     return sorted(name for name in names if is_member(name) and name != SUMS)
 
 
 def identity(folder: Path) -> str:
-    """Return the sha256 that results are bound to: that of all files but the model card."""
+    """Return the bundle's sha256, over all files except the model card and the checksums."""
     return sha256_of({n: sha256_file(folder / n) for n in members(folder) if n != CARD})
 
 

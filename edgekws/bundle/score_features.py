@@ -2,8 +2,8 @@
 
     python -I score_features.py MODEL FEATURES.npy LOGITS.npy
 
-`FEATURES.npy` holds float32 `(N, n_mels, T)`, `LOGITS.npy` gets float32 `(N, n_labels)`. The axis
-of a 3-D network's input is added here, and a batch that the model fixes is filled up with silence.
+`FEATURES.npy` holds float32 `(N, n_mels, T)`, `LOGITS.npy` receives float32 `(N, n_labels)`. The
+axis of a 3-D network's input is added here; a fixed batch size is padded with zeros.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BATCH = 64
 
 
 def main(model: Path, features: Path, logits: Path) -> None:
-    """Write the logits of all clips; the number of rows is that of the model's own output."""
+    """Write the logits of all clips, with as many rows as the model returns."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -28,7 +28,7 @@ def main(model: Path, features: Path, logits: Path) -> None:
     shape = session.get_inputs()[0].shape
     fixed = shape[0] if isinstance(shape[0], int) else None
     size = fixed or BATCH
-    starts = range(0, max(len(clips), 1), size)  # of no clips, one batch tells the width
+    starts = range(0, max(len(clips), 1), size)  # without clips, one batch gives the width
     rows = [_run(session, clips[at : at + size], fixed, len(shape)) for at in starts]
     np.save(logits, np.concatenate(rows).astype(np.float32, copy=False))
 

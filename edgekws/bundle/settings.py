@@ -1,4 +1,4 @@
-"""A bundle with other settings of detection: nothing else of it changes."""
+"""Write a bundle with other detection settings, otherwise unchanged."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from edgekws.bundle.delivery import copy_files
 from edgekws.bundle.export import check_output, place
 from edgekws.bundle.members import CARD
 from edgekws.bundle.pack import seal
-from edgekws.bundle.verify import named, verify_folder
+from edgekws.bundle.verify import errors_named, verify_folder
 from edgekws.core.protocols import EXPORTER, Exporter
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.verified import Verified
@@ -18,41 +18,41 @@ from edgekws.core.verified import Verified
 _HEADING = "\n## Detection in continuous audio\n"
 
 _CARD_NOTE = """
-Smoothing, thresholds and refractory time were chosen on recordings, which `manifest.json` tells of
-under `detection`. Nothing else was changed: the figures above are those of the bundle that came
-before, {sha256}.
+Smoothing, thresholds and refractory time were calibrated on recordings; see `detection` in
+`manifest.json`. Nothing else was changed: the figures above are those of the original bundle,
+{sha256}.
 """
 
 
 def write_settings(bundle: Path, detection: dict[str, Any], output: Path) -> Verified:
-    """Write a bundle, a folder or a zip, to `output` with other settings; sealed and verified.
+    """Write a bundle, a folder or a zip, to `output` with other settings; seal and verify it.
 
-    `output` becomes a zip where its name ends in `.zip`, otherwise a folder. The same bundle and
+    `output` becomes a zip if its name ends with `.zip`, otherwise a folder. The same bundle and
     settings give the same bytes.
 
     Raises:
-        UsageError: `output` holds something else, or is the bundle.
-        DataError: the bundle is damaged, or the settings cannot be.
+        UsageError: `output` has other content, or is the bundle.
+        DataError: the bundle is damaged, or the settings are invalid.
         MachineError: `output` cannot be written.
     """
     exporter = exporter_for(output)
     check_output(bundle, exporter, output)
-    with unpacked(bundle) as folder, scratch_folder("detect") as made:
-        with named(bundle):
+    with unpacked(bundle) as folder, scratch_folder("detect") as scratch:
+        with errors_named(bundle):
             before = verify_folder(folder)
-        fresh = made / "bundle"
-        copy_files(folder, fresh)
-        _change(fresh, detection, before)
-        with named(output):
-            after = verify_folder(fresh)
-        scratch = made / "written"
-        scratch.mkdir()
-        place(exporter.write(fresh, scratch), output)
+        changed = scratch / "bundle"
+        copy_files(folder, changed)
+        _change(changed, detection, before)
+        with errors_named(output):
+            after = verify_folder(changed)
+        written = scratch / "written"
+        written.mkdir()
+        place(exporter.write(changed, written), output)
     return after
 
 
 def exporter_for(output: Path) -> Exporter:
-    """Return what writes the form that a path asks for by its name: a zip or a folder."""
+    """Return the exporter for the suffix of a path: zip or folder."""
     kind = "zip" if output.suffix.lower() == ".zip" else "folder"
     return EXPORTER.validate_python({"kind": kind})
 
@@ -63,6 +63,6 @@ def _change(folder: Path, detection: dict[str, Any], before: Verified) -> None:
     text = json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     card = (folder / CARD).read_text("utf-8", "replace")
-    if _HEADING not in card:  # otherwise the note is of the first change, whose figures they are
+    if _HEADING not in card:  # otherwise the note already names the bundle of the figures
         card += _HEADING + _CARD_NOTE.format(sha256=before.sha256)
     seal(folder, card)

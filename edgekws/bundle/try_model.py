@@ -1,9 +1,9 @@
-"""Load a model and run it, in a process of its own, to see whether it stays within its limits.
+"""Load and run a model in a separate process, to check that it stays within its limits.
 
     python -I try_model.py MODEL
 
-It runs as it is stored and as onnxruntime optimizes it, on silence and on noise. What onnxruntime
-refuses is no matter here: whoever measures the model says what is wrong with it.
+It runs as stored and as optimized by onnxruntime, on silence and on noise. Errors of onnxruntime
+are ignored here; the later measurement reports them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(model: Path) -> None:
     """Run the model once at each level and on each input.
 
     Raises:
-        MemoryError: there is not enough memory for it.
+        MemoryError: onnxruntime ran out of memory.
     """
     for level in LEVELS:
         try:
@@ -53,21 +53,21 @@ def _session(model: Path, level: str) -> Any:
 
 
 def _feed(session: Any, scale: float) -> dict[str, Any] | None:
-    """Return silence or noise for every input; nothing where one is of no known shape or type."""
+    """Return silence or noise for every input; `None` if a shape or type is not supported."""
     rng, feed = np.random.default_rng(0), {}
-    for one in session.get_inputs():
-        shape = [1 if i == 0 and not isinstance(n, int) else n for i, n in enumerate(one.shape)]
-        if one.type not in TYPES or not all(isinstance(n, int) for n in shape):
+    for node in session.get_inputs():
+        shape = [1 if i == 0 and not isinstance(n, int) else n for i, n in enumerate(node.shape)]
+        if node.type not in TYPES or not all(isinstance(n, int) for n in shape):
             return None
-        feed[one.name] = (scale * rng.standard_normal(shape)).astype(TYPES[one.type])
+        feed[node.name] = (scale * rng.standard_normal(shape)).astype(TYPES[node.type])
     return feed
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Return onnxruntime's exceptions, which share no base of their own, and `RuntimeError`."""
-    found = vars(onnxruntime_pybind11_state).values()
-    own = [e for e in found if isinstance(e, type) and issubclass(e, Exception)]
-    return (*own, RuntimeError)
+    """Return onnxruntime's exceptions, which have no common base, and `RuntimeError`."""
+    values = vars(onnxruntime_pybind11_state).values()
+    types = [e for e in values if isinstance(e, type) and issubclass(e, Exception)]
+    return (*types, RuntimeError)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Check a bundle: checksums, what it declares, and golden clips in a clean interpreter."""
+"""Verify a bundle: checksums, manifest, and golden clips in a clean interpreter."""
 
 import wave
 from collections.abc import Callable, Iterator
@@ -12,10 +12,10 @@ from edgekws import about
 from edgekws.bundle import confined
 from edgekws.bundle.archive import MAX_BYTES, unpacked
 from edgekws.bundle.declared import check_declared, read_json
-from edgekws.bundle.members import REQUIRED, SUMS, strangers
+from edgekws.bundle.members import REQUIRED, SUMS, foreign_paths
 from edgekws.bundle.pack import identity, members
 from edgekws.core.canonical import sha256_file
-from edgekws.core.child import check_room, run_child
+from edgekws.core.child import raise_if_disk_full, run_child
 from edgekws.core.contract import Contract
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.verified import Verified
@@ -24,43 +24,43 @@ from edgekws.runtime import detect, score_windows
 
 GOLDEN_TOLERANCE = 1e-4
 RUNTIME = Path(detect.__file__)
-"""The installed runtime: the only code that a bundle is checked with."""
+"""The installed runtime, the only code that verification runs."""
 
 
 def score(bundle: Path, windows: NDArray[np.int16]) -> NDArray[np.float32]:
     """Return the logits `(N, n_labels)` of windows `(N, window_samples)` from the bundle itself.
 
-    Its own `detect.py` runs, in an interpreter that holds neither torch nor edgekws: only for a
-    bundle that was packed here.
+    This runs the bundle's `detect.py`, in an interpreter without torch and edgekws; use it only on
+    a bundle that was packed here.
 
     Raises:
-        MachineError: the runtime failed; the message ends with what it said.
+        MachineError: the runtime failed; the message ends with its error.
     """
-    with named(bundle):
+    with errors_named(bundle):
         return _score(_trusted, bundle / "detect.py", bundle, windows)[0]
 
 
 def verify(bundle: Path) -> Verified:
-    """Check a sealed bundle, a folder or a zip, without running any code of it.
+    """Verify a sealed bundle, a folder or a zip, without running any of its code.
 
-    Its models are run in a process of their own, within limits of time and memory.
+    Its models run in a separate process, within limits of time and memory.
 
     Raises:
-        DataError: a file is missing, added or changed, or does not fit the manifest; a model has
-            operators that no bundle has, cannot be run or goes beyond the limits; the archive is
+        DataError: a file is missing, added or changed, or does not match the manifest; a model has
+            operators that no bundle has, cannot be run or exceeds the limits; the archive is
             damaged or not safe.
-        ParityError: the installed runtime gives other logits than those written down.
+        ParityError: the logits of the installed runtime differ from the recorded ones.
     """
-    with unpacked(bundle) as folder, named(bundle):
+    with unpacked(bundle) as folder, errors_named(bundle):
         return verify_folder(folder)
 
 
 def verify_folder(folder: Path) -> Verified:
-    """Check a bundle's folder as `verify` does; messages do not say which folder it is."""
+    """Verify a bundle's folder as `verify` does; messages do not name the folder."""
     names = _check_sums(folder)
     contract, version = check_declared(folder)
     clips, difference = _check_golden(folder, contract, names)
-    own = (folder / "detect.py").read_bytes()
+    runtime = (folder / "detect.py").read_bytes()
     note = (
         f"detect.py is another runtime version (bundle packed by edgekws {version}, this is "
         f"{about.version()}) and was not run: the installed one gave the golden logits"
@@ -71,13 +71,13 @@ def verify_folder(folder: Path) -> Verified:
         len(names),
         clips,
         difference,
-        () if own == RUNTIME.read_bytes() else (note,),
+        () if runtime == RUNTIME.read_bytes() else (note,),
     )
 
 
 @contextmanager
-def named(bundle: Path) -> Iterator[None]:
-    """Put the bundle's path before the message of an error."""
+def errors_named(bundle: Path) -> Iterator[None]:
+    """Prefix the message of an error with the bundle's path."""
     try:
         yield
     except (DataError, MachineError, ParityError) as error:
@@ -104,18 +104,18 @@ def _score(
 def _trusted(script: str, *arguments: str) -> None:
     done = run_child(script, *arguments, flags=("-I", "-B"))
     if done.returncode:
-        words = done.stderr.decode(errors="replace").strip()
-        check_room(words)
-        raise MachineError(f"its runtime failed: {words[-2000:]}")
+        stderr = done.stderr.decode(errors="replace").strip()
+        raise_if_disk_full(stderr)
+        raise MachineError(f"its runtime failed: {stderr[-2000:]}")
 
 
 def _check_sums(folder: Path) -> list[str]:
     if not (folder / SUMS).is_file():
         raise DataError(f"holds no {SUMS}: not a bundle, or not a complete one")
-    for name in strangers(folder):
+    for name in foreign_paths(folder):
         if (folder / name).is_symlink():
             raise DataError(f"{name} is a link; a bundle holds plain files")
-        raise DataError(f"{name} is no file of a bundle; remove it, or copy the bundle again")
+        raise DataError(f"{name} is not a file of a bundle; remove it, or copy the bundle again")
     if sum((folder / name).stat().st_size for name in members(folder)) > MAX_BYTES:
         raise DataError(f"has more than the {MAX_BYTES // 2**20} MiB of any bundle")
     names, expected = members(folder), _read_sums(folder / SUMS)
@@ -134,7 +134,7 @@ def _read_sums(path: Path) -> dict[str, str]:
     try:
         pairs = [line.split("  ", 1) for line in path.read_text("utf-8").splitlines()]
         return {name: digest for digest, name in pairs}
-    except ValueError as error:  # not UTF-8, or a line of another form
+    except ValueError as error:  # not UTF-8, or a malformed line
         raise DataError(f"{SUMS} cannot be read; copy the whole bundle again") from error
 
 
@@ -145,19 +145,19 @@ def _check_golden(folder: Path, contract: Contract, names: list[str]) -> tuple[i
     keys = ["logits", *(f"{name}_logits" for name in streaming)]
     try:
         files = [f"golden/{row['file']}" for row in rows]
-        written = np.array([[row[key] for row in rows] for key in keys], dtype=np.float32)
+        expected = np.array([[row[key] for row in rows] for key in keys], dtype=np.float32)
     except (TypeError, KeyError, ValueError) as error:
         raise DataError(f"golden.json is not a list of clips and logits ({error})") from error
-    if not files or written.shape != (len(keys), len(files), len(contract.labels)):
+    if not files or expected.shape != (len(keys), len(files), len(contract.labels)):
         raise DataError("golden.json does not hold a clip, or a logit for every label")
-    if strange := sorted(set(files).difference(names)):
-        raise DataError(f"golden.json names {strange[0]}, which is not among the bundle's files")
+    if unknown := sorted(set(files).difference(names)):
+        raise DataError(f"golden.json names {unknown[0]}, which is not among the bundle's files")
     windows = np.stack([_read_window(folder / file, contract) for file in files])
-    found = np.stack(_score(confined.run, RUNTIME, folder, windows, *streaming))
-    if found.shape != written.shape:
-        raise DataError(f"gives logits {found.shape} on its golden clips, not {written.shape}")
-    difference = float(np.abs(found - written).max())
-    if not difference <= GOLDEN_TOLERANCE:  # also when it is not a number
+    logits = np.stack(_score(confined.run, RUNTIME, folder, windows, *streaming))
+    if logits.shape != expected.shape:
+        raise DataError(f"gives logits {logits.shape} on its golden clips, not {expected.shape}")
+    difference = float(np.abs(logits - expected).max())
+    if not difference <= GOLDEN_TOLERANCE:  # including NaN
         raise ParityError(
             f"logits on the golden clips differ by {difference:.2g}, more than "
             f"{GOLDEN_TOLERANCE:g}; build the bundle again on this machine to compare"
@@ -170,14 +170,16 @@ def _read_window(path: Path, contract: Contract) -> NDArray[np.int16]:
     expected = (front_end.sample_rate, 1, 2, front_end.window_samples)
     try:
         with wave.open(str(path), "rb") as file:
-            form = file.getframerate(), file.getnchannels(), file.getsampwidth(), file.getnframes()
+            header = (
+                file.getframerate(), file.getnchannels(), file.getsampwidth(), file.getnframes(),
+            )  # fmt: skip
             data = file.readframes(file.getnframes())
     except (wave.Error, EOFError, RuntimeError) as error:  # the last: a chunk beyond the end
-        why = str(error) or "damaged"
-        raise DataError(f"golden clip {path.name} is not a WAV file ({why})") from error
-    if form != expected or len(data) != 2 * front_end.window_samples:
+        reason = str(error) or "damaged"
+        raise DataError(f"golden clip {path.name} is not a WAV file ({reason})") from error
+    if header != expected or len(data) != 2 * front_end.window_samples:
         raise DataError(
-            f"golden clip {path.name} has (Hz, channels, bytes, samples) {form}; the manifest "
+            f"golden clip {path.name} has (Hz, channels, bytes, samples) {header}; the manifest "
             f"says {expected}"
         )
     return np.frombuffer(data, "<i2")

@@ -9,6 +9,7 @@ import typer
 from edgekws.cli.commands import Json, Overrides, view_for
 from edgekws.core.events import Event, quiet
 from edgekws.errors import DataError
+from edgekws.report.shown import Shown
 
 data = typer.Typer(
     name="data",
@@ -67,18 +68,18 @@ def explore(
     """
     from edgekws.cli.data_tables import exploration_tables
     from edgekws.curation.explore import explore as look
-    from edgekws.curation.source import material
+    from edgekws.curation.source import data_source
     from edgekws.report.data_page import check_output, write_exploration
 
     if output is not None:
         check_output(output)
-    given = material(source, overrides or ())
+    given = data_source(source, overrides or ())
     with view_for(json) as view:
         emit = quiet if json else view.emit
         found = look(given, emit)
         page = write_exploration(found, output or Path("runs/data") / found.name)
         told = found.to_dict() | {"page": str(page)}
-        view.show_tables("data", told, *exploration_tables(found))
+        view.show(Shown("data", (told,), *exploration_tables(found)))
         emit(Event("note", f"page in {page}"))
 
 
@@ -120,15 +121,15 @@ def augment(
     from dataclasses import asdict
 
     from edgekws.curation.augment import augment as make
-    from edgekws.curation.source import material
+    from edgekws.curation.source import data_source
 
-    given = material(source, overrides or ())
+    given = data_source(source, overrides or ())
     with view_for(json) as view:
         drawn = given.seed if seed is None else seed
         made = make(given, output, copies, form.value, drawn, view.emit)
         line = f"{made.originals:,} originals and {made.augmented:,} augmented clips in {output}"
         use = f'dataset = {{ kind = "manifest", path = "{output / "manifest.csv"}" }}'
-        view.show_tables("augmented", asdict(made), (), (line, use))
+        view.show(Shown("augmented", (asdict(made),), (), (line, use)))
     if made.unreadable:
         raise DataError(f"{len(made.unreadable)} clips are not in {output}: cannot be read")
 
@@ -178,4 +179,4 @@ def synth(
         )
         shares = ", ".join(f"{split} {count:,}" for split, count in made.splits.items())
         line = f"{made.clips:,} clips of {len(made.words)} words by {made.voices} voices ({shares})"
-        view.show_tables("spoken", asdict(made), (), (f"{line} in {output}",))
+        view.show(Shown("spoken", (asdict(made),), (), (f"{line} in {output}",)))

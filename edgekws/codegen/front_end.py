@@ -1,6 +1,7 @@
 """The front end in C: its tables, and the calls of the kernels in `runtime/c/front_end.h`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,44 +85,61 @@ def places(n_fft: int) -> NDArray[np.int64]:
     return result
 
 
+def size_macros(front_end: FrontEnd) -> str:
+    """Return the macros that tell the sizes of a front end.
+
+    Raises:
+        ValueError: `n_fft` is longer than the kernels can transform.
+    """
+    if n_points(front_end.n_fft) > MOST_POINTS:
+        raise ValueError(f"an FFT of {front_end.n_fft} is too long; use up to {MOST_POINTS}")
+    return f"""\
+#define KWS_SAMPLE_RATE {front_end.sample_rate}
+#define KWS_FRAME_SAMPLES {front_end.n_fft}
+#define KWS_FRAME_STEP {front_end.hop_length}
+#define KWS_MEL_BANDS {front_end.n_mels}
+#define KWS_WINDOW_SAMPLES {front_end.window_samples}
+#define KWS_WINDOW_FRAMES {front_end.n_frames}"""
+
+
+FUNCTION = """\
+/* Compute the features of `frames` frames, rows of KWS_MEL_BANDS: normalised log-mel as the network
+ * takes it. Reads KWS_FRAME_SAMPLES + (frames - 1) * KWS_FRAME_STEP samples. */
+void kws_front_end(const int16_t *pcm, int32_t frames, uint8_t *features,
+                   kws_front_end_scratch *scratch);"""
+"""The function that both front ends have."""
+
+
+def butterfly_radix(n_fft: int) -> int:
+    """Return the largest radix that is transformed in a buffer of its own; 0 if there is none."""
+    return max((p.radix for p in passes(n_fft) if p.radix not in (2, 4)), default=0)
+
+
 def front_end_header(front_end: FrontEnd) -> str:
     """Return `kws_front_end.h`: sizes, scratch memory and the functions of the front end.
 
     Raises:
         ValueError: `n_fft` is longer than the kernels can transform.
     """
-    points = n_points(front_end.n_fft)
-    if points > MOST_POINTS:
-        raise ValueError(f"an FFT of {front_end.n_fft} is too long; use up to {MOST_POINTS}")
-    radix = max((p.radix for p in passes(front_end.n_fft)), default=1)
-    butterfly = f"    float butterfly[KWS_BUTTERFLY_SIZE({radix})];\n" if radix > 4 else ""
-    if radix == 3:
-        butterfly = "    float butterfly[KWS_BUTTERFLY_SIZE(3)];\n"
+    radix = butterfly_radix(front_end.n_fft)
+    butterfly = f"    float butterfly[KWS_BUTTERFLY_SIZE({radix})];\n" if radix else ""
     return f"""\
 #ifndef KWS_FRONT_END_TABLES_H
 #define KWS_FRONT_END_TABLES_H
 
 #include "front_end.h"
 
-#define KWS_SAMPLE_RATE {front_end.sample_rate}
-#define KWS_FRAME_SAMPLES {front_end.n_fft}
-#define KWS_FRAME_STEP {front_end.hop_length}
-#define KWS_MEL_BANDS {front_end.n_mels}
-#define KWS_WINDOW_SAMPLES {front_end.window_samples}
-#define KWS_WINDOW_FRAMES {front_end.n_frames}
+{size_macros(front_end)}
 
 /* Memory that the front end works in; nothing in it is kept between calls. */
 typedef struct {{
-    float points[KWS_POINTS_SIZE({points})];
+    float points[KWS_POINTS_SIZE({n_points(front_end.n_fft)})];
     float mels[KWS_MELS_SIZE({front_end.n_mels})];
 {butterfly}\
     int16_t columns[KWS_COLUMNS_SIZE({front_end.n_fft}, {front_end.hop_length})];
 }} kws_front_end_scratch;
 
-/* Compute the features of `frames` frames, rows of KWS_MEL_BANDS: normalised log-mel as the network
- * takes it. Reads KWS_FRAME_SAMPLES + (frames - 1) * KWS_FRAME_STEP samples. */
-void kws_front_end(const int16_t *pcm, int32_t frames, uint8_t *features,
-                   kws_front_end_scratch *scratch);
+{FUNCTION}
 
 /* The same before quantization. */
 void kws_front_end_float(const int16_t *pcm, int32_t frames, float *features,
@@ -155,14 +173,15 @@ def front_end_source(
 
 
 def _tables(front_end: FrontEnd, normalization: Normalization) -> tuple[str, ...]:
-    bins, weights = _filters(front_end)
+    # The kernels give four times the power.
+    bins, weights = filter_bins(mel_filterbank(front_end).astype(np.float32) / np.float32(4))
     mean, std = np.array(normalization.mean), np.array(normalization.std)
     window = (analysis_window(front_end) / FULL_SCALE).astype(np.float32)
     return (
         table("float", "window", window),
         table("uint16_t", "places", places(front_end.n_fft)),
         "/* (cos, -sin) of 2 pi k / n_fft. */",
-        table("float", "roots", _roots(front_end.n_fft)),
+        table("float", "roots", roots_of_unity(front_end.n_fft).astype(np.float32)),
         "/* The first bin and the number of bins of each filter; a quarter of their weights. */",
         table("uint16_t", "mel_bins", bins),
         table("float", "mel_weights", weights),
@@ -172,28 +191,27 @@ def _tables(front_end: FrontEnd, normalization: Normalization) -> tuple[str, ...
     )
 
 
-def _roots(n_fft: int) -> NDArray[np.float32]:
-    """Return the roots of unity up to the last one that is read, `(2 * entries,)`."""
+def roots_of_unity(n_fft: int) -> NDArray[np.float64]:
+    """Return (cos, -sin) of each root up to the last one that is read, `(2 * entries,)`."""
     last = max((p.last_root for p in passes(n_fft)), default=0)
     if n_fft % 2 == 0:
         last = max(last, n_fft // 4)
     angles = 2 * np.pi * np.arange(last + 1) / n_fft
-    return np.stack([np.cos(angles), -np.sin(angles)], axis=1).ravel().astype(np.float32)
+    return np.stack([np.cos(angles), -np.sin(angles)], axis=1).ravel()
 
 
-def _filters(front_end: FrontEnd) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return (first bin, number of bins) of each filter in one row, and a quarter of the weights.
+def filter_bins(weights: NDArray[np.number[Any]]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return (first bin, number of bins) of each filter in one row, and their weights in another.
 
-    The kernels give four times the power.
+    `weights` are those of all bins, `(n_mels, bins)`.
     """
-    bank = mel_filterbank(front_end).astype(np.float32)
-    bins, weights = list[int](), list[NDArray[np.float32]]()
-    for row in bank:
+    bins, used_weights = list[int](), list[NDArray[Any]]()
+    for row in weights:
         used = np.flatnonzero(row)
         first, end = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
         bins += [first, end - first]
-        weights.append(row[first:end] / np.float32(4))
-    return np.array(bins), np.concatenate(weights)
+        used_weights.append(row[first:end])
+    return np.array(bins), np.concatenate(used_weights)
 
 
 def _log_mel(front_end: FrontEnd) -> str:

@@ -1,9 +1,9 @@
-"""`python _tether.py PIPE SCRIPT ARGUMENTS`: runs SCRIPT, and ends with whoever holds the pipe.
+"""`python _tether.py PIPE SCRIPT ARGUMENTS`: run SCRIPT, and end with the owner of the pipe.
 
-Stands alone, so that SCRIPT finds an interpreter that has loaded nothing else. PIPE is the number
-of the reading end of a pipe in which nothing is ever written. The operating system closes the other
-end when the process that has it ends, also by SIGKILL; then this process is killed, with all of its
-group, which are those that SCRIPT has started.
+Imports nothing of edgekws, so that SCRIPT gets a clean interpreter. PIPE is the file descriptor of
+the read end of a pipe to which nothing is ever written. When the process that holds the write end
+ends, even by SIGKILL, the operating system closes it; this process is then killed together with its
+process group, that is, with everything that SCRIPT has started.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Canonical JSON and sha256: how the identity of a thing is written down."""
+"""Canonical JSON and sha256: the identity of data and files."""
 
 import hashlib
 import json
@@ -18,9 +18,18 @@ def canonical_json(value: object) -> str:
 
 def sha256_of(value: object) -> str:
     """Return the sha256 of the canonical JSON of `value`."""
-    # a file name may hold bytes that are not UTF-8, which Python keeps as surrogates
+    # file names may hold bytes that are not UTF-8, which Python represents as surrogates
     text = canonical_json(value).encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()
+
+
+def file_state(path: Path) -> tuple[str, int, int]:
+    """Return path, size and time of a file, by which it is known unread; -1 where it is missing."""
+    try:
+        state = path.stat()
+    except OSError:
+        return str(path), -1, -1
+    return str(path), state.st_size, state.st_mtime_ns
 
 
 def sha256_file(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Scripts in an interpreter of their own, which never outlive the process that started them."""
+"""Scripts in a separate interpreter that never outlive the process that started them."""
 
 import errno
 import os
@@ -12,62 +12,62 @@ from typing import IO
 
 from edgekws.core import _tether
 
-ALONE = ("-I",)
-"""The interpreter reads no variables of its own, and nothing of the user's packages."""
+ISOLATED = ("-I",)
+"""The interpreter ignores `PYTHON…` variables and the user's site-packages."""
 
-_REFUSED = re.compile(r"\[Errno (\d+)\]")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextmanager
 def child(
     script: str,
     *arguments: str,
-    flags: Sequence[str] = ALONE,
+    flags: Sequence[str] = ISOLATED,
     env: Mapping[str, str] | None = None,
     stdout: int | IO[bytes] = subprocess.DEVNULL,
     stderr: int | IO[bytes] = subprocess.DEVNULL,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start `python FLAGS SCRIPT ARGUMENTS` in a process group of its own.
+    """Start `python FLAGS SCRIPT ARGUMENTS` in its own process group.
 
-    It and every process that it has started are ended with the block, and as soon as this process
-    has ended, however that came about. The signals of a terminal do not reach them.
+    The script and every process it has started are killed when the block exits, or when this
+    process ends for any reason. Signals from a terminal do not reach them.
 
     Args:
-        script: A file of Python.
-        arguments: For it.
-        flags: For the interpreter.
-        env: Its environment; this process's by default.
-        stdout: Where it prints, as for `subprocess.Popen`.
-        stderr: Where its errors go.
+        script: Path of a Python file.
+        arguments: Arguments of the script.
+        flags: Flags of the interpreter.
+        env: Environment of the script; this process's by default.
+        stdout: Standard output, as for `subprocess.Popen`.
+        stderr: Standard error, as for `subprocess.Popen`.
     """
-    theirs, ours = os.pipe()
+    read_end, write_end = os.pipe()
     try:
         try:
             process = subprocess.Popen(
-                [sys.executable, *flags, _tether.__file__, str(theirs), script, *arguments],
+                [sys.executable, *flags, _tether.__file__, str(read_end), script, *arguments],
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env,
-                pass_fds=(theirs,), process_group=0,
+                pass_fds=(read_end,), process_group=0,
             )  # fmt: skip
         finally:
-            os.close(theirs)
+            os.close(read_end)
         with process:
             try:
                 yield process
             finally:
-                with suppress(ProcessLookupError, PermissionError):  # nobody is left in it
+                with suppress(ProcessLookupError, PermissionError):  # the group is empty
                     os.killpg(process.pid, signal.SIGKILL)
     finally:
-        os.close(ours)
+        os.close(write_end)
 
 
 def run_child(
-    script: str, *arguments: str, flags: Sequence[str] = ALONE, limit_s: float | None = None
+    script: str, *arguments: str, flags: Sequence[str] = ISOLATED, limit_s: float | None = None
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run a script as `child` does, and return its exit code and what it printed.
+    """Run a script as `child` does, and return its exit code and output.
 
     Raises:
-        subprocess.TimeoutExpired: it took longer than `limit_s`, and was ended.
+        subprocess.TimeoutExpired: it took longer than `limit_s` and was killed.
     """
     pipe = subprocess.PIPE
     with child(script, *arguments, flags=flags, stdout=pipe, stderr=pipe) as process:
@@ -75,21 +75,21 @@ def run_child(
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def check_room(words: str) -> None:
-    """Raise what a script died of once more, where the system had no room for what it wrote.
+def raise_if_disk_full(stderr: str) -> None:
+    """Raise the `OSError` that ended a script, if the disk was full or read-only.
 
     Args:
-        words: What the script said at last.
+        stderr: Standard error of the script.
 
     Raises:
-        OSError: it was that.
+        OSError: the last line of `stderr` reports such an error.
 
-    >>> check_room("OSError: [Errno 28] No space left on device: 'a'")
+    >>> raise_if_disk_full("OSError: [Errno 28] No space left on device: 'a'")
     Traceback (most recent call last):
         ...
     OSError: [Errno 28] No space left on device
     """
-    last = words.strip().rpartition("\n")[2]
-    refused = _REFUSED.search(last)
-    if refused and (number := int(refused[1])) in _NO_ROOM:
+    last_line = stderr.strip().rpartition("\n")[2]
+    match = _ERRNO.search(last_line)
+    if match and (number := int(match[1])) in _NOT_WRITABLE:
         raise OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""A script of the runtime, run alone in a clean interpreter: a spec in, JSON out."""
+"""Scripts of the runtime, run in a clean interpreter: a spec in, JSON out."""
 
 import json
 import subprocess
@@ -11,8 +11,8 @@ from edgekws.core.scratch import scratch_folder
 from edgekws.errors import MachineError, MissingPartError
 
 
-def run_alone(script: Path, spec: Mapping[str, Any], limit_s: float) -> bytes:
-    """Return what `script --spec FILE` prints, FILE being the JSON of `spec`.
+def run_in_clean_process(script: Path, spec: Mapping[str, Any], limit_s: float) -> bytes:
+    """Return the output of `script --spec FILE`, where FILE holds `spec` as JSON.
 
     Raises:
         MissingPartError: onnxruntime is not installed for this interpreter.
@@ -25,10 +25,10 @@ def run_alone(script: Path, spec: Mapping[str, Any], limit_s: float) -> bytes:
             done = run_child(str(script), "--spec", str(file), limit_s=limit_s)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MachineError(f"the latency harness did not finish: {error}") from error
-    words = done.stderr.decode(errors="replace").strip()
+    stderr = done.stderr.decode(errors="replace").strip()
     if done.returncode == 6:
-        raise MissingPartError(f"{words}; install it with: pip install onnxruntime")
+        raise MissingPartError(f"{stderr}; install it with: pip install onnxruntime")
     if done.returncode:
-        reason = words[-600:] or f"it died with {done.returncode}"
+        reason = stderr[-600:] or f"it died with {done.returncode}"
         raise MachineError(f"latency cannot be measured: {reason}")
     return done.stdout

@@ -1,4 +1,4 @@
-"""The contract of a model: what goes in, what comes out, and what it was trained for."""
+"""The contract of a model: its input, its output and its front end."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,10 @@ from pydantic import TypeAdapter
 
 from edgekws.runtime.front_end import FrontEnd
 
-Format = Literal["checkpoint", "onnx", "stream"]
+Format = Literal["checkpoint", "onnx", "stream", "detection"]
+BESIDE: tuple[Format, ...] = ("stream", "detection")
+"""Formats that stand beside the model of the chain, and do not take its place."""
+
 Representation = Literal["2d", "3d"]
 
 SILENCE = "_silence_"
@@ -25,11 +28,11 @@ class Normalization:
 
 @dataclass(frozen=True)
 class Contract:
-    """What travels with every artifact, as data.
+    """Metadata stored with every artifact.
 
-    `input_shape` is that of one sample: `(n_mels, T)` in the 2-D, `(1, n_mels, T)` in the 3-D
-    representation, holding normalised log-mel. `architecture` is the recipe's backbone table,
-    from which the torch network of a checkpoint is built again.
+    `input_shape` is the shape of one sample of normalised log-mel: `(n_mels, T)` in the 2-D,
+    `(1, n_mels, T)` in the 3-D representation. `architecture` is the recipe's backbone table,
+    from which the torch network of a checkpoint is rebuilt.
     """
 
     front_end: FrontEnd
@@ -40,7 +43,7 @@ class Contract:
 
     @property
     def representation(self) -> Representation:
-        """`2d` or `3d`, read off the input shape."""
+        """`2d` or `3d`, derived from the input shape."""
         return "3d" if len(self.input_shape) == 3 else "2d"
 
     def to_json(self) -> str:
@@ -49,7 +52,7 @@ class Contract:
 
     @staticmethod
     def from_json(text: str | bytes) -> "Contract":
-        """Read a contract back.
+        """Parse a contract.
 
         Raises:
             pydantic.ValidationError: `text` is not a contract.
@@ -62,9 +65,10 @@ _ADAPTER = TypeAdapter(Contract)
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file named by its content: a checkpoint (safetensors), an ONNX model, or a streaming graph.
+    """A file and its sha256: a checkpoint (safetensors), an ONNX model, or one that lies beside it.
 
-    A streaming graph is ONNX with explicit state, which stands beside the model it was made of.
+    A streaming graph is ONNX with explicit state; `detection` is JSON: thresholds and the other
+    settings that turn scores into events.
     """
 
     format: Format

@@ -1,4 +1,4 @@
-"""Clips: what a dataset lists, and what is left of it once every clip was read."""
+"""Clips: the listing of a dataset, rejected clips, and the examples of a split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 NearCopies = Literal["refuse", "leave_out"]
-"""What is done where two splits hold one recording, made over."""
+"""How to handle a recording that appears, re-encoded or altered, in two splits."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One labelled piece of audio; `end_s=None` means up to the end of the file."""
+    """One labelled piece of audio; `end_s=None` is the end of the file."""
 
     path: Path
     label: str
@@ -28,15 +28,15 @@ class Clip:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a dataset lists, before any audio was read.
+    """The clips of a dataset, before any audio is read.
 
     `noise` are the recordings that augmentation mixes in (train only). `notes` are lines for the
-    report: how the splits were made, what was left out and why; `caveats` are those of them that
-    have to be said wherever a figure stands.
+    report: how the splits were made, what was left out and why; `caveats` are the notes that must
+    accompany every figure.
 
-    Where `clips` are windows cut out of longer recordings, `recordings` are those: words with the
-    place where they are said, and `_unknown_` without a place where no keyword is. `negatives` are
-    the parts of the training recordings without a keyword that are at least a window long.
+    If `clips` are windows cut from longer recordings, `recordings` lists the recordings: words with
+    their times, and `_unknown_` without times for recordings without a keyword. `negatives` are
+    speech without a keyword, of each split: parts of recordings that are at least a window long.
     """
 
     labels: tuple[str, ...]
@@ -51,7 +51,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A clip that was left out, and why: unreadable, empty, silent or duplicate."""
+    """A clip that was left out, and the reason: unreadable, empty, silent or duplicate."""
 
     path: Path
     label: str
@@ -65,8 +65,8 @@ class Examples:
     """The clips of one split as arrays.
 
     `features` is `(N, n_mels, T)` float32, normalised log-mel without augmentation;
-    `targets` `(N,)` int64 indices into the labels; `speakers` `(N,)` strings, empty where unknown;
-    `names` one readable name a clip.
+    `targets` `(N,)` int64 indices into the labels; `speakers` `(N,)` strings, empty if unknown;
+    `names` one readable name per clip.
     """
 
     features: NDArray[np.float32]

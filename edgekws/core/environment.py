@@ -1,4 +1,4 @@
-"""The machine, the libraries and environment variables, without importing any library."""
+"""The machine, library versions and environment variables, without importing any library."""
 
 import ctypes
 import os
@@ -19,26 +19,26 @@ LIBRARIES = (
 
 
 def cache_folder() -> Path:
-    """Return the folder of cached steps and features; `EDGEKWS_CACHE` moves it."""
-    moved = os.environ.get("EDGEKWS_CACHE")
-    return Path(moved) if moved else platformdirs.user_cache_path("edgekws")
+    """Return the folder of cached steps and features; `EDGEKWS_CACHE` overrides it."""
+    override = os.environ.get("EDGEKWS_CACHE")
+    return Path(override) if override else platformdirs.user_cache_path("edgekws")
 
 
 @cache
 def library_versions() -> dict[str, str]:
-    """Return the version of Python and of each library that can change a result."""
-    found = {"python": platform.python_version()}
+    """Return the version of Python and of each library that can affect a result."""
+    versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 @cache
 def device_kind() -> str:
-    """Return `cuda` where torch was built for it and the driver sees a device, else `cpu`."""
+    """Return `cuda` if torch was built for it and the driver sees a device, else `cpu`."""
     if "+cpu" in library_versions()["torch"]:
         return "cpu"
     try:
@@ -51,7 +51,7 @@ def device_kind() -> str:
 
 
 def core_count() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of cores available to this process."""
     return len(os.sched_getaffinity(0))
 
 
@@ -60,12 +60,12 @@ ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-"""Variables by which numerical libraries start one thread each."""
+"""Environment variables that limit numerical libraries to one thread."""
 
 
 @contextmanager
 def environ_set(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables; restore what they were, or were not, afterwards.
+    """Set environment variables, and restore their previous state afterwards.
 
     >>> with environ_set({"EDGEKWS_EXAMPLE": "1"}):
     ...     os.environ["EDGEKWS_EXAMPLE"]

@@ -1,4 +1,4 @@
-"""What the engine and the steps tell while they run; the command line shows it."""
+"""Events that the engine and the steps emit while they run; the command line shows them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ EventKind = Literal[
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened.
+    """One event of a run.
 
-    `progress` events carry `done` and `total` of the task named by `text`; `data` holds what a
-    machine may want (epoch losses, measurements), and the `unit` of what is counted.
+    `progress` events carry `done` and `total` of the task named by `text`; `data` holds values for
+    programs (epoch losses, measurements) and the `unit` of the count.
     """
 
     kind: EventKind
@@ -28,7 +28,7 @@ Emit = Callable[[Event], None]
 
 
 def quiet(event: Event) -> None:
-    """Take an event and say nothing."""
+    """Ignore an event."""
 
 
 def progress(emit: Emit, task: str, done: int, total: int, **data: Any) -> None:
@@ -37,5 +37,5 @@ def progress(emit: Emit, task: str, done: int, total: int, **data: Any) -> None:
 
 
 def working(emit: Emit, task: str) -> None:
-    """Emit that `task` has begun, of which nobody can tell how far it is."""
+    """Emit the start of a `task` without measurable progress."""
     progress(emit, task, 0, 1)

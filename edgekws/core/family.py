@@ -1,8 +1,8 @@
 """Families of members by module name.
 
-A family is a package whose modules are its members: the `kind` of a recipe table is the name of
-the module, and the module holds one class, named after the family, with the fields and what
-builds the thing. Modules whose name starts with `_` are no members.
+A family is a package whose modules are its members: the `kind` in a recipe table is the name of
+the module, and the module holds one class, named after the family, with the fields and the code.
+Modules with a name that starts with `_` are not members.
 """
 
 from dataclasses import dataclass
@@ -38,10 +38,10 @@ def load(family: str, kind: str) -> type[BaseModel]:
 
 @dataclass(frozen=True)
 class MemberOf:
-    """Marks a field that holds any member of `family`, chosen by its `kind`.
+    """Marks a field that holds any member of `family`, selected by its `kind`.
 
-    The errors inside a member are carried in the context of a `member` error, so that the
-    recipe can show each of them at its own line. In a JSON schema, `{"family": …}` stands for it.
+    Validation errors inside a member are passed on in the context of a `member` error, so that the
+    recipe can report each at its own line. In a JSON schema the field becomes `{"family": …}`.
     """
 
     family: str
@@ -49,14 +49,14 @@ class MemberOf:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Validate any member, and serialize it with its own fields."""
+        """Validate any member, and serialize it with the fields of its class."""
         member = handler.generate_schema(SerializeAsAny[BaseModel])
         return no_info_before_validator_function(self._choose, member)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Return what `recipe.json_schema` replaces by the members."""
+        """Return a placeholder that `recipe.json_schema` replaces with the members."""
         return {"family": self.family}
 
     def _choose(self, value: object) -> object:

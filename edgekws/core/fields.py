@@ -1,4 +1,4 @@
-"""The base of everything that a recipe describes."""
+"""The base class of all recipe tables."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ from edgekws.core.paths import path_problem
 
 
 class Fields(BaseModel):
-    """Fields of a recipe table: frozen, unknown keys are errors, and paths can be looked up."""
+    """Fields of a recipe table: frozen; unknown keys and unusable paths are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*")
     @classmethod
-    def _paths_can_be_looked_up(cls, value: Any) -> Any:
+    def _check_paths(cls, value: Any) -> Any:
         for path in value if isinstance(value, tuple) else (value,):
             if isinstance(path, Path) and (problem := path_problem(path)):
                 raise ValueError(problem)

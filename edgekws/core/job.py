@@ -1,4 +1,4 @@
-"""What a step may see, and what it gives back."""
+"""The input and output of a step."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Examples, Split
+from edgekws.core.details import Kinds
 from edgekws.core.events import Emit
 from edgekws.core.latency_run import Files, LatencyRun
 from edgekws.runtime.front_end import FrontEnd
 
 
 class Data(Protocol):
-    """The dataset as features; computed when first asked for, and cached."""
+    """The dataset as features, computed on first use and cached."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -34,9 +35,9 @@ class Data(Protocol):
         """Return the clips of `split`, without augmentation."""
 
     def augmented(self, epoch: int) -> NDArray[np.float16]:
-        """Return the training clips as epoch `epoch` hears them, `(N, n_mels, T)`.
+        """Return the training clips of epoch `epoch` with waveform augmentation, `(N, n_mels, T)`.
 
-        All that changes waveforms is in; `mask` is still to be applied to each batch.
+        `mask` must still be applied to each batch.
         """
 
     def mask(
@@ -46,40 +47,48 @@ class Data(Protocol):
         epoch: int,
         strength: float = 1.0,
     ) -> NDArray[np.float32]:
-        """Return a batch `(B, n_mels, T)` under SpecAugment, drawn from (seed, epoch, clip).
+        """Return a batch `(B, n_mels, T)` with SpecAugment, seeded by (seed, epoch, clip).
 
-        The widest mask is `strength` times as wide as the recipe's `[augment]` says.
+        `strength` scales the widest mask of the recipe's `[augment]`.
         """
 
     def negatives(self) -> tuple[NDArray[np.float32], ...]:
-        """Return the training recordings without a keyword as they are long, `(n_mels, T)` each.
+        """Return the keyword-free training recordings at full length, `(n_mels, T)` each.
 
-        Normalised; none where the dataset has only clips.
+        Features are normalised. Empty if the dataset has only clips.
         """
 
     def calibration(self, n: int) -> NDArray[np.int64]:
-        """Return the indices of `n` training clips for calibration, every label in its share."""
+        """Return the indices of `n` training clips for calibration, stratified by label."""
 
 
 Measure = Callable[[Mapping[str, Files], str], LatencyRun]
-"""Times models by name on the target, against the one named as control."""
+"""Measures the latency of models, by name, on the target, against the named control."""
+
+
+Listen = Callable[[Path, Path | None], Path]
+"""Hears the dev streams with an ONNX model and its streaming form, if any.
+
+Returns the folder that `spotting.scores.read_scores` reads.
+"""
 
 
 STATES = ("training.safetensors", "training.previous.safetensors")
-"""What a step may leave in its `workdir` to go on from after an interruption, newest first."""
+"""Files in a step's `workdir` from which it resumes after an interruption, newest first."""
 
 
-class TrainingStopped(Exception):  # noqa: N818 it is no error
-    """The training has come to `Job.stop_after`; its state lies in the `workdir`."""
+class TrainingStopped(Exception):  # noqa: N818 not an error
+    """The training has reached `Job.stop_after`; its state is in the `workdir`."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a step may see besides its fields and its inputs.
+    """Everything that a step may use besides its fields and inputs.
 
-    `workdir` is the step's own folder; only the files of it that are named in `STATES` survive a
-    killed run. `device` is `cpu` or `cuda`. `measure` is there for a step that `times_on_target`.
-    A training that has more epochs than `stop_after` stops there with `TrainingStopped`.
+    `workdir` is the step's folder, in which only the files named in `STATES` survive a killed run.
+    `device` is `cpu` or `cuda`. `measure` is set for a step that `times_on_target`, `listen` for
+    one that `listens`. A training with more epochs than `stop_after` stops there with
+    `TrainingStopped`.
     """
 
     data: Data
@@ -90,11 +99,16 @@ class Job:
     emit: Emit
     measure: Measure | None = None
     stop_after: int | None = None
+    listen: Listen | None = None
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a step gives: the file it wrote, and the details that the report shows."""
+    """Result of a step: the file it wrote, and details for the report.
+
+    `kinds` names the details that are also drawn.
+    """
 
     path: Path
     details: dict[str, Any] = field(default_factory=dict)
+    kinds: Kinds = field(default_factory=dict)

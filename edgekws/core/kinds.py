@@ -1,4 +1,4 @@
-"""The names of the members of every family, found without importing any of them."""
+"""The names of the members of every family, listed without importing them."""
 
 import ast
 import difflib
@@ -18,7 +18,7 @@ FAMILIES = {
 
 @cache
 def kinds(family: str) -> tuple[str, ...]:
-    """Names of the members of `family`, sorted; nothing is imported but the package itself.
+    """Return the sorted names of the members of `family`; only the package itself is imported.
 
     >>> "bcresnet" in kinds("Backbone")
     True
@@ -27,7 +27,7 @@ def kinds(family: str) -> tuple[str, ...]:
 
 
 def summary(family: str, kind: str) -> str:
-    """Return the first line of a member's module, which is read but not imported.
+    """Return the first docstring line of a member's module, without importing it.
 
     >>> summary("Exporter", "zip")
     'The bundle as a zip archive.'

@@ -1,4 +1,4 @@
-"""What a target gives back: latencies of several models, measured in one run."""
+"""Latencies of several models, measured on a target in one run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +11,11 @@ from edgekws.core.measurement import METRICS, Measurement
 from edgekws.errors import MachineError
 
 Files = Path | Sequence[Path]
-"""One model, or a chain of them, each fed with the first output of the one before."""
+"""One model, or a chain in which each model takes the first output of the previous one."""
 
 
 def chain(files: Files) -> tuple[Path, ...]:
-    """Return the models in the order in which they run.
+    """Return the models in execution order.
 
     >>> chain(Path("model.onnx")), len(chain([Path("frontend.onnx"), Path("model.onnx")]))
     ((PosixPath('model.onnx'),), 2)
@@ -25,11 +25,11 @@ def chain(files: Files) -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class ModelLatency:
-    """Latency of one model in µs per inference, over `n` runs, on a CPU that it has.
+    """Latency of one model in µs per inference, over `n` runs, while it has a CPU.
 
-    `ratio` is its median over the control's, `None` where the control was not level; intervals
-    are 95 %, over the processes that were measured in. Of `blocks` of runs, `left_out` were spent
-    waiting for a CPU and do not count.
+    `ratio` is its median over the control's, `None` if the control was not level; intervals
+    are 95 %, over the measuring processes. Of `blocks` of runs, `left_out` were spent waiting for
+    a CPU and are not counted.
     """
 
     p50_us: float
@@ -47,11 +47,11 @@ class ModelLatency:
 
 @dataclass(frozen=True)
 class LatencyRun:
-    """Models measured interleaved with a control, which was entered twice.
+    """Models measured interleaved with a control, which is entered twice.
 
-    `level` tells whether the control equalled itself: `control_ratio` is its second entry over
-    its first. `attempts` is 2 where the first was not level. `measured_at` is the date and
-    time, and `cached` tells that they are not those of now.
+    `level` is whether both entries of the control agree: `control_ratio` is the second over the
+    first. `attempts` is above 1 if the first attempt was not level. `measured_at` is the date and
+    time; `cached` is whether the run was read from the cache.
     """
 
     models: dict[str, ModelLatency]
@@ -65,50 +65,52 @@ class LatencyRun:
     cached: bool = False
 
     def measurements(self, name: str) -> tuple[Measurement, ...]:
-        """Return the percentiles of one model and, where the control was level, the ratio.
+        """Return the percentiles of one model and, if the control was level, the ratio.
 
         >>> bounds = ((19.9, 20.2), (24.8, 25.3), (38.0, 43.0))
-        >>> one = ModelLatency(20.0, 25.0, 40.0, *bounds, 800, 0.5, (0.49, 0.51))
-        >>> run = LatencyRun({"a": one}, "a", True, 1.0, (0.99, 1.01), 1, {})
+        >>> latency = ModelLatency(20.0, 25.0, 40.0, *bounds, 800, 0.5, (0.49, 0.51))
+        >>> run = LatencyRun({"a": latency}, "a", True, 1.0, (0.99, 1.01), 1, {})
         >>> [m.metric for m in run.measurements("a")][-2:]
         ['latency_p99_us', 'latency_ratio']
         """
-        one = self.models[name]
-        found = [
-            Measurement("latency_p50_us", one.p50_us, "µs", one.n, one.p50_ci95),
-            Measurement("latency_p90_us", one.p90_us, "µs", one.n, one.p90_ci95),
-            Measurement("latency_p99_us", one.p99_us, "µs", one.n, one.p99_ci95),
+        model = self.models[name]
+        measurements = [
+            Measurement("latency_p50_us", model.p50_us, "µs", model.n, model.p50_ci95),
+            Measurement("latency_p90_us", model.p90_us, "µs", model.n, model.p90_ci95),
+            Measurement("latency_p99_us", model.p99_us, "µs", model.n, model.p99_ci95),
         ]
-        if one.ratio is not None:
+        if model.ratio is not None:
             unit = METRICS["latency_ratio"]
-            found.append(Measurement("latency_ratio", one.ratio, unit, one.n, one.ratio_ci95))
-        return tuple(found)
+            measurements.append(
+                Measurement("latency_ratio", model.ratio, unit, model.n, model.ratio_ci95)
+            )
+        return tuple(measurements)
 
     def without_ratios(self) -> "LatencyRun":
-        """Return the run as one of a model that had no control but itself."""
+        """Return the run without ratios, for a model that is its own control."""
         models = {name: replace(m, ratio=None, ratio_ci95=None) for name, m in self.models.items()}
         return replace(self, models=models)
 
     def conditions(self, name: str) -> tuple[str, ...]:
-        """Say what is to be known of a model's latency: that it is an old one, or not of all runs.
+        """Return remarks on a model's latency: that it is cached, or which runs are left out.
 
-        >>> one = ModelLatency(*[20.0] * 3, *[(19.0, 21.0)] * 3, 800, 0.5, (0.4, 0.6), 90, 7)
+        >>> latency = ModelLatency(*[20.0] * 3, *[(19.0, 21.0)] * 3, 800, 0.5, (0.4, 0.6), 90, 7)
         >>> old = ("2026-01-31 12:00", True)
-        >>> run = LatencyRun({"a": one}, "a", True, 1.0, (1.0, 1.0), 1, {}, *old)
+        >>> run = LatencyRun({"a": latency}, "a", True, 1.0, (1.0, 1.0), 1, {}, *old)
         >>> run.conditions("a")[0]
         'measured 2026-01-31 12:00, from the cache'
         >>> run.conditions("a")[1]
         '7 of 90 blocks of runs left out, spent waiting for a CPU'
         """
-        one = self.models[name]
-        told = [f"measured {self.measured_at}, from the cache"] if self.cached else []
-        if one.left_out:
-            share = f"{one.left_out} of {one.blocks} blocks of runs"
-            told.append(f"{share} left out, spent waiting for a CPU")
-        return tuple(told)
+        model = self.models[name]
+        remarks = [f"measured {self.measured_at}, from the cache"] if self.cached else []
+        if model.left_out:
+            share = f"{model.left_out} of {model.blocks} blocks of runs"
+            remarks.append(f"{share} left out, spent waiting for a CPU")
+        return tuple(remarks)
 
     def to_dict(self, name: str) -> dict[str, Any]:
-        """Return what a report shows beside the measurements: the control and its evenness."""
+        """Return the details that a report shows: the control, its ratio and the counts of runs."""
         return {
             "control": self.control,
             "control_p50_us": self.models[self.control].p50_us,
@@ -127,13 +129,13 @@ class LatencyRun:
 _RUN = TypeAdapter(LatencyRun)
 
 
-def parsed(told: bytes | str) -> LatencyRun:
-    """Return the run that the harness printed.
+def parse_latency_run(output: bytes | str) -> LatencyRun:
+    """Parse the output of the latency harness.
 
     Raises:
-        MachineError: it printed something else.
+        MachineError: `output` is not a run.
     """
     try:
-        return _RUN.validate_json(told)
+        return _RUN.validate_json(output)
     except ValidationError as error:
         raise MachineError(f"the latency harness printed no result: {error}") from error

@@ -1,4 +1,4 @@
-"""Measurements, and the budget they are held against."""
+"""Measurements, and the budgets they are checked against."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +18,9 @@ METRICS: dict[str, str] = {
     "unknown_recall": "",
     "silence_recall": "",
     "unknown_accepted": "",
+    "miss_rate": "",
+    "false_alarms_per_hour": "/h",
+    "detection_delay_ms": "ms",
     "latency_p50_us": "µs",
     "latency_p90_us": "µs",
     "latency_p99_us": "µs",
@@ -36,36 +39,36 @@ METRICS: dict[str, str] = {
 }
 """Every metric that a budget can name, with its unit.
 
-Those without a prefix are the network's, `front_end_…` those of the graph that feeds it, `total_…`
-of both together: MACs and buffers added up, latency measured from a window of audio to its label.
-`bundle_size_kib` is that of the files which a device needs (`bundle.device_files`).
+Metrics without a prefix describe the network, `front_end_…` the graph that feeds it, `total_…`
+both together: MACs and buffers summed, latency measured from a window of audio to its label.
+`bundle_size_kib` is the size of the files that a device needs (`bundle.device_files`).
 """
 
 BUNDLE_METRICS = tuple(m for m in METRICS if m.startswith(("front_end_", "total_", "bundle_")))
-"""Those that a bundle has, and a network alone has not."""
+"""Metrics that exist for a bundle but not for a network alone."""
 
 WHOLE = {
     "size": ("size_kib", "front_end_size_kib", "bundle_size_kib"),
-    "MACs": ("macs", "front_end_macs", "total_macs"),
+    "MACs/s": ("macs", "front_end_macs", "total_macs"),
     "peak RAM": ("peak_ram_kib", "front_end_peak_ram_kib", "total_peak_ram_kib"),
     "latency p50": ("latency_p50_us", "front_end_latency_p50_us", "total_latency_p50_us"),
     "latency p90": ("latency_p90_us", "front_end_latency_p90_us", "total_latency_p90_us"),
 }
-"""What a device has to bear: the metrics of the network, of its front end and of the whole."""
+"""Costs on a device: the metrics of the network, of its front end and of both together."""
 
 WHOLE_NOTE = (
     "Whole: MACs and RAM are the sums of both; latency is timed from a window of audio to its "
     "label; size is both graphs with detect.py, labels.txt and manifest.json."
 )
-"""What the last column of a table of `WHOLE` means."""
+"""Explanation of the last column of a table of `WHOLE`."""
 
-HEARD = {
+CLIP_KINDS = {
     "keywords, recall": "keyword_recall",
     "_unknown_, recall": "unknown_recall",
     "_unknown_ taken for a keyword": "unknown_accepted",
     "_silence_, recall": "silence_recall",
 }
-"""How well each kind of clip is heard, apart from the others."""
+"""The metric of each kind of clip, by the name that tables show."""
 
 ACCURACIES = (
     "accuracy",
@@ -75,21 +78,31 @@ ACCURACIES = (
     "silence_recall",
     "unknown_accepted",
 )
-"""Those that need labelled clips."""
+"""Metrics that need labelled clips."""
 
-SHARES = ("int8_coverage", *ACCURACIES)
-"""Those that lie between 0 and 1."""
+CONTINUOUS = ("miss_rate", "false_alarms_per_hour", "detection_delay_ms")
+"""Metrics of keywords in continuous speech, which need streams."""
+
+ALLOWED_PER_HOUR = 2.0
+"""False alarms for which thresholds are chosen if a recipe sets no limit."""
+
+SHARES = ("int8_coverage", "miss_rate", *ACCURACIES)
+"""Metrics between 0 and 1."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure: `n` samples behind it, `ci95` the 95 % interval where it is an estimate."""
+    """One value, over `n` samples; `ci95` is its 95 % interval if it is an estimate.
+
+    `speakers` is the number of speakers of the samples, `None` if they are not known.
+    """
 
     metric: str
     value: float
     unit: str = ""
     n: int | None = None
     ci95: tuple[float, float] | None = None
+    speakers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +121,7 @@ class Limit:
         Limit(metric='params', op='max', value=10000)
 
         Raises:
-            ValueError: `key` is not `max_` or `min_` and a known metric.
+            ValueError: `key` is not `max_` or `min_` followed by a known metric.
         """
         op, _, metric = key.partition("_")
         if op not in ("max", "min") or metric not in METRICS:
@@ -123,10 +136,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A limit held against a measurement.
+    """A limit checked against a measurement.
 
-    `margin` is what is left, as a share of the limit: negative when broken; `None` where the
-    metric was not measured, which fails.
+    `margin` is the distance to the limit as a share of it, negative if the limit is exceeded;
+    `None` if the metric was not measured, which fails.
     """
 
     limit: Limit
@@ -136,7 +149,7 @@ class Verdict:
 
     @property
     def room(self) -> float | None:
-        """What is left up to the limit in the metric's own unit, negative when broken."""
+        """The distance to the limit in the metric's unit, negative if the limit is exceeded."""
         if self.measured is None:
             return None
         over = self.measured - self.limit.value
@@ -150,7 +163,7 @@ class Budget:
     limits: tuple[Limit, ...] = ()
 
     def check(self, measurements: Iterable[Measurement]) -> tuple[Verdict, ...]:
-        """Judge every limit; a metric that is missing or not a number fails.
+        """Check every limit; a metric that is missing or not a number fails.
 
         >>> budget = Budget((Limit("params", "max", 10_000), Limit("accuracy", "min", 0.95)))
         >>> [v.ok for v in budget.check([Measurement("params", 9_000)])]

@@ -1,8 +1,8 @@
-"""Files that a command writes where its user says: whole or not at all, and devices left alone.
+"""Output files at paths chosen by the user: written whole or not at all, devices never replaced.
 
-A regular file is written beside its place and renamed, so that nothing half-written ever has its
-name. A link is followed: what it points to is written. A device, a pipe, a socket and what standard
-output goes to are written to as they are; they are never replaced.
+A regular file is written under a temporary name in the same folder and renamed, so that a partial
+file never has its name. Links are followed. Devices, pipes, sockets and the file behind standard
+output are written to in place, never replaced.
 """
 
 import fcntl
@@ -26,28 +26,28 @@ _STANDARD = (1, 2)
 
 
 def write_bytes(path: Path, content: bytes, advice: str = OTHER_OUTPUT) -> None:
-    """Write a file in one go; folders on the way to it are made.
+    """Write a file atomically; create its parent folders.
 
     Args:
-        path: Where.
-        content: All of it.
-        advice: What to do where that fails, for the message.
+        path: The file.
+        content: Its whole content.
+        advice: What to do on failure, for the message.
 
     Raises:
         UsageError: `path` is a folder.
-        MachineError: it cannot be written; nothing of it is left.
+        MachineError: it cannot be written; no partial file is left.
     """
     with _opened(path, advice) as file:
         file.write(content)
 
 
 def write_text(path: Path, text: str, advice: str = OTHER_OUTPUT) -> None:
-    """Write a text file as `write_bytes` does, in UTF-8, names as `in_utf8` returns them."""
+    """Write a UTF-8 text file as `write_bytes` does, escaped as by `in_utf8`."""
     write_bytes(path, in_utf8(text).encode(), advice)
 
 
 def in_utf8(text: str) -> str:
-    r"""Return `text` with the bytes of a file name that are not UTF-8 as their escapes.
+    r"""Return `text` with bytes that are not UTF-8 (from file names) as escapes.
 
     >>> in_utf8("да\udcff")
     'да\\udcff'
@@ -57,7 +57,7 @@ def in_utf8(text: str) -> str:
 
 @contextmanager
 def whole_text(path: Path, advice: str = OTHER_OUTPUT) -> Iterator[TextIO]:
-    """Yield a text file that gets its name only when the block ends; as `write_text` otherwise."""
+    """Yield a text file that gets its name when the block ends; otherwise as `write_text`."""
     with (
         _opened(path, advice) as file,
         io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="") as text,
@@ -66,7 +66,7 @@ def whole_text(path: Path, advice: str = OTHER_OUTPUT) -> Iterator[TextIO]:
 
 
 def check_output(path: Path, advice: str = OTHER_OUTPUT) -> None:
-    """Find out before the work, not after it, whether a file can be written; make its folder.
+    """Check that a file can be written, before the work starts; create its folder.
 
     Raises:
         UsageError: `path` is a folder.
@@ -83,17 +83,17 @@ def check_output(path: Path, advice: str = OTHER_OUTPUT) -> None:
 
 
 def is_folder(output: Path) -> bool:
-    """Tell whether an output is a folder for several files: it is one, or has no suffix yet."""
+    """Return whether an output is a folder, or is to become one: it is new and has no suffix."""
     return output.is_dir() or not (output.suffix or output.exists())
 
 
 def check_form(
     output: Path, suffixes: Sequence[str], option: str = "--output", *, or_folder: bool = True
 ) -> None:
-    """Refuse a file whose suffix names no form that is written, or that cannot be written.
+    """Check the suffix of an output, and that it can be written.
 
     Raises:
-        UsageError: the suffix is none of `suffixes`, and it is no folder where one will do.
+        UsageError: the suffix is not in `suffixes`, and `output` is not a folder with `or_folder`.
         MachineError: it cannot be written.
     """
     if or_folder and is_folder(output):
@@ -106,21 +106,21 @@ def check_form(
 
 
 def is_stream(path: Path) -> bool:
-    """Tell whether a path is there and neither a regular file nor a folder, or is standard output.
+    """Return whether a path is a device, a pipe or a socket, or the file behind standard output.
 
     Raises:
-        OSError: a link that leads round in a circle; a folder that must not be looked into.
+        OSError: a symbolic link that forms a loop; a folder without permission.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    plain = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
-    return not plain or _standard(found) is not None
+    plain = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+    return not plain or _standard_stream(status) is not None
 
 
 def destination(path: Path) -> Path:
-    """Return where a regular file is written in the end: links are followed."""
+    """Return the file that is written: links are followed."""
     return Path(os.path.realpath(path))
 
 
@@ -128,65 +128,65 @@ def destination(path: Path) -> Path:
 def _opened(path: Path, advice: str) -> "Iterator[io.BufferedWriter[_Target]]":
     _refuse_folder(path, advice)
     with writing(path, advice):
-        through = is_stream(path)
-    with _through(path, advice) if through else _beside(path, advice) as file:
+        in_place = is_stream(path)
+    with _opened_in_place(path, advice) if in_place else _replaced(path, advice) as file:
         yield file
 
 
 @contextmanager
-def _through(path: Path, advice: str) -> "Iterator[io.BufferedWriter[_Target]]":
-    """Write to a device or a pipe, and to standard output where it stands."""
+def _opened_in_place(path: Path, advice: str) -> "Iterator[io.BufferedWriter[_Target]]":
+    """Write to a device or a pipe, or to standard output at its current position."""
     with writing(path, advice):
-        standard = _standard(path.stat())
+        standard = _standard_stream(path.stat())
         raw = _Target(path, advice, path if standard is None else os.dup(standard), "w")
     with io.BufferedWriter(raw) as file:
         yield file
 
 
 @contextmanager
-def _beside(path: Path, advice: str) -> "Iterator[io.BufferedWriter[_Target]]":
-    """Write a file of another name in the same folder, and rename it at the end."""
+def _replaced(path: Path, advice: str) -> "Iterator[io.BufferedWriter[_Target]]":
+    """Write a temporary file in the same folder, and rename it at the end."""
     place = destination(path)
     with writing(path, advice):
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists():
             _check_writable(place)
-        fresh, held = _claimed(place)
+        temporary, descriptor = _locked_temporary(place)
     try:
-        with io.BufferedWriter(_Target(path, advice, os.dup(held), "w")) as file:
+        with io.BufferedWriter(_Target(path, advice, os.dup(descriptor), "w")) as file:
             yield file
         with writing(path, advice):
             if place.exists():
-                fresh.chmod(stat.S_IMODE(place.stat().st_mode))  # as if written over
-            fresh.replace(place)
+                temporary.chmod(stat.S_IMODE(place.stat().st_mode))  # as if overwritten
+            temporary.replace(place)
     except BaseException:
-        fresh.unlink()
+        temporary.unlink()
         raise
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
-def _claimed(place: Path) -> tuple[Path, int]:
-    """Open the file in the making of `place`, empty, and keep others from it until it is closed.
+def _locked_temporary(place: Path) -> tuple[Path, int]:
+    """Open the empty temporary file of `place`, locked until it is closed.
 
-    Its name follows from that of `place`: what a killed process has left is written over by the
-    next one. The name has a higher number where another process is writing the same file.
+    Its name is derived from that of `place`, so that the next process overwrites what a killed one
+    has left. The name gets a higher number while another process is writing the same file.
     """
     name = hashlib.sha256(os.fsencode(place.name)).hexdigest()[:8]
     for number in itertools.count():
-        fresh = place.with_name(f".edgekws-{name}-{number}.part")
-        held = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        temporary = place.with_name(f".edgekws-{name}-{number}.part")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         with suppress(BlockingIOError, FileNotFoundError):
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(held), fresh.stat()):  # not renamed meanwhile
-                os.ftruncate(held, 0)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), temporary.stat()):  # not renamed meanwhile
+                os.ftruncate(descriptor, 0)
                 break
-        os.close(held)
-    return fresh, held
+        os.close(descriptor)
+    return temporary, descriptor
 
 
 class _Target(io.FileIO):
-    """A file whose own errors are told with the name that the user gave."""
+    """A file that reports write errors under the name that the user gave."""
 
     def __init__(self, path: Path, advice: str, file: Path | int, mode: str) -> None:
         self._path, self._advice = path, advice
@@ -197,13 +197,13 @@ class _Target(io.FileIO):
             return super().write(content)
 
 
-def _standard(found: os.stat_result) -> int | None:
-    """Return the number of the standard output that goes to a file."""
+def _standard_stream(status: os.stat_result) -> int | None:
+    """Return the descriptor of standard output or error if it goes to this file."""
     for number in _STANDARD:
         try:
-            if os.path.samestat(found, os.fstat(number)):
+            if os.path.samestat(status, os.fstat(number)):
                 return number
-        except OSError:  # it is closed
+        except OSError:  # closed
             continue
     return None
 

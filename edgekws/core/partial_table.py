@@ -1,4 +1,4 @@
-"""A table in the making: records kept as they come, so that a stopped command can go on."""
+"""Unfinished tables: records saved as they arrive, so that a stopped command can resume."""
 
 import fcntl
 import json
@@ -20,26 +20,26 @@ from edgekws.errors import UsageError, writing
 
 
 class Partial:
-    """The hidden file `.NAME.part` beside a table: a record a line, after a line that says of what.
+    """The hidden file `.NAME.part` beside a table: its identity, then a record per line.
 
-    It is no table and does not stand under its name, so that no one takes it for the whole.
-    `records` are those of the same `identity` that were there, and those added; `foreign` tells
-    that those of another one were dropped.
+    It does not have the table's name, so that it cannot be mistaken for the finished table.
+    `records` are the records already saved under the same `identity`, and those added; `foreign` is
+    whether records of another identity were dropped.
     """
 
     def __init__(self, output: Path, file: BinaryIO, identity: str) -> None:
-        """Take the open file, and what its records must belong to."""
+        """Read the open file, and keep its records if they belong to `identity`."""
         self._output, self._file = output, file
-        found, end = _whole_lines(file)
-        ours = found[:1] == [{"of": identity}]
-        self.foreign = bool(found) and not ours
-        self.records: list[Any] = found[1:] if ours else []
-        file.truncate(end if ours else 0)
-        if not ours:
+        lines, end = _whole_lines(file)
+        matches = lines[:1] == [{"of": identity}]
+        self.foreign = bool(lines) and not matches
+        self.records: list[Any] = lines[1:] if matches else []
+        file.truncate(end if matches else 0)
+        if not matches:
             self._write([{"of": identity}])
 
     def add(self, records: Sequence[Any]) -> None:
-        """Append records; they are with the system when this returns.
+        """Append records and flush them to the operating system.
 
         Raises:
             MachineError: the disk is full.
@@ -53,7 +53,7 @@ class Partial:
             self._file.flush()
 
     def finish(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Write the table as CSV under its name, in one go, and drop the partial file.
+        """Write the table as CSV under its name, atomically, and delete the partial file.
 
         Raises:
             MachineError: it cannot be written.
@@ -68,13 +68,13 @@ class Partial:
 
 @contextmanager
 def partial_beside(output: Path, identity: str) -> Iterator[Partial]:
-    """Open the partial file of a table; nobody else may meanwhile.
+    """Open the partial file of a table with exclusive access.
 
-    Beside a device or a pipe there is none: its records last as long as this process.
+    For a device or a pipe the file is temporary: its records last as long as this process.
 
     Raises:
         UsageError: another process is writing the table, or `output` is a folder.
-        MachineError: there is no writing beside it.
+        MachineError: the partial file cannot be written.
     """
     check_output(output)
     if is_stream(output):
@@ -94,21 +94,21 @@ def partial_beside(output: Path, identity: str) -> Iterator[Partial]:
 
 
 def part_path(output: Path) -> Path:
-    """Return where a table is kept in the making."""
+    """Return the path of a table's partial file."""
     place = destination(output)
     return place.with_name(f".{place.name}.part")
 
 
 def _whole_lines(file: BinaryIO) -> tuple[list[Any], int]:
-    """Read the records up to a line that was cut off; return them, and where they end."""
+    """Return the records up to a truncated line, and the offset at which they end."""
     file.seek(0)
-    found, end = [], 0
+    records, end = [], 0
     for line in file:
         try:
             if not line.endswith(b"\n"):
                 break
-            found.append(json.loads(line))
+            records.append(json.loads(line))
         except ValueError:
             break
         end += len(line)
-    return found, end
+    return records, end

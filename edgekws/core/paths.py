@@ -1,4 +1,4 @@
-"""Paths that a user names, and small files behind them: no name and no kind of file is a trap."""
+"""Paths given by a user, and the small files behind them, read safely."""
 
 import errno
 import os
@@ -8,17 +8,17 @@ from pathlib import Path
 from edgekws.errors import UsageError
 
 MAX_BYTES = 1 << 20
-"""Size of the largest recipe, sweep, budget or list of words."""
+"""Maximum size of a recipe, sweep, budget or word list."""
 
 UNUSABLE = {
-    errno.ELOOP: "its symbolic links go round in a circle",
+    errno.ELOOP: "its symbolic links form a loop",
     errno.ENAMETOOLONG: "the name is longer than a file system allows",
 }
-"""What is wrong with a name, by the system's error number."""
+"""The problem with a path, by the system's error number."""
 
 
 def path_problem(path: str | Path) -> str | None:
-    """Say why nothing can be looked up under `path`, `None` where it can; it need not be there.
+    """Return why `path` cannot be used, or `None` if it can; it need not exist.
 
     >>> path_problem("no/such/file") is None
     True
@@ -30,7 +30,7 @@ def path_problem(path: str | Path) -> str | None:
     try:
         Path(path).expanduser().stat()
     except RuntimeError:
-        return f"{Path(path).parts[0]} is the home of nobody known here; write the path in full"
+        return f"{Path(path).parts[0]} is not the home of a known user; write the full path"
     except UnicodeEncodeError:
         return "a path cannot hold half of a UTF-16 pair"
     except OSError as error:
@@ -39,10 +39,10 @@ def path_problem(path: str | Path) -> str | None:
 
 
 def user_path(text: str | Path) -> Path:
-    """Return the path that a command was given, `~` expanded.
+    """Return a path given on the command line, `~` expanded.
 
     Raises:
-        UsageError: nothing can be looked up under it.
+        UsageError: it cannot be used as a path.
     """
     problem = path_problem(text)
     if problem:
@@ -52,18 +52,18 @@ def user_path(text: str | Path) -> Path:
 
 
 def read_regular(path: Path, most: int = MAX_BYTES) -> bytes:
-    """Return what is in a regular file of `most` bytes at most.
+    """Return the content of a regular file of at most `most` bytes.
 
     Raises:
-        ValueError: it is a pipe, a device or a folder, or too large; the message says so.
+        ValueError: it is not a regular file, or too large.
         OSError: it cannot be read.
     """
-    waiting_for_nobody = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-    with os.fdopen(os.open(path, waiting_for_nobody), "rb") as file:
+    nonblocking = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe would block until written to
+    with os.fdopen(os.open(path, nonblocking), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("is not a regular file; name one")
         data = file.read(most + 1)
     if len(data) > most:
-        raise ValueError(f"is larger than the {most // 1024:,} KiB that such a file may have")
+        raise ValueError(f"is larger than the limit of {most // 1024:,} KiB for this kind of file")
     return data

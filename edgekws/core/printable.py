@@ -1,11 +1,11 @@
-"""Text that strangers chose, for a terminal: what would steer it is shown as an escape."""
+"""Untrusted text for a terminal: control characters are shown as escapes."""
 
 import re
 
-_STEERS = re.compile(
+_CONTROL = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # control characters but tab and line feed
-    "\\u2028\\u2029"  # further line ends
-    "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # turn the direction of writing
+    "\\u2028\\u2029"  # line and paragraph separators
+    "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # change the text direction
     "\\ud800-\\udfff]"  # bytes of a file name that are not UTF-8
 )
 
@@ -18,11 +18,11 @@ def printable(text: str) -> str:
     >>> printable("\x1b[2J да\udcff")
     '\\x1b[2J да\\udcff'
     """
-    return _STEERS.sub(lambda one: _escape(one[0]), text)
+    return _CONTROL.sub(lambda match: _escape(match[0]), text)
 
 
 def one_line(text: str) -> str:
-    r"""Return `text` as `printable` does, line feeds and tabs as escapes too.
+    r"""Return `text` as `printable` does, with line feeds and tabs as escapes too.
 
     >>> one_line("a\nb.wav\t\x1b[2J")
     'a\\x0ab.wav\\x09\\x1b[2J'
@@ -36,5 +36,5 @@ def _escape(character: str) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether a label or a name can be shown and written down as it is, in one line."""
+    """Return whether a label or a name can be shown unchanged, on one line."""
     return one_line(text) == text

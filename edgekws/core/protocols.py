@@ -1,7 +1,7 @@
-"""What a member of each family has: the class of that name in every module of its package.
+"""The protocol of each family: what the class of that name in every module of its package has.
 
-The types of recipes are made of these, so that mypy checks who uses a member; that every member
-fits is checked by `tests/contracts/test_protocols.py`, with mypy and without.
+The types of recipes are built from these protocols, so that mypy checks every use of a member;
+`tests/contracts/test_protocols.py` checks that every member conforms, with mypy and at run time.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Member(Protocol):
-    """A pydantic model whose `kind` is the name of its module."""
+    """A pydantic model; its `kind` is the name of its module."""
 
     @property
     def kind(self) -> str:
@@ -38,7 +38,7 @@ class Member(Protocol):
         """Return the fields, as `pydantic.BaseModel.model_dump`."""
 
     def model_copy(self, *, update: Mapping[str, Any] | None = ...) -> Self:
-        """Return a copy with other values, as `pydantic.BaseModel.model_copy`."""
+        """Return a copy with changed values, as `pydantic.BaseModel.model_copy`."""
 
 
 class Backbone(Member, Protocol):
@@ -49,14 +49,14 @@ class Backbone(Member, Protocol):
         """`2d`: samples are `(n_mels, T)`; `3d`: they are `(1, n_mels, T)`."""
 
     def build(self, n_mels: int, n_labels: int) -> "nn.Module":
-        """Return the network with freshly drawn weights: features in, logits out."""
+        """Return the network with random weights: features in, logits out."""
 
 
 class Dataset(Member, Protocol):
     """A source of labelled clips."""
 
     def fingerprint(self) -> str:
-        """Return a sha256 of all that decides what is listed, without reading audio."""
+        """Return a sha256 of everything that determines the listing, without reading audio."""
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits."""
@@ -70,16 +70,16 @@ class Quantizer(Member, Protocol):
 
     @property
     def takes(self) -> Format:
-        """The form of the network that it quantizes."""
+        """The format of the network that it quantizes."""
 
     def calibrations(self) -> tuple[str, ...]:
         """Return the names of the calibrations, the default first."""
 
     def quantize(self, network: Any, clips: "np.ndarray", calibration: str) -> "onnx.ModelProto":
-        """Return an FP32 network as an ONNX QDQ model, calibrated on clips `(N, *input_shape)`."""
+        """Convert an FP32 network to an ONNX QDQ model, calibrated on `(N, *input_shape)` clips."""
 
     def quantized(self, network: Any, clips: "np.ndarray", calibration: str) -> Any:
-        """Return the same as a `QuantizedNetwork`, whose layers can be put back to FP32."""
+        """Return the same as a `QuantizedNetwork`, which can restore single layers to FP32."""
 
 
 class Target(Member, Protocol):
@@ -87,54 +87,62 @@ class Target(Member, Protocol):
 
     @property
     def threads(self) -> int:
-        """The threads within an operator."""
+        """The number of intra-op threads."""
 
     @property
     def seconds(self) -> float:
-        """How long to measure."""
+        """The measuring time."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all that a latency there depends on; `machine` and `isa` are in it."""
+        """Return everything that a latency there depends on, including `machine` and `isa`."""
 
     def measure(self, models: Mapping[str, Files], control: str) -> LatencyRun:
-        """Time models interleaved, against the one named `control`."""
+        """Measure the latency of models, interleaved, against the one named `control`."""
 
 
 class Exporter(Member, Protocol):
-    """A form in which a bundle is given away."""
+    """A delivery format of a bundle."""
 
     def check_output(self, output: Path) -> None:
-        """Refuse, before any work, an output that holds something that is not replaced."""
+        """Reject, before any work, an output with content that must not be replaced."""
 
     def write(self, folder: Path, scratch: Path) -> Path:
-        """Write the form of the verified bundle in `folder` under `scratch`; return where."""
+        """Convert the verified bundle in `folder`; write it under `scratch` and return its path."""
 
     def prove(self, written: Path, folder: Path) -> Verified | None:
-        """Check what was written against the bundle; return it verified where it is a bundle."""
+        """Check the written form against the bundle; return its verification if it is a bundle."""
 
 
 class Step(Member, Protocol):
-    """A link of the chain."""
+    """A step of the chain."""
 
     @property
     def name(self) -> str:
-        """What other steps call it."""
+        """The name by which other steps refer to it."""
 
     @property
     def budget(self) -> Mapping[str, float]:
-        """The limits that this step must keep, by key: `max_params`."""
+        """The limits of this step, by key: `max_params`."""
 
     @property
     def keeps(self) -> str:
-        """`exact`, `quantized` or `retrained`: how the result is proven against the input."""
+        """`exact`, `quantized` or `retrained`: how the result is checked against the input."""
 
     @property
     def times_on_target(self) -> bool:
-        """Whether it chooses by latency: its result is then keyed on the target and the host."""
+        """Whether it selects by latency: its cache key then includes the target and the host."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether it listens to the dev streams: its result is then keyed on them."""
 
     @property
     def takes(self) -> Format | None:
-        """The format that it needs of the step before it; `None` if it starts anew."""
+        """The format of the model that it needs; `None` if it needs none."""
+
+    @property
+    def also_takes(self) -> tuple[Format, ...]:
+        """The formats beside the model that it also takes if earlier steps gave them."""
 
     @property
     def gives(self) -> Format:
@@ -142,13 +150,16 @@ class Step(Member, Protocol):
 
     @property
     def named_inputs(self) -> tuple[str, ...]:
-        """The names of earlier steps whose artifacts it also needs."""
+        """The names of earlier steps that provide further inputs."""
 
     def resolved(self, isa: frozenset[str]) -> Self:
-        """Return the step with what the target's instruction set decides filled in."""
+        """Return the step with the defaults that depend on the target's instruction set."""
+
+    def for_budget(self, budget: Mapping[str, float]) -> Self:
+        """Return the step with what the recipe's budget decides filled in."""
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
-        """Do the work; `inputs` holds the named inputs, and `input` for the step before it."""
+        """Run the step; `inputs` holds the named inputs, `input`, and by format those beside it."""
 
 
 AnyBackbone = Annotated[Backbone, MemberOf("Backbone")]

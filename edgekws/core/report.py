@@ -1,4 +1,4 @@
-"""Everything that the tables and the pictures of a run are drawn from."""
+"""The data behind the tables and plots of a run."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,18 +7,19 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from edgekws.core.details import Kinds
 from edgekws.core.measurement import Measurement, Verdict
 from edgekws.core.output import in_utf8, write_bytes
 
 
 @dataclass(frozen=True)
 class Result:
-    """One step of the chain, the bundle at its end (`kind` is `bundle`), or a `reference`.
+    """One step of the chain, the final bundle (`kind` is `bundle`), or a `reference`.
 
-    `verdicts` are those that bite here: the step's own budget, and on the final model and the
-    bundle the recipe's. `to_go` are the recipe's limits on the steps before. `parity` holds the
-    rungs that were proven (max |Δlogit|, label agreement); `details` what the step itself told
-    (training curves, calibrations tried, the latency's control).
+    `verdicts` are the binding ones: of the step's budget and, for the final model and the bundle,
+    of the recipe's. `to_go` are the recipe's limits, applied to earlier steps. `parity` holds the
+    parity checks (max |Δlogit|, label agreement); `details` what the step reported (training
+    curves, calibrations tried, the latency's control), and `kinds` which of them are drawn.
     """
 
     name: str
@@ -29,21 +30,22 @@ class Result:
     to_go: tuple[Verdict, ...] = ()
     parity: dict[str, Any] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    kinds: Kinds = field(default_factory=dict)
     seconds: float = 0.0
     cached: bool = False
 
     def value(self, metric: str) -> float | None:
-        """Return the value of `metric`, `None` where it was not measured."""
+        """Return the value of `metric`, or `None` if it was not measured."""
         return next((m.value for m in self.measurements if m.metric == metric), None)
 
 
 @dataclass(frozen=True)
 class Report:
-    """A run: the recipe it came from, the machine, the data, and a result a step.
+    """A run: the recipe, the machine, the data, and a result per step.
 
-    `data` tells clips a split and label, what was rejected and the fingerprint; `ok` is the
-    verdict on the whole. `references` are FP32 forms of the last network trained, which latencies
-    stand against: its plain export, the control, and the fastest where that is another.
+    `data` holds the clips per split and label, the rejected clips and the fingerprint; `ok` is the
+    overall verdict. `references` are FP32 forms of the last trained network, for comparison of
+    latencies: its plain export (the control), and the fastest form if that is another.
     """
 
     name: str
@@ -59,16 +61,16 @@ class Report:
     def deciding(self) -> tuple[tuple[str, Verdict], ...]:
         """Return the verdicts that decide the run, each with the name of its result.
 
-        What the final model meets on dev is said once more, and better, by the bundle on test.
+        A limit that the final model meets on dev is omitted if the bundle is checked on test.
         """
         bundled = self.bundle_sha256 is not None
         last = self.results[-1:] if bundled else ()
-        again = {verdict.limit for result in last for verdict in result.verdicts}
+        rechecked = {verdict.limit for result in last for verdict in result.verdicts}
         return tuple(
             (result.name, verdict)
             for result in self.results
             for verdict in result.verdicts
-            if result in last or not verdict.ok or verdict.limit not in again
+            if result in last or not verdict.ok or verdict.limit not in rechecked
         )
 
     def save(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Folders for the time of a computation, where the system has its temporary files."""
+"""Temporary folders, in the system's folder for temporary files."""
 
 import errno
 import tempfile
@@ -9,17 +9,17 @@ from pathlib import Path
 from edgekws.errors import MachineError, reason
 
 _FULL = frozenset({None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What an error of writing without a file's name says; numpy's has no number either."""
+"""Numbers of write errors without a file name; numpy's errors have no number either."""
 
 _ADVICE = "free some space there, or point TMPDIR at a folder that can be written"
 
 
 @contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
-    """Yield a folder that is gone afterwards, named after `edgekws-` and `prefix`.
+    """Yield a temporary folder named `edgekws-PREFIX-…`, removed afterwards.
 
     Raises:
-        MachineError: it cannot be made, or is full; the message names it, and TMPDIR.
+        MachineError: it cannot be created or is full; the message names it and TMPDIR.
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix=f"edgekws-{prefix}-")
@@ -29,13 +29,13 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
         try:
             yield Path(name)
         except OSError as error:
-            if not _is_of(error, name):
+            if not _concerns(error, name):
                 raise
             raise MachineError(f"{name}: cannot be written ({reason(error)}); {_ADVICE}") from error
 
 
-def _is_of(error: OSError, folder: str) -> bool:
-    """Say whether an error is that of a file in the folder, or of any file that had no room."""
+def _concerns(error: OSError, folder: str) -> bool:
+    """Return whether an error concerns a file in the folder, or is a full disk without a name."""
     if error.filename:
         return str(error.filename).startswith(folder)
     return error.errno in _FULL

@@ -1,4 +1,4 @@
-"""Which source code a piece of work depends on: the part of a key that old results die by."""
+"""The source code that a result depends on: the part of a cache key that outdates old results."""
 
 import ast
 import hashlib
@@ -15,9 +15,9 @@ from edgekws.core.canonical import sha256_of
 
 @cache
 def _file(module: str) -> Path | None:
-    """Return the source file of a module of this package, `None` if there is no such module.
+    """Return the source file of a module of this package, or `None` if there is no such module.
 
-    The module is not imported, nor are the packages above it.
+    Neither the module nor its parent packages are imported.
     """
     path = PACKAGE.parent.joinpath(*module.split("."))
     files = (path.with_name(f"{path.name}.py"), path / "__init__.py")
@@ -35,7 +35,7 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 
 
 def _named_files(tree: ast.AST, folder: Path) -> Iterator[Path]:
-    """Yield the templates and other files in `folder` that the code names; no modules."""
+    """Yield the templates and other non-Python files in `folder` that the code names."""
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     known = {path.name: path for path in folder.iterdir() if path.suffix not in ("", ".py")}
     yield from (known[name] for name in sorted(known.keys() & texts))
@@ -45,22 +45,22 @@ def _named_files(tree: ast.AST, folder: Path) -> Iterator[Path]:
 def _read(module: str) -> tuple[str, tuple[str, ...]]:
     """Return the sha256 of a module's source, and the modules of this package that it imports.
 
-    The files beside it that it names count as source: a template, a kernel in C.
+    Files beside the module that it names, such as a template or a C kernel, count as source.
     """
     path = _file(module)
     assert path is not None, module
     code = path.read_bytes()
     tree = ast.parse(code)
     names = {name for name in _imports(tree) if name.startswith("edgekws.")}
-    found = tuple(sorted(name for name in names if _file(name)))
+    imported = tuple(sorted(name for name in names if _file(name)))
     content = hashlib.sha256(code)
     for file in _named_files(tree, path.parent):
         content.update(file.read_bytes())
-    return content.hexdigest(), found
+    return content.hexdigest(), imported
 
 
 def closure(modules: Iterable[str]) -> dict[str, str]:
-    """Return {module: sha256 of its source} of `modules` and all they import within the package."""
+    """Return {module: sha256 of its source} for `modules` and their imports within the package."""
     todo, seen = list(modules), dict[str, str]()
     while todo:
         module = todo.pop()
@@ -71,7 +71,7 @@ def closure(modules: Iterable[str]) -> dict[str, str]:
 
 
 def fingerprint(module: str, libraries: Sequence[str] = ()) -> str:
-    """Return a sha256 over the `closure` of `module` and the versions of `libraries`.
+    """Return a sha256 of the `closure` of `module` and the versions of `libraries`.
 
     Raises:
         importlib.metadata.PackageNotFoundError: one of `libraries` is not installed.
@@ -81,13 +81,13 @@ def fingerprint(module: str, libraries: Sequence[str] = ()) -> str:
 
 @cache
 def whole_package() -> str:
-    """Return a sha256 over every file of the package that is not compiled from another."""
+    """Return a sha256 of every file of the package except bytecode."""
     files = (path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    found = hashlib.sha256()
+    content = hashlib.sha256()
     for file in sorted(files):
-        found.update(file.relative_to(PACKAGE).as_posix().encode())
-        found.update(file.read_bytes())
-    return found.hexdigest()
+        content.update(file.relative_to(PACKAGE).as_posix().encode())
+        content.update(file.read_bytes())
+    return content.hexdigest()
 
 
 def modules_of(fields: object) -> set[str]:

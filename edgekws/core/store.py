@@ -20,9 +20,9 @@ from edgekws.core.output import OTHER_CACHE
 from edgekws.errors import UsageError, writing
 
 MARKER = "complete"
-"""Written last. It holds the size and the sha256 of every other file of the folder, as JSON."""
+"""Written last: a JSON file with the size and sha256 of every other file of the folder."""
 
-_REFUSALS = frozenset(
+_WRITE_ERRORS = frozenset(
     {
         errno.ENOSPC,
         errno.EDQUOT,
@@ -34,31 +34,31 @@ _REFUSALS = frozenset(
         errno.EEXIST,
     }
 )
-"""What the system answers where a folder or a file cannot be made or filled."""
+"""Error numbers for a folder or a file that cannot be created or written."""
 
 _IN_USE = "in-use.lock"
-"""In the cache folder; a process that uses the cache shares its lock."""
+"""In the cache folder; every process that uses the cache holds a shared lock on it."""
 
 _user: ContextVar[str] = ContextVar("recipe", default="")
-"""The recipe at work, empty where there is none."""
+"""The name of the current recipe, empty if there is none."""
 
 _Members = dict[str, list[Any]]
 """Size and sha256 of each file by its relative path."""
 
 _verified: dict[Path, tuple[tuple[object, ...], ...]] = {}
-"""The state of the files of every folder that this process has hashed."""
+"""The file states of every folder that this process has hashed."""
 
 
 def is_complete(target: Path) -> bool:
-    """Tell whether `target` was built to the end; its content is not looked at."""
+    """Return whether `target` was built completely; its content is not checked."""
     return (target / MARKER).is_file()
 
 
 def is_intact(target: Path, emit: Emit) -> bool:
-    """Tell whether `target` is complete and holds the very bytes that were built.
+    """Return whether `target` is complete and its content unchanged.
 
-    A process hashes every file once, and again where size, times or inode have changed since. A
-    damaged folder is removed with a warning, so that whoever needs it builds it again.
+    A process hashes every file once, and again if size, times or inode have changed. A damaged
+    folder is removed with a warning, so that it is rebuilt when needed.
     """
     with _explained(target):
         if not is_complete(target):
@@ -66,31 +66,31 @@ def is_intact(target: Path, emit: Emit) -> bool:
         if _damaged(target) is None:
             return True
         with _locked(target):
-            return _kept(target, emit)
+            return _intact_or_removed(target, emit)
 
 
 def build_folder(
     target: Path, build: Callable[[Path], None], emit: Emit, resumes: Collection[str] = ()
 ) -> Path:
-    """Return `target`, calling `build(partial folder)` first unless it is there and intact.
+    """Return `target`, after `build(partial folder)` unless it exists and is intact.
 
-    The partial folder stands beside the target. An interrupted or failed `build` leaves it; the
-    next one finds in it the files named in `resumes`, wherever they lie, and nothing else. A lock
-    for each target keeps two processes from building the same; the second one waits.
+    The partial folder lies beside the target. An interrupted or failed `build` leaves it; the next
+    one finds only the files named in `resumes` in it, at any depth. A lock per target keeps two
+    processes from building the same folder; the second one waits.
 
     Raises:
         MachineError: the folder cannot be written, or the disk is full.
     """
     if not is_intact(target, emit):
         with _explained(target), _locked(target):
-            if not _kept(target, emit):
+            if not _intact_or_removed(target, emit):
                 _build_locked(target, build, resumes)
     _note_use(target)
     return target
 
 
 def discard(target: Path) -> None:
-    """Remove a folder of the cache, so that whoever needs it builds it again.
+    """Remove a folder of the cache, so that it is rebuilt when needed.
 
     Raises:
         MachineError: it cannot be removed.
@@ -101,9 +101,9 @@ def discard(target: Path) -> None:
 
 @contextmanager
 def used_by(recipe: str, cache: Path) -> Iterator[None]:
-    """Keep a cache from being pruned, and note beside every folder that `recipe` uses it.
+    """Protect a cache from pruning, and record beside each folder that `recipe` uses it.
 
-    A cache that cannot be written is used without either.
+    Neither happens in a cache that cannot be written.
     """
     before = _user.set(recipe)
     with ExitStack() as stack:
@@ -114,14 +114,14 @@ def used_by(recipe: str, cache: Path) -> Iterator[None]:
 
 
 def entries_of(cache: Path) -> Iterator[Path]:
-    """Yield the folders of a cache that were built here, and those that an interruption left."""
+    """Yield the complete folders of a cache, and the partial ones of interrupted builds."""
     for lock in cache.glob("*/*.lock"):
         target = lock.with_suffix("")
         yield from (path for path in (target, _partial(target)) if path.is_dir())
 
 
 def last_use(entry: Path) -> tuple[float, tuple[str, ...]]:
-    """Return when a folder was last used, in seconds since the epoch, and by which recipes."""
+    """Return the time of a folder's last use, in seconds since the epoch, and its recipes."""
     lock = _lock(_target(entry))
     try:
         names = lock.read_text(encoding="utf-8").splitlines()
@@ -131,8 +131,8 @@ def last_use(entry: Path) -> tuple[float, tuple[str, ...]]:
 
 
 @contextmanager
-def alone_in(cache: Path) -> Iterator[None]:
-    """Keep every other process out of a cache.
+def exclusive_use(cache: Path) -> Iterator[None]:
+    """Lock a cache against all other processes.
 
     Raises:
         UsageError: another process is using it.
@@ -154,9 +154,9 @@ def _in_use(cache: Path) -> BinaryIO:
 
 
 def _note_use(target: Path) -> None:
-    """Write the name of the recipe at work into the lock's file, which thereby gets a new time."""
+    """Add the current recipe to the lock file, and update the file's time."""
     name, path = _user.get().encode(), _lock(target)
-    with suppress(OSError), path.open("a+b") as lock:  # where it cannot be written, it is not noted
+    with suppress(OSError), path.open("a+b") as lock:  # nothing is recorded if it is not writable
         lock.seek(0)
         if name and name not in lock.read().split(b"\n"):
             lock.write(name + b"\n")
@@ -164,10 +164,10 @@ def _note_use(target: Path) -> None:
 
 
 def allocate(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Create a file for an array of `shape` and return it mapped for writing.
+    """Create a file for an array of `shape` and map it for writing.
 
-    Its blocks are reserved at once: a full disk is an `OSError` here, not a crash when the map is
-    written to. An array without elements is not mapped.
+    Its blocks are reserved at once: a full disk raises `OSError` here instead of crashing on a
+    later write to the map. An array without elements is not mapped.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     with path.open("wb") as file:
@@ -177,14 +177,14 @@ def allocate(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[An
 
 
 def open_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Map an array written through `allocate` for writing."""
+    """Map an array created by `allocate` for writing."""
     return _mapped(path, dtype, shape, "r+")
 
 
 def read_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Map an array written through `allocate` for reading.
+    """Map an array created by `allocate` for reading.
 
-    Whoever writes to it changes a private copy, never the file; torch warns of read-only arrays.
+    It is copy-on-write, because torch warns about read-only arrays; the file never changes.
     """
     return _mapped(path, dtype, shape, "c")
 
@@ -195,13 +195,13 @@ def _mapped(path: Path, dtype: DTypeLike, shape: tuple[int, ...], mode: Any) -> 
     return np.memmap(path, dtype, mode, shape=shape)
 
 
-def _kept(target: Path, emit: Emit) -> bool:
-    """Tell whether `target` is intact, removing it otherwise; its lock is held."""
+def _intact_or_removed(target: Path, emit: Emit) -> bool:
+    """Return whether `target` is intact, and remove it if damaged; the caller holds its lock."""
     if not is_complete(target):
         return False
     damaged = _damaged(target)
     if damaged is not None:
-        text = f"{target}: {damaged} was changed in the cache; it is dropped and made again"
+        text = f"{target}: {damaged} was changed in the cache; it is removed and rebuilt"
         emit(Event("warning", text))
         _remove(target)
     return damaged is None
@@ -232,7 +232,7 @@ def _remove(path: Path) -> None:
 
 
 def _empty(partial: Path, resumes: Collection[str]) -> None:
-    """Remove what an interrupted build has left, but for files that the next one resumes from."""
+    """Remove what an interrupted build has left, except the files to resume from."""
     for folder, folders, files in os.walk(partial, topdown=False):
         for name in files:
             if name not in resumes:
@@ -246,7 +246,7 @@ def _empty(partial: Path, resumes: Collection[str]) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return every file of a folder but its marker, sorted."""
+    """Return every file of a folder except its marker, sorted."""
     marker = folder / MARKER
     return sorted(path for path in folder.rglob("*") if path != marker and not path.is_dir())
 
@@ -259,15 +259,15 @@ def _members(folder: Path) -> _Members:
 
 
 def _state(folder: Path) -> tuple[tuple[object, ...], ...]:
-    """Return what changes with a file of a folder: names, sizes, times and inodes."""
+    """Return the name, size, times and inode of every file of a folder."""
     stats = ((path, path.stat()) for path in (*_files(folder), folder / MARKER))
     return tuple((path, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for path, s in stats)
 
 
 def _damaged(target: Path) -> str | None:
-    """Return the first file of a complete folder that is not as it was built, else `None`."""
-    there = {path.relative_to(target).as_posix(): path for path in _files(target)}
-    for name, path in there.items():
+    """Return the first changed file of a complete folder, or `None`."""
+    present = {path.relative_to(target).as_posix(): path for path in _files(target)}
+    for name, path in present.items():
         if not path.is_file():  # a pipe, a device, a link to nothing
             return name
     state = _state(target)
@@ -275,13 +275,13 @@ def _damaged(target: Path) -> str | None:
         return None
     try:
         expected = json.loads((target / MARKER).read_text(encoding="utf-8"))
-        known = {str(name): tuple(entry) for name, entry in expected.items()}
+        recorded = {str(name): tuple(entry) for name, entry in expected.items()}
     except (ValueError, AttributeError, TypeError, RecursionError):
         return MARKER
-    if different := sorted(known.keys() ^ there.keys()):
+    if different := sorted(recorded.keys() ^ present.keys()):
         return different[0]
-    for name, path in there.items():
-        if known[name] != (path.stat().st_size, sha256_file(path)):
+    for name, path in present.items():
+        if recorded[name] != (path.stat().st_size, sha256_file(path)):
             return name
     _verified[target] = state
     return None
@@ -304,27 +304,27 @@ def _partial(target: Path) -> Path:
 
 
 def _target(entry: Path) -> Path:
-    """Return the folder that a partial one is to become."""
+    """Return the target of a partial folder."""
     return entry.with_name(entry.name.removesuffix(".partial"))
 
 
 @contextmanager
 def _explained(target: Path) -> Iterator[None]:
-    """Say that `target` cannot be written, where that is what went wrong in building it."""
+    """Raise `MachineError` if building failed because `target` cannot be written."""
     try:
         yield
     except OSError as error:
-        if not _is_refusal(error, target):
+        if not _is_write_error(error, target):
             raise
         with writing(target, OTHER_CACHE):
             raise
 
 
-def _is_refusal(error: OSError, target: Path) -> bool:
-    """Tell whether an error is of writing `target`, and not of reading what it is built from."""
-    if error.errno is None:  # numpy's and shutil's own, which come of writes that were cut short
+def _is_write_error(error: OSError, target: Path) -> bool:
+    """Return whether an error is from writing `target`, not from reading the sources."""
+    if error.errno is None:  # numpy's and shutil's own errors, for truncated writes
         return type(error) in (OSError, shutil.Error)
-    if error.errno not in _REFUSALS:
+    if error.errno not in _WRITE_ERRORS:
         return False
     if not isinstance(error.filename, str | bytes):
         return True

@@ -1,4 +1,4 @@
-"""Tables as CSV, of names that strangers chose: no cell is a formula to a spreadsheet."""
+"""CSV tables with untrusted names: no cell is a formula to a spreadsheet."""
 
 import csv
 import io
@@ -9,16 +9,16 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table as CSV, its cells as `inert` leaves them."""
+    """Return a table as CSV, its cells escaped by `inert`."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([inert(cell) for cell in row] for row in rows)
     return text.getvalue()
 
 
 def inert(cell: Any) -> Any:
-    """Return a cell that a spreadsheet takes for text: an apostrophe stands before a formula.
+    """Return a cell that a spreadsheet reads as text: a formula is prefixed with an apostrophe.
 
-    Numbers stay as they are, also where they are text. Source: OWASP, "CSV Injection".
+    Numbers are unchanged, also as text. Source: OWASP, "CSV Injection".
 
     >>> inert("=1+1"), inert("-0.5"), inert("stop"), inert(-1)
     ("'=1+1", '-0.5', 'stop', -1)
@@ -29,7 +29,7 @@ def inert(cell: Any) -> Any:
 
 
 def restored(cell: str) -> str:
-    """Return the text that `inert` made a cell of, as a spreadsheet shows it.
+    """Return the text of a cell that `inert` escaped, as a spreadsheet shows it.
 
     >>> restored("'=1+1"), restored("'tis")
     ('=1+1', "'tis")
@@ -38,7 +38,7 @@ def restored(cell: str) -> str:
 
 
 def inert_path(name: str) -> str:
-    """Return a name of the same file that a spreadsheet takes for text.
+    """Return a name of the same file that a spreadsheet reads as text.
 
     >>> inert_path("=1+1.wav"), inert_path("yes/a.wav"), inert_path("-")
     ('./=1+1.wav', 'yes/a.wav', '-')

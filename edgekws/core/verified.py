@@ -1,14 +1,14 @@
-"""What comes of checking a bundle."""
+"""The result of verifying a bundle."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A bundle that was found whole.
+    """A bundle that passed verification.
 
     `sha256` is its identity, `max_abs_diff` the largest |Δlogit| on its golden clips, `notes`
-    what is worth knowing all the same.
+    remarks that do not fail it.
     """
 
     sha256: str

@@ -1,4 +1,4 @@
-"""How a worker process ends: with the process that started it, and not by the user's Ctrl-C."""
+"""The end of a worker process: with the process that started it, not by the user's Ctrl-C."""
 
 import os
 import signal
@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from multiprocessing import parent_process, resource_tracker
 from threading import Thread
 
-FROM_TERMINAL = frozenset({signal.SIGINT, signal.SIGHUP})
+TERMINAL_SIGNALS = frozenset({signal.SIGINT, signal.SIGHUP})
 """Signals that a terminal sends to every process of a command at once."""
 
 
 @contextmanager
-def deaf_to_terminal() -> Iterator[None]:
-    """Let processes started meanwhile not hear `FROM_TERMINAL`: who starts them ends them."""
-    resource_tracker.ensure_running()  # which unblocks SIGINT when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, FROM_TERMINAL)
+def terminal_signals_blocked() -> Iterator[None]:
+    """Block `TERMINAL_SIGNALS` in processes started in the block; their parent ends them."""
+    resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
     try:
         yield
     finally:
@@ -23,9 +23,9 @@ def deaf_to_terminal() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process at once when the one that started it by `multiprocessing` has ended.
+    """End this process when its `multiprocessing` parent has ended, even by SIGKILL.
 
-    The operating system closes a pipe between the two, however the parent ended, also by SIGKILL.
+    The operating system then closes a pipe between the two.
     """
     Thread(target=_end_after_parent, daemon=True).start()
 

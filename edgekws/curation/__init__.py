@@ -1,1 +1,1 @@
-"""Looking at data and making it: explore, augment, synth."""
+"""Data curation: explore, augment, synth."""

@@ -1,4 +1,4 @@
-"""Augmented clips beside their originals, in a folder of their own, with how each was made."""
+"""Write augmented clips and their originals to a new folder, with a manifest of all draws."""
 
 import io
 import os
@@ -24,12 +24,12 @@ from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event, progress, quiet
 from edgekws.core.output import write_bytes
 from edgekws.core.source_code import closure
-from edgekws.curation.folder import MANIFEST, Making, is_made, making
-from edgekws.curation.source import Material
+from edgekws.curation.folder import MANIFEST, PartialFolder, is_complete, partial_folder
+from edgekws.curation.source import DataSource
 from edgekws.errors import DataError
 
 BLOCK = 64
-"""Clips that are done on all cores before they are written down."""
+"""Clips processed on all cores before their records are saved."""
 
 COLUMNS = (
     "path", "label", "speaker", "split", "made", "source", "source_start_s", "source_end_s",
@@ -39,7 +39,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Augmented:
-    """How many clips were written, and the files that could not be read, each with the reason."""
+    """Numbers of written clips, and the unreadable files, each with the reason."""
 
     output: Path
     originals: int
@@ -49,7 +49,7 @@ class Augmented:
 
 @dataclass(frozen=True)
 class Order:
-    """What is made of which clips; `names` are those of the originals, without suffix."""
+    """What to write; `names` are the names of the originals, without suffix."""
 
     clips: tuple[Clip, ...]
     names: tuple[str, ...]
@@ -63,36 +63,36 @@ class Order:
 
 
 def augment(
-    material: Material, output: Path, copies: int, form: str, seed: int, emit: Emit
+    source: DataSource, output: Path, copies: int, form: str, seed: int, emit: Emit
 ) -> Augmented:
-    """Write the clips of a dataset and `copies` augmented ones of each of train, and a manifest.
+    """Write the clips of a dataset, `copies` augmented versions of each train clip, and a manifest.
 
-    Clips are 16 bit at the front end's rate, each as long as it was; those of dev and test are
-    written as they are. Everything is drawn from the seed, the copy and the clip. The folder
-    appears when it is whole; the same call goes on where it was stopped.
+    Clips are 16 bit at the front end's rate and keep their length; those of dev and test are not
+    augmented. All draws depend on the seed, the copy and the clip. The folder gets its name when it
+    is complete; the same call resumes an interrupted one.
 
     Raises:
         DataError: the data cannot be listed, a speaker is in two splits, or nothing can be read.
-        UsageError: `output` holds something else, or the source.
+        UsageError: `output` has other content, or overlaps with the source.
         MachineError: `output` cannot be written.
     """
-    listing = material.dataset.list_clips(material.front_end, material.seed, cache_folder(), quiet)
+    listing = source.dataset.list_clips(source.front_end, source.seed, cache_folder(), quiet)
     check_speakers(listing.clips)
-    order = _order(material, listing, copies, form, seed)
+    order = _order(source, listing, copies, form, seed)
     identity = _identity(order, emit)
-    if is_made(output, identity, _folders(material, order.clips)):
-        emit(Event("note", f"{output} is there already, and the same"))
+    if is_complete(output, identity, _folders(source, order.clips)):
+        emit(Event("note", f"{output} exists already, with the same content"))
         return _counted(output, order, ())
-    if material.augment.spec_augment is not None:
+    if source.augment.spec_augment is not None:
         emit(Event("note", "augment.spec_augment masks features; it is left to training"))
-    with making(output, identity) as made:
-        _make(order, made, emit)
-        rows = [row for record in made.records.records for row in record.get("rows", ())]
+    with partial_folder(output, identity) as partial:
+        _write_clips(order, partial, emit)
+        rows = [row for record in partial.records.records for row in record.get("rows", ())]
         if not rows:
-            raise DataError(f"{material.source}: none of its clips can be read")
-        unreadable = [r["unreadable"] for r in made.records.records if "unreadable" in r]
-        made.finish([COLUMNS, *rows], _about(order, unreadable))
-    return _counted(output, order, tuple((name, why) for name, why in unreadable))
+            raise DataError(f"{source.source}: none of its clips can be read")
+        unreadable = [r["unreadable"] for r in partial.records.records if "unreadable" in r]
+        partial.finish([COLUMNS, *rows], _about(order, unreadable))
+    return _counted(output, order, tuple((name, reason) for name, reason in unreadable))
 
 
 def _counted(output: Path, order: Order, unreadable: tuple[tuple[str, str], ...]) -> Augmented:
@@ -101,23 +101,23 @@ def _counted(output: Path, order: Order, unreadable: tuple[tuple[str, str], ...]
     return Augmented(output, len(lines) - copies, copies, unreadable)
 
 
-def _folders(material: Material, clips: Sequence[Clip]) -> list[Path]:
-    """Return the folders that the clips come from."""
-    root = getattr(material.dataset, "root", None)
-    found = {clip.path.parent for clip in clips}
-    return [*([Path(root).expanduser()] if root else []), *sorted(found)]
+def _folders(source: DataSource, clips: Sequence[Clip]) -> list[Path]:
+    """Return the folders of the clips."""
+    root = getattr(source.dataset, "root", None)
+    parents = {clip.path.parent for clip in clips}
+    return [*([Path(root).expanduser()] if root else []), *sorted(parents)]
 
 
-def _order(material: Material, listing: Listing, copies: int, form: str, seed: int) -> Order:
+def _order(source: DataSource, listing: Listing, copies: int, form: str, seed: int) -> Order:
     clips = tuple(listing.clips)
     root = Path(commonpath([clip.path.absolute().parent for clip in clips]))
-    rate = material.front_end.sample_rate
+    rate = source.front_end.sample_rate
     return Order(
         clips,
         _names(clips, copies),
         root,
         listing.noise,
-        material.augment,
+        source.augment,
         copies,
         seed,
         rate,
@@ -126,17 +126,17 @@ def _order(material: Material, listing: Listing, copies: int, form: str, seed: i
 
 
 def _names(clips: Sequence[Clip], copies: int) -> tuple[str, ...]:
-    """Return `label/stem` for every clip, numbered where it or a copy of it has another's name."""
+    """Return `label/stem` for every clip, numbered if that or a copy's name is taken."""
     taken: set[str] = set()
     names = []
     for clip in clips:
         if "/" in clip.label or clip.label.startswith("."):
             raise DataError(f"{clip.path}: label {clip.label!r} cannot name a folder; rename it")
         name, number = f"{clip.label}/{clip.path.stem}", 1
-        while taken & (own := {name, *(_copy_name(name, k) for k in range(1, copies + 1))}):
+        while taken & (group := {name, *(_copy_name(name, k) for k in range(1, copies + 1))}):
             number += 1
             name = f"{clip.label}/{clip.path.stem}-{number}"
-        taken |= own
+        taken |= group
         names.append(name)
     return tuple(names)
 
@@ -146,17 +146,17 @@ def _copy_name(name: str, copy: int) -> str:
 
 
 def _identity(order: Order, emit: Emit) -> str:
-    """Return the identity of everything that the bytes depend on."""
+    """Return a sha256 of everything that the output depends on."""
     files = list(dict.fromkeys([*(clip.path for clip in order.clips), *order.noise]))
     sums = in_parallel(lambda i: _sum(files[i]), len(files), emit, "taking checksums", 500, "files")
-    of = dict(zip(files, sums, strict=True))
+    sum_of = dict(zip(files, sums, strict=True))
     return sha256_of(
         {
             "clips": [
-                (name, of[c.path], c.label, c.speaker, c.split, c.start_s, c.end_s)
+                (name, sum_of[c.path], c.label, c.speaker, c.split, c.start_s, c.end_s)
                 for name, c in zip(order.names, order.clips, strict=True)
             ],
-            "noise": [of[path] for path in order.noise],
+            "noise": [sum_of[path] for path in order.noise],
             "versions": [*map(version, ("numpy", "soxr", "soundfile"))],
             "source": closure([__name__]),
         }
@@ -168,13 +168,12 @@ def _sum(path: Path) -> str:
     try:
         return sha256_file(path)
     except OSError:
-        return "cannot be read"  # told when it is read
+        return "cannot be read"  # reported when it is read
 
 
 def _options(order: Order) -> dict[str, Any]:
-    told = order.augment.model_dump(mode="json", exclude={"copies", "spec_augment"})
     return {
-        "augment": told,
+        "augment": order.augment.model_dump(mode="json", exclude={"copies", "spec_augment"}),
         "copies": order.copies,
         "seed": order.seed,
         "sample_rate": order.sample_rate,
@@ -187,30 +186,30 @@ def _about(order: Order, unreadable: Sequence[Sequence[str]]) -> dict[str, Any]:
     return _options(order) | {"noise": noise, "unreadable": [list(pair) for pair in unreadable]}
 
 
-def _make(order: Order, made: Making, emit: Emit) -> None:
-    """Write every clip that has no record yet, block by block."""
+def _write_clips(order: Order, partial: PartialFolder, emit: Emit) -> None:
+    """Write every clip without a record, block by block."""
     noise = [read_audio(path, order.sample_rate) for path in order.noise if order.augment.noise]
-    before, total = len(made.records.records), len(order.clips)
+    before, total = len(partial.records.records), len(order.clips)
     if before:
-        emit(Event("note", f"{before} of {total} clips are done already; going on"))
+        emit(Event("note", f"{before} of {total} clips are done already; resuming"))
     for start in range(before, total, BLOCK):
         count = min(BLOCK, total - start)
 
         def record(i: int, start: int = start) -> dict[str, Any]:
-            return _record(order, start + i, noise, made.folder)
+            return _write_clip(order, start + i, noise, partial.folder)
 
         records = in_parallel(record, count, quiet, "augment")
-        made.records.add(records)
-        for one in records:
-            if "unreadable" in one:
-                emit(Event("warning", one["unreadable"][1]))
+        partial.records.add(records)
+        for clip in records:
+            if "unreadable" in clip:
+                emit(Event("warning", clip["unreadable"][1]))
         progress(emit, "augment", start + count - before, total - before, unit="clips")
 
 
-def _record(
+def _write_clip(
     order: Order, i: int, noise: Sequence[NDArray[np.float32]], folder: Path
 ) -> dict[str, Any]:
-    """Write a clip and its copies; return their rows, or why it cannot be read."""
+    """Write a clip and its copies; return their rows, or the reason that it cannot be read."""
     clip = order.clips[i]
     source = os.path.relpath(clip.path.absolute(), order.root)
     try:
@@ -223,10 +222,10 @@ def _record(
     rows = [_written(order, i, 0, original, None, source, folder)]
     for copy in range(1, order.copies + 1 if clip.split == "train" else 1):
         key = (order.seed, copy, i)
-        heard, change = augment_waveform(
+        augmented, change = augment_waveform(
             to_float32(original), noise, order.augment, key, order.sample_rate
         )
-        rows.append(_written(order, i, copy, to_int16(heard), change, source, folder))
+        rows.append(_written(order, i, copy, to_int16(augmented), change, source, folder))
     return {"rows": rows}
 
 
@@ -244,22 +243,22 @@ def _written(
     _write(folder / name, samples, order.sample_rate, order.form)
     drawn = _drawn(change, order) if change else [""] * len(fields(Change))
     end = "" if clip.end_s is None else clip.end_s
-    told = [name, clip.label, clip.speaker or "", clip.split]
-    made = ["augmented" if copy else "original", source, clip.start_s, end, copy or ""]
-    return [*told, *made, *drawn]
+    cells = [name, clip.label, clip.speaker or "", clip.split]
+    origin = ["augmented" if copy else "original", source, clip.start_s, end, copy or ""]
+    return [*cells, *origin, *drawn]
 
 
 def _drawn(change: Change, order: Order) -> list[Any]:
-    """Return what was drawn; a noise recording by the name of its file."""
-    told = asdict(change)
+    """Return the draws as cells; a noise recording by its file name."""
+    draws = asdict(change)
     if isinstance(change.noise, int):
-        told["noise"] = order.noise[change.noise].name
-    plain = (float(v) if isinstance(v, np.floating) else v for v in told.values())
+        draws["noise"] = order.noise[change.noise].name
+    plain = (float(v) if isinstance(v, np.floating) else v for v in draws.values())
     return ["" if value is None else value for value in plain]
 
 
 def _write(path: Path, samples: NDArray[np.int16], sample_rate: int, form: str) -> None:
-    """Write a file under its name only when it is whole."""
+    """Write an audio file atomically."""
     encoded = io.BytesIO()
     soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=form.upper())
     write_bytes(path, encoded.getvalue())

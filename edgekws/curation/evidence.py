@@ -1,4 +1,4 @@
-"""What findings are drawn from, and how one is written down."""
+"""Findings about a dataset, and the evidence for them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from edgekws.audio.inspection import Sound
 from edgekws.core.contract import SILENCE
 from edgekws.curation.listing import Inventory, Piece
 from edgekws.curation.repeats import Repeat
-from edgekws.curation.source import Material
+from edgekws.curation.source import DataSource
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
@@ -18,7 +18,7 @@ EXAMPLES = 8
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to fix: `count` of `of` clips (speakers, classes), some by name, and what to do."""
+    """A problem with `count` of `of` clips (speakers, classes), with examples and advice."""
 
     level: Level
     code: str
@@ -31,9 +31,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What findings are drawn from; `sounds` and `errors` go with the inventory's pieces."""
+    """The basis of findings; `sounds` and `errors` are parallel to the inventory's pieces."""
 
-    material: Material
+    source: DataSource
     inventory: Inventory
     sounds: Sequence[Sound | None]
     errors: Sequence[str]
@@ -45,19 +45,19 @@ class Evidence:
         """The clips."""
         return self.inventory.pieces
 
-    def heard(self) -> Iterator[tuple[Piece, Sound]]:
-        """Yield the clips that could be read and are no `_silence_`."""
+    def readable(self) -> Iterator[tuple[Piece, Sound]]:
+        """Yield the readable clips other than `_silence_`."""
         for piece, sound in zip(self.pieces, self.sounds, strict=True):
             if sound is not None and piece.label != SILENCE:
                 yield piece, sound
 
     def name(self, piece: Piece) -> str:
-        """Return a clip as it is called below the folder of all."""
+        """Return the name of a clip relative to the common folder."""
         return piece.name.removeprefix(f"{self.root}/")
 
 
 def finding(
-    level: Level, code: str, title: str, told: Sequence[str], of: int, advice: str
+    level: Level, code: str, title: str, items: Sequence[str], of: int, advice: str
 ) -> Finding:
-    """Return a finding of as many things as are told, the first of them as examples."""
-    return Finding(level, code, title, len(told), of, tuple(told[:EXAMPLES]), advice)
+    """Return a finding about `items`, with the first of them as examples."""
+    return Finding(level, code, title, len(items), of, tuple(items[:EXAMPLES]), advice)

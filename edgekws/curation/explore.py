@@ -1,4 +1,4 @@
-"""Looks at a dataset: every clip measured, the same audio found again, what to fix listed."""
+"""Explore a dataset: measure every clip, find repeated audio, and list what to fix."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from edgekws.curation.evidence import Evidence, Finding
 from edgekws.curation.findings import findings
 from edgekws.curation.listing import Inventory, Piece, take_inventory
 from edgekws.curation.repeats import repeats
-from edgekws.curation.source import Material
+from edgekws.curation.source import DataSource
 from edgekws.errors import DataError
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -27,7 +27,7 @@ BINS = 40
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many clips of each split lie between the `edges` `(bins + 1,)`."""
+    """Number of clips of each split between the `edges` `(bins + 1,)`."""
 
     edges: tuple[float, ...]
     counts: dict[str, tuple[int, ...]]
@@ -35,12 +35,12 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Exploration:
-    """What is known of a dataset.
+    """Statistics and findings of a dataset.
 
-    `counts` and `speakers` are of label and split; `spread` has the percentiles 0, 5, 25, 50, 75,
+    `counts` and `speakers` are by label and split; `spread` has the percentiles 0, 5, 25, 50, 75,
     95 and 100 of `length_s`, `rms_dbfs`, `peak_dbfs` and `range_db` (loud against quiet frames)
-    over all clips that could be read, `levels` those of `rms_dbfs` for each label;
-    `clips_per_speaker` begins with who spoke most. `rows` has every clip with what was measured.
+    over all readable clips, `levels` those of `rms_dbfs` for each label; `clips_per_speaker` is
+    sorted by number, largest first. `rows` has every clip with its measurements.
     """
 
     name: str
@@ -65,34 +65,34 @@ class Exploration:
     rows: tuple[dict[str, Any], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the rows, for machines."""
-        told = asdict(self)
-        del told["rows"]
-        return told | {"percentiles": list(PERCENTILES)}
+        """Return everything but the rows, for JSON."""
+        values = asdict(self)
+        del values["rows"]
+        return values | {"percentiles": list(PERCENTILES)}
 
 
-def explore(material: Material, emit: Emit) -> Exploration:
-    """Measure every clip of a dataset, on all cores; what is broken is told, not refused.
+def explore(source: DataSource, emit: Emit) -> Exploration:
+    """Measure every clip of a dataset on all cores; report problems instead of rejecting the data.
 
     Raises:
-        DataError: nothing can be listed, or not one clip can be read.
+        DataError: nothing can be listed, or no clip can be read.
     """
-    inventory = take_inventory(material, emit)
+    inventory = take_inventory(source, emit)
     pieces = inventory.pieces
-    heard = in_parallel(lambda i: _heard(pieces[i]), len(pieces), emit, "listening")
-    sounds = [one if isinstance(one, Sound) else None for one in heard]
+    results = in_parallel(lambda i: _inspected(pieces[i]), len(pieces), emit, "measuring clips")
+    sounds = [result if isinstance(result, Sound) else None for result in results]
     if not any(sounds):
-        first = next((one for one in heard if isinstance(one, str)), "it lists no clips")
-        raise DataError(f"{material.source}: none of its {len(pieces)} clips can be read: {first}")
-    errors = ["" if isinstance(one, Sound) else one for one in heard]
-    groups, told = repeats(pieces, sounds, emit)
+        first = next((result for result in results if isinstance(result, str)), "it lists no clips")
+        raise DataError(f"{source.source}: none of its {len(pieces)} clips can be read: {first}")
+    errors = ["" if isinstance(result, Sound) else result for result in results]
+    groups, notes = repeats(pieces, sounds, emit)
     root = _common(pieces)
-    evidence = Evidence(material, inventory, sounds, errors, groups, root)
-    found = tuple(findings(evidence))
-    return _explored(material, inventory, sounds, errors, found, [*inventory.notes, *told])
+    evidence = Evidence(source, inventory, sounds, errors, groups, root)
+    problems = tuple(findings(evidence))
+    return _explored(source, inventory, sounds, errors, problems, [*inventory.notes, *notes])
 
 
-def _heard(piece: Piece) -> Sound | str:
+def _inspected(piece: Piece) -> Sound | str:
     try:
         return inspect(piece.path, piece.start_s, piece.end_s)
     except DataError as error:
@@ -100,48 +100,48 @@ def _heard(piece: Piece) -> Sound | str:
 
 
 def _common(pieces: Sequence[Piece]) -> Path:
-    """Return the folder that all clips are in, in the way that they are named."""
+    """Return the common folder of all clips, absolute only if their paths are mixed."""
     absolute = len({piece.path.is_absolute() for piece in pieces}) > 1
     paths = [piece.path.absolute() if absolute else piece.path for piece in pieces]
     return Path(commonpath([path.parent for path in paths]))
 
 
 def _explored(
-    material: Material,
+    source: DataSource,
     inventory: Inventory,
     sounds: Sequence[Sound | None],
     errors: Sequence[str],
-    found: tuple[Finding, ...],
+    problems: tuple[Finding, ...],
     notes: Sequence[str],
 ) -> Exploration:
     pieces, splits = inventory.pieces, inventory.splits
-    known = [sound for sound in sounds if sound is not None]
+    readable = [sound for sound in sounds if sound is not None]
     counts = Counter((piece.label, piece.split) for piece in pieces)
     spoken = {(p.label, p.split, p.speaker) for p in pieces if p.speaker}
     voices = Counter(piece.speaker for piece in pieces if piece.speaker)
     labels = _ordered({piece.label for piece in pieces})
     return Exploration(
-        material.name,
-        material.source,
+        source.name,
+        source.source,
         len(pieces),
-        len(known),
-        sum(sound.length_s for sound in known) / 3600,
+        len(readable),
+        sum(sound.length_s for sound in readable) / 3600,
         tuple(labels),
         tuple(splits),
         {label: {split: counts[label, split] for split in splits} for label in labels},
         {
-            label: {s: sum(1 for one, at, _ in spoken if (one, at) == (label, s)) for s in splits}
+            label: {s: sum(1 for word, at, _ in spoken if (word, at) == (label, s)) for s in splits}
             for label in labels
         },
         {split: len({who for _, at, who in spoken if at == split}) for split in splits},
         dict(voices.most_common()),
-        _tally(str(sound.sample_rate) for sound in known),
-        _tally(str(sound.channels) for sound in known),
+        _tally(str(sound.sample_rate) for sound in readable),
+        _tally(str(sound.channels) for sound in readable),
         _tally(piece.path.suffix.lower() for piece in pieces),
-        {name: _percentiles([value(s) for s in known]) for name, value in _MEASURES.items()},
+        {name: _percentiles([value(s) for s in readable]) for name, value in _MEASURES.items()},
         _levels(pieces, sounds, labels),
         {name: _histogram(name, pieces, sounds, splits) for name in _MEASURES},
-        found,
+        problems,
         tuple(notes),
         tuple(map(_row, pieces, sounds, errors)),
     )
@@ -171,11 +171,11 @@ def _percentiles(values: Sequence[float]) -> tuple[float, ...]:
 def _levels(
     pieces: Sequence[Piece], sounds: Sequence[Sound | None], labels: Sequence[str]
 ) -> dict[str, tuple[float, ...]]:
-    of: dict[str, list[float]] = {label: [] for label in labels}
+    levels: dict[str, list[float]] = {label: [] for label in labels}
     for piece, sound in zip(pieces, sounds, strict=True):
         if sound is not None:
-            of[piece.label].append(sound.rms_dbfs)
-    return {label: _percentiles(values) for label, values in of.items() if values}
+            levels[piece.label].append(sound.rms_dbfs)
+    return {label: _percentiles(values) for label, values in levels.items() if values}
 
 
 def _histogram(
@@ -191,7 +191,7 @@ def _histogram(
 
 
 def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return edges from the 0.5th to the 99.5th percentile; what lies beyond goes to the ends."""
+    """Return edges from the 0.5th to the 99.5th percentile; values beyond count at the ends."""
     low, high = np.percentile(values, [0.5, 99.5])
     if high - low < 1e-3:
         low, high = low - 0.5, high + 0.5
@@ -206,8 +206,8 @@ def _row(piece: Piece, sound: Sound | None, error: str) -> dict[str, Any]:
     }  # fmt: skip
     measured: dict[str, Any] = dict.fromkeys(_COLUMNS, "")
     if sound is not None:
-        told = {name: getattr(sound, name) for name in _COLUMNS}
-        measured = {k: round(v, 5) if isinstance(v, float) else v for k, v in told.items()}
+        values = {name: getattr(sound, name) for name in _COLUMNS}
+        measured = {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
     return row | measured | {"error": error}
 
 

@@ -1,4 +1,4 @@
-"""A folder of clips in the making: it appears under its name when it is whole, and not before."""
+"""Output folders of clips, which get their name only when they are complete."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ ABOUT = "about.json"
 
 
 @dataclass(frozen=True)
-class Making:
+class PartialFolder:
     """The hidden folder `.NAME.partial` beside the output, and the records of its manifest."""
 
     output: Path
@@ -26,7 +26,7 @@ class Making:
     identity: str
 
     def finish(self, rows: Sequence[Sequence[Any]], about: dict[str, Any]) -> None:
-        """Write the manifest and what the folder is of, and give the folder its name.
+        """Write the manifest and `about.json`, and give the folder its name.
 
         Raises:
             MachineError: it cannot be written.
@@ -40,24 +40,24 @@ class Making:
             self.folder.rename(self.output)
 
     def clear(self) -> None:
-        """Remove what was made so far but for the records."""
-        kept = part_path(self.folder / MANIFEST)
+        """Remove everything but the records."""
+        records = part_path(self.folder / MANIFEST)
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path != kept:
+            elif path != records:
                 path.unlink()
 
 
-def is_made(output: Path, identity: str, sources: Sequence[Path]) -> bool:
-    """Tell whether `output` is there already, the same as it would become.
+def is_complete(output: Path, identity: str, sources: Sequence[Path]) -> bool:
+    """Return whether `output` exists with the content of `identity`.
 
     Raises:
-        UsageError: it holds something else, or is one of `sources`, in one, or around one.
+        UsageError: it has other content, or is, contains or lies in one of `sources`.
     """
-    place = output.resolve()
+    target = output.resolve()
     for source in (path.resolve() for path in sources):
-        if place == source or source in place.parents or place in source.parents:
+        if target == source or source in target.parents or target in source.parents:
             raise UsageError(f"{output}: is, is in, or holds the source {source}; name another")
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output}: is a file; name a folder with --output")
@@ -67,7 +67,7 @@ def is_made(output: Path, identity: str, sources: Sequence[Path]) -> bool:
         raise UsageError(f"{output}: is not empty; name a new folder with --output")
     if _identity(output / ABOUT) != identity:
         raise UsageError(
-            f"{output}: holds what other options or other data gave; remove it, or name another "
+            f"{output}: is the result of other options or other data; remove it, or name another "
             "--output"
         )
     return True
@@ -81,21 +81,21 @@ def _identity(about: Path) -> object:
 
 
 @contextmanager
-def making(output: Path, identity: str) -> Iterator[Making]:
-    """Open the folder in the making; what was begun there for another identity is removed.
+def partial_folder(output: Path, identity: str) -> Iterator[PartialFolder]:
+    """Open the partial folder; remove its content if that has another identity.
 
     Raises:
-        UsageError: another process is making it.
-        MachineError: there is no writing beside `output`.
+        UsageError: another process is writing it.
+        MachineError: the folder cannot be written.
     """
     folder = output.with_name(f".{output.name}.partial")
     with partial_beside(folder / MANIFEST, identity) as records:
-        made = Making(output, folder, records, identity)
+        partial = PartialFolder(output, folder, records, identity)
         if not records.records:
-            made.clear()
+            partial.clear()
         try:
-            yield made
+            yield partial
         except BaseException:
-            if not records.records:  # there is nothing to go on from
+            if not records.records:  # there is nothing to resume from
                 shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -1,4 +1,4 @@
-"""The clips of a dataset as training would list them, or as far as they can be listed."""
+"""List the clips of a dataset as training does, or as far as possible."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from edgekws.audio.folders import audio_files, ignored_line
 from edgekws.core.corpus import SPLITS
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit
-from edgekws.curation.source import Material
+from edgekws.curation.source import DataSource
 from edgekws.datasets.listing.manifest_rows import filtered, recordings
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import Table, read_table
@@ -18,12 +18,12 @@ from edgekws.datasets.listing.word_folders import LISTS, Recording, word_folders
 from edgekws.errors import DataError
 
 NO_SPLIT = "–"
-"""What stands for the split of a clip that no list names, where none could be held out."""
+"""The split of an unlisted clip if no clips could be held out."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One listed clip; `speaker` is empty where unknown, `end_s=None` the end of the file."""
+    """One listed clip; `speaker` is empty if unknown, `end_s=None` is the end of the file."""
 
     path: Path
     label: str
@@ -34,7 +34,7 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """The file, and which part of it."""
+        """The file, and the part of it."""
         if not self.start_s and self.end_s is None:
             return str(self.path)
         end = "end" if self.end_s is None else f"{self.end_s:g}"
@@ -43,7 +43,7 @@ class Piece:
 
 @dataclass
 class Inventory:
-    """What is listed: `refused` says why training would not take it; `rows` are wrong ones."""
+    """The listed clips; `refused` is why training would reject them, `rows` are wrong rows."""
 
     pieces: list[Piece]
     notes: list[str] = field(default_factory=list)
@@ -53,21 +53,21 @@ class Inventory:
     @property
     def splits(self) -> list[str]:
         """The splits that have clips, in their order."""
-        found = {piece.split for piece in self.pieces}
-        return [split for split in (*SPLITS, NO_SPLIT) if split in found]
+        present = {piece.split for piece in self.pieces}
+        return [split for split in (*SPLITS, NO_SPLIT) if split in present]
 
 
-def take_inventory(material: Material, emit: Emit) -> Inventory:
-    """List the clips; what training refuses is listed all the same, and the reason told.
+def take_inventory(source: DataSource, emit: Emit) -> Inventory:
+    """List the clips, including those that training rejects, with the reason.
 
     Raises:
         DataError: nothing can be listed.
     """
-    dataset, seed = material.dataset, material.seed
+    dataset, seed = source.dataset, source.seed
     try:
-        listing = dataset.list_clips(material.front_end, seed, cache_folder(), emit)
+        listing = dataset.list_clips(source.front_end, seed, cache_folder(), emit)
     except DataError as error:
-        inventory = _as_far_as_it_goes(dataset, error)
+        inventory = _partial_inventory(dataset, error)
         if not inventory.pieces:
             raise
         return inventory
@@ -77,7 +77,7 @@ def take_inventory(material: Material, emit: Emit) -> Inventory:
     return Inventory(pieces, list(listing.notes))
 
 
-def _as_far_as_it_goes(dataset: Any, error: DataError) -> Inventory:
+def _partial_inventory(dataset: Any, error: DataError) -> Inventory:
     if dataset.kind == "manifest":
         return _of_table(dataset, error)
     if dataset.kind == "folder":
@@ -90,12 +90,12 @@ def _of_table(dataset: Any, error: DataError) -> Inventory:
     root = (dataset.root or dataset.path.parent).expanduser()
     rule = _rule(dataset, dataset.columns.speaker)
     rows = filtered(table, dataset.where)
-    found = recordings(table, rows, dataset.columns, root, rule)
-    return Inventory(_pieces(found, rule), [], str(error), _wrong(table, rule))
+    listed = recordings(table, rows, dataset.columns, root, rule)
+    return Inventory(_pieces(listed, rule), [], str(error), _wrong_rows(table, rule))
 
 
-def _wrong(table: Table, rule: Rule) -> list[str]:
-    """Return the problems of the rows but for leaks, which are found in the clips themselves."""
+def _wrong_rows(table: Table, rule: Rule) -> list[str]:
+    """Return the problems of the rows without leaks, which are found in the clips themselves."""
     leak = f"(speakers are known by {rule.source})"
     return [problem for problem in table.problems if not problem.endswith(leak)]
 
@@ -105,24 +105,24 @@ def _of_folder(dataset: Any, error: DataError) -> Inventory:
     noise = dataset.noise.expanduser() if dataset.noise else None
     ignored: Counter[str] = Counter()
     splits = _listed_splits(root)
-    found = [
+    listed = [
         Recording(path, word_name(folder.name), splits.get(path.relative_to(root).as_posix()))
         for folder in (word_folders(root, noise, ignored) if root.is_dir() else ())
         for path in audio_files(folder, ignored)
     ]
-    return Inventory(_pieces(found, _rule(dataset)), ignored_line(ignored), str(error))
+    return Inventory(_pieces(listed, _rule(dataset)), ignored_line(ignored), str(error))
 
 
 def _listed_splits(root: Path) -> dict[str, Any]:
-    """Return the split of every file that a list or table names, whatever else it names."""
-    found: dict[str, Any] = {}
+    """Return the split of every file that a list or table names."""
+    splits: dict[str, Any] = {}
     for name, split in LISTS.items():
-        found |= {line.strip(): split for line in _lines(root / name)}
+        splits |= {line.strip(): split for line in _lines(root / name)}
     val = "dev" if (root / "test.csv").is_file() else "test"
     for name, split in (("train.csv", "train"), ("val.csv", val), ("test.csv", "test")):
         for line in list(_lines(root / name))[1:]:
-            found[line.partition(",")[0].strip()] = split
-    return found
+            splits[line.partition(",")[0].strip()] = split
+    return splits
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -134,9 +134,9 @@ def _rule(dataset: Any, column: str | None = None) -> Rule:
     return Rule(dataset.speaker_pattern, dataset.dev_fraction, dataset.test_fraction, column)
 
 
-def _pieces(found: Sequence[Recording], rule: Rule) -> list[Piece]:
-    listed = any(recording.split for recording in found)
-    rest = "train" if listed else NO_SPLIT
+def _pieces(listed: Sequence[Recording], rule: Rule) -> list[Piece]:
+    has_splits = any(recording.split for recording in listed)
+    rest = "train" if has_splits else NO_SPLIT
     return [
         Piece(
             r.path,
@@ -146,5 +146,5 @@ def _pieces(found: Sequence[Recording], rule: Rule) -> list[Piece]:
             r.start_s,
             r.end_s,
         )
-        for r in found
+        for r in listed
     ]

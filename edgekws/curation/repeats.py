@@ -1,4 +1,4 @@
-"""Finds clips that hold the same audio, sample by sample or as the same recording made over."""
+"""Find clips with the same audio: exact duplicates and near-copies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from edgekws.curation.listing import Piece
 from edgekws.errors import DataError
 
 MOST_PRINTS = 40_000
-"""More clips than this are compared within their label only: all pairs would take minutes."""
+"""Above this number, clips are compared only within their label: all pairs would take minutes."""
 
 MOST_PAIRS = 10_000
-"""So many of the likeliest pairs are compared sample by sample."""
+"""Maximum number of pairs, most similar first, that are compared by waveform."""
 
 SILENT_DBFS = -60.0
 _RATE = 8_000
@@ -28,7 +28,7 @@ _LONGEST_S = 10.0
 
 @dataclass(frozen=True)
 class Repeat:
-    """Clips, by their index, with the same audio; `exact`: sample by sample."""
+    """Indices of clips with the same audio; `exact` if the samples are equal."""
 
     members: tuple[int, ...]
     exact: bool
@@ -39,8 +39,8 @@ def repeats(
 ) -> tuple[list[Repeat], list[str]]:
     """Return the groups of clips with the same audio, and notes on what was not compared.
 
-    Silent clips and those of `_silence_` may repeat and are left out. Candidates are clips whose
-    prints are alike; they are the same where their waveforms, at 8 kHz, correlate.
+    Silent clips and `_silence_` may repeat and are left out. Candidates have similar fingerprints;
+    they are the same if their waveforms, at 8 kHz, correlate.
     """
     first: dict[str, int] = {}
     pairs: list[tuple[int, int]] = []
@@ -71,20 +71,21 @@ def _candidates(
             by_label.setdefault(pieces[i].label, []).append(i)
         lots = [part[:MOST_PRINTS] for part in by_label.values()]
         notes.append(
-            f"{len(unique):,} clips: recordings made over were looked for within each label only, "
-            "exact repetitions among all"
+            f"{len(unique):,} clips: near-copies were searched only within each label, exact "
+            "duplicates among all"
         )
-    found = [
+    similar = [
         (score, lot[i], lot[j])
         for lot in lots
         for score, i, j in alike(_prints([sounds[k] for k in lot]))
     ]
-    found.sort(reverse=True)
-    if len(found) > MOST_PAIRS:
+    similar.sort(reverse=True)
+    if len(similar) > MOST_PAIRS:
         notes.append(
-            f"{len(found):,} pairs of clips sound alike; the likeliest {MOST_PAIRS:,} were compared"
+            f"{len(similar):,} pairs of clips sound alike; the most similar {MOST_PAIRS:,} were "
+            "compared"
         )
-    return [(i, j) for _, i, j in found[:MOST_PAIRS]], notes
+    return [(i, j) for _, i, j in similar[:MOST_PAIRS]], notes
 
 
 def _prints(sounds: Sequence[Sound | None]) -> NDArray[np.float32]:
@@ -95,9 +96,9 @@ def _prints(sounds: Sequence[Sound | None]) -> NDArray[np.float32]:
 def _score(a: Piece, b: Piece) -> float:
     try:
         waves = [read_audio(piece.path, _RATE, piece.start_s, _end(piece)) for piece in (a, b)]
-    except DataError:  # of a readable file this part alone is not: its channels cancel out here
+    except DataError:  # the channels of a readable file cancel out in this part
         return 0.0
-    return correlation(*(wave - wave.mean() for wave in waves))  # an offset is no likeness
+    return correlation(*(wave - wave.mean() for wave in waves))  # ignore the offset
 
 
 def _end(piece: Piece) -> float:

@@ -1,4 +1,4 @@
-"""What the data commands work on: a folder of words, a table of clips, or a recipe's dataset."""
+"""The data source of the data commands: a folder of words, a table of clips, or a recipe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from edgekws.recipe.sources import Values, dotted, override
 from edgekws.runtime.front_end import FrontEnd
 
 
-class Bare(Fields):
-    """What a recipe says about data, where there is no recipe."""
+class DataFields(Fields):
+    """The data settings of a recipe, for data without a recipe."""
 
-    seed: int = Field(default=0, ge=0, lt=2**32, description="all randomness comes from it")
-    dataset: AnyDataset = Field(description="where the clips come from")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of all randomness")
+    dataset: AnyDataset = Field(description="source of the clips")
     front_end: FrontEndFields = Field(default=FrontEndFields(), description="rate and window")
     augment: Augment = Field(
-        default={}, validate_default=True, description="what is done to the training clips"
+        default={}, validate_default=True, description="augmentation of the training clips"
     )
 
 
 @dataclass(frozen=True)
-class Material:
-    """A dataset, and what of a recipe matters to those who look at it or add to it."""
+class DataSource:
+    """A dataset, and the settings of a recipe that matter to the data commands."""
 
     name: str
     source: str
@@ -43,10 +43,10 @@ class Material:
     seed: int
 
 
-def material(source: str, overrides: Sequence[str] = ()) -> Material:
+def data_source(source: str, overrides: Sequence[str] = ()) -> DataSource:
     """Return the data of a folder in the layout of Speech Commands, a table, or a recipe.
 
-    `overrides` are `key=value` texts with the keys of a recipe, also where there is none.
+    `overrides` are `key=value` texts with the keys of a recipe, also without a recipe.
 
     Raises:
         RecipeError: the recipe, or an override, is wrong.
@@ -54,10 +54,11 @@ def material(source: str, overrides: Sequence[str] = ()) -> Material:
     """
     path = user_path(source)
     if path.is_dir():
-        return _bare(path, {"kind": "folder", "root": str(path), "silence": False}, overrides)
+        table = {"kind": "folder", "root": str(path), "silence": False}
+        return _without_recipe(path, table, overrides)
     if path.suffix.lower() in SUFFIXES:
         table = {"kind": "manifest", "path": str(path), "silence": False}
-        return _bare(path, table, overrides)
+        return _without_recipe(path, table, overrides)
     if not path.exists() and source not in builtins():
         raise UsageError(
             f"{source}: no such folder, table ({', '.join(SUFFIXES)}) or recipe; it is looked for "
@@ -65,32 +66,34 @@ def material(source: str, overrides: Sequence[str] = ()) -> Material:
         )
     recipe = load(path if path.exists() else source, overrides).recipe
     front_end = recipe.front_end.front_end()
-    return Material(recipe.name, source, recipe.dataset, front_end, recipe.augment, recipe.seed)
+    return DataSource(recipe.name, source, recipe.dataset, front_end, recipe.augment, recipe.seed)
 
 
-def read_bare(dataset: dict[str, Any], overrides: Sequence[str]) -> Bare:
-    """Return what a recipe would say about data, from the table of its dataset alone.
+def read_fields(dataset: dict[str, Any], overrides: Sequence[str]) -> DataFields:
+    """Return the data settings for the table of a dataset and overrides.
 
     Raises:
         RecipeError: the table or an override is wrong.
     """
     values = Values({"dataset": dataset}, {})
-    found = override(values, overrides)
+    problems = override(values, overrides)
     try:
-        bare = Bare.model_validate(values.data)
+        fields = DataFields.model_validate(values.data)
     except ValidationError as error:
-        told = explain(Bare, values.data, error.errors())
-        found += [Problem(values.where(at), dotted(at), message) for at, message in told.items()]
-        raise RecipeError(found) from error
-    if found:
-        raise RecipeError(found)
-    return bare
+        messages = explain(DataFields, values.data, error.errors())
+        problems += [Problem(values.where(at), dotted(at), text) for at, text in messages.items()]
+        raise RecipeError(problems) from error
+    if problems:
+        raise RecipeError(problems)
+    return fields
 
 
-def _bare(path: Path, dataset: dict[str, Any], overrides: Sequence[str]) -> Material:
-    bare = read_bare(dataset, overrides)
-    front_end = bare.front_end.front_end()
+def _without_recipe(path: Path, dataset: dict[str, Any], overrides: Sequence[str]) -> DataSource:
+    fields = read_fields(dataset, overrides)
+    front_end = fields.front_end.front_end()
     name = path.resolve().name if path.is_dir() else path.stem
     if path.suffix and not path.is_dir() and name == "manifest":
         name = path.resolve().parent.name
-    return Material(name or "data", str(path), bare.dataset, front_end, bare.augment, bare.seed)
+    return DataSource(
+        name or "data", str(path), fields.dataset, front_end, fields.augment, fields.seed
+    )

@@ -13,8 +13,8 @@ from edgekws.core.kinds import closest
 from edgekws.core.output import write_text
 from edgekws.core.paths import path_problem
 from edgekws.core.source_code import closure
-from edgekws.curation.folder import is_made, making
-from edgekws.curation.source import read_bare
+from edgekws.curation.folder import is_complete, partial_folder
+from edgekws.curation.source import read_fields
 from edgekws.datasets.listing.labels import label_problem
 from edgekws.datasets.listing.speakers import ranked
 from edgekws.datasets.listing.tables import read_text
@@ -29,12 +29,12 @@ from edgekws.errors import UsageError
 COLUMNS = ("path", "label", "speaker", "split", "text", "accent", "variant")
 LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
 HELD_OUT = 0.15
-"""Share of the clips of a word, and of the variants, that dev and test have each."""
+"""Share of the clips of a word, and of the variants, in each of dev and test."""
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """What was written: how many clips of how many voices, for each word as many."""
+    """The written clips: their number, voices and splits; every word has as many."""
 
     output: Path
     words: tuple[str, ...]
@@ -51,26 +51,26 @@ class _Line(NamedTuple):
 
     @property
     def row(self) -> tuple[str, ...]:
-        voice, told = self.voice, self.utterance
-        names = (speaker_name(voice), self.split, told.text, voice.code, voice.variant)
-        return (told.path, self.word, *names)
+        voice, utterance = self.voice, self.utterance
+        names = (speaker_name(voice), self.split, utterance.text, voice.code, voice.variant)
+        return (utterance.path, self.word, *names)
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Return the words of a list with commas, or of a file with one word or phrase a line.
+    """Return the words of a comma-separated list, or of a file with a word or phrase per line.
 
     Raises:
-        UsageError: there are none, or one cannot name a folder.
+        UsageError: there are no words, or one cannot name a folder.
         DataError: the file is not UTF-8.
     """
     if path_problem(text) is None and Path(text).expanduser().exists():
         lines = read_text(Path(text).expanduser()).splitlines()
-        found = [line for line in lines if not line.startswith("#")]
+        entries = [line for line in lines if not line.startswith("#")]
     else:
-        found = text.split(",")
-    words = tuple(word_name(word.strip()) for word in found if word.strip())
+        entries = text.split(",")
+    words = tuple(word_name(word.strip()) for word in entries if word.strip())
     if not words:
-        raise UsageError(f"{text!r}: name words with commas, or a file with a word a line")
+        raise UsageError(f"{text!r}: name words separated by commas, or a file with a word a line")
     for word in words:
         if problem := label_problem(word):
             raise UsageError(problem)
@@ -91,21 +91,21 @@ def synth(
 ) -> Spoken:
     """Write `<word>/<voice>_nohash_<n>.wav`, 16 bit, a manifest, and lists of dev and test.
 
-    A voice is an accent with a variant; `voices` is how many of them speak, or their names. A
-    family of variants that sound alike is in one split only. The same words, options and library
-    versions give the same bytes.
+    A voice is an accent with a variant; `voices` is their number, or their names. A family of
+    variants that sound alike is in one split only. The same words, options and library versions
+    give the same bytes.
 
     Raises:
         DataError: espeak-ng does not speak the language or a word in it, two words sound the same,
             or one is too long.
-        UsageError: a voice is not known, or `output` holds something else.
+        UsageError: a voice is unknown, or `output` has other content.
         MissingPartError: espeak-ng is not installed.
     """
     table = {"kind": "synthetic", "keywords": list(words), "language": language}
-    bare = read_bare(table, overrides)
-    front_end = bare.front_end.front_end()
-    keywords = tuple(bare.dataset.model_dump()["keywords"])
-    told = {
+    fields = read_fields(table, overrides)
+    front_end = fields.front_end.front_end()
+    keywords = tuple(fields.dataset.model_dump()["keywords"])
+    about = {
         "words": list(keywords),
         "language": language,
         "clips": clips,
@@ -117,28 +117,28 @@ def synth(
             name: version(name) for name in ("espeakng-loader", "numpy", "soxr", "soundfile")
         },
     }
-    identity = sha256_of(told | {"source": closure([__name__])})
+    identity = sha256_of(about | {"source": closure([__name__])})
     check_language(language, keywords)
     chosen = _voices(keywords[0], language, voices, seed)
     lines = _plan(keywords, chosen, clips, seed)
-    if is_made(output, identity, ()):
-        emit(Event("note", f"{output} is there already, and the same"))
+    if is_complete(output, identity, ()):
+        emit(Event("note", f"{output} exists already, with the same content"))
         return _spoken(output, lines)
-    with making(output, identity) as made:
+    with partial_folder(output, identity) as partial:
         form = Format(front_end.sample_rate, front_end.window_samples)
-        render(_tasks(lines), form, seed, made.folder, emit)
-        _write_lists(made.folder, lines)
-        made.finish([COLUMNS, *(line.row for line in lines)], told)
+        render(_tasks(lines), form, seed, partial.folder, emit)
+        _write_lists(partial.folder, lines)
+        partial.finish([COLUMNS, *(line.row for line in lines)], about)
     return _spoken(output, lines)
 
 
 def speaker_name(voice: Voice) -> str:
-    """Return the voice's name as it begins the name of a file: without `_` and spaces."""
+    """Return the voice's name for a file name, without `_` and spaces."""
     return voice.name.replace("_", "-").replace(" ", "-")
 
 
 def _voices(probe: str, language: str, asked: str | None, seed: int) -> dict[Split, list[Voice]]:
-    """Return the voices of each split in a drawn order; all are of train where they are few."""
+    """Return the voices of each split in random order; all are in train if there are few."""
     with Espeak() as espeak:
         accents = accents_of(language, espeak.accents())
         data = espeak.data
@@ -147,7 +147,7 @@ def _voices(probe: str, language: str, asked: str | None, seed: int) -> dict[Spl
         chosen = _some(_all_voices(accents, kept), asked, seed)
     else:
         names = sorted(p.name for p in (data / "voices" / "!v").iterdir() if p.is_file())
-        chosen = _named(_all_voices(accents, names), asked)
+        chosen = _by_name(_all_voices(accents, names), asked)
     alike = families(data, {voice.variant for voice in chosen})
     if len(alike) < len(SPLITS):
         return {"train": _drawn(chosen, seed), "dev": [], "test": []}
@@ -166,14 +166,14 @@ def _some(every: Sequence[Voice], asked: str | None, seed: int) -> list[Voice]:
     return _drawn(every, seed)[:count]
 
 
-def _named(every: Sequence[Voice], asked: str) -> list[Voice]:
+def _by_name(every: Sequence[Voice], asked: str) -> list[Voice]:
     chosen: list[Voice] = []
     for name in (part.strip() for part in asked.split(",")):
-        found = [voice for voice in every if name in (voice.name, voice.variant)]
-        if not found:
+        matches = [voice for voice in every if name in (voice.name, voice.variant)]
+        if not matches:
             known = (*dict.fromkeys(v.variant for v in every), *(v.name for v in every))
             raise UsageError(f"--voices {name}: there is no such voice{closest(name, known)[:300]}")
-        chosen += found
+        chosen += matches
     return chosen
 
 
@@ -193,26 +193,26 @@ def _plan(
                 voice = voices[split][i % len(voices[split])]
                 take = i // len(voices[split])
                 path = f"{word}/{speaker_name(voice)}_nohash_{take}.wav"
-                said = Utterance(word, path, index * 1_000_000 + number, whole=True)
-                given = split if voices["dev"] else ""
-                lines.append(_Line(word, given, voice, said))
+                utterance = Utterance(word, path, index * 1_000_000 + number, fit="whole")
+                listed = split if voices["dev"] else ""
+                lines.append(_Line(word, listed, voice, utterance))
                 number += 1
     return lines
 
 
 def _shares(clips: int, voices: dict[Split, list[Voice]]) -> dict[Split, int]:
-    """Return how many clips of a word each split has; too few clips are all of train."""
+    """Return the number of clips of a word in each split; too few clips are all in train."""
     if not voices["dev"] or not voices["test"] or clips < len(SPLITS):
         return {"train": clips, "dev": 0, "test": 0}
-    held = max(round(HELD_OUT * clips), 1)
-    return {"train": clips - 2 * held, "dev": held, "test": held}
+    held_out = max(round(HELD_OUT * clips), 1)
+    return {"train": clips - 2 * held_out, "dev": held_out, "test": held_out}
 
 
 def _tasks(lines: Sequence[_Line]) -> list[VoiceTask]:
-    of: dict[Voice, list[Utterance]] = {}
+    by_voice: dict[Voice, list[Utterance]] = {}
     for line in lines:
-        of.setdefault(line.voice, []).append(line.utterance)
-    return [VoiceTask(voice, tuple(said)) for voice, said in of.items()]
+        by_voice.setdefault(line.voice, []).append(line.utterance)
+    return [VoiceTask(voice, tuple(utterances)) for voice, utterances in by_voice.items()]
 
 
 def _write_lists(folder: Path, lines: Sequence[_Line]) -> None:

@@ -1,4 +1,4 @@
-"""Archives from the network: fetched with resumption, checked by sha256, unpacked safely."""
+"""Download archives with resumption, verify their sha256, and unpack them safely."""
 
 import gzip
 import http.client
@@ -33,13 +33,13 @@ class Archive(NamedTuple):
 
 
 def fetch(archive: Archive, folder: Path, emit: Emit) -> Path:
-    """Return the archive under `folder`, fetching what of it is not there yet.
+    """Return the archive under `folder`, downloading the missing part of it.
 
-    An interrupted transfer leaves `<name>.part`, and the next call goes on from its end. The file
-    gets its name only once its sha256 is right.
+    An interrupted transfer leaves `<name>.part`, and the next call resumes it. The file gets its
+    final name only after its sha256 was verified.
 
     Raises:
-        DataError: the server cannot be reached, breaks off, or sends another file.
+        DataError: the server cannot be reached, closes the connection, or sends a different file.
     """
     target, part = folder / archive.name, folder / f"{archive.name}.part"
     if target.is_file():
@@ -49,24 +49,23 @@ def fetch(archive: Archive, folder: Path, emit: Emit) -> Path:
     try:
         _transfer(archive.url, part, emit)
     except _NETWORK as error:
-        raise DataError(_broken_off(archive, part, str(error))) from error
+        raise DataError(_describe_failure(archive, part, str(error))) from error
     _check(part, archive, emit)
     part.rename(target)
     return target
 
 
 def unpack(file: Path, target: Path, emit: Emit) -> None:
-    """Unpack a `.tar.gz` as the folder `target`, which appears once it is whole.
+    """Unpack a `.tar.gz` as the folder `target`, which appears when complete.
 
     Raises:
-        DataError: the archive is broken, a member of it leads out of the folder, or something
-            else stands in its place.
+        DataError: the archive is damaged, has a member outside the folder, or `target` exists.
         MissingPartError: this Python cannot unpack safely (before 3.11.4).
     """
     if not hasattr(tarfile, "data_filter"):
         raise MissingPartError("unpacking safely needs Python 3.11.4; install it or unpack by hand")
     if target.exists():
-        raise DataError(f"{target}: is there, but not what was expected in it; move it away")
+        raise DataError(f"{target}: exists, but without the expected content; move it away")
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -74,10 +73,12 @@ def unpack(file: Path, target: Path, emit: Emit) -> None:
         _extract(file, partial, emit)
     except tarfile.FilterError as error:
         shutil.rmtree(partial)
-        raise DataError(f"{file}: {error}; this is not the archive that was asked for") from error
+        raise DataError(f"{file}: {error}; this is not the expected archive") from error
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         shutil.rmtree(partial)
-        raise DataError(f"{file}: cannot be unpacked ({error}); remove it, and fetch it") from error
+        raise DataError(
+            f"{file}: cannot be unpacked ({error}); remove it and download it again"
+        ) from error
     partial.rename(target)
 
 
@@ -91,7 +92,7 @@ def _transfer(url: str, part: Path, emit: Emit) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise ConnectionError(f"the server answers {error.code} {error.reason}") from error
+            raise ConnectionError(f"the server returned {error.code} {error.reason}") from error
 
 
 def _receive(response: http.client.HTTPResponse, part: Path, done: int, emit: Emit) -> None:
@@ -105,29 +106,29 @@ def _receive(response: http.client.HTTPResponse, part: Path, done: int, emit: Em
             name = part.name.removesuffix(".part")
             progress(emit, f"downloading {name}, MiB", done // _MIB, (total or done) // _MIB)
     if total is not None and done < total:
-        raise ConnectionError(f"the connection broke off at {done} of {total} bytes")
+        raise ConnectionError(f"the connection was closed at {done} of {total} bytes")
 
 
-def _broken_off(archive: Archive, part: Path, reason: str) -> str:
-    kept = part.stat().st_size if part.is_file() else 0
-    go_on = f"go on from {kept / _MIB:.1f} MiB" if kept else "try again"
+def _describe_failure(archive: Archive, part: Path, reason: str) -> str:
+    received = part.stat().st_size if part.is_file() else 0
+    action = f"resume from {received / _MIB:.1f} MiB" if received else "try again"
     return (
-        f"{archive.url}: cannot be downloaded ({reason}); run the same command to {go_on}, or put "
+        f"{archive.url}: cannot be downloaded ({reason}); run the same command to {action}, or put "
         f"{archive.name} into {part.parent} yourself"
     )
 
 
 def _check(file: Path, archive: Archive, emit: Emit) -> None:
     emit(Event("note", f"checking the sha256 of {archive.name}"))
-    found = sha256_file(file)
-    if found == archive.sha256:
+    actual = sha256_file(file)
+    if actual == archive.sha256:
         return
     if file.suffix == ".part":
         file.unlink()
-        told = "what was received is removed; run the same command to fetch it anew"
+        advice = "the download was removed; run the same command to download it again"
     else:
-        told = "remove it, and run the same command to fetch it"
-    raise DataError(f"{file}: has sha256 {found}, expected {archive.sha256}; {told}")
+        advice = "remove it, and run the same command to download it"
+    raise DataError(f"{file}: has sha256 {actual}, expected {archive.sha256}; {advice}")
 
 
 def _extract(file: Path, folder: Path, emit: Emit) -> None:

@@ -20,6 +20,7 @@ from edgekws.datasets._fields import (
     Keywords,
     MaxUnknownRatio,
     NearCopiesRule,
+    Negatives,
     NoiseFolder,
     Silence,
     SilenceRatio,
@@ -35,6 +36,7 @@ from edgekws.datasets.listing.clips import (
     list_recordings,
 )
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
+from edgekws.datasets.listing.negatives import negative_stamps
 from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.word_folders import (
@@ -48,11 +50,11 @@ from edgekws.runtime.front_end import FrontEnd
 class Dataset(Fields):
     """Word folders, with splits from lists, from tables, or by speaker.
 
-    - `validation_list.txt` and `testing_list.txt` under the root name dev and test;
+    - `validation_list.txt` and `testing_list.txt` under the root list dev and test;
     - `train.csv` with `val.csv` (columns `file,class`): `val.csv` is test, dev is held out of
-      `train.csv`; where there is a `test.csv` too, `val.csv` is dev;
-    - what these do not give is held out by speaker: test by a hash of the speaker's name alone,
-      dev by a hash of seed and name.
+      `train.csv`; with a `test.csv` too, `val.csv` is dev;
+    - splits that these do not give are held out by speaker: test by a hash of the speaker's name
+      only, dev by a hash of seed and name.
     """
 
     kind: Literal["folder"] = "folder"
@@ -60,6 +62,7 @@ class Dataset(Fields):
     keywords: Keywords = None
     unknown: Unknown = True
     max_unknown_ratio: MaxUnknownRatio = None
+    negatives: Negatives = ()
     noise: NoiseFolder = None
     silence: Silence = None
     silence_ratio: SilenceRatio = 0.4
@@ -69,20 +72,20 @@ class Dataset(Fields):
     near_copies: NearCopiesRule = "refuse"
 
     def fingerprint(self) -> str:
-        """Return a hash over the fields and the name, size and time of every file.
+        """Return a hash of the fields and of the name, size and time of every file.
 
         Raises:
             DataError: a folder is missing.
         """
-        fields = self.model_dump(mode="json", exclude={"root", "noise"})
+        fields = self.model_dump(mode="json", exclude={"root", "noise", "negatives"})
         folders = [existing(folder) for folder in (self.root, self.noise) if folder]
-        files = [stamps(folder) for folder in folders]
+        files = [*map(stamps, folders), *negative_stamps(self.negatives)]
         return sha256_of([fields, files, fingerprint(__name__, ("soundfile",))])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits.
 
-        Without `keywords` the folder is listed; with them it need not be there.
+        Without `keywords` the folder is listed; with them it need not exist.
 
         Raises:
             DataError: a folder is missing.
@@ -90,26 +93,27 @@ class Dataset(Fields):
         root = self.root.expanduser()
         noise = self.noise is not None or (root / BACKGROUND_NOISE).is_dir()
         if self.keywords is None:
-            found = find_recordings(root, self.noise)
-            words = {recording.word for recording in found.recordings}
-            return labels_of(self._choice, self._keywords(found), words, noise=noise)
+            contents = find_recordings(root, self.noise)
+            words = {recording.word for recording in contents.recordings}
+            return labels_of(self._choice, self._keywords(contents), words, noise=noise)
         others = ("any other word",)
         return labels_of(self._choice, tuple(map(word_name, self.keywords)), others, noise=noise)
 
     def list_clips(self, front_end: FrontEnd, seed: int, cache: Path, emit: Emit) -> Listing:
-        """List the recordings; nothing but some windows of noise is read.
+        """List the recordings; reads no audio except some windows of noise.
 
         Raises:
             DataError: a folder, keyword or listed file is missing, a table is wrong, or there
                 are too few speakers or noise recordings to split.
         """
         root = self.root.expanduser()
-        found = find_recordings(root, self.noise.expanduser() if self.noise else None)
-        noise = find_noise(self.noise, root, self.silence is True, found.ignored)
+        contents = find_recordings(root, self.noise.expanduser() if self.noise else None)
+        noise = find_noise(self.noise, root, self.silence is True, contents.ignored)
         rule = Rule(self.speaker_pattern, self.dev_fraction, self.test_fraction)
         listing = list_recordings(
-            found, self._choice, self._keywords(found), rule, noise, front_end, seed, root
-        )
+            contents, self._choice, self._keywords(contents), rule, noise, front_end, seed, root,
+            negatives=self.negatives,
+        )  # fmt: skip
         return replace(listing, near_copies=self.near_copies)
 
     @property
@@ -118,7 +122,7 @@ class Dataset(Fields):
             self.keywords, self.unknown, self.max_unknown_ratio, self.silence, self.silence_ratio
         )
 
-    def _keywords(self, found: Recordings) -> tuple[str, ...]:
+    def _keywords(self, contents: Recordings) -> tuple[str, ...]:
         root = self.root.expanduser()
         missing = f"holds no word folders; expected {root}/<word>/<recording>"
-        return choose_keywords(self._choice, {r.word for r in found.recordings}, root, missing)
+        return choose_keywords(self._choice, {r.word for r in contents.recordings}, root, missing)

@@ -1,4 +1,4 @@
-"""Recordings listed in a table: CSV, TSV or JSON lines, one clip a row."""
+"""Recordings listed in a table: CSV, TSV or JSON lines, one clip per row."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +19,7 @@ from edgekws.datasets._fields import (
     Keywords,
     MaxUnknownRatio,
     NearCopiesRule,
+    Negatives,
     NoiseFolder,
     Silence,
     SilenceRatio,
@@ -28,7 +29,6 @@ from edgekws.datasets._fields import (
 )
 from edgekws.datasets.listing.clips import (
     Choice,
-    Cutting,
     choose_keywords,
     find_noise,
     labels_of,
@@ -36,6 +36,7 @@ from edgekws.datasets.listing.clips import (
 )
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
 from edgekws.datasets.listing.manifest_rows import Columns, beyond_the_end, filtered, recordings
+from edgekws.datasets.listing.negatives import negative_stamps
 from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import SUFFIXES, read_table
@@ -43,22 +44,21 @@ from edgekws.datasets.listing.windows import Windows
 from edgekws.datasets.listing.word_folders import Recordings, word_name
 from edgekws.runtime.front_end import FrontEnd
 
-_PLACES = ("path", "root", "noise", "negatives")
-"""Fields that say where files are: another place of the same files changes nothing."""
+_LOCATIONS = ("path", "root", "noise", "negatives")
+"""Fields with the locations of files, excluded from the fingerprint."""
 
 
 class Dataset(Fields):
     """A table of clips with the columns `path,label,speaker,split,start_s,end_s`.
 
-    Only `path` and `label` are needed. `start_s` and `end_s` cut a clip out of a long recording.
+    Only `path` and `label` are required. `start_s` and `end_s` cut a clip out of a long recording.
     Splits that the table does not give are held out by speaker: test by a hash of the speaker's
-    name alone, dev by a hash of seed and name. Rows labelled `_unknown_` or `_silence_` are those
-    classes; where there are rows of `_silence_`, none is cut from the noise unless
-    `silence = true`.
+    name only, dev by a hash of seed and name. Rows labelled `_unknown_` or `_silence_` are those
+    classes; if there are rows of `_silence_`, none is cut from the noise unless `silence = true`.
 
     To spot keywords in continuous speech, `windows` cuts several windows of the front end's
-    `window_s` around every keyword of a longer recording, others that hold only half of it, and
-    others of what is said beside it; `negatives` adds recordings in which no keyword is said.
+    `window_s` around every keyword of a longer recording, others with only half of it, and others
+    of the speech around it; `negatives` adds recordings without a keyword.
     """
 
     kind: Literal["manifest"] = "manifest"
@@ -66,10 +66,10 @@ class Dataset(Fields):
         description="The table, .csv, .tsv or .jsonl, relative to the working directory"
     )
     root: Path | None = Field(
-        None, description="Folder that the paths in it start from; default that of the table"
+        None, description="Folder to which its paths are relative; default: that of the table"
     )
     columns: Columns = Field(
-        Columns(), description='Columns of other names: columns = { path = "file" }'
+        Columns(), description='Columns with other names: columns = { path = "file" }'
     )
     where: dict[str, tuple[str, ...]] = Field(
         {}, description='Only rows with these values: where = { kind = ["isolated"] }'
@@ -79,14 +79,10 @@ class Dataset(Fields):
     max_unknown_ratio: MaxUnknownRatio = None
     windows: Windows | None = Field(
         None,
-        description="Cut windows out of recordings that are longer than a keyword: windows = "
+        description="Cut windows out of recordings longer than a keyword: windows = "
         "{ per_keyword = 4, partial = 1, per_negative_second = 0.5 }",
     )
-    negatives: tuple[Path, ...] = Field(
-        (),
-        description="Folders of recordings in which no keyword is said, for windows; a folder "
-        "in them is a speaker, held out like those of the table",
-    )
+    negatives: Negatives = ()
     noise: NoiseFolder = None
     silence: Silence = None
     silence_ratio: SilenceRatio = 0.4
@@ -99,29 +95,29 @@ class Dataset(Fields):
     @classmethod
     def _is_a_table(cls, path: Path) -> Path:
         if path.suffix.lower() not in SUFFIXES:
-            raise ValueError(f"{path} is no table; a table ends in {', '.join(SUFFIXES)}")
+            raise ValueError(f"{path} is not a table; use one of {', '.join(SUFFIXES)}")
         return path
 
     @model_validator(mode="after")
-    def _nothing_without_effect(self) -> Self:
-        problem = _without_effect(self.windows, self.negatives, self.unknown)
+    def _no_unused_fields(self) -> Self:
+        problem = _unused_field(self.windows, self.unknown)
         if problem:
             raise PydanticCustomError("no_effect", "{problem}", {"problem": problem})
         return self
 
     def fingerprint(self) -> str:
-        """Return a hash over the fields, the table, and size and time of every file in it.
+        """Return a hash of the fields, the table, and size and time of every file in it.
 
         Raises:
             DataError: the table, a file or a folder is missing, or a row is wrong.
         """
-        fields = self.model_dump(mode="json", exclude={*_PLACES})
+        fields = self.model_dump(mode="json", exclude={*_LOCATIONS})
         files = [(path.stat().st_size, path.stat().st_mtime_ns) for path in self._files()]
         noise = stamps(existing(self.noise)) if self.noise else []
-        beside = self._root / BACKGROUND_NOISE
-        if self.noise is None and beside.is_dir():
-            noise = stamps(beside)
-        negatives = [stamps(existing(folder)) for folder in self.negatives]
+        background = self._root / BACKGROUND_NOISE
+        if self.noise is None and background.is_dir():
+            noise = stamps(background)
+        negatives = negative_stamps(self.negatives)
         table = sha256_file(self.path.expanduser())
         code = fingerprint(__name__, ("soundfile",))
         return sha256_of([fields, table, files, noise, negatives, code])
@@ -129,7 +125,7 @@ class Dataset(Fields):
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits.
 
-        With `keywords` the table need not be there; other words and `_unknown_` are then assumed.
+        With `keywords` the table need not exist; other words and `_unknown_` are then assumed.
 
         Raises:
             DataError: the table is missing or wrong, or a keyword has no rows.
@@ -138,33 +134,34 @@ class Dataset(Fields):
         if self.keywords and not self.path.expanduser().exists():
             keywords = tuple(map(word_name, self.keywords))
             return labels_of(self._choice, keywords, ("any other word",), noise=noise)
-        found = self._read()
-        words = {recording.word for recording in found.recordings}
+        contents = self._read()
+        words = {recording.word for recording in contents.recordings}
         if self.windows and self.windows.gives_unknown:
             words.add(UNKNOWN)
-        return labels_of(self._choice, self._keywords(found), words, noise=noise)
+        return labels_of(self._choice, self._keywords(contents), words, noise=noise)
 
     def list_clips(self, front_end: FrontEnd, seed: int, cache: Path, emit: Emit) -> Listing:
-        """List the rows; nothing but some windows of noise is read.
+        """List the rows; reads no audio except some windows of noise.
 
         Raises:
-            DataError: the table is missing, columns or rows are wrong (the first ten problems are
-                told at once), a keyword has no rows or fits into no window, or there are too few
+            DataError: the table is missing, columns or rows are wrong (lists the first ten
+                problems), a keyword has no rows or fits in no window, or there are too few
                 speakers or noise recordings to split.
         """
-        found = self._read()
+        contents = self._read()
         listing = list_recordings(
-            found,
+            contents,
             self._choice,
-            self._keywords(found),
+            self._keywords(contents),
             self._rule,
-            find_noise(self.noise, self._root, self.silence is True, found.ignored),
+            find_noise(self.noise, self._root, self.silence is True, contents.ignored),
             front_end,
             seed,
             self.path,
-            Cutting(self.windows, self.negatives) if self.windows else None,
+            self.windows,
+            self.negatives,
         )
-        late = tuple(beyond_the_end(found.recordings))
+        late = tuple(beyond_the_end(contents.recordings))
         notes = (*listing.notes, *late)
         return replace(listing, notes=notes, near_copies=self.near_copies)
 
@@ -184,37 +181,31 @@ class Dataset(Fields):
             self.speaker_pattern, self.dev_fraction, self.test_fraction, self.columns.speaker
         )
 
-    def _keywords(self, found: Recordings) -> tuple[str, ...]:
-        words = {recording.word for recording in found.recordings}
+    def _keywords(self, contents: Recordings) -> tuple[str, ...]:
+        words = {recording.word for recording in contents.recordings}
         missing = f"holds no rows with a word in column {self.columns.label!r}"
         return choose_keywords(self._choice, words, self.path, missing)
 
     def _read(self) -> Recordings:
         table = read_table(self.path.expanduser())
         rows = filtered(table, self.where)
-        found = Recordings(recordings(table, rows, self.columns, self._root, self._rule))
+        contents = Recordings(recordings(table, rows, self.columns, self._root, self._rule))
         table.refuse()
-        if any(recording.split for recording in found.recordings):
-            found.given_by = (self.path.name,)
-        unread = self.columns.unused(table, self.where)
-        if unread:
-            found.ignored[f"columns that nothing reads ({', '.join(unread)})"] = len(unread)
+        if any(recording.split for recording in contents.recordings):
+            contents.given_by = (self.path.name,)
+        unused = self.columns.unused(table, self.where)
+        if unused:
+            contents.ignored[f"unused columns ({', '.join(unused)})"] = len(unused)
         if len(rows) < len(table.rows):
-            found.ignored["rows by dataset.where"] = len(table.rows) - len(rows)
-        return found
+            contents.ignored["rows by dataset.where"] = len(table.rows) - len(rows)
+        return contents
 
     def _files(self) -> Iterator[Path]:
         yield from dict.fromkeys(recording.path for recording in self._read().recordings)
 
 
-def _without_effect(
-    windows: Windows | None, negatives: tuple[Path, ...], unknown: bool
-) -> str | None:
-    """Say which field nothing would read, `None` where all are read."""
-    if negatives and windows is None:
-        return "negatives has no effect without windows; add windows = {}"
-    if negatives and windows and not windows.per_negative_second:
-        return "negatives has no effect with windows.per_negative_second = 0; raise it"
+def _unused_field(windows: Windows | None, unknown: bool) -> str | None:
+    """Return the message for a field without effect, `None` if there is none."""
     if windows and windows.gives_unknown and not unknown:
         return (
             "windows of _unknown_ have no effect with unknown = false; "

@@ -22,11 +22,13 @@ from edgekws.core.events import Emit, Event
 from edgekws.core.fields import Fields
 from edgekws.core.source_code import fingerprint
 from edgekws.datasets._download import Archive, fetch, unpack
-from edgekws.datasets._fields import NearCopiesRule
+from edgekws.datasets._fields import NearCopiesRule, Negatives
 from edgekws.datasets.listing.clips import at_most, cut_silence, find_noise, mean_count, noise_note
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE
+from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
 from edgekws.datasets.listing.silence import noise_per_split
 from edgekws.datasets.listing.source import stamps
+from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.word_folders import (
     LISTS,
     Recording,
@@ -64,8 +66,11 @@ TEST_ARCHIVES = {
         "cc2a00c1147c2254e9be3fa0f779d8c17421dc349b86366567a8edfa9acd51df",
     ),
 }
-"""The test set of 12 classes; nobody publishes a checksum of version 1's, which is used where it
-is there, but not fetched."""
+"""The test set of 12 classes; there is no published checksum for version 1's, which is used if it
+is present, but not downloaded."""
+
+HELD_OUT = 0.15
+"""Share of the speakers of `negatives` that dev and test have each."""
 
 _FOLDER_IN_ARCHIVE = "SpeechCommands"
 _NUMBERS = {"v1": "v0.01", "v2": "v0.02"}
@@ -75,15 +80,15 @@ _MAX_CLIPS_PER_WORD = 2**27 - 1
 class Dataset(Fields):
     """The words of Speech Commands with their official splits.
 
-    - dev and test are those of `validation_list.txt` and `testing_list.txt`, or without the lists
-      of the hash that they were made by;
+    - dev and test are those of `validation_list.txt` and `testing_list.txt`, or, without the
+      lists, of the hash that generated them;
     - preset 12: ten commands, `_unknown_` (all other words) and `_silence_` (cut from
       `_background_noise_`), both with as many clips in each split as the mean command has, the
       10 % of the official recipe;
-    - preset 12 is tested on the official `speech_commands_test_set_v0.02` where it is there;
+    - preset 12 is tested on the official `speech_commands_test_set_v0.02` if it is present;
     - preset 35 (version 2) and 30 (version 1): every word, no filler classes.
 
-    `root` holds `SpeechCommands/speech_commands_v0.02`, as torchaudio leaves it, or
+    `root` holds `SpeechCommands/speech_commands_v0.02`, as written by torchaudio, or
     `speech_commands_v0.02`, or the word folders themselves.
     """
 
@@ -96,12 +101,13 @@ class Dataset(Fields):
         "12", description="12: ten commands, _unknown_ and _silence_; 30 or 35: every word"
     )
 
+    negatives: Negatives = ()
     near_copies: NearCopiesRule = "refuse"
 
     @field_validator("preset", mode="before")
     @classmethod
     def _as_text(cls, preset: object) -> object:
-        """Take 12 for "12": `--set dataset.preset=12` is a number."""
+        """Convert 12 to "12": `--set dataset.preset=12` is a number."""
         return str(preset) if type(preset) is int else preset
 
     @field_validator("preset")
@@ -109,19 +115,20 @@ class Dataset(Fields):
     def _every_word(cls, preset: str, info: ValidationInfo) -> str:
         version = info.data.get("version")
         if (preset, version) in (("30", "v2"), ("35", "v1")):
-            right = "35" if version == "v2" else "30"
-            raise ValueError(f"version {version} has no preset {preset}; choose 12 or {right}")
+            every_word = "35" if version == "v2" else "30"
+            raise ValueError(f"version {version} has no preset {preset}; choose 12 or {every_word}")
         return preset
 
     def fingerprint(self) -> str:
-        """Return a hash over the fields and the name, size and time of every file.
+        """Return a hash of the fields and of the name, size and time of every file.
 
         Raises:
-            DataError: the data is not there.
+            DataError: the data is missing.
         """
         test = self._test_set()
-        files = [stamps(self._folder()), stamps(test) if test else []]
-        fields = self.model_dump(mode="json", exclude={"root"})
+        files: list[object] = [stamps(self._folder()), stamps(test) if test else []]
+        fields = self.model_dump(mode="json", exclude={"root", "negatives"})
+        files += negative_stamps(self.negatives)
         return sha256_of([fields, files, fingerprint(__name__, ("soundfile",))])
 
     def labels(self) -> tuple[str, ...]:
@@ -129,28 +136,30 @@ class Dataset(Fields):
         return (*WORDS[self.preset], *((UNKNOWN, SILENCE) if self.preset == "12" else ()))
 
     def list_clips(self, front_end: FrontEnd, seed: int, cache: Path, emit: Emit) -> Listing:
-        """List the recordings; nothing but some windows of noise is read.
+        """List the recordings; reads no audio except some windows of noise.
 
         Raises:
-            DataError: the data is not there, or a word, list or noise recording of it is missing.
+            DataError: the data, a word, a list or a noise recording is missing.
         """
         folder = self._folder()
-        found, notes = self._recordings(folder)
+        recordings, notes = self._recordings(folder)
         fillers, words = self.preset == "12", frozenset(WORDS[self.preset])
         clips = [
             Clip(r.path, label, _speaker(r.path), r.split or "train")
-            for r in found
+            for r in recordings
             if (label := r.word if r.word in words else UNKNOWN) in words or fillers
         ]
-        others = Counter(r.word for r in found if r.word not in words)
+        rule = Rule("", HELD_OUT, HELD_OUT)
+        negatives = list_negatives(self.negatives, clips, rule, seed, folder, Counter())
+        others = Counter(r.word for r in recordings if r.word not in words)
         if others and not fillers:
             names = ", ".join(sorted(others))
             notes.append(f"left out: {others.total()} clips of other words ({names})")
         noise = find_noise(None, folder, silence=False, ignored=Counter())
         if fillers and len(noise) < len(SPLITS):
             raise DataError(
-                f"{folder / BACKGROUND_NOISE}: holds {len(noise)} recordings, _silence_ needs one "
-                "for each split; unpack the archive again"
+                f"{folder / BACKGROUND_NOISE}: holds {len(noise)} recordings, but _silence_ needs "
+                "one for each split; unpack the archive again"
             )
         per_split = noise_per_split(noise, seed, fillers)
         if fillers:
@@ -161,14 +170,15 @@ class Dataset(Fields):
             tuple(clips),
             per_split["train"],
             tuple(notes),
+            negatives=tuple(negatives),
             near_copies=self.near_copies,
         )
 
     def download(self, emit: Emit) -> None:
-        """Fetch and unpack what is not under the root yet; an interrupted transfer is resumed.
+        """Download and unpack the archives missing under the root; resumes interrupted transfers.
 
         Raises:
-            DataError: the server cannot be reached, or sends another file than expected.
+            DataError: the server cannot be reached, or sends a different file.
         """
         root = self.root.expanduser()
         if self._words() is None:
@@ -177,8 +187,9 @@ class Dataset(Fields):
         if not test or self.preset != "12" or self._test_set() is not None:
             return
         if self._words() == root:
-            told = f"{root} holds the word folders themselves, with no place beside them for"
-            emit(Event("warning", f"{told} {test.name}; point dataset.root at the folder above"))
+            problem = f"{root} holds the word folders themselves, with no place next to them for"
+            advice = "set dataset.root to the folder above"
+            emit(Event("warning", f"{problem} {test.name}; {advice}"))
         else:
             self._install(test, root, emit)
 
@@ -186,7 +197,7 @@ class Dataset(Fields):
         file = fetch(archive, root, emit)
         target = root / _FOLDER_IN_ARCHIVE / file.name.removesuffix(".tar.gz")
         unpack(file, target, emit)
-        emit(Event("note", f"{target} is there; {file} is no longer needed"))
+        emit(Event("note", f"unpacked {target}; {file} is no longer needed"))
 
     @property
     def _name(self) -> str:
@@ -194,21 +205,21 @@ class Dataset(Fields):
 
     def _find(self, name: str, inside: str) -> Path | None:
         root = self.root.expanduser()
-        places = (root / _FOLDER_IN_ARCHIVE / name, root / name)
-        return next((place for place in places if (place / inside).is_dir()), None)
+        candidates = (root / _FOLDER_IN_ARCHIVE / name, root / name)
+        return next((folder for folder in candidates if (folder / inside).is_dir()), None)
 
     def _words(self) -> Path | None:
         root = self.root.expanduser()
         return self._find(self._name, "yes") or (root if (root / "yes").is_dir() else None)
 
     def _folder(self) -> Path:
-        found = self._words()
-        if found is None:
+        folder = self._words()
+        if folder is None:
             raise DataError(
-                f"{self.root}: holds no {_FOLDER_IN_ARCHIVE}/{self._name}; point dataset.root at "
-                "the folder that does, or fetch it there with edgekws compress --download"
+                f"{self.root}: holds no {_FOLDER_IN_ARCHIVE}/{self._name}; set dataset.root to "
+                "the folder that does, or download it there with edgekws compress --download"
             )
-        return found
+        return folder
 
     def _test_set(self) -> Path | None:
         if self.preset != "12":
@@ -216,22 +227,22 @@ class Dataset(Fields):
         return self._find(self._name.replace("commands", "commands_test_set"), UNKNOWN)
 
     def _recordings(self, folder: Path) -> tuple[list[Recording], list[str]]:
-        found = find_recordings(folder, None)
-        missing = [w for w in WORDS[self.preset] if w not in {r.word for r in found.recordings}]
+        contents = find_recordings(folder, None)
+        missing = [w for w in WORDS[self.preset] if w not in {r.word for r in contents.recordings}]
         if missing:
             raise DataError(
                 f"{folder}: has no recordings of {', '.join(missing)}; unpack the archive of "
                 f"version {self.version} again, or set dataset.version"
             )
-        lists = [name for name in LISTS if name in found.given_by]
+        lists = [name for name in LISTS if name in contents.given_by]
         if len(lists) == 1:
             absent = next(name for name in LISTS if name not in lists)
             raise DataError(f"{folder}: has {lists[0]} but no {absent}; restore it, or remove both")
-        how = f"given by {', '.join(lists)}" if lists else "by the hash of the speaker's name"
-        notes = [f"splits: {how}", *ignored_line(found.ignored)]
+        source = f"given by {', '.join(lists)}" if lists else "by the hash of the speaker's name"
+        notes = [f"splits: {source}", *ignored_line(contents.ignored)]
         if lists:
-            return found.recordings, notes
-        return [r._replace(split=which_set(r.path.name)) for r in found.recordings], notes
+            return contents.recordings, notes
+        return [r._replace(split=which_set(r.path.name)) for r in contents.recordings], notes
 
     def _with_fillers(
         self,
@@ -246,7 +257,7 @@ class Dataset(Fields):
             listed = sum(clip.split == "test" for clip in clips)
             official = self._official(test_set)
             notes.append(
-                f"test: the {len(official)} clips of {test_set.name}, its _silence_ cut by its "
+                f"test: the {len(official)} clips of {test_set.name}, with _silence_ cut by its "
                 f"authors from the noise recordings; {listed} clips of the test list left out"
             )
             clips = [clip for clip in clips if clip.split != "test"] + official
@@ -274,9 +285,9 @@ class Dataset(Fields):
 
 
 def which_set(name: str) -> Split:
-    """Return the split of a file by its name: 10 % dev, 10 % test, a speaker always in one.
+    """Return the split of a file by its name: 10 % dev, 10 % test, each speaker in one split.
 
-    Source: `which_set` in the README of the data set, with whose hash its lists were made.
+    Source: `which_set` in the README of the data set; its hash was used to make the lists.
 
     >>> which_set("026290a7_nohash_0.wav"), which_set("bb05582b_nohash_3.wav")
     ('dev', 'test')

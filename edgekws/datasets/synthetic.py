@@ -1,13 +1,15 @@
-"""Keywords spoken by espeak-ng: no recordings needed, hundreds of voices, any of its languages.
+"""Keywords spoken by espeak-ng: without recordings, in hundreds of voices and its languages.
 
-Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packed by `espeakng-loader`.
+Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packaged by `espeakng-loader`.
 """
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
@@ -18,21 +20,32 @@ from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
 from edgekws.core.source_code import fingerprint
 from edgekws.core.store import build_folder
+from edgekws.datasets._fields import Negatives
 from edgekws.datasets.listing.labels import keyword_problem, readable
+from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
+from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.synthesis.espeak import INSTALL
 from edgekws.errors import MissingPartError
 from edgekws.runtime.front_end import FrontEnd
 
+if TYPE_CHECKING:
+    from edgekws.datasets.synthesis.plan import Synthesised
+
+HELD_OUT = 0.15
+"""Share of the speakers of `negatives` that dev and test have each."""
+
 _MANIFEST = "manifest.csv"
+_SENTENCES = "sentences.csv"
 _NOTES = "notes.txt"
 _COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s")
 
 
 class Dataset(Fields):
-    """Keywords, near-sounding and other words, and noise, spoken and made on this machine.
+    """Keywords, near-sounding and other words, and noise, synthesised on this machine.
 
     A speaker is a voice (accent and variant, `en-us+f1`). Variants are disjoint between train,
-    dev and test; the words of `_unknown_`, near-sounding ones too, are the same in all three.
+    dev and test, and so are the words of `_unknown_`, near-sounding ones too. Sentences of ordinary
+    words, spoken by the same voices, are speech without a keyword.
     Clips are FLAC, 16 bit, at the front end's sample rate, one window long, with a drawn place,
     room, filter, level and background noise; equal fields, seed and library versions give equal
     bytes.
@@ -45,20 +58,20 @@ class Dataset(Fields):
     language: str = Field(
         "en",
         min_length=2,
-        description="espeak-ng's code of the language or accent: en, en-us, de, ru, ar, …",
+        description="espeak-ng's code for the language or accent: en, en-us, de, ru, ar, …",
     )
     unknown_words: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="Other words, spoken as _unknown_; without it 70 common English words, or "
-        "the numbers 0 to 69 in any other language",
+        description="Other words, spoken as _unknown_ and in sentences; without it some 470 common "
+        "English words, or the numbers 0 to 69 in any other language",
     )
     near_sounding: int = Field(
         4,
         ge=0,
         le=50,
-        description="Near-sounding words per keyword and accent, made by edits of its phonemes "
-        "(another first or last consonant, another vowel, half of it) and spoken as _unknown_",
+        description="Near-sounding words per keyword and accent, by edits of its phonemes "
+        "(another first or last consonant, another vowel, half of it), spoken as _unknown_",
     )
     clips_per_keyword: int = Field(
         400, ge=1, le=100_000, description="Training clips of each keyword"
@@ -70,10 +83,23 @@ class Dataset(Fields):
         80, ge=1, le=100_000, description="Test clips of each keyword"
     )
     unknown_ratio: float = Field(
-        1.5, gt=0, le=100, description="Clips of _unknown_ for each clip of a keyword"
+        1.5, gt=0, le=100, description="Clips of _unknown_ as a multiple of those per keyword"
     )
+    speech_minutes: float = Field(
+        60,
+        ge=0,
+        le=6000,
+        description="Minutes of sentences without a keyword, over all training voices; about",
+    )
+    dev_speech_minutes: float = Field(
+        20, ge=0, le=6000, description="The same of dev: other voices, other sentences"
+    )
+    test_speech_minutes: float = Field(
+        20, ge=0, le=6000, description="The same of test: other voices, other sentences"
+    )
+    negatives: Negatives = ()
     silence_ratio: float = Field(
-        0.4, gt=0, le=100, description="Clips of _silence_ for each clip of a keyword"
+        0.4, gt=0, le=100, description="Clips of _silence_ as a multiple of those per keyword"
     )
 
     @field_validator("keywords")
@@ -88,11 +114,11 @@ class Dataset(Fields):
 
     @field_validator("unknown_words")
     @classmethod
-    def _can_be_read(cls, words: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    def _are_labels(cls, words: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return readable(words)
 
     def fingerprint(self) -> str:
-        """Return the identity of what `list_clips` makes of a seed and a front end.
+        """Return a hash that, with seed and front end, identifies the result of `list_clips`.
 
         Raises:
             MissingPartError: espeak-ng is not installed.
@@ -101,14 +127,15 @@ class Dataset(Fields):
             code = fingerprint(__name__, ("espeakng-loader", "numpy", "soxr", "soundfile"))
         except PackageNotFoundError as error:
             raise MissingPartError(f"{error.name} is not installed; {INSTALL}") from error
-        return sha256_of([self.model_dump(mode="json"), code])
+        fields = self.model_dump(mode="json", exclude={"negatives"})
+        return sha256_of([fields, code, negative_stamps(self.negatives)])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits."""
         return (*self.keywords, UNKNOWN, SILENCE)
 
     def clips(self, label: str, split: Split) -> int:
-        """Return how many clips of `label` there are in `split`."""
+        """Return the number of clips of `label` in `split`."""
         per_keyword = {
             "train": self.clips_per_keyword,
             "dev": self.dev_clips_per_keyword,
@@ -117,41 +144,70 @@ class Dataset(Fields):
         ratio = {UNKNOWN: self.unknown_ratio, SILENCE: self.silence_ratio}.get(label, 1.0)
         return max(round(per_keyword * ratio), 1)
 
+    def speech_s(self, split: Split) -> float:
+        """Return how many seconds of sentences there are in `split`."""
+        minutes = {
+            "train": self.speech_minutes,
+            "dev": self.dev_speech_minutes,
+            "test": self.test_speech_minutes,
+        }
+        return 60 * minutes[split]
+
     def list_clips(self, front_end: FrontEnd, seed: int, cache: Path, emit: Emit) -> Listing:
-        """Speak the clips, or find them under `cache/synthetic`, and list them.
+        """Synthesise the clips, unless they are in `cache/synthetic`, and list them.
 
         Raises:
-            DataError: the language is unknown, or a keyword gives no sound, does not fit the
-                window or sounds like another.
+            DataError: the language is unknown, or a keyword gives no sound, does not fit in the
+                window or sounds like another one.
             MissingPartError: espeak-ng is not installed.
             MachineError: the cache cannot be written, or a process died.
         """
         from edgekws.datasets.synthesis.plan import synthesise
 
-        key = sha256_of([self.fingerprint(), seed, front_end.sample_rate, front_end.window_samples])
+        spoken = self.model_copy(update={"negatives": ()}).fingerprint()
+        key = sha256_of([spoken, seed, front_end.sample_rate, front_end.window_samples])
         folder = build_folder(
             cache / "synthetic" / key,
-            lambda partial: _save(partial, *synthesise(self, front_end, seed, partial, emit)),
+            lambda partial: _save(partial, synthesise(self, front_end, seed, partial, emit)),
             emit,
         )
-        return _load(folder, self.labels())
+        listing = _load(folder, self.labels())
+        rule = Rule("", HELD_OUT, HELD_OUT)
+        recorded = list_negatives(self.negatives, (), rule, seed, folder, Counter())
+        return replace(listing, negatives=(*listing.negatives, *recorded))
 
 
-def _save(folder: Path, clips: list[Clip], notes: list[str]) -> None:
-    with (folder / _MANIFEST).open("w", encoding="utf-8", newline="") as file:
+def _save(folder: Path, spoken: "Synthesised") -> None:
+    _save_clips(folder, _MANIFEST, spoken.clips)
+    _save_clips(folder, _SENTENCES, spoken.sentences)
+    (folder / _NOTES).write_text("\n".join(spoken.notes), encoding="utf-8")
+
+
+def _save_clips(folder: Path, name: str, clips: Sequence[Clip]) -> None:
+    with (folder / name).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(_COLUMNS)
         for clip in clips:
             path = clip.path.relative_to(folder).as_posix()
             end_s = "" if clip.end_s is None else clip.end_s
             table.writerow((path, clip.label, clip.speaker, clip.split, clip.start_s, end_s))
-    (folder / _NOTES).write_text("\n".join(notes), encoding="utf-8")
 
 
 def _load(folder: Path, labels: tuple[str, ...]) -> Listing:
+    notes = (folder / _NOTES).read_text(encoding="utf-8").splitlines()
+    return Listing(
+        labels,
+        _load_clips(folder, _MANIFEST),
+        tuple(sorted((folder / "noise" / "train").iterdir())),
+        tuple(notes),
+        negatives=_load_clips(folder, _SENTENCES),
+    )
+
+
+def _load_clips(folder: Path, name: str) -> tuple[Clip, ...]:
     splits: dict[str, Split] = {split: split for split in SPLITS}
-    with (folder / _MANIFEST).open(encoding="utf-8", newline="") as file:
-        clips = tuple(
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        return tuple(
             Clip(
                 folder / row["path"],
                 row["label"],
@@ -162,7 +218,3 @@ def _load(folder: Path, labels: tuple[str, ...]) -> Listing:
             )
             for row in csv.DictReader(file)
         )
-    notes = (folder / _NOTES).read_text(encoding="utf-8").splitlines()
-    return Listing(
-        labels, clips, tuple(sorted((folder / "noise" / "train").iterdir())), tuple(notes)
-    )

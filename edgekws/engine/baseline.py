@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.core.canonical import sha256_file
 from edgekws.core.latency_run import LatencyRun, ModelLatency
 from edgekws.core.protocols import Step
@@ -136,9 +137,9 @@ def against_fp32(
     }
     naive = against_control.models["naive"]
     times = (
-        f"{against_control.models['model'].p50_us:.1f} µs, {_times(one)} that of the fastest FP32 "
-        f"form ({references.fastest}, {other.p50_us:.1f} µs), "
-        f"{_times(against_control.models['model'])} that of {baseline.told} ({naive.p50_us:.1f} µs)"
+        f"{_p50(against_control.models['model'])}, {_times(one)} that of the fastest FP32 form "
+        f"({references.fastest}, {_p50(other)}), "
+        f"{_times(against_control.models['model'])} that of {baseline.told} ({_p50(naive)})"
     )
     sentences = [f"{_buys(model, fp32, one)}: {times}"]
     if baseline.retrained and references.fastest != references.control:
@@ -152,9 +153,9 @@ def against_fp32(
 def card_lines(run: LatencyRun) -> tuple[str, ...]:
     """Return what a model card says of a bundle's latency before it is compared with FP32."""
     one, threads = run.models["model"], run.fingerprint["threads"]
-    figures = (
-        f"p{q} {value:.1f} µs [{low:.1f}, {high:.1f}]"
-        for q, value, (low, high) in (
+    percentiles = (
+        f"p{q} {figures.estimate('latency_p50_us', value, ci95)}"
+        for q, value, ci95 in (
             (50, one.p50_us, one.p50_ci95),
             (90, one.p90_us, one.p90_ci95),
             (99, one.p99_us, one.p99_ci95),
@@ -164,12 +165,12 @@ def card_lines(run: LatencyRun) -> tuple[str, ...]:
     waiting = (
         f"{one.left_out} of {one.blocks} blocks of runs, spent waiting for a CPU, do not count"
     )
-    return f"one inference on {where}, {run.measured_at}: {', '.join(figures)}", waiting
+    return f"one inference on {where}, {run.measured_at}: {', '.join(percentiles)}", waiting
 
 
 def conditions(results: Sequence[Result], since: str) -> list[str]:
     """Say which latencies are older than `since`, and what was left out as waiting for a CPU."""
-    timed = {r.name: r.details["latency"] for r in results}
+    timed = {r.name: r.details["latency"] for r in results if "latency" in r.details}
     old = {name: at for name, told in timed.items() if (at := told["measured_at"]) < since}
     waited = [
         f"{name} {told['left_out_waiting']:,} of {told['blocks']:,}"
@@ -190,7 +191,12 @@ def conditions(results: Sequence[Result], since: str) -> list[str]:
 def _times(one: ModelLatency) -> str:
     if one.ratio is None or one.ratio_ci95 is None:
         return "(no ratio, the machine was too busy) beside"
-    return f"{one.ratio:.2f} × [{one.ratio_ci95[0]:.2f}, {one.ratio_ci95[1]:.2f}]"
+    bounds = figures.interval("latency_ratio", one.ratio_ci95)
+    return f"{figures.ratio(one.ratio)} × {bounds}"
+
+
+def _p50(one: ModelLatency) -> str:
+    return figures.figure("latency_p50_us", one.p50_us)
 
 
 def _buys(model: Path, fp32: Path, one: ModelLatency) -> str:
@@ -205,7 +211,8 @@ def _buys(model: Path, fp32: Path, one: ModelLatency) -> str:
     size = "size" if sizes[0] < sizes[1] else "no size"
     faster = one.ratio_ci95 is not None and one.ratio_ci95[1] < 1
     speed = "and speed" if faster else "and not speed" if size == "size" else "and no speed"
-    return f"INT8 buys {size} ({sizes[0]:.1f} instead of {sizes[1]:.1f} KiB) {speed}"
+    own, other = (figures.figure("size_kib", kib) for kib in sizes)
+    return f"INT8 buys {size} ({own} instead of {other}) {speed}"
 
 
 def _size_kib(path: Path) -> float:

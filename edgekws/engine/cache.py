@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekws.core.store import alone_in, entries_of, is_complete, last_use
+from edgekws.core.store import entries_of, exclusive_use, is_complete, last_use
 from edgekws.errors import writing
 
 DAY_S = 86_400.0
@@ -61,7 +61,7 @@ def prune(
         UsageError: another process is using the cache.
         MachineError: an entry cannot be removed.
     """
-    with alone_in(folder):
+    with exclusive_use(folder):
         entries = contents(folder)
         chosen = _chosen(entries, older_than_s, most_bytes, recipe)
         for entry in () if dry_run else chosen:

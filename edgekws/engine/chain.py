@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact, Contract
+from edgekws.core.details import Kinds
 from edgekws.core.environment import core_count, device_kind, library_versions
 from edgekws.core.events import Emit
 from edgekws.core.job import STATES, Job
@@ -16,9 +18,10 @@ from edgekws.core.protocols import Step, Target
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder, discard
 from edgekws.engine.data import Source
+from edgekws.engine.listening import listen
 from edgekws.recipe.model import Recipe
 
-SCHEMA = 1
+SCHEMA = 2
 """Of `result.json`; to be raised when its form changes."""
 
 
@@ -28,6 +31,7 @@ class Done:
 
     artifact: Artifact
     details: dict[str, Any]
+    kinds: Kinds
     seconds: float
     cached: bool
 
@@ -47,17 +51,18 @@ class Bench:
 
 
 def resolved(recipe: Recipe) -> Recipe:
-    """Return the recipe with what this machine and the target decide filled in.
+    """Return the recipe with what this machine, the target and the budget decide filled in.
 
-    These are the threads and the device of training, and what the target's instruction set asks of
-    the steps. All of it changes the model; named in a recipe, it is the same on every machine.
+    These are the threads and the device of training, what the target's instruction set asks of the
+    steps, and the false alarms for which thresholds are chosen. All of it changes the result; named
+    in a recipe, it is the same on every machine.
     """
     host = recipe.target.fingerprint()
     isa = frozenset((host["machine"], *host["isa"]))
     changes = {
         "threads": recipe.threads or core_count(),
         "device": recipe.device or device_kind(),
-        "steps": tuple(step.resolved(isa) for step in recipe.steps),
+        "steps": tuple(step.resolved(isa).for_budget(recipe.budget) for step in recipe.steps),
     }
     return recipe.model_copy(update=changes)
 
@@ -81,6 +86,8 @@ def step_key(step: Step, inputs: Mapping[str, Artifact], bench: Bench) -> str:
     if step.times_on_target:
         modules |= {type(bench.target).__module__, "edgekws.runtime.latency"}
         host = {"host": bench.target.fingerprint()}
+    if step.listens:
+        modules |= {"edgekws.engine.listening"}
     return sha256_of(
         host
         | {
@@ -120,7 +127,7 @@ def run_step(
     path = target / result["file"]
     contract = Contract.from_json(json.dumps(result["contract"]))
     artifact = Artifact(step.gives, path, result["sha256"], contract)
-    return Done(artifact, result["details"], result["seconds"], cached)
+    return Done(artifact, result["details"], result["kinds"], result["seconds"], cached)
 
 
 def _seed(step: Step, bench: Bench) -> int:
@@ -139,25 +146,29 @@ def _run(step: Step, inputs: Mapping[str, Artifact], bench: Bench, folder: Path)
 
     data = bench.source.features
     measure = bench.target.measure if step.times_on_target else None
+    hear = partial(listen, "dev", bench.source, bench.cache, bench.emit)
     job = Job(
-        data,
-        _seed(step, bench),
-        bench.device,
-        bench.threads,
-        folder,
-        bench.emit,
-        measure,
-        bench.stop_after,
+        data=data,
+        seed=_seed(step, bench),
+        device=bench.device,
+        threads=bench.threads,
+        workdir=folder,
+        emit=bench.emit,
+        measure=measure,
+        stop_after=bench.stop_after,
+        listen=hear if step.listens else None,
     )
     started = time.monotonic()
     output = step.run(inputs, job)
     seconds = time.monotonic() - started
+    contract = inputs["input"].contract if step.gives == "detection" else None
     read = checkpoint.load if step.gives == "checkpoint" else onnx_file.load
     result = {
         "file": output.path.relative_to(folder).as_posix(),
         "sha256": sha256_file(output.path),
-        "contract": json.loads(read(output.path)[1].to_json()),
+        "contract": json.loads((contract or read(output.path)[1]).to_json()),
         "details": output.details,
+        "kinds": dict(output.kinds),
         "seconds": seconds,
     }
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")

@@ -1,6 +1,6 @@
 """Steps run one after another, each on what the steps before it gave, and measured."""
 
-from edgekws.core.contract import Artifact
+from edgekws.core.contract import BESIDE, Artifact, Format
 from edgekws.core.protocols import Step
 from edgekws.engine.chain import Bench, Done, run_step
 from edgekws.engine.measure import Measured, measure
@@ -20,11 +20,22 @@ class ChainRun:
         self._bench = bench
 
     def inputs(self, step: Step) -> dict[str, Artifact]:
-        """Return the artifacts that `step` takes, by role: the named ones and the newest."""
+        """Return the artifacts that `step` takes, by role: the named ones, the model, those beside.
+
+        The model is the newest artifact that stands beside no other.
+        """
         inputs = {name: self.done[name].artifact for name in step.named_inputs}
-        if step.takes is not None and self.done:
-            inputs["input"] = next(reversed(self.done.values())).artifact
-        return inputs
+        artifacts = [done.artifact for done in self.done.values()]
+        models = [artifact for artifact in artifacts if artifact.format not in BESIDE]
+        if step.takes is not None and models:
+            inputs["input"] = models[-1]
+        beside = {kind: self.beside(kind) for kind in step.also_takes}
+        return inputs | {kind: artifact for kind, artifact in beside.items() if artifact}
+
+    def beside(self, kind: Format) -> Artifact | None:
+        """Return the newest artifact of a format that stands beside the model, if there is one."""
+        artifacts = (done.artifact for done in reversed(self.done.values()))
+        return next((artifact for artifact in artifacts if artifact.format == kind), None)
 
     def run(self, step: Step, *, force: bool = False) -> Done:
         """Run `step`, or read its result from the cache.

@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable
 
+from edgekws.core import figures
 from edgekws.core.events import Emit, Event
 from edgekws.core.measurement import Measurement
 
-_JUDGED = {
-    "accuracy": "accuracy",
-    "macro_recall": "macro recall",
-    "keyword_recall": "recall of keywords",
-}
+_JUDGED = ("accuracy", "macro_recall", "keyword_recall")
 
 
 def chance_warning(found: Iterable[Measurement], n_labels: int) -> str | None:
@@ -24,9 +21,10 @@ def chance_warning(found: Iterable[Measurement], n_labels: int) -> str | None:
     for one in found:
         low = one.ci95[0] if one.ci95 else one.value
         if one.metric in _JUDGED and low <= 1 / n_labels:
+            value = f"{figures.share(one.value)}, 95 % interval from {figures.share(low)}"
             return (
-                f"{_JUDGED[one.metric]} is {_share(one.value)}, 95 % interval from {_share(low)}: "
-                f"no better than a guess among {n_labels} labels ({_share(1 / n_labels)})"
+                f"{figures.title(one.metric)} is {value}: "
+                f"no better than a guess among {n_labels} labels ({figures.share(1 / n_labels)})"
             )
     return None
 
@@ -35,7 +33,3 @@ def warn_of_chance(name: str, found: Iterable[Measurement], n_labels: int, emit:
     """Emit the warning of `chance_warning`, where there is one, with the name of the model."""
     if (text := chance_warning(found, n_labels)) is not None:
         emit(Event("warning", f"{name}: {text}"))
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import sha256_of
-from edgekws.core.corpus import SPLITS, Clip, Listing
+from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.environment import library_versions
 from edgekws.core.events import Emit
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder
 from edgekws.core.table import csv_text
+from edgekws.datasets.listing.continuous import with_windows
 from edgekws.errors import writing
 from edgekws.recipe.model import Recipe
 from edgekws.runtime.front_end import FrontEnd
@@ -24,12 +25,25 @@ if TYPE_CHECKING:
     from edgekws.audio.features import Features
 
 
+_MODULES = {
+    "edgekws.audio.decoding",
+    "edgekws.audio.features",
+    "edgekws.datasets.listing.continuous",
+}
+
+
 class Source:
     """The data of one recipe. Everything but `key` and `front_end` is made on first use."""
 
-    def __init__(self, recipe: Recipe, cache: Path, emit: Emit) -> None:
-        """Take what the recipe says about data; nothing is read yet."""
+    def __init__(
+        self, recipe: Recipe, cache: Path, emit: Emit, *, features_in: Path | None = None
+    ) -> None:
+        """Take what the recipe says about data; nothing is read yet.
+
+        The features are cached in `features_in` where they are to be removed by themselves.
+        """
         self._recipe, self._cache, self._emit = recipe, cache, emit
+        self._features_in = features_in or cache
 
     @property
     def front_end(self) -> FrontEnd:
@@ -40,13 +54,14 @@ class Source:
     def key(self) -> str:
         """Identity of everything that the features depend on."""
         recipe = self._recipe
-        modules = modules_of(recipe.dataset) | {"edgekws.audio.features", "edgekws.audio.decoding"}
+        modules = modules_of(recipe.dataset) | _MODULES
         return sha256_of(
             {
                 "dataset": recipe.dataset.model_dump(mode="json"),
                 "fingerprint": recipe.dataset.fingerprint(),
                 "front_end": self.front_end.to_dict(),
                 "augment": recipe.augment.model_dump(mode="json"),
+                "continuous": recipe.continuous.model_dump(mode="json"),
                 "seed": recipe.seed,
                 "versions": library_versions(),
                 "source": closure(modules),
@@ -60,7 +75,9 @@ class Source:
         listing: Listing = recipe.dataset.list_clips(
             self.front_end, recipe.seed, self._cache, self._emit
         )
-        return listing
+        return with_windows(
+            listing, recipe.continuous, self.front_end, recipe.seed, self._cache, self._emit
+        )
 
     @cached_property
     def corpus(self) -> "Corpus":
@@ -76,8 +93,23 @@ class Source:
 
         recipe = self._recipe
         return Features(
-            self.corpus, self.front_end, recipe.augment, recipe.seed, self._cache, self._emit
+            self.corpus, self.front_end, recipe.augment, recipe.seed, self._features_in, self._emit
         )
+
+    def streams_key(self, split: Split) -> str:
+        """Return the identity of the streams of a split."""
+        return sha256_of([self.key, split, closure(["edgekws.spotting.held_out"])])
+
+    def streams(self, split: Split) -> Path:
+        """Return the folder of the streams of a split, written on first use."""
+
+        def build(folder: Path) -> None:
+            from edgekws.spotting.held_out import write_streams
+
+            rate = self.front_end.sample_rate
+            write_streams(self.corpus, self.listing, split, rate, folder, self._emit)
+
+        return build_folder(self._cache / "streams" / self.streams_key(split), build, self._emit)
 
     def write_clips(self, path: Path) -> None:
         """Write a table of the clips and the split that each is in: `file`, `label`, `speaker`, ….

@@ -29,6 +29,8 @@ from edgekws.runtime import detect
 
 _MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
 
+UNTESTED = "not tested in continuous speech: every figure is of clips; add a step calibrate"
+
 GOLDEN_CLIPS = 8
 
 FRONT_END_TOLERANCE = 0.02
@@ -39,7 +41,7 @@ LABEL_AGREEMENT = 0.95
 """Share of test clips; a difference of 1e-3 in a feature may turn a label that was on the edge."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Final:
     """The sealed bundle in the cache, and what its own runtime reached on the test split."""
 
@@ -61,11 +63,13 @@ def evaluate_bundle(
     bench: Bench,
     control: Path,
     stream: Path | None = None,
+    detection: Path | None = None,
 ) -> Final:
     """Pack the final model, prove its runtime, and evaluate it once on the test split.
 
     `control` is what its latency is measured against; `stream` is the streaming form of the model,
-    which is packed beside it.
+    which is packed beside it, as are the settings in `detection`, chosen on the dev streams. A
+    recipe that is judged in continuous speech has the bundle listen to the test streams as well.
 
     Raises:
         ParityError: the bundle's runtime does not give its own model's logits.
@@ -74,6 +78,8 @@ def evaluate_bundle(
         "model": measured.sha256,
         "contract": asdict(artifact.contract),
         "stream": sha256_file(stream) if stream else None,
+        "detection": sha256_file(detection) if detection else None,
+        "listens": recipe.listens,
         "origin": origin,
         "data": bench.source.key,
         "versions": library_versions(),
@@ -84,7 +90,7 @@ def evaluate_bundle(
     def build(folder: Path) -> None:
         nonlocal cached
         cached = False
-        _build(artifact, measured, origin, bench, stream, folder)
+        _build(artifact, measured, origin, bench, stream, folder, detection, recipe.listens)
 
     folder = build_folder(bench.cache / "bundles" / sha256_of(key), build, bench.emit)
     told = json.loads((folder / "final.json").read_text("utf-8"))
@@ -99,9 +105,15 @@ def evaluate_bundle(
     )
     details = told["details"] | {"latency": timed.to_dict("model")}
     return Final(
-        folder / "bundle", told["sha256"], found, told["parity"], details, timed, told["seconds"],
-        cached,
-    )  # fmt: skip
+        folder=folder / "bundle",
+        sha256=told["sha256"],
+        measurements=found,
+        parity=told["parity"],
+        details=details,
+        latency=timed,
+        seconds=told["seconds"],
+        cached=cached,
+    )
 
 
 def _build(
@@ -111,6 +123,8 @@ def _build(
     bench: Bench,
     stream: Path | None,
     folder: Path,
+    detection: Path | None = None,
+    listens: bool = False,
 ) -> None:
     from edgekws.lowering import parity
     from edgekws.metrics import accuracy
@@ -122,20 +136,25 @@ def _build(
     bundle.mkdir()
     dev, test = data.examples("dev"), data.examples("test")
     golden = data.waveforms("dev")[parity.golden(dev, GOLDEN_CLIPS)]
-    sha256 = pack.pack(bundle, measured.model, artifact.contract, golden, origin, stream)
+    settings = json.loads(detection.read_text("utf-8")) if detection else None
+    sha256 = pack.pack(bundle, measured.model, artifact.contract, golden, origin, stream, settings)
     logits = verify.score(bundle, data.waveforms("test"))
     proofs = _prove_runtime(bundle, logits, data.waveforms("test"), test.features)
     labels, window_s = artifact.contract.labels, artifact.contract.front_end.window_s
     network = count(bundle / "model.onnx", window_s)
+    heard, continuous = _listened(bundle, bench) if listens else ((), {})
     found = (
         *network,
         *accuracy.accuracy(logits, test, labels),
+        *heard,
         *whole_counts(bundle, network, window_s),
     )
     matrix = accuracy.confusion(logits, test, labels)
     classes = with_counts(accuracy.per_class(logits, test, labels), matrix)
     said = bench.source.listing.caveats
-    pack.seal(bundle, model_card(artifact.contract, origin, found, classes, sha256, said))
+    speech = continuous.get("speech", [UNTESTED])
+    card = model_card(artifact.contract, origin, found, classes, sha256, said, speech)
+    pack.seal(bundle, card)
     proofs["golden_max_abs_diff"] = verify.verify(bundle).max_abs_diff
     told = {
         "sha256": sha256,
@@ -144,10 +163,18 @@ def _build(
         "details": {
             "per_class": classes,
             "confusion": matrix,
+            **continuous,
         },
         "seconds": time.monotonic() - started,
     }
     (folder / "final.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def _listened(bundle: Path, bench: Bench) -> tuple[tuple[Measurement, ...], dict[str, Any]]:
+    """Return how the bundle does on the test streams, and the details of it."""
+    from edgekws.engine.listening import judge
+
+    return judge(bundle, bundle / "detect.py", "test", bench.source, bench.cache, bench.emit)
 
 
 def _prove_runtime(

@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from edgekws.core import figures
 from edgekws.core.canonical import sha256_of
-from edgekws.core.contract import Contract, Normalization
+from edgekws.core.contract import BESIDE, Contract, Normalization
 from edgekws.core.environment import cache_folder, library_versions
 from edgekws.core.events import Emit, progress
 from edgekws.core.latency_run import Files
-from edgekws.core.measurement import BUNDLE_METRICS, METRICS, WHOLE, Measurement, Verdict
+from edgekws.core.measurement import BUNDLE_METRICS, WHOLE, Measurement, Verdict
 from edgekws.core.protocols import QUANTIZER, Backbone, Step, Target
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder, used_by
+from edgekws.engine.data import Source
+from edgekws.engine.final import UNTESTED
 from edgekws.engine.measure import count, now
 from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
-from edgekws.errors import MissingPartError
+from edgekws.errors import DataError, MissingPartError
+from edgekws.metrics.intervals import care
 from edgekws.recipe.load import Loaded
 from edgekws.recipe.model import Recipe, limits
 
@@ -45,6 +49,8 @@ class PlanRow:
 class Plan:
     """The rows, what is known of the bundle, and the verdicts that need no training.
 
+    Steps that give settings alone have no row.
+
     `bundle_size_kib` lacks the names of the calibration clips, which the manifest will hold.
     `broken` has a line for every limit that no training can meet.
     """
@@ -65,7 +71,7 @@ class _Known:
     measured_at: str = ""
 
 
-COUNTED = ("params", *WHOLE["MACs"], *WHOLE["size"])
+COUNTED = ("params", *WHOLE["MACs/s"], *WHOLE["size"])
 """What is counted in a network, whatever its weights; all else is measured or estimated."""
 
 _SIZE_ROOM = 0.1
@@ -95,7 +101,9 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     unknown = sorted({limit.key for limit in recipe.limits.limits if limit.metric not in metrics})
     later = (f"known only after the run: {', '.join(unknown)}",) if unknown else ()
     when = (f"latency estimated {known.measured_at}",) if known.measured_at else ()
-    notes = loaded.notes + unreached + when + doubtful + later
+    untested = () if recipe.listens else (UNTESTED,)
+    few = _held_out(recipe, emit)
+    notes = loaded.notes + untested + few + unreached + when + doubtful + later
     return Plan(known.rows, verdicts, notes, known.bundle, broken)
 
 
@@ -139,7 +147,10 @@ def _broken(loaded: Loaded, known: _Known) -> tuple[str, ...]:
         (loaded.where("budget", v.limit.key), v, _what(v))
         for v in recipe.limits.check(known.bundle)
     ]
-    for n, (step, row) in enumerate(zip(recipe.steps, known.rows, strict=True)):
+    rows = {row.name: row for row in known.rows}
+    for n, step in enumerate(recipe.steps):
+        if (row := rows.get(step.name)) is None:
+            continue
         counted = [Measurement(m, getattr(row, m)) for m in ("params", "macs", "size_kib")]
         found += [
             (loaded.where("steps", n, "budget", v.limit.key), v, f'"{step.name}"')
@@ -157,14 +168,25 @@ def _certain(verdict: Verdict) -> bool:
 
 
 def _told(verdict: Verdict, what: str, judged: str = "cannot be met") -> str:
-    limit, unit = verdict.limit, METRICS[verdict.limit.metric]
-    figure = f"{verdict.measured:,.1f}" if unit in ("KiB", "µs") else f"{verdict.measured:,.0f}"
-    figure = f"{figure} {unit}".replace(" /s", " a second").strip()
+    limit = verdict.limit
+    figure = figures.figure(limit.metric, verdict.measured)
     return f"{limit.key} = {limit.value:g} {judged}: {what} has {figure}"
 
 
 def _what(verdict: Verdict) -> str:
     return "the bundle" if verdict.limit.metric in BUNDLE_METRICS else "the final model"
+
+
+def _held_out(recipe: Recipe, emit: Emit) -> tuple[str, ...]:
+    """Say which held-out parts of recordings on this disk are of too few speakers to judge by."""
+    if not any(hasattr(recipe.dataset, key) for key in ("root", "path")):
+        return ()  # its clips are made by the run
+    try:
+        clips = Source(recipe, cache_folder(), emit).listing.clips
+    except DataError:  # a plan needs no data; compress says what is wrong with it
+        return ()
+    counts = {s: len({c.speaker for c in clips if c.split == s} - {None}) for s in ("dev", "test")}
+    return tuple(f"{split}: {care(count)}" for split, count in counts.items() if care(count))
 
 
 def _host(target: Target) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
@@ -187,7 +209,7 @@ def _weigh(recipe: Recipe, target: Target | None, emit: Emit) -> _Known:
             onnx_file.save(form, contract, path)
             models[step.name], notes[step.name] = path, note
             counted[step.name] = count(path, recipe.front_end.window_s)
-        final = next(step.name for step in reversed(recipe.steps) if step.gives != "stream")
+        final = next(step.name for step in reversed(recipe.steps) if step.gives not in BESIDE)
         after = [models[step.name] for step in recipe.steps if step.gives == "stream"]
         bundle = Path(scratch, "bundle")
         _pack(bundle, recipe, models[final], contract, after[-1] if after else None)
@@ -202,6 +224,7 @@ def _weigh(recipe: Recipe, target: Target | None, emit: Emit) -> _Known:
         rows = tuple(
             _row(step, counted[step.name], times.get(step.name), notes[step.name])
             for step in recipe.steps
+            if step.name in models
         )
         return _Known(rows, (*counted[final], *whole, *speed), measured_at)
 
@@ -256,6 +279,8 @@ def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto",
     form: onnx.ModelProto | None = None
     for number, step in enumerate(recipe.steps):
         progress(emit, f"plan {step.name}", number, len(recipe.steps))
+        if step.gives == "detection":
+            continue
         note = ""
         if step.gives == "checkpoint":
             network, contract = _network(recipe, step, network, contract)

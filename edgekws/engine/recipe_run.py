@@ -1,7 +1,7 @@
 """A recipe under way: each step measured and judged, then the bundle and its last evaluation."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,31 @@ from edgekws.bundle.card import latency_section
 from edgekws.bundle.delivery import deliver
 from edgekws.bundle.members import CARD
 from edgekws.bundle.verify import verify
-from edgekws.core.contract import Artifact
+from edgekws.core.contract import BESIDE, Artifact
 from edgekws.core.environment import library_versions
 from edgekws.core.events import Event
-from edgekws.core.measurement import BUNDLE_METRICS, Measurement, Verdict
+from edgekws.core.measurement import (
+    ALLOWED_PER_HOUR,
+    BUNDLE_METRICS,
+    CONTINUOUS,
+    Measurement,
+    Verdict,
+)
 from edgekws.core.protocols import Step
 from edgekws.core.report import Report, Result
 from edgekws.engine.baseline import Baseline, References, against_fp32, card_lines, conditions
 from edgekws.engine.chain import Bench, Done
 from edgekws.engine.chain_run import ChainRun
 from edgekws.engine.chance import chance_warning
-from edgekws.engine.final import Final, evaluate_bundle
+from edgekws.engine.final import UNTESTED, Final, evaluate_bundle
+from edgekws.engine.listening import measure_on_dev
 from edgekws.engine.measure import Measured, Streamed, alone, measure_stream, now
 from edgekws.engine.run_folder import OTHER_DIST, OTHER_RUNS
 from edgekws.engine.teachers import no_better
 from edgekws.errors import writing
 from edgekws.recipe.identity import chain_sha256, recipe_sha256
 from edgekws.recipe.model import Recipe, limits
+from edgekws.spotting.results import event_measurements, from_details
 
 
 class RecipeRun:
@@ -59,15 +67,23 @@ class RecipeRun:
         for number, step in enumerate(self._steps, start=1):
             self._emit(Event("step", step.name, number, len(self._steps), {"step_kind": step.kind}))
             done = self._chain.run(step, force=step.name in force)
-            measured = self._measure(step, done.artifact)
-            if isinstance(measured, Measured):
-                self._baseline.add(step, done.details, measured)
-            self._keep_files(number, step.name, done)
-            self._judge(step, done, measured)
+            self._take(number, step, done)
             if not self.going_on:
                 break
         if self._baseline.control is not None:
             self._compare(self._baseline.control)
+
+    def _take(self, number: int, step: Step, done: Done) -> None:
+        """Measure and judge what a step gave, and leave it in the run's folder."""
+        if step.gives == "detection":
+            self._keep_files(number, step.name, done)
+            self._judge_settings(step, done)
+            return
+        measured = self._measure(step, done.artifact)
+        if isinstance(measured, Measured):
+            self._baseline.add(step, done.details, measured)
+        self._keep_files(number, step.name, done)
+        self._judge(step, done, measured)
 
     def _measure(self, step: Step, artifact: Artifact) -> Measured | Streamed:
         """Measure what a step gave; a streaming form stands beside the model that it came from."""
@@ -80,7 +96,7 @@ class RecipeRun:
         return self._by_name[step.name]
 
     def _judge(self, step: Step, done: Done, measured: Measured | Streamed) -> None:
-        """Measure latency, hold everything against the limits, and decide whether to go on.
+        """Measure latency, check everything against the limits, and decide whether to go on.
 
         A step before the last training has no ratio yet; `_compare` adds it.
         """
@@ -90,54 +106,89 @@ class RecipeRun:
             timed = timed.without_ratios()
         else:
             timed = self._baseline.latency(measured.model, control)
-        found = (*measured.measurements, *timed.measurements("model"))
-        verdicts = limits(step.budget).check(found)
+        heard, continuous = self._listened(step, done.artifact)
+        measurements = (*measured.measurements, *heard, *timed.measurements("model"))
+        verdicts = limits(step.budget).check(measurements)
         to_go: tuple[Verdict, ...] = ()
         if step.name == self._final.name:
-            verdicts += _known(self._recipe.limits.check(found), found)
+            verdicts += _known(self._recipe.limits.check(measurements), measurements)
         elif step.gives != "stream":  # the recipe's limits are for the model, not for a hop
-            to_go = _of_network(self._recipe.limits.check(found))
+            to_go = _of_network(self._recipe.limits.check(measurements))
         shortfalls = [
             *done.details.get("shortfalls", ()),
             *no_better(step, self._by_name, self._bench),
         ]
-        details = done.details | {"latency": timed.to_dict("model")}
+        details = done.details | continuous | {"latency": timed.to_dict("model")}
         details |= {"shortfalls": shortfalls} if shortfalls else {}
         self._add(
             Result(
                 name=step.name,
                 kind=step.kind,
                 sha256=done.artifact.sha256,
-                measurements=found,
+                measurements=measurements,
                 verdicts=verdicts,
                 to_go=to_go,
                 parity=measured.parity,
                 details=details,
+                kinds=done.kinds,
                 seconds=done.seconds,
                 cached=done.cached,
             )
         )
         self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
 
+    def _listened(
+        self, step: Step, artifact: Artifact
+    ) -> tuple[tuple[Measurement, ...], dict[str, Any]]:
+        """Return how a quantized model does on the dev streams, where the recipe asks for it."""
+        if step.keeps != "quantized" or not self._recipe.listens:
+            return (), {}
+        allowed = [getattr(other, "false_alarms_per_hour", None) for other in self._steps]
+        limit = self._recipe.budget.get("max_false_alarms_per_hour", ALLOWED_PER_HOUR)
+        rate = next((rate for rate in allowed if rate is not None), limit)
+        shared = self._bench
+        return measure_on_dev(artifact, rate, shared.source, shared.cache, self._emit)
+
+    def _judge_settings(self, step: Step, done: Done) -> None:
+        """Hold what the thresholds reach on the dev streams against the limits."""
+        made = from_details(done.details)
+        assert made is not None
+        found = event_measurements(made)
+        verdicts = limits(step.budget).check(found)
+        verdicts += _known(self._recipe.limits.check(found), found)
+        result = Result(
+            name=step.name,
+            kind=step.kind,
+            sha256=done.artifact.sha256,
+            measurements=found,
+            verdicts=verdicts,
+            details=done.details,
+            seconds=done.seconds,
+            cached=done.cached,
+        )
+        self._add(result)
+        self._notes += _other_rate(step, self._recipe.budget)
+        self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
+
     def _compare(self, control: Path) -> None:
-        """Measure the early steps against the control, which is there now, and the references."""
+        """Measure the early steps, and the references, against the control, which is there now."""
         for i, model in self._early.items():
             timed = self._baseline.latency(model, control)
-            one = self._results[i]
+            result = self._results[i]
             ratio = (m for m in timed.measurements("model") if m.metric == "latency_ratio")
-            found = (*one.measurements, *ratio)
+            measurements = (*result.measurements, *ratio)
             self._results[i] = replace(
-                one,
-                measurements=found,
-                to_go=_of_network(self._recipe.limits.check(found)),
-                details=one.details | {"latency": timed.to_dict("model")},
+                result,
+                measurements=measurements,
+                to_go=_of_network(self._recipe.limits.check(measurements)),
+                details=result.details | {"latency": timed.to_dict("model")},
             )
         self._references = self._baseline.references()
 
     @property
     def _final(self) -> Any:
         """The step that gives the model of the bundle."""
-        return next(step for step in reversed(self._steps) if step.gives != "stream")
+        return next(step for step in reversed(self._steps) if step.gives not in BESIDE)
 
     def _add(self, result: Result) -> None:
         self._results.append(result)
@@ -173,13 +224,16 @@ class RecipeRun:
         stream = self._streamed.model if self._streamed else None
         self._emit(Event("step", "bundle", data={"step_kind": "bundle"}))
         artifact = self._chain.done[self._final.name].artifact
+        detection = self._chain.beside("detection")
         final = evaluate_bundle(
-            artifact, measured, self._origin(), self._recipe, self._bench, control, stream
-        )
+            artifact, measured, self._origin(), self._recipe, self._bench, control, stream,
+            detection.path if detection else None,
+        )  # fmt: skip
         model = final.folder / "model.onnx"
         compared = against_fp32(model, final.latency, references, self._baseline)
         guessed = chance_warning(final.measurements, len(artifact.contract.labels))
-        self._notes = (*([guessed] if guessed else ()), *compared.sentences)
+        unheard = () if self._recipe.listens else (UNTESTED,)
+        self._notes = (*unheard, *self._notes, *([guessed] if guessed else ()), *compared.sentences)
         if guessed:
             self._emit(Event("warning", guessed))
         details = final.details | {"latency": final.details["latency"] | compared.details}
@@ -228,7 +282,7 @@ class RecipeRun:
         }
 
     def report(self) -> Report:
-        """Return the report of what has come out."""
+        """Return the report of all results."""
         data = self._bench.source.summary()
         notes = (
             *data["notes"],
@@ -275,12 +329,28 @@ def _shortfalls(results: Sequence[Result]) -> list[str]:
     return [f"{r.name}: {line}" for r in results for line in r.details.get("shortfalls", ())]
 
 
-def _known(verdicts: tuple[Verdict, ...], found: Sequence[Measurement]) -> tuple[Verdict, ...]:
+def _known(
+    verdicts: tuple[Verdict, ...], measurements: Sequence[Measurement]
+) -> tuple[Verdict, ...]:
     """Return the verdicts that the dev split can give; the front end is judged with the bundle."""
-    metrics = {m.metric for m in found}
+    metrics = {m.metric for m in measurements}
     return tuple(v for v in verdicts if v.limit.metric in metrics)
 
 
 def _of_network(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """Return the verdicts that a step can ever give: without those on the whole bundle."""
-    return tuple(v for v in verdicts if v.limit.metric not in BUNDLE_METRICS)
+    """Return the verdicts that a step can give: not those on the whole bundle, or on streams."""
+    later = (v.limit.metric in CONTINUOUS and v.measured is None for v in verdicts)
+    return tuple(
+        v
+        for v, is_later in zip(verdicts, later, strict=True)
+        if v.limit.metric not in BUNDLE_METRICS and not is_later
+    )
+
+
+def _other_rate(step: Any, budget: Mapping[str, float]) -> tuple[str, ...]:
+    """Say where thresholds were chosen for another rate of false alarms than the budget allows."""
+    allowed = budget.get("max_false_alarms_per_hour")
+    if allowed is None or allowed == step.false_alarms_per_hour:
+        return ()
+    chosen = f"{step.false_alarms_per_hour:g} false alarms an hour"
+    return (f"{step.name}: thresholds were chosen for {chosen}, and the budget allows {allowed:g}",)

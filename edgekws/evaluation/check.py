@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgekws.bundle.strangers import try_model_file
-from edgekws.bundle.verify import verify
+from edgekws.bundle.untrusted_models import try_model_file
+from edgekws.bundle.verify import RUNTIME, verify
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event
 from edgekws.core.latency_run import LatencyRun
 from edgekws.core.measurement import (
     ACCURACIES,
     BUNDLE_METRICS,
+    CONTINUOUS,
     Budget,
     Measurement,
     Verdict,
@@ -18,6 +19,7 @@ from edgekws.core.measurement import (
 from edgekws.core.protocols import TARGET
 from edgekws.engine.chance import warn_of_chance
 from edgekws.engine.data import Source
+from edgekws.engine.listening import judge
 from edgekws.engine.measure import alone, count
 from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.evaluation.models import counting_notes, model_file, model_logits, read_model
@@ -31,7 +33,8 @@ def check(
 
     A bundle is measured with its front end, which a model alone has not. A latency that this host
     has measured before comes from the cache, and a note says from when; `fresh` measures again.
-    Accuracies need the recipe's data (its dev split); a metric that cannot be measured fails.
+    Accuracies need the recipe's data (its dev split), and what is measured in continuous speech
+    needs a bundle as well; a metric that cannot be measured fails.
 
     Raises:
         DataError: no model there, weights missing beside it, or a damaged bundle.
@@ -67,6 +70,12 @@ def check(
         found += _accuracy(file, loaded, emit)
     elif asked.intersection(ACCURACIES):
         emit(Event("warning", "accuracy needs data; name the recipe with --recipe"))
+    if loaded and path.is_dir() and asked.intersection(CONTINUOUS):
+        source = Source(loaded.recipe, cache_folder(), emit)
+        found += judge(path, RUNTIME, "dev", source, cache_folder(), emit)[0]
+    elif missing := sorted(asked.intersection(CONTINUOUS)):
+        text = f"{', '.join(missing)}: measured of a bundle, on the data of its recipe"
+        emit(Event("warning", f"{text}; name its folder, and the recipe with --recipe"))
     return tuple(found), budget.check(found)
 
 

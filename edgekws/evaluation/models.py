@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from edgekws.bundle.archive import unpacked
 from edgekws.bundle.members import SUMS
-from edgekws.bundle.strangers import logits_of_file
-from edgekws.bundle.verify import named, verify_folder
+from edgekws.bundle.untrusted_models import logits_of_file
+from edgekws.bundle.verify import errors_named, verify_folder
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples
 from edgekws.engine.run_folder import LATEST
@@ -60,7 +60,7 @@ def verified(path: Path) -> Iterator[Path]:
         yield path
         return
     with unpacked(path) as folder:
-        with named(path):
+        with errors_named(path):
             verify_folder(folder)
         yield folder
 

@@ -10,8 +10,8 @@ import numpy as np
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_blocks
 from edgekws.bundle.archive import unpacked
-from edgekws.bundle.verify import named, verify_folder
-from edgekws.core.canonical import sha256_of
+from edgekws.bundle.verify import errors_named, verify_folder
+from edgekws.core.canonical import file_state, sha256_of
 from edgekws.core.events import Emit, Event, progress, quiet
 from edgekws.core.partial_table import Partial, partial_beside
 from edgekws.datasets.listing.unlabelled import Unlabelled, list_unlabelled
@@ -44,7 +44,7 @@ def predict(bundle: Path, source: Path, output: Path, emit: Emit, top_k: int = 1
     """
     head, clips = list_unlabelled(source, emit)
     with unpacked(bundle) as folder:
-        with named(bundle):
+        with errors_named(bundle):
             verified = verify_folder(folder)
         classifier = Classifier(folder)
     for note in verified.notes:
@@ -127,13 +127,5 @@ def _warn(records: Iterable[dict[str, Any]], emit: Emit) -> None:
 
 def _identity(bundle_sha256: str, clips: Sequence[Unlabelled], top_k: int) -> str:
     """Identity of everything that a row depends on; a file that was changed makes it another."""
-    rows = [(clip.cells, *_state(clip.path)) for clip in clips]
+    rows = [(clip.cells, *file_state(clip.path)) for clip in clips]
     return sha256_of({"bundle": bundle_sha256, "clips": rows, "top_k": top_k})
-
-
-def _state(path: Path) -> tuple[str, int, int]:
-    try:
-        state = path.stat()
-    except OSError:
-        return str(path), -1, -1
-    return str(path), state.st_size, state.st_mtime_ns

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from edgekws.core.clean_process import run_alone
+from edgekws.core.clean_process import run_in_clean_process
 from edgekws.core.environment import core_count, library_versions
 from edgekws.core.events import Emit, Event
 from edgekws.core.scratch import scratch_folder
@@ -61,19 +61,20 @@ def profile(paths: Sequence[Path], target: Target, emit: Emit) -> Profile:
         inside = [_operators(one, target, timings) for one in named]
         weights = [_weight(one, made, emit) for one, (_, made) in zip(named, inside, strict=True)]
     return Profile(
-        tuple(one.name for one in named),
-        tuple(timings),
-        tuple(operators for made, _ in inside for operators in made),
-        tuple(weights),
-        tuple(_ratios(named, timings)) if told["level"] else (),
-        named[0].name,
-        told["level"],
-        told["control_ratio"],
-        tuple(told["control_ratio_ci95"]),
-        told["processes"],
-        told["attempts"],
-        target.model_dump(mode="json"),
-        latency.fingerprint(target.threads) | {"load": load, "versions": library_versions()},
+        subjects=tuple(one.name for one in named),
+        timings=tuple(timings),
+        operators=tuple(operators for made, _ in inside for operators in made),
+        weights=tuple(weights),
+        ratios=tuple(_ratios(named, timings)) if told["level"] else (),
+        control=named[0].name,
+        level=told["level"],
+        control_ratio=told["control_ratio"],
+        control_ratio_ci95=tuple(told["control_ratio_ci95"]),
+        processes=told["processes"],
+        attempts=told["attempts"],
+        settings=target.model_dump(mode="json"),
+        fingerprint=latency.fingerprint(target.threads)
+        | {"load": load, "versions": library_versions()},
     )
 
 
@@ -117,7 +118,7 @@ def _harness(
         **target.model_dump(mode="json", exclude={"kind"}),
     }
     limit_s = 300 + 6 * target.seconds * (1 + len(entries))
-    told = run_alone(Path(latency.__file__), spec, limit_s)
+    told = run_in_clean_process(Path(latency.__file__), spec, limit_s)
     return _JSON.validate_json(told)
 
 
@@ -152,7 +153,7 @@ def _operators(
         spec = {"model": str(file.resolve()), "threads": target.threads, "runs": OPERATOR_RUNS}
         spec |= {"warmup": target.warmup, "seed": target.seed}
         told[what] = _JSON.validate_json(
-            run_alone(Path(operator_times.__file__), spec, 300 + 10 * target.seconds)
+            run_in_clean_process(Path(operator_times.__file__), spec, 300 + 10 * target.seconds)
         )
         median = _median(timings, one.name, what)
         made.append(operators(one.name, what, told[what], median, call_us))

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekws.bundle.strangers import try_model_file
+from edgekws.bundle.untrusted_models import try_model_file
 from edgekws.errors import DataError, UsageError
 from edgekws.evaluation.models import model_file, read_model, run_folder, step_models, verified
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from edgekws.core import figures
 from edgekws.core.measurement import Measurement
 
 What = Literal["network", "front end", "audio → label", "floor"]
@@ -84,7 +85,7 @@ class Ratio:
     verdict: Literal["faster", "slower", "not told apart"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """All that was measured. Without a level control, `ratios` is empty: there is no verdict."""
 
@@ -105,16 +106,15 @@ class Profile:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What the ratios say, and what the control: a line each."""
-        low, high = self.control_ratio_ci95
-        own = f"{self.control_ratio:.3f} × itself [{low:.3f}, {high:.3f}]"
+        own = f"{figures.ratio(self.control_ratio)} × itself {_bounds(self.control_ratio_ci95)}"
         if not self.level:
             return (
                 f"no verdict: {self.control} measured {own}, whose interval does not lie within "
                 "3 % of 1; close other programs, or measure longer with --seconds",
             )
         told = [
-            f"{one.what}: {one.of} takes {one.ratio:.3f} × the time of {one.to} "
-            f"[{one.ci95[0]:.3f}, {one.ci95[1]:.3f}]: {one.verdict}"
+            f"{one.what}: {one.of} takes {figures.ratio(one.ratio)} × the time of {one.to} "
+            f"{_bounds(one.ci95)}: {one.verdict}"
             for one in self.ratios
         ]
         return *told, f"control: {self.control} measured {own}: level"
@@ -148,3 +148,7 @@ def judged(ci95: tuple[float, float]) -> Literal["faster", "slower", "not told a
     if ci95[1] < 1:
         return "faster"
     return "slower" if ci95[0] > 1 else "not told apart"
+
+
+def _bounds(ci95: tuple[float, float]) -> str:
+    return figures.interval("latency_ratio", ci95)

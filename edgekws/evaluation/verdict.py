@@ -31,7 +31,7 @@ class Needed:
     seeds: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """System a held against system b; differences are a − b, shares of one.
 
@@ -85,7 +85,18 @@ def _tested(names: tuple[str, str], a: System, b: System) -> Pair:
     if len(a.right) == len(b.right) == 1:
         counted = paired.mcnemar(a.right[0], b.right[0])
     p = max(accuracy.p, counted.p) if counted else accuracy.p
-    return Pair(*names, accuracy, macro, counted, p, p, "not told apart", None, "")
+    return Pair(
+        a=names[0],
+        b=names[1],
+        accuracy=accuracy,
+        macro_recall=macro,
+        mcnemar=counted,
+        p=p,
+        p_corrected=p,
+        outcome="not told apart",
+        needed=None,
+        sentence="",
+    )
 
 
 def _judged(pair: Pair, a: System, b: System, ground: Ground) -> Pair:

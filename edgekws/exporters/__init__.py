@@ -1,1 +1,1 @@
-"""The forms in which a bundle is given away: one file per form."""
+"""The delivery formats of a bundle: one file per format."""

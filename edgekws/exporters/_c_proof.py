@@ -92,7 +92,7 @@ def _run(
 
 def _samples(clip: Path) -> bytes:
     with clip.open("rb") as file:
-        detect.wav_form(file)
+        detect.read_wav_header(file)
         samples: NDArray[np.int16] = np.frombuffer(file.read(), "<i2").astype(np.int16)
     return samples.tobytes()
 

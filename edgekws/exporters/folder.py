@@ -16,10 +16,10 @@ class Exporter(Fields):
     kind: Literal["folder"] = "folder"
 
     def check_output(self, output: Path) -> None:
-        """Refuse a folder that is no bundle.
+        """Reject a folder that is not a bundle.
 
         Raises:
-            UsageError: `output` holds something else.
+            UsageError: `output` has other content.
         """
         check_folder(output)
 

@@ -1,4 +1,4 @@
-"""A folder with the models in onnxruntime's own format (.ort)."""
+"""A folder with the models in onnxruntime's format (.ort)."""
 
 import json
 import shutil
@@ -18,57 +18,57 @@ from edgekws.errors import UsageError
 _CARD_NOTE = """
 ## This form
 
-`frontend.ort`, `model.ort` and any other `.ort` file are the `.onnx` files in the format of
-onnxruntime {version}, for which its minimal builds need no ONNX parser. The figures above are those
-of the bundle that they were converted from, {sha256}.
+`frontend.ort`, `model.ort` and any other `.ort` file are the `.onnx` files converted to the format
+of onnxruntime {version}, which its minimal builds read without an ONNX parser. The figures above
+are those of the original bundle, {sha256}.
 """
 
 
 class Exporter(Fields):
     """For builds of onnxruntime without an ONNX parser.
 
-    The bytes differ from one export to the next: onnxruntime writes them in an order of its own.
+    The bytes differ between exports, because onnxruntime does not write them in a fixed order.
     """
 
     kind: Literal["ort"] = "ort"
 
     def check_output(self, output: Path) -> None:
-        """Refuse a folder that is no bundle.
+        """Reject a folder that is not a bundle.
 
         Raises:
-            UsageError: `output` holds something else.
+            UsageError: `output` has other content.
         """
         check_folder(output)
 
     def write(self, folder: Path, scratch: Path) -> Path:
-        """Write the bundle with its models converted, the installed runtime, and new checksums.
+        """Write the bundle with converted models, the installed runtime and new checksums.
 
         Raises:
             UsageError: the bundle has no ONNX models.
         """
         import onnxruntime
 
-        fresh = scratch / "bundle"
+        converted = scratch / "bundle"
         if missing := [name for name in MODELS if not (folder / f"{name}.onnx").is_file()]:
             raise UsageError(
                 f"the bundle holds {missing[0]}.ort, not {missing[0]}.onnx; export the bundle that "
                 "it was converted from"
             )
         sha256 = identity(folder)
-        copy_files(folder, fresh)
+        copy_files(folder, converted)
         present = [name for name in STREAMING if (folder / f"{name}.onnx").is_file()]
         for name in (*MODELS, *present):
-            convert_to_ort(folder / f"{name}.onnx", fresh / f"{name}.ort")
-            (fresh / f"{name}.onnx").unlink()
-        shutil.copyfile(RUNTIME, fresh / RUNTIME.name)
+            convert_to_ort(folder / f"{name}.onnx", converted / f"{name}.ort")
+            (converted / f"{name}.onnx").unlink()
+        shutil.copyfile(RUNTIME, converted / RUNTIME.name)
         manifest: dict[str, Any] = read_json(folder / "manifest.json")
         manifest["converted"] = {"from": sha256, "onnxruntime": onnxruntime.__version__}
         text = json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
-        (fresh / "manifest.json").write_text(text, encoding="utf-8")
+        (converted / "manifest.json").write_text(text, encoding="utf-8")
         card = (folder / CARD).read_text("utf-8", "replace")
         note = _CARD_NOTE.format(version=onnxruntime.__version__, sha256=sha256)
-        seal(fresh, card + note)
-        return fresh
+        seal(converted, card + note)
+        return converted
 
     def prove(self, written: Path, folder: Path) -> Verified:
         """Verify the converted bundle on its golden clips.
@@ -80,9 +80,9 @@ class Exporter(Fields):
 
 
 def convert_to_ort(model: Path, path: Path) -> None:
-    """Write an ONNX model in onnxruntime's format, optimized as any CPU can run it.
+    """Write an ONNX model in onnxruntime's format, optimized for any CPU.
 
-    The level is `EXTENDED`: the blocked layouts of `ALL` are made for the CPU that made them.
+    The level is `EXTENDED`, because the blocked layouts of `ALL` are specific to this CPU.
     Source: onnxruntime's `tools/convert_onnx_models_to_ort.py`.
     """
     import onnxruntime

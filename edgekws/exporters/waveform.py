@@ -27,13 +27,13 @@ class Exporter(Fields):
     kind: Literal["waveform"] = "waveform"
 
     def check_output(self, output: Path) -> None:
-        """Refuse what is no `.onnx` file.
+        """Reject an output that is not an `.onnx` file.
 
         Raises:
             UsageError: `output` is a folder, or has another suffix.
         """
         if output.suffix.lower() != ".onnx" or output.is_dir():
-            raise UsageError(f"{output}: a graph is one file; name an --output that ends in .onnx")
+            raise UsageError(f"{output}: a graph is one file; name an --output ending in .onnx")
 
     def write(self, folder: Path, scratch: Path) -> Path:
         """Merge the two models of the bundle.
@@ -47,18 +47,18 @@ class Exporter(Fields):
         return written
 
     def prove(self, written: Path, folder: Path) -> None:
-        """Compare with the scores of the logits that the bundle has written down.
+        """Compare its scores with those of the bundle's golden logits.
 
         Raises:
-            ParityError: they are others.
+            ParityError: the scores differ.
         """
         rows = read_json(folder / "golden" / "golden.json")
         expected = detect.softmax(np.array([row["logits"] for row in rows]))
-        found = _scores(written, [folder / "golden" / row["file"] for row in rows])
-        difference = float(np.abs(found - expected).max())
-        if not difference <= GOLDEN_TOLERANCE:  # also when it is not a number
+        scores = _scores(written, [folder / "golden" / row["file"] for row in rows])
+        difference = float(np.abs(scores - expected).max())
+        if not difference <= GOLDEN_TOLERANCE:  # including NaN
             raise ParityError(
-                f"the scores of the one graph differ by {difference:.2g} from the bundle's on its "
+                f"the scores of the graph differ by {difference:.2g} from the bundle's on its "
                 f"golden clips, more than {GOLDEN_TOLERANCE:g}; export the bundle as a folder "
                 "instead"
             )
@@ -87,12 +87,12 @@ def waveform_model(folder: Path, contract: Contract) -> onnx.ModelProto:
     merged = onnx.compose.merge_models(front_end, network, io_map=joint)
     _rename(merged, {"frontend/waveform": "waveform"})
     clean = onnx_file.strip(merged)
-    told = {
+    metadata = {
         "labels": json.dumps(contract.labels, ensure_ascii=False),
         "sample_rate": str(contract.front_end.sample_rate),
         "window_samples": str(contract.front_end.window_samples),
     }
-    onnx.helper.set_model_props(clean, told)
+    onnx.helper.set_model_props(clean, metadata)
     onnx.checker.check_model(clean)
     return clean
 
@@ -118,7 +118,7 @@ def _at_opset(model: onnx.ModelProto, target: int) -> onnx.ModelProto:
 
 
 def _declare(part: onnx.ModelProto, parts: list[onnx.ModelProto]) -> None:
-    """Let a model import the operator sets of all, as those that are merged have to."""
+    """Declare the operator sets of all parts, as merging requires."""
     known = {entry.domain for entry in part.opset_import}
     for entry in [entry for other in parts for entry in other.opset_import]:
         if entry.domain not in known:
@@ -127,17 +127,17 @@ def _declare(part: onnx.ModelProto, parts: list[onnx.ModelProto]) -> None:
 
 
 def _add_axis(front_end: onnx.ModelProto) -> None:
-    """Give features `(batch, n_mels, T)` as `(batch, 1, n_mels, T)`."""
+    """Reshape the output from `(batch, n_mels, T)` to `(batch, 1, n_mels, T)`."""
     output = front_end.graph.output[0]
     axes = onnx.numpy_helper.from_array(np.array([1], np.int64), "frontend/axes")
     front_end.graph.initializer.append(axes)
     node = onnx.helper.make_node("Unsqueeze", [output.name, axes.name], ["frontend/one_channel"])
     front_end.graph.node.append(node)
     output.name = "frontend/one_channel"
-    one = onnx.TensorShapeProto.Dimension(dim_value=1)
+    channel = onnx.TensorShapeProto.Dimension(dim_value=1)
     shape = list(output.type.tensor_type.shape.dim)
     output.type.tensor_type.shape.ClearField("dim")
-    output.type.tensor_type.shape.dim.extend([shape[0], one, *shape[1:]])
+    output.type.tensor_type.shape.dim.extend([shape[0], channel, *shape[1:]])
 
 
 def _to_scores(network: onnx.ModelProto) -> None:

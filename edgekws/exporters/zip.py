@@ -15,18 +15,18 @@ from edgekws.errors import UsageError
 
 
 class Exporter(Fields):
-    """All files in one; the same bundle gives the same bytes."""
+    """All files in one archive; the same bundle gives the same bytes."""
 
     kind: Literal["zip"] = "zip"
 
     def check_output(self, output: Path) -> None:
-        """Refuse a file that is no zip archive.
+        """Reject a file that is not a zip archive.
 
         Raises:
-            UsageError: `output` holds something else.
+            UsageError: `output` has other content.
         """
         if not is_stream(output) and output.resolve().exists() and not is_zipfile(output):
-            raise UsageError(f"{output} exists and is no zip archive; name another --output")
+            raise UsageError(f"{output} exists and is not a zip archive; name another --output")
 
     def write(self, folder: Path, scratch: Path) -> Path:
         """Write the archive."""
@@ -34,7 +34,7 @@ class Exporter(Fields):
         return scratch / "bundle.zip"
 
     def prove(self, written: Path, folder: Path) -> Verified:
-        """Unpack the archive and verify what comes out.
+        """Unpack the archive and verify the bundle.
 
         Raises:
             DataError, ParityError: as `bundle.verify.verify_folder`.

@@ -1,6 +1,6 @@
-"""onnxsim in a process of its own: `python -P _simplify.py SOURCE TARGET INPUT.npy ATOL`.
+"""Run onnxsim in a separate process: `python -P _simplify.py SOURCE TARGET INPUT.npy ATOL`.
 
-Stands alone, so that the process loads nothing but onnx and onnxsim. Writes TARGET only when
+A standalone script, so that the process loads only onnx and onnxsim. Writes TARGET only if
 onnxsim's numeric check passed; otherwise exits with `CHECK_FAILED`.
 """
 
@@ -16,7 +16,7 @@ def main(source: str, target: str, inputs: str, atol: float) -> int:
     import onnxsim
 
     model = onnx.load(source)
-    # Folding constants would turn INT8 weights behind DequantizeLinear back into FP32.
+    # Constant folding would turn INT8 weights before DequantizeLinear back into FP32.
     quantized = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
     simplified, ok = onnxsim.simplify(
         model,

@@ -13,31 +13,31 @@ from edgekws.errors import UsageError
 
 
 def build(contract: Contract) -> nn.Module:
-    """Return the network of `contract.architecture`, with freshly drawn weights.
+    """Return the network of `contract.architecture`, with random weights.
 
     Raises:
-        pydantic.ValidationError: the architecture is not that of a known backbone.
+        pydantic.ValidationError: no backbone has this architecture.
     """
     backbone = BACKBONE.validate_python(contract.architecture)
     return backbone.build(n_mels=contract.input_shape[-2], n_labels=len(contract.labels))
 
 
 def untrained(contract: Contract) -> nn.Module:
-    """Return the network of `contract.architecture` in eval mode, to be weighed before training.
+    """Return the network of `contract.architecture` in eval mode, for figures before training.
 
-    Every shift is drawn: one of zero would be folded away, and its parameters with it.
+    Biases are drawn at random: zero ones would be folded away with their parameters.
     """
     network = build(contract).eval()
-    for name, shift in network.named_parameters():
+    for name, parameter in network.named_parameters():
         if name.endswith("bias"):
-            nn.init.normal_(shift, std=0.1)
+            nn.init.normal_(parameter, std=0.1)
     return network
 
 
 def save(network: nn.Module, contract: Contract, path: Path) -> None:
     """Write the weights, with the contract as JSON in the metadata under `contract`.
 
-    The same weights and contract give the same bytes; the file appears whole or not at all.
+    The same weights and contract give the same bytes; the file is written atomically.
     """
     state = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     write_bytes(path, to_bytes(state, {"contract": contract.to_json()}), OTHER_CACHE)

@@ -1,4 +1,4 @@
-"""torch → ONNX: the naive form, which is the control, and the lowered form, which is shipped."""
+"""Export torch → ONNX: the naive form (the control) and the lowered form (the one shipped)."""
 
 import copy
 import logging
@@ -24,27 +24,27 @@ OPSET = 18
 
 
 def export_naive(network: nn.Module, contract: Contract) -> onnx.ModelProto:
-    """Return the network as a plain `torch.onnx.export` writes it: Conv1d stays Conv1d.
+    """Return the network as exported by a plain `torch.onnx.export`: Conv1d stays Conv1d.
 
     Input `features` `(batch, *contract.input_shape)`, output `logits` `(batch, n_labels)`.
 
     Raises:
-        UnsupportedError: the exporter cannot write a layer.
+        UnsupportedError: a layer cannot be exported.
     """
     return _export(copy.deepcopy(network).cpu().eval(), contract)
 
 
 def export_lowered(network: nn.Module, contract: Contract) -> onnx.ModelProto:
-    """Return the network in the form that onnxruntime runs fastest.
+    """Return the network in the form that usually runs fastest in onnxruntime.
 
-    A 2-D network is written as Conv2d of height 1, the mean over frequency and time as
-    GlobalAveragePool, and BatchNorm is folded into the layer before it or, where that is exact,
-    behind it. What cannot be folded exactly stays as a BatchNormalization node: behind an
-    activation and in front of a convolution that pads, or of a sum; or with statistics for each
-    sub-band of the frequencies. Input and output are those of `export_naive`.
+    A 2-D network becomes Conv2d of height 1, the mean over frequency and time GlobalAveragePool,
+    and BatchNorm is folded into the previous layer or, where that is exact, into the next one. A
+    BatchNormalization node remains where folding is not exact: after an activation and before a
+    padding convolution or a sum, or with statistics per sub-band. Input and output are those of
+    `export_naive`.
 
     Raises:
-        UnsupportedError: a layer has no such form, or the exporter cannot write it.
+        UnsupportedError: a layer has no such form, or cannot be exported.
     """
     copied = copy.deepcopy(network).cpu().eval()
     if contract.representation == "2d":
@@ -55,19 +55,19 @@ def export_lowered(network: nn.Module, contract: Contract) -> onnx.ModelProto:
 
 
 def with_fixed_pools(network: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Write, in place, adaptive average pools to more than one value as pools of fixed windows.
+    """Replace, in place, adaptive average pools to more than one value by fixed-window pools.
 
     Raises:
-        UnsupportedError: the windows are not of one size at this length of input.
+        UnsupportedError: at this input length, the windows differ in size.
     """
     shapes = _input_shapes(network, input_shape, (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d))
     for path, shape in shapes.items():
         pool = network.get_submodule(path)
         sizes = pool.output_size
         axes = 1 if isinstance(pool, nn.AdaptiveAvgPool1d) else 2
-        wanted = sizes if isinstance(sizes, tuple) else (sizes,) * axes
-        if wanted != (1,) * axes:
-            windows = [_window(n, out or n, path) for n, out in zip(shape, wanted, strict=True)]
+        target = sizes if isinstance(sizes, tuple) else (sizes,) * axes
+        if target != (1,) * axes:
+            windows = [_window(n, out or n, path) for n, out in zip(shape, target, strict=True)]
             kernel, stride = zip(*windows, strict=True)
             fixed = nn.AvgPool1d if axes == 1 else nn.AvgPool2d
             parent, _, name = path.rpartition(".")
@@ -75,7 +75,7 @@ def with_fixed_pools(network: nn.Module, input_shape: tuple[int, ...]) -> None:
 
 
 def _window(length: int, out: int, path: str) -> tuple[int, int]:
-    """Return kernel and stride that do what torch's adaptive pool does, `length` → `out`."""
+    """Return the kernel and stride equivalent to torch's adaptive pool, `length` → `out`."""
     starts = [i * length // out for i in range(out)]
     ends = [-(-(i + 1) * length // out) for i in range(out)]
     kernel = ends[0]
@@ -84,8 +84,8 @@ def _window(length: int, out: int, path: str) -> tuple[int, int]:
         zip(starts, ends, strict=True)
     ):
         raise UnsupportedError(
-            f"layer {path} averages {length} frames to {out} over windows of unequal size, which "
-            "ONNX has no operator for; choose a pooling or a window length that divides evenly"
+            f"layer {path} averages {length} frames to {out} over windows of different size, for "
+            "which ONNX has no operator; choose a pooling or a window length that divides evenly"
         )
     return kernel, stride
 
@@ -93,18 +93,18 @@ def _window(length: int, out: int, path: str) -> tuple[int, int]:
 def _input_shapes(
     network: nn.Module, input_shape: tuple[int, ...], kinds: tuple[type[nn.Module], ...]
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shape behind the channels that each module of `kinds` is given, by path."""
+    """Return the input shape, after the channels, of each module of `kinds`, by path."""
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def note(path: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
+    def record(path: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
         def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
             shapes[path] = tuple(inputs[0].shape[2:])
 
         return hook
 
-    found = [(p, m) for p, m in network.named_modules() if isinstance(m, kinds)]
-    handles = [m.register_forward_pre_hook(note(p)) for p, m in found]
-    if found:
+    modules = [(p, m) for p, m in network.named_modules() if isinstance(m, kinds)]
+    handles = [m.register_forward_pre_hook(record(p)) for p, m in modules]
+    if modules:
         with torch.inference_mode():
             network(torch.zeros(1, *input_shape))
     for handle in handles:
@@ -113,7 +113,7 @@ def _input_shapes(
 
 
 def _export(network: nn.Module, contract: Contract) -> onnx.ModelProto:
-    example = torch.zeros(2, *contract.input_shape)  # a batch of 1 would be taken as fixed
+    example = torch.zeros(2, *contract.input_shape)  # a batch of 1 would be treated as fixed
     try:
         with _silent_exporter():
             program = torch.onnx.export(
@@ -129,16 +129,16 @@ def _export(network: nn.Module, contract: Contract) -> onnx.ModelProto:
     except torch.onnx.OnnxExporterError as error:
         kind = contract.architecture.get("kind")
         raise UnsupportedError(
-            f"the network {kind!r} cannot be written as ONNX: {_reason(error)}; "
-            "build it of operators that ONNX has"
+            f"the network {kind!r} cannot be exported to ONNX: {_reason(error)}; "
+            "use operators that ONNX supports"
         ) from error
     if program is None:
-        raise UnsupportedError("the exporter gave no model")
+        raise UnsupportedError("the exporter returned no model")
     return onnx_file.strip(program.model_proto)
 
 
 def _reason(error: BaseException) -> str:
-    """Return the first line of the innermost error: the outer ones speak to torch's developers."""
+    """Return the first line of the innermost error: the outer ones are for torch's developers."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).partition("\n")[0]
@@ -150,7 +150,7 @@ def _no_torchvision(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def _silent_exporter() -> Iterator[None]:
-    """Keep off the terminal the two lines that every export writes and nobody can act on."""
+    """Suppress two irrelevant warnings that every export prints."""
     log = logging.getLogger("torch.onnx._internal.exporter._registration")
     log.addFilter(_no_torchvision)
     try:

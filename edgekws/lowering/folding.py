@@ -1,4 +1,4 @@
-"""Folding of a multi-branch network into the single-branch one that computes the same."""
+"""Fold a multi-branch network into an equivalent single-branch one."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,12 +15,12 @@ from edgekws.lowering import checkpoint
 def folded(network: nn.Module, contract: Contract) -> tuple[nn.Module, Contract]:
     """Return the network with every sum of branches as one convolution, and its contract.
 
-    The architecture becomes the one that the backbone's `folded()` tells. A backbone that tells
-    none is returned as it is; any other network comes new, on the CPU and in eval mode, in which
-    alone it computes the same.
+    The new architecture is the result of the backbone's `folded()`. Without one, the network is
+    returned unchanged; otherwise the result is a new network on the CPU in eval mode, the only
+    mode in which it is equivalent.
 
     Raises:
-        UnsupportedError: the weights do not fit the architecture that the backbone tells.
+        UnsupportedError: the weights do not fit the folded architecture.
     """
     table = single_branch(contract)
     if table is None:
@@ -31,17 +31,17 @@ def folded(network: nn.Module, contract: Contract) -> tuple[nn.Module, Contract]
         result.load_state_dict(_folded_state(network))
     except RuntimeError as error:
         raise UnsupportedError(
-            f"backbone {contract.architecture['kind']}: its folded weights do not fit the backbone "
-            f"that it folds to: {error}; both have to have the same modules under the same names"
+            f"backbone {contract.architecture['kind']}: its folded weights do not fit the folded "
+            f"backbone: {error}; both must have the same modules under the same names"
         ) from error
     return result.eval(), new
 
 
 def single_branch(contract: Contract) -> dict[str, Any] | None:
-    """Return the recipe table of the folded backbone, `None` where there is nothing to fold."""
+    """Return the recipe table of the folded backbone, `None` if there is nothing to fold."""
     member = family.load("Backbone", str(contract.architecture["kind"]))
-    tell = getattr(member.model_validate(contract.architecture), "folded", None)
-    table = None if tell is None else tell()
+    fold = getattr(member.model_validate(contract.architecture), "folded", None)
+    table = None if fold is None else fold()
     if table is None:
         return None
     dumped: dict[str, Any] = member.model_validate(table).model_dump(mode="json")
@@ -49,7 +49,7 @@ def single_branch(contract: Contract) -> dict[str, Any] | None:
 
 
 def _folded_state(network: nn.Module) -> dict[str, Tensor]:
-    """Return the weights of the network, those of each sum of branches folded."""
+    """Return the weights of the network, with each sum of branches folded."""
     state = dict(network.state_dict())
     for path, module in network.named_modules():
         if isinstance(module, Branches):

@@ -1,7 +1,7 @@
-"""Rewrites of an ONNX graph, FP32 or QDQ, that compute the same with other operators.
+"""Equivalent rewrites of an ONNX graph, FP32 or QDQ, with other operators.
 
-None of them is better everywhere: which one is fastest depends on the runtime's kernels, and is
-to be measured. Each raises `UnsupportedError` where the graph has no such form.
+None of them is always better: which one is fastest depends on the runtime's kernels and must be
+measured. Each raises `UnsupportedError` if the graph has no such form.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,21 +18,21 @@ _ANY_RANK = frozenset({
     "Add", "Clip", "DequantizeLinear", "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity",
     "LeakyRelu", "Mul", "QuantizeLinear", "Relu", "Selu", "Sigmoid", "Sub", "Tanh",
 })  # fmt: skip
-"""Operators that a row of height 1 and a sequence are the same to."""
+"""Operators that work in the same way on a row of height 1 and on a sequence."""
 
 PLAIN = "FP32, plain export"
-"""What the form that `torch.onnx.export` writes by itself is called."""
+"""The name of the unmodified output of `torch.onnx.export`."""
 
 _WINDOWS = ("AveragePool", "Conv", "MaxPool")
 _ENDS = ("Flatten", "Reshape", "Squeeze")
 
 
 def conv1d(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with every Conv2d of height 1 as Conv1d, and no axis added to its input.
+    """Return the model with every Conv2d of height 1 as Conv1d, without the added input axis.
 
     Raises:
-        UnsupportedError: the input is no `(batch, n_mels, T)` to which an axis of height 1 is
-            added, or an operator between there and the classifier needs that axis.
+        UnsupportedError: no axis of height 1 is added to an input `(batch, n_mels, T)`, or an
+            operator before the classifier needs that axis.
     """
     graph = Graph(model)
     flat: set[str] = set()
@@ -50,7 +50,7 @@ def conv1d(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _without_height(graph: Graph, node: onnx.NodeProto, done: set[str]) -> set[str]:
-    """Take the height out of a node; return its outputs, where they had one."""
+    """Remove the height from a node; return its outputs if they had one."""
     if node.op_type in _WINDOWS:
         _narrow_windows(node)
         if node.op_type == "Conv":
@@ -72,7 +72,7 @@ def _without_height(graph: Graph, node: onnx.NodeProto, done: set[str]) -> set[s
 
 
 def _narrow_windows(node: onnx.NodeProto) -> None:
-    """Leave of each attribute that has a value for the height the one for the time."""
+    """Keep only the time's value of each attribute that also has one for the height."""
     for entry in node.attribute:
         values = list(entry.ints)
         if entry.name == "pads":
@@ -86,7 +86,7 @@ def _narrow_windows(node: onnx.NodeProto) -> None:
 
 
 def _narrow_weight(graph: Graph, node: onnx.NodeProto, done: set[str]) -> None:
-    """Take the height out of a weight `(out, in / groups, 1, kernel)`, once where it is shared."""
+    """Remove the height from a weight `(out, in / groups, 1, kernel)`; once if it is shared."""
     name = constant_behind(graph, node.input[1])
     if name not in done:
         graph.set_array(name, graph.array(name)[:, :, 0])
@@ -94,7 +94,7 @@ def _narrow_weight(graph: Graph, node: onnx.NodeProto, done: set[str]) -> None:
 
 
 def _narrow_axes(graph: Graph, node: onnx.NodeProto) -> set[str]:
-    """Take the height out of the axes of a ReduceMean or Squeeze over height and time."""
+    """Remove the height from the axes of a ReduceMean or Squeeze over height and time."""
     axes = sorted(axis % 4 for axis in _axes(graph, node))
     if axes != [2, 3]:
         raise UnsupportedError(f"{node.op_type} {node.name}: it needs the axis of height 1")
@@ -104,7 +104,7 @@ def _narrow_axes(graph: Graph, node: onnx.NodeProto) -> set[str]:
 
 
 def _narrow_slice(graph: Graph, node: onnx.NodeProto) -> None:
-    """Let a cut along the time be along the axis that the time has without the height."""
+    """Move a slice along time to the axis of the time without the height."""
     axes = [int(axis) % 4 for axis in graph.array(node.input[3])]
     if axes != [3]:
         raise UnsupportedError(f"Slice {node.name}: it needs the axis of height 1")
@@ -114,7 +114,7 @@ def _narrow_slice(graph: Graph, node: onnx.NodeProto) -> None:
 
 
 def _keeps_height(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Take the height out of a node that chooses or rearranges channels, if it does only that."""
+    """Remove the height from a node that only selects or rearranges channels, if it is one."""
     if node.op_type == "Gather":
         return bool(attribute(node, "axis", 0) == 1)
     shape = graph.array(node.input[1])
@@ -127,42 +127,42 @@ def _keeps_height(graph: Graph, node: onnx.NodeProto) -> bool:
 
 
 def _to_rows(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Tell whether a node makes `(batch, values)` of whatever it is given."""
+    """Return whether a node flattens any input to `(batch, values)`."""
     if node.op_type == "Flatten":
         return bool(attribute(node, "axis", 1) == 1)
     return node.op_type == "Reshape" and len(graph.array(node.input[1])) == 2
 
 
 def channels_last_end(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with the pooled values flattened with their channels behind.
+    """Return the model with the pooled values flattened in channels-last layout.
 
-    They are the same values in the same order. Where the runtime has moved the channels of the
-    convolutions behind as well, as onnxruntime does for INT8, it need not move them back.
+    The values and their order stay the same. If the runtime uses channels-last convolutions too,
+    as onnxruntime does for INT8, it need not transpose them back.
 
     Raises:
-        UnsupportedError: nothing is flattened directly behind a GlobalAveragePool.
+        UnsupportedError: nothing is flattened directly after a GlobalAveragePool.
     """
     shaped = onnx.shape_inference.infer_shapes(model)
     graph = Graph(shaped)
     for node in [n for n in graph.nodes if n.op_type in _ENDS]:
-        pool = _maker(graph, node.input[0])
+        pool = _producer(graph, node.input[0])
         rank = graph.rank(node.input[0])
         if pool is None or pool.op_type != "GlobalAveragePool" or rank not in (3, 4):
             continue
         moved = f"{node.output[0]}.channels_last"
         order = [0, *range(2, rank), 1]
-        turn = helper.make_node("Transpose", node.input[:1], [moved], f"{node.name}.turn")
-        turn.attribute.append(helper.make_attribute("perm", order))
+        transpose = helper.make_node("Transpose", node.input[:1], [moved], f"{node.name}.turn")
+        transpose.attribute.append(helper.make_attribute("perm", order))
         node.input[0] = moved
         if node.op_type == "Squeeze":
             _set_axes(graph, node, list(range(1, rank - 1)))
-        graph.replace(node, [turn, node])
+        graph.replace(node, [transpose, node])
         return graph.to_model()
-    raise UnsupportedError("nothing is flattened directly behind a GlobalAveragePool")
+    raise UnsupportedError("nothing is flattened directly after a GlobalAveragePool")
 
 
-def _maker(graph: Graph, name: str) -> onnx.NodeProto | None:
-    """Return the node that makes a tensor, seen through its rounding."""
+def _producer(graph: Graph, name: str) -> onnx.NodeProto | None:
+    """Return the node that produces a tensor, ignoring roundings."""
     node = graph.producer(name)
     while node is not None and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         node = graph.producer(node.input[0])
@@ -170,7 +170,7 @@ def _maker(graph: Graph, name: str) -> onnx.NodeProto | None:
 
 
 def mean_instead_of_pool(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with each GlobalAveragePool as the ReduceMean of plain exports.
+    """Return the model with each GlobalAveragePool as ReduceMean, as in plain exports.
 
     Raises:
         UnsupportedError: there is none.
@@ -189,7 +189,7 @@ def mean_instead_of_pool(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def signed_activations(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the QDQ model with its U8 activations as S8: the same steps, counted from −128.
+    """Return the QDQ model with S8 instead of U8 activations: the same steps, from −128.
 
     Raises:
         UnsupportedError: nothing is rounded to U8.
@@ -209,16 +209,16 @@ def signed_activations(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def constant_behind(graph: Graph, name: str) -> str:
-    """Return the constant that a tensor is, or is dequantized from.
+    """Return the constant that a tensor is, or from which it is dequantized.
 
     Raises:
-        UnsupportedError: it is computed.
+        UnsupportedError: it is not constant.
     """
-    maker = graph.producer(name)
-    if maker is not None and maker.op_type == "DequantizeLinear":
-        name = maker.input[0]
+    producer = graph.producer(name)
+    if producer is not None and producer.op_type == "DequantizeLinear":
+        name = producer.input[0]
     if not graph.is_constant(name):
-        raise UnsupportedError(f"{name}: a weight that is computed has no other form")
+        raise UnsupportedError(f"{name}: a computed weight has no other form")
     return name
 
 
@@ -227,7 +227,7 @@ def _axes(graph: Graph, node: onnx.NodeProto) -> list[int]:
 
 
 def _set_axes(graph: Graph, node: onnx.NodeProto, axes: list[int]) -> None:
-    """Give a node axes of its own: an initializer may be shared."""
+    """Give a node separate axes: an initializer may be shared."""
     name = f"{node.output[0]}.axes"
     graph.set_array(name, np.array(axes, np.int64))
     node.input[1:] = [name]
@@ -240,11 +240,11 @@ FLOAT: Mapping[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = MappingProxy
 
 
 def float_forms(lowered: onnx.ModelProto) -> dict[str, onnx.ModelProto]:
-    """Return an FP32 network in lowered form, and rewritten in every way that it can be."""
-    found = {"FP32": lowered}
+    """Return an FP32 network in lowered form and in every possible rewrite of it."""
+    forms = {"FP32": lowered}
     for name, rewrite in FLOAT.items():
         try:
-            found[f"FP32, {name}"] = rewrite(lowered)
+            forms[f"FP32, {name}"] = rewrite(lowered)
         except UnsupportedError:
-            continue  # the graph has no such form, which is no fault of it
-    return found
+            continue  # not every graph has every form
+    return forms

@@ -1,4 +1,4 @@
-"""An ONNX graph that can be asked who makes and who uses a tensor, and be changed."""
+"""An editable ONNX graph with look-up of the producers and consumers of tensors."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 
 
 class Graph:
-    """A copy of a model's main graph under change; `to_model` writes it down again."""
+    """An editable copy of a model's main graph; `to_model` returns the changed model."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = onnx.ModelProto()
@@ -27,19 +27,19 @@ class Graph:
         self._constants = {i.name: i for i in self._model.graph.initializer}
 
     def is_constant(self, name: str) -> bool:
-        """Tell whether the tensor is an initializer."""
+        """Return whether the tensor is an initializer."""
         return name in self._constants
 
     def array(self, name: str) -> NDArray[Any]:
-        """Return the initializer's values."""
+        """Return the values of an initializer."""
         return numpy_helper.to_array(self._constants[name])
 
     def set_array(self, name: str, values: NDArray[Any]) -> None:
-        """Write the initializer's values; a new name makes a new one."""
+        """Set the values of an initializer; a new name adds one."""
         self._constants[name] = numpy_helper.from_array(np.asarray(values, order="C"), name)
 
     def rank(self, name: str) -> int | None:
-        """Return the number of axes of a tensor, `None` where no shape is known."""
+        """Return the number of axes of a tensor, `None` if its shape is unknown."""
         graph = self._model.graph
         for value in (*graph.value_info, *graph.input, *graph.output):
             if value.name == name and value.type.tensor_type.HasField("shape"):
@@ -47,7 +47,7 @@ class Graph:
         return None
 
     def producer(self, name: str) -> onnx.NodeProto | None:
-        """Return the node that makes the tensor; `None` for inputs and initializers."""
+        """Return the node that produces the tensor; `None` for inputs and initializers."""
         return next((node for node in self.nodes if name in node.output), None)
 
     def consumers(self, name: str) -> list[onnx.NodeProto]:
@@ -55,23 +55,23 @@ class Graph:
         return [node for node in self.nodes if name in node.input]
 
     def replace(self, node: onnx.NodeProto, others: Sequence[onnx.NodeProto]) -> None:
-        """Put `others` in the place of `node`."""
-        at = next(i for i, each in enumerate(self.nodes) if each is node)
-        self.nodes[at : at + 1] = others
+        """Replace `node` by `others`."""
+        index = next(i for i, candidate in enumerate(self.nodes) if candidate is node)
+        self.nodes[index : index + 1] = others
 
     def remove(self, node: onnx.NodeProto) -> None:
-        """Take out a node of one input and one output; its output is its input from now on."""
+        """Remove a node with one input and one output; its consumers use its input instead."""
         source, result = node.input[0], node.output[0]
         self.replace(node, [])
-        maker = self.producer(source)
-        if maker is not None and any(o.name == result for o in self._model.graph.output):
-            maker.output[list(maker.output).index(source)] = result
+        producer = self.producer(source)
+        if producer is not None and any(o.name == result for o in self._model.graph.output):
+            producer.output[list(producer.output).index(source)] = result
             source, result = result, source
         for user in self.consumers(result):
             user.input[:] = [source if name == result else name for name in user.input]
 
     def to_model(self, renamed: Mapping[str, str] | None = None) -> onnx.ModelProto:
-        """Return the model with the changes, unused initializers dropped, names changed."""
+        """Return the changed model without unused initializers, with tensors renamed."""
         names = renamed or {}
         model = onnx.ModelProto()
         model.CopyFrom(self._model)

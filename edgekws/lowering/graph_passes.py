@@ -11,16 +11,16 @@ from onnx import helper
 from edgekws.lowering.graph import Graph, attribute
 
 _KEEP_CHANNELS = ("GlobalAveragePool", "AveragePool", "MaxPool", "Flatten", "Reshape")
-"""Operators that a per-channel scale and shift may be moved behind (conditions: `_reach`)."""
+"""Operators across which a per-channel scale and shift may be moved (conditions: `_reach`)."""
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with BatchNormalization folded into Conv and Gemm where that is exact.
 
-    Backwards: into the Conv or Gemm whose only use it is. Forwards (ReLU before BatchNorm): into
-    the Conv without padding, or the Gemm, that is its only use, through poolings and the flattening
-    between them. A shift does not commute with zero padding, so that a BatchNormalization in front
-    of a convolution that pads stays.
+    Backwards: into the Conv or Gemm before it, if it is the only consumer. Forwards (ReLU before
+    BatchNorm): into its only consumer, a Conv without padding or a Gemm, across pooling and
+    flattening in between. A shift does not commute with zero padding, so a BatchNormalization
+    before a convolution that pads stays.
     """
     graph = Graph(model)
     for node in [n for n in graph.nodes if n.op_type == "BatchNormalization"]:
@@ -70,7 +70,7 @@ def _fold_forward(
 
 
 def _reach(graph: Graph, node: onnx.NodeProto, positive: bool) -> onnx.NodeProto | None:
-    """Return the layer that alone uses `node`, with nothing but poolings between."""
+    """Return the layer that is the only consumer of `node`, with only poolings in between."""
     users = graph.consumers(node.output[0])
     while len(users) == 1 and users[0].op_type in _KEEP_CHANNELS:
         user = users[0]
@@ -108,7 +108,7 @@ def _weights(
 def _set_weights(
     graph: Graph, layer: onnx.NodeProto, weight: NDArray[np.float64], bias: NDArray[np.float64]
 ) -> None:
-    """Give `layer` weights of its own: an initializer may be shared with another layer."""
+    """Give `layer` separate weights: an initializer may be shared with another layer."""
     name = layer.input[1]
     if len(graph.consumers(name)) > 1:
         name = f"{name}.{layer.output[0]}"
@@ -119,9 +119,9 @@ def _set_weights(
 
 
 def pool_instead_of_mean(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with ReduceMean over both axes behind the channels as GlobalAveragePool.
+    """Return the model with GlobalAveragePool instead of ReduceMean over height and width.
 
-    Quantizers know the pool and leave the mean in FP32. Other means stay as they are.
+    Quantizers support the pool and leave the mean in FP32. Other means are unchanged.
     """
     graph = Graph(onnx.shape_inference.infer_shapes(model))
     for node in [n for n in graph.nodes if n.op_type == "ReduceMean"]:
@@ -138,15 +138,15 @@ def pool_instead_of_mean(model: onnx.ModelProto) -> onnx.ModelProto:
 def with_readable_names(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with nodes and tensors named after the layers of the network.
 
-    A node with weights is called as its layer (`body.0.conv`), another as its operator and its
-    turn (`relu_2`); a tensor as the node that gives it, a weight as in the network.
+    A node with weights is named after its layer (`body.0.conv`), others after their operator with a
+    number (`relu_2`), a tensor after the node that produces it, a weight as in the network.
     """
     graph = Graph(model)
     inputs_and_outputs = {v.name for v in (*model.graph.input, *model.graph.output)}
     renamed: dict[str, str] = {name: name for name in inputs_and_outputs}
-    turns: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for node in graph.nodes:
-        node.name = _node_name(graph, node, turns)
+        node.name = _node_name(graph, node, counts)
         for i, output in enumerate(node.output):
             renamed.setdefault(output, f"{node.name}.{i}" if i else node.name)
         for i, name in enumerate(node.input):
@@ -157,13 +157,13 @@ def with_readable_names(model: onnx.ModelProto) -> onnx.ModelProto:
     return graph.to_model(renamed)
 
 
-def _node_name(graph: Graph, node: onnx.NodeProto, turns: Counter[str]) -> str:
+def _node_name(graph: Graph, node: onnx.NodeProto, counts: Counter[str]) -> str:
     weights = [name for name in node.input if graph.is_constant(name)]
     layer = weights[0].removeprefix("network.") if weights else ""
     if layer.endswith(".weight"):
         name = layer.removesuffix(".weight")
-        turns[f"layer {name}"] += 1
-        return name if turns[f"layer {name}"] == 1 else f"{name}_{turns[f'layer {name}']}"
+        counts[f"layer {name}"] += 1
+        return name if counts[f"layer {name}"] == 1 else f"{name}_{counts[f'layer {name}']}"
     operator = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node.op_type).lower()
-    turns[operator] += 1
-    return f"{operator}_{turns[operator]}"
+    counts[operator] += 1
+    return f"{operator}_{counts[operator]}"

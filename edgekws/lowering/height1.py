@@ -1,7 +1,7 @@
-"""A 2-D network as Conv2d of height 1.
+"""Convert a 2-D network to Conv2d of height 1.
 
 onnxruntime runs Conv2d of height 1 with its blocked kernels, 2.6 times as fast as the same network
-in Conv1d, and quantizers that pass over Conv1d take it. The weights are the same numbers.
+in Conv1d, and quantizers that ignore Conv1d support it. The weights are the same numbers.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ _SHAPELESS = (
     nn.Hardswish,
     nn.Hardsigmoid,
 )
-"""Modules that do not care how many axes stand behind the channels."""
+"""Modules that work with any number of axes after the channels."""
 
 
 class Height1(nn.Module):
@@ -67,12 +67,12 @@ def _converted(module: nn.Module, path: str, done: dict[int, nn.Module]) -> nn.M
 
 
 def _composite(module: nn.Module, path: str, done: dict[int, nn.Module]) -> nn.Module:
-    own = any(True for _ in module.parameters(recurse=False))
-    if own or not module._modules:
-        known = ", ".join(kind.__name__ for kind in _TO_2D)
+    has_parameters = any(True for _ in module.parameters(recurse=False))
+    if has_parameters or not module._modules:
+        supported = ", ".join(kind.__name__ for kind in _TO_2D)
         raise UnsupportedError(
-            f"layer {path or 'network'} ({type(module).__name__}) has no form of height 1; a 2-D "
-            f"network is built of {known}, Linear, Flatten, Dropout and activations"
+            f"layer {path or 'network'} ({type(module).__name__}) has no form of height 1; build "
+            f"2-D networks from {supported}, Linear, Flatten, Dropout and activations"
         )
     for name, child in module._modules.items():
         if child is not None:
@@ -92,7 +92,7 @@ def _leaf(module: nn.Module, path: str) -> nn.Module | None:
 
 
 def _with_weights_of(module: nn.Module, twin: nn.Module) -> nn.Module:
-    """Load the weights of `module`; a kernel `(out, in, k)` becomes `(out, in, 1, k)`."""
+    """Load the weights of `module` into `twin`; `(out, in, k)` becomes `(out, in, 1, k)`."""
     state = {
         name: tensor.detach().clone().reshape(twin.state_dict()[name].shape)
         for name, tensor in module.state_dict().items()
@@ -128,36 +128,38 @@ def _batch_norm(module: Any, path: str) -> nn.Module:
 
 def _max_pool(module: Any, path: str) -> nn.Module:
     if module.return_indices:
-        raise UnsupportedError(f"layer {path} (MaxPool1d) returns indices; use it without")
+        raise UnsupportedError(
+            f"layer {path} (MaxPool1d) returns indices; set return_indices=False"
+        )
     return nn.MaxPool2d(
-        (1, _one(module.kernel_size)),
-        stride=(1, _one(module.stride)),
-        padding=(0, _one(module.padding)),
-        dilation=(1, _one(module.dilation)),
+        (1, _scalar(module.kernel_size)),
+        stride=(1, _scalar(module.stride)),
+        padding=(0, _scalar(module.padding)),
+        dilation=(1, _scalar(module.dilation)),
         ceil_mode=module.ceil_mode,
     )
 
 
 def _avg_pool(module: Any, path: str) -> nn.Module:
     return nn.AvgPool2d(
-        (1, _one(module.kernel_size)),
-        stride=(1, _one(module.stride)),
-        padding=(0, _one(module.padding)),
+        (1, _scalar(module.kernel_size)),
+        stride=(1, _scalar(module.stride)),
+        padding=(0, _scalar(module.padding)),
         ceil_mode=module.ceil_mode,
         count_include_pad=module.count_include_pad,
     )
 
 
 def _adaptive_avg_pool(module: Any, path: str) -> nn.Module:
-    return nn.AdaptiveAvgPool2d((1, _one(module.output_size)))
+    return nn.AdaptiveAvgPool2d((1, _scalar(module.output_size)))
 
 
 def _dropout(module: Any, path: str) -> nn.Module:
     return nn.Dropout2d(module.p)
 
 
-def _one(value: int | tuple[int, ...]) -> int:
-    """Return the number that torch keeps as a number or as a tuple of one."""
+def _scalar(value: int | tuple[int, ...]) -> int:
+    """Return the number that torch stores as a number or as a 1-tuple."""
     return value[0] if isinstance(value, tuple) else value
 
 

@@ -1,4 +1,4 @@
-"""The layers of a network in the order in which they run, read off a forward pass."""
+"""The layers of a network in execution order, recorded in a forward pass."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Tap:
-    """A tensor of the forward pass: what a module is given, or what it gives."""
+    """A tensor of the forward pass: the input or output of a module."""
 
     module: nn.Module
     part: Literal["input", "output"]
@@ -26,10 +26,10 @@ class Tap:
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution, a Linear, or a BatchNorm that does not stand directly behind one.
+    """A convolution, a Linear, or a BatchNorm that does not directly follow one.
 
-    `norm` is the BatchNorm directly behind it. `skips` are the tensors that residual sums add to
-    its (normalised) output, `state` what comes out of the last of these sums.
+    `norm` is the BatchNorm directly after it. `skips` are the tensors that residual sums add to
+    its (normalised) output, `state` is the output of the last of these sums.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Layer:
 
     @property
     def is_norm(self) -> bool:
-        """Tell whether it is a BatchNorm of its own."""
+        """Return whether it is a separate BatchNorm."""
         return isinstance(self.module, _NORMS)
 
 
@@ -48,33 +48,33 @@ class Layer:
 class _Call:
     path: str
     module: nn.Module
-    given: Tensor
-    gave: Tensor
+    input: Tensor
+    output: Tensor
 
 
 def layers(network: nn.Module, example: Tensor) -> list[Layer]:
-    """Return the layers in the order in which they run on the batch `example`.
+    """Return the layers in their execution order on the batch `example`.
 
     Raises:
         UnsupportedError: a layer runs more than once.
     """
     calls = _calls(network, example)
-    found = [call for call in calls if isinstance(call.module, _LAYERS + _NORMS)]
-    path, times = Counter(call.path for call in found).most_common(1)[0]
+    runs = [call for call in calls if isinstance(call.module, _LAYERS + _NORMS)]
+    path, times = Counter(call.path for call in runs).most_common(1)[0]
     if times > 1:
-        raise UnsupportedError(f"layer {path} runs {times} times; give each use its own layer")
-    behind = {id(call.given): call for call in found if isinstance(call.module, _NORMS)}
+        raise UnsupportedError(f"layer {path} runs {times} times; use a separate layer for each")
+    norm_of = {id(call.input): call for call in runs if isinstance(call.module, _NORMS)}
     norms = {
-        call.path: behind[id(call.gave)]
-        for call in found
-        if isinstance(call.module, _LAYERS) and id(call.gave) in behind
+        call.path: norm_of[id(call.output)]
+        for call in runs
+        if isinstance(call.module, _LAYERS) and id(call.output) in norm_of
     }
     taken = {norm.path for norm in norms.values()}
-    return [_layer(call, norms.get(call.path), calls) for call in found if call.path not in taken]
+    return [_layer(call, norms.get(call.path), calls) for call in runs if call.path not in taken]
 
 
 def outputs(network: nn.Module, taps: Mapping[str, Tap], clips: Tensor) -> dict[str, Tensor]:
-    """Return the tapped tensors over all `clips`, by the names of `taps`."""
+    """Return the tapped tensors for all `clips`, by the names of `taps`."""
     parts: dict[str, list[Tensor]] = {name: [] for name in taps}
     for tensors in batches(network, taps, clips):
         for name, tensor in tensors.items():
@@ -85,7 +85,7 @@ def outputs(network: nn.Module, taps: Mapping[str, Tap], clips: Tensor) -> dict[
 def batches(
     network: nn.Module, taps: Mapping[str, Tap], clips: Tensor
 ) -> Iterator[dict[str, Tensor]]:
-    """Run the network over `clips` and yield the tapped tensors of each batch."""
+    """Run the network on `clips` and yield the tapped tensors of each batch."""
     for batch in torch.split(clips, _BATCH):
         seen: dict[str, Tensor] = {}
         with _listening(taps, seen), torch.no_grad():
@@ -95,13 +95,15 @@ def batches(
 
 @contextmanager
 def _listening(taps: Mapping[str, Tap], seen: dict[str, Tensor]) -> Iterator[None]:
-    def note(name: str, part: str) -> Any:
+    def record(name: str, part: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             seen[name] = inputs[0] if part == "input" else output
 
         return hook
 
-    handles = [tap.module.register_forward_hook(note(name, tap.part)) for name, tap in taps.items()]
+    handles = [
+        tap.module.register_forward_hook(record(name, tap.part)) for name, tap in taps.items()
+    ]
     try:
         yield
     finally:
@@ -110,16 +112,16 @@ def _listening(taps: Mapping[str, Tap], seen: dict[str, Tensor]) -> Iterator[Non
 
 
 def _calls(network: nn.Module, example: Tensor) -> list[_Call]:
-    """Return every module's call; a module that holds others comes after them."""
+    """Return every module's call; a module comes after its submodules."""
     calls: list[_Call] = []
 
-    def note(path: str) -> Any:
+    def record(path: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             calls.append(_Call(path, module, inputs[0], output))
 
         return hook
 
-    handles = [m.register_forward_hook(note(path)) for path, m in network.named_modules()]
+    handles = [m.register_forward_hook(record(path)) for path, m in network.named_modules()]
     with torch.no_grad():
         network(example)
     for handle in handles:
@@ -129,30 +131,30 @@ def _calls(network: nn.Module, example: Tensor) -> list[_Call]:
 
 def _layer(call: _Call, norm: _Call | None, calls: list[_Call]) -> Layer:
     last = norm or call
-    state, result = Tap(last.module, "output"), last.gave
+    state, result = Tap(last.module, "output"), last.output
     skips = []
     for outer in calls[calls.index(last) + 1 :]:
         if outer.path and not last.path.startswith(f"{outer.path}."):
             if isinstance(outer.module, _LAYERS):
-                break  # another layer runs before any sum that is still to come
+                break  # another layer runs before the next sum
             continue
         skip = _skip(outer, result, calls)
         if skip is not None:
             skips.append(skip)
-            state, result = Tap(outer.module, "output"), outer.gave
+            state, result = Tap(outer.module, "output"), outer.output
     return Layer(call.path, call.module, norm and norm.module, tuple(skips), state)
 
 
 def _skip(outer: _Call, result: Tensor, calls: list[_Call]) -> Tap | None:
-    """Return what `outer` adds to `result` to get what it gives; `None` if that is not so."""
-    if isinstance(outer.module, nn.Sequential) or result.dim() != outer.gave.dim():
+    """Return the tensor that `outer` adds to `result`; `None` if its output is no such sum."""
+    if isinstance(outer.module, nn.Sequential) or result.dim() != outer.output.dim():
         return None
-    if any(a not in (1, b) for a, b in zip(result.shape, outer.gave.shape, strict=True)):
+    if any(a not in (1, b) for a, b in zip(result.shape, outer.output.shape, strict=True)):
         return None
-    rest = outer.gave - result
+    rest = outer.output - result
     children = {id(child) for child in outer.module.children()}
-    taps = [(Tap(outer.module, "input"), outer.given)]
-    taps += [(Tap(c.module, "output"), c.gave) for c in calls if id(c.module) in children]
+    taps = [(Tap(outer.module, "input"), outer.input)]
+    taps += [(Tap(c.module, "output"), c.output) for c in calls if id(c.module) in children]
     for tap, tensor in taps:
         if tensor.shape == rest.shape and torch.allclose(tensor, rest, rtol=1e-4, atol=1e-5):
             return tap

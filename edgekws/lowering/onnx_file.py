@@ -1,4 +1,4 @@
-"""ONNX files: the model with its contract, and nothing that tells where or when it was made."""
+"""ONNX files: the model with its contract, without traces of when or where it was written."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +13,15 @@ from edgekws.errors import UsageError
 from edgekws.lowering.stream_state import KEY as STREAM
 
 IR_VERSION = 10
-"""Written into every file, so that the installed onnx does not decide it."""
+"""Set in every file, independent of the installed onnx."""
 
 
 def save(model: onnx.ModelProto, contract: Contract, path: Path) -> None:
     """Write `model` with the contract as JSON in its metadata under `contract`.
 
-    How a streaming graph is fed stays in its metadata. Doc strings, the exporter's notes (file
-    names, versions) and inferred shapes are left out. The same model and contract give the same
-    bytes; the file appears whole or not at all.
+    The metadata of a streaming graph's state are kept. Doc strings, the exporter's notes (file
+    names, versions) and inferred shapes are dropped. The same model and contract give the same
+    bytes; the file is written atomically.
     """
     clean = strip(model)
     clean.metadata_props.extend(entry for entry in model.metadata_props if entry.key == STREAM)
@@ -31,7 +31,7 @@ def save(model: onnx.ModelProto, contract: Contract, path: Path) -> None:
 
 
 def external_files(path: Path) -> tuple[Path, ...]:
-    """Return the files beside an ONNX file that hold tensors of it, each once, there or not.
+    """Return the external data files that an ONNX file refers to, each once, whether they exist.
 
     Raises:
         google.protobuf.message.DecodeError: the file is no ONNX model.
@@ -48,7 +48,7 @@ def external_files(path: Path) -> tuple[Path, ...]:
 
 
 def size_kib(path: Path) -> float:
-    """Return the size of a model with the weights that it keeps in other files."""
+    """Return the size of a model including its external data files."""
     return sum(file.stat().st_size for file in (path, *external_files(path))) / 1024
 
 
@@ -64,7 +64,7 @@ def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
 
 
 def load(path: Path) -> tuple[onnx.ModelProto, Contract]:
-    """Return the model, its contract still in its metadata, and the contract.
+    """Return the model, with the contract in its metadata, and the contract.
 
     Raises:
         UsageError: the file is no ONNX model, or holds no contract.
@@ -80,7 +80,7 @@ def load(path: Path) -> tuple[onnx.ModelProto, Contract]:
 
 
 def strip(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy with the graph alone: no doc strings, metadata, versions, inferred shapes."""
+    """Return a copy with only the graph: no doc strings, metadata, versions, inferred shapes."""
     clean = onnx.ModelProto()
     clean.CopyFrom(model)
     for field in ("doc_string", "metadata_props", "producer_version", "domain", "model_version"):

@@ -1,4 +1,4 @@
-"""Channels of zeros, so that every layer fills whole vector registers. Exact."""
+"""Pad channels with zeros, so that every layer fills whole vector registers; exact."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,8 @@ from edgekws.lowering.forms import constant_behind
 from edgekws.lowering.graph import Graph, attribute
 
 LANES = 16
-"""Channels to a block: of onnxruntime's FP32 convolutions with AVX-512 (8 with AVX2, 4 with Neon,
-which divide it), and of its symmetric INT8 convolutions."""
+"""Channels per block of onnxruntime's FP32 convolutions with AVX-512 (8 with AVX2 and 4 with Neon
+divide it), and of its symmetric INT8 convolutions."""
 
 _SAME_CHANNELS = frozenset({
     "AveragePool", "Clip", "DequantizeLinear", "GlobalAveragePool", "HardSigmoid", "HardSwish",
@@ -22,7 +22,7 @@ _SAME_CHANNELS = frozenset({
 
 
 class _Channels:
-    """Which tensors have the same channels, and which of those must stay as they are."""
+    """Groups of tensors with the same channels; some groups must not be padded."""
 
     def __init__(self, graph: Graph, ends: Sequence[str]) -> None:
         self._parents: dict[str, str] = {}
@@ -32,18 +32,18 @@ class _Channels:
             self._add(graph, node)
 
     def root(self, name: str) -> str:
-        """Return what stands for all tensors with the channels of this one."""
+        """Return the representative of all tensors with the same channels as this one."""
         while (parent := self._parents.get(name, name)) != name:
             name = parent
         return name
 
     def fix(self, names: Sequence[str]) -> None:
-        """Keep the channels of these tensors as they are."""
+        """Exclude the channels of these tensors from padding."""
         self._fixed.update(names)
 
     def is_fixed(self, name: str) -> bool:
-        """Tell whether channels may not be added to a tensor."""
-        return self.root(name) in {self.root(each) for each in self._fixed}
+        """Return whether no channels may be added to a tensor."""
+        return self.root(name) in {self.root(fixed) for fixed in self._fixed}
 
     def _join(self, names: Sequence[str]) -> None:
         for name in names[1:]:
@@ -77,23 +77,23 @@ class _Channels:
 
 
 def _pooled(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Tell whether a node flattens one value a channel, whatever their number."""
-    maker = graph.producer(node.input[0])
-    while maker is not None and maker.op_type in ("QuantizeLinear", "DequantizeLinear"):
-        maker = graph.producer(maker.input[0])
-    free = node.op_type != "Reshape" or graph.array(node.input[1]).tolist()[1:] == [-1]
-    return maker is not None and maker.op_type == "GlobalAveragePool" and free
+    """Return whether a node flattens one value per channel, for any number of channels."""
+    producer = graph.producer(node.input[0])
+    while producer is not None and producer.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        producer = graph.producer(producer.input[0])
+    any_width = node.op_type != "Reshape" or graph.array(node.input[1]).tolist()[1:] == [-1]
+    return producer is not None and producer.op_type == "GlobalAveragePool" and any_width
 
 
 def padded_channels(model: onnx.ModelProto, lanes: int = LANES) -> onnx.ModelProto:
-    """Return the model with channels of zero weight, up to a multiple of `lanes` in each layer.
+    """Return the model with channels of zero weight added, to a multiple of `lanes` in each layer.
 
-    What an added channel holds is multiplied by zero by the layers that read it, so that every
-    other value stays the same. Channels of input and output stay, and so do those of grouped
-    convolutions and of operators that are not known to keep channels apart.
+    Consumers multiply an added channel by zero, so every other value stays the same. The channels
+    of input and output are not padded, nor those of grouped convolutions and of operators that may
+    mix channels.
 
     Raises:
-        UnsupportedError: no layer has channels to be added.
+        UnsupportedError: no layer can be padded.
     """
     graph = Graph(model)
     channels = _Channels(graph, [v.name for v in (*model.graph.input, *model.graph.output)])
@@ -109,7 +109,7 @@ def padded_channels(model: onnx.ModelProto, lanes: int = LANES) -> onnx.ModelPro
         _pad(graph, node, more_out, more_in)
         padded += more_out + more_in
     if not padded:
-        raise UnsupportedError(f"no layer has channels to be added up to a multiple of {lanes}")
+        raise UnsupportedError(f"no layer can be padded to a multiple of {lanes} channels")
     return graph.to_model()
 
 
@@ -131,30 +131,30 @@ def _pad(graph: Graph, node: onnx.NodeProto, more_out: int, more_in: int) -> Non
 def _pad_constant(
     graph: Graph, node: onnx.NodeProto, slot: int, more_out: int, more_in: int
 ) -> None:
-    """Pad the constant in an input of a layer, and what it is dequantized by, under new names."""
-    maker = graph.producer(node.input[slot])
+    """Pad the constant in an input of a layer, with its scales and zero points, under new names."""
+    dequantize = graph.producer(node.input[slot])
     name = f"{node.output[0]}.padded{slot}"
     values = graph.array(constant_behind(graph, node.input[slot]))
-    graph.set_array(name, _grown(values, more_out, more_in))
-    if maker is None:
+    graph.set_array(name, _with_zeros(values, more_out, more_in))
+    if dequantize is None:
         node.input[slot] = name
         return
-    own = onnx.NodeProto()
-    own.CopyFrom(maker)
-    own.input[0], own.output[0] = name, f"{name}.dequantized"
-    for i in range(1, len(own.input)):
-        steps = graph.array(own.input[i])
-        if steps.ndim:  # those of the last channel: the bias has to keep to the weight's
+    copy = onnx.NodeProto()
+    copy.CopyFrom(dequantize)
+    copy.input[0], copy.output[0] = name, f"{name}.dequantized"
+    for i in range(1, len(copy.input)):
+        steps = graph.array(copy.input[i])
+        if steps.ndim:  # repeat the last channel's: the bias must match the weight
             graph.set_array(f"{name}.{i}", np.append(steps, np.repeat(steps[-1:], more_out)))
-            own.input[i] = f"{name}.{i}"
-    node.input[slot] = own.output[0]
-    graph.replace(node, [own, node])
-    if not graph.consumers(maker.output[0]):
-        graph.replace(maker, [])
+            copy.input[i] = f"{name}.{i}"
+    node.input[slot] = copy.output[0]
+    graph.replace(node, [copy, node])
+    if not graph.consumers(dequantize.output[0]):
+        graph.replace(dequantize, [])
 
 
-def _grown(values: NDArray[Any], more_out: int, more_in: int) -> NDArray[Any]:
-    """Add zeros behind the first axis and, where there is one, the second."""
+def _with_zeros(values: NDArray[Any], more_out: int, more_in: int) -> NDArray[Any]:
+    """Append zeros along the first axis and, if there is one, the second."""
     widths = [(0, more_out), (0, more_in), *[(0, 0)] * values.ndim][: values.ndim]
-    grown: NDArray[Any] = np.pad(values, widths)
-    return grown
+    padded: NDArray[Any] = np.pad(values, widths)
+    return padded

@@ -1,4 +1,4 @@
-"""Parity: two forms of one network give the same logits on the same clips."""
+"""Parity: two forms of a network give the same logits on the same clips."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from edgekws.core.corpus import Examples
 from edgekws.errors import ParityError
 
 TOLERANCE = 1e-4
-"""What two FP32 forms of one network may differ by, in logits."""
+"""Largest allowed difference between two FP32 forms of a network, in logits."""
 
 _BATCH = 256
 
@@ -22,19 +22,19 @@ _BATCH = 256
 def logits(model: Path | onnx.ModelProto, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run an ONNX model on features `(N, n_mels, T)`; return logits `(N, n_labels)`.
 
-    onnxruntime on one thread. The axis of a 3-D network's input is added here, and a batch that
-    the model fixes is filled up with silence, whose logits are dropped.
+    Uses onnxruntime on one thread. Adds the axis of a 3-D network's input; a fixed batch size is
+    filled up with zeros, and their logits are dropped.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # its warnings go to the terminal, past any stream of ours
+    options.log_severity_level = 3  # its warnings bypass Python's streams
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0]
     batch = features[:, None] if len(entry.shape) == 4 else features
     fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
     size = fixed or _BATCH
-    # np.split of nothing gives one empty batch, so that the width of the result is known.
+    # np.split of no clips gives one empty batch, so the width of the result is known.
     parts = np.split(batch, range(size, len(batch), size))
     outputs = [
         session.run(None, {entry.name: _filled(part, fixed or len(part))})[0][: len(part)]
@@ -44,10 +44,10 @@ def logits(model: Path | onnx.ModelProto, features: NDArray[np.float32]) -> NDAr
 
 
 def _filled(part: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Return `size` samples: those of `part`, then zeros."""
-    full = np.zeros((size, *part.shape[1:]), part.dtype)
-    full[: len(part)] = part
-    return full
+    """Return `part` filled up to `size` samples with zeros."""
+    filled = np.zeros((size, *part.shape[1:]), part.dtype)
+    filled[: len(part)] = part
+    return filled
 
 
 def torch_logits(
@@ -55,7 +55,7 @@ def torch_logits(
 ) -> NDArray[np.float32]:
     """Run a torch network on features `(N, n_mels, T)`; return logits `(N, n_labels)`.
 
-    In eval mode, on the device that the network is on; its mode is left as it was.
+    Runs in eval mode on the network's device; its mode is restored afterwards.
     """
     device = next(network.parameters()).device
     training = network.training
@@ -79,7 +79,7 @@ def check(
     """Return max |a − b| of two sets of logits `(N, n_labels)`.
 
     Raises:
-        ParityError: it is above `tolerance`, or not a number, or the shapes differ.
+        ParityError: it is above `tolerance` or not finite, or the shapes differ.
     """
     if a.shape != b.shape or a.size == 0:
         raise ParityError(f"{what}: logits of shape {a.shape} against {b.shape}")
@@ -89,16 +89,16 @@ def check(
         clip = int(difference.max(axis=1).argmax())
         raise ParityError(
             f"{what}: logits differ by {largest:.3g} (golden clip {clip}), at most {tolerance:.3g} "
-            "is allowed; the result does not compute what its input computed and was not kept"
+            "is allowed; the result is not equivalent to its input and was discarded"
         )
     return largest
 
 
 def golden(examples: Examples, n: int = 32) -> NDArray[np.int64]:
-    """Return the indices of the golden clips: up to `n`, the labels in turn, in clip order."""
+    """Return the indices of up to `n` golden clips, chosen from the labels in turn, sorted."""
     turns = np.zeros(len(examples), dtype=np.int64)
     for label in np.unique(examples.targets):
-        mine = np.flatnonzero(examples.targets == label)
-        turns[mine] = np.arange(len(mine))
+        clips = np.flatnonzero(examples.targets == label)
+        turns[clips] = np.arange(len(clips))
     chosen = np.lexsort((examples.targets, turns))[:n]
     return np.sort(chosen).astype(np.int64)

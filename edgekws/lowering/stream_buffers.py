@@ -1,4 +1,4 @@
-"""A streaming graph as it is written down: its nodes, and the frames that its layers keep."""
+"""A streaming graph under construction: its nodes, and the frames that its layers store."""
 
 import numpy as np
 import onnx
@@ -18,17 +18,17 @@ _END = 2**31 - 1
 
 
 def refused(node: onnx.NodeProto, reason: str) -> UnsupportedError:
-    """Return the error that names a layer: what about it cannot be streamed, and what to do."""
+    """Return the error for a layer that cannot be streamed: its name, and why."""
     return UnsupportedError(f"layer {layer_name(node)} ({node.op_type}) {reason}")
 
 
 def layer_name(node: onnx.NodeProto) -> str:
-    """Return what a node is called."""
+    """Return the name of a node."""
     return str(node.name or node.output[0])
 
 
 class Buffers:
-    """The nodes of the streaming graph so far; time is the last axis of every tensor over it."""
+    """The nodes of the streaming graph so far; time is the last axis of its tensors."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.graph = Graph(model)
@@ -39,7 +39,7 @@ class Buffers:
         self._outputs = {output.name for output in model.graph.output}
 
     def write(self, node: onnx.NodeProto) -> None:
-        """Put a node behind those that are there."""
+        """Append a node."""
         self._nodes.append(node)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
@@ -47,36 +47,36 @@ class Buffers:
         return self._types[tensor][1]
 
     def numbers(self, node: onnx.NodeProto, at: int) -> list[int]:
-        """Return the integers that a node is given as its input number `at`."""
+        """Return the constant integers in input `at` of a node."""
         if not self.graph.is_constant(node.input[at]):
-            raise refused(node, "is given numbers that are no constants; simplify the graph before")
+            raise refused(node, "takes integers that are not constant; simplify the graph first")
         return [int(number) for number in self.graph.array(node.input[at]).ravel()]
 
     def constant(self, name: str, numbers: list[int]) -> str:
-        """Return the name of a constant that holds integers."""
+        """Add a constant of integers and return its name."""
         self.graph.set_array(name, np.array(numbers, np.int64))
         return name
 
     def cut(self, source: str, result: str, start: int, end: int = _END) -> None:
-        """Write the node that takes the frames from `start` to `end` of `source`."""
+        """Write a node that slices the frames from `start` to `end` of `source`."""
         bounds = [self.constant(f"frames.{n}", [n]) for n in (start, end, -1)]
         self.write(helper.make_node("Slice", [source, *bounds], [result]))
 
     def reaching_back(self, tensor: str, frames: int, layer: onnx.NodeProto) -> str:
-        """Return `tensor` with as many frames before it; in 8 bits where it comes from such.
+        """Return `tensor` with `frames` past frames prepended; stored in 8 bits if quantized.
 
-        Where a stride passes over frames, `frames` is below 0: so many of the first are left out.
+        If a stride skips frames, `frames` is negative: the first ones are dropped instead.
         """
         if frames == 0:
             return tensor
-        maker = self.graph.producer(tensor)
-        if maker is None or maker.op_type != "DequantizeLinear":
+        source = self.graph.producer(tensor)
+        if source is None or source.op_type != "DequantizeLinear":
             return self._reaching_back(tensor, frames, layer, 0)
-        zero = self.graph.array(maker.input[2]).flat[0] if len(maker.input) > 2 else 0
-        stored = self._reaching_back(maker.input[0], frames, layer, int(zero))
+        zero = self.graph.array(source.input[2]).flat[0] if len(source.input) > 2 else 0
+        stored = self._reaching_back(source.input[0], frames, layer, int(zero))
         result = f"{stored}.restored"
-        restored = helper.make_node("DequantizeLinear", [stored, *maker.input[1:]], [result])
-        restored.attribute.extend(maker.attribute)
+        restored = helper.make_node("DequantizeLinear", [stored, *source.input[1:]], [result])
+        restored.attribute.extend(source.attribute)
         self.write(restored)
         return result
 
@@ -88,39 +88,41 @@ class Buffers:
             return result
         kind, shape = self._types[source]
         if kind not in _DTYPES:
-            raise refused(layer, f"keeps {TensorProto.DataType.Name(kind)} frames; use 8 bits")
-        before, after = self._keep(name, (*shape[:-1], frames), kind, fill)
+            raise refused(layer, f"stores {TensorProto.DataType.Name(kind)} frames; use 8 bits")
+        before, after = self._add_state(name, (*shape[:-1], frames), kind, fill)
         self.write(helper.make_node("Concat", [before, source], [result], axis=len(shape) - 1))
         self.cut(result, after, -frames)
         return result
 
-    def _keep(self, name: str, shape: tuple[int, ...], kind: int, fill: int) -> tuple[str, str]:
-        """Add a state of a layer; return the names that it comes in by and is to be made under.
+    def _add_state(
+        self, name: str, shape: tuple[int, ...], kind: int, fill: int
+    ) -> tuple[str, str]:
+        """Add the state of a layer; return the tensor to read it from and the one to write.
 
-        onnxruntime computes 8-bit convolutions of height 1 with the channels last: a state that
-        is kept so saves a transposition on its way in and one on its way out.
+        onnxruntime computes 8-bit convolutions of height 1 with channels last: a state in that
+        layout saves a transposition at the input and one at the output.
         """
-        given, made = f"{name}.state", f"{name}.next"
+        state, next_state = f"{name}.state", f"{name}.next"
         if kind == TensorProto.FLOAT or len(shape) != 4:
-            self.states.append(State(given, made, shape, _DTYPES[kind], fill))
-            return given, made
+            self.states.append(State(state, next_state, shape, _DTYPES[kind], fill))
+            return state, next_state
         before, after = f"{name}.before", f"{name}.after"
-        turned = (shape[0], *shape[2:], shape[1])
-        self.states.append(State(given, made, turned, _DTYPES[kind], fill))
-        self.write(helper.make_node("Transpose", [given], [before], perm=[0, 3, 1, 2]))
-        self._last.append(helper.make_node("Transpose", [after], [made], perm=[0, 2, 3, 1]))
+        channels_last = (shape[0], *shape[2:], shape[1])
+        self.states.append(State(state, next_state, channels_last, _DTYPES[kind], fill))
+        self.write(helper.make_node("Transpose", [state], [before], perm=[0, 3, 1, 2]))
+        self._last.append(helper.make_node("Transpose", [after], [next_state], perm=[0, 2, 3, 1]))
         return before, after
 
     def to_model(self, hop_frames: int, window_frames: int) -> onnx.ModelProto:
-        """Return the streaming graph; how it is fed stands in its metadata."""
+        """Return the streaming graph, described in its metadata."""
         ends = self._outputs | {state.output for state in self.states}
         self.graph.nodes = _needed(self._nodes + self._last, ends)
         model = self.graph.to_model()
         graph = model.graph
         features, logits = graph.input[0], graph.output[0]
-        given: list[str | int | None] = [1, *self.shape(features.name)[1:-1], "frames"]
-        made: list[str | int | None] = ["hops", *self.shape(logits.name)[1:]]
-        for end, shape in ((features, given), (logits, made)):
+        input_shape: list[str | int | None] = [1, *self.shape(features.name)[1:-1], "frames"]
+        output_shape: list[str | int | None] = ["hops", *self.shape(logits.name)[1:]]
+        for end, shape in ((features, input_shape), (logits, output_shape)):
             end.CopyFrom(helper.make_tensor_value_info(end.name, TensorProto.FLOAT, shape))
         for state in self.states:
             for ends, name in ((graph.input, state.input), (graph.output, state.output)):
@@ -151,11 +153,11 @@ def _types(model: onnx.ModelProto) -> dict[str, tuple[int, tuple[int, ...]]]:
     return types | {i.name: (i.data_type, tuple(i.dims)) for i in graph.initializer}
 
 
-def _needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:
-    """Return the nodes that one of the tensors `wanted` depends on."""
-    kept: list[onnx.NodeProto] = []
+def _needed(nodes: list[onnx.NodeProto], tensors: set[str]) -> list[onnx.NodeProto]:
+    """Return the nodes on which any of the `tensors` depends."""
+    needed: list[onnx.NodeProto] = []
     for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted = wanted.union(node.input)
-    return kept[::-1]
+        if tensors.intersection(node.output):
+            needed.append(node)
+            tensors = tensors.union(node.input)
+    return needed[::-1]

@@ -1,4 +1,4 @@
-"""How a network with explicit state is fed, as its metadata tell it."""
+"""The inputs and states of a streaming graph, as described in its metadata."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,17 +9,17 @@ from pydantic import TypeAdapter
 from edgekws.core.contract import Contract
 
 KEY = "stream"
-"""Of the entry in the metadata that tells how the graph is fed."""
+"""Key of the metadata entry that describes the inputs and states of the graph."""
 
 Dtype = Literal["float32", "uint8", "int8"]
 
 
 @dataclass(frozen=True)
 class State:
-    """Frames that one layer keeps: the tensor `output` is fed back as `input` with the next hop.
+    """The frames that a layer stores: `output` is fed back as `input` with the next hop.
 
-    `shape` is `(1, channels, 1, frames)` or `(1, channels, frames)`, of 8-bit frames of height 1
-    `(1, 1, frames, channels)`; a stream begins with `fill` everywhere, which stands for 0.
+    `shape` is `(1, channels, 1, frames)` or `(1, channels, frames)`, for 8-bit frames of height 1
+    `(1, 1, frames, channels)`; a stream starts with `fill` everywhere, which represents 0.
     """
 
     input: str
@@ -31,11 +31,11 @@ class State:
 
 @dataclass(frozen=True)
 class Stream:
-    """How a streaming graph is fed.
+    """The inputs, outputs and states of a streaming graph.
 
     Input `features` `(1, n_mels, F)`, `F` a multiple of `hop_frames`; output `logits`
-    `(F / hop_frames, n_labels)`, one decision a hop, each on the last `window_frames` frames.
-    A decision counts once so many frames were fed.
+    `(F / hop_frames, n_labels)`, one decision per hop on the last `window_frames` frames.
+    Decisions are valid from the first complete window on.
     """
 
     hop_frames: int
@@ -43,7 +43,7 @@ class Stream:
     states: tuple[State, ...]
 
     def to_json(self) -> str:
-        """Return what stands in the metadata under `stream`."""
+        """Return the metadata entry `stream`."""
         return _ADAPTER.dump_json(self).decode()
 
 
@@ -51,7 +51,7 @@ _ADAPTER = TypeAdapter(Stream)
 
 
 def stream_of(model: onnx.ModelProto) -> Stream | None:
-    """Return how a streaming graph is fed, `None` for any other model."""
+    """Return the description of a streaming graph, `None` for any other model."""
     texts = [entry.value for entry in model.metadata_props if entry.key == KEY]
     return _ADAPTER.validate_json(texts[0]) if texts else None
 
@@ -66,7 +66,7 @@ def hop_s(model: onnx.ModelProto) -> float:
 
 
 def of_one_hop(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a streaming graph whose input has the frames of one hop: what one decision costs."""
+    """Return a streaming graph with the input fixed to one hop, the cost of one decision."""
     stream = stream_of(model)
     assert stream is not None
     fixed = onnx.ModelProto()

@@ -42,7 +42,8 @@ def accuracy(
         if weights is not None:
             counted = groups.tally(examples.targets, hits, len(labels))
             share = tallies.share(clips, counted, weights, groups.speakers)
-            found.append(Measurement(metric, share.value, "", share.n, share.ci95()))
+            speakers = share.known_speakers or None
+            found.append(Measurement(metric, share.value, "", share.n, share.ci95(), speakers))
     return tuple(found)
 
 

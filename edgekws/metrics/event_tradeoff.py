@@ -31,7 +31,7 @@ APART_S = 70.0
 """Silence between two recordings of an axis: more than the longest refractory time reaches."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Axis:
     """Recordings one after the other on one axis of time, with their labels.
 
@@ -123,6 +123,19 @@ def outcome_at(
     """Return what becomes of a keyword's labels and events at a threshold."""
     heard = events(runs(found, level(threshold, timing.span), timing), axis, placing)
     return outcome(heard, axis.labels[keyword], axis.every_label, axis.recordings, tolerance_s)
+
+
+def delays_s(
+    one: Outcome, threshold: float, found: Track, keyword: str, timing: Timing, axis: Axis
+) -> NDArray[np.float64]:
+    """Return how long after its end each label that was hit and has an end of its own was told.
+
+    `one` is the outcome of the same threshold. The seconds are those of audio: what the runtime
+    has to hear before it tells.
+    """
+    told = axis.seconds(runs(found, level(threshold, timing.span), timing).told)
+    late = told[one.hit_events] - axis.labels[keyword].end[one.hit_labels]
+    return late[axis.timed[keyword][one.hit_labels]]
 
 
 def tradeoff(

@@ -38,7 +38,8 @@ class Outcome:
     """What became of the labels and events of one keyword.
 
     `end_errors_s` holds, for every hit, the event's end minus the label's, in order of time;
-    `hit_labels` the numbers of the labels hit, `false_alarms_s` where false alarms begin.
+    `hit_labels` the numbers of the labels hit, `hit_events` those of the events that hit them,
+    `false_alarms_s` where false alarms begin.
     """
 
     labels: int
@@ -47,6 +48,7 @@ class Outcome:
     false_alarms_s: Array
     end_errors_s: Array
     hit_labels: Ints
+    hit_events: Ints
 
     @property
     def hits(self) -> int:
@@ -80,15 +82,16 @@ def outcome(
     pairs = match(events, reached)
     own = int(np.count_nonzero(touching(events, reached)))
     touched = touching(events, reach(every_label, recordings, tolerance_s))
+    hit_events = np.array([event for event, _ in pairs], np.int64)
     hit_labels = np.array([label for _, label in pairs], np.int64)
-    ends = events.end[[event for event, _ in pairs]]
     return Outcome(
         len(labels.start),
         repeats=own - len(pairs),
         confusions=int(np.count_nonzero(touched)) - own,
         false_alarms_s=events.start[~touched],
-        end_errors_s=ends - labels.end[hit_labels],
+        end_errors_s=events.end[hit_events] - labels.end[hit_labels],
         hit_labels=hit_labels,
+        hit_events=hit_events,
     )
 
 

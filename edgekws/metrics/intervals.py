@@ -181,6 +181,9 @@ def _loudest_silence(seconds: Array, apart: float) -> float:
 def clopper_pearson(hits: float, n: float) -> Interval:
     """Return the exact interval of a share of independent samples (Clopper and Pearson 1934).
 
+    The numbers need not be whole, as effective ones of weighted samples are not; of whole ones it
+    is that of `scipy.stats.binomtest`.
+
     >>> [round(bound, 4) for bound in clopper_pearson(50, 50)]
     [0.9289, 1.0]
     """
@@ -201,6 +204,17 @@ def garwood(count: int, seconds: float) -> Interval:
     low = gammaincinv(count, _TAIL) if count else 0.0
     high = gammaincinv(count + 1, 1 - _TAIL)
     return float(low) * HOUR_S / seconds, float(high) * HOUR_S / seconds
+
+
+def care(speakers: int | None) -> str:
+    """Say that a figure rests on few speakers; empty where it does not, or they are not known.
+
+    >>> care(5), care(1), care(8), care(None)
+    ('5 speakers: read it with care', '1 speaker: read it with care', '', '')
+    """
+    if not speakers or speakers >= FEW_SPEAKERS:
+        return ""
+    return f"{speakers} speaker{'s' * (speakers > 1)}: read it with care"
 
 
 def quantile(df: float, comparisons: int = 1) -> float:

@@ -62,12 +62,16 @@ class Share:
     squares: float
     speakers: int
 
+    @property
+    def known_speakers(self) -> int:
+        """How many speakers the clips are from, as far as they are known."""
+        return int(np.count_nonzero(self.weight[: self.speakers] > 0))
+
     def ci95(self, more: Variance | None = None) -> Interval | None:
         """Return the 95 % interval, `None` where all clips are of one speaker."""
         heard = self.weight > 0
-        speakers = int(np.count_nonzero(heard[: self.speakers]))
         parts = (self.influence[heard], self.weight[heard], self.squares)
-        return intervals.share(self.value, *parts, speakers, more)
+        return intervals.share(self.value, *parts, self.known_speakers, more)
 
 
 def grouped(speakers: NDArray[np.str_]) -> Groups:

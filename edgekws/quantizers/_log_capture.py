@@ -1,4 +1,4 @@
-"""The lines that the quantizers' libraries log, kept off the terminal."""
+"""Keep the log lines of the quantizers' libraries off the terminal."""
 
 import logging
 import warnings
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from edgekws.core.environment import environ_set
 
-# Where neural-compressor, torch, torchao and onnxruntime's Python tools hang their handlers.
+# The loggers to which neural-compressor, torch, torchao and onnxruntime's tools add handlers.
 LOGGERS = ("", "neural_compressor", "torch", "torch.onnx", "torchao")
 
 LOG_SETTINGS = {"ENABLE_CONSOLE": "0", "LOG_LEVEL_INC": "6", "LOGLEVEL": "INFO"}
-"""What neural-compressor, torch and torchao read when they are imported; 6 means no log file.
+"""Variables that neural-compressor, torch and torchao read at import; 6 means no log file.
 
-Otherwise neural-compressor writes one under HOME and cannot be imported where that fails. Nor can
-they where these variables have values meant for other programs, such as `ENABLE_CONSOLE=yes` or
+Otherwise neural-compressor writes one under HOME, and its import fails if it cannot. Imports also
+fail if these variables have values meant for other programs, such as `ENABLE_CONSOLE=yes` or
 `LOGLEVEL=verbose`.
 """
 
@@ -32,8 +32,8 @@ class _Errors(logging.Handler):
 def captured_log() -> Iterator[list[str]]:
     """Keep log lines and warnings off the terminal; yield the messages logged as errors.
 
-    Handlers are swapped rather than the standard streams, so that a live progress display keeps
-    its terminal meanwhile.
+    Replaces handlers rather than the standard streams, so that a live progress display keeps its
+    terminal.
     """
     collector = _Errors()
     before = {name: logging.getLogger(name).handlers for name in LOGGERS}
@@ -46,6 +46,6 @@ def captured_log() -> Iterator[list[str]]:
         finally:
             for name, handlers in before.items():
                 logger = logging.getLogger(name)
-                # A library imported meanwhile may have set up its own handler: keep that one.
+                # A library imported in the meantime may have set its own handler: keep it.
                 if collector in logger.handlers:
                     logger.handlers = handlers

@@ -1,9 +1,9 @@
 """Static INT8 quantization with Intel Neural Compressor, from the torch module.
 
-neural-compressor 3.x quantizes exported torch graphs (PT2E, X86InductorQuantizer). What
-onnxruntime needs beyond that is done here: the network is lowered to Conv2d first (Conv1d would
-silently stay in FP32), missing observers are added, and the constants of the exported file are
-folded to integers.
+neural-compressor 3.x quantizes exported torch graphs (PT2E, X86InductorQuantizer). This module
+does what onnxruntime needs in addition: it lowers the network to Conv2d first (Conv1d would
+silently stay in FP32), adds missing observers, and folds the constants of the exported model to
+integers.
 """
 
 import copy
@@ -35,16 +35,16 @@ class Quantizer(Fields):
     takes: ClassVar[Format] = "checkpoint"
     reduce_range: bool | None = Field(
         default=None,
-        description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate; "
-        "the target decides where omitted",
+        description="7-bit weights, for x86 CPUs without VNNI, on which U8 × S8 sums saturate; "
+        "default: chosen for the target",
     )
 
     def calibrations(self) -> tuple[str, ...]:
         """Names of the calibrations, the default first.
 
-        `minmax` spans all values seen; `kl` is neural-compressor's name for the range that
-        minimizes the L2 error over a histogram of them; that of `entropy` minimizes the
-        Kullback-Leibler divergence and is found here.
+        `minmax` spans all values; `kl` is neural-compressor's name for the range that minimizes
+        the L2 error over their histogram; `entropy` minimizes the Kullback-Leibler divergence and
+        is implemented here.
         """
         return ("minmax", "kl", "entropy")
 
@@ -57,23 +57,23 @@ class Quantizer(Fields):
     def quantized(
         self, network: "nn.Module", clips: np.ndarray, calibration: str
     ) -> "QuantizedNetwork":
-        """Return `network` quantized, so that single layers can be put back to FP32.
+        """Return `network` quantized, with layers that can be returned to FP32 one by one.
 
         Args:
             network: in eval mode, in the 2-D or 3-D representation.
-            clips: float32 (N, *input_shape), the features that the ranges are calibrated on;
-                they run as one batch.
+            clips: float32 (N, *input_shape), the features on which the ranges are calibrated, as
+                one batch.
             calibration: one of `calibrations()`.
 
         Raises:
-            UnsupportedError: the network cannot be exported, or a constant of it stays in FP32.
+            UnsupportedError: the network cannot be exported, or one of its constants stays in FP32.
         """
         from edgekws.lowering.export import with_fixed_pools
         from edgekws.lowering.graph_passes import pool_instead_of_mean
         from edgekws.lowering.height1 import height1
         from edgekws.quantizers.int8.mixed import QuantizedNetwork
 
-        # height1 copies as well; the caller's network is left as it was
+        # height1 copies too; the caller's network is unchanged
         network = height1(network) if clips.ndim == 3 else copy.deepcopy(network)
         with_fixed_pools(network, clips.shape[1:])
         largest_weight = 63 if self.reduce_range else 127
@@ -110,13 +110,12 @@ def _quantized_torch(
         except RuntimeError as error:
             raise UnsupportedError(_unexportable(network, errors)) from error
         replace_batch_norms(exported)
-        own = calibration == "entropy"
-        prepared = prepare(
-            exported, INT8StaticQuantConfig(act_algo="minmax" if own else calibration)
-        )
+        by_entropy = calibration == "entropy"
+        algorithm = "minmax" if by_entropy else calibration
+        prepared = prepare(exported, INT8StaticQuantConfig(act_algo=algorithm))
         complete_observers(prepared)
         make_weights_symmetric(prepared, largest_weight)
-        if own:
+        if by_entropy:
             choose_ranges(prepared, range_of)
         prepared(torch.from_numpy(clips))
         converted: GraphModule = convert(prepared)
@@ -124,7 +123,7 @@ def _quantized_torch(
 
 
 def _example(clips: np.ndarray) -> "tuple[torch.Tensor]":
-    """A batch of two, because torch.export takes an axis of one for a constant."""
+    """Return a batch of two: torch.export treats an axis of size one as constant."""
     import torch
 
     return (torch.from_numpy(np.concatenate([clips[:1], clips[:1]])),)

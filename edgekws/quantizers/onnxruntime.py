@@ -1,4 +1,4 @@
-"""Static INT8 quantization with onnxruntime's own tool, from the FP32 ONNX file."""
+"""Static INT8 quantization with onnxruntime's own tool, from the FP32 ONNX model."""
 
 import io
 from collections.abc import Iterator
@@ -26,25 +26,25 @@ class Quantizer(Fields):
     takes: ClassVar[Format] = "onnx"
     reduce_range: bool | None = Field(
         default=None,
-        description="weights in 7 bits: for x86 CPUs without VNNI, whose U8 × S8 sums saturate; "
-        "the target decides where omitted",
+        description="7-bit weights, for x86 CPUs without VNNI, on which U8 × S8 sums saturate; "
+        "default: chosen for the target",
     )
     per_channel: bool = Field(
         default=True,
-        description="weights with a step for each output channel instead of one for the layer",
+        description="a step per output channel of the weights instead of one per layer",
     )
     percentile: float = Field(
         default=99.99,
         gt=50,
         lt=100,
-        description="share of the values, in percent, that the calibration `percentile` spans",
+        description="percentage of the values that the calibration `percentile` spans",
     )
 
     def calibrations(self) -> tuple[str, ...]:
         """Names of the calibrations, the default first, as in onnxruntime's `CalibrationMethod`.
 
-        The ranges of `entropy` are found here: `quantize_static` runs its own with as many bins as
-        levels, so that its search has one candidate, the whole range, and gives what `MinMax` does.
+        `entropy` is implemented here: `quantize_static` runs its own with as many bins as levels,
+        so its search has only one candidate, the whole range, as with `MinMax`.
         """
         return ("minmax", "percentile", "entropy")
 
@@ -57,11 +57,11 @@ class Quantizer(Fields):
     def quantized(
         self, network: "onnx.ModelProto", clips: np.ndarray, calibration: str
     ) -> "QuantizedNetwork":
-        """Return `network` quantized, so that single layers can be put back to FP32.
+        """Return `network` quantized, with layers that can be returned to FP32 one by one.
 
         Args:
-            network: FP32, BatchNorm folded where it can be, convolutions two-dimensional.
-            clips: float32 (N, *input_shape), the features that the ranges are calibrated on.
+            network: FP32, BatchNorm folded where possible, convolutions two-dimensional.
+            clips: float32 (N, *input_shape), the features on which the ranges are calibrated.
             calibration: one of `calibrations()`.
 
         Raises:
@@ -93,7 +93,7 @@ class Quantizer(Fields):
                 quantize_static,
             )
 
-            known = {method.name.lower(): method for method in CalibrationMethod}
+            methods = {method.name.lower(): method for method in CalibrationMethod}
             ranges = _entropy_ranges(model, clips) if calibration == "entropy" else {}
             float_path, int8_path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
             onnx.save(onnx.shape_inference.infer_shapes(model), float_path)
@@ -106,16 +106,16 @@ class Quantizer(Fields):
                 reduce_range=bool(self.reduce_range),
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                calibrate_method=known["minmax" if ranges else calibration],
+                calibrate_method=methods["minmax" if ranges else calibration],
                 extra_options={
                     "CalibPercentile": self.percentile,
                     "TensorQuantOverrides": ranges,
-                    # Pooling behind an activation that has no INT8 form is quantized too.
+                    # Also quantize pooling after an activation that has no INT8 form.
                     "ForceQuantizeNoInputCheck": True,
-                    # Biases are rounded here, for both backends alike: see `_integers`.
+                    # `int8.integers` rounds the biases, for both backends.
                     "QuantizeBias": False,
                     "QDQDisableWeightAdjustForInt32Bias": True,
-                    # What never moved gets a step so small that `_scales` finds it, not 1.
+                    # Constants get a step small enough for `int8.scales` to detect, not 1.
                     "MinimumRealRange": 1e-9,
                 },
             )
@@ -125,7 +125,7 @@ class Quantizer(Fields):
 def _entropy_ranges(
     model: "onnx.ModelProto", clips: np.ndarray
 ) -> dict[str, list[dict[str, np.ndarray]]]:
-    """The ranges as `quantize_static` takes them."""
+    """Return the ranges in the format of `quantize_static`."""
     from edgekws.quantizers.int8.entropy import ranges
 
     return {
@@ -135,9 +135,9 @@ def _entropy_ranges(
 
 
 class _Reader:
-    """The clips one by one, as onnxruntime's `CalibrationDataReader` gives them out.
+    """Gives out single clips, like onnxruntime's `CalibrationDataReader`.
 
-    The histogram calibrators stack what they collect, and so fail on batches of unequal size.
+    The histogram calibrators stack what they collect, so they fail on batches of different size.
     """
 
     def __init__(self, name: str, clips: np.ndarray) -> None:

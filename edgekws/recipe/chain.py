@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from edgekws.core.contract import Format
+from edgekws.core.contract import BESIDE, Format
 from edgekws.core.kinds import closest
-from edgekws.core.measurement import BUNDLE_METRICS
+from edgekws.core.measurement import BUNDLE_METRICS, CONTINUOUS
 from edgekws.core.protocols import Step
 from edgekws.recipe.model import budget_problems, slug_problem
 from edgekws.recipe.toml_lines import KeyPath
@@ -47,8 +47,15 @@ def _trains(step: Step) -> bool:
 def _bundle_limits(step: Step, n: int) -> Iterator[Found]:
     """Yield the limits that a step can never meet: what they bound is measured of the bundle."""
     for key in step.budget:
-        if key.partition("_")[2] in BUNDLE_METRICS:
+        metric = key.partition("_")[2]
+        if metric in BUNDLE_METRICS:
             message = "measured of the bundle only; move this limit into the recipe's [budget]"
+            yield ("steps", n, "budget", key), message
+        elif metric in CONTINUOUS and step.keeps != "quantized" and step.gives != "detection":
+            message = (
+                "measured after quantize and calibrate, and of the bundle; move this limit there, "
+                "or into the recipe's [budget]"
+            )
             yield ("steps", n, "budget", key), message
 
 
@@ -108,11 +115,12 @@ _WHAT = {
     "checkpoint": "a checkpoint (a torch network)",
     "onnx": "an ONNX model",
     "stream": "a streaming graph, which stands beside the bundle's model",
+    "detection": "settings of detection, which stand beside the bundle's model",
 }
 
 
 def _link(step: Step, earlier: Earlier) -> Iterator[Found]:
-    """Check that the step gets what it takes from the step before it."""
+    """Check that the step gets what it takes, and that no model comes after what is beside it."""
     if step.takes is None:
         return
     if not earlier:
@@ -123,8 +131,16 @@ def _link(step: Step, earlier: Earlier) -> Iterator[Found]:
         )
         return
     before = earlier[-1]
+    if before is not None and before.gives in BESIDE and _stands_beside(step, before):
+        models = [other for other in earlier if other is None or other.gives not in BESIDE]
+        before = models[-1] if models else before
     if before is not None and before.gives != step.takes:
         yield ("steps", len(earlier)), _mismatch(step, step.takes, before)
+
+
+def _stands_beside(step: Step, before: Step) -> bool:
+    """Return whether a step may follow one that gives what stands beside the model."""
+    return step.gives in BESIDE and before.gives in step.also_takes
 
 
 def _mismatch(step: Step, takes: Format, before: Step) -> str:
@@ -132,7 +148,7 @@ def _mismatch(step: Step, takes: Format, before: Step) -> str:
         f'"{step.name}" needs {_WHAT[takes]}, '
         f'but "{before.name}" before it gives {_WHAT[before.gives]}; '
     )
-    if before.gives == "stream":
+    if before.gives in BESIDE:
         return told + f'move "{before.name}" to the end'
     if takes == "onnx":
         return told + 'add a step { kind = "export" } before it'

@@ -1,15 +1,12 @@
 """A recipe written down in full: nothing left to a default."""
 
-import json
-import re
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from edgekws.core.protocols import Member
 from edgekws.recipe.model import Recipe
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+from edgekws.recipe.toml_values import toml_key, toml_pairs
 
 
 def lock(recipe: Recipe) -> str:
@@ -22,11 +19,11 @@ def lock(recipe: Recipe) -> str:
     data |= {"dataset": _member(recipe.dataset), "target": _member(recipe.target)}
     del data["steps"]
     tables = {key: value for key, value in data.items() if isinstance(value, dict)}
-    lines = _pairs({key: value for key, value in data.items() if key not in tables})
+    lines = toml_pairs({key: value for key, value in data.items() if key not in tables})
     for key, table in tables.items():
-        lines += ["", f"[{_key(key)}]", *_pairs(table)]
+        lines += ["", f"[{toml_key(key)}]", *toml_pairs(table)]
     for step in recipe.steps:
-        lines += ["", "[[steps]]", *_pairs(_member(step))]
+        lines += ["", "[[steps]]", *toml_pairs(_member(step))]
     return "\n".join(lines) + "\n"
 
 
@@ -48,28 +45,3 @@ def _member(member: Member) -> dict[str, Any]:
         named = member.model_fields_set | {"kind"}
         return {key: value for key, value in data.items() if key in named}
     return data
-
-
-def _pairs(table: dict[str, Any]) -> list[str]:
-    ordered = sorted(table.items(), key=lambda pair: pair[0] != "kind")
-    return [f"{_key(key)} = {_value(v)}" for key, v in ordered if v is not None]
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        inside = ", ".join(_pairs(value))
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, list):
-        return f"[{', '.join(_value(item) for item in value)}]"
-    if isinstance(value, str):
-        return toml_text(value)
-    return json.dumps(value)
-
-
-def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else toml_text(key)
-
-
-def toml_text(text: str) -> str:
-    """Write a TOML basic string; JSON's differs only in that it leaves DEL as it is."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -16,8 +16,9 @@ from pydantic_core import PydanticCustomError
 from edgekws.audio.augmentation import Augment
 from edgekws.core.fields import Fields
 from edgekws.core.kinds import closest
-from edgekws.core.measurement import METRICS, SHARES, Budget, Limit
+from edgekws.core.measurement import CONTINUOUS, METRICS, SHARES, Budget, Limit
 from edgekws.core.protocols import STEP, AnyDataset, AnyStep, AnyTarget, Step
+from edgekws.datasets.listing.continuous import Continuous
 from edgekws.runtime.front_end import FrontEnd, problems
 
 
@@ -50,6 +51,10 @@ def _slug(name: str) -> str:
     if message:
         raise PydanticCustomError("slug", "{message}", {"message": message})
     return name
+
+
+Slug = Annotated[str, AfterValidator(_slug)]
+"""A name that a folder can have."""
 
 
 LARGEST_LIMIT = 1e15
@@ -169,7 +174,7 @@ class Recipe(Fields):
     """One TOML file: the data, the front end, the target, the budget and the chain of steps."""
 
     schema_version: Literal[1] = Field(alias="schema", description="version of this format")
-    name: Annotated[str, AfterValidator(_slug)] = Field(description="names runs/ and dist/ folders")
+    name: Slug = Field(description="names runs/ and dist/ folders")
     seed: int = Field(default=0, ge=0, lt=2**32, description="all randomness comes from it")
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="for training; all cores where omitted"
@@ -179,6 +184,10 @@ class Recipe(Fields):
     )
     dataset: AnyDataset = Field(description="where the clips come from, and the words to spot")
     front_end: FrontEndFields = Field(default=FrontEndFields(), description="waveform to log-mel")
+    continuous: Continuous = Field(
+        default=Continuous(),
+        description="training windows as they occur in continuous speech",
+    )
     augment: Augment = Field(
         default={}, validate_default=True, description="what is done to the training clips"
     )
@@ -191,6 +200,12 @@ class Recipe(Fields):
     steps: Annotated[tuple[AnyStep, ...], BeforeValidator(_named)] = Field(
         min_length=1, description="the chain; each step takes what the one before it gives"
     )
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is judged in continuous speech: by a limit, or for a step that listens."""
+        limited = any(limit.metric in CONTINUOUS for limit in self.limits.limits)
+        return limited or any(step.listens for step in self.steps)
 
     @property
     def limits(self) -> Budget:

@@ -1,7 +1,8 @@
 """Where every value of a recipe came from: its file and line, or the command line."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,15 +98,28 @@ def read(path: Path) -> Values:
 def _read(path: Path, above: tuple[Path, ...]) -> Values:
     data, lines = read_toml(path)
     origins = {key: f"{path}:{line}" for key, line in lines.items()}
-    own = Values(data, origins, [path])
-    if "extends" not in data:
+    return _extended(Values(data, origins, [path]), path, (*above, path.resolve()))
+
+
+def given(data: Mapping[str, Any]) -> Values:
+    """Return the values of a recipe that is a mapping; `extends` is a path from here.
+
+    Raises:
+        RecipeError: as `read`, of what it extends.
+    """
+    own = Values(deepcopy(dict(data)), {(key,): "recipe" for key in data})
+    return _extended(own, Path("recipe"), ())
+
+
+def _extended(own: Values, path: Path, above: tuple[Path, ...]) -> Values:
+    """Return the values of the recipe `path` over those that it extends."""
+    if "extends" not in own.data:
         return own
-    base = _base(own, path, (*above, path.resolve()))
-    values = _read(base, (*above, path.resolve()))
-    del data["extends"]
-    del origins[("extends",)]
+    values = _read(_base(own, path, above), above)
+    del own.data["extends"]
+    del own.origins[("extends",)]
     values.merge(own)
-    values.files.insert(0, path)
+    values.files[:0] = own.files
     return values
 
 

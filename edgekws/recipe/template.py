@@ -15,9 +15,9 @@ from edgekws.core.scratch import scratch_folder
 from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.errors import DataError, MissingPartError, RecipeError, UsageError
 from edgekws.recipe.load import load
-from edgekws.recipe.lock import toml_text
 from edgekws.recipe.messages import explain
 from edgekws.recipe.model import FrontEndFields, slug_problem
+from edgekws.recipe.toml_values import toml_value
 
 NOISE_FOLDERS = ("_background_noise_", "background_noise", "noise", "noises")
 WIDTHS = range(64, 0, -4)
@@ -191,11 +191,5 @@ def _template() -> Any:
 
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, undefined=StrictUndefined)
-    environment.filters["toml"] = _toml
+    environment.filters["toml"] = toml_value
     return environment.get_template("template.toml.jinja")
-
-
-def _toml(value: str | list[str]) -> str:
-    if isinstance(value, str):
-        return toml_text(value)
-    return f"[{', '.join(map(toml_text, value))}]"

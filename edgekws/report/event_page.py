@@ -5,6 +5,7 @@ from pathlib import Path
 from edgekws.core.output import PICTURES, check_form, is_folder, write_text
 from edgekws.report import _page, event_rows
 from edgekws.report.event_plots import curves_svg, write_picture
+from edgekws.spotting.proof import proof
 from edgekws.spotting.results import EventEvaluation
 
 PAGES = (".html", ".htm")
@@ -45,7 +46,7 @@ def page(made: EventEvaluation, name: str) -> str:
         "name": name,
         "made": made,
         "title": event_rows.title(made),
-        "proof": event_rows.proof(made.total, made.keyword_free_s),
+        "proof": proof(made.total, made.keyword_free_s),
         "settings": event_rows.settings_line(made),
         "basis": event_rows.basis_line(made.total),
         "heads": event_rows.HEADS,

@@ -1,12 +1,13 @@
 """Misses and false alarms as people read them."""
 
 from edgekws.metrics.event_intervals import Basis
-from edgekws.metrics.intervals import FEW_SPEAKERS, Interval
+from edgekws.metrics.intervals import FEW_SPEAKERS, Interval, care
+from edgekws.spotting.proof import proof, span
 from edgekws.spotting.results import EventEvaluation, KeywordEvents
 
 HEADS = (
     *("keyword", "threshold", "labels", "misses", "% [95 %]", "false alarms", "per hour [95 %]"),
-    *("repeats", "heard as another", "end off by"),
+    *("repeats", "heard as another", "end off by", "delay"),
 )
 
 
@@ -21,17 +22,6 @@ def title(made: EventEvaluation) -> str:
 def rows(made: EventEvaluation) -> list[list[str]]:
     """Return a row of cells for each keyword, and for all together, under `HEADS`."""
     return [_row(one, made.total) for one in (*made.keywords, made.total)]
-
-
-def span(seconds: float) -> str:
-    """Write a time.
-
-    >>> span(1200), span(42.4), span(7384)
-    ('20.0 min', '42 s', '2.05 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.2f} h"
 
 
 def settings_line(made: EventEvaluation) -> str:
@@ -54,8 +44,10 @@ def lines(made: EventEvaluation) -> list[str]:
 
 def basis_line(total: KeywordEvents) -> str:
     """Return over how many speakers or recordings the intervals are taken."""
-    misses = f"misses {basis(total.miss_rate_basis)}; " if total.miss_rate_basis else ""
-    return f"95 % intervals: {misses}false alarms {basis(total.false_alarms_per_hour_basis)}"
+    over, alarms = total.miss_rate_basis, total.false_alarms_per_hour_basis
+    misses = f"misses {basis(over)}; " if over else ""
+    few = care(min((b.speakers for b in (over, alarms) if b and b.speakers), default=None))
+    return f"95 % intervals: {misses}false alarms {basis(alarms)}" + (f"; {few}" if few else "")
 
 
 def basis(over: Basis) -> str:
@@ -79,30 +71,6 @@ def _few(groups: int) -> str:
     return f"only {groups}" if groups < FEW_SPEAKERS else str(groups)
 
 
-def proof(total: KeywordEvents, seconds: float) -> str:
-    """Say what a count of false alarms shows, above all where there was none."""
-    time, ci95 = span(seconds), total.false_alarms_per_hour_ci95
-    none = not total.false_alarms
-    count = "no false alarm" if none else f"{total.false_alarms} false alarm"
-    count += "s" if total.false_alarms > 1 else ""
-    if ci95 is None:
-        return f"{count} in {time} of one speaker: no interval, others may differ"
-    low, high = (figure(bound) for bound in ci95)
-    doubt = f"(95 %, {total.false_alarms_per_hour_basis.kind})"
-    if none:
-        return f"{count} in {time} shows that fewer than {high} an hour come {doubt}"
-    return f"{count} in {time}: between {low} and {high} an hour {doubt}"
-
-
-def figure(rate: float) -> str:
-    """Write a rate by the hour.
-
-    >>> figure(0.0421), figure(11.07), figure(1436.2)
-    ('0.042', '11', '1,436')
-    """
-    return f"{rate:.2g}" if rate < 10 else f"{rate:,.0f}"
-
-
 def _row(one: KeywordEvents, total: KeywordEvents) -> list[str]:
     return [
         one.keyword,
@@ -115,7 +83,15 @@ def _row(one: KeywordEvents, total: KeywordEvents) -> list[str]:
         str(one.repeats),
         str(one.confusions),
         "–" if one.end_error_ms is None else f"{one.end_error_ms:.0f} ms",
+        _delay(one),
     ]
+
+
+def _delay(one: KeywordEvents) -> str:
+    """Write median and 90th percentile of the time from a keyword's end to its event."""
+    if one.delay_ms is None or one.delay_p90_ms is None:
+        return "–"
+    return f"{one.delay_ms:.0f} ms (p90 {one.delay_p90_ms:.0f})"
 
 
 def _miss_rate(one: KeywordEvents) -> str:

@@ -1,7 +1,7 @@
-"""Keyword spotting from a bundle, with numpy and onnxruntime alone.
+"""Keyword spotting with a bundle; needs only numpy and onnxruntime.
 
-This file is the runtime that every bundle carries. Beside it lie `frontend.onnx`, `model.onnx`,
-`frontend_stream.onnx`, often `stream.onnx` (or any of them as `.ort`) and `manifest.json`.
+This file is the runtime in every bundle. Beside it lie `frontend.onnx`, `model.onnx`,
+`frontend_stream.onnx`, often `stream.onnx` (any of them possibly as `.ort`) and `manifest.json`.
 
     python detect.py --clip a.wav b.wav
 
@@ -10,14 +10,14 @@ prints one JSON line per clip: `file`, `label`, `score`.
     python detect.py --stream long.wav
     arecord -q -f S16_LE -c 1 -r 16000 -t raw | python detect.py --stream -
 
-prints one JSON line per keyword heard: `file`, `keyword`, `start_s`, `end_s`, `score`. From code:
+prints one JSON line per detected keyword: `file`, `keyword`, `start_s`, `end_s`, `score`. In code:
 
     detector = Detector(Path("bundle"))
     for piece in microphone:            # floats in [-1, 1], or int16; of any length
         for event in detector.feed(piece):
             print(event.keyword, event.end_s)
 
-The length of the pieces changes nothing: the same samples give the same events.
+The same samples give the same events, regardless of the lengths of the pieces.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ import signal
 
 if __name__ == "__main__":  # before the imports below, which take a while
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this as it ends any filter
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it silently, like any filter
     if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # and so does the end of its reader
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # so does a closed output pipe
 
 import argparse
 import json
@@ -49,43 +49,43 @@ if TYPE_CHECKING:
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 
 FILLERS = ("_unknown_", "_silence_")
-"""Labels that are no keywords: they never make an event."""
+"""Labels that are not keywords; they never cause an event."""
 
 PCM = {1: ("<u1", 128.0, 128.0), 2: ("<i2", 0.0, 32768.0), 4: ("<i4", 0.0, 2147483648.0)}
 """Bytes per sample: numpy type, offset and full scale."""
 
 BLOCK_SAMPLES = 32_000
-"""Samples of a file that are read at once."""
+"""Samples per block when reading a file."""
 
 INTEGERS, FLOATS = 1, 3
-"""Codings of a WAV file."""
+"""Format codes of a WAV file."""
 
 _WIDTHS = {INTEGERS: (1, 2, 3, 4), FLOATS: (4,)}
-"""Bytes per sample that can be read, by coding."""
+"""Supported bytes per sample, by format code."""
 
 EXTENSIBLE = 0xFFFE
-"""In the header of a WAV file: the coding stands further behind."""
+"""Format code of a WAV file whose actual code is in the extension of the fmt chunk."""
 
 HIGHEST_PEAK = 4.0
-"""Full scale is 1. No decoder or resampler overshoots by 12 dB; the integers of a 16-bit recording,
-stored as floats, are beyond it in all but digital silence."""
+"""Full scale is 1. No decoder or resampler overshoots by 12 dB, but 16-bit integers stored as
+floats exceed this except in digital silence."""
 
 BLOCKS = (50, 25, 5, 1)
-"""Hops that go through the graphs at once: the first bounds the memory, the last has to be 1."""
+"""Batch sizes, in hops, of the graphs: the first bounds the memory, the last must be 1."""
 
-WAITING = 50
-"""Decisions far from every threshold that are taken at once, at most."""
+MAX_PENDING = 50
+"""Maximum number of decisions far from every threshold that are batched."""
 
 UNIT = 1 << 16
-"""Posteriors are counted in units of `1 / UNIT`: sums of integers are the same in any order."""
+"""Posteriors are counted in units of `1 / UNIT`: integer sums do not depend on the order."""
 
 
 Arrays = dict[str, np.ndarray]
-"""By name, as a graph takes or makes them."""
+"""Inputs or outputs of a graph, by name."""
 
 
 class Event(NamedTuple):
-    """A keyword that was heard: where it is, in seconds, and its smoothed posterior."""
+    """A detected keyword: its start and end in seconds, and its smoothed posterior."""
 
     start_s: float
     end_s: float
@@ -93,28 +93,28 @@ class Event(NamedTuple):
     score: float
 
     def line(self, file: str) -> dict[str, str | float]:
-        """Return what is printed of it."""
+        """Return the event as the JSON line that is printed."""
         times = {"start_s": round(self.start_s, 3), "end_s": round(self.end_s, 3)}
         return {"file": file, "keyword": self.keyword, **times, "score": round(self.score, 4)}
 
 
 class Loudest:
-    """The loudest window of a clip that comes in blocks: a clip of any length fits in memory."""
+    """Finds the loudest window of a clip given in blocks, in constant memory."""
 
     def __init__(self, window_samples: int) -> None:
-        """Look for the `window_samples` of highest energy, the first of several."""
+        """Search for the `window_samples` of highest energy; the first wins a tie."""
         self._size = window_samples
-        self._last = np.zeros(0, np.float32)  # up to a window, and the energy up to each sample
+        self._last = np.zeros(0, np.float32)  # up to a window, and the cumulative energy
         self._energy = np.zeros(1)
         self._best, self._window = -math.inf, self._last
         self.length = 0
 
     def add(self, block: np.ndarray) -> None:
-        """Take the next samples, float32."""
+        """Process the next samples, float32."""
         self.length += len(block)
         power = np.square(block, dtype=np.float64)
-        going_on = np.cumsum(np.concatenate([self._energy[-1:], power]))
-        energy = np.concatenate([self._energy, going_on[1:]])
+        continued = np.cumsum(np.concatenate([self._energy[-1:], power]))
+        energy = np.concatenate([self._energy, continued[1:]])
         samples = np.concatenate([self._last, block])
         if len(samples) >= self._size:
             windows = energy[self._size :] - energy[: -self._size]
@@ -125,7 +125,7 @@ class Loudest:
         self._last, self._energy = samples[-self._size :], energy[-self._size - 1 :]
 
     def window(self) -> np.ndarray:
-        """Return `(window_samples,)`: the loudest, or a clip that is shorter centred in zeros."""
+        """Return the loudest `(window_samples,)`; a shorter clip is centred and zero-padded."""
         missing = self._size - self.length
         if missing <= 0:
             return self._window
@@ -133,9 +133,9 @@ class Loudest:
 
 
 def fit_window(samples: np.ndarray, window_samples: int) -> np.ndarray:
-    """Return `(window_samples,)`: a short wave centred in zeros, of a long one the loudest part.
+    """Return `(window_samples,)`: centre and zero-pad a short wave, crop a long one to its loudest.
 
-    The loudest part is the window of highest energy, the first of several.
+    The loudest part is the window of highest energy; the first wins a tie.
     """
     loudest = Loudest(window_samples)
     loudest.add(samples)
@@ -143,10 +143,10 @@ def fit_window(samples: np.ndarray, window_samples: int) -> np.ndarray:
 
 
 def as_float(samples: np.ndarray) -> np.ndarray:
-    """Return one channel, int16 of any byte order or floats in [-1, 1], as float32 in [-1, 1].
+    """Convert one channel, int16 of any byte order or floats in [-1, 1], to float32 in [-1, 1].
 
     Raises:
-        ValueError: samples of another kind or shape, that are not finite, or far beyond 1.
+        ValueError: samples of another type or shape, not finite, or far beyond 1.
     """
     if samples.ndim != 1:
         raise ValueError(f"expected one channel, (samples,), not an array {samples.shape}")
@@ -157,17 +157,17 @@ def as_float(samples: np.ndarray) -> np.ndarray:
         raise ValueError(f"expected int16, or floats in [-1, 1], not {kind}; scale and convert it")
     peak = float(np.abs(samples).max(initial=0))
     if not math.isfinite(peak):
-        raise ValueError("expected finite numbers; there are samples that are NaN or infinite")
+        raise ValueError("expected finite numbers; some samples are NaN or infinite")
     if peak > HIGHEST_PEAK:
         raise ValueError(f"expected floats in [-1, 1], not up to {peak:g}; divide by full scale")
     return samples.astype(np.float32, copy=False)
 
 
 class Mixer:
-    """Averages the channels of a recording, and notices where they cancel each other out."""
+    """Averages the channels of a recording, and detects that they cancel each other out."""
 
     def __init__(self) -> None:
-        """Begin a recording."""
+        """Start a recording."""
         self._length, self._channels, self._mean = 0, 0.0, 0.0
 
     def mono(self, samples: np.ndarray) -> np.ndarray:
@@ -181,59 +181,58 @@ class Mixer:
         return mean
 
     def check(self) -> None:
-        """Raise `ValueError` where the channels can be heard and their mean cannot: -30 dB."""
+        """Raise `ValueError` if the channels are audible and their mean is not: 30 dB lower."""
         if self._channels > 1e-6 * self._length and self._mean < 1e-3 * self._channels:
             raise ValueError(
-                "its channels cancel each other out, one is the other upside down; save one "
-                "channel alone, or invert one"
+                "its channels cancel each other out, one is the inverse of the other; keep a "
+                "single channel, or invert one"
             )
 
 
-class WavForm(NamedTuple):
-    """What the header of a WAV file says; `coding` is `INTEGERS` or `FLOATS`, a sample has
-    `width` bytes.
+class WavFormat(NamedTuple):
+    """The header of a WAV file; `code` is `INTEGERS` or `FLOATS`, `width` the bytes per sample.
 
-    `size` counts the bytes of all samples. It is `None` where the writer did not come to fill it
-    in: the samples then go on to the end of the file.
+    `size` is the number of bytes of all samples, or `None` if the writer did not fill it in: the
+    samples then extend to the end of the file.
     """
 
-    coding: int
+    code: int
     rate: int
     channels: int
     width: int
     size: int | None
 
 
-def wav_form(file: BinaryIO) -> WavForm:
+def read_wav_header(file: BinaryIO) -> WavFormat:
     """Read a WAV file up to its samples.
 
     Raises:
-        ValueError: not a WAV file, or its header is damaged.
+        ValueError: not a WAV file, or the header is damaged.
     """
     head = file.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         raise ValueError("it does not begin with RIFF and WAVE")
-    form = b""
+    fmt = b""
     while len(head := file.read(8)) == 8:
         name, size = head[:4], int.from_bytes(head[4:], "little")
         if name == b"data":
-            return _wav_form(form, file, size)
+            return _wav_format(fmt, file, size)
         chunk = file.read(min(size, 64))
         _skip(file, size + size % 2 - len(chunk))
         if name == b"fmt ":
-            form = chunk
+            fmt = chunk
     raise ValueError("it holds no samples: there is no data chunk")
 
 
-def _wav_form(form: bytes, file: BinaryIO, size: int) -> WavForm:
-    if len(form) < 16:
-        raise ValueError("its header is damaged: there is no whole fmt chunk before the samples")
-    coding, channels, rate, _, frame, _ = struct.unpack("<HHIIHH", form[:16])
-    if coding == EXTENSIBLE and len(form) >= 26:
-        (coding,) = struct.unpack("<H", form[24:26])
+def _wav_format(fmt: bytes, file: BinaryIO, size: int) -> WavFormat:
+    if len(fmt) < 16:
+        raise ValueError("its header is damaged: no complete fmt chunk before the samples")
+    code, channels, rate, _, frame, _ = struct.unpack("<HHIIHH", fmt[:16])
+    if code == EXTENSIBLE and len(fmt) >= 26:
+        (code,) = struct.unpack("<H", fmt[24:26])
     if not channels or frame % channels:
         raise ValueError(f"its header is damaged: {channels} channels in frames of {frame} bytes")
-    return WavForm(coding, rate, channels, frame // channels, _samples_size(file, size))
+    return WavFormat(code, rate, channels, frame // channels, _samples_size(file, size))
 
 
 def _skip(file: BinaryIO, size: int) -> None:
@@ -242,18 +241,18 @@ def _skip(file: BinaryIO, size: int) -> None:
 
 
 def _samples_size(file: BinaryIO, size: int) -> int | None:
-    """Return the bytes of samples that follow; `None` where the header does not know."""
+    """Return the number of bytes of samples, or `None` if the header does not state it."""
     if size == 0xFFFFFFFF:
         return None
     if size or not file.seekable():
         return size or None
     start = file.tell()
-    name, follows = file.read(4), int.from_bytes(file.read(4), "little")
-    left = file.seek(0, os.SEEK_END) - start - 8
+    name, next_size = file.read(4), int.from_bytes(file.read(4), "little")
+    remaining = file.seek(0, os.SEEK_END) - start - 8
     file.seek(start)
-    # No samples, or a writer that was stopped: what follows is another chunk, or it is samples.
-    readable = name.isascii() and min(name, default=0) >= ord(" ")
-    return 0 if readable and follows <= left else None
+    # Size 0 means no samples, or an interrupted writer: a chunk follows, or the samples do.
+    is_name = name.isascii() and min(name, default=0) >= ord(" ")
+    return 0 if is_name and next_size <= remaining else None
 
 
 def read_wav(path: Path, sample_rate: int) -> np.ndarray:
@@ -269,39 +268,39 @@ def wav_blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
     """Yield the samples of a WAV file as mono float32 in [-1, 1], block by block.
 
     Raises:
-        ValueError: not a WAV file of integers or 32-bit floats, of another sample rate, its floats
-            are not finite or far beyond 1, or its channels cancel out.
+        ValueError: not a WAV file of integers or 32-bit floats, another sample rate, floats that
+            are not finite or far beyond 1, or channels that cancel out.
     """
     with path.open("rb") as file:
         try:
-            form = wav_form(file)
-            if form.width not in _WIDTHS.get(form.coding, ()):
-                raise ValueError(f"coding {form.coding}, {8 * form.width} bits")
+            wav = read_wav_header(file)
+            if wav.width not in _WIDTHS.get(wav.code, ()):
+                raise ValueError(f"format {wav.code}, {8 * wav.width} bits")
         except ValueError as error:
             raise ValueError(
                 f"{path}: not a PCM WAV file ({error}); convert it to 16-bit"
             ) from error
-        if form.rate != sample_rate:
+        if wav.rate != sample_rate:
             raise ValueError(
-                f"{path}: {form.rate} Hz, but the model hears {sample_rate} Hz; resample it"
+                f"{path}: {wav.rate} Hz, but the model expects {sample_rate} Hz; resample it"
             )
-        frame = form.width * form.channels
-        most = max(1, BLOCK_SAMPLES // form.channels) * frame
+        frame = wav.width * wav.channels
+        block = max(1, BLOCK_SAMPLES // wav.channels) * frame
         mixer = Mixer()
-        left = math.inf if form.size is None else form.size
-        while data := file.read(int(min(most, left))):
-            left -= len(data)
+        remaining = math.inf if wav.size is None else wav.size
+        while data := file.read(int(min(block, remaining))):
+            remaining -= len(data)
             whole = len(data) - len(data) % frame
-            yield mixer.mono(_decoded(path, data[:whole], form).reshape(-1, form.channels))
+            yield mixer.mono(_decoded(path, data[:whole], wav).reshape(-1, wav.channels))
     try:
         mixer.check()
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _decoded(path: Path, data: bytes, form: WavForm) -> np.ndarray:
-    if form.coding == INTEGERS:
-        return from_pcm(data, form.width)
+def _decoded(path: Path, data: bytes, wav: WavFormat) -> np.ndarray:
+    if wav.code == INTEGERS:
+        return from_pcm(data, wav.width)
     try:
         return as_float(np.frombuffer(data, "<f4").astype(np.float32))
     except ValueError as error:
@@ -309,8 +308,8 @@ def _decoded(path: Path, data: bytes, form: WavForm) -> np.ndarray:
 
 
 def from_pcm(data: bytes, width: int) -> np.ndarray:
-    """Return little-endian PCM of `width` bytes per sample as float32 in [-1, 1]."""
-    if width == 3:  # as the upper bytes of four
+    """Convert little-endian PCM of `width` bytes per sample to float32 in [-1, 1]."""
+    if width == 3:  # the upper bytes of 32-bit samples
         wide = np.zeros((len(data) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
         data, width = wide.tobytes(), 4
@@ -320,7 +319,7 @@ def from_pcm(data: bytes, width: int) -> np.ndarray:
 
 
 def pcm_blocks(path: Path) -> Iterator[np.ndarray]:
-    """Yield raw 16-bit little-endian mono PCM as float32; `-` is standard input, as it comes.
+    """Yield raw 16-bit little-endian mono PCM as float32; `-` is standard input, unbuffered.
 
     Raises:
         ValueError: standard input is closed.
@@ -341,7 +340,7 @@ def pcm_blocks(path: Path) -> Iterator[np.ndarray]:
 
 
 class Classifier:
-    """The bundle's front end and network.
+    """Classifies clips with the bundle's front end and network.
 
     Raises:
         FileNotFoundError: a file of the bundle is missing.
@@ -374,7 +373,7 @@ class Classifier:
         """Return the normalised log-mel `(n_mels, T)` of one window.
 
         Raises:
-            ValueError: as `as_float`, or not `window_samples` long.
+            ValueError: as `as_float`, or the length is not `window_samples`.
         """
         wave = as_float(window)
         if len(wave) != self.window_samples:
@@ -388,12 +387,12 @@ class Classifier:
         Samples are int16, of any byte order, or floats in [-1, 1].
 
         Raises:
-            ValueError: as `as_float`, or there are none.
+            ValueError: as `as_float`, or the clip is empty.
         """
         return self.classify_blocks([samples])
 
     def classify_blocks(self, blocks: Iterable[np.ndarray]) -> tuple[str, float]:
-        """Return label and score of a clip that comes in blocks, however long it is.
+        """Return the label and score of a clip of any length, given in blocks.
 
         Raises:
             ValueError: as `classify`.
@@ -410,16 +409,17 @@ class Classifier:
 
 
 class Binding:
-    """A session that reads and writes arrays which stay where they are.
+    """A session that reads and writes preallocated arrays.
 
-    onnxruntime takes as long to hand over arrays as to compute a hop.
+    Passing arrays to onnxruntime takes as long as computing a hop.
     """
 
-    def __init__(self, session: ort.InferenceSession, given: Arrays, made: Arrays) -> None:
-        """Bind the inputs `given` and the outputs `made`, C-contiguous arrays by name."""
-        self._session, self._arrays = session, (given, made)
+    def __init__(self, session: ort.InferenceSession, inputs: Arrays, outputs: Arrays) -> None:
+        """Bind `inputs` and `outputs`, C-contiguous arrays by name."""
+        self._session, self._arrays = session, (inputs, outputs)
         self._binding = session.io_binding()
-        for bind, arrays in ((self._binding.bind_input, given), (self._binding.bind_output, made)):
+        bind_input, bind_output = self._binding.bind_input, self._binding.bind_output
+        for bind, arrays in ((bind_input, inputs), (bind_output, outputs)):
             for name, array in arrays.items():
                 bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
@@ -429,49 +429,49 @@ class Binding:
 
 
 class StreamFrontEnd:
-    """The front end of a stream: each hop of `hop_frames` frames costs only its own.
+    """The front end of a stream, which computes each frame once, in hops of `hop_frames` frames.
 
-    Several hops go through `frontend_stream.onnx` at once, as a batch, where that is found to give
-    the same bits as one by one on this machine.
+    `frontend_stream.onnx` processes several hops as a batch if this machine computes them bit for
+    bit as one by one.
     """
 
     def __init__(self, bundle: Path, manifest: dict[str, Any], threads: int) -> None:
-        """Load the graph; compare on noise."""
+        """Load the graph; test batches on noise."""
         front_end = manifest["contract"]["front_end"]
         self.hop_frames: int = manifest["detection"]["hop_frames"]
         self.hop_samples: int = self.hop_frames * front_end["hop_length"]
-        # Of the frames of one hop.
+        # Samples spanned by the frames of one hop.
         self.samples: int = front_end["n_fft"] + self.hop_samples - front_end["hop_length"]
         self.window_samples = round(front_end["window_s"] * front_end["sample_rate"])
         self.n_mels: int = front_end["n_mels"]
         graph = session(model_file(bundle, "frontend_stream"), threads)
-        self._given = {n: np.zeros((n, self.samples), np.float32) for n in BLOCKS}
+        self._inputs = {n: np.zeros((n, self.samples), np.float32) for n in BLOCKS}
         shape = (self.n_mels, self.hop_frames)
-        self._made = {n: np.zeros((n, *shape), np.float32) for n in BLOCKS}
+        self._outputs = {n: np.zeros((n, *shape), np.float32) for n in BLOCKS}
         self._graphs = {
-            n: Binding(graph, {"waveform": self._given[n]}, {"features": self._made[n]})
+            n: Binding(graph, {"waveform": self._inputs[n]}, {"features": self._outputs[n]})
             for n in BLOCKS
         }
         self.blocks: tuple[int, ...] = BLOCKS
         self.blocks = BLOCKS if self._same_bits() else (1,)
 
     def windows(self, samples: np.ndarray) -> np.ndarray:
-        """Return a view `(hops, self.samples)` of the hops that are whole in `samples`."""
-        every = np.lib.stride_tricks.sliding_window_view(samples, self.samples)
-        return every[:: self.hop_samples]
+        """Return a view `(hops, self.samples)` of the complete hops in `samples`."""
+        views = np.lib.stride_tricks.sliding_window_view(samples, self.samples)
+        return views[:: self.hop_samples]
 
     def features(self, windows: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the features `(n_mels, n * hop_frames)` of hops, `n` of `blocks` at a time.
+        """Yield the features `(n_mels, n * hop_frames)` of hops, in batches of `n` from `blocks`.
 
-        They last until the next are taken.
+        An array is valid until the next is yielded.
         """
         start = 0
         for n in self.blocks:
             while start + n <= len(windows):
-                np.copyto(self._given[n], windows[start : start + n])
+                np.copyto(self._inputs[n], windows[start : start + n])
                 self._graphs[n].run()
-                made = self._made[n]
-                yield made[0] if n == 1 else made.transpose(1, 0, 2).reshape(self.n_mels, -1)
+                output = self._outputs[n]
+                yield output[0] if n == 1 else output.transpose(1, 0, 2).reshape(self.n_mels, -1)
                 start += n
 
     def _same_bits(self) -> bool:
@@ -487,61 +487,62 @@ class StreamFrontEnd:
 
 
 class StreamingNetwork:
-    """`stream.onnx`: a network with explicit state, one decision a hop.
+    """`stream.onnx`: a network with explicit state and one decision per hop.
 
-    Several hops go through it at once where that is found to give the same bits as one by one.
+    It processes several hops at once if this machine computes them bit for bit as one by one.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], n_labels: int, threads: int) -> None:
-        """Load the graph of a network that takes `shape`, `(…, n_mels, T)`; compare on noise."""
+        """Load the graph of a network with input `shape`, `(…, n_mels, T)`; test on noise."""
         graph = session(path, threads)
-        told = json.loads(graph.get_modelmeta().custom_metadata_map["stream"])
-        self.hop_frames: int = told["hop_frames"]
-        self._initial = [np.full(s["shape"], s["fill"], s["dtype"]) for s in told["states"]]
+        metadata = json.loads(graph.get_modelmeta().custom_metadata_map["stream"])
+        self.hop_frames: int = metadata["hop_frames"]
+        self._initial = [np.full(s["shape"], s["fill"], s["dtype"]) for s in metadata["states"]]
         self._n_mels, self._n_labels = shape[-2], n_labels
-        here, there = ([state.copy() for state in self._initial] for _ in range(2))
-        self._states = here
+        first, second = ([state.copy() for state in self._initial] for _ in range(2))
+        self._states = first
         self._features = {
             n: np.zeros((1, *shape[:-1], n * self.hop_frames), np.float32) for n in BLOCKS
         }
         self._logits = {n: np.zeros((n, n_labels), np.float32) for n in BLOCKS}
-        # The states go there and back: what one run made is what the next is given.
-        ways = tuple(permutations((here, there)))
+        # Two sets of states alternate: the output of one run is the input of the next.
+        directions = tuple(permutations((first, second)))
         self._graphs = {
-            n: [self._bound(graph, told["states"], n, *way) for way in ways] for n in BLOCKS
+            n: [self._bound(graph, metadata["states"], n, *states) for states in directions]
+            for n in BLOCKS
         }
         self.blocks: tuple[int, ...] = BLOCKS
         self.blocks = BLOCKS if self._same_bits() else (1,)
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was heard."""
-        self._turn = 0
+        """Restore the initial state."""
+        self._direction = 0
         for state, initial in zip(self._states, self._initial, strict=True):
             np.copyto(state, initial)
 
     def logits(self, features: np.ndarray, wanted: range) -> np.ndarray:
-        """Return the logits `(len(wanted), n_labels)` at hops of features `(n_mels, F)`.
+        """Return the logits `(len(wanted), n_labels)` of the `wanted` hops of `(n_mels, F)`.
 
-        They last until the next call.
+        They are valid until the next call.
         """
         hops = features.shape[1] // self.hop_frames
         if hops in self.blocks:
-            every = self._run(features, hops)
+            logits = self._run(features, hops)
         else:
-            every, start = np.zeros((hops, self._n_labels), np.float32), 0
+            logits, start = np.zeros((hops, self._n_labels), np.float32), 0
             for n in self.blocks:
                 while start + n <= hops:
                     part = features[:, start * self.hop_frames : (start + n) * self.hop_frames]
-                    every[start : start + n] = self._run(part, n)
+                    logits[start : start + n] = self._run(part, n)
                     start += n
-        return every if len(wanted) == hops else every[wanted.start : wanted.stop : wanted.step]
+        return logits if len(wanted) == hops else logits[wanted.start : wanted.stop : wanted.step]
 
     def window_logits(self, features: np.ndarray) -> np.ndarray:
-        """Return the logits `(n_labels,)` of one window `(n_mels, T)`, and forget it."""
-        before = -features.shape[1] % self.hop_frames  # to whole hops; no part of the window
-        hops = (before + features.shape[1]) // self.hop_frames
-        logits = self.logits(np.pad(features, ((0, 0), (before, 0))), range(hops))
+        """Return the logits `(n_labels,)` of one window `(n_mels, T)`, and reset the state."""
+        padding = -features.shape[1] % self.hop_frames  # before the window, to complete hops
+        hops = (padding + features.shape[1]) // self.hop_frames
+        logits = self.logits(np.pad(features, ((0, 0), (padding, 0))), range(hops))
         self.reset()
         last: np.ndarray = logits[-1].copy()
         return last
@@ -551,11 +552,11 @@ class StreamingNetwork:
         graph: ort.InferenceSession,
         states: list[dict[str, Any]],
         hops: int,
-        given: list[np.ndarray],
-        made: list[np.ndarray],
+        before: list[np.ndarray],
+        after: list[np.ndarray],
     ) -> Binding:
-        inputs = {state["input"]: array for state, array in zip(states, given, strict=True)}
-        outputs = {state["output"]: array for state, array in zip(states, made, strict=True)}
+        inputs = {state["input"]: array for state, array in zip(states, before, strict=True)}
+        outputs = {state["output"]: array for state, array in zip(states, after, strict=True)}
         return Binding(
             graph,
             {"features": self._features[hops], **inputs},
@@ -564,8 +565,8 @@ class StreamingNetwork:
 
     def _run(self, features: np.ndarray, hops: int) -> np.ndarray:
         np.copyto(self._features[hops], features)
-        self._graphs[hops][self._turn].run()
-        self._turn = 1 - self._turn
+        self._graphs[hops][self._direction].run()
+        self._direction = 1 - self._direction
         return self._logits[hops]
 
     def _same_bits(self) -> bool:
@@ -580,51 +581,51 @@ class StreamingNetwork:
 
 
 class WindowedNetwork:
-    """`model.onnx` on the last window of frames, anew for every decision."""
+    """`model.onnx`, computed on the last window of frames for every decision."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], hop_frames: int, threads: int) -> None:
-        """Load the graph, which takes one sample of `shape`, `(…, n_mels, T)`."""
+        """Load the graph, with samples of `shape`, `(…, n_mels, T)`."""
         self._session = session(path, threads)
         self._shape, self.hop_frames = (1, *shape), hop_frames
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Clear the window."""
         self._last = np.zeros(self._shape[-2:], np.float32)
 
     def logits(self, features: np.ndarray, wanted: range) -> np.ndarray:
-        """Return the logits `(len(wanted), n_labels)` at hops of features `(n_mels, F)`."""
+        """Return the logits `(len(wanted), n_labels)` of the `wanted` hops of `(n_mels, F)`."""
         n_frames = self._shape[-1]
         frames = np.concatenate([self._last, features], axis=1)  # (n_mels, T + F)
         self._last = frames[:, -n_frames:]
         ends = (n_frames + (hop + 1) * self.hop_frames for hop in wanted)
-        # One by one: a batch may be computed in another order, and round otherwise.
+        # One by one: a batch may be computed in another order and round differently.
         decisions = [self._run(frames[:, end - n_frames : end]) for end in ends]
         return np.concatenate(decisions) if decisions else np.zeros((0, 1), np.float32)
 
     def _run(self, window: np.ndarray) -> np.ndarray:
-        given = np.ascontiguousarray(window).reshape(self._shape)
-        logits: np.ndarray = self._session.run(None, {"features": given})[0]
+        features = np.ascontiguousarray(window).reshape(self._shape)
+        logits: np.ndarray = self._session.run(None, {"features": features})[0]
         return logits
 
 
-class Heard(NamedTuple):
-    """A run of decisions above the threshold: when it was told, its keyword, centre and peak.
+class Detection(NamedTuple):
+    """A run of decisions above the threshold: when it was reported, its keyword, centre and peak.
 
-    `told` and `centre` count decisions; `score` is the highest smoothed posterior.
+    `decision` and `centre` count decisions; `score` is the highest smoothed posterior.
     """
 
-    told: int
+    decision: int
     keyword: int
     centre: float
     score: float
 
 
 class _Run:
-    """A run of decisions above the threshold, from decision `start` on."""
+    """A run of decisions above the threshold, starting at decision `start`."""
 
-    def __init__(self, start: int, told: bool) -> None:
-        self.start, self.told = start, told
+    def __init__(self, start: int, reported: bool) -> None:
+        self.start, self.reported = start, reported
         self.weight = self.moment = self.peak = 0
 
     def add(self, decision: int, value: int, threshold: int) -> None:
@@ -635,22 +636,22 @@ class _Run:
 
 
 class Trigger:
-    """Posteriors → runs above a threshold: smoothing, one event a run, refractory time.
+    """Posteriors → detections: smoothing, one detection per run above threshold, refractory time.
 
-    The posterior of a keyword is averaged over the last `smoothing_ms`. A run begins where the
-    average reaches the keyword's threshold, and is told when it falls below it, or has lasted for
-    `longest_s`. A run that begins less than `refractory_ms` after the last one of the same keyword
-    was told is left out. All is counted in integers, so that it does not matter how many decisions
-    come at once.
+    The posterior of a keyword is averaged over the last `smoothing_ms`. A run starts when the
+    average reaches the keyword's threshold; it is reported when the average falls below it or the
+    run has lasted for `longest_s`. A run that starts less than `refractory_ms` after the last
+    report of the same keyword is skipped. Integer arithmetic makes the result independent of how
+    many decisions are passed at once.
 
-    Most of the time no keyword comes near its threshold. Such decisions wait for each other, and
-    cost a look at their logits.
+    Most of the time no keyword is near its threshold. Such decisions are batched after a cheap
+    check of their logits.
     """
 
     def __init__(
         self, labels: list[str], settings: dict[str, Any], interval_s: float, longest_s: float
     ) -> None:
-        """Take the manifest's `detection` as `settings`; a decision comes every `interval_s`."""
+        """Use the manifest's `detection` as `settings`, with a decision every `interval_s`."""
         thresholds = settings["thresholds"]
         self._columns = [i for i, label in enumerate(labels) if label not in FILLERS]
         self.keywords = [labels[i] for i in self._columns]
@@ -660,46 +661,46 @@ class Trigger:
         full = self._span * UNIT
         self._thresholds = [max(1, math.ceil(thresholds[word] * full)) for word in self.keywords]
         lowest = min((thresholds[word] for word in self.keywords), default=1.0)
-        self._least = lowest - 1e-3  # more than any rounding
+        self._least = lowest - 1e-3  # a margin above any rounding error
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Start a new stream."""
         self._last = np.zeros((self._span, len(self._columns)), np.int64)
         self._sums = self._last[0]
         self._decisions = 0
         self._runs: list[_Run | None] = [None] * len(self._columns)
-        self._free = [0] * len(self._columns)
-        self._waiting: list[list[float]] = []  # logits
+        self._refractory_end = [0] * len(self._columns)
+        self._pending: list[list[float]] = []  # logits
         self._quiet = 0
 
     @property
     def scores(self) -> dict[str, float]:
         """The smoothed posterior of every keyword at the last decision."""
-        self._take_waiting()
+        self._process_pending()
         full = self._span * UNIT
         return {k: int(v) / full for k, v in zip(self.keywords, self._sums, strict=True)}
 
-    def hear(self, logits: np.ndarray) -> list[Heard]:
-        """Take the logits `(D, n_labels)` of the next decisions; return the runs now told."""
+    def feed_logits(self, logits: np.ndarray) -> list[Detection]:
+        """Process the logits `(D, n_labels)` of the next decisions; return new detections."""
         if len(logits) > 1:
             self._quiet = 0
             return self.feed(softmax(logits))
         row: list[float] = logits[0].tolist()
         self._quiet = 0 if self._near(row) else self._quiet + 1
-        self._waiting.append(row)
-        # An average over the span needs a posterior as high as itself, and an open run goes on.
-        if self._quiet < self._span or any(self._runs) or len(self._waiting) == WAITING:
-            return self._take_waiting()
+        self._pending.append(row)
+        # The average cannot exceed every posterior in its span; an open run must be continued.
+        if self._quiet < self._span or any(self._runs) or len(self._pending) == MAX_PENDING:
+            return self._process_pending()
         return []
 
-    def feed(self, posteriors: np.ndarray) -> list[Heard]:
-        """Take the posteriors `(D, n_labels)` of the next decisions; return the runs now told."""
-        self._take_waiting()  # which tells none
-        return self._take(posteriors)
+    def feed(self, posteriors: np.ndarray) -> list[Detection]:
+        """Process the posteriors `(D, n_labels)` of the next decisions; return new detections."""
+        self._process_pending()  # contains no detection
+        return self._process(posteriors)
 
     def _near(self, row: list[float]) -> bool:
-        """Tell whether a keyword may have a posterior of the lowest threshold or more."""
+        """Return whether the posterior of a keyword may reach the lowest threshold."""
         best = max([row[k] for k in self._columns], default=-math.inf)
         first = max(row)
         odds = math.exp(best - first)  # an upper bound of its posterior
@@ -707,72 +708,72 @@ class Trigger:
             return False
         return odds >= self._least * sum([math.exp(x - first) for x in row])
 
-    def _take_waiting(self) -> list[Heard]:
-        if not self._waiting:
+    def _process_pending(self) -> list[Detection]:
+        if not self._pending:
             return []
-        logits = np.array(self._waiting, np.float32)
-        self._waiting.clear()
-        return self._take(softmax(logits))
+        logits = np.array(self._pending, np.float32)
+        self._pending.clear()
+        return self._process(softmax(logits))
 
-    def _take(self, posteriors: np.ndarray) -> list[Heard]:
+    def _process(self, posteriors: np.ndarray) -> list[Detection]:
         counts = np.rint(posteriors[:, self._columns] * UNIT).astype(np.int64)
         joined = np.concatenate([self._last, counts])  # (span + D, keywords)
         sums = self._sums + np.cumsum(counts - joined[: len(counts)], axis=0)
         self._last, self._sums = joined[len(counts) :], sums[-1]
         above = (sums >= self._thresholds).any(axis=0).tolist()
-        heard: list[Heard] = []
+        detections: list[Detection] = []
         for k, run in enumerate(self._runs):
             if above[k] or run:
-                heard += self._follow(k, sums[:, k].tolist())
+                detections += self._follow(k, sums[:, k].tolist())
         self._decisions += len(counts)
-        return sorted(heard)
+        return sorted(detections)
 
-    def flush(self) -> list[Heard]:
-        """Return the runs that the end of the stream cuts off, and forget all that was heard."""
-        self._take_waiting()
-        open_runs = ((k, run) for k, run in enumerate(self._runs) if run and not run.told)
-        heard = [self._tell(k, run, self._decisions) for k, run in open_runs]
+    def flush(self) -> list[Detection]:
+        """Return the runs that are open at the end of the stream, and start a new stream."""
+        self._process_pending()
+        open_runs = ((k, run) for k, run in enumerate(self._runs) if run and not run.reported)
+        detections = [self._report(k, run, self._decisions) for k, run in open_runs]
         self.reset()
-        return heard
+        return detections
 
-    def _follow(self, k: int, values: list[int]) -> Iterator[Heard]:
+    def _follow(self, k: int, values: list[int]) -> Iterator[Detection]:
         threshold = self._thresholds[k]
         for decision, value in enumerate(values, self._decisions):
             run = self._runs[k]
             if value < threshold:
                 self._runs[k] = None
-                if run and not run.told:
-                    yield self._tell(k, run, decision)
+                if run and not run.reported:
+                    yield self._report(k, run, decision)
                 continue
             if run is None:
-                run = self._runs[k] = _Run(decision, told=decision < self._free[k])
-            if not run.told:
+                run = self._runs[k] = _Run(decision, reported=decision < self._refractory_end[k])
+            if not run.reported:
                 run.add(decision, value, threshold)
                 if decision - run.start + 1 >= self._longest:
-                    yield self._tell(k, run, decision)
+                    yield self._report(k, run, decision)
 
-    def _tell(self, k: int, run: _Run, decision: int) -> Heard:
-        run.told = True
-        self._free[k] = decision + self._refractory
-        # An average over the span stands for its middle.
+    def _report(self, k: int, run: _Run, decision: int) -> Detection:
+        run.reported = True
+        self._refractory_end[k] = decision + self._refractory
+        # An average over the span describes its middle.
         centre = run.start + run.moment / run.weight - (self._span - 1) / 2
-        return Heard(decision, k, centre, run.peak / (self._span * UNIT))
+        return Detection(decision, k, centre, run.peak / (self._span * UNIT))
 
 
 class Detector:
     """Continuous detection: audio in pieces of any length → events.
 
-    The stream is heard as if half a window of digital silence came before and after it, so that
-    the first and the last word are in the middle of a window once. Memory is bounded, and a second
-    costs the same however long the stream is.
+    The stream is padded with half a window of digital silence before and after it, so that the
+    first and the last word are centred in a window once. Memory and the cost per second do not
+    depend on the length of the stream.
 
-    An event's times are estimates: its run of decisions above the threshold has a centre (weighted
-    by the height above it), half the smoothing is taken off, and the window heard then ends
-    `timing_offset_ms` after the keyword does; it began `keyword_ms` before its end.
+    The times of an event are estimates: the centre of its run of decisions, weighted by the height
+    above the threshold and corrected by half the smoothing, is the decision on a window that ends
+    `timing_offset_ms` after the keyword; the keyword starts `keyword_ms` before its end.
 
     Raises:
         FileNotFoundError: a file of the bundle is missing.
-        ValueError: the bundle holds no settings for detection, or `hop_ms` cannot be had.
+        ValueError: the bundle has no detection settings, or `hop_ms` is not possible.
     """
 
     def __init__(
@@ -784,18 +785,18 @@ class Detector:
     ) -> None:
         """Load the bundle in folder `bundle`.
 
-        `threshold` stands in for those of the manifest, `hop_ms` for its time between decisions.
+        `threshold` overrides the manifest's thresholds, `hop_ms` its time between decisions.
         """
         manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text("utf-8"))
         if "detection" not in manifest:
-            raise ValueError(f"{bundle}: packed without settings for detection; pack it again")
+            raise ValueError(f"{bundle}: packed without detection settings; pack it again")
         settings, contract = manifest["detection"], manifest["contract"]
         self.labels: list[str] = contract["labels"]
         self.sample_rate: int = contract["front_end"]["sample_rate"]
         self._front_end = StreamFrontEnd(bundle, manifest, threads)
         self._network = streaming_network(bundle, threads)
-        own_ms = 1000 * self._front_end.hop_samples / self.sample_rate
-        self._every = decision_hops(settings["hop_ms"] if hop_ms is None else hop_ms, own_ms)
+        frame_hop_ms = 1000 * self._front_end.hop_samples / self.sample_rate
+        self._every = decision_hops(settings["hop_ms"] if hop_ms is None else hop_ms, frame_hop_ms)
         self._first = -(-contract["input_shape"][-1] // self._front_end.hop_frames) - 1
         if threshold is not None:
             settings["thresholds"] = dict.fromkeys(self.labels, threshold)
@@ -811,47 +812,51 @@ class Detector:
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new stream."""
+        """Start a new stream."""
         self._network.reset()
         self.trigger.reset()
         self._filled = self._hop = self._fed = 0
         for _ in self._logits(self._silence):
-            pass  # half a window holds no decision
+            pass  # no decision within half a window
 
     def feed(self, samples: np.ndarray) -> list[Event]:
-        """Take the next samples and return the events now told.
+        """Process the next samples and return new events.
 
         Samples are int16, of any byte order, or floats in [-1, 1].
 
         Raises:
             ValueError: as `as_float`.
         """
-        heard = [h for x in self._logits(self._taken(samples)) for h in self.trigger.hear(x)]
-        return [self._event(h) for h in heard]
+        return [self._event(detection) for detection in self._detections(self._counted(samples))]
 
     def flush(self) -> list[Event]:
-        """End the stream and return its last events; the next sample begins a new one."""
+        """End the stream and return its last events; the next sample starts a new stream."""
         duration_s = self.heard_s
-        heard = [h for x in self._logits(self._silence) for h in self.trigger.hear(x)]
-        events = [self._event(h) for h in heard + self.trigger.flush()]
+        detections = [*self._detections(self._silence), *self.trigger.flush()]
+        events = [self._event(detection) for detection in detections]
         self.reset()
         return [event._replace(end_s=min(event.end_s, duration_s)) for event in events]
 
     def posteriors(self, samples: np.ndarray) -> Iterator[np.ndarray]:
-        """Take the next samples and yield the posteriors `(D, n_labels)` of their decisions.
+        """Process the next samples and yield the posteriors `(D, n_labels)` of their decisions.
 
-        What `trigger.feed` takes; for choosing its settings.
+        They are the input of `trigger.feed`, for choosing its settings.
 
         Raises:
             ValueError: as `as_float`.
         """
-        for logits in self._logits(self._taken(samples)):
+        for logits in self._logits(self._counted(samples)):
             yield softmax(logits)
 
-    def _taken(self, samples: np.ndarray) -> np.ndarray:
-        taken = as_float(samples)
-        self._fed += len(taken)
-        return taken
+    def _counted(self, samples: np.ndarray) -> np.ndarray:
+        """Convert the samples to float, and count them."""
+        converted = as_float(samples)
+        self._fed += len(converted)
+        return converted
+
+    def _detections(self, samples: np.ndarray) -> Iterator[Detection]:
+        for logits in self._logits(samples):
+            yield from self.trigger.feed_logits(logits)
 
     def seconds(self, decision: float) -> float:
         """Return the time in the stream at which the window of a decision ends."""
@@ -867,18 +872,18 @@ class Detector:
 
     @property
     def heard_s(self) -> float:
-        """Seconds of the stream that were fed."""
+        """Seconds of the stream processed so far."""
         return self._fed / self.sample_rate
 
-    def _event(self, heard: Heard) -> Event:
-        end_s = max(0.0, self.seconds(heard.centre) - self._offset_s)
+    def _event(self, detection: Detection) -> Event:
+        end_s = max(0.0, self.seconds(detection.centre) - self._offset_s)
         start_s = max(0.0, end_s - self._keyword_s)
-        return Event(start_s, end_s, self.trigger.keywords[heard.keyword], heard.score)
+        return Event(start_s, end_s, self.trigger.keywords[detection.keyword], detection.score)
 
     def _logits(self, samples: np.ndarray) -> Iterator[np.ndarray]:
-        """Buffer the samples; go on with all whole hops when they end or the buffer is full.
+        """Buffer the samples; process all complete hops when they end or the buffer is full.
 
-        Yields the logits `(D, n_labels)` of their decisions, which last until the next.
+        Yields the logits `(D, n_labels)` of their decisions, valid until the next are yielded.
         """
         front_end, done = self._front_end, 0
         while done < len(samples):
@@ -898,7 +903,7 @@ class Detector:
             self._buffer[: self._filled] = self._buffer[used : used + self._filled]
 
     def _decide(self, features: np.ndarray) -> np.ndarray:
-        """Return the logits `(D, n_labels)` of the decisions that fall on these hops."""
+        """Return the logits `(D, n_labels)` of the decisions at these hops."""
         hops = features.shape[1] // self._front_end.hop_frames
         to_next = self._first - self._hop
         wanted = range(to_next if to_next > 0 else to_next % self._every, hops, self._every)
@@ -906,30 +911,30 @@ class Detector:
         return self._network.logits(features, wanted)
 
 
-def decision_hops(hop_ms: float, own_ms: float) -> int:
-    """Return how many hops of `own_ms` lie between two decisions `hop_ms` apart.
+def decision_hops(hop_ms: float, frame_hop_ms: float) -> int:
+    """Return the number of hops of `frame_hop_ms` between two decisions `hop_ms` apart.
 
     Raises:
-        ValueError: it is not a multiple.
+        ValueError: `hop_ms` is not a multiple.
     """
-    hops = round(hop_ms / own_ms) if math.isfinite(hop_ms) else 0
-    if hops < 1 or abs(hops * own_ms - hop_ms) > 0.01 * own_ms:
+    hops = round(hop_ms / frame_hop_ms) if math.isfinite(hop_ms) else 0
+    if hops < 1 or abs(hops * frame_hop_ms - hop_ms) > 0.01 * frame_hop_ms:
         raise ValueError(
-            f"a decision every {hop_ms:g} ms cannot be had; give a multiple of {own_ms:g} ms"
+            f"a decision every {hop_ms:g} ms is not possible; use a multiple of {frame_hop_ms:g} ms"
         )
     return hops
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the posteriors `(D, n_labels)` of logits, the same bits for any `D`."""
+    """Return the posteriors `(D, n_labels)` of logits, bit for bit the same for any `D`."""
     wide = logits.astype(np.float64)
     odds = np.exp(wide - wide.max(axis=1, keepdims=True))
-    posteriors: np.ndarray = odds / np.cumsum(odds, axis=1)[:, -1:]  # which has one order
+    posteriors: np.ndarray = odds / np.cumsum(odds, axis=1)[:, -1:]  # cumsum has a fixed order
     return posteriors
 
 
 def streaming_network(bundle: Path, threads: int = 1) -> StreamingNetwork | WindowedNetwork:
-    """Return the bundle's network for a stream: `stream.onnx`, or `model.onnx` window by window.
+    """Return the bundle's network for a stream: `stream.onnx`, or else `model.onnx` per window.
 
     Raises:
         FileNotFoundError: a file of the bundle is missing.
@@ -944,21 +949,21 @@ def streaming_network(bundle: Path, threads: int = 1) -> StreamingNetwork | Wind
 
 
 def model_file(bundle: Path, name: str) -> Path:
-    """Return the file of the model `name`: its ONNX form, or `.ort` where that alone is there."""
-    converted = bundle / f"{name}.ort"
-    whole = bundle / f"{name}.onnx"
-    return converted if converted.is_file() and not whole.is_file() else whole
+    """Return the file of the model `name`: `.onnx`, or `.ort` if only that exists."""
+    ort_file = bundle / f"{name}.ort"
+    onnx_file = bundle / f"{name}.onnx"
+    return ort_file if ort_file.is_file() and not onnx_file.is_file() else onnx_file
 
 
 def session(path: Path, threads: int) -> ort.InferenceSession:
-    """Return an onnxruntime session on the CPU, not spinning, as on a device.
+    """Return an onnxruntime session on the CPU without spinning threads.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the bundle is not complete")
-    import onnxruntime as ort  # here: reading audio does not need it
+    import onnxruntime as ort  # imported here because reading audio does not need it
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -968,11 +973,11 @@ def session(path: Path, threads: int) -> ort.InferenceSession:
 
 
 def classify(classifier: Classifier, paths: list[Path]) -> int:
-    """Print a line a clip; 0 when all were read, 5 when one was not."""
+    """Print a line per clip; return 0, or 5 if a clip could not be read."""
     failed = False
     for path in paths:
         try:
-            blocks = _whole(path, wav_blocks(path, classifier.sample_rate))
+            blocks = _not_empty(path, wav_blocks(path, classifier.sample_rate))
             label, score = classifier.classify_blocks(blocks)
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr)
@@ -983,13 +988,13 @@ def classify(classifier: Classifier, paths: list[Path]) -> int:
 
 
 def detect(detector: Detector, paths: list[Path], *, pcm: bool) -> int:
-    """Print a line an event as it is heard; 0 when all were read, 5 when one was not."""
+    """Print a line per event as it is detected; return 0, or 5 if a file could not be read."""
     failed = False
     for path in paths:
         raw = pcm or str(path) == "-"
         try:
             blocks = pcm_blocks(path) if raw else wav_blocks(path, detector.sample_rate)
-            for samples in _whole(path, blocks):
+            for samples in _not_empty(path, blocks):
                 _print_events(detector.feed(samples), path)
             _print_events(detector.flush(), path)
         except (OSError, ValueError) as error:
@@ -999,8 +1004,8 @@ def detect(detector: Detector, paths: list[Path], *, pcm: bool) -> int:
     return 5 if failed else 0
 
 
-def _whole(path: Path, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the blocks of a file; `ValueError` where there was not one sample."""
+def _not_empty(path: Path, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the blocks of a file; raise `ValueError` if there are no samples."""
     length = 0
     for block in blocks:
         length += len(block)
@@ -1018,22 +1023,24 @@ def _print(line: dict[str, str | float]) -> None:
     text = json.dumps(line, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:  # not a name that standard output can write as it is
+    except UnicodeEncodeError:  # the encoding of standard output cannot represent the name
         text = json.dumps(line)
     print(text, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; 0 when all was read, 5 when something was not, 2 for bad usage."""
-    parser = argparse.ArgumentParser(description="Say which keyword is heard, and when.")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--clip", nargs="+", type=Path, metavar="WAV", help="a label a clip")
-    told = "events in long audio; - is raw PCM on standard input"
-    what.add_argument("--stream", nargs="+", type=Path, metavar="FILE", help=told)
-    told = "files of --stream are raw 16-bit little-endian mono, at the model's rate"
-    parser.add_argument("--pcm", action="store_true", help=told)
-    parser.add_argument("--threshold", type=float, help="of every keyword, for the manifest's")
-    parser.add_argument("--hop-ms", type=float, help="time between decisions, for the manifest's")
+    """Run the command line; return 0, 5 if some audio could not be read, 2 for bad usage."""
+    parser = argparse.ArgumentParser(description="Detect keywords in audio, with their times.")
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--clip", nargs="+", type=Path, metavar="WAV", help="print a label per clip")
+    help_text = "print events in long audio; - is raw PCM on standard input"
+    mode.add_argument("--stream", nargs="+", type=Path, metavar="FILE", help=help_text)
+    help_text = "files of --stream are raw 16-bit little-endian mono, at the model's rate"
+    parser.add_argument("--pcm", action="store_true", help=help_text)
+    help_text = "threshold of every keyword; overrides the manifest's"
+    parser.add_argument("--threshold", type=float, help=help_text)
+    help_text = "time between decisions; overrides the manifest's"
+    parser.add_argument("--hop-ms", type=float, help=help_text)
     parser.add_argument("--bundle", type=Path, default=Path(__file__).resolve().parent)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The log-mel front end in numpy: its parameters, and the filters and features they give."""
+"""The log-mel front end in numpy: its parameters, filters and features."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ class FrontEnd:
     """Parameters of waveform → log-mel, named as in torchaudio's `MelSpectrogram`.
 
     Frames are not centred (`center=False`): frame `t` starts at sample `t * hop_length`, so that
-    the same frames come out of a stream. Mel scale HTK, no filter normalisation, power 2,
+    a stream gives the same frames. Mel scale HTK, no filter normalisation, power 2,
     `log(mel + 1e-6)`.
 
     >>> FrontEnd().window_samples, FrontEnd().n_frames
@@ -49,14 +49,14 @@ class FrontEnd:
 
 LOG_FLOOR = 1e-6
 BLOCK_BYTES = 100_000
-"""Frames are transformed in blocks of this size: larger ones are memory new from the system each
-time, whose page faults cost more than the transform."""
+"""Frames are transformed in blocks of this size: larger ones are allocated by the system each time,
+with page faults that cost more than the transform."""
 
 _LONGEST_FFT = 16_384
-"""The longest transform that is proposed."""
+"""The longest transform that a message proposes."""
 
 EMPTY_WEIGHT = 1e-3
-"""A mel filter whose largest weight is below this holds no FFT bin."""
+"""A mel filter with all weights below this holds no FFT bin."""
 
 
 def log_mel(waveform: NDArray[np.floating[Any]], front_end: FrontEnd) -> NDArray[np.float32]:
@@ -78,7 +78,7 @@ def log_mel(waveform: NDArray[np.floating[Any]], front_end: FrontEnd) -> NDArray
     step = max(1, BLOCK_BYTES // (8 * front_end.n_fft))
     for start in range(0, frames.shape[-2], step):
         block = slice(start, start + step)
-        # In double precision: beside a loud vowel a float32 FFT is off by 1e-3 near the floor.
+        # Double precision: next to a loud vowel a float32 FFT is off by 1e-3 near the floor.
         spectrum = np.fft.rfft(frames[..., block, :] * window)
         spectrum = spectrum[..., first : first + bank.shape[1]]
         power[..., block, :] = spectrum.real**2 + spectrum.imag**2
@@ -91,8 +91,8 @@ def log_mel(waveform: NDArray[np.floating[Any]], front_end: FrontEnd) -> NDArray
 def mel_filterbank(front_end: FrontEnd) -> NDArray[np.float64]:
     """Return the triangular mel filters, `(n_mels, n_fft // 2 + 1)`.
 
-    As `torchaudio.functional.melscale_fbanks` with the HTK scale and no normalisation, down to
-    its convention that the bins are spread evenly over 0 … `sample_rate // 2`.
+    Same as `torchaudio.functional.melscale_fbanks` with the HTK scale and no normalisation,
+    including its convention that the bins are spread evenly over 0 … `sample_rate // 2`.
     """
     edges, bins = _mel_edges(front_end), _bin_frequencies(front_end)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
@@ -101,7 +101,7 @@ def mel_filterbank(front_end: FrontEnd) -> NDArray[np.float64]:
 
 
 def analysis_window(front_end: FrontEnd) -> NDArray[np.float64]:
-    """Return the periodic Hann window of `win_length`, centred in zeros to `(n_fft,)`."""
+    """Return the periodic Hann window of `win_length`, centred and zero-padded to `(n_fft,)`."""
     length = front_end.win_length
     left = (front_end.n_fft - length) // 2
     window = np.zeros(front_end.n_fft)
@@ -110,23 +110,23 @@ def analysis_window(front_end: FrontEnd) -> NDArray[np.float64]:
 
 
 def problems(front_end: FrontEnd) -> tuple[tuple[str, str], ...]:
-    """Say which parameters physics forbids: `(key, message)` each, empty if all is well.
+    """Return the invalid parameters as `(key, message)`, empty if there are none.
 
-    A message gives the reason and ends in the nearest valid value, `use <key> = <value>`, which
-    removes that problem when it is applied alone.
+    A message gives the reason and ends with the nearest valid value, `use <key> = <value>`, which
+    alone removes that problem.
     """
-    found = tuple(_not_positive(front_end))
-    if found:
-        return found
-    found = (*_window_problems(front_end), *_frequency_problems(front_end))
-    if any(key in ("f_min", "f_max") for key, _ in found):
-        return found
-    return (*found, *_empty_filters(front_end))
+    invalid = tuple(_not_positive(front_end))
+    if invalid:
+        return invalid
+    invalid = (*_window_problems(front_end), *_frequency_problems(front_end))
+    if any(key in ("f_min", "f_max") for key, _ in invalid):
+        return invalid
+    return (*invalid, *_empty_filters(front_end))
 
 
 @lru_cache(maxsize=8)
 def _constants(front_end: FrontEnd) -> tuple[NDArray[np.float64], NDArray[np.float32], int]:
-    """Window, filters over the bins that any filter uses, and the first such bin."""
+    """Return the window, the filters over the bins in use, and the first of these bins."""
     bank = mel_filterbank(front_end)
     used = np.flatnonzero(bank.any(axis=0))
     first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 0)
@@ -135,7 +135,7 @@ def _constants(front_end: FrontEnd) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def _mel_edges(front_end: FrontEnd) -> NDArray[np.float64]:
-    """Corner frequencies in Hz, `(n_mels + 2,)`: filter `m` spans edges `m` to `m + 2`."""
+    """Return the corner frequencies in Hz, `(n_mels + 2,)`: filter `m` spans `m` to `m + 2`."""
     low, high = (2595 * math.log10(1 + f / 700) for f in (front_end.f_min, front_end.f_max))
     mels = np.linspace(low, high, front_end.n_mels + 2)
     return np.asarray(700 * (10 ** (mels / 2595) - 1))
@@ -146,13 +146,13 @@ def _bin_frequencies(front_end: FrontEnd) -> NDArray[np.float64]:
 
 
 def _not_positive(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
-    usual = FrontEnd()
+    default = FrontEnd()
     for key, value in front_end.to_dict().items():
         if key == "f_min":
             if not value >= 0:
                 yield key, f"{value} Hz is below zero; use f_min = 0.0"
         elif not value > 0:
-            yield key, f"{value} is not positive; use {key} = {getattr(usual, key)}"
+            yield key, f"{value} is not positive; use {key} = {getattr(default, key)}"
 
 
 def _window_problems(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
@@ -205,17 +205,16 @@ def _empty_filters(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
         f"{len(empty)} of {front_end.n_mels} mel filters hold no FFT bin (the first is filter "
         f"{empty[0]}; bins are {spacing:.4g} Hz apart)"
     )
-    ways = [f"{key} = {value}" for key, value in _remedies(front_end)]
-    yield (
-        "n_mels",
-        f"{reason}; "
-        + (f"use {' or '.join(ways)}" if ways else "widen f_min … f_max or lengthen window_s"),
+    remedies = [f"{key} = {value}" for key, value in _remedies(front_end)]
+    advice = (
+        f"use {' or '.join(remedies)}" if remedies else "widen f_min … f_max or lengthen window_s"
     )
+    yield "n_mels", f"{reason}; {advice}"
 
 
 def _remedies(front_end: FrontEnd) -> Iterator[tuple[str, int]]:
-    """Largest smaller `n_mels`, and smallest larger `n_fft` within the window, without a gap."""
-    # A bin lies inside two filters at most, which bounds how many can be filled.
+    """Yield the largest smaller `n_mels` and the smallest larger `n_fft` without empty filters."""
+    # A bin lies inside two filters at most, which bounds the number of filters with a bin.
     most = min(front_end.n_mels - 1, 2 * (front_end.n_fft // 2 + 1))
     for n_mels in range(most, 0, -1):
         if _peak_weights(replace(front_end, n_mels=n_mels)).min() >= EMPTY_WEIGHT:
@@ -228,12 +227,12 @@ def _remedies(front_end: FrontEnd) -> Iterator[tuple[str, int]]:
 
 
 def _peak_weights(front_end: FrontEnd) -> NDArray[np.float64]:
-    """Largest weight of each filter, `(n_mels,)`: that of a bin next to the filter's centre."""
+    """Return the largest weight of each filter, `(n_mels,)`, at a bin next to its centre."""
     edges, bins = _mel_edges(front_end), _bin_frequencies(front_end)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     above = np.clip(np.searchsorted(bins, centre), 1, max(len(bins) - 1, 1))
     near = bins[np.minimum(np.stack([above - 1, above]), len(bins) - 1)]  # (2, n_mels)
-    # Frequencies may be so close that edges coincide.
+    # Edges may coincide if the frequencies are close.
     rise, fall = np.maximum(centre - left, 1e-9), np.maximum(right - centre, 1e-9)
     weights = np.minimum((near - left) / rise, (right - near) / fall)
     return np.asarray(np.maximum(weights, 0.0).max(axis=0))

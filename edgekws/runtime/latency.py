@@ -1,20 +1,20 @@
-"""Latency harness: ONNX models timed interleaved against a control, in several processes.
+"""Latency harness: ONNX models timed interleaved with a control, in several processes.
 
-Usable alone, with numpy and onnxruntime: `python latency.py --spec spec.json` prints JSON, where
-the spec is the JSON of `Spec`.
+A standalone script that needs only numpy and onnxruntime: `python latency.py --spec spec.json`
+prints JSON; the spec is the JSON of `Spec`.
 
-Where weights, buffers and libraries come to lie in memory shifts a model's times by a few percent
-for as long as its session, or its process, lives. So the time is cut into processes, one after the
-other, and each of them into epochs: in an epoch every model gets a new session, in a random order
-and beside ballast of random size, then rounds of short blocks of calls, each round in a random
-order. A change of clock speed or of load meets all models alike. Within a process, ratios are those
-of the medians of an epoch. Every figure is the geometric mean of what the processes gave, and its
-95 % interval is Student's over the processes, on the logarithmic scale: what another run of the
-same machine would give is what it is to hold.
+The memory layout of weights, buffers and libraries shifts a model's times by a few percent for the
+lifetime of its session or process. The time is therefore divided among successive processes, and
+each process into epochs: in an epoch every model gets a new session, in random order and with
+ballast of random size, followed by rounds of short blocks of calls, each round in random order. A
+change of clock speed or load affects all models alike. Within a process, ratios are taken between
+the medians of an epoch. Every figure is the geometric mean over the processes, and its 95 %
+interval is Student's over the processes, on the logarithmic scale: it is meant to cover the result
+of another run on the same machine.
 
-A latency is that of a model on a CPU that it has: blocks in which the process waited for one are
-left out and counted. The control is entered twice; where the interval of its own ratio is not
-within a few percent of 1, the ratios say nothing and are left out.
+Latency excludes waiting for a CPU: blocks in which the process waited are left out and counted. The
+control is entered twice; if the interval of its ratio to itself is not within a few percent of 1,
+the ratios are meaningless and are left out.
 """
 
 import argparse
@@ -38,24 +38,24 @@ from numpy.typing import NDArray
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 
 BLOCK_S = 1e-3
-"""A block lasts about this long, within `MIN_RUNS` and `MAX_RUNS` runs."""
+"""Approximate duration of a block, within `MIN_RUNS` and `MAX_RUNS` runs."""
 MIN_RUNS, MAX_RUNS = 2, 20
 ROUNDS = 8
-"""Rounds of an epoch."""
+"""Rounds per epoch."""
 MIN_EPOCHS, MAX_EPOCHS = 2, 400
-"""Epochs of a process."""
+"""Epochs per process."""
 ATTEMPTS = 3
 PATIENCE = 3
-"""A process that has to wait for a CPU may take so many times its seconds."""
+"""Maximum multiple of its seconds that a process may take if it has to wait for a CPU."""
 LEVEL = 0.03
-"""The control is level where the interval of its own ratio lies within this share of 1."""
+"""The control is level if the interval of its ratio to itself lies within this share of 1."""
 QUIET = 0.95
-"""A block is quiet where the process ran on a CPU for this share of it, or more."""
+"""A block is quiet if the process had a CPU for at least this share of it."""
 TRIM = 0.2
-"""Share of the epochs that is left out at either end when their ratios are averaged."""
+"""Share of the epochs trimmed at either end when their ratios are averaged."""
 BALLAST_BYTES = 1 << 16
 NO_ONNXRUNTIME = 6
-"""The exit status that says so."""
+"""Exit status if onnxruntime is missing."""
 T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 """Student's 97.5 % quantiles for 1 to 10 degrees of freedom."""
 
@@ -65,15 +65,15 @@ ISA_FLAGS = (
 )  # fmt: skip
 
 Key = tuple[str, int]
-"""A model by name; the control has a second entry, 1."""
+"""The name of a model and its entry: 0, and 1 for the second entry of the control."""
 Call = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Series:
-    """Times of one entry in one process, in µs a run.
+    """Times of one entry in one process, in µs per run.
 
-    `wall` is `(epochs, rounds, runs)`, `cpu` the mean of every block, `(epochs, rounds)`.
+    `wall` is `(epochs, rounds, runs)`; `cpu` the mean of every block, `(epochs, rounds)`.
     """
 
     wall: NDArray[np.float64]
@@ -81,7 +81,7 @@ class Series:
 
 
 Times = Mapping[Key, Series]
-"""What one process gave."""
+"""The times measured by one process."""
 
 
 class LatencyError(Exception):
@@ -90,14 +90,14 @@ class LatencyError(Exception):
 
 @dataclass(frozen=True)
 class Spec:
-    """What to measure: files by name, and which of them is the control.
+    """What to measure: files by name, and the name of the control.
 
-    Several files under one name are a chain, each fed with the first output of the one before.
-    `bound` names the models that are called with I/O binding, not with plain `session.run`.
-    `threads` are onnxruntime's intra-op threads; `affinity` the CPUs the process is bound to, all
-    if `None`; `warmup` untimed runs of each new session; `processes` those of one attempt, and
-    `seconds` the time that they measure, together, not counting that in which other programs have
-    the CPU (a control that is not level is measured on in as many again, twice at most).
+    Several files under one name are a chain; each takes the first output of the previous one.
+    `bound` names the models that are called with I/O binding instead of plain `session.run`.
+    `threads` is the number of intra-op threads of onnxruntime; `affinity` the CPUs to bind the
+    process to, all if `None`; `warmup` the untimed runs of each new session; `processes` the number
+    of processes per attempt, and `seconds` their total measuring time, without the time in which
+    other programs have the CPU. If the control is not level, up to two more attempts follow.
     """
 
     models: Mapping[str, str | Sequence[str]]
@@ -114,13 +114,13 @@ class Spec:
 def measure(spec: Spec) -> dict[str, Any]:
     """Measure all models of `spec`; this process stays bound to `spec.affinity`.
 
-    Returns `models` (a name: the fields that `_told` gives, `ratio`, `ratio_ci95`), `control`,
+    Returns `models` (by name: the fields of `_statistics`, `ratio`, `ratio_ci95`), `control`,
     `level`, `control_ratio` and `control_ratio_ci95` (the control's second entry over its first),
-    `attempts`, `processes`, `fingerprint`. Intervals are 95 %; `ratio` is to the control, `None`
-    where the control is not level.
+    `attempts`, `processes`, `fingerprint`. Intervals are 95 %; `ratio` is relative to the control,
+    `None` if the control is not level.
 
     Raises:
-        LatencyError: no such control or CPU, too few processes, or a model that cannot be loaded
+        LatencyError: unknown control or CPU, too few processes, or a model that cannot be loaded
             or fed.
         ImportError: onnxruntime is not installed.
     """
@@ -134,13 +134,13 @@ def measure(spec: Spec) -> dict[str, Any]:
     attempts, result = 0, dict[str, Any](level=False)
     while attempts < ATTEMPTS and not result["level"]:
         attempts += 1
-        times += [_in_a_process(spec, len(times) + i) for i in range(spec.processes)]
+        times += [_measure_in_process(spec, len(times) + i) for i in range(spec.processes)]
         result = summary(times, spec)
     return result | {"attempts": attempts, "fingerprint": fingerprint(spec.threads)}
 
 
-def _in_a_process(spec: Spec, number: int) -> Times:
-    """Return what a fresh interpreter measures: the part of one of `spec.processes`.
+def _measure_in_process(spec: Spec, number: int) -> Times:
+    """Measure in a new interpreter: one of `spec.processes`.
 
     Raises:
         LatencyError, ImportError: as `measure`.
@@ -148,31 +148,31 @@ def _in_a_process(spec: Spec, number: int) -> Times:
     part = replace(spec, seconds=spec.seconds / spec.processes, seed=spec.seed + number)
     flags = ["-I"] if sys.flags.isolated else []
     command = [sys.executable, *flags, str(Path(__file__).resolve()), "--part"]
-    given = json.dumps(asdict(part)).encode()
-    done = subprocess.run(command, input=given, capture_output=True, check=False)
-    words = done.stderr.decode(errors="replace").strip()
+    request = json.dumps(asdict(part)).encode()
+    done = subprocess.run(command, input=request, capture_output=True, check=False)
+    message = done.stderr.decode(errors="replace").strip()
     if done.returncode == NO_ONNXRUNTIME:
-        raise ImportError(words)
+        raise ImportError(message)
     if done.returncode:
-        raise LatencyError(words or f"a process died with {done.returncode}")
+        raise LatencyError(message or f"a process died with {done.returncode}")
     return {
         (name, entry): Series(np.array(wall), np.array(cpu))
         for name, entry, wall, cpu in json.loads(done.stdout)
     }
 
 
-def _part(given: str) -> str:
-    """Measure in this process what the JSON of a `Spec` asks, and return all times as JSON."""
-    timed = _Timed(Spec(**json.loads(given)))
-    timed.go_on()
-    series = timed.series()
+def _measure_part(request: str) -> str:
+    """Measure the models of a `Spec` (JSON) in this process, and return all times as JSON."""
+    timer = _Timer(Spec(**json.loads(request)))
+    timer.run()
+    series = timer.series()
     return json.dumps(
         [[*key, s.wall.round(3).tolist(), s.cpu.tolist()] for key, s in series.items()]
     )
 
 
 def fingerprint(threads: int) -> dict[str, Any]:
-    """Tell what a latency on this machine depends on; reads `/proc` and imports nothing heavy."""
+    """Return what a latency on this machine depends on, from `/proc` and package metadata."""
     text = _read("/proc/cpuinfo")
     fields = [line.partition(":") for line in text.splitlines()]
     info = {key.strip(): value.strip() for key, _, value in reversed(fields)}
@@ -192,7 +192,7 @@ def fingerprint(threads: int) -> dict[str, Any]:
 
 
 def is_level(ci95: Sequence[float]) -> bool:
-    """Say whether a control that measured so many times itself is fit to compare with.
+    """Return whether the control's ratio to itself is close enough to 1.
 
     >>> is_level((0.985, 1.02)), is_level((1.003, 1.009)), is_level((0.743, 1.112))
     (True, True, False)
@@ -203,7 +203,7 @@ def is_level(ci95: Sequence[float]) -> bool:
 def mean_ratio(logs: NDArray[np.float64]) -> tuple[float, tuple[float, float]]:
     """Return the geometric mean of independent values, given as logarithms, and its 95 % interval.
 
-    The interval is Student's on the logarithmic scale; of a single value it is not known.
+    The interval is Student's on the logarithmic scale, and unbounded for a single value.
 
     >>> mean_ratio(np.log([0.5, 0.5, 0.5])), mean_ratio(np.log([4.0]))[1][0]
     ((0.5, (0.5, 0.5)), 0.0)
@@ -218,10 +218,10 @@ def mean_ratio(logs: NDArray[np.float64]) -> tuple[float, tuple[float, float]]:
 def paired_ratio(
     control: NDArray[np.float64], model: NDArray[np.float64]
 ) -> tuple[float, tuple[float, float]]:
-    """Return how many times as long `model` takes as `control`, with the 95 % interval.
+    """Return the ratio of `model` to `control`, with the 95 % interval.
 
-    Both are medians in µs of the same independent units: processes, or where there is but one, its
-    epochs (the interval then holds within that process only).
+    Both are medians in µs of the same independent units: processes, or the epochs of a single
+    process (the interval then holds within that process only).
 
     >>> paired_ratio(np.array([10.0, 20, 30, 40]), np.array([5.0, 10, 15, 20]))
     (0.5, (0.5, 0.5))
@@ -235,9 +235,9 @@ def _trimmed_mean(values: NDArray[np.float64]) -> float:
 
 
 def _t975(freedom: int) -> float:
-    """Return Student's 97.5 % quantile; beyond the table from its series.
+    """Return Student's 97.5 % quantile, beyond the table by a series expansion.
 
-    The series is that of Abramowitz and Stegun 26.7.5.
+    The series is from Abramowitz and Stegun, 26.7.5.
 
     >>> _t975(5), round(_t975(17), 3), round(_t975(100), 3)
     (2.571, 2.109, 1.984)
@@ -267,7 +267,7 @@ def _bind(affinity: Sequence[int] | None) -> None:
     if affinity is None:
         return
     if not hasattr(os, "sched_setaffinity"):
-        raise LatencyError("this system cannot bind a process to CPUs; leave affinity out")
+        raise LatencyError("this system cannot bind a process to CPUs; remove affinity")
     here = sorted(os.sched_getaffinity(0))
     if not affinity or not set(affinity) <= set(here):
         raise LatencyError(f"affinity {list(affinity)}: this machine has the CPUs {here}")
@@ -275,9 +275,9 @@ def _bind(affinity: Sequence[int] | None) -> None:
 
 
 def open_session(path: str, threads: int, profile: str | None = None) -> Any:
-    """Return an onnxruntime session on the CPU, not spinning.
+    """Return an onnxruntime session on the CPU without spinning threads.
 
-    `profile` begins the name of the file into which onnxruntime's own profiler writes.
+    `profile` is the prefix of the file that onnxruntime's profiler writes.
 
     Raises:
         LatencyError: onnxruntime cannot load it.
@@ -296,7 +296,7 @@ def open_session(path: str, threads: int, profile: str | None = None) -> Any:
         options.profile_file_prefix = profile
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    # onnxruntime's own exceptions share no base but Exception; RuntimeError holds most of them
+    # onnxruntime's exceptions have no common base but Exception; most are RuntimeErrors
     except tuple(_onnxruntime_errors()) as error:
         raise LatencyError(f"{path}: onnxruntime cannot load it: {error}") from error
 
@@ -304,39 +304,39 @@ def open_session(path: str, threads: int, profile: str | None = None) -> Any:
 def _onnxruntime_errors() -> list[type[Exception]]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    own = [e for e in vars(state).values() if isinstance(e, type) and issubclass(e, Exception)]
-    return [*own, RuntimeError]
+    types = [e for e in vars(state).values() if isinstance(e, type) and issubclass(e, Exception)]
+    return [*types, RuntimeError]
 
 
 def random_feed(session: Any, path: str, seed: int) -> dict[str, NDArray[Any]]:
-    """Return a fixed random input of the model's own shape, batch 1, or of a stream's one hop.
+    """Return a fixed random input of the model's shape with batch 1, or one hop for a stream.
 
     Raises:
-        LatencyError: an input is not float32, or has a free dimension besides the first.
+        LatencyError: an input is not float32, or has a free dimension other than the first.
     """
     rng = np.random.default_rng(seed)
     stream = json.loads(session.get_modelmeta().custom_metadata_map.get("stream", "{}"))
     states = stream.get("states", ())
     feed = {s["input"]: np.full(s["shape"], s["fill"], s["dtype"]) for s in states}
-    for one in session.get_inputs():
-        if one.name in feed:
+    for node in session.get_inputs():
+        if node.name in feed:
             continue
-        batch, *rest = one.shape or [1]
+        batch, *rest = node.shape or [1]
         if stream:
             rest[-1] = stream["hop_frames"]
         fixed = [n for n in rest if isinstance(n, int)]
-        if one.type != "tensor(float)" or len(fixed) < len(rest):
+        if node.type != "tensor(float)" or len(fixed) < len(rest):
             raise LatencyError(
-                f"{path}: input {one.name} is {one.type} {one.shape};"
+                f"{path}: input {node.name} is {node.type} {node.shape};"
                 " expected float32 with every dimension fixed but the first"
             )
         shape = [batch if isinstance(batch, int) else 1, *fixed]
-        feed[one.name] = rng.standard_normal(shape, dtype=np.float32)
+        feed[node.name] = rng.standard_normal(shape, dtype=np.float32)
     return feed
 
 
 def _chain(paths: Sequence[str], spec: Spec) -> Call:
-    """Return the call that runs the models one after the other."""
+    """Return the call that runs the models in sequence."""
     sessions = [open_session(path, spec.threads) for path in paths]
     feed = random_feed(sessions[0], paths[0], spec.seed)
     if len(sessions) == 1:
@@ -355,7 +355,7 @@ def _chain(paths: Sequence[str], spec: Spec) -> Call:
 
 
 def _bound(paths: Sequence[str], spec: Spec) -> Call:
-    """Return the call of one model whose inputs and outputs lie bound in memory."""
+    """Return the call of one model with I/O binding."""
     from onnxruntime import OrtValue
 
     if len(paths) > 1:
@@ -365,30 +365,30 @@ def _bound(paths: Sequence[str], spec: Spec) -> Call:
     binding = session.io_binding()
     for name, value in feed.items():
         binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(value))
-    names = [one.name for one in session.get_outputs()]
+    names = [node.name for node in session.get_outputs()]
     for name, value in zip(names, session.run(names, feed), strict=True):
         binding.bind_ortvalue_output(name, OrtValue.ortvalue_from_numpy(value))
     return lambda: session.run_with_iobinding(binding)
 
 
 def _entry(key: Key, spec: Spec) -> Call:
-    """Return the call of a new session; a bad model tells its name."""
-    named = spec.models[key[0]]
-    paths = [named] if isinstance(named, str) else list(named)
+    """Return the call of an entry, in a new session."""
+    files = spec.models[key[0]]
+    paths = [files] if isinstance(files, str) else list(files)
     return _bound(paths, spec) if key[0] in spec.bound else _chain(paths, spec)
 
 
 def _runs(call: Call, warmup: int) -> int:
-    """Warm a call up, and return the runs that make a block of it."""
+    """Warm up a call, and return the number of runs per block."""
     wall, _ = _block(call, max(warmup, 1))
     typical_s = float(np.median(wall[len(wall) // 2 :])) * 1e-6
     return int(np.clip(np.ceil(BLOCK_S / typical_s), MIN_RUNS, MAX_RUNS))
 
 
 def _block(run: Call, runs: int) -> tuple[list[float], float]:
-    """Time `runs` calls in µs, after one that brings the model back into the caches.
+    """Time `runs` calls in µs, after one that loads the model into the caches.
 
-    Returns the wall times, and the mean CPU time of all threads.
+    Returns the wall times, and the mean CPU time of all threads together.
     """
     clock = time.perf_counter_ns
     run()
@@ -401,8 +401,8 @@ def _block(run: Call, runs: int) -> tuple[list[float], float]:
     return times, (time.process_time_ns() - cpu) * 1e-3 / runs
 
 
-class _Timed:
-    """The epochs that were timed so far."""
+class _Timer:
+    """Times epochs of all entries of a spec."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec, self._parent = spec, os.getppid()
@@ -412,23 +412,24 @@ class _Timed:
         self._wall: dict[Key, list[list[list[float]]]] = {key: [] for key in self._keys}
         self._cpu: dict[Key, list[list[float]]] = {key: [] for key in self._keys}
 
-    def go_on(self) -> None:
-        """Time epochs until they took the seconds of the spec, or the patience is over.
+    def run(self) -> None:
+        """Time epochs for the seconds of the spec, or `PATIENCE` times that of wall time.
 
         Raises:
-            LatencyError: whoever started this process is gone.
+            LatencyError: the parent process has ended.
         """
         gc.collect()
         gc.disable()
         seconds = self._spec.seconds
         try:
-            running, there = time.thread_time() + seconds, time.perf_counter() + PATIENCE * seconds
+            cpu_end = time.thread_time() + seconds
+            wall_end = time.perf_counter() + PATIENCE * seconds
             for done in range(MAX_EPOCHS):
-                over = time.thread_time() > running or time.perf_counter() > there
+                over = time.thread_time() > cpu_end or time.perf_counter() > wall_end
                 if done >= MIN_EPOCHS and over:
                     break
                 if os.getppid() != self._parent:
-                    raise LatencyError("nobody waits for the measurement any more")
+                    raise LatencyError("the process that started the measurement has ended")
                 self._epoch()
         finally:
             gc.enable()
@@ -459,22 +460,21 @@ class _Timed:
 
 
 def summary(times: Sequence[Times], spec: Spec) -> dict[str, Any]:
-    """Return what `measure` does, but for attempts and fingerprint, from the times themselves."""
-    quiet = [{k: _quiet_blocks(s, spec.threads) for k, s in one.items()} for one in times]
+    """Return the result of `measure`, without attempts and fingerprint, from the times."""
+    masks = [{k: _quiet_blocks(s, spec.threads) for k, s in process.items()} for process in times]
     medians = [
-        {key: _medians(series, kept[key]) for key, series in one.items()}
-        for one, kept in zip(times, quiet, strict=True)
+        {key: _medians(series, quiet[key]) for key, series in process.items()}
+        for process, quiet in zip(times, masks, strict=True)
     ]
     first, second = (spec.control, 0), (spec.control, 1)
-    own_ratio, own_ci95 = mean_ratio(_log_ratios(medians, (first,), (second,)))
-    level = is_level(own_ci95)
+    control_ratio, control_ci95 = mean_ratio(_log_ratios(medians, (first,), (second,)))
+    level = is_level(control_ci95)
     models = {}
     for name in spec.models:
         keys: tuple[Key, ...] = (first, second) if name == spec.control else ((name, 0),)
         ratio, ci95 = mean_ratio(_log_ratios(medians, (first, second), keys))
-        models[name] = _told(
-            [_joined(one, kept, keys) for one, kept in zip(times, quiet, strict=True)], spec
-        ) | {
+        runs = [_joined(process, quiet, keys) for process, quiet in zip(times, masks, strict=True)]
+        models[name] = _statistics(runs, spec) | {
             "ratio": ratio if level else None,
             "ratio_ci95": ci95 if level else None,
         }
@@ -482,8 +482,8 @@ def summary(times: Sequence[Times], spec: Spec) -> dict[str, Any]:
         "models": models,
         "control": spec.control,
         "level": level,
-        "control_ratio": own_ratio,
-        "control_ratio_ci95": own_ci95,
+        "control_ratio": control_ratio,
+        "control_ratio_ci95": control_ci95,
         "processes": len(times),
     }
 
@@ -493,36 +493,38 @@ def _log_ratios(
     below: Sequence[Key],
     above: Sequence[Key],
 ) -> NDArray[np.float64]:
-    """Return of every process the log ratio of entries to others: the trimmed mean of its epochs.
+    """Return the log ratio of `above` to `below` per process: the trimmed mean over its epochs.
 
-    Of two entries the geometric mean counts.
+    Two entries are combined by the geometric mean.
     """
 
-    def logs(one: Mapping[Key, NDArray[np.float64]], keys: Sequence[Key]) -> NDArray[np.float64]:
-        mean: NDArray[np.float64] = np.mean([np.log(one[key]) for key in keys], axis=0)
+    def logs(
+        process: Mapping[Key, NDArray[np.float64]], keys: Sequence[Key]
+    ) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = np.mean([np.log(process[key]) for key in keys], axis=0)
         return mean
 
-    return np.array([_trimmed_mean(logs(one, above) - logs(one, below)) for one in medians])
+    return np.array([_trimmed_mean(logs(p, above) - logs(p, below)) for p in medians])
 
 
-def _quiet_blocks(one: Series, threads: int) -> NDArray[np.bool_]:
+def _quiet_blocks(series: Series, threads: int) -> NDArray[np.bool_]:
     """Return which blocks `(epochs, rounds)` count: those in which the process had a CPU.
 
-    Of an epoch without any, all count. With several threads the CPU time says nothing of waiting.
+    In an epoch without any, all count. With several threads, CPU time does not reveal waiting.
     """
-    quiet = np.asarray(one.cpu >= QUIET * one.wall.mean(axis=2)) | (threads > 1)
-    kept: NDArray[np.bool_] = quiet | ~quiet.any(axis=1, keepdims=True)
-    return kept
+    quiet = np.asarray(series.cpu >= QUIET * series.wall.mean(axis=2)) | (threads > 1)
+    counted: NDArray[np.bool_] = quiet | ~quiet.any(axis=1, keepdims=True)
+    return counted
 
 
-def _medians(one: Series, kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the median run of every epoch, over the blocks that count."""
-    return np.array([np.median(wall[rows]) for wall, rows in zip(one.wall, kept, strict=True)])
+def _medians(series: Series, quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the median run of every epoch, over the quiet blocks."""
+    return np.array([np.median(wall[rows]) for wall, rows in zip(series.wall, quiet, strict=True)])
 
 
 @dataclass(frozen=True)
-class _Counted:
-    """Of one model in one process: the runs that count `(n,)`, and all blocks."""
+class _ModelRuns:
+    """One model in one process: the counted runs `(n,)`, and the number of all blocks."""
 
     wall_us: NDArray[np.float64]
     cpu_us: NDArray[np.float64]
@@ -531,30 +533,32 @@ class _Counted:
     waited: float
 
 
-def _joined(times: Times, kept: Mapping[Key, NDArray[np.bool_]], keys: Sequence[Key]) -> _Counted:
-    """Return the entries of one model together."""
-    wall = [times[key].wall[kept[key]].ravel() for key in keys]
-    cpu = [times[key].cpu[kept[key]] for key in keys]
+def _joined(
+    times: Times, quiet: Mapping[Key, NDArray[np.bool_]], keys: Sequence[Key]
+) -> _ModelRuns:
+    """Return the runs of all entries of one model."""
+    wall = [times[key].wall[quiet[key]].ravel() for key in keys]
+    cpu = [times[key].cpu[quiet[key]] for key in keys]
     spent = sum(times[key].cpu.mean() for key in keys) / sum(times[key].wall.mean() for key in keys)
-    blocks = sum(kept[key].size for key in keys)
-    left_out = blocks - sum(int(kept[key].sum()) for key in keys)
-    return _Counted(np.concatenate(wall), np.concatenate(cpu), blocks, left_out, 1 - float(spent))
+    blocks = sum(quiet[key].size for key in keys)
+    left_out = blocks - sum(int(quiet[key].sum()) for key in keys)
+    return _ModelRuns(np.concatenate(wall), np.concatenate(cpu), blocks, left_out, 1 - float(spent))
 
 
-def _told(parts: Sequence[_Counted], spec: Spec) -> dict[str, Any]:
-    """Return percentiles with intervals, CPU time, share of waiting, and the raw material.
+def _statistics(parts: Sequence[_ModelRuns], spec: Spec) -> dict[str, Any]:
+    """Return percentiles with intervals, CPU time, share of waiting, and data for plots.
 
-    All but `waited` and `blocks` are of the blocks that count. `n` are the runs; `cpu_us` is the
-    median CPU time a run; `blocks` how many there were, of which `left_out` were spent waiting for
-    a CPU; `waited` the share of the time in which the processes were not running (one thread only);
-    `quantiles_us` the percentiles 0 to 100; `process_us` the median of every process.
+    All but `waited` and `blocks` are over the counted blocks. `n` is the number of runs; `cpu_us`
+    the median CPU time per run; `blocks` the number of blocks, of which `left_out` were spent
+    waiting for a CPU; `waited` the share of time in which the processes were not running (one
+    thread only); `quantiles_us` the percentiles 0 to 100; `process_us` the median of every process.
     """
     percentiles = np.log([np.percentile(part.wall_us, np.arange(101)) for part in parts])
-    told: dict[str, Any] = {"n": sum(part.wall_us.size for part in parts)}
+    statistics: dict[str, Any] = {"n": sum(part.wall_us.size for part in parts)}
     for q in (50, 90, 99):
-        told[f"p{q}_us"], told[f"p{q}_ci95"] = mean_ratio(percentiles[:, q])
+        statistics[f"p{q}_us"], statistics[f"p{q}_ci95"] = mean_ratio(percentiles[:, q])
     waited = float(np.mean([part.waited for part in parts]))
-    return told | {
+    return statistics | {
         "cpu_us": float(np.median(np.concatenate([part.cpu_us for part in parts]))),
         "blocks": sum(part.blocks for part in parts),
         "left_out": sum(part.left_out for part in parts),
@@ -565,26 +569,26 @@ def _told(parts: Sequence[_Counted], spec: Spec) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what `--spec` asks and print JSON; 1 if it cannot be done, 6 without onnxruntime.
+    """Measure the models of `--spec` and print JSON; return 1 on failure, 6 without onnxruntime.
 
-    `--part` is how the harness starts its processes: a spec on standard input, times on output.
+    The harness starts its processes with `--part`: a spec on standard input, times on output.
     """
     parser = argparse.ArgumentParser(description="Latency of ONNX models, interleaved, in JSON.")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--spec", type=Path, help="JSON: models, control, threads …")
-    what.add_argument("--part", action="store_true", help=argparse.SUPPRESS)
-    asked = parser.parse_args(arguments)
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--spec", type=Path, help="JSON: models, control, threads …")
+    mode.add_argument("--part", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
     try:
-        if asked.part:
-            print(_part(sys.stdin.read()))
+        if options.part:
+            print(_measure_part(sys.stdin.read()))
         else:
-            spec = Spec(**json.loads(asked.spec.read_text(encoding="utf-8")))
+            spec = Spec(**json.loads(options.spec.read_text(encoding="utf-8")))
             print(json.dumps(measure(spec)))
     except (LatencyError, OSError, TypeError, json.JSONDecodeError) as error:
-        print(error if asked.part else f"{asked.spec.name}: {error}", file=sys.stderr)
+        print(error if options.part else f"{options.spec.name}: {error}", file=sys.stderr)
         return 1
     except ImportError as error:
-        print(error if asked.part else f"onnxruntime cannot be used: {error}", file=sys.stderr)
+        print(error if options.part else f"onnxruntime cannot be used: {error}", file=sys.stderr)
         return NO_ONNXRUNTIME
     return 0
 

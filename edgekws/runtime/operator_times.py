@@ -1,13 +1,13 @@
-"""Where one model's time and memory go: operator by operator, through onnxruntime's own profiler.
+"""Time per operator and memory of one model, from onnxruntime's profiler.
 
     python operator_times.py --spec spec.json
 
-prints JSON, where the spec is the JSON of `Spec`. It needs `latency.py` beside it, numpy and
-onnxruntime.
+prints JSON; the spec is the JSON of `Spec`. It needs numpy, onnxruntime and `latency.py` in the
+same folder.
 
-The profiler tells times in whole microseconds, and writing them down costs about as long as a small
-operator runs. So a node's time is the mean distance between its start and that of the next, in
-which the rounding cancels; the caller takes off what the profiler itself costs.
+The profiler reports whole microseconds, and recording them takes about as long as a small operator.
+A node's time is therefore the mean distance from its start to the start of the next node, in which
+rounding cancels; the caller subtracts the cost of the profiler.
 """
 
 import argparse
@@ -28,12 +28,12 @@ import numpy as np
 Events = Sequence[Mapping[str, Any]]
 
 DISTURBED = 1.5
-"""A run that takes so many times the median was interrupted, and does not count."""
+"""A run longer than this multiple of the median was interrupted and is not counted."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Which model, and how often it is run under the profiler."""
+    """The model, and the number of runs under the profiler."""
 
     model: str
     threads: int = 1
@@ -45,14 +45,13 @@ class Spec:
 def measure(spec: Spec) -> dict[str, Any]:
     """Return `nodes` (`name`, `op`, `us`), `run_us` under the profiler, and resident memory.
 
-    `session_kib` is what loading the model added to the memory of the process, `runs_kib` what
-    loading and running it did.
+    `session_kib` is the memory added by loading the model, `runs_kib` by loading and running it.
 
     Raises:
         ImportError: onnxruntime is not installed.
     """
-    importlib.import_module("onnxruntime")  # whose own memory is not the model's
-    harness = _beside("latency")
+    importlib.import_module("onnxruntime")  # so that its memory does not count as the model's
+    harness = _load_sibling("latency")
     before = _resident_kib()
     session = harness.open_session(spec.model, spec.threads)
     loaded = _resident_kib()
@@ -69,14 +68,14 @@ def measure(spec: Spec) -> dict[str, Any]:
 
 
 def node_times(events: Events, warmup: int) -> dict[str, Any]:
-    """Return mean times of the nodes and of the run from a profile, but for the first runs."""
+    """Return mean times of the nodes and of the run from a profile, without the warm-up runs."""
     starts: dict[str, list[int]] = {}
-    told: dict[str, str] = {}
+    operators: dict[str, str] = {}
     nodes = [e for e in events if e["cat"] == "Node" and e["name"].endswith("_kernel_time")]
     ends = [e for e in events if e["name"] == "SequentialExecutor::Execute"]
     for event in nodes:
         name = event["name"].removesuffix("_kernel_time")
-        told[name] = event["args"]["op_name"]
+        operators[name] = event["args"]["op_name"]
         starts.setdefault(name, []).append(event["ts"])
     table = np.array([times[warmup:] for times in starts.values()], float)  # (nodes, runs)
     last = np.array([e["ts"] + e["dur"] for e in ends[warmup:]], float)
@@ -85,15 +84,15 @@ def node_times(events: Events, warmup: int) -> dict[str, Any]:
     spans = np.diff(np.vstack([table, last]), axis=0)[:, quiet].mean(axis=1)
     rows = [
         {"name": name, "op": op, "us": float(us)}
-        for (name, op), us in zip(told.items(), spans, strict=True)
+        for (name, op), us in zip(operators.items(), spans, strict=True)
     ]
     return {"nodes": rows, "run_us": float(runs[quiet].mean()), "runs": int(quiet.sum())}
 
 
 def _resident_kib() -> float:
-    """Return the resident memory of this process without its files (onnxruntime's own code).
+    """Return the resident memory of this process without mapped files (onnxruntime's code).
 
-    Not a number where the system does not tell it.
+    NaN if the system does not report it.
     """
     try:
         lines = Path("/proc/self/status").read_text("utf-8").splitlines()
@@ -102,7 +101,7 @@ def _resident_kib() -> float:
     return next((float(line.split()[1]) for line in lines if line.startswith("RssAnon")), math.nan)
 
 
-def _beside(name: str) -> ModuleType:
+def _load_sibling(name: str) -> ModuleType:
     spec = spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
@@ -113,7 +112,7 @@ def _beside(name: str) -> ModuleType:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what `--spec` asks and print JSON; 6 without onnxruntime."""
+    """Measure the model of `--spec` and print JSON; return 1 on failure, 6 without onnxruntime."""
     parser = argparse.ArgumentParser(description="Operator times of one ONNX model, in JSON.")
     parser.add_argument("--spec", type=Path, required=True, help="JSON: model, threads, runs …")
     path = parser.parse_args(arguments).spec

@@ -2,9 +2,9 @@
 
     python -I score_windows.py DETECT.py BUNDLE WINDOWS.npy LOGITS.npy [STREAM.npy]
 
-`DETECT.py` is the runtime, the bundle's own or the installed one; no other code is looked for in
-the bundle. `WINDOWS.npy` holds int16 `(N, window_samples)`; `LOGITS.npy` gets float32
-`(N, n_labels)`, `STREAM.npy` those of the bundle's streaming form.
+`DETECT.py` is the runtime, of the bundle or the installed one; no other code is loaded from the
+bundle. `WINDOWS.npy` holds int16 `(N, window_samples)`; `LOGITS.npy` receives float32
+`(N, n_labels)`, `STREAM.npy` the logits of the bundle's streaming network.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 def main(
     detect: Path, bundle: Path, windows: Path, logits: Path, stream: Path | None = None
 ) -> None:
-    """Run every window through `Classifier` of the runtime `detect`, and the streaming form.
+    """Score every window with `Classifier` of the runtime `detect` and the streaming network.
 
     Raises:
-        RuntimeError: the runtime pulled in a training library.
+        RuntimeError: the runtime imported a training library.
     """
     runtime = _load(detect)
     classifier = runtime.Classifier(bundle)

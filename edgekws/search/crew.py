@@ -13,7 +13,7 @@ from typing import Protocol
 
 from edgekws.core.environment import ONE_THREAD, environ_set
 from edgekws.core.events import Event
-from edgekws.core.worker import deaf_to_terminal, end_with_parent
+from edgekws.core.worker import end_with_parent, terminal_signals_blocked
 from edgekws.search.trial import Outcome, Unit
 
 DEATHS = 3
@@ -139,7 +139,7 @@ def _start(cache: Path, shelf: Path, log: Path) -> _Member:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, cache, shelf, log))
-    with environ_set(ONE_THREAD), deaf_to_terminal():
+    with environ_set(ONE_THREAD), terminal_signals_blocked():
         process.start()
     theirs.close()
     return _Member(process, ours)

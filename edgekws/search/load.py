@@ -151,6 +151,8 @@ def _check_steps(loaded: LoadedSweep, base: Loaded) -> None:
     step: Any = steps[sweep.until]
     if step.gives == "stream":
         refuse("until", f'"{step.name}" gives a form for a stream; end with the step before it')
+    if step.gives == "detection":
+        refuse("until", f'"{step.name}" gives settings alone; end with the step before it')
     if sweep.pruning and not trained([step]):
         refuse("pruning", f'"{step.name}" has no epochs to give up at; end with a step that trains')
     if sweep.pruning and sweep.pruning.rungs[-1] >= step.training.epochs:

@@ -7,16 +7,9 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from edgekws.core.fields import Fields
-from edgekws.recipe.model import slug_problem
+from edgekws.recipe.model import Slug
 
 Objective = Literal["accuracy", "macro_recall"]
-
-
-def _slug(name: str) -> str:
-    message = slug_problem(name)
-    if message:
-        raise PydanticCustomError("slug", "{message}", {"message": message})
-    return name
 
 
 def _rising(rungs: tuple[int, ...]) -> tuple[int, ...]:
@@ -103,9 +96,7 @@ class Sweep(Fields):
     """One sweep file: a base recipe, what is varied, and how the best is found."""
 
     schema_version: Literal[1] = Field(alias="schema", description="version of this format")
-    name: Annotated[str, AfterValidator(_slug)] = Field(
-        description="names the folder in runs/sweeps and the study in the storage"
-    )
+    name: Slug = Field(description="names the folder in runs/sweeps and the study in the storage")
     base: str = Field(
         description="a recipe file, relative to this one, or the name of a built-in recipe"
     )

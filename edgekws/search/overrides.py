@@ -1,14 +1,10 @@
 """Tables of a sweep file as overrides of a recipe, `key=value` as after `--set`."""
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edgekws.recipe.lock import toml_text
 from edgekws.recipe.toml_lines import KeyPath
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+from edgekws.recipe.toml_values import toml_value
 
 
 def flat(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPath, str, Any]]:
@@ -39,20 +35,6 @@ def texts(table: Mapping[str, Any]) -> list[str]:
     """Return a table as `key=value`.
 
     >>> texts({"augment": {"copies": 0}, "steps.distill.backbone": {"kind": "plain"}})
-    ['augment.copies=0', 'steps.distill.backbone={kind = "plain"}']
+    ['augment.copies=0', 'steps.distill.backbone={ kind = "plain" }']
     """
-    return [f"{key}={inline(value)}" for _, key, value in flat(table)]
-
-
-def inline(value: Any) -> str:
-    """Write a value as TOML within a line."""
-    if isinstance(value, Mapping):
-        pairs = (f"{_key(key)} = {inline(inner)}" for key, inner in value.items())
-        return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(inline, value))}]"
-    return toml_text(value) if isinstance(value, str) else json.dumps(value)
-
-
-def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else toml_text(key)
+    return [f"{key}={toml_value(value)}" for _, key, value in flat(table)]

@@ -16,7 +16,7 @@ from edgekws.search.trial import Plan
 FIRST = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepPlan:
     """How large a sweep is. `listed` tells whether every combination was looked at.
 
@@ -60,19 +60,19 @@ def plan(
     finals = sweep.finalists
     more = min(finals.count, count) * len(finals.seeds) if finals else 0
     return SweepPlan(
-        sweep.name,
-        len(space.valid),
-        len(space.invalid),
-        listed,
-        space.reasons(),
-        list(space.valid[:FIRST]),
-        count * len(sweep.seeds) + more,
-        epochs,
-        shared_epochs(trials, space.valid[:count]),
-        sweep.seeds,
-        workers,
-        None if pace is None else pace * epochs / workers,
-        tuple(_notes(loaded, space, pace)),
+        name=sweep.name,
+        valid=len(space.valid),
+        invalid=len(space.invalid),
+        listed=listed,
+        reasons=space.reasons(),
+        first_valid=list(space.valid[:FIRST]),
+        trials=count * len(sweep.seeds) + more,
+        epochs=epochs,
+        shared_epochs=shared_epochs(trials, space.valid[:count]),
+        seeds=sweep.seeds,
+        workers=workers,
+        estimated_s=None if pace is None else pace * epochs / workers,
+        notes=tuple(_notes(loaded, space, pace)),
     )
 
 

@@ -218,8 +218,11 @@ def _unreachable(asked: str, error: Exception) -> MissingPartError:
 
 
 def _set_talk(ray: Any, wanted: bool) -> None:
-    """Keep Ray from printing between our lines, JSON too, what a raylet has to say of a death."""
-    ray._private.worker._worker_logs_enabled = wanted  # `log_to_driver` is for workers alone
+    """Keep Ray from printing messages about a worker's death between our lines, JSON included.
+
+    Ray has no public switch: `log_to_driver` and `RAY_LOG_TO_DRIVER` are for the workers' output.
+    """
+    ray._private.worker._worker_logs_enabled = wanted
 
 
 def _shown(asked: str) -> str:

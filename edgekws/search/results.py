@@ -77,7 +77,7 @@ class Standing:
         return {**told, "params": dict(self.params), "keys": [trial.key for trial in self.trials]}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """Everything that pages and tables are drawn from.
 
@@ -142,25 +142,27 @@ def results(
     pareto = {metric: [s.id for s in _front(at_end, metric)] for metric in ("macs", "params")}
     told, cells = _factors(plan, store, standings)
     return Results(
-        sweep.name,
-        plan.loaded.base,
-        sweep.objective,
-        sweep.evaluate_on,
-        tuple(axis.name for axis in plan.axes),
-        len(space.valid),
-        len(space.invalid),
-        space.reasons(),
-        tuple(ranked),
-        importance(plan.axes, scores),
-        _marginals(plan, store, short),
-        rungs[0] if rungs else (short[0].epochs if short else 0),
-        pareto,
-        told,
-        [{"params": dict(s.params), "error": s.error} for s in standings if s.state == "failed"],
-        timing,
-        _best(plan, ranked),
-        tuple(_notes(bench, at_end, sweep.seeds, plan)),
-        cells,
+        name=sweep.name,
+        base=plan.loaded.base,
+        objective=sweep.objective,
+        evaluate_on=sweep.evaluate_on,
+        axes=tuple(axis.name for axis in plan.axes),
+        valid=len(space.valid),
+        invalid=len(space.invalid),
+        reasons=space.reasons(),
+        standings=tuple(ranked),
+        importance=importance(plan.axes, scores),
+        marginals=_marginals(plan, store, short),
+        compared_at=rungs[0] if rungs else (short[0].epochs if short else 0),
+        pareto=pareto,
+        effects=told,
+        failures=[
+            {"params": dict(s.params), "error": s.error} for s in standings if s.state == "failed"
+        ],
+        timing=timing,
+        best=_best(plan, ranked),
+        notes=tuple(_notes(bench, at_end, sweep.seeds, plan)),
+        cells=cells,
     )
 
 

@@ -22,7 +22,7 @@ FRESH_S = 120.0
 """A claim that was not renewed for so long is void."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Row:
     """One trial as it is stored.
 
@@ -230,15 +230,15 @@ def _row(frozen: "FrozenTrial", claim: Claim | None) -> Row:
     told = frozen.user_attrs
     result = told.get("result")
     return Row(
-        told["key"],
-        frozen.number,
-        _STATES[frozen.state.name],
-        dict(frozen.intermediate_values),
-        json.loads(result) if result else None,
-        told.get("error"),
-        told.get("seconds", 0.0),
-        told.get("rss_mib", 0.0),
-        claim,
+        key=told["key"],
+        number=frozen.number,
+        state=_STATES[frozen.state.name],
+        scores=dict(frozen.intermediate_values),
+        result=json.loads(result) if result else None,
+        error=told.get("error"),
+        seconds=told.get("seconds", 0.0),
+        rss_mib=told.get("rss_mib", 0.0),
+        claim=claim,
     )
 
 

@@ -27,7 +27,7 @@ _CODE = frozenset(
 """What makes a result besides the parts that the recipe names."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One combination with one seed. `recipe` is its recipe written in full, as TOML.
 
@@ -100,15 +100,15 @@ class Plan:
         recipe = recipe_of(self.loaded, self.axes, params, [*more, self._seeded(seed)])
         steps = needed(recipe.steps, sweep.until)
         return Trial(
-            _key(recipe, steps, sweep),
-            sha256_of(_data(recipe)),
-            params,
-            seed,
-            lock(recipe),
-            sweep.until,
-            sweep.objective,
-            sweep.evaluate_on,
-            _epochs(steps),
+            key=_key(recipe, steps, sweep),
+            features=sha256_of(_data(recipe)),
+            params=params,
+            seed=seed,
+            recipe=lock(recipe),
+            until=sweep.until,
+            objective=sweep.objective,
+            evaluate_on=sweep.evaluate_on,
+            epochs=_epochs(steps),
         )
 
     def _seeded(self, seed: int) -> str:

@@ -6,9 +6,8 @@ import resource
 import time
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,31 +20,10 @@ from edgekws.engine.chain_run import ChainRun
 from edgekws.engine.data import Source
 from edgekws.engine.measure import Measured
 from edgekws.errors import EdgekwsError
-from edgekws.recipe.model import Recipe
 from edgekws.search.chain import needed
 from edgekws.search.shelf import in_use
 from edgekws.search.table import table
 from edgekws.search.trial import Outcome, Unit, read_recipe
-
-if TYPE_CHECKING:
-    from edgekws.audio.features import Features
-
-
-class _Source(Source):
-    """The data of a trial, its features in a folder that can be given up by itself."""
-
-    def __init__(self, recipe: Recipe, cache: Path, shelf: Path, emit: Emit) -> None:
-        super().__init__(recipe, cache, emit)
-        self._recipe, self._emit, self._shelf = recipe, emit, shelf
-
-    @cached_property
-    def features(self) -> "Features":
-        from edgekws.audio.features import Features
-
-        recipe = self._recipe
-        return Features(
-            self.corpus, self.front_end, recipe.augment, recipe.seed, self._shelf, self._emit
-        )
 
 
 def work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
@@ -79,7 +57,7 @@ def _give_back() -> None:
 def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
     trial = unit.trial
     recipe = resolved(read_recipe(trial.recipe))
-    source = _Source(recipe, cache, shelf, emit)
+    source = Source(recipe, cache, emit, features_in=shelf)
     shared = bench(source, recipe, cache, emit)
     chain = ChainRun(shared)
     scores: tuple[tuple[int, float], ...] = ()

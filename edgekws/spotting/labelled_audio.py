@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgekws.core.events import Emit
@@ -20,11 +20,15 @@ Where = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Label:
-    """A keyword said in a recording; without `end_s` somewhere in it."""
+    """A keyword said in a recording; without `end_s` somewhere in it.
+
+    `speaker` is who says it, empty where that is the speaker of the recording, or not known.
+    """
 
     keyword: str
     start_s: float = 0.0
     end_s: float | None = None
+    speaker: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,9 @@ def _in_table(table: Table, where: Where, words: Sequence[str]) -> list[Labelled
     for row in rows:
         path = table.path.parent / row.cells[file]
         if not row.cells[file] or not os.path.isfile(path):  # noqa: PTH113 it may be too long
-            table.told(row.line, file, f"there is no file {path}; correct it, or restore the file")
+            table.add_problem(
+                row.line, file, f"there is no file {path}; correct it, or restore the file"
+            )
         before = recordings.get(path, Labelled(path))
         said = _label(table, row, label)
         labels = (*before.labels, said) if said.keyword in words else before.labels
@@ -143,7 +149,7 @@ def _filtered(table: Table, where: Where) -> list[Row]:
             known = sorted({row.cells[column] for row in table.rows})
             for value in sorted(wanted.difference(known)):
                 hint = closest(value, tuple(known))
-                table.told(1, column, f"--where asks for {value!r}, no row has it{hint}")
+                table.add_problem(1, column, f"--where asks for {value!r}, no row has it{hint}")
     table.refuse()
     return [row for row in table.rows if all(row.cells[c] in v for c, v in where.items())]
 
@@ -152,5 +158,5 @@ def _label(table: Table, row: Row, column: str) -> Label:
     start, end = (seconds(table, row, name) for name in ("start_s", "end_s"))
     if end is not None and end <= (start or 0.0):
         told = f"{end:g} is not after the start, {start or 0.0:g}; correct one"
-        table.told(row.line, "end_s", told)
+        table.add_problem(row.line, "end_s", told)
     return Label(word_name(row.cells[column]), start or 0.0, end)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgekws.audio.reading import read_blocks, resampled
 from edgekws.bundle.archive import unpacked
 from edgekws.bundle.declared import read_json
-from edgekws.bundle.verify import named, verify_folder
+from edgekws.bundle.verify import errors_named, verify_folder
 from edgekws.core.events import Emit, Event
 from edgekws.errors import DataError, MissingPartError, UsageError
 from edgekws.runtime import detect
@@ -48,7 +48,7 @@ def opened(
     Raises:
         DataError, UsageError: as `detector`.
     """
-    with unpacked(bundle) as folder, named(bundle):
+    with unpacked(bundle) as folder, errors_named(bundle):
         verified = verify_folder(folder)
         if not detect.model_file(folder, "frontend_stream").is_file():
             raise DataError("packed without settings for detection; run compress again")

@@ -17,31 +17,31 @@ from edgekws.training.options import (
 
 EPOCHS = 10
 LR = {"adamw": 3e-4, "sgd": 1e-2}
-"""A tenth of what each optimizer has by itself: the network has been trained already."""
+"""A tenth of each optimizer's default: the network is already trained."""
 
-_OF_TEACHERS = ("ce_weight", "kl_weight", "temperature", "feature_weight")
+_NEEDS_TEACHERS = ("ce_weight", "kl_weight", "temperature", "feature_weight")
 
 
 class FinetuningFields(TrainedStepFields):
-    """What a step may hold that trains the network of the step before it further."""
+    """The fields of a step that continues to train the network of the previous step."""
 
     teachers: tuple[str, ...] = Field(
-        (), description="names of earlier steps whose networks teach; none: the labels alone"
+        (), description="earlier steps whose networks are the teachers; none: labels only"
     )
     training: Training = Field(
         default=Training(epochs=EPOCHS, optimizer=AdamW(lr=LR["adamw"])),
-        description="how it is trained; where left out, epochs is 10 and lr a tenth of the "
-        "optimizer's own",
+        description="training settings; epochs defaults to 10, and lr to a tenth of the "
+        "optimizer's default",
     )
     loss: DistillationLoss = Field(
         default=DistillationLoss(),
-        description="what is minimised; without teachers, its cross-entropy or focal loss alone",
+        description="the loss; without teachers, only its cross-entropy or focal term",
     )
 
     @field_validator("training", mode="before")
     @classmethod
-    def _gently(cls, value: Any) -> Any:
-        """Let a table that leaves out `epochs` or `lr` have those of this step."""
+    def _fine_tuning_defaults(cls, value: Any) -> Any:
+        """Fill in this step's `epochs` and `lr` where the table omits them."""
         if not isinstance(value, dict):
             return value
         optimizer = value.get("optimizer", {})
@@ -50,16 +50,16 @@ class FinetuningFields(TrainedStepFields):
         return {"epochs": EPOCHS, **value, "optimizer": optimizer}
 
     @model_validator(mode="after")
-    def _nothing_without_effect(self) -> Self:
-        # Compared by value: a recipe written back with all its defaults has to load again.
+    def _no_unused_fields(self) -> Self:
+        # Compared by value: a recipe written back with all its defaults must load again.
         fields = DistillationLoss.model_fields
-        idle = [n for n in _OF_TEACHERS if getattr(self.loss, n) != fields[n].default]
-        if idle and not self.teachers:
+        unused = [n for n in _NEEDS_TEACHERS if getattr(self.loss, n) != fields[n].default]
+        if unused and not self.teachers:
             raise PydanticCustomError(
                 "no_effect",
                 "loss.{names} has no effect without teachers; name an earlier step in teachers "
-                "or take it out",
-                {"names": ", loss.".join(idle)},
+                "or remove it",
+                {"names": ", loss.".join(unused)},
             )
         return self
 
@@ -80,7 +80,7 @@ class FinetuningFields(TrainedStepFields):
 
     @property
     def minimised(self) -> CrossEntropyLoss | FocalLoss | DistillationLoss:
-        """What is minimised: where no teachers are, the part of the loss that regards labels."""
+        """The loss to minimise: without teachers, only its term for the labels."""
         if self.teachers:
             return self.loss
         smoothing, gamma = self.loss.label_smoothing, self.loss.focal_gamma

@@ -1,4 +1,4 @@
-"""The forms that one trained network can be shipped in."""
+"""The forms in which one trained network can be shipped."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ Rewrite = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 @dataclass(frozen=True)
 class Form:
-    """One way to write the network.
+    """One way to write the network as a graph.
 
-    `parent` names the form that it must give the same logits as, within FP32's parity; none where
-    it was quantized anew or the form is a beginning. `why_not` says why it could not be built.
+    `parent` names the form whose logits it must reproduce within FP32 parity; `None` where it was
+    quantized again or has no predecessor. `why_not` is the reason why it could not be built.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Material:
-    """What forms are built of: the model as it came, the FP32 network, calibration clips.
+class FormInputs:
+    """What forms are built from: the input model, the FP32 network, calibration clips.
 
-    `clips` are `(N, *input_shape)`. Channels are padded as long as the model has no more than
-    `max_params` parameters, and not at all where that is `None`.
+    `clips` are `(N, *input_shape)`. Channels are padded if the model then has at most `max_params`
+    parameters, and never where that is `None`.
     """
 
     model: onnx.ModelProto
@@ -50,45 +50,45 @@ class Material:
 
 
 def is_int8(model: onnx.ModelProto) -> bool:
-    """Tell whether a model rounds its activations."""
+    """Return whether a model quantizes its activations."""
     return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
-def build(material: Material) -> Iterator[Form]:
-    """Yield every form, the plainest first: of two equally fast ones the first is to be shipped."""
-    yield Form(INPUT, material.model)
-    lowered = export.export_lowered(material.network, material.contract)
-    if is_int8(material.model):
-        yield from _int8_forms(material, INPUT, "INT8", material.model)
+def build(inputs: FormInputs) -> Iterator[Form]:
+    """Yield every form, the simplest first: of two equally fast ones the first is shipped."""
+    yield Form(INPUT, inputs.model)
+    lowered = export.export_lowered(inputs.network, inputs.contract)
+    if is_int8(inputs.model):
+        yield from _int8_forms(inputs, INPUT, "INT8", inputs.model)
     else:
-        yield from _float_forms(material, INPUT, "input", material.model)
-        yield from _rebuilt(material, lowered, "INT8", per_channel=True)
-    yield from _rebuilt(material, lowered, "INT8 per tensor", per_channel=False)
+        yield from _float_forms(inputs, INPUT, "input", inputs.model)
+        yield from _requantized(inputs, lowered, "INT8", per_channel=True)
+    yield from _requantized(inputs, lowered, "INT8 per tensor", per_channel=False)
     yield Form("FP32", lowered, NAIVE)
-    yield from _float_forms(material, "FP32", "FP32", lowered)
-    yield Form(NAIVE, export.export_naive(material.network, material.contract))
+    yield from _float_forms(inputs, "FP32", "FP32", lowered)
+    yield Form(NAIVE, export.export_naive(inputs.network, inputs.contract))
 
 
-def _rebuilt(
-    material: Material, lowered: onnx.ModelProto, name: str, *, per_channel: bool
+def _requantized(
+    inputs: FormInputs, lowered: onnx.ModelProto, name: str, *, per_channel: bool
 ) -> Iterator[Form]:
-    """Yield what onnxruntime's quantizer makes of the FP32 network, in every INT8 form."""
+    """Quantize the FP32 network with onnxruntime and yield the result in every INT8 form."""
     quantizer = Quantizer(
-        kind="onnxruntime", reduce_range=material.reduce_range, per_channel=per_channel
+        kind="onnxruntime", reduce_range=inputs.reduce_range, per_channel=per_channel
     )
     try:
-        model = quantizer.quantize(lowered, material.clips, quantizer.calibrations()[0])
+        model = quantizer.quantize(lowered, inputs.clips, quantizer.calibrations()[0])
     except UnsupportedError as error:
         yield Form(name, None, why_not=str(error))
         return
     yield Form(name, model)
-    yield from _int8_forms(material, name, name, model)
+    yield from _int8_forms(inputs, name, name, model)
 
 
 def _int8_forms(
-    material: Material, parent: str, name: str, model: onnx.ModelProto
+    inputs: FormInputs, parent: str, name: str, model: onnx.ModelProto
 ) -> Iterator[Form]:
-    def sequence(model: onnx.ModelProto) -> onnx.ModelProto:
+    def conv1d_channels_last(model: onnx.ModelProto) -> onnx.ModelProto:
         return forms.channels_last_end(forms.conv1d(model))
 
     yield from _rewritten(
@@ -97,23 +97,21 @@ def _int8_forms(
         (
             (f"{name}, channels last at the end", forms.channels_last_end),
             (f"{name}, Conv1d", forms.conv1d),
-            (f"{name}, Conv1d, channels last at the end", sequence),
+            (f"{name}, Conv1d, channels last at the end", conv1d_channels_last),
         ),
     )
-    padded = _padded(material, parent, f"{name}, padded channels", model)
-    yield padded
-    # These two round elsewhere: the mean in FP32, and what S8 operators the runtime lacks.
-    rounded = ((f"{name}, ReduceMean", forms.mean_instead_of_pool),)
-    yield from _rewritten(None, model, rounded)
+    yield _padded(inputs, parent, f"{name}, padded channels", model)
+    # These two round differently: the mean in FP32, and the S8 operators the runtime lacks.
+    yield from _rewritten(None, model, ((f"{name}, ReduceMean", forms.mean_instead_of_pool),))
     yield from _rewritten(None, model, ((f"{name}, S8 activations", forms.signed_activations),))
 
 
 def _float_forms(
-    material: Material, parent: str, name: str, model: onnx.ModelProto
+    inputs: FormInputs, parent: str, name: str, model: onnx.ModelProto
 ) -> Iterator[Form]:
-    rewrites = ((f"{name}, {what}", rewrite) for what, rewrite in forms.FLOAT.items())
+    rewrites = ((f"{name}, {label}", rewrite) for label, rewrite in forms.FLOAT.items())
     yield from _rewritten(parent, model, rewrites)
-    yield _padded(material, parent, f"{name}, padded channels", model)
+    yield _padded(inputs, parent, f"{name}, padded channels", model)
 
 
 def _rewritten(
@@ -126,16 +124,16 @@ def _rewritten(
             yield Form(name, None, why_not=str(error))
 
 
-def _padded(material: Material, parent: str, name: str, model: onnx.ModelProto) -> Form:
+def _padded(inputs: FormInputs, parent: str, name: str, model: onnx.ModelProto) -> Form:
     from edgekws.metrics.graph import parameters
 
-    if material.max_params is None:
-        return Form(name, None, why_not="max_params says no room for more parameters")
+    if inputs.max_params is None:
+        return Form(name, None, why_not="max_params is not set, so no parameters may be added")
     try:
         wide = padded_channels(model)
     except UnsupportedError as error:
         return Form(name, None, why_not=str(error))
-    if (count := parameters(wide)) > material.max_params:
-        told = f"{count} parameters are more than max_params = {material.max_params}"
-        return Form(name, None, why_not=told)
+    if (count := parameters(wide)) > inputs.max_params:
+        reason = f"{count} parameters are more than max_params = {inputs.max_params}"
+        return Form(name, None, why_not=reason)
     return Form(name, wide, parent)

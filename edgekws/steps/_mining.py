@@ -1,7 +1,8 @@
-"""False alarms of a network in recordings without a keyword, found and added to the training."""
+"""Find a network's false alarms in recordings without a keyword and add them to the training."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,62 +12,142 @@ from numpy.typing import NDArray
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit, progress
-from edgekws.core.job import Data
+from edgekws.core.job import Data, Job
+from edgekws.training.fit import fit
 from edgekws.training.model import Model
+from edgekws.training.options import CrossEntropyLoss, DistillationLoss, FocalLoss, Training
+from edgekws.training.reproducible import reproducible
 
 BATCH = 512
 
+ALARM = 0.5
+"""The posterior from which a window counts as a false alarm."""
 
-class Place(NamedTuple):
-    """A window: the recording, its first frame, and its highest posterior of a keyword."""
+PAYS = 0.9
+"""Another round is run where one leaves less than this share of the false alarms."""
+
+
+class MinedWindow(NamedTuple):
+    """A window: its recording, its first frame, and its highest posterior of a keyword."""
 
     recording: int
     frame: int
     score: float
 
 
-def places(model: Model, data: Data, hop_frames: int, device: str, emit: Emit) -> tuple[Place, ...]:
-    """Return every window of the training negatives, `hop_frames` apart, with its score."""
+class Round(NamedTuple):
+    """What a round of mining did: windows added, false alarms left, and whether another may pay."""
+
+    windows: int
+    alarms: int
+    pays: bool
+    history: dict[str, Any] | None
+
+
+class Miner:
+    """Mines a network and trains it on what was mined, round by round.
+
+    `alarms` is the number of `windows` of the training negatives that the network takes for a
+    keyword.
+    """
+
+    def __init__(
+        self, model: Model, job: Job, hop_frames: int, most: int, min_score: float
+    ) -> None:
+        """Score the training negatives."""
+        self._model, self._job, self._hop_frames = model, job, hop_frames
+        self._most, self._min_score = most, min_score
+        self._mined: list[MinedWindow] = []
+        self._scored = self._score()
+        self.windows = len(self._scored)
+
+    @property
+    def alarms(self) -> int:
+        """The number of windows that score at least `ALARM`."""
+        return sum(window.score >= ALARM for window in self._scored)
+
+    def train(
+        self,
+        training: Training,
+        loss: CrossEntropyLoss | FocalLoss | DistillationLoss,
+        teachers: Sequence[Model],
+        number: int,
+    ) -> Round:
+        """Add the hardest windows that are new, and train; undo it if false alarms do not fall.
+
+        Raises:
+            RecipeError, MachineError: as `training.fit.fit`.
+        """
+        taken = {(window.recording, window.frame) for window in self._mined}
+        others = [w for w in self._scored if (w.recording, w.frame) not in taken]
+        new = hardest(others, self._most, self._min_score)
+        if not new:
+            return Round(0, self.alarms, False, None)
+        self._mined += new
+        before, scored = self.alarms, self._scored
+        network = self._model.network
+        weights = {name: value.clone() for name, value in network.state_dict().items()}
+        folder = self._job.workdir / f"round-{number + 1}"
+        data = WithMined(self._job.data, self._mined, UNKNOWN)
+        job = replace(self._job, data=data, workdir=folder)
+        history = fit(self._model, training, loss, job, teachers)
+        self._scored = self._score()
+        alarms = self.alarms
+        if number and alarms >= before:
+            network.load_state_dict(weights)
+            self._scored = scored
+        return Round(len(new), alarms, 0 < alarms < PAYS * before, history)
+
+    def _score(self) -> tuple[MinedWindow, ...]:
+        job = self._job
+        with reproducible(job):
+            return score_windows(self._model, job.data, self._hop_frames, job.device, job.emit)
+
+
+def score_windows(
+    model: Model, data: Data, hop_frames: int, device: str, emit: Emit
+) -> tuple[MinedWindow, ...]:
+    """Return the windows of the training negatives, `hop_frames` apart, with their scores."""
     keywords = [i for i, label in enumerate(data.labels) if label not in (UNKNOWN, SILENCE)]
     model.network.to(device).eval()
     recordings = data.negatives()
-    found: list[Place] = []
+    scored: list[MinedWindow] = []
     for number, recording in enumerate(recordings):
         windows = _windows(recording, data.front_end.n_frames, hop_frames)
         for first in range(0, len(windows), BATCH):
             scores = _scores(model, windows[first : first + BATCH], keywords, device)
-            found += [
-                Place(number, (first + i) * hop_frames, score)
+            scored += [
+                MinedWindow(number, (first + i) * hop_frames, score)
                 for i, score in enumerate(scores.tolist())
             ]
         progress(emit, "mining", number + 1, len(recordings), unit="recordings")
     model.network.cpu()
-    return tuple(found)
+    return tuple(scored)
 
 
-def hardest(found: Sequence[Place], most: int, min_score: float) -> list[Place]:
-    """Return at most `most` windows of at least `min_score`, the highest scores first."""
-    alarms = [place for place in found if place.score >= min_score]
-    return sorted(alarms, key=lambda p: (-p.score, p.recording, p.frame))[:most]
+def hardest(windows: Sequence[MinedWindow], most: int, min_score: float) -> list[MinedWindow]:
+    """Return at most `most` windows that score at least `min_score`, the highest scores first."""
+    alarms = [window for window in windows if window.score >= min_score]
+    return sorted(alarms, key=lambda w: (-w.score, w.recording, w.frame))[:most]
 
 
 class WithMined:
-    """The data of a job whose training clips are followed by mined windows, as `_unknown_`.
+    """The data of a job with mined windows appended to the training clips, as `_unknown_`.
 
     Implements `core.job.Data`. Mined windows are masked like clips, but no noise is mixed in: it
-    would change what the false alarm is made of.
+    could remove what triggers the false alarm.
     """
 
-    def __init__(self, data: Data, mined: Sequence[Place], label: str) -> None:
-        """Take the windows at `mined` of the negatives of `data`."""
+    def __init__(self, data: Data, mined: Sequence[MinedWindow], label: str) -> None:
+        """Append the windows `mined` from the negatives of `data`, labelled `label`."""
         self._data, self._label = data, label
         self.labels, self.front_end = data.labels, data.front_end
         self.normalization = data.normalization
         negatives, frames = data.negatives(), data.front_end.n_frames
-        self._mined = np.stack([negatives[p.recording][:, p.frame :][:, :frames] for p in mined])
+        self._mined = np.stack([negatives[w.recording][:, w.frame :][:, :frames] for w in mined])
 
     def examples(self, split: Split) -> Examples:
-        """Return the clips of `split`; those of train are followed by the mined windows."""
+        """Return the clips of `split`; for train, followed by the mined windows."""
         clips = self._data.examples(split)
         if split != "train":
             return clips
@@ -80,7 +161,7 @@ class WithMined:
         )
 
     def augmented(self, epoch: int) -> NDArray[np.float16]:
-        """Return the training clips as epoch `epoch` hears them, and the mined windows."""
+        """Return the training clips as augmented for `epoch`, and the mined windows."""
         return np.concatenate([self._data.augmented(epoch), self._mined.astype(np.float16)])
 
     def mask(
@@ -90,7 +171,7 @@ class WithMined:
         epoch: int,
         strength: float = 1.0,
     ) -> NDArray[np.float32]:
-        """Return a batch under SpecAugment."""
+        """Return a batch with SpecAugment applied."""
         return self._data.mask(features, clips, epoch, strength)
 
     def negatives(self) -> tuple[NDArray[np.float32], ...]:
@@ -98,7 +179,7 @@ class WithMined:
         return self._data.negatives()
 
     def calibration(self, n: int) -> NDArray[np.int64]:
-        """Return indices of training clips, mined windows left out."""
+        """Return indices of training clips, without mined windows."""
         return self._data.calibration(n)
 
 

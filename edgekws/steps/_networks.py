@@ -1,4 +1,4 @@
-"""Networks that steps start from (a new one, the teachers), and the trained one that they give."""
+"""The networks that steps start from (a new one, the teachers) and the trained one they save."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from edgekws.core.contract import Artifact, Contract
+from edgekws.core.details import Kinds
 from edgekws.core.events import Event
 from edgekws.core.job import Data, Job, Output
 from edgekws.core.protocols import Backbone
@@ -15,9 +16,12 @@ from edgekws.lowering import checkpoint, parity
 from edgekws.lowering.folding import folded
 from edgekws.training.model import Model
 
+HISTORIES: Kinds = {"history": "history", "control_history": "history"}
+"""The details of a step that trained, where it has them, that are those of `training.fit`."""
+
 
 def new_contract(backbone: Backbone, data: Data) -> Contract:
-    """Return the contract of the network that `backbone`, a member of its family, builds."""
+    """Return the contract of the network that `backbone` builds."""
     shape = (data.front_end.n_mels, data.front_end.n_frames)
     return Contract(
         front_end=data.front_end,
@@ -29,7 +33,7 @@ def new_contract(backbone: Backbone, data: Data) -> Contract:
 
 
 def new_network(backbone: Backbone, job: Job) -> tuple[nn.Module, Contract]:
-    """Return the network, its weights drawn from `job.seed`, and its contract."""
+    """Return a network with weights drawn from `job.seed`, and its contract."""
     contract = new_contract(backbone, job.data)
     torch.manual_seed(job.seed)
     return checkpoint.build(contract), contract
@@ -38,13 +42,13 @@ def new_network(backbone: Backbone, job: Job) -> tuple[nn.Module, Contract]:
 def save_trained(
     network: nn.Module, contract: Contract, details: dict[str, Any], job: Job
 ) -> Output:
-    """Write the checkpoint of a trained network, its branches folded into one, and return it.
+    """Fold the branches of a trained network into one, write its checkpoint and return it.
 
-    Its contract names the folded backbone, so that no later step meets the branches; `details`
-    gets `folded_max_abs_diff`, the largest difference in the logits of the golden clips of dev.
+    The contract names the folded backbone, so that later steps see no branches; `details` gets
+    `folded_max_abs_diff`, the largest difference in the logits of the golden clips of dev.
 
     Raises:
-        ParityError: the folded network computes something else.
+        ParityError: the folded network gives different logits.
     """
     path = job.workdir / "checkpoint.safetensors"
     result, new = folded(network, contract)
@@ -56,15 +60,14 @@ def save_trained(
         job.emit(Event("note", f"branches folded into one, max |Δlogit| {worst:.1e}"))
         details = {**details, "folded_max_abs_diff": worst}
     checkpoint.save(result, new, path)
-    return Output(path, details)
+    return Output(path, details, {key: HISTORIES[key] for key in HISTORIES if key in details})
 
 
 def load_teachers(names: Sequence[str], inputs: Mapping[str, Artifact], data: Data) -> list[Model]:
     """Return the teachers called `names`.
 
     Raises:
-        RecipeError: a teacher hears another front end or knows other labels than the student;
-            every one that does is named.
+        RecipeError: a teacher's front end or labels differ from the student's; lists all of them.
     """
     problems = [
         Problem("", "teachers", message)
@@ -79,12 +82,12 @@ def load_teachers(names: Sequence[str], inputs: Mapping[str, Artifact], data: Da
 def _mismatch(name: str, teacher: Contract, data: Data) -> str:
     if teacher.labels != data.labels:
         return (
-            f"{name} knows the labels {', '.join(teacher.labels)}, the student is to learn "
+            f"{name} has the labels {', '.join(teacher.labels)}, the student "
             f"{', '.join(data.labels)}; train the teacher on the same dataset"
         )
     if (teacher.front_end, teacher.normalization) != (data.front_end, data.normalization):
         return (
-            f"{name} was trained on another front end or normalization than the student's; "
+            f"{name} was trained with a different front end or normalization than the student; "
             "train the teacher with the same dataset and front end"
         )
     return ""

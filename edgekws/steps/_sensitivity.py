@@ -1,4 +1,4 @@
-"""Which layers quantization costs most in, and what it buys to leave them in FP32."""
+"""Which layers are most sensitive to quantization, and what keeping them in FP32 gains."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +15,8 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Accuracy on dev; share of clips labelled as in FP32; mean |Δlogit| against FP32."""
+class Fidelity:
+    """Accuracy on dev; share of clips labelled as by FP32; mean |Δlogit| against FP32."""
 
     accuracy: float
     agreement: float
@@ -25,17 +25,17 @@ class Scores:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What one layer costs: quantized alone, and as the only one that is not."""
+    """The cost of one layer: as the only quantized one, and as the only one in FP32."""
 
     layer: str
     macs_share: float
-    only_this: Scores
-    all_but_this: Scores
+    only_this: Fidelity
+    all_but_this: Fidelity
 
 
 @dataclass(frozen=True)
 class Point:
-    """A model with these layers in FP32; `drop` is accuracy lost, `kept` whether it is shipped."""
+    """A model with these layers in FP32: `drop` is accuracy lost, `kept` marks the shipped one."""
 
     layers: tuple[str, ...]
     coverage: float
@@ -46,55 +46,55 @@ class Point:
 
 
 class Judge:
-    """Scores models on the dev split, against the logits of the FP32 model."""
+    """Fidelity models on the dev split, against the logits of the FP32 model."""
 
     def __init__(
         self, logits: Callable[[onnx.ModelProto], NDArray[np.float32]], source: onnx.ModelProto,
         targets: NDArray[Any],
     ) -> None:  # fmt: skip
-        """Take how logits are computed, the FP32 model, and the true labels `(N,)`."""
+        """Set the function that computes logits, the FP32 model, and the true labels `(N,)`."""
         self._logits, self._targets = logits, targets
         self._float = logits(source)
         self.float_accuracy = float((self._float.argmax(axis=1) == targets).mean())
 
-    def scores(self, model: onnx.ModelProto) -> Scores:
-        """Score one model."""
-        found = self._logits(model)
-        best = found.argmax(axis=1)
-        return Scores(
+    def scores(self, model: onnx.ModelProto) -> Fidelity:
+        """Score a model."""
+        logits = self._logits(model)
+        best = logits.argmax(axis=1)
+        return Fidelity(
             float((best == self._targets).mean()),
             float((best == self._float.argmax(axis=1)).mean()),
-            float(np.abs(found.astype(np.float64) - self._float).mean()),
+            float(np.abs(logits.astype(np.float64) - self._float).mean()),
         )
 
 
 def sensitivities(
     network: QuantizedNetwork, judge: Judge, progress: Progress
 ) -> tuple[Sensitivity, ...]:
-    """Score each layer of a network, the layers in the order of the graph."""
+    """Score each layer of a network, in the order of the graph."""
     shares = _macs_shares(network)
-    found = []
+    result = []
     for done, layer in enumerate(network.layers):
         progress(done, len(network.layers))
         others = [name for name in network.layers if name != layer]
         alone = judge.scores(network.model(others))
         rest = judge.scores(network.model([layer]))
-        found.append(Sensitivity(layer, shares[layer], alone, rest))
-    return tuple(found)
+        result.append(Sensitivity(layer, shares[layer], alone, rest))
+    return tuple(result)
 
 
 def _macs_shares(network: QuantizedNetwork) -> dict[str, float]:
-    found = {layer.name: layer.macs for layer in graph.layers(network.model())}
-    total = sum(found.values())
-    return {name: found[name] / total for name in network.layers}
+    macs = {layer.name: layer.macs for layer in graph.layers(network.model())}
+    total = sum(macs.values())
+    return {name: macs[name] / total for name in network.layers}
 
 
 def order(rows: Iterable[Sensitivity], min_coverage: float) -> tuple[str, ...]:
-    """Return the layers in the order in which they are put back to FP32.
+    """Return the layers in the order in which they are returned to FP32.
 
-    Greedy: the most sensitive first, by the mean |Δlogit| that it causes alone (accuracy moves in
-    whole clips, and says nothing about most layers); those that the coverage limit has no room
-    for any more come last.
+    Greedy: the most sensitive first, by the mean |Δlogit| of that layer alone (accuracy changes in
+    whole clips and does not separate most layers); layers that would exceed the coverage limit
+    come last.
     """
     room = 1 - min_coverage + 1e-9
     fitting, late = [], []
@@ -114,7 +114,7 @@ def frontier(
     size_kib: Callable[[onnx.ModelProto], float],
     progress: Progress,
 ) -> tuple[Point, ...]:
-    """Return the points with the first 0, 1, 2 … of `layers` in FP32."""
+    """Return the points with the first 0, 1, 2, … of `layers` in FP32."""
     points = []
     for n in range(len(layers) + 1):
         progress(n, len(layers) + 1)
@@ -133,10 +133,10 @@ def frontier(
 
 
 def choose(points: Sequence[Point], max_drop: float, min_coverage: float) -> Point:
-    """Return the point to ship: of those that cover enough, the one that covers most in max_drop.
+    """Return the point to ship: within both limits, the one of the highest coverage.
 
-    Where none costs as little as `max_drop`, the one that costs least; where none covers enough,
-    the first, which has no layer in FP32.
+    If every drop exceeds `max_drop`, the point of the smallest drop; if no point reaches
+    `min_coverage`, the first, which has no layer in FP32.
 
     >>> a, b, c = (Point((), c, 0, d, 0) for c, d in ((1.0, 0.03), (0.996, 0.01), (0.9, 0.0)))
     >>> [choose((a, b, c), drop, 0.99) is b for drop in (0.01, 0.005, 0.03)]
@@ -150,6 +150,6 @@ def choose(points: Sequence[Point], max_drop: float, min_coverage: float) -> Poi
 
 
 def rows(points: Iterable[Point], kept: Point) -> list[dict[str, Any]]:
-    """Return the frontier as it stands in the report."""
+    """Return the rows of the frontier for the report."""
     marked = (replace(point, kept=point is kept) for point in points)
     return [{**asdict(point), "layers": list(point.layers)} for point in marked]

@@ -1,4 +1,4 @@
-"""The choice among the forms of one network: what each costs, and which is shipped."""
+"""Compare the forms of one network and choose the one to ship."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekws.core import figures
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples
 from edgekws.core.latency_run import LatencyRun, ModelLatency
@@ -16,16 +17,17 @@ from edgekws.metrics import execution, graph
 from edgekws.steps._forms import INPUT, NAIVE, Form, is_int8
 
 FINALISTS = 2
-"""So many of the fastest forms that may be shipped are timed once more against the input: of many
-timed once, the fastest has been lucky as well."""
+"""How many of the fastest forms that may be shipped are timed again against the input: the fastest
+of many forms timed once is partly so by chance."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One form: what it weighs, how it does on dev, how fast it is, and why it is not shipped.
+class Candidate:
+    """One form with its size, its results on dev, its latency, and why it may not be shipped.
 
-    `nodes` are those that onnxruntime runs. `drop` is accuracy lost against the input, `agreement`
-    the share of clips that keep its label, `max_abs_diff` the largest difference to its logits.
+    `nodes` is the number of nodes that onnxruntime runs. Compared with the input: `drop` is the
+    accuracy lost, `agreement` the share of clips with the same label, `max_abs_diff` the largest
+    difference in the logits.
     """
 
     form: Form
@@ -43,7 +45,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """That of the form."""
+        """Name of the form."""
         return self.form.name
 
     @property
@@ -54,51 +56,54 @@ class Row:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a form must keep to be shipped."""
+    """The limits that a form must meet to be shipped."""
 
     max_drop: float
     min_int8_coverage: float
     max_size_kib: float | None
 
-    def refusal(self, row: Row) -> str:
-        """Say why a form may not be shipped; nothing where it may."""
+    def refusal(self, row: Candidate) -> str:
+        """Return why a form may not be shipped; an empty text if it may."""
         if row.name == NAIVE:
             return "it is the control"
         if row.drop > self.max_drop:
             return f"costs {row.drop:.4f} of accuracy, max_drop = {self.max_drop:g}"
         if row.int8_coverage < self.min_int8_coverage:
             wanted = f"min_int8_coverage = {self.min_int8_coverage:g}"
-            return f"{row.int8_coverage:.1%} of the MACs run as INT8, {wanted}"
+            return f"{figures.share(row.int8_coverage)} of the MACs run as INT8, {wanted}"
         if self.max_size_kib is not None and row.size_kib > self.max_size_kib:
-            return f"{row.size_kib:.1f} KiB, max_size_kib = {self.max_size_kib:g}"
+            size = figures.figure("size_kib", row.size_kib)
+            return f"{size}, max_size_kib = {self.max_size_kib:g}"
         return ""
 
 
-def weigh(
+def evaluate(
     built: Sequence[Form], contract: Contract, dev: Examples, folder: Path, limits: Limits
-) -> list[Row]:
-    """Write every form that could be built into `folder`, and judge it on the dev split.
+) -> list[Candidate]:
+    """Write every form that could be built into `folder`, and evaluate it on the dev split.
 
-    A form that is to give its parent's logits and does not may not be shipped.
+    A form that does not reproduce its parent's logits may not be shipped.
     """
-    there = [form for form in built if form.model is not None]
+    available = [form for form in built if form.model is not None]
     logits: dict[str, NDArray[np.float32]] = {}
     rows = []
-    for number, form in enumerate(there):
+    for number, form in enumerate(available):
         assert form.model is not None
         path = folder / f"{number}.onnx"
         onnx_file.save(form.model, contract, path)
         logits[form.name] = parity.logits(path, dev.features)
-        rows.append(_row(form, path, logits, dev))
-    return [replace(row, refused=_changed(row, logits) or limits.refusal(row)) for row in rows]
+        rows.append(_candidate(form, path, logits, dev))
+    return [replace(row, refused=_mismatch(row, logits) or limits.refusal(row)) for row in rows]
 
 
-def _row(form: Form, path: Path, logits: Mapping[str, NDArray[np.float32]], dev: Examples) -> Row:
-    found, before = logits[form.name], logits[INPUT]
-    labels = found.argmax(axis=1)
+def _candidate(
+    form: Form, path: Path, logits: Mapping[str, NDArray[np.float32]], dev: Examples
+) -> Candidate:
+    after, before = logits[form.name], logits[INPUT]
+    labels = after.argmax(axis=1)
     accuracy = float((labels == dev.targets).mean())
     assert form.model is not None
-    return Row(
+    return Candidate(
         form,
         path,
         is_int8(form.model),
@@ -108,27 +113,27 @@ def _row(form: Form, path: Path, logits: Mapping[str, NDArray[np.float32]], dev:
         accuracy,
         float((before.argmax(axis=1) == dev.targets).mean()) - accuracy,
         float((labels == before.argmax(axis=1)).mean()),
-        float(np.abs(found.astype(np.float64) - before).max()),
+        float(np.abs(after.astype(np.float64) - before).max()),
     )
 
 
-def _changed(row: Row, logits: Mapping[str, NDArray[np.float32]]) -> str:
+def _mismatch(row: Candidate, logits: Mapping[str, NDArray[np.float32]]) -> str:
     parent = row.form.parent
     if parent is None:
         return ""
     worst = float(np.abs(logits[row.name].astype(np.float64) - logits[parent]).max())
     if worst <= parity.TOLERANCE:
         return ""
-    return f"its logits differ by {worst:.3g} from those of {parent!r}, which it should give"
+    return f"its logits differ by {worst:.3g} from those of {parent!r}, which it must reproduce"
 
 
-def timed(rows: Sequence[Row], run: LatencyRun) -> list[Row]:
-    """Return the rows with their latency in `run`, where it holds them."""
-    return [replace(row, latency=one) if (one := run.models.get(row.name)) else row for row in rows]
+def timed(rows: Sequence[Candidate], run: LatencyRun) -> list[Candidate]:
+    """Return the rows with their latency from `run`; those it does not hold stay unchanged."""
+    return [replace(row, latency=run.models.get(row.name, row.latency)) for row in rows]
 
 
-def finalists(rows: Sequence[Row]) -> list[Row]:
-    """Return what is timed once more: input, control, fastest FP32 form, fastest of the others."""
+def finalists(rows: Sequence[Candidate]) -> list[Candidate]:
+    """Return the forms to time again: input, control, fastest FP32 form, fastest of the others."""
     allowed = sorted((row for row in rows if not row.refused), key=lambda row: row.p50_us)
     others = [row for row in allowed if row.name != INPUT][:FINALISTS]
     names = {INPUT, NAIVE, *(row.name for row in others)}
@@ -137,45 +142,45 @@ def finalists(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.name in names]
 
 
-def fastest_float(rows: Iterable[Row]) -> Row | None:
-    """Return the fastest FP32 form that computes what it should, whatever else it may lack."""
+def fastest_float(rows: Iterable[Candidate]) -> Candidate | None:
+    """Return the fastest FP32 form with correct logits, even if it may not be shipped."""
     floats = [row for row in rows if not row.int8 and not row.refused.startswith("its logits")]
     return min((row for row in floats if row.name != NAIVE), key=lambda r: r.p50_us, default=None)
 
 
-def choose(rows: Sequence[Row], run: LatencyRun) -> Row | None:
-    """Return the form to ship of those in `run`, whose control is the input.
+def choose(rows: Sequence[Candidate], run: LatencyRun) -> Candidate | None:
+    """Return the form to ship of those in `run`, in which the input is the control.
 
-    It is the input where it may be shipped and none is faster beyond noise; otherwise the first of
-    those that are not told apart from the fastest. `None` where none may be shipped.
+    It is the input if it may be shipped and no form is faster beyond noise; otherwise the first
+    form that is indistinguishable from the fastest. `None` if none may be shipped.
     """
-    there = [row for row in rows if row.name in run.models and not row.refused]
-    if not there:
+    allowed = [row for row in rows if row.name in run.models and not row.refused]
+    if not allowed:
         return None
-    if there[0].name == INPUT:
-        there = [there[0], *(row for row in there[1:] if _faster(row, run))]
-        if len(there) == 1:
-            return there[0]
-        del there[0]
-    high = min((row.latency for row in there if row.latency), key=lambda one: one.p50_us).p50_ci95
-    return next(row for row in there if row.latency and row.latency.p50_ci95[0] <= high[1])
+    if allowed[0].name == INPUT:
+        faster = [row for row in allowed[1:] if _is_faster(row, run)]
+        if not faster:
+            return allowed[0]
+        allowed = faster
+    _, high = min((row.latency for row in allowed if row.latency), key=lambda x: x.p50_us).p50_ci95
+    return next(row for row in allowed if row.latency and row.latency.p50_ci95[0] <= high)
 
 
-def _faster(row: Row, run: LatencyRun) -> bool:
-    """Tell whether a form is faster than the control beyond what that differs from itself."""
+def _is_faster(row: Candidate, run: LatencyRun) -> bool:
+    """Return whether a form beats the control by more than the control differs from itself."""
     ci95 = row.latency.ratio_ci95 if row.latency else None
     return run.level and ci95 is not None and ci95[1] < 1 - abs(run.control_ratio - 1)
 
 
-def table(rows: Sequence[Row], built: Sequence[Form], chosen: str) -> list[dict[str, Any]]:
-    """Return a line for every form, also for those that could not be built."""
+def table(rows: Sequence[Candidate], built: Sequence[Form], chosen: str) -> list[dict[str, Any]]:
+    """Return a line for every form, including those that could not be built."""
     lines = {row.name: _line(row, chosen) for row in rows}
     return [
         lines.get(f.name, {"form": f.name, "verdict": f"not built: {f.why_not}"}) for f in built
     ]
 
 
-def _line(row: Row, chosen: str) -> dict[str, Any]:
+def _line(row: Candidate, chosen: str) -> dict[str, Any]:
     assert row.latency is not None
     return {
         "form": row.name,
@@ -193,16 +198,18 @@ def _line(row: Row, chosen: str) -> dict[str, Any]:
     }
 
 
-def what_int8_buys(shipped: Row, rows: Sequence[Row]) -> str:
-    """Say what INT8 buys against the fastest FP32 form; nothing where FP32 is shipped."""
+def describe_int8_gain(shipped: Candidate, rows: Sequence[Candidate]) -> str:
+    """Compare the shipped INT8 form with the fastest FP32 one; empty if FP32 is shipped."""
     fastest = fastest_float(rows)
     if not shipped.int8 or fastest is None or not fastest.latency or not shipped.latency:
         return ""
-    one, other = shipped.latency, fastest.latency
-    size = f"{shipped.size_kib:.1f} instead of {fastest.size_kib:.1f} KiB"
-    speed = f"{one.p50_us:.1f} µs against {other.p50_us:.1f} µs of the fastest FP32 form"
-    if one.p50_ci95[1] < other.p50_ci95[0]:
+    int8, fp32 = shipped.latency, fastest.latency
+    own, others = (figures.figure("size_kib", row.size_kib) for row in (shipped, fastest))
+    size = f"{own} instead of {others}"
+    p50, reference = (figures.figure("latency_p50_us", row.p50_us) for row in (int8, fp32))
+    speed = f"{p50} against {reference} of the fastest FP32 form"
+    if int8.p50_ci95[1] < fp32.p50_ci95[0]:
         return f"INT8 buys size ({size}) and speed: {speed} ({fastest.name})"
-    if one.p50_ci95[0] > other.p50_ci95[1]:
+    if int8.p50_ci95[0] > fp32.p50_ci95[1]:
         return f"INT8 buys size ({size}) and costs speed: {speed} ({fastest.name})"
     return f"INT8 buys size ({size}) and not speed: {speed} ({fastest.name})"

@@ -1,4 +1,4 @@
-"""Training of a student from its labels and from teachers (Hinton et al. 2015)."""
+"""The step `distill`: train a student on labels and teachers (Hinton et al. 2015)."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -15,8 +15,8 @@ from edgekws.training.options import DistillationLoss, Training
 class Step(TrainedStepFields):
     """Train a new student on the labels and on the averaged probabilities of its teachers.
 
-    Student and teachers hear the same augmented clips, each in its own representation, under the
-    student's `training.masking`. With `loss.kl_weight = 0` it is the control of the same length
+    Student and teachers get the same augmented clips, each in its own representation, with the
+    student's `training.masking`. With `loss.kl_weight = 0` it is a control of the same length,
     without distillation.
     """
 
@@ -24,11 +24,11 @@ class Step(TrainedStepFields):
 
     kind: Literal["distill"] = "distill"
     teachers: tuple[str, ...] = Field(
-        min_length=1, description="names of earlier steps whose networks teach"
+        min_length=1, description="earlier steps whose networks are the teachers"
     )
     backbone: AnyBackbone = Field(description='the student, e.g. { kind = "bcresnet", tau = 1 }')
-    training: Training = Field(default=Training(), description="how the student is trained")
-    loss: DistillationLoss = Field(default=DistillationLoss(), description="what is minimised")
+    training: Training = Field(default=Training(), description="training settings of the student")
+    loss: DistillationLoss = Field(default=DistillationLoss(), description="the loss")
 
     @property
     def takes(self) -> None:
@@ -49,9 +49,9 @@ class Step(TrainedStepFields):
         """Train, and write the checkpoint; `details` holds the `history` of `training.fit`.
 
         Raises:
-            RecipeError: a teacher has other labels or another front end, or the loss is no number.
+            RecipeError: a teacher's labels or front end differ, or the loss is not finite.
             DataError, MachineError, MissingPartError: as `training.fit.fit`.
-            ParityError: folded into one, the branches of the student compute something else.
+            ParityError: the folded branches of the student give different logits.
         """
         from edgekws.steps._networks import load_teachers, new_network, save_trained
         from edgekws.training.fit import fit

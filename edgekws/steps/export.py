@@ -1,4 +1,4 @@
-"""The step `export`: checkpoint → ONNX in the form that runs fastest."""
+"""The step `export`: checkpoint → ONNX in the form that usually runs fastest."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from edgekws.steps._fields import StepFields
 
 
 class Step(StepFields):
-    """Write the network as ONNX: BatchNorm folded, 2-D networks as Conv2d of height 1."""
+    """Export the network to ONNX: BatchNorm folded, 2-D networks as Conv2d of height 1."""
 
     kind: Literal["export"] = "export"
     keeps: ClassVar[str] = "exact"
@@ -25,11 +25,11 @@ class Step(StepFields):
         return "onnx"
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
-        """Export the checkpoint and prove it on the golden clips of dev.
+        """Export the checkpoint and verify it on the golden clips of dev.
 
         Raises:
-            ParityError: the ONNX model does not compute what the network computes.
-            UnsupportedError: a layer cannot be written as ONNX; the message names it.
+            ParityError: the ONNX model does not reproduce the network's logits.
+            UnsupportedError: a layer cannot be exported to ONNX; the message names it.
         """
         from edgekws.lowering import checkpoint, onnx_file, parity
         from edgekws.lowering.export import export_lowered

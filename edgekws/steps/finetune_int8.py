@@ -1,4 +1,4 @@
-"""Fine-tuning under simulated INT8, for what quantization after training loses."""
+"""The step `finetune_int8`: recover accuracy lost to quantization by training in simulated INT8."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
     from edgekws.quantizers.int8.fake_quantize import FakeQuantized
     from edgekws.training.model import Model
-    from edgekws.training.scores import Scores
+    from edgekws.training.scores import DevMetrics
 
 
 class Step(FinetuningFields):
-    """Train a network further while its weights and activations are rounded as INT8 rounds them.
+    """Continue to train a network with weights and activations rounded as in INT8.
 
-    The network stays what it is, in FP32 and with its BatchNorm, whose statistics are kept; the
-    quantizer behind it finds weights that lose less. What is better on dev under simulated INT8
-    is kept: the best epoch, or the network as it came.
+    The network stays in FP32 with its BatchNorm, the statistics of which are frozen; its weights
+    lose less in the quantization that follows. The better on dev in simulated INT8 is kept: the
+    best epoch or the input network.
 
-    Learns from the labels, and from `teachers` where they are named; the step that gave the
-    network may be one of them.
+    Learns from the labels, and from `teachers` if given; the step that gave the network may be
+    one of them.
     """
 
     keeps: ClassVar[str] = "retrained"
@@ -37,17 +37,17 @@ class Step(FinetuningFields):
         256,
         ge=1,
         le=100_000,
-        description="training clips that set the activation ranges; as in quantize, to train "
-        "under the ranges that it will take",
+        description="training clips that set the activation ranges; use the same number as in "
+        "quantize, to train with the ranges that it will use",
     )
     reduce_range: bool | None = Field(
         None,
-        description="weights in 7 bits: for x86 CPUs without VNNI; the target decides where "
-        "omitted, as for quantize",
+        description="7-bit weights, for x86 CPUs without VNNI; default: chosen for the target, as "
+        "in quantize",
     )
 
     def resolved(self, isa: frozenset[str]) -> Self:
-        """Return the step with `reduce_range` decided."""
+        """Return the step with `reduce_range` filled in."""
         if self.reduce_range is not None:
             return self
         return self.model_copy(update={"reduce_range": saturates_on(isa)})
@@ -56,12 +56,12 @@ class Step(FinetuningFields):
         """Fine-tune, and write the better of start and best epoch as an FP32 checkpoint.
 
         `details` holds `int8` and `fp32` (loss, accuracy and macro recall on dev, before and
-        after, in simulated INT8 and without), the `history` of `training.fit`, whose dev figures
-        are those of simulated INT8, and `kept`: `fine-tuned` or `start`.
+        after, in simulated INT8 and in FP32), the `history` of `training.fit` with dev figures in
+        simulated INT8, and `kept`: `fine-tuned` or `start`.
 
         Raises:
             UnsupportedError: the graph of the network cannot be traced.
-            RecipeError: a teacher has other labels or another front end, or the loss is no number.
+            RecipeError: a teacher's labels or front end differ, or the loss is not finite.
             DataError, MachineError, MissingPartError: as `training.fit.fit`.
         """
         from edgekws.lowering import checkpoint
@@ -74,16 +74,17 @@ class Step(FinetuningFields):
         start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         simulated = Model.of(self._fake_quantized(network, contract, job), contract)
         forms = {"int8": simulated, "fp32": Model.of(network, contract)}
-        before = {form: _scores(model, job) for form, model in forms.items()}
+        before = {form: _dev_metrics(model, job) for form, model in forms.items()}
         history = fit(simulated, self.training, self.minimised, job, teachers)
-        after = {form: _scores(model, job) for form, model in forms.items()}
+        after = {form: _dev_metrics(model, job) for form, model in forms.items()}
         kept = _better(before["int8"], after["int8"], job)
         if kept == "start":
             network.load_state_dict(start)
         path = job.workdir / "checkpoint.safetensors"
         checkpoint.save(network, contract, path)
-        told = {form: _told(before[form], after[form]) for form in forms}
-        return Output(path, {"kept": kept, **told, "history": history})
+        changes = {form: _before_and_after(before[form], after[form]) for form in forms}
+        details = {"kept": kept, **changes, "history": history}
+        return Output(path, details, {"history": "history"})
 
     def _fake_quantized(
         self, network: "nn.Module", contract: Contract, job: Job
@@ -99,25 +100,25 @@ class Step(FinetuningFields):
         return FakeQuantized(network, clips, largest_weight=63 if self.reduce_range else 127)
 
 
-def _scores(model: "Model", job: Job) -> "Scores":
-    """Return how a model does on dev, on the device of the job; it ends on the CPU."""
+def _dev_metrics(model: "Model", job: Job) -> "DevMetrics":
+    """Score a model on dev, on the device of the job; leaves the network on the CPU."""
     from edgekws.training.reproducible import reproducible
     from edgekws.training.scores import score
 
     with reproducible(job):
         model.network.to(job.device)
-        scores = score(model, job.data.examples("dev"), job.data.labels, job.device)
+        metrics = score(model, job.data.examples("dev"), job.data.labels, job.device)
         model.network.cpu()
-    return scores
+    return metrics
 
 
-def _better(before: "Scores", after: "Scores", job: Job) -> str:
-    """Return what is kept, by the rule that chooses an epoch; say so if it is the start."""
+def _better(before: "DevMetrics", after: "DevMetrics", job: Job) -> str:
+    """Return which to keep, by the rule that chooses an epoch; warn if it is the start."""
     first, last = before.balanced_accuracy, after.balanced_accuracy
     if (last, -after.loss) >= (first, -before.loss):
         return "fine-tuned"
     text = (
-        f"finetune_int8: in simulated INT8 the network as it came is better on dev "
+        f"finetune_int8: in simulated INT8 the input network is better on dev "
         f"({first:.1%} balanced accuracy, loss {before.loss:.3f}) than after training "
         f"({last:.1%}, {after.loss:.3f}) and is kept"
     )
@@ -125,5 +126,5 @@ def _better(before: "Scores", after: "Scores", job: Job) -> str:
     return "start"
 
 
-def _told(before: "Scores", after: "Scores") -> dict[str, dict[str, float]]:
+def _before_and_after(before: "DevMetrics", after: "DevMetrics") -> dict[str, dict[str, float]]:
     return {"before": before._asdict(), "after": after._asdict()}

@@ -1,4 +1,4 @@
-"""Static INT8 quantization, with the calibration that costs the least accuracy."""
+"""The step `quantize`: static INT8, with the calibration that loses the least accuracy."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgekws.core.contract import Artifact, Format
+from edgekws.core.details import Kinds
 from edgekws.core.events import Event, progress, working
 from edgekws.core.job import Job, Output
 from edgekws.core.protocols import QUANTIZER, AnyQuantizer, Quantizer
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from edgekws.steps._sensitivity import Point
 
 SATURATION_CLIPS = 32
-"""So many of the calibration clips are looked through for sums that saturate."""
+"""The number of calibration clips that are searched for sums that saturate."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One calibration of one backend, measured on the dev split."""
+class CalibrationResult:
+    """One calibration of one backend, evaluated on the dev split."""
 
     backend: str
     calibration: str
@@ -40,13 +41,13 @@ class Trial:
 class Step(StepFields):
     """Quantize weights and activations to 8 bits, calibrated on training clips.
 
-    The backend's calibrations are tried in turn until one costs no more than `max_drop` on the
-    dev split at `min_coverage`; if none does, the one that costs least is kept and the shortfall
-    stands in the report. Every backend in `compare` is tried as well, for the record only.
+    The backend's calibrations are tried in turn until one loses no more than `max_drop` on the
+    dev split at `min_coverage`; if none does, the best one is kept and the report lists the
+    shortfall. Every backend in `compare` is also tried, for comparison only.
 
-    With `sensitivity` each layer is quantized alone, and left out alone, and the layers are put
-    back to FP32 one after the other, the most sensitive first; `keep_float = "auto"` ships the
-    point on that way that costs no more than `max_drop` at the highest coverage.
+    With `sensitivity`, each layer is quantized alone and skipped alone, and the layers are returned
+    to FP32 one by one, the most sensitive first; `keep_float = "auto"` ships the point with the
+    highest coverage that loses no more than `max_drop`.
     """
 
     keeps: ClassVar[str] = "quantized"
@@ -54,37 +55,37 @@ class Step(StepFields):
     kind: Literal["quantize"] = "quantize"
     backend: AnyQuantizer = Field(
         default_factory=lambda: QUANTIZER.validate_python({"kind": "neural_compressor"}),
-        description='what quantizes, e.g. { kind = "neural_compressor" }',
+        description='the quantizer, e.g. { kind = "neural_compressor" }',
     )
     compare: tuple[AnyQuantizer, ...] = Field(
-        (), description="backends to show side by side; their models are not shipped"
+        (), description="backends to compare with; their models are not shipped"
     )
     max_drop: float = Field(
         0.005,
         ge=0,
         le=1,
-        description="accuracy that may be lost before other calibrations are tried",
+        description="accuracy that may be lost before the next calibration is tried",
     )
     min_coverage: float = Field(0.99, ge=0, le=1, description="share of MACs that must run as INT8")
     calibration_clips: int = Field(
         256, ge=1, le=100_000, description="training clips that set the activation ranges"
     )
     sensitivity: bool = Field(
-        False, description="measure what each layer costs, and what it buys to leave it in FP32"
+        False, description="measure the accuracy lost in each layer, and the gain of FP32 there"
     )
     keep_float: Literal["auto", "none"] = Field(
         "none",
-        description="auto leaves the layers in FP32 that max_drop asks for and min_coverage allows",
+        description="auto keeps layers in FP32 to meet max_drop, as far as min_coverage allows",
     )
     saturates: bool | None = Field(
         None,
         description="whether the CPU adds U8 × S8 products in 16 bits, as x86 without VNNI does; "
-        "the target tells where omitted, and backends without reduce_range follow it",
+        "default: as on the target; sets reduce_range where a backend leaves it out",
     )
 
     @property
     def takes(self) -> Format:
-        """What the backend takes."""
+        """The backend's input format."""
         takes: Format = self.backend.takes
         return takes
 
@@ -94,7 +95,7 @@ class Step(StepFields):
         return "onnx"
 
     def resolved(self, isa: frozenset[str]) -> Self:
-        """Return the step with `saturates`, and each backend's `reduce_range`, decided."""
+        """Return the step with `saturates`, and each backend's `reduce_range`, filled in."""
         saturates = saturates_on(isa) if self.saturates is None else self.saturates
         changes = {
             "saturates": saturates,
@@ -104,19 +105,19 @@ class Step(StepFields):
         return self.model_copy(update=changes)
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
-        """Quantize, judge on dev, keep the best; see the class."""
+        """Quantize, evaluate on dev, keep the best; see the class."""
         from edgekws.lowering import onnx_file
 
         source = inputs["input"]
         train = job.data.examples("train")
         indices = job.data.calibration(self.calibration_clips)
-        bench = _Bench(source, np.ascontiguousarray(train.features[indices]), job)
+        bench = _CalibrationBench(source, np.ascontiguousarray(train.features[indices]), job)
         tried = list(self._until_good(bench))
         best, network = max(tried, key=lambda pair: (self._covers(pair[0]), pair[0].accuracy))
         trials = [replace(trial, kept=trial is best) for trial, _ in tried]
         for backend in self.compare:
             trials += [trial for trial, _ in bench.trials(backend)]
-        told, kept = self._look_inside(network, bench)
+        analysis, kept = self._analyse_layers(network, bench)
         shipped = network.model(kept.layers if kept else ())
         shortfalls = self._shortfalls(best, kept)
         saturation = bench.saturation(network, shipped)
@@ -125,57 +126,60 @@ class Step(StepFields):
         onnx_file.save(shipped, source.contract, job.workdir / "model.onnx")
         details = {
             "calibrations": [asdict(trial) for trial in trials],
-            **told,
+            **analysis,
             "reduce_range": bool(getattr(self.backend, "reduce_range", False)),
             "saturation": saturation,
             "calibration_clips": [train.names[i] for i in indices],
             "shortfalls": shortfalls,
         }
-        return Output(job.workdir / "model.onnx", details)
+        kinds: Kinds = {"frontier": "frontier"} if "frontier" in details else {}
+        return Output(job.workdir / "model.onnx", details, kinds)
 
-    def _look_inside(
-        self, network: "QuantizedNetwork", bench: "_Bench"
+    def _analyse_layers(
+        self, network: "QuantizedNetwork", bench: "_CalibrationBench"
     ) -> "tuple[dict[str, Any], Point | None]":
         """Return the sensitivities and the frontier for the report, and the point to ship."""
         if not self.sensitivity and self.keep_float == "none":
             return {}, None
         from edgekws.steps import _sensitivity
 
-        found = _sensitivity.sensitivities(network, bench.judge, bench.progress("sensitivity"))
-        order = _sensitivity.order(found, self.min_coverage)
+        rows = _sensitivity.sensitivities(network, bench.judge, bench.progress("sensitivity"))
+        order = _sensitivity.order(rows, self.min_coverage)
         points = _sensitivity.frontier(
             network, order, bench.judge, bench.size_kib, bench.progress("layers in FP32")
         )
         kept = points[0]
         if self.keep_float == "auto":
             kept = _sensitivity.choose(points, self.max_drop, self.min_coverage)
-        told = {
-            "sensitivity": [asdict(row) for row in found],
+        analysis = {
+            "sensitivity": [asdict(row) for row in rows],
             "frontier": _sensitivity.rows(points, kept),
         }
-        return told, kept
+        return analysis, kept
 
-    def _covers(self, trial: Trial) -> bool:
+    def _covers(self, trial: CalibrationResult) -> bool:
         return trial.coverage >= self.min_coverage
 
-    def _until_good(self, bench: "_Bench") -> "Iterator[tuple[Trial, QuantizedNetwork]]":
+    def _until_good(
+        self, bench: "_CalibrationBench"
+    ) -> "Iterator[tuple[CalibrationResult, QuantizedNetwork]]":
         for trial, network in bench.trials(self.backend):
             yield trial, network
             if self._covers(trial) and trial.drop <= self.max_drop:
                 return
 
-    def _shortfalls(self, trial: Trial, kept: "Point | None") -> list[str]:
+    def _shortfalls(self, trial: CalibrationResult, kept: "Point | None") -> list[str]:
         shipped = kept or trial
         lines = []
         if shipped.drop > self.max_drop and self.keep_float == "auto":
             lines.append(
-                f"no set of layers in FP32 that min_coverage = {self.min_coverage:.1%} has room "
-                f"for brings the drop to max_drop = {self.max_drop}: {shipped.drop:.4f} is left"
+                f"no set of FP32 layers within min_coverage = {self.min_coverage:.1%} reduces "
+                f"the drop to max_drop = {self.max_drop}: {shipped.drop:.4f} remains"
             )
         elif shipped.drop > self.max_drop:
             lines.append(
-                f"every calibration of {trial.backend} costs more than max_drop = {self.max_drop}: "
-                f"{trial.calibration} costs the least, {trial.drop:.4f}"
+                f"every calibration of {trial.backend} loses more than max_drop = {self.max_drop}: "
+                f"{trial.calibration} loses the least, {trial.drop:.4f}"
             )
         if shipped.coverage < self.min_coverage:
             lines.append(
@@ -185,26 +189,26 @@ class Step(StepFields):
         return lines
 
     def _warnings(self, saturation: list[dict[str, Any]]) -> list[str]:
-        found = [row for row in saturation if row["shipped"]]
-        if not self.saturates or not found:
+        saturating = [row for row in saturation if row["shipped"]]
+        if not self.saturates or not saturating:
             return []
-        worst = max(found, key=lambda row: float(row["shipped"] / row["pairs"]))
+        worst = max(saturating, key=lambda row: float(row["shipped"] / row["pairs"]))
         return [
-            f"the target has no VNNI: {sum(row['shipped'] for row in found)} sums of the "
-            f"calibration clips saturate, most of them for their number in {worst['layer']}; "
+            f"the target has no VNNI: {sum(row['shipped'] for row in saturating)} sums of the "
+            f"calibration clips saturate, the highest share in {worst['layer']}; "
             "set reduce_range = true"
         ]
 
 
 def _with_range(backend: Quantizer, saturates: bool) -> Any:
-    """Return the backend with `reduce_range` decided, where it has one that is not."""
+    """Return the backend with `reduce_range` filled in if it was left open."""
     if getattr(backend, "reduce_range", False) is not None:
         return backend
     return backend.model_copy(update={"reduce_range": saturates})
 
 
-class _Bench:
-    """Quantizes one FP32 model in several ways and measures each on the dev split."""
+class _CalibrationBench:
+    """Quantizes one FP32 model with several calibrations and evaluates each on the dev split."""
 
     def __init__(self, source: Artifact, clips: NDArray[np.float32], job: Job) -> None:
         from edgekws.lowering import checkpoint, export, onnx_file, parity
@@ -225,21 +229,21 @@ class _Bench:
         )
 
     def progress(self, task: str) -> Callable[[int, int], None]:
-        """Return what tells how far a task is."""
+        """Return a function that reports the progress of a task."""
         return lambda done, total: progress(self._job.emit, task, done, total)
 
     def size_kib(self, model: "onnx.ModelProto") -> float:
-        """Return the size of the file that the model would be shipped in."""
+        """Return the size of the model's ONNX file."""
         from edgekws.lowering import onnx_file
 
-        path = self._job.workdir / "weighed.onnx"
+        path = self._job.workdir / "sized.onnx"
         onnx_file.save(model, self._contract, path)
         size = path.stat().st_size / 1024
         path.unlink()
         return size
 
-    def trials(self, backend: Quantizer) -> "Iterator[tuple[Trial, QuantizedNetwork]]":
-        """Yield each calibration of `backend`, measured, with its network."""
+    def trials(self, backend: Quantizer) -> "Iterator[tuple[CalibrationResult, QuantizedNetwork]]":
+        """Yield each calibration of `backend` with its result and network."""
         from edgekws.metrics.graph import int8_coverage
 
         calibrations = backend.calibrations()
@@ -250,12 +254,15 @@ class _Bench:
             model = network.model()
             accuracy = self.judge.scores(model).accuracy
             drop = self.judge.float_accuracy - accuracy
-            yield Trial(backend.kind, calibration, accuracy, drop, int8_coverage(model)), network
+            yield (
+                CalibrationResult(backend.kind, calibration, accuracy, drop, int8_coverage(model)),
+                network,
+            )
 
     def saturation(
         self, network: "QuantizedNetwork", shipped: "onnx.ModelProto"
     ) -> list[dict[str, Any]]:
-        """Count the pairs that would saturate without VNNI, as shipped and in either width."""
+        """Count the pairs that saturate without VNNI, as shipped and with 8- and 7-bit weights."""
         from edgekws.quantizers.int8.saturation import count_saturation, in_bits
 
         working(self._job.emit, "counting saturated sums")

@@ -1,4 +1,4 @@
-"""The step `simplify`: the ONNX graph cleaned up by onnxsim."""
+"""The step `simplify`: clean up the ONNX graph with onnxsim."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -10,7 +10,7 @@ from edgekws.steps._fields import StepFields
 
 
 class Step(StepFields):
-    """Merge and drop nodes without changing what is computed; INT8 weights stay INT8."""
+    """Merge and remove nodes without changing the result; INT8 weights stay INT8."""
 
     kind: Literal["simplify"] = "simplify"
     keeps: ClassVar[str] = "exact"
@@ -26,10 +26,10 @@ class Step(StepFields):
         return "onnx"
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
-        """Simplify the model and prove it on the golden clips of dev.
+        """Simplify the model and verify it on the golden clips of dev.
 
         Raises:
-            ParityError: the simplified model computes something else.
+            ParityError: the simplified model gives different logits.
             MachineError: onnxsim crashed.
         """
         from edgekws.lowering import parity

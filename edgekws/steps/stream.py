@@ -1,4 +1,4 @@
-"""The step `stream`: the network with explicit state, for audio that does not end."""
+"""The step `stream`: the network with explicit state, for continuous audio."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -9,11 +9,10 @@ from edgekws.steps._fields import StepFields
 
 
 class Step(StepFields):
-    """Write the final 2-D network as a graph that computes only what each hop of frames adds.
+    """Write the final 2-D network as a graph that processes only the new frames of each hop.
 
-    The bundle gets it as `stream.onnx` beside `model.onnx`, which stays the model of the step
-    before. The backbone has to work without padding over time (`padding = "valid"`) and to end in
-    a mean over time.
+    The bundle gets it as `stream.onnx` next to `model.onnx`, the model of the previous step. The
+    backbone must not pad over time (`padding = "valid"`) and must end in a mean over time.
     """
 
     kind: Literal["stream"] = "stream"
@@ -30,11 +29,11 @@ class Step(StepFields):
         return "stream"
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
-        """Write the streaming form and prove it on the golden clips of dev, hop by hop.
+        """Write the streaming form and verify it on the golden clips of dev, hop by hop.
 
         Raises:
             UnsupportedError: a layer cannot be computed hop by hop; the message names it.
-            ParityError: a decision is not that of the windowed network.
+            ParityError: a decision differs from that of the windowed network.
         """
         from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Training from the labels alone: a teacher, or a network that needs none."""
+"""The step `teacher`: train on labels only, a teacher or a network that needs none."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -21,9 +21,9 @@ class Step(TrainedStepFields):
     backbone: AnyBackbone = Field(
         description='the network, e.g. { kind = "resnet18", width = 0.25 }'
     )
-    training: Training = Field(default=Training(), description="how it is trained")
+    training: Training = Field(default=Training(), description="training settings")
     loss: LabelLoss = Field(
-        default=CrossEntropyLoss(), description="what is minimised: cross_entropy or focal"
+        default=CrossEntropyLoss(), description="the loss: cross_entropy or focal"
     )
 
     @property
@@ -41,7 +41,7 @@ class Step(TrainedStepFields):
 
         Raises:
             DataError, MachineError, MissingPartError, RecipeError: as `training.fit.fit`.
-            ParityError: folded into one, the branches of the network compute something else.
+            ParityError: the folded branches of the network give different logits.
         """
         from edgekws.steps._networks import new_network, save_trained
         from edgekws.training.fit import fit

@@ -1,4 +1,4 @@
-"""The step `to2d`: from the 3-D representation to the 2-D one, exactly or by re-distillation."""
+"""The step `to2d`: from the 3-D representation to 2-D, exactly or by distillation."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from edgekws.training.model import Model
 
 CALIBRATION_CLIPS = 512
-"""Training clips on which the first weights are solved."""
+"""Training clips to which the initial weights are fitted."""
 
-_OF_TRAINING = ("training", "loss", "teachers", "control", "seed")
+_NEEDS_BACKBONE = ("training", "loss", "teachers", "control", "seed")
 
 
 class Step(TrainedStepFields):
-    """Turn a 3-D network into a 2-D one.
+    """Convert a 3-D network to a 2-D one.
 
-    Exact, without training, where the first layer spans all mels (`mel_spanning`): leave out
-    `backbone`, or name the twin. Otherwise `backbone` gets its first weights from the 3-D network
-    by least squares and is distilled from it; with `control`, so is a random start, and the one
-    that is better on dev is kept.
+    The conversion is exact, without training, if the first layer spans all mels (`mel_spanning`):
+    omit `backbone`, or name the 2-D equivalent. Otherwise `backbone` is initialised from the 3-D
+    network by least squares and distilled from it; with `control`, a random start is distilled
+    too, and the better of the two on dev is kept.
     """
 
     kind: Literal["to2d"] = "to2d"
     backbone: AnyBackbone | None = Field(
-        None, description="the 2-D network to become; where omitted, the exact twin"
+        None, description="the 2-D network; default: the exact equivalent"
     )
-    training: Training = Field(default=Training(), description="how the result is trained")
-    loss: DistillationLoss = Field(default=DistillationLoss(), description="what is minimised")
+    training: Training = Field(default=Training(), description="training settings of the result")
+    loss: DistillationLoss = Field(default=DistillationLoss(), description="the loss")
     teachers: tuple[str, ...] = Field(
-        (), description="names of earlier steps that teach beside the 3-D network itself"
+        (), description="earlier steps that are teachers in addition to the 3-D network"
     )
     control: bool = Field(
-        True, description="also train a random start for as long, show both, keep the better"
+        True, description="also train from a random start, report both, keep the better"
     )
 
     @field_validator("backbone")
@@ -59,22 +59,22 @@ class Step(TrainedStepFields):
         return backbone
 
     @model_validator(mode="after")
-    def _nothing_without_effect(self) -> Self:
-        # Compared by value: a recipe written back with all its defaults has to load again.
+    def _no_unused_fields(self) -> Self:
+        # Compared by value: a recipe written back with all its defaults must load again.
         fields = type(self).model_fields
-        idle = [name for name in _OF_TRAINING if getattr(self, name) != fields[name].default]
-        if self.backbone is None and idle:
+        unused = [name for name in _NEEDS_BACKBONE if getattr(self, name) != fields[name].default]
+        if self.backbone is None and unused:
             raise PydanticCustomError(
                 "no_effect",
-                "{names} has no effect without backbone, which makes the conversion exact; name a "
-                "2-D backbone or take it out",
-                {"names": ", ".join(idle)},
+                "{names} has no effect without backbone: the conversion is exact; name a 2-D "
+                "backbone or remove it",
+                {"names": ", ".join(unused)},
             )
         return self
 
     @property
     def keeps(self) -> str:
-        """`exact` without a backbone, else `retrained` (the twin is proven by the step itself)."""
+        """`exact` without a backbone, else `retrained` (the step itself verifies the twin)."""
         return "exact" if self.backbone is None else "retrained"
 
     @property
@@ -89,20 +89,20 @@ class Step(TrainedStepFields):
 
     @property
     def named_inputs(self) -> tuple[str, ...]:
-        """The teachers beside the 3-D network."""
+        """The teachers other than the 3-D network."""
         return self.teachers
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
-        """Convert, and where that is not exact, train; prove what is exact.
+        """Convert and verify an exact conversion; otherwise initialise and train.
 
-        `details` holds `mode` (`exact` or `initialised`), and `max_abs_diff`, or `start` (what was
-        solved and how both starts agree with the 3-D network on dev), `history` and
-        `control_history` of `training.fit`, and `kept`, the start that was kept.
+        `details` holds `mode` (`exact` or `initialised`), and either `max_abs_diff` or: `start`
+        (the layers that were fitted, and how both starts agree with the 3-D network on dev),
+        `history` and `control_history` of `training.fit`, and `kept`, the start that was kept.
 
         Raises:
-            UnsupportedError: the input is 2-D already, or the exact conversion does not exist.
-            ParityError: the exact conversion, or the folding of branches into one, is not.
-            RecipeError: a teacher has other labels or another front end, or the loss is no number.
+            UnsupportedError: the input is already 2-D, or no exact conversion exists.
+            ParityError: the exact conversion, or the folding of branches, changed the logits.
+            RecipeError: a teacher's labels or front end differ, or the loss is not finite.
             DataError, MachineError, MissingPartError: as `training.fit.fit`.
         """
         from edgekws.lowering import checkpoint, to2d
@@ -113,8 +113,8 @@ class Step(TrainedStepFields):
         if self.backbone is None or _is_twin(self.backbone, network, contract):
             result, new, details = _exact(network, contract, job)
         else:
-            wanted = new_contract(self.backbone, job.data)
-            result, new, details = self._initialised(network, contract, wanted, inputs, job)
+            new = new_contract(self.backbone, job.data)
+            result, new, details = self._initialised(network, contract, new, inputs, job)
         return save_trained(result, new, details, job)
 
     def _initialised(
@@ -128,9 +128,9 @@ class Step(TrainedStepFields):
         from edgekws.steps._networks import load_teachers
         from edgekws.training.model import Model
 
-        own = inputs["input"].sha256
-        more = [name for name in dict.fromkeys(self.teachers) if inputs[name].sha256 != own]
-        teachers = load_teachers(["input", *more], inputs, job.data)
+        sha256 = inputs["input"].sha256
+        others = [name for name in dict.fromkeys(self.teachers) if inputs[name].sha256 != sha256]
+        teachers = load_teachers(["input", *others], inputs, job.data)
         starts, solved = _starts(network, new, job)
         logits = _dev_logits(network, contract, job)
         start: dict[str, Any] = {"solved": [asdict(layer) for layer in solved]}
@@ -150,16 +150,16 @@ class Step(TrainedStepFields):
     def _fit(
         self, model: "Model", teachers: "list[Model]", job: Job, folder: str
     ) -> dict[str, Any]:
-        """Train in a folder of its own, from which a killed run goes on."""
+        """Train in a separate folder, from which a killed run resumes."""
         from edgekws.training.fit import fit
 
-        own = replace(job, workdir=job.workdir / folder)
-        own.workdir.mkdir(parents=True, exist_ok=True)
-        return fit(model, self.training, self.loss, own, teachers)
+        job = replace(job, workdir=job.workdir / folder)
+        job.workdir.mkdir(parents=True, exist_ok=True)
+        return fit(model, self.training, self.loss, job, teachers)
 
 
 def _is_twin(backbone: Backbone, network: "nn.Module", contract: Contract) -> bool:
-    """Tell whether the exact conversion of a network is `backbone`."""
+    """Return whether `backbone` is the exact conversion of a network."""
     from edgekws.lowering import to2d
 
     if to2d.twin(contract) != backbone.model_dump(mode="json"):
@@ -168,10 +168,9 @@ def _is_twin(backbone: Backbone, network: "nn.Module", contract: Contract) -> bo
 
 
 def _better(history: dict[str, Any], control: dict[str, Any], job: Job) -> str:
-    """Return the start whose kept epoch is better on dev; say so if random."""
+    """Return the start whose kept epoch is better on dev; warn if it is the random one."""
     solved, drawn = (
-        told["epochs"][told["kept_epoch"] - 1]["dev_balanced_accuracy"]
-        for told in (history, control)
+        run["epochs"][run["kept_epoch"] - 1]["dev_balanced_accuracy"] for run in (history, control)
     )
     if solved >= drawn:
         return "initialised"
@@ -197,7 +196,7 @@ def _exact(
 def _starts(
     network: "nn.Module", contract: Contract, job: Job
 ) -> "tuple[dict[str, nn.Module], tuple[Any, ...]]":
-    """Return the solved and the random start, drawn alike, and what was solved."""
+    """Return the fitted and the random start, from the same seed, and the layers fitted."""
     import torch
 
     from edgekws.lowering import checkpoint
@@ -221,11 +220,11 @@ def _dev_logits(network: "nn.Module", contract: Contract, job: Job) -> Any:
     return torch_logits(network, job.data.examples("dev").features, contract)
 
 
-def _agreement(wanted: Any, got: Any) -> dict[str, float]:
-    """Return how logits `(N, n_labels)` agree: share of equal labels, correlation."""
+def _agreement(expected: Any, logits: Any) -> dict[str, float]:
+    """Compare logits `(N, n_labels)`: share of equal labels, correlation."""
     import numpy as np
 
     return {
-        "label_agreement": float((wanted.argmax(1) == got.argmax(1)).mean()),
-        "correlation": float(np.corrcoef(wanted.ravel(), got.ravel())[0, 1]),
+        "label_agreement": float((expected.argmax(1) == logits.argmax(1)).mean()),
+        "correlation": float(np.corrcoef(expected.ravel(), logits.ravel())[0, 1]),
     }

@@ -1,4 +1,4 @@
-"""The step `tune`: the form of the network that is fastest on the target."""
+"""The step `tune`: choose the form of the network that is fastest on the target."""
 
 import shutil
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ from edgekws.steps._fields import StepFields
 
 if TYPE_CHECKING:
     from edgekws.core.latency_run import LatencyRun
-    from edgekws.steps._forms import Material
-    from edgekws.steps._tuning import Row
+    from edgekws.steps._forms import FormInputs
+    from edgekws.steps._tuning import Candidate
 
 
 class Step(StepFields):
-    """Build the forms that the network can be shipped in, time them on the target, keep the best.
+    """Build the forms in which the network can be shipped, time them on the target, keep the best.
 
-    The forms are INT8 and FP32, convolutions over a row or a sequence, weights quantized per
-    channel or per tensor, U8 or S8 activations, mean or pooling, channels padded with zeros. They
-    are timed interleaved in one run, and the fastest that may be shipped once more against the
-    input; within noise, the form that came in stays. Every form stands in the report, with what
-    speaks against it. The choice holds for this host and this target, and is repeated on it.
+    The forms are INT8 and FP32, Conv2d over one row or Conv1d, weights quantized per channel or
+    per tensor, U8 or S8 activations, mean or pooling, channels padded with zeros. They are timed
+    interleaved in one run, and the fastest that may be shipped again against the input; unless one
+    is faster beyond noise, the input stays. The report lists every form and why it was not
+    shipped. The choice holds for this host and this target, and is repeated on another.
     """
 
     keeps: ClassVar[str] = "quantized"
@@ -35,35 +35,35 @@ class Step(StepFields):
 
     kind: Literal["tune"] = "tune"
     fp32: str = Field(
-        description="name of the earlier step whose checkpoint the model was made of, for the "
-        "forms that have to be built anew and those in FP32"
+        description="the earlier step from whose checkpoint the model was built, for the forms "
+        "that are quantized again and those in FP32"
     )
     max_drop: float = Field(
-        0.0, ge=0, le=1, description="accuracy on dev that a form may lose against the input"
+        0.0, ge=0, le=1, description="accuracy on dev that a form may lose to the input"
     )
     min_int8_coverage: float = Field(
-        0.99, ge=0, le=1, description="share of MACs that must run as INT8; 0 lets FP32 be shipped"
+        0.99, ge=0, le=1, description="share of MACs that must run as INT8; 0 allows FP32"
     )
     max_size_kib: float | None = Field(
-        None, gt=0, le=1e9, description="size that a form may have; any where omitted"
+        None, gt=0, le=1e9, description="largest size of a form; default: no limit"
     )
     max_params: int | None = Field(
         None,
         ge=1,
         le=10**12,
-        description="parameters up to which channels may be padded with zeros to the vector width; "
-        "none are padded where omitted",
+        description="most parameters of a form with channels padded with zeros to the vector "
+        "width; default: no padding",
     )
     calibration_clips: int = Field(
         256,
         ge=1,
         le=100_000,
-        description="training clips that set the ranges of the forms quantized anew",
+        description="training clips that set the ranges of the forms quantized again",
     )
     reduce_range: bool | None = Field(
         None,
-        description="weights in 7 bits in the forms quantized anew: for x86 CPUs without VNNI; "
-        "the target decides where omitted",
+        description="7-bit weights in the forms quantized again, for x86 CPUs without VNNI; "
+        "default: chosen for the target",
     )
 
     @property
@@ -82,29 +82,29 @@ class Step(StepFields):
         return (self.fp32,)
 
     def resolved(self, isa: frozenset[str]) -> Self:
-        """Return the step with `reduce_range` decided."""
+        """Return the step with `reduce_range` filled in."""
         if self.reduce_range is not None:
             return self
         return self.model_copy(update={"reduce_range": saturates_on(isa)})
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
-        """Build, judge, time, choose; `details` holds the table of `forms` and what was chosen.
+        """Build, evaluate, time, choose; `details` holds the table of `forms` and the choice.
 
         Raises:
-            RecipeError: `fp32` names another network than the one that the model was made of.
+            RecipeError: `fp32` is not the network from which the model was built.
             MissingPartError, MachineError: the target cannot measure.
         """
         from edgekws.steps import _forms, _tuning
 
-        material = self._material(inputs, job)
+        form_inputs = self._form_inputs(inputs, job)
         built = []
-        for form in _forms.build(material):
+        for form in _forms.build(form_inputs):
             built.append(form)
             progress(job.emit, form.name, len(built), len(built) + 1)
         limits = _tuning.Limits(self.max_drop, self.min_int8_coverage, self.max_size_kib)
         folder = job.workdir / "forms"
         dev = job.data.examples("dev")
-        rows = _tuning.weigh(built, material.contract, dev, folder, limits)
+        rows = _tuning.evaluate(built, form_inputs.contract, dev, folder, limits)
         rows, run = _measured(rows, job)
         finals = [row for row in rows if row.name in run.models]
         chosen = _tuning.choose(finals, run)
@@ -115,14 +115,14 @@ class Step(StepFields):
         shortfalls = _shortfalls(shipped, run)
         for line in shortfalls:
             job.emit(Event("warning", line))
-        if buys := _tuning.what_int8_buys(shipped, finals):
-            job.emit(Event("note", buys))
+        if gain := _tuning.describe_int8_gain(shipped, finals):
+            job.emit(Event("note", gain))
         return Output(
             path,
             {
                 "chosen": shipped.name,
                 **_compared(shipped, finals),
-                "int8_buys": buys or "FP32 is shipped",
+                "int8_buys": gain or "FP32 is shipped",
                 "forms": _tuning.table(rows, built, shipped.name),
                 "shortfalls": shortfalls,
                 "control_ratio": run.control_ratio,
@@ -132,30 +132,30 @@ class Step(StepFields):
             },
         )
 
-    def _material(self, inputs: Mapping[str, Artifact], job: Job) -> "Material":
+    def _form_inputs(self, inputs: Mapping[str, Artifact], job: Job) -> "FormInputs":
         from edgekws.lowering import checkpoint, onnx_file
-        from edgekws.steps._forms import Material
+        from edgekws.steps._forms import FormInputs
 
         model, contract = onnx_file.load(inputs["input"].path)
-        network, of_network = checkpoint.load(inputs[self.fp32].path)
-        if of_network != contract:
-            told = (
-                f'"{self.fp32}" is not the network that the model was made of; name the step that '
-                "gave the checkpoint that was quantized or exported"
+        network, network_contract = checkpoint.load(inputs[self.fp32].path)
+        if network_contract != contract:
+            message = (
+                f'"{self.fp32}" is not the network from which the model was built; name the step '
+                "whose checkpoint was quantized or exported"
             )
-            raise RecipeError([Problem("", f"steps.{self.name or self.kind}.fp32", told)])
+            raise RecipeError([Problem("", f"steps.{self.name or self.kind}.fp32", message)])
         indices = job.data.calibration(self.calibration_clips)
         clips = np.ascontiguousarray(job.data.examples("train").features[indices])
         if contract.representation == "3d":
             clips = clips[:, None]  # (N, 1, n_mels, T)
         narrow = bool(self.reduce_range)
-        return Material(model, network, contract, clips, narrow, self.max_params)
+        return FormInputs(model, network, contract, clips, narrow, self.max_params)
 
 
-def _measured(rows: "list[Row]", job: Job) -> "tuple[list[Row], LatencyRun]":
-    """Time all forms, then the best of them once more; return that run, whose control is the input.
+def _measured(rows: "list[Candidate]", job: Job) -> "tuple[list[Candidate], LatencyRun]":
+    """Time all forms, then the best of them again; return the rows and the second run.
 
-    The latencies of the other forms are those of the first run.
+    In both runs the input is the control. The other forms keep their latency of the first run.
     """
     from edgekws.steps import _tuning
     from edgekws.steps._forms import INPUT
@@ -170,29 +170,29 @@ def _measured(rows: "list[Row]", job: Job) -> "tuple[list[Row], LatencyRun]":
     return _tuning.timed(rows, run), run
 
 
-def _shortfalls(shipped: "Row", run: "LatencyRun") -> list[str]:
+def _shortfalls(shipped: "Candidate", run: "LatencyRun") -> list[str]:
     lines = []
     if shipped.refused:
-        lines.append(f"no form may be shipped; the input stays, though it {shipped.refused}")
+        lines.append(f"no form may be shipped; the input is kept: {shipped.refused}")
     if not run.level:
         lines.append(
-            f"the machine was too busy to choose by latency (the input took {run.control_ratio:.2f}"
-            " of its own time); free it and run again with --force for this step"
+            "the machine was too busy to choose by latency (two timings of the input differ by a "
+            f"factor of {run.control_ratio:.2f}); free it and run again with --force for this step"
         )
     return lines
 
 
-def _compared(shipped: "Row", rows: "list[Row]") -> dict[str, Any]:
-    """Return how the shipped form stands to the input and the fastest FP32 form."""
+def _compared(shipped: "Candidate", rows: "list[Candidate]") -> dict[str, Any]:
+    """Compare the latency of the shipped form with the input and the fastest FP32 form."""
     from edgekws.steps._forms import INPUT
     from edgekws.steps._tuning import fastest_float
 
     p50 = {row.name: row.p50_us for row in rows}
     fastest = fastest_float(rows)
-    told: dict[str, Any] = {"of_input": shipped.p50_us / p50[INPUT]}
+    ratios: dict[str, Any] = {"of_input": shipped.p50_us / p50[INPUT]}
     if fastest is not None:
-        told |= {
+        ratios |= {
             "fastest_fp32": fastest.name,
             "of_fastest_fp32": shipped.p50_us / fastest.p50_us,
         }
-    return told
+    return ratios

@@ -1,12 +1,12 @@
-"""What the `ssh` target runs on the other machine: files and a task come in, JSON goes out.
+"""The program that the `ssh` target runs on the other machine: files and a task in, JSON out.
 
-Its text is handed to `python -c` there, so it needs the standard library only. On stdin comes a
-line of JSON, `{"files": [[name, bytes], …], "task": …, "limit_s": …}`, and then the files. The
-names are the sender's own, never a user's. What the task printed goes out as one line that begins
-with `MARK`, because a login shell may print lines of its own.
+Its source is passed to `python -c`, so it uses only the standard library. Stdin carries a line of
+JSON, `{"files": [[name, bytes], …], "task": …, "limit_s": …}`, and then the files. The names are
+chosen by the sender, never by a user. The output of the task is sent as one line that begins with
+`MARK`, because a login shell may print other lines.
 
-Stdin stays open while the task runs. Its end means that the sender is gone: the task is killed. The
-files lie in a fresh folder, which is removed however this ends.
+Stdin stays open while the task runs. When it ends, the sender is gone and the task is killed. The
+files lie in a temporary folder, which is always removed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MARK = "edgekws-agent: "
 OLDEST = (3, 10)
 """The Python that `latency.py` needs."""
 TOO_OLD = 5
-"""The exit status that says so."""
+"""Exit status for an older Python."""
 FINGERPRINT = """
 import json, sys
 sys.path.insert(0, "")
@@ -40,11 +40,11 @@ print(json.dumps(latency.fingerprint(int(sys.argv[1]))))
 
 
 class SenderGoneError(Exception):
-    """Nobody waits for the answer any more."""
+    """The sender no longer waits for the answer."""
 
 
 def main() -> None:
-    """Do what stdin asks and print the answer."""
+    """Run the task from stdin and print the answer."""
     for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(name, _end)
     source = sys.stdin.buffer
@@ -76,17 +76,17 @@ def _exactly(source: BinaryIO, size: int) -> bytes:
 def _refusal() -> dict[str, Any] | None:
     if sys.version_info >= OLDEST:
         return None
-    found, wanted = (f"{major}.{minor}" for major, minor in (sys.version_info[:2], OLDEST))
-    return {"code": TOO_OLD, "out": "", "err": f"it is Python {found}, and {wanted} is needed"}
+    actual, required = (f"{major}.{minor}" for major, minor in (sys.version_info[:2], OLDEST))
+    return {"code": TOO_OLD, "out": "", "err": f"Python is {actual}, but {required} is required"}
 
 
 def _run(task: list[str], folder: str, limit_s: float) -> dict[str, Any]:
-    """Run `python TASK` in the folder, and return its exit status and what it printed."""
+    """Run `python TASK` in the folder, and return its exit status and output."""
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             [sys.executable, *task],
             cwd=folder,
-            # onnxruntime sends telemetry unless told not to, and leaves a file of its own.
+            # onnxruntime sends telemetry by default, and leaves a file behind.
             env={"ORT_DISABLE_TELEMETRY": "1", **os.environ, "TMPDIR": folder},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -94,27 +94,27 @@ def _run(task: list[str], folder: str, limit_s: float) -> dict[str, Any]:
         )
         assert child.stdout is not None
         try:
-            out = _listen(child.stdout.fileno(), time.monotonic() + limit_s)
+            out = _read_output(child.stdout.fileno(), time.monotonic() + limit_s)
             code = child.wait()
         finally:
             child.kill()
             child.wait()
         errors.seek(0)
         err = errors.read()[-4000:]
-    told = {"out": out, "err": err}
-    return {"code": code, **{key: text.decode("utf-8", "replace") for key, text in told.items()}}
+    streams = {"out": out, "err": err}
+    return {"code": code, **{key: text.decode("utf-8", "replace") for key, text in streams.items()}}
 
 
-def _listen(output: int, deadline: float) -> bytes:
-    """Return all of the task's output; sleeps until there is some, so as not to disturb it.
+def _read_output(output: int, deadline: float) -> bytes:
+    """Return all of the task's output; sleep while there is none, so as not to disturb the task.
 
     Raises:
-        SenderGoneError: stdin has ended, or it is later than any sender waits.
+        SenderGoneError: stdin has ended, or the deadline has passed.
     """
     parts: list[bytes] = []
     while True:
-        left = deadline - time.monotonic()
-        ready, _, _ = select.select([output, 0], [], [], max(left, 0))
+        remaining = deadline - time.monotonic()
+        ready, _, _ = select.select([output, 0], [], [], max(remaining, 0))
         if not ready or (0 in ready and not os.read(0, 1)):
             raise SenderGoneError
         if output in ready:

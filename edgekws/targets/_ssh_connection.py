@@ -1,7 +1,7 @@
-"""One connection through the system's OpenSSH: files and a task go out, an answer comes back.
+"""A connection through the system's OpenSSH: files and a task out, an answer back.
 
-The only command that the other side's shell sees is Python with a fixed program, which reads
-everything else from stdin. So no name of a file or a model can be taken for a command.
+The remote shell only ever sees Python with a fixed program, which reads everything else from stdin,
+so that no name of a file or a model can be taken for a command.
 """
 
 import json
@@ -24,7 +24,7 @@ _BOOT = (
     "import sys;sys.path=[p for p in sys.path if p];"
     "b=sys.stdin.buffer;exec(b.read(int(b.readline())))"
 )
-"""Single quotes around it mean the same to sh, bash, zsh, fish and csh, and none are inside."""
+"""It is single-quoted, which sh, bash, zsh, fish and csh treat alike, and contains no quotes."""
 _SSH_FAILED = 255
 _NOT_FOUND = (126, 127)
 _ALIVE_S = 10
@@ -32,7 +32,7 @@ _ALIVE_S = 10
 
 @dataclass(frozen=True)
 class Login:
-    """How to reach a machine; `python` has no character that means something to a shell."""
+    """How to reach a machine; `python` has no character that is special to a shell."""
 
     host: str
     port: int | None
@@ -42,9 +42,9 @@ class Login:
     connect_timeout_s: float
 
     def command(self) -> list[str]:
-        """Return the command line of `ssh`, which never asks anything.
+        """Return the command line of `ssh`, which never prompts.
 
-        Host keys are checked as the user's own configuration says.
+        Host keys are checked according to the user's configuration.
         """
         options = {
             "BatchMode": "yes",
@@ -71,7 +71,7 @@ def _quoted(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a task printed there, and its exit status."""
+    """Output and exit status of a remote task."""
 
     code: int
     out: str
@@ -82,13 +82,13 @@ _ANSWER = TypeAdapter(Answer)
 
 
 def ask(login: Login, files: Mapping[str, bytes], task: Sequence[str], limit_s: float) -> Answer:
-    """Run `python TASK` beside `files` on the other machine, and return what it printed.
+    """Run `python TASK` in a folder with `files` on the other machine, and return the output.
 
-    Files and task are gone there when this returns or raises, or soon after.
+    Files and task are removed there when this returns or raises, or soon after.
 
     Raises:
-        MissingPartError: the machine cannot be reached or takes longer than `limit_s`, or it has
-            no such Python; the message says what to do.
+        MissingPartError: the machine cannot be reached, takes longer than `limit_s` or has no such
+            Python; the message says what to do.
     """
     sizes = [[name, len(content)] for name, content in files.items()]
     request = {"files": sizes, "task": task, "limit_s": limit_s + _ALIVE_S}
@@ -98,28 +98,27 @@ def ask(login: Login, files: Mapping[str, bytes], task: Sequence[str], limit_s: 
         code = _talk(login, b"".join([message, *files.values()]), out, err, limit_s)
         out.seek(0)
         err.seek(0)
-        told = out.read().decode(errors="replace")
-        words = err.read().decode(errors="replace").strip()
-    lines = [line for line in told.splitlines() if line.startswith(_ssh_agent.MARK)]
+        stdout = out.read().decode(errors="replace")
+        stderr = err.read().decode(errors="replace").strip()
+    lines = [line for line in stdout.splitlines() if line.startswith(_ssh_agent.MARK)]
     if code is not None and lines:
         return _parsed(login, lines[-1].removeprefix(_ssh_agent.MARK))
-    raise _failure(login, code, words, limit_s)
+    raise _failure(login, code, stderr, limit_s)
 
 
 def _parsed(login: Login, line: str) -> Answer:
     try:
         return _ANSWER.validate_json(line)
     except ValidationError as error:
-        raise MachineError(f"{login.host} gave an answer that makes no sense: {error}") from error
+        raise MachineError(f"{login.host} sent an invalid answer: {error}") from error
 
 
 def _talk(
     login: Login, message: bytes, out: IO[bytes], err: IO[bytes], limit_s: float
 ) -> int | None:
-    """Return ssh's exit status, `None` where it was ended at the limit.
+    """Return ssh's exit status, or `None` if it was ended at the limit.
 
-    Output goes to files, not pipes, which a connection shared by the user's own configuration
-    would keep open.
+    Output goes to files, because a shared connection (ControlMaster) would keep pipes open.
     """
     try:
         process = subprocess.Popen(login.command(), stdin=subprocess.PIPE, stdout=out, stderr=err)
@@ -149,41 +148,41 @@ def _talk(
     return None if late.is_set() else code
 
 
-def _failure(login: Login, code: int | None, words: str, limit_s: float) -> MissingPartError:
-    last = (words.splitlines() or [f"it ended with {code}"])[-1].strip()
+def _failure(login: Login, code: int | None, stderr: str, limit_s: float) -> MissingPartError:
+    last = (stderr.splitlines() or [f"it ended with {code}"])[-1].strip()
     if code is None:
         return MissingPartError(
-            f"{login.host} did not finish within {limit_s:g} s; look whether it is busy or the"
-            " connection slow, or raise target.timeout_s"
+            f"{login.host} did not finish within {limit_s:g} s; check whether it is busy or the"
+            " connection is slow, or raise target.timeout_s"
         )
     if code == _SSH_FAILED:
-        return MissingPartError(f"{login.host} cannot be reached: {_reason(login, words, last)}")
+        return MissingPartError(f"{login.host} cannot be reached: {_reason(login, stderr, last)}")
     if code in _NOT_FOUND:
         return MissingPartError(
             f"{login.host} has no {login.python} ({last}); install Python there, or set"
             " target.python to its path"
         )
     return MissingPartError(
-        f"{login.host} did not answer: {last}; see what this prints:"
+        f"{login.host} did not answer: {last}; check the output of:"
         f" ssh {login.host} {login.python} --version"
     )
 
 
-def _reason(login: Login, words: str, last: str) -> str:
-    """Return what ssh's own words mean, and what to do."""
+def _reason(login: Login, stderr: str, last: str) -> str:
+    """Return the meaning of ssh's error, and what to do."""
     port = "" if login.port is None else f"-p {login.port} "
     by_hand = f"ssh {port}{login.host}"
     known = {
-        "IDENTIFICATION HAS CHANGED": "its host key is not the one that known_hosts has; where that"
-        " is right (it was set up anew), remove the old key with ssh-keygen -R",
+        "IDENTIFICATION HAS CHANGED": "its host key is not the one in known_hosts; if that is right"
+        " (it was reinstalled), remove the old key with ssh-keygen -R",
         "Host key verification failed": "its host key is not known here; connect once by hand and"
         f" compare the key ({by_hand}), or name a file of host keys with target.known_hosts",
-        "Permission denied": "it takes none of the keys offered; add the public key there"
+        "Permission denied": "it accepts none of the keys offered; add the public key there"
         f" (ssh-copy-id), unlock the key with ssh-add, or set target.identity_file ({last})",
         "Could not resolve": "no machine has that name; check target.host",
         "Connection refused": "nothing listens there; start sshd on it, or check target.port",
         "timed out": "it does not answer; check that it is on and in the same network, or raise"
         " target.connect_timeout_s",
     }
-    found = next((meaning for sign, meaning in known.items() if sign in words), None)
-    return found or f"{last}; try it by hand: {by_hand}"
+    meaning = next((meaning for sign, meaning in known.items() if sign in stderr), None)
+    return meaning or f"{last}; try it by hand: {by_hand}"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from edgekws.core.clean_process import run_alone
-from edgekws.core.latency_run import Files, LatencyRun, chain, parsed
+from edgekws.core.clean_process import run_in_clean_process
+from edgekws.core.latency_run import Files, LatencyRun, chain, parse_latency_run
 from edgekws.runtime import latency
 from edgekws.targets._fields import Harness
 
@@ -24,11 +24,11 @@ class Target(Harness):
 
         Raises:
             MissingPartError: onnxruntime is not installed for this interpreter.
-            MachineError: the harness failed; the message holds its last words.
+            MachineError: the harness failed; the message ends with its error.
         """
         fields = self.model_dump(mode="json", exclude={"kind"})
         paths = {name: [str(p.resolve()) for p in chain(files)] for name, files in models.items()}
         limit_s = 120 + 6 * self.seconds * (1 + len(models))
         spec = {"models": paths, "control": control} | fields
-        run = parsed(run_alone(Path(latency.__file__), spec, limit_s))
+        run = parse_latency_run(run_in_clean_process(Path(latency.__file__), spec, limit_s))
         return LatencyRun(**{**vars(run), "fingerprint": self.fingerprint()})

@@ -1,4 +1,4 @@
-"""Another machine, reached through the system's OpenSSH and measured with the same harness."""
+"""Another machine, reached through the system's OpenSSH, measured with the same harness."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from edgekws.core.latency_run import Files, LatencyRun, chain, parsed
+from edgekws.core.latency_run import Files, LatencyRun, chain, parse_latency_run
 from edgekws.errors import MachineError, MissingPartError
 from edgekws.runtime import latency
 from edgekws.targets._fields import Harness
@@ -23,8 +23,8 @@ _PYTHON = re.compile(r"(~/)?[A-Za-z0-9_./+][A-Za-z0-9_./+-]*")
 def _host(name: str) -> str:
     if not _HOST.fullmatch(name):
         raise ValueError(
-            f"{name!r} is no host; expected a name, an address or an alias of ~/.ssh/config, with"
-            " user@ before it or without"
+            f"{name!r} is not a host; expected a name, an address or an alias of ~/.ssh/config,"
+            " optionally with user@ before it"
         )
     return name
 
@@ -32,8 +32,8 @@ def _host(name: str) -> str:
 def _python(command: str) -> str:
     if not _PYTHON.fullmatch(command):
         raise ValueError(
-            f"{command!r} is no command for a shell: expected a name or a path of letters, digits"
-            " and ./_+- with ~/ before it or without"
+            f"{command!r} is not a valid command; expected a name or a path of letters, digits and"
+            " ./_+-, optionally with ~/ before it"
         )
     return command
 
@@ -41,7 +41,7 @@ def _python(command: str) -> str:
 def _plain_path(path: Path) -> Path:
     if any(char in '"\\$%' or not char.isprintable() for char in str(path)):
         raise ValueError(
-            f'{str(path)!r}: ssh takes no path with a quote, "\\", "$", "%" or a newline'
+            f'{str(path)!r}: ssh accepts no path with a quote, "\\", "$", "%" or a newline'
         )
     return path
 
@@ -52,7 +52,7 @@ OptionPath = Annotated[Path | None, AfterValidator(lambda p: p if p is None else
 class Target(Harness):
     """Latency on another machine; it needs sshd, and Python ≥ 3.10 with numpy and onnxruntime.
 
-    Models and harness are copied into a fresh folder there, which is removed afterwards.
+    Models and harness are copied to a temporary folder there, which is removed afterwards.
     """
 
     kind: Literal["ssh"] = "ssh"
@@ -66,42 +66,44 @@ class Target(Harness):
         default=None, description="private key to log in with; default as ssh is configured"
     )
     known_hosts: OptionPath = Field(
-        default=None, description="file of the host keys to believe; default as ssh is configured"
+        default=None, description="file of trusted host keys; default as ssh is configured"
     )
     python: Annotated[str, AfterValidator(_python)] = Field(
         default="python3", description="Python there, as in ~/venv/bin/python"
     )
     connect_timeout_s: float = Field(
-        default=10.0, gt=0, le=3600, description="seconds until the connection must stand"
+        default=10.0, gt=0, le=3600, description="seconds to wait for the connection"
     )
     timeout_s: float = Field(
         default=300.0,
         gt=0,
         le=86_400,
-        description="seconds for all that is done there, besides the measuring itself",
+        description="seconds for everything done there, without the measuring time",
     )
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what a latency there depends on: its CPU, kernel, versions and the fields.
 
-        The machine is asked once a process.
+        The machine is queried once per process.
 
         Raises:
             MissingPartError: it cannot be reached, or lacks Python, numpy or onnxruntime.
             MachineError: Python failed there.
         """
-        told: dict[str, Any] = json.loads(_fingerprint(self._login(), self.threads, self.timeout_s))
-        return told | {"target": self.model_dump(mode="json")}
+        machine: dict[str, Any] = json.loads(
+            _fingerprint(self._login(), self.threads, self.timeout_s)
+        )
+        return machine | {"target": self.model_dump(mode="json")}
 
     def measure(self, models: Mapping[str, Files], control: str) -> LatencyRun:
         """Measure `models` interleaved, against the one named `control`.
 
         Raises:
             MissingPartError: it cannot be reached, or lacks Python, numpy or onnxruntime.
-            MachineError: a model cannot be read, or the harness failed there; the message holds
-                its last words.
+            MachineError: a model cannot be read, or the harness failed there; the message ends
+                with its error.
         """
-        here = self.fingerprint()  # which says what is missing there
+        fingerprint = self.fingerprint()  # raises if a part is missing there
         paths = {path: f"model-{i}.onnx" for i, path in enumerate(_all(models))}
         names = {name: [paths[path] for path in chain(models[name])] for name in models}
         fields = {name: getattr(self, name) for name in Harness.model_fields}
@@ -110,9 +112,9 @@ class Target(Harness):
         files |= {name: _content(path) for path, name in paths.items()}
         limit_s = self.timeout_s + 6 * self.seconds * (1 + len(models))
         answer = ask(self._login(), files, ["latency.py", "--spec", "spec.json"], limit_s)
-        here_named = {name: str(path) for path, name in paths.items()}
-        run = parsed(_checked(answer, self._login(), here_named).encode())
-        return LatencyRun(**{**vars(run), "fingerprint": here})
+        local_names = {name: str(path) for path, name in paths.items()}
+        run = parse_latency_run(_checked(answer, self._login(), local_names).encode())
+        return LatencyRun(**{**vars(run), "fingerprint": fingerprint})
 
     def _login(self) -> Login:
         names = ("host", "port", "identity_file", "known_hosts", "python", "connect_timeout_s")
@@ -141,19 +143,19 @@ def _content(path: Path) -> bytes:
 
 
 def _checked(answer: Answer, login: Login, paths: Mapping[str, str]) -> str:
-    """Return what a task printed, or raise what its exit status means."""
-    words = answer.err.strip()[-600:]
+    """Return the output of a task, or raise the error of its exit status."""
+    message = answer.err.strip()[-600:]
     for name, path in paths.items():
-        words = words.replace(name, path)
+        message = message.replace(name, path)
     if answer.code == TOO_OLD:
-        raise MissingPartError(f"{login.host}: {words}; set target.python to a newer one")
+        raise MissingPartError(f"{login.host}: {message}; set target.python to a newer one")
     if answer.code == 6:
         raise MissingPartError(
-            f"{login.host}: {words}; install what is missing there:"
+            f"{login.host}: {message}; install what is missing there:"
             f" {login.python} -m pip install numpy onnxruntime, or set target.python to a Python"
             " that has it"
         )
     if answer.code:
-        reason = words or f"it died with {answer.code}"
+        reason = message or f"it died with {answer.code}"
         raise MachineError(f"latency cannot be measured on {login.host}: {reason}")
     return answer.out

@@ -1,4 +1,4 @@
-"""The batches of an epoch, every draw from (seed, epoch, batch or clip)."""
+"""The batches of an epoch; every random draw is seeded by (seed, epoch, batch or clip)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from edgekws.core.job import Data
 from edgekws.training.options import Training
 
-# What a draw is for: numpy pads seeds with zeros, so that (seed, epoch) alone would give the same
-# stream as (seed, epoch, 0).
+# Numbers of the random streams: numpy pads seeds with zeros, so (seed, epoch) alone would give the
+# same stream as (seed, epoch, 0).
 _ORDER, _MIXUP = 1, 2
 
 
@@ -23,7 +23,9 @@ class Batch(NamedTuple):
 
 
 def n_batches(n_clips: int, batch_size: int) -> int:
-    """Batches in an epoch; a last one of a single clip is left out, BatchNorm cannot take it.
+    """Return the number of batches in an epoch.
+
+    A last batch of a single clip is dropped: BatchNorm cannot process it.
 
     >>> n_batches(256, 128), n_batches(257, 128), n_batches(258, 128)
     (2, 2, 3)
@@ -32,17 +34,17 @@ def n_batches(n_clips: int, batch_size: int) -> int:
 
 
 def shuffled_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return every clip once, `(N,)`."""
+    """Return the indices of all clips `(N,)` in random order."""
     return np.random.default_rng((seed, epoch, _ORDER)).permutation(len(targets))
 
 
 def balanced_order(
     targets: NDArray[np.int64], seed: int, epoch: int, balance: float = 1.0
 ) -> NDArray[np.int64]:
-    """Return `(N,)` clips in which a label of `n` clips stands in proportion to n^(1 - balance).
+    """Return indices of clips `(N,)`, a label of `n` clips in proportion to n^(1 - balance).
 
-    At 1 every label is equally frequent, to within one clip. The clips of a scarce label repeat
-    only after all of them were drawn.
+    At 1 every label is equally frequent, to within one clip. The clips of a rare label repeat only
+    after all of them were drawn.
     """
     rng = np.random.default_rng((seed, epoch, _ORDER))
     labels, counts = np.unique(targets, return_counts=True)
@@ -56,10 +58,10 @@ def balanced_order(
 
 
 def mix(batch: Batch, alpha: float, seed: int, epoch: int, index: int) -> Batch:
-    """Mix every clip of a batch with another of it, features and targets in the same share.
+    """Mix every clip of a batch with another one, features and targets in the same proportion.
 
-    One share a batch, drawn from Beta(alpha, alpha), as in Zhang et al. 2018, "mixup: Beyond
-    Empirical Risk Minimization".
+    One proportion per batch, drawn from Beta(alpha, alpha), as in Zhang et al. 2018, "mixup:
+    Beyond Empirical Risk Minimization".
     """
     rng = np.random.default_rng((seed, epoch, _MIXUP, index))
     share = np.float32(rng.beta(alpha, alpha))
@@ -81,6 +83,7 @@ def batches(
 
     for index in range(n_batches(len(order), training.batch_size)):
         clips = order[index * training.batch_size :][: training.batch_size]
-        heard = torch.from_numpy(features[clips]).float().numpy()  # 5 times as fast as astype
-        batch = Batch(data.mask(heard, clips, epoch, training.masking), one_hot[targets[clips]])
+        unmasked = torch.from_numpy(features[clips]).float().numpy()  # 5 times as fast as astype
+        masked = data.mask(unmasked, clips, epoch, training.masking)
+        batch = Batch(masked, one_hot[targets[clips]])
         yield mix(batch, training.mixup, seed, epoch, index) if training.mixup else batch

@@ -1,4 +1,4 @@
-"""Distillation of features: the student's last features are led to the teachers'."""
+"""Feature distillation: the student's pooled features learn to predict the teachers'."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from edgekws.training.model import Model
 
 LEAST_VARIANCE = 1e-6
-"""What a teacher's features vary by at least; where they are constant, nothing is divided by 0."""
+"""Lower bound of the variance of a teacher's features: constant ones must not divide by 0."""
 
 
 def classifier(network: nn.Module) -> nn.Linear:
-    """Return the last linear layer of `network`; what goes into it are the pooled features.
+    """Return the last linear layer of `network`; its input is the pooled features.
 
     Raises:
         ValueError: there is none.
@@ -24,9 +24,9 @@ def classifier(network: nn.Module) -> nn.Linear:
 
 
 def logits_and_features(model: Model, features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits `(B, n_labels)` of log-mel `(B, n_mels, T)`, and the classifier's input.
+    """Return logits `(B, n_labels)` of log-mel `(B, n_mels, T)`, and the pooled features.
 
-    The latter is `(B, classifier.in_features)`. No hook stays in the network.
+    The latter are `(B, classifier.in_features)`. No hook is left in the network.
     """
     pooled: list[Tensor] = []
 
@@ -42,15 +42,15 @@ def logits_and_features(model: Model, features: Tensor) -> tuple[Tensor, Tensor]
 
 
 class FeatureMatching(nn.Module):
-    """A linear map from the student's features to each teacher's, trained beside the student.
+    """A linear map from the student's features to each teacher's, trained with the student.
 
-    The maps are thrown away after the training. As the hints of Romero et al. 2015, "FitNets:
-    Hints for Thin Deep Nets", but at the pooled features, where networks of any form and any
+    The maps are discarded after training. Like the hints of Romero et al. 2015, "FitNets: Hints
+    for Thin Deep Nets", but at the pooled features, where networks of any architecture and any
     number of bands and frames can be compared.
     """
 
     def __init__(self, student: nn.Module, teachers: Sequence[nn.Module], seed: int) -> None:
-        """Draw the maps from `seed`; torch's own draws go on as if nothing had been drawn."""
+        """Initialise the maps from `seed`, without changing torch's random state."""
         super().__init__()
         width = classifier(student).in_features
         with torch.random.fork_rng(devices=[]):
@@ -60,11 +60,11 @@ class FeatureMatching(nn.Module):
             )
 
     def forward(self, student: Tensor, teachers: Sequence[Tensor]) -> Tensor:
-        """Return the share of the teachers' variance that the maps leave unexplained, their mean.
+        """Return the unexplained share of the teachers' variance, averaged over the teachers.
 
-        `student` is `(B, C)`, `teachers` one `(B, C_k)` each. The maps foretell what a teacher's
-        features are above their mean over the batch, in their deviation over it: the share is 0
-        where that is exact, 1 where all is foretold as the mean, whatever the teacher's scale.
+        `student` is `(B, C)`, `teachers` one `(B, C_k)` each. The maps predict a teacher's features
+        standardized over the batch: the share is 0 for an exact prediction and 1 for the mean,
+        at any scale of the teacher.
         """
         pairs = zip(self.maps, teachers, strict=True)
         return torch.stack([(to(student) - _standard(t)).square().mean() for to, t in pairs]).mean()

@@ -1,4 +1,4 @@
-"""Training of one network, from its labels or from teachers; resumes after a kill."""
+"""Train one network on labels or from teachers; a killed run resumes."""
 
 import hashlib
 import math
@@ -21,7 +21,7 @@ from edgekws.training.model import Model
 from edgekws.training.optimizers import RunningMean, build_optimizer, lr_at, restore_moments, set_lr
 from edgekws.training.options import CrossEntropyLoss, DistillationLoss, FocalLoss, Training
 from edgekws.training.reproducible import reproducible, seed_torch
-from edgekws.training.scores import Scores, score
+from edgekws.training.scores import DevMetrics, score
 
 TICK_S = 0.25
 
@@ -38,11 +38,11 @@ def fit(
     """Train `model.network` in place on `job.data` and return the history.
 
     The network ends on the CPU in eval mode, with the weights of the epoch that `training.keep`
-    chooses. Student and teachers see the same augmented clips, each in its own representation.
-    The state after every epoch lies in `job.workdir`: the same call in the same folder goes on
-    from there and ends with the same bytes as an uninterrupted one (on one machine, with the same
-    `job.threads`). Progress counts batches. The maps of `feature_weight` are part of the state,
-    but not of what is kept.
+    selects. Student and teachers get the same augmented clips, each in its own representation.
+    The state after every epoch is written to `job.workdir`: the same call with the same folder
+    resumes there and ends with the same bytes as an uninterrupted run (on one machine, with the
+    same `job.threads`). Progress counts batches. The maps of `feature_weight` are part of the
+    state, but not of the result.
 
     Returns `epochs` (a row each: `epoch`, `train_loss`, `dev_loss`, `dev_accuracy`,
     `dev_balanced_accuracy`, `dev_macro_recall`, `lr`, `seconds`), `best_epoch` and `kept_epoch`,
@@ -50,10 +50,10 @@ def fit(
 
     Raises:
         DataError: there are fewer than two training clips, or no dev clips.
-        RecipeError: the loss is no number any more.
+        RecipeError: the loss is no longer finite.
         MachineError: the state cannot be written.
         MissingPartError: `job.device` is `cuda` and there is none.
-        TrainingStopped: `job.stop_after` epochs are done, and more were to come.
+        TrainingStopped: `job.stop_after` epochs are done, and more remain.
         ValueError: teachers without a `DistillationLoss`, or the reverse; a network without a
             linear classifier under `feature_weight`.
     """
@@ -70,7 +70,7 @@ def fit(
 
 
 class _Run:
-    """One training on its way; `rows` holds an entry per finished epoch."""
+    """A training in progress; `rows` holds an entry per finished epoch."""
 
     def __init__(
         self,
@@ -87,8 +87,8 @@ class _Run:
         for teacher in teachers:
             _place(teacher, job).eval()
         self.matching = self._feature_matching()
-        trained = nn.ModuleList([self.network, self.matching]) if self.matching else self.network
-        self.optimizer = build_optimizer(trained, training)
+        modules = nn.ModuleList([self.network, self.matching]) if self.matching else self.network
+        self.optimizer = build_optimizer(modules, training)
         self.mean = RunningMean(self.network, training.ema) if training.ema else None
         self.dev = job.data.examples("dev")
         self.targets = job.data.examples("train").targets
@@ -109,22 +109,22 @@ class _Run:
         self.network.train()
         total = torch.zeros((), device=self.job.device)
         data = self.job.data
-        coming = batches(data, self.targets, self.training, self.job.seed, epoch)
-        for index, batch in enumerate(coming):
-            total += self._learn(batch, epoch * self.steps + index)
+        epoch_batches = batches(data, self.targets, self.training, self.job.seed, epoch)
+        for index, batch in enumerate(epoch_batches):
+            total += self._update(batch, epoch * self.steps + index)
             self._tick(epoch, index + 1, total, start)
-        mean_loss = self._finite(total.item() / self.steps, epoch)
+        mean_loss = self._check_finite(total.item() / self.steps, epoch)
         kept = Model(self.kept_network, self.model.representation)
-        scores = score(kept, self.dev, data.labels, self.job.device)
-        self._finite(scores.loss, epoch)
-        self._close_epoch(mean_loss, scores, time.perf_counter() - start)
+        metrics = score(kept, self.dev, data.labels, self.job.device)
+        self._check_finite(metrics.loss, epoch)
+        self._close_epoch(mean_loss, metrics, time.perf_counter() - start)
 
     @property
     def kept_network(self) -> nn.Module:
-        """The network that is scored and kept: the running mean where there is one."""
+        """The network that is scored and kept: the running mean if there is one."""
         return self.mean.network if self.mean else self.network
 
-    def _learn(self, batch: Batch, step: int) -> Tensor:
+    def _update(self, batch: Batch, step: int) -> Tensor:
         set_lr(self.optimizer, lr_at(self.training, step, self.steps))
         features, targets = (torch.from_numpy(part).to(self.job.device) for part in batch)
         loss = self._loss(features, targets)
@@ -145,33 +145,33 @@ class _Run:
         if not isinstance(self.loss, DistillationLoss):
             return label_loss(self.model.logits(features), targets, self.loss)
         if self.matching:
-            return self._matched(self.matching, features, targets, self.loss)
+            return self._loss_with_features(self.matching, features, targets, self.loss)
         logits = self.model.logits(features)
         with torch.no_grad():
-            taught = torch.stack([teacher.logits(features) for teacher in self.teachers])
-        return distillation(logits, taught, targets, self.loss)
+            teacher_logits = torch.stack([teacher.logits(features) for teacher in self.teachers])
+        return distillation(logits, teacher_logits, targets, self.loss)
 
-    def _matched(
+    def _loss_with_features(
         self, matching: FeatureMatching, features: Tensor, targets: Tensor, loss: DistillationLoss
     ) -> Tensor:
-        """Return the loss of distillation with that of the features."""
-        logits, learnt = logits_and_features(self.model, features)
+        """Return the distillation loss including that of the features."""
+        logits, pooled = logits_and_features(self.model, features)
         with torch.no_grad():
             pairs = [logits_and_features(teacher, features) for teacher in self.teachers]
-        taught, their_features = zip(*pairs, strict=True)
-        unmatched: Tensor = matching(learnt, their_features)
-        soft = distillation(logits, torch.stack(taught), targets, loss)
+        teacher_logits, teacher_pooled = zip(*pairs, strict=True)
+        unmatched: Tensor = matching(pooled, teacher_pooled)
+        soft = distillation(logits, torch.stack(teacher_logits), targets, loss)
         return soft + loss.feature_weight * unmatched
 
     def _tick(self, epoch: int, done: int, total: Tensor, start: float) -> None:
-        """Tell the progress, but not of an epoch's last batch: that waits for its scores."""
+        """Report progress, except for an epoch's last batch, which is reported with its scores."""
         now = time.perf_counter()
         if done == self.steps or now - self.ticked < TICK_S:
             return
         self.ticked = now
-        self._tell(epoch, done, self._finite(total.item() / done, epoch), now - start)
+        self._report(epoch, done, self._check_finite(total.item() / done, epoch), now - start)
 
-    def _tell(self, epoch: int, done: int, loss: float, seconds: float) -> None:
+    def _report(self, epoch: int, done: int, loss: float, seconds: float) -> None:
         clips = min(done * self.training.batch_size, len(self.targets))
         progress(
             self.job.emit,
@@ -185,23 +185,23 @@ class _Run:
             clips_per_s=round(clips / max(seconds, 1e-6)),
         )
 
-    def _finite(self, loss: float, epoch: int) -> float:
+    def _check_finite(self, loss: float, epoch: int) -> float:
         if math.isfinite(loss):
             return loss
         lr = self.training.optimizer.lr
         message = f"the loss became {loss} in epoch {epoch + 1}; lower lr (it is {lr:g})"
         raise RecipeError([Problem("", "training.optimizer.lr", message)])
 
-    def _close_epoch(self, loss: float, scores: Scores, seconds: float) -> None:
+    def _close_epoch(self, loss: float, metrics: DevMetrics, seconds: float) -> None:
         epoch = len(self.rows)
         self.rows.append(
             {
                 "epoch": epoch + 1,
                 "train_loss": loss,
-                "dev_loss": scores.loss,
-                "dev_accuracy": scores.accuracy,
-                "dev_balanced_accuracy": scores.balanced_accuracy,
-                "dev_macro_recall": scores.macro_recall,
+                "dev_loss": metrics.loss,
+                "dev_accuracy": metrics.accuracy,
+                "dev_balanced_accuracy": metrics.balanced_accuracy,
+                "dev_macro_recall": metrics.macro_recall,
                 "lr": self.optimizer.param_groups[0]["lr"],
                 "seconds": seconds,
             }
@@ -210,7 +210,7 @@ class _Run:
             weights = self.kept_network.state_dict()
             self.best = {name: t.detach().cpu().clone() for name, t in weights.items()}
         state.write(self.job.workdir, self.identity, self._state())
-        self._tell(epoch, self.steps, loss, seconds)
+        self._report(epoch, self.steps, loss, seconds)
 
     def _state(self) -> state.State:
         tensors = state.nest("network", self.network.state_dict())
@@ -223,24 +223,24 @@ class _Run:
         return state.State(len(self.rows), tensors, {"rows": self.rows})
 
     def resume(self) -> None:
-        """Go on from the state in the work folder, where there is one of this training."""
-        found = state.read(self.job.workdir, self.identity, self.job.emit)
-        if found is None:
+        """Resume from the state in the work folder if it belongs to this training."""
+        saved = state.read(self.job.workdir, self.identity, self.job.emit)
+        if saved is None:
             return
-        self.network.load_state_dict(dict(state.under("network", found.tensors)))
+        self.network.load_state_dict(dict(state.under("network", saved.tensors)))
         if self.mean:
-            self.mean.network.load_state_dict(dict(state.under("mean", found.tensors)))
+            self.mean.network.load_state_dict(dict(state.under("mean", saved.tensors)))
         if self.matching:
-            self.matching.load_state_dict(dict(state.under("matching", found.tensors)))
-        restore_moments(self.optimizer, dict(state.under("optimizer", found.tensors)))
-        self.best = dict(state.under("best", found.tensors))
-        self.rows = found.notes["rows"]
-        self.job.emit(Event("note", f"resuming training after epoch {found.epoch}"))
+            self.matching.load_state_dict(dict(state.under("matching", saved.tensors)))
+        restore_moments(self.optimizer, dict(state.under("optimizer", saved.tensors)))
+        self.best = dict(state.under("best", saved.tensors))
+        self.rows = saved.notes["rows"]
+        self.job.emit(Event("note", f"resuming training after epoch {saved.epoch}"))
 
     def finish(self) -> dict[str, Any]:
-        """Put the chosen weights into the network and return the history."""
+        """Load the selected weights into the network and return the history."""
         self.network.load_state_dict(self.best)
-        _lay_out(self.network.cpu().eval(), torch.contiguous_format)
+        _set_memory_format(self.network.cpu().eval(), torch.contiguous_format)
         best = _best(self.rows)["epoch"]
         kept = best if self.training.keep == "best" else len(self.rows)
         return {"epochs": self.rows, "best_epoch": best, "kept_epoch": kept}
@@ -249,11 +249,11 @@ class _Run:
 def _place(model: Model, job: Job) -> nn.Module:
     network = model.network.to(job.device)
     if model.representation == "3d":
-        _lay_out(network, torch.channels_last)  # a quarter faster on the CPU
+        _set_memory_format(network, torch.channels_last)  # a quarter faster on the CPU
     return network
 
 
-def _lay_out(network: nn.Module, memory_format: torch.memory_format) -> None:
+def _set_memory_format(network: nn.Module, memory_format: torch.memory_format) -> None:
     network.to(memory_format=memory_format)  # type: ignore[call-overload]
 
 
@@ -268,7 +268,7 @@ def _identity(
     job: Job,
     teachers: Sequence[Model],
 ) -> str:
-    """Return what a state on disk must agree in: fields, data and all weights at the start."""
+    """Return a hash of the fields, data and initial weights, which a saved state must match."""
     networks = [model, *teachers]
     return sha256_of(
         {

@@ -1,4 +1,4 @@
-"""A torch network together with the form of its input."""
+"""A torch network and the representation of its input."""
 
 from dataclasses import dataclass
 

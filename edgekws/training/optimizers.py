@@ -12,7 +12,7 @@ from edgekws.training.options import SGD, Training
 
 
 def build_optimizer(network: nn.Module, training: Training) -> Optimizer:
-    """Return the optimizer; vectors and scalars (biases, BatchNorm) are not decayed."""
+    """Return the optimizer; vectors and scalars (biases, BatchNorm) get no weight decay."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     fields = training.optimizer
     groups = [
@@ -28,7 +28,7 @@ def lr_at(training: Training, step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of batch `step`, counted from 0 over the whole training.
 
     It rises linearly to `lr` at the last batch of the warm-up and falls along a half cosine to
-    `lr * final_lr_ratio` at the last batch of all (Loshchilov and Hutter 2017, without restarts).
+    `lr * final_lr_ratio` at the very last batch (Loshchilov and Hutter 2017, without restarts).
     """
     schedule, lr = training.schedule, training.optimizer.lr
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
@@ -46,14 +46,14 @@ def set_lr(optimizer: Optimizer, lr: float) -> None:
 
 
 def restore_moments(optimizer: Optimizer, saved: Mapping[str, Tensor]) -> None:
-    """Put back what `optimizer` remembers of each parameter, from tensors named `index/key`."""
+    """Restore the optimizer's state of each parameter, from tensors named `index/key`."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in saved.items():
         index, key = name.split("/")
         parameter = parameters[int(index)]
         if tensor.shape == parameter.shape:
-            # The fused optimizers go by memory order, which a saved tensor has lost.
+            # The fused optimizers rely on memory order, which a saved tensor has lost.
             tensor = torch.empty_like(parameter).copy_(tensor)
         moments.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
@@ -62,8 +62,8 @@ def restore_moments(optimizer: Optimizer, saved: Mapping[str, Tensor]) -> None:
 class RunningMean:
     """Exponential moving average of a network: weights and BatchNorm statistics.
 
-    The decay rises with the batches, `min(decay, (1 + step) / (10 + step))`, so that the first
-    random weights are soon forgotten (as in TensorFlow's `ExponentialMovingAverage`).
+    The decay increases with the batches, `min(decay, (1 + step) / (10 + step))`, so that the
+    initial random weights fade quickly (as in TensorFlow's `ExponentialMovingAverage`).
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -73,7 +73,7 @@ class RunningMean:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights after batch `step`, counted from 0."""
+        """Update the mean with the weights after batch `step`, counted from 0."""
         decay = min(self._decay, (1 + step) / (10 + step))
         for mean, new in zip(
             self.network.state_dict().values(), network.state_dict().values(), strict=True

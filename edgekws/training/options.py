@@ -1,4 +1,4 @@
-"""What a recipe says about training: optimizer, schedule, losses. Imports no torch."""
+"""The training fields of a recipe: optimizer, schedule, losses. Imports no torch."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -68,7 +68,7 @@ Optimizer = Annotated[AdamW | SGD, _one_of("optimizer", {"adamw": AdamW, "sgd": 
 class Schedule(Fields):
     """The learning rate over time: a linear warm-up, then a half cosine, set at every batch."""
 
-    kind: Literal["cosine"] = Field(default="cosine", description="form of the way down")
+    kind: Literal["cosine"] = Field(default="cosine", description="shape of the decay")
     warmup_epochs: float = Field(
         default=1.0,
         ge=0,
@@ -76,7 +76,7 @@ class Schedule(Fields):
         description="epochs over which the learning rate rises from zero",
     )
     final_lr_ratio: float = Field(
-        default=0.01, ge=0, le=1, description="learning rate at the end, as a share of the highest"
+        default=0.01, ge=0, le=1, description="final learning rate, as a share of the highest"
     )
 
 
@@ -88,7 +88,7 @@ class Training(Fields):
         default=128,
         ge=2,
         le=65_536,
-        description="clips in a batch; a last batch of a single clip is left out",
+        description="clips in a batch; a last batch of a single clip is dropped",
     )
     optimizer: Optimizer = Field(
         default=AdamW(), description="adamw or sgd, with its lr and weight_decay"
@@ -98,33 +98,33 @@ class Training(Fields):
         default=0.0,
         ge=0,
         le=100,
-        description="alpha of the Beta distribution that mixes two clips (Zhang et al. 2018); "
-        "0 is off",
+        description="alpha of the Beta distribution for mixing two clips (Zhang et al. 2018); "
+        "0: off",
     )
     masking: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="width of the widest masks of augment.spec_augment for this network, as a "
-        "share: the smaller the network, the lighter the masks it bears; 0 is off",
+        description="scale of the widths in augment.spec_augment for this network: small networks "
+        "need narrower masks; 0: off",
     )
     ema: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="decay per batch of the running mean of the weights, which is what is "
-        "measured and kept; 0 is off",
+        description="decay per batch of the running mean of the weights, which is then measured "
+        "and kept; 0: off",
     )
     balanced: bool | Annotated[float, Field(ge=0, le=1)] = Field(
         default=False,
-        description="true draws every label equally often: clips of a scarce label repeat within "
-        "an epoch, those of an abundant one take turns from epoch to epoch; a number between 0, "
-        "the clips as they are, and 1, equally often, gives up some recall for fewer false alarms",
+        description="true draws every label equally often: clips of a rare label repeat within an "
+        "epoch, those of a frequent one alternate between epochs; a number between 0 (all clips "
+        "once) and 1 (true) trades recall for fewer false alarms",
     )
     keep: Literal["best", "last"] = Field(
         default="best",
-        description="which epoch's weights to keep: the one of the highest balanced accuracy on "
-        "dev, the recall averaged over all labels (at a tie, of the lower dev loss), or the last",
+        description="which epoch's weights to keep: the one with the highest balanced accuracy on "
+        "dev, the recall averaged over all labels (at a tie, the lower dev loss), or the last",
     )
 
     @model_validator(mode="after")
@@ -144,29 +144,28 @@ LabelSmoothing = Annotated[
     Field(
         ge=0,
         lt=1,
-        description="share of the target that is spread evenly over all labels "
-        "(Szegedy et al. 2016)",
+        description="share of the target spread evenly over all labels (Szegedy et al. 2016)",
     ),
 ]
 
 
 class CrossEntropyLoss(Fields):
-    """Cross-entropy to the labels."""
+    """Cross-entropy with the labels."""
 
     kind: Literal["cross_entropy"] = Field(default="cross_entropy", description="which loss")
     label_smoothing: LabelSmoothing = 0.1
 
 
 class FocalLoss(Fields):
-    """Cross-entropy that counts what is already right for less (Lin et al. 2017)."""
+    """Cross-entropy that gives well-classified clips less weight (Lin et al. 2017)."""
 
     kind: Literal["focal"] = Field(default="focal", description="which loss")
     gamma: float = Field(
         default=2.0,
         ge=0,
         le=100,
-        description="a label's term is taken times (1 - its probability) to this power; at 0 it "
-        "is cross-entropy",
+        description="each label's term is multiplied by (1 - its probability) to this power; 0: "
+        "cross-entropy",
     )
     label_smoothing: LabelSmoothing = 0.1
 
@@ -175,41 +174,41 @@ LabelLoss = Annotated[
     CrossEntropyLoss | FocalLoss,
     _one_of("loss", {"cross_entropy": CrossEntropyLoss, "focal": FocalLoss}),
 ]
-"""What a network that learns from its labels alone minimises."""
+"""The loss of a network that learns from labels only."""
 
 
 class DistillationLoss(Fields):
-    """Cross-entropy to the labels plus KL divergence to the teachers (Hinton et al. 2015)."""
+    """Cross-entropy with the labels plus KL divergence from the teachers (Hinton et al. 2015)."""
 
     ce_weight: float = Field(
-        default=0.65, ge=0, le=1e6, description="weight of the cross-entropy to the labels"
+        default=0.65, ge=0, le=1e6, description="weight of the cross-entropy with the labels"
     )
     kl_weight: float = Field(
         default=0.35,
         ge=0,
         le=1e6,
-        description="weight of the KL divergence to the teachers, which is taken times T²",
+        description="weight of the KL divergence from the teachers, multiplied by T²",
     )
     temperature: float = Field(
         default=3.0,
         gt=0,
         le=1000,
-        description="T: what the logits of teacher and student are divided by",
+        description="T, the divisor of the logits of teacher and student",
     )
     label_smoothing: LabelSmoothing = 0.1
     focal_gamma: float = Field(
         default=0.0,
         ge=0,
         le=100,
-        description="makes the cross-entropy to the labels a focal loss of this gamma (Lin et al. "
-        "2017); 0 is off",
+        description="replaces the cross-entropy with a focal loss of this gamma (Lin et al. 2017); "
+        "0: off",
     )
     feature_weight: float = Field(
         default=0.0,
         ge=0,
         le=1e6,
-        description="weight of the error with which the student's pooled features, mapped "
-        "linearly, foretell the teachers' (after Romero et al. 2015); 0 is off",
+        description="weight of the error of predicting the teachers' pooled features from the "
+        "student's by a linear map (after Romero et al. 2015); 0: off",
     )
 
     @model_validator(mode="after")

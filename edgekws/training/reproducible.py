@@ -1,4 +1,4 @@
-"""The settings of torch under which the same training gives the same bytes."""
+"""The torch settings under which the same training gives the same bytes."""
 
 import os
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from edgekws.errors import MissingPartError
 
 @contextmanager
 def reproducible(job: Job) -> Iterator[None]:
-    """Use `job.threads` and deterministic algorithms; what was set before comes back after.
+    """Use `job.threads` and deterministic algorithms; restore the previous settings afterwards.
 
-    On CUDA an operator that has no deterministic form warns and runs (some poolings have none);
+    On CUDA, operators without a deterministic implementation (some poolings) run with a warning;
     on the CPU all have one.
 
     Raises:
@@ -39,6 +39,6 @@ def reproducible(job: Job) -> Iterator[None]:
 
 
 def seed_torch(seed: int, epoch: int) -> None:
-    """Seed torch's own draws (dropout) for `epoch`."""
+    """Seed torch's random state (dropout) for `epoch`."""
     entropy = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)
     torch.manual_seed(int(entropy[0]))

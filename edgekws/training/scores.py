@@ -1,4 +1,4 @@
-"""Scores of a network on dev after an epoch, by which the best epoch is chosen."""
+"""The metrics of a network on dev after an epoch, by which the best epoch is chosen."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from edgekws.metrics.recall import in_macro_recall, mean_recall
 from edgekws.training.model import Model
 
 
-class Scores(NamedTuple):
+class DevMetrics(NamedTuple):
     """Cross-entropy without smoothing, accuracy, and recall averaged over labels that have clips.
 
-    `balanced_accuracy` is over all of them, `macro_recall`, as everywhere, over all but
-    `_silence_`; 0 where there is none.
+    `balanced_accuracy` averages over all labels, `macro_recall`, as everywhere, over all except
+    `_silence_`; 0 if there are none.
     """
 
     loss: float
@@ -28,8 +28,8 @@ class Scores(NamedTuple):
 @torch.no_grad()
 def score(
     model: Model, examples: Examples, labels: Sequence[str], device: str, batch_size: int = 512
-) -> Scores:
-    """Return the scores of `model` on `examples`; puts the network in eval mode.
+) -> DevMetrics:
+    """Return the metrics of `model` on `examples`; puts the network in eval mode.
 
     `labels` are the names of the classes, in the order of the logits.
     """
@@ -45,7 +45,7 @@ def score(
     clips = np.bincount(targets, minlength=len(labels))
     hits = np.bincount(targets[right], minlength=len(labels))
     present, spoken = clips > 0, in_macro_recall(clips, labels)
-    return Scores(
+    return DevMetrics(
         loss=F.cross_entropy(logits, torch.from_numpy(targets)).item(),
         accuracy=float(np.mean(right)),
         balanced_accuracy=mean_recall(clips[present], hits[present]),

@@ -1,4 +1,4 @@
-"""The state of a training after an epoch, on disk: a killed run goes on where it was."""
+"""The state of a training after an epoch, on disk, from which a killed run resumes."""
 
 import json
 import os
@@ -20,7 +20,7 @@ NEWEST, PREVIOUS = STATES
 
 @dataclass(frozen=True)
 class State:
-    """Tensors by name, and the rest as JSON, after `epoch` whole epochs."""
+    """Tensors by name, and the rest as JSON, after `epoch` complete epochs."""
 
     epoch: int
     tensors: dict[str, Tensor]
@@ -28,9 +28,9 @@ class State:
 
 
 def write(folder: Path, identity: str, state: State) -> None:
-    """Write `state` atomically; the state before it stays, in case this one cannot be read.
+    """Write `state` atomically and keep the previous one, in case this one cannot be read.
 
-    `identity` says which training it belongs to.
+    `identity` identifies the training.
 
     Raises:
         MachineError: the folder cannot be written, or the disk is full.
@@ -48,27 +48,27 @@ def write(folder: Path, identity: str, state: State) -> None:
         partial.replace(folder / NEWEST)
     except OSError as error:
         raise MachineError(
-            f"{folder}: the state of the training cannot be written ({error}); "
-            "make room or choose another cache folder with EDGEKWS_CACHE"
+            f"{folder}: cannot write the training state ({error}); "
+            "free disk space or choose another cache folder with EDGEKWS_CACHE"
         ) from error
 
 
 def read(folder: Path, identity: str, emit: Emit) -> State | None:
-    """Return the newest readable state of the training `identity`, `None` to start anew.
+    """Return the newest readable state of the training `identity`, or `None`.
 
-    A state that cannot be read is told by a warning, one of another training by a note.
+    Emits a warning for a state that cannot be read, a note for one of another training.
     """
     for path in (folder / NEWEST, folder / PREVIOUS):
         if not path.exists():
             continue
         try:
-            found, state = _read_file(path)
+            saved_identity, state = _read_file(path)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            emit(Event("warning", f"{path}: not a readable training state ({error}); left aside"))
+            emit(Event("warning", f"{path}: not a readable training state ({error}); ignored"))
             continue
-        if found == identity:
+        if saved_identity == identity:
             return state
-        emit(Event("note", f"{path}: state of another training; left aside"))
+        emit(Event("note", f"{path}: state of another training; ignored"))
     return None
 
 
@@ -80,7 +80,7 @@ def _read_file(path: Path) -> tuple[str, State]:
 
 
 def nest(prefix: str, tensors: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """Return the tensors of `tensors` and of the mappings in it, named `prefix/key/…`.
+    """Return the tensors in `tensors` and its nested mappings, named `prefix/key/…`.
 
     >>> import torch
     >>> nest("a", {"b": torch.ones(1), 0: {"c": torch.zeros(1), "d": None}})
@@ -96,7 +96,7 @@ def nest(prefix: str, tensors: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors below `prefix`, with what is left of their names.
+    """Yield the tensors below `prefix`, with the prefix removed from their names.
 
     >>> import torch
     >>> dict(under("a", {"a/b": torch.ones(1), "c/d": torch.ones(1)}))

@@ -49,7 +49,7 @@ def test_second_time_reads_no_audio(
     first = decode(listing, small, tmp_path / "cache", events.append)
     assert {event.text for event in events} == {
         "reading audio",
-        "looking for copies",
+        "searching for copies",
         "reading noise",
     }
     assert events[-1].done == events[-1].total
@@ -164,7 +164,7 @@ def _only_silent_dev(listing: Listing) -> Listing:
         (_leak, r"speaker 1 is in two splits: .*1\.wav in train, .*1\.wav in test; keep all"),
         (_no_dev, r"no usable clip for yes \(dev\); add recordings"),
         (_only_silent_dev, r"no usable clip for yes \(dev\); add recordings"),
-        (_unlisted, r"0\.wav: label yes is none of"),
+        (_unlisted, r"0\.wav: label yes is not one of"),
         (_empty_noise, r"empty\.wav: holds no audio; leave it out of the noise"),
     ],
 )

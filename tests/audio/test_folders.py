@@ -34,7 +34,7 @@ def test_links_are_followed_and_every_folder_is_read_once(tree: Path) -> None:
         *("b.mp3", "linked/d.wav", "yes/B.FLAC", "yes/a.wav", "yes/loop.wav", "yes/deep/c.ogg"),
     ]
     assert ignored_line(ignored) == [
-        "ignored: 1 .m4a, 4 hidden, 1 link to a folder that is read already, 1 without a suffix"
+        "ignored: 1 .m4a, 4 hidden, 1 link to a folder read before, 1 without a suffix"
     ]
 
 

@@ -1,5 +1,6 @@
 """Features of whole recordings: every window's are a part of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,16 @@ def test_a_changed_file_is_read_anew_and_a_lost_one_told(
     negatives[0].path.unlink()
     with pytest.raises(DataError, match=r"long\.wav: no such file"):
         data.negatives()
+
+
+def test_training_gets_no_negatives_of_dev_and_test(
+    listing: Listing, negatives: tuple[Clip, ...], small: FrontEnd, tmp_path: Path
+) -> None:
+    held_out = tuple(replace(clip, split="dev") for clip in negatives[1:])
+    given = with_negatives(listing, (*negatives[:1], *held_out))
+    corpus = decode(given, small, tmp_path / "cache", quiet)
+    (whole,) = Features(corpus, small, Augment(), 7, tmp_path / "cache", quiet).negatives()
+    assert whole.shape == (20, 176)
 
 
 def test_without_negatives_there_are_none(

@@ -115,7 +115,7 @@ def test_a_near_copy_in_another_split_is_refused(leaking: Listing, tmp_path: Pat
     with pytest.raises(DataError) as caught:
         decode(leaking, FRONT_END, tmp_path / "cache", quiet)
     text = str(caught.value)
-    assert text.startswith("2 clips in two splits are of one recording, made over:\n")
+    assert text.startswith("2 clips in two splits are near-copies of one recording:\n")
     assert f"{tmp_path}/train/0.wav (да, train) and {tmp_path}/test/1.wav (да, test)" in text
     assert "remove one of each pair, or put both into one split" in text
     assert not list((tmp_path / "cache").rglob("outcome.json"))
@@ -144,7 +144,7 @@ def test_the_clip_nearer_to_train_is_left_out_where_asked(leaking: Listing, tmp_
     assert [len(corpus.splits[split]) for split in corpus.splits] == [1, 2, 2]
     kept, _ = soundfile.read(leaking.clips[1].path, dtype="int16")
     np.testing.assert_array_equal(corpus.waveforms("train"), kept[None])
-    with pytest.raises(DataError, match="made over"):
+    with pytest.raises(DataError, match="near-copies of one recording"):
         decode(leaking, FRONT_END, tmp_path / "cache", quiet)
 
 

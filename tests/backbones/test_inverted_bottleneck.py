@@ -59,9 +59,9 @@ def test_fields_reach_the_network() -> None:
 
 
 def test_wrong_fields() -> None:
-    with pytest.raises(ValidationError, match="4 is even; a kernel has to be odd"):
+    with pytest.raises(ValidationError, match="4 is even; a kernel must be odd"):
         Backbone(kernel_size=4)
-    with pytest.raises(ValidationError, match="names block 4; there are 1 to 3"):
+    with pytest.raises(ValidationError, match="has block 4; there are 1 to 3"):
         Backbone(strided_blocks=(1, 4))
 
 

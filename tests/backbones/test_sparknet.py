@@ -32,7 +32,7 @@ def test_the_published_parameters(
 def test_published_macs_charge_norms_four_times(
     channels: int, weighed: int, published: float, macs: CountMacs
 ) -> None:
-    # The release counts with thop; 1,170.4 k are told as 1.2 M.
+    # The release counts with thop; 1,170.4 k are reported as 1.2 M.
     network = Backbone(channels=channels).build(32, 12)
     assert macs(network, (1, 32, 101)) == weighed
     norms = sum(m.num_features for m in network.modules() if isinstance(m, nn.BatchNorm1d))
@@ -107,9 +107,9 @@ def test_sparsity_is_the_gradient_of_the_published_penalty() -> None:
 
     def gradient(sparsity: float, penalty: float) -> torch.Tensor:
         torch.manual_seed(1)
-        told = (Gates(0.5, sparsity)(x) * weights).sum()
-        (found,) = torch.autograd.grad(told + penalty * _probability_open(x), x)
-        return found
+        loss = (Gates(0.5, sparsity)(x) * weights).sum()
+        (result,) = torch.autograd.grad(loss + penalty * _probability_open(x), x)
+        return result
 
     torch.testing.assert_close(gradient(0.3, 0.0), gradient(0.0, 0.3))
     assert not torch.allclose(gradient(0.3, 0.0), gradient(0.0, 0.0))
@@ -142,5 +142,5 @@ def test_fields_reach_the_network() -> None:
 
 
 def test_wrong_fields() -> None:
-    with pytest.raises(ValidationError, match="10 is even; a kernel has to be odd"):
+    with pytest.raises(ValidationError, match="10 is even; a kernel must be odd"):
         Backbone(kernels=(10,))

@@ -116,7 +116,7 @@ def test_fields_reach_the_network() -> None:
 
 
 def test_wrong_fields() -> None:
-    with pytest.raises(ValidationError, match="4 is even; a kernel has to be odd"):
+    with pytest.raises(ValidationError, match="4 is even; a kernel must be odd"):
         Backbone(kernels=(3, 4))
     with pytest.raises(ValidationError, match="at least 1 item"):
         Backbone(kernels=())

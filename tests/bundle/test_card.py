@@ -8,7 +8,7 @@ def test_the_card_states_what_was_measured() -> None:
     contract = Contract(
         FrontEnd(), Normalization((0.0,) * 40, (1.0,) * 40), ("да", "нет"), (40, 97), {"kind": "x"}
     )
-    found = (
+    measurements = (
         Measurement("params", 9_184),
         Measurement("size_kib", 23.0, "KiB"),
         Measurement("accuracy", 0.951, n=400, ci95=(0.93, 0.968)),
@@ -19,7 +19,7 @@ def test_the_card_states_what_was_measured() -> None:
         {"label": "да", "support": 80, "right": 78, "called": 94, "unknown_accepted": 13},
         {"label": UNKNOWN, "support": 120, "right": 44, "called": 0, "unknown_accepted": None},
     ]
-    card = model_card(contract, {"recipe": "проба"}, found, classes, "ab" * 32)
+    card = model_card(contract, {"recipe": "проба"}, measurements, classes, "ab" * 32)
     assert "| params | 9,184  |  |  |" in card
     assert "| accuracy | 0.951  | 0.93 to 0.968 | 400 |" in card
     assert "| size | 23 KiB | 186 KiB | 251.6 KiB |" in card

@@ -29,7 +29,7 @@ def place(tmp_path: Path) -> Path:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways in which two folders can change places."""
     if request.param == "two renames":
-        monkeypatch.setattr(delivery, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(delivery, "_exchange", lambda first, second: False)
     return str(request.param)
 
 
@@ -54,7 +54,7 @@ def test_an_empty_folder_is_filled(bundle: Path, place: Path) -> None:
 def folder_of_mine(place: Path, bundle: Path) -> str:
     place.mkdir()
     (place / "only_copy.txt").write_text("x")
-    return r"holds only_copy\.txt, which is no file of a bundle"
+    return r"holds only_copy\.txt, which is not a file of a bundle"
 
 
 def checksums_of_mine(place: Path, bundle: Path) -> str:
@@ -66,7 +66,7 @@ def checksums_of_mine(place: Path, bundle: Path) -> str:
 def bundle_with_more(place: Path, bundle: Path) -> str:
     deliver(bundle, place)
     (place / "golden" / "mine.wav").write_text("x")
-    return r"holds golden/mine\.wav, which is no file of a bundle"
+    return r"holds golden/mine\.wav, which is not a file of a bundle"
 
 
 def module_of_mine(place: Path, bundle: Path) -> str:
@@ -130,7 +130,7 @@ from edgekws.bundle import delivery
 
 bundle, place, at, exchanged = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 if exchanged == "no":
-    delivery._exchange = lambda one, other: False
+    delivery._exchange = lambda first, second: False
 count = 0
 
 def hook(event, arguments):

@@ -27,31 +27,31 @@ def bundle(streaming: Path, tmp_path: Path) -> Path:
 
 
 def change(bundle: Path, **changes: object) -> None:
-    told = json.loads((bundle / "manifest.json").read_text("utf-8"))
-    told["detection"] |= changes
-    (bundle / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    manifest["detection"] |= changes
+    (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     pack.seal(bundle, "# card\n")
 
 
 def test_defaults_follow_the_front_end() -> None:
-    told = Contract(
+    contract = Contract(
         FrontEnd(8_000, 1.5, 256, 240, 80, 32, 20.0, 4_000.0),
         Normalization((0.0,) * 32, (1.0,) * 32), ("да", "_unknown_"), (32, 147), {},
     )  # fmt: skip
-    assert pack.default_detection(told, None) == {
+    assert pack.default_detection(contract, None) == {
         "hop_frames": 2, "hop_ms": 100.0, "smoothing_ms": 200.0, "refractory_ms": 500.0,
         "keyword_ms": 600.0, "timing_offset_ms": 450.0, "thresholds": {"да": 0.7},
         "source": "default",
     }  # fmt: skip
-    one = pack.hop_front_end(told.front_end, 2)
-    assert (one.n_frames, one.window_samples) == (2, 336)
+    hop = pack.hop_front_end(contract.front_end, 2)
+    assert (hop.n_frames, hop.window_samples) == (2, 336)
 
 
 def test_a_streaming_bundle_is_whole(bundle: Path) -> None:
-    found = verify(bundle)
-    assert found.max_abs_diff == 0
-    told = json.loads((bundle / "manifest.json").read_text("utf-8"))["detection"]
-    assert (told["hop_frames"], told["hop_ms"]) == (2, 20.0)
+    verified = verify(bundle)
+    assert verified.max_abs_diff == 0
+    detection = json.loads((bundle / "manifest.json").read_text("utf-8"))["detection"]
+    assert (detection["hop_frames"], detection["hop_ms"]) == (2, 20.0)
     change(bundle, thresholds={"низкий": 0.9, "высокий": 0.3}, source="calibrated", curve=[1, 2])
     verify(bundle)
 
@@ -59,15 +59,18 @@ def test_a_streaming_bundle_is_whole(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hop_frames": 0}, r"detection\.hop_frames 0 is no number of frames of a window"),
-        ({"hop_frames": True}, "hop_frames True is no number of frames"),
-        ({"hop_ms": 30}, r"hop_ms: a decision every 30 ms cannot be had; give a multiple of 20 ms"),
-        ({"hop_ms": 0}, "a decision every 0 ms cannot be had"),
+        ({"hop_frames": 0}, r"detection\.hop_frames 0 is not a number of frames within a window"),
+        ({"hop_frames": True}, "hop_frames True is not a number of frames"),
+        (
+            {"hop_ms": 30},
+            r"hop_ms: a decision every 30 ms is not possible; use a multiple of 20 ms",
+        ),
+        ({"hop_ms": 0}, "a decision every 0 ms is not possible"),
         ({"smoothing_ms": -1}, r"smoothing_ms -1 is not from 0 to 60000"),
         ({"smoothing_ms": 1e12}, r"smoothing_ms 1000000000000.0 is not from 0 to 60000"),
         ({"keyword_ms": None}, "keyword_ms None is not from 0"),
         ({"timing_offset_ms": float("nan")}, "timing_offset_ms nan is not from -60000"),
-        ({"thresholds": {"низкий": 0.5}}, "thresholds does not hold one for every keyword"),
+        ({"thresholds": {"низкий": 0.5}}, "thresholds does not hold exactly one for every keyword"),
         ({"thresholds": {"низкий": 0.5, "высокий": "x"}}, "thresholds.высокий x is not a number"),
         ({"hop_frames": 4, "hop_ms": 40}, r"frontend_stream\.onnx takes .*672.* it takes .*992"),
     ],
@@ -79,8 +82,8 @@ def test_settings_that_cannot_be(bundle: Path, changes: dict[str, object], messa
 
 
 def test_a_manifest_without_a_table(bundle: Path) -> None:
-    told = json.loads((bundle / "manifest.json").read_text("utf-8")) | {"detection": 3}
-    (bundle / "manifest.json").write_text(json.dumps(told))
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8")) | {"detection": 3}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
     pack.seal(bundle, "# card\n")
     with pytest.raises(DataError, match=r"detection\.\* is not a table; pack it again"):
         verify(bundle)
@@ -95,18 +98,18 @@ def test_a_front_end_that_is_missing(bundle: Path) -> None:
 
 def test_a_streaming_form_that_is_fed_otherwise_than_it_tells(bundle: Path) -> None:
     model = onnx.load(bundle / "stream.onnx")
-    told = json.loads(model.metadata_props[0].value)
+    metadata = json.loads(model.metadata_props[0].value)
     every: tuple[dict[str, Any], ...] = ({"hop_frames": 4}, {"window_frames": 98}, {"states": []})
     for changes in every:
-        model.metadata_props[0].value = json.dumps(told | changes)
+        model.metadata_props[0].value = json.dumps(metadata | changes)
         onnx.save(model, bundle / "stream.onnx")
         pack.seal(bundle, "# card\n")
-        with pytest.raises(DataError, match=r"stream\.onnx takes or gives something else than its"):
+        with pytest.raises(DataError, match=r"stream\.onnx has other inputs or outputs than its"):
             verify(bundle)
     del model.metadata_props[:]
     onnx.save(model, bundle / "stream.onnx")
     pack.seal(bundle, "# card\n")
-    with pytest.raises(DataError, match=r"stream\.onnx does not tell how it is fed"):
+    with pytest.raises(DataError, match=r"stream\.onnx has no valid stream metadata"):
         verify(bundle)
 
 
@@ -122,8 +125,8 @@ def test_a_streaming_form_with_other_weights_breaks_parity(bundle: Path) -> None
 def test_a_bundle_from_before_is_whole_for_clips(bundle: Path) -> None:
     for name in ("frontend_stream.onnx", "stream.onnx"):
         (bundle / name).unlink()
-    told = json.loads((bundle / "manifest.json").read_text("utf-8"))
-    del told["detection"]
-    (bundle / "manifest.json").write_text(json.dumps(told))
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    del manifest["detection"]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
     pack.seal(bundle, "# card\n")
     assert verify(bundle).clips == 2

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekws.bundle import confined, pack
-from edgekws.bundle.declared import _described
+from edgekws.bundle.declared import _descriptions
 from edgekws.bundle.members import SUMS
 from edgekws.bundle.verify import verify
 from edgekws.core.canonical import sha256_file
@@ -49,7 +49,7 @@ def endless_loop(model: onnx.ModelProto) -> None:
         ("state", TensorProto.FLOAT, ["batch", 4]),
     ]
     given = [helper.make_tensor_value_info(*end) for end in ends]
-    made = [
+    outputs = [
         helper.make_tensor_value_info("on_after", TensorProto.BOOL, []),
         helper.make_tensor_value_info("state_after", TensorProto.FLOAT, ["batch", 4]),
     ]
@@ -57,7 +57,7 @@ def endless_loop(model: onnx.ModelProto) -> None:
         helper.make_node("Identity", ["on"], ["on_after"]),
         helper.make_node("Identity", ["state"], ["state_after"]),
     ]
-    body = helper.make_graph(nodes, "body", given, made)
+    body = helper.make_graph(nodes, "body", given, outputs)
     turns, on = constant(model, "turns", np.int64(2**62)), constant(model, "yes", np.bool_(True))
     model.graph.node.append(helper.make_node("Loop", [turns, on, "before"], ["logits"], body=body))
 
@@ -114,10 +114,10 @@ def test_operators_of_a_converted_model_are_read_from_it(bundle: Path, tmp_path:
     folder.mkdir()
     convert_to_ort(bundle / "model.onnx", folder / "model.ort")
     with pytest.raises(DataError, match=r"model\.ort has the operator Loop"):
-        _described(folder)
+        _descriptions(folder)
     (folder / "model.ort").write_bytes(b"nothing of the kind")
     with pytest.raises(DataError, match="cannot be run by the installed runtime"):
-        _described(folder)
+        _descriptions(folder)
 
 
 def doubled(model: onnx.ModelProto) -> None:
@@ -125,7 +125,8 @@ def doubled(model: onnx.ModelProto) -> None:
     before_logits(model)
     names = ["before", *(f"wide{i}" for i in range(23))]
     nodes = [
-        helper.make_node("Concat", [one, one], [twice], axis=1) for one, twice in pairwise(names)
+        helper.make_node("Concat", [name, name], [double], axis=1)
+        for name, double in pairwise(names)
     ]
     shape = constant(model, "shape", np.array([0, 1, -1], np.int64))
     nodes += [
@@ -158,7 +159,7 @@ import sys
         ("bytearray(2**40)", r"takes more than \d GiB of memory"),
         ("open(sys.argv[1], 'wb').truncate(2**40)", "cannot be run .*File too large"),
         ("sys.exit('broken')", "cannot be run by the installed runtime: broken"),
-        ("import os; os.abort()", "ends the installed runtime with SIGABRT"),
+        ("import os; os.abort()", "crashes the installed runtime with SIGABRT"),
     ],
 )
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, message: str) -> None:
@@ -200,18 +201,18 @@ def test_files_that_no_bundle_has_are_named(
 ) -> None:
     where = put(bundle, name)
     first = name.partition("/")[0] if name.startswith("__") else name
-    with pytest.raises(DataError, match=rf"{first}/?'? is no (file|part) of a bundle"):
+    with pytest.raises(DataError, match=rf"{first}/?'? is not (a file|part) of a bundle"):
         verify(where)
 
 
 def test_folders_and_devices_are_named(bundle: Path, tmp_path: Path) -> None:
     (bundle / "numpy").mkdir()
-    with pytest.raises(DataError, match="numpy is no file of a bundle"):
+    with pytest.raises(DataError, match="numpy is not a file of a bundle"):
         verify(bundle)
     (bundle / "numpy").rmdir()
     (bundle / "model.onnx").unlink()
     os.mkfifo(bundle / "model.onnx")
-    with pytest.raises(DataError, match=r"model\.onnx is no file of a bundle"):
+    with pytest.raises(DataError, match=r"model\.onnx is not a file of a bundle"):
         verify(bundle)
 
 
@@ -219,7 +220,7 @@ def test_a_folder_in_an_archive_is_named(bundle: Path, tmp_path: Path) -> None:
     path = in_zip(bundle, "labels.txt")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("json/", b"")
-    with pytest.raises(DataError, match="'json/' is no part of a bundle"):
+    with pytest.raises(DataError, match="'json/' is not part of a bundle"):
         verify(path)
 
 

@@ -48,7 +48,7 @@ def test_a_changed_file_is_named(bundle: Path, name: str) -> None:
 
 def test_a_missing_and_an_added_file_are_named(bundle: Path) -> None:
     (bundle / "extra.txt").write_text("x")
-    with pytest.raises(DataError, match=r"extra\.txt is no file of a bundle; remove it"):
+    with pytest.raises(DataError, match=r"extra\.txt is not a file of a bundle; remove it"):
         verify(bundle)
     (bundle / "extra.txt").unlink()
     (bundle / "frontend.onnx").unlink()
@@ -111,9 +111,9 @@ def reseal(bundle: Path, name: str, content: bytes) -> None:
 
 def manifest(bundle: Path, **changes: object) -> bytes:
     """Return the manifest with changes to its contract."""
-    told = json.loads((bundle / "manifest.json").read_text("utf-8"))
-    told["contract"] |= changes
-    return json.dumps(told).encode()
+    declared = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    declared["contract"] |= changes
+    return json.dumps(declared).encode()
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_a_manifest_that_does_not_fit(
 
 
 def test_a_front_end_of_another_length(bundle: Path) -> None:
-    told = json.loads((bundle / "manifest.json").read_text("utf-8"))["contract"]["front_end"]
-    longer = manifest(bundle, front_end=told | {"window_s": 1.001})
+    front_end = json.loads((bundle / "manifest.json").read_text("utf-8"))["contract"]["front_end"]
+    longer = manifest(bundle, front_end=front_end | {"window_s": 1.001})
     reseal(bundle, "manifest.json", longer)
     with pytest.raises(DataError, match=r"frontend\.onnx takes .*16000.* it takes .*16016"):
         verify(bundle)
@@ -153,7 +153,7 @@ ENDS_IN_A_CHUNK = b"RIFF\x10\0\0\0WAVELIST\xff\0\0\0" + bytes(8)
     [
         ("manifest.json", b"{", r"manifest\.json cannot be read"),
         ("manifest.json", b"[" * 100_000, r"manifest\.json cannot be read"),
-        ("manifest.json", b'{"schema": 2}', r"manifest\.json is not of schema 1"),
+        ("manifest.json", b'{"schema": 2}', r"manifest\.json does not have schema 1"),
         ("golden/golden.json", b"[1]", r"golden\.json is not a list of clips and logits"),
         ("golden/golden.json", b"[]", r"golden\.json does not hold a clip"),
         ("golden/00.wav", b"RIFF", r"golden clip 00\.wav is not a WAV file"),
@@ -200,7 +200,7 @@ def test_links_and_weights_in_other_files_are_refused(bundle: Path) -> None:
     tensor = model.graph.initializer[0]
     onnx.external_data_helper.set_external_data(tensor, "../../etc/passwd")
     reseal(bundle, "model.onnx", model.SerializeToString())
-    with pytest.raises(DataError, match=r"model\.onnx keeps weights in another file"):
+    with pytest.raises(DataError, match=r"model\.onnx stores weights in another file"):
         verify(bundle)
     (bundle / "MODEL_CARD.md").unlink()
     (bundle / "MODEL_CARD.md").symlink_to("/etc/hostname")

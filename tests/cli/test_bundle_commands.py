@@ -65,7 +65,7 @@ def test_each_cause_has_its_exit_code(bundle: Path, tmp_path: Path) -> None:
     assert run("export", bundle, "--to", "tar", "--output", "b.tar").exit_code == 2
     done = run("export", bundle, "--to", "folder", "--output", bundle)
     assert done.exit_code == 2
-    assert "is the bundle itself or around it; name another --output" in done.stderr
+    assert "is, or overlaps with, the bundle; name another --output" in done.stderr
 
 
 def test_export_says_what_was_written(bundle: Path, tmp_path: Path) -> None:

@@ -156,18 +156,29 @@ def compared() -> Comparison:
     told = ("kd[1] is better than plain by 2.5 points", "x and y are not told apart")
     needed = Needed(0.001, 5000, 12, None)
     pairs = (
-        Pair("kd[1]", "plain", better, level, None, 0.0002, 0.0004, "better", None, told[0]),
         Pair(
-            "x",
-            "y",
-            level,
-            None,
-            McNemar(9, 5, 0.42),
-            0.42,
-            0.42,
-            "not told apart",
-            needed,
-            told[1],
+            a="kd[1]",
+            b="plain",
+            accuracy=better,
+            macro_recall=level,
+            mcnemar=None,
+            p=0.0002,
+            p_corrected=0.0004,
+            outcome="better",
+            needed=None,
+            sentence=told[0],
+        ),
+        Pair(
+            a="x",
+            b="y",
+            accuracy=level,
+            macro_recall=None,
+            mcnemar=McNemar(9, 5, 0.42),
+            p=0.42,
+            p_corrected=0.42,
+            outcome="not told apart",
+            needed=needed,
+            sentence=told[1],
         ),
     )
     return Comparison("test", 1200, 6, entrants, pairs, ("6 speakers are few",))

@@ -97,7 +97,8 @@ def heard(place: Path) -> Any:
 def calibrated(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A bundle with other settings, made once."""
     output = tmp_path_factory.mktemp("b") / "b"
-    return calibrate(place / "bundle", place / "t.csv", (), 2.0, output, quiet, {}, 0.25)
+    settings: Any = {"max_fa_per_hour": 2.0, "where": {}, "tolerance_s": 0.25}
+    return calibrate(place / "bundle", place / "t.csv", (), output, quiet, **settings)
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def engine(
 ) -> None:
     """Results at once, where they cost time."""
     if "--page" in request.node.name:  # otherwise the bundle is to be written
-        monkeypatch.setattr(edgekws.evaluation.calibrate, "calibrate", lambda *_: calibrated)
+        monkeypatch.setattr(edgekws.evaluation.calibrate, "calibrate", lambda *_, **__: calibrated)
     params = (Measurement("params", 1),)
     found = (params, Budget((Limit("params", "max", 2),)).check(params))
     recipe = type("Loaded", (), {"recipe": type("Recipe", (), {"name": "r", "limits": None})})

@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_heard(
         (["a.wav", "--rate", "8000"], "--rate is for PCM on standard input"),
         (["a.wav", "--json", "--format", "csv"], "--json is a format already"),
         (["a.wav", "b.wav", "--format", "audacity"], "belongs to one recording"),
-        (["a.wav", "--hop-ms", "30"], "--hop-ms: a decision every 30 ms cannot be had"),
+        (["a.wav", "--hop-ms", "30"], "--hop-ms: a decision every 30 ms is not possible"),
     ],
 )
 def test_bad_usage(tone_bundle: Path, arguments: list[str], message: str) -> None:

@@ -216,13 +216,13 @@ def test_a_run_ends_unreported_where_its_keyword_is_switched_off(library: Detect
 def decisions(detector: Detector, wave: NDArray[np.float32]) -> tuple[list[Event], list[Any]]:
     """Return the events of a stream, and the logits of its decisions."""
     logits = list[Any]()
-    hear = detector.trigger.hear
+    hear = detector.trigger.feed_logits
 
     def noted(rows: NDArray[np.float32]) -> Any:
         logits.extend(rows.copy())
         return hear(rows)
 
-    detector.trigger.hear = noted  # type: ignore[method-assign, assignment]
+    detector.trigger.feed_logits = noted  # type: ignore[method-assign, assignment]
     events = detector.feed(wave) + detector.flush()
     return events, logits
 

@@ -19,6 +19,7 @@ FUZZ = """
 #include <stdlib.h>
 #include <string.h>
 
+#include "front_end_hop.h"
 #include "kws_detector.h"
 #include "kws_front_end.h"
 

@@ -71,6 +71,8 @@ calibration_clips = 8
 max_drop = 1
 [[steps]]
 kind = "stream"
+[[steps]]
+kind = "calibrate"
 """
 
 ABOUT_THE_MACHINE = {"latency", "plans"}

@@ -29,6 +29,9 @@ SAMPLE_FIELDS: dict[str, dict[str, Any]] = {
         "clips_per_keyword": 2,
         "dev_clips_per_keyword": 1,
         "test_clips_per_keyword": 1,
+        "speech_minutes": 0.1,
+        "dev_speech_minutes": 0.1,
+        "test_speech_minutes": 0.1,
     },
 }
 """Fields of a small instance, made in a folder where `words` holds two words of four speakers

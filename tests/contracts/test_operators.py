@@ -10,7 +10,7 @@ import torch
 
 from edgekws.audio.front_end_graph import front_end_model, hop_front_end_model
 from edgekws.bundle import operators
-from edgekws.bundle.declared import _described
+from edgekws.bundle.declared import _descriptions
 from edgekws.bundle.pack import hop_front_end
 from edgekws.core import family
 from edgekws.core.contract import Contract, Normalization
@@ -75,10 +75,10 @@ def test_networks(table: dict[str, Any], tmp_path: Path) -> None:
 
 def accepted(folder: Path, name: str) -> None:
     """Look at a model as `verify` does, as it is and converted."""
-    assert set(_described(folder)) == {f"{name}.onnx"}
+    assert set(_descriptions(folder)) == {f"{name}.onnx"}
     convert_to_ort(folder / f"{name}.onnx", folder / f"{name}.ort")
     (folder / f"{name}.onnx").unlink()
-    assert _described(folder)[f"{name}.ort"]["operators"]
+    assert _descriptions(folder)[f"{name}.ort"]["operators"]
 
 
 @pytest.mark.parametrize(

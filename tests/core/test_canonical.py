@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekws.core.canonical import canonical_json, sha256_file, sha256_of
+from edgekws.core.canonical import canonical_json, file_state, sha256_file, sha256_of
 
 JSON = st.recursive(
     st.none()
@@ -47,3 +48,11 @@ def test_what_json_has_no_word_for(value: float) -> None:
 def test_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"\0\1" * 100_000)
     assert sha256_file(tmp_path / "file") == hashlib.sha256(b"\0\1" * 100_000).hexdigest()
+
+
+def test_a_file_is_known_by_path_size_and_time_and_may_be_missing(tmp_path: Path) -> None:
+    file = tmp_path / "a.wav"
+    assert file_state(file) == (str(file), -1, -1)
+    file.write_bytes(b"abc")
+    os.utime(file, ns=(5, 7))
+    assert file_state(file) == (str(file), 3, 7)

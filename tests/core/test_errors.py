@@ -19,12 +19,12 @@ CODES = {
 
 
 def test_exit_codes() -> None:
-    found = {
+    codes = {
         name: member.exit_code
         for name, member in vars(errors).items()
         if isinstance(member, type) and issubclass(member, EdgekwsError)
     }
-    assert found == CODES
+    assert codes == CODES
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_problem(problem: Problem, text: str) -> None:
 
 
 def test_recipe_error_holds_all_problems() -> None:
-    found = [Problem("a.toml:1", "x", "one"), Problem("a.toml:2", "y", "two")]
-    error = RecipeError(found)
-    assert error.problems == tuple(found)
+    problems = [Problem("a.toml:1", "x", "one"), Problem("a.toml:2", "y", "two")]
+    error = RecipeError(problems)
+    assert error.problems == tuple(problems)
     assert str(error) == "a.toml:1: x: one\na.toml:2: y: two"

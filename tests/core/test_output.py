@@ -256,8 +256,8 @@ def test_what_a_killed_process_leaves_is_gone_after_the_next_write(tmp_path: Pat
 
 def test_two_that_write_the_same_file_do_not_mix(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
-    with whole_text(file) as one:
-        one.write("one")
+    with whole_text(file) as text:
+        text.write("one")
         with whole_text(file) as other:
             other.write("other")
         assert file.read_text() == "other"

@@ -14,17 +14,20 @@ def report(*verdicts: tuple[Verdict, ...], bundled: bool) -> Report:
 
 
 def test_what_the_bundle_says_again_is_said_once() -> None:
-    own, recipe = verdict(1), verdict(2)
-    found = report((own,), (recipe,), (recipe,), bundled=True).deciding()
-    assert found == (("s0", own), ("s2", recipe))
+    step, recipe = verdict(1), verdict(2)
+    deciding = report((step,), (recipe,), (recipe,), bundled=True).deciding()
+    assert deciding == (("s0", step), ("s2", recipe))
 
 
 def test_what_is_broken_on_dev_is_said_though_the_bundle_keeps_it() -> None:
-    broken, kept = verdict(2, ok=False), verdict(2)
-    assert report((broken,), (kept,), bundled=True).deciding() == (("s0", broken), ("s1", kept))
+    exceeded, met = verdict(2, ok=False), verdict(2)
+    assert report((exceeded,), (met,), bundled=True).deciding() == (("s0", exceeded), ("s1", met))
 
 
 def test_a_run_that_ended_at_a_step_shows_what_bit_there() -> None:
-    own, broken = verdict(1), verdict(3, ok=False)
-    assert report((own,), (broken,), bundled=False).deciding() == (("s0", own), ("s1", broken))
+    step, exceeded = verdict(1), verdict(3, ok=False)
+    assert report((step,), (exceeded,), bundled=False).deciding() == (
+        ("s0", step),
+        ("s1", exceeded),
+    )
     assert report(bundled=False).deciding() == ()

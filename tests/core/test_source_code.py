@@ -15,10 +15,10 @@ def test_imports_inside_functions_count() -> None:
 
 
 def test_closure_holds_what_is_imported_at_any_depth() -> None:
-    found = closure(["edgekws.engine.measure"])
+    modules = closure(["edgekws.engine.measure"])
     # measure → lowering.parity (in a function) → core.contract → runtime.front_end
-    assert {"edgekws.lowering.parity", "edgekws.runtime.front_end"} <= set(found)
-    assert not any(name.startswith("edgekws.cli") for name in found)
+    assert {"edgekws.lowering.parity", "edgekws.runtime.front_end"} <= set(modules)
+    assert not any(name.startswith("edgekws.cli") for name in modules)
 
 
 def test_closure_grows_with_what_it_starts_from() -> None:
@@ -63,5 +63,5 @@ def test_a_fingerprint_holds_the_versions_of_libraries() -> None:
 
 def test_the_template_of_a_recipe_is_source() -> None:
     tree = ast.parse(Path(PACKAGE, "recipe", "template.py").read_text())
-    found = source_code._named_files(tree, PACKAGE / "recipe")
-    assert [path.name for path in found] == ["template.toml.jinja"]
+    files = source_code._named_files(tree, PACKAGE / "recipe")
+    assert [path.name for path in files] == ["template.toml.jinja"]

@@ -67,15 +67,15 @@ def test_a_killed_build_is_not_complete_and_resumes(tmp_path: Path) -> None:
     process.join()
     assert (partial / "half").exists()
     assert not is_complete(target)
-    found: list[str] = []
-    build = lambda folder: found.extend(p.name for p in folder.iterdir())  # noqa: E731
+    seen: list[str] = []
+    build = lambda folder: seen.extend(p.name for p in folder.iterdir())  # noqa: E731
     build_folder(target, build, quiet, resumes=("half",))
-    assert found == ["half"]
+    assert seen == ["half"]
     assert is_complete(target)
 
 
 def test_only_what_a_builder_resumes_is_left_for_it(tmp_path: Path) -> None:
-    target, found = tmp_path / "folder", list[str]()
+    target, seen = tmp_path / "folder", list[str]()
 
     def interrupted(folder: Path) -> None:
         for path in (folder / "state", folder / "part" / "state", folder / "golden" / "00.wav"):
@@ -86,19 +86,19 @@ def test_only_what_a_builder_resumes_is_left_for_it(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     def again(folder: Path) -> None:
-        found.extend(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        seen.extend(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         (folder / "golden").mkdir()
 
     with pytest.raises(KeyboardInterrupt):
         build_folder(target, interrupted, quiet)
     build_folder(target, again, quiet, resumes=("state",))
-    assert sorted(found) == ["part/state", "state"]
+    assert sorted(seen) == ["part/state", "state"]
 
 
 def _write_two(folder: Path) -> None:
     (folder / "part").mkdir()
     (folder / "part" / "model").write_bytes(b"weights")
-    (folder / "told.json").write_text("{}")
+    (folder / "record.json").write_text("{}")
 
 
 def _flip(folder: Path) -> None:
@@ -119,16 +119,16 @@ def _link(to: str) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("damage", "named"),
+    ("damage", "member"),
     [
         (_flip, "part/model"),
-        (lambda folder: (folder / "told.json").write_bytes(b""), r"told\.json"),
-        (lambda folder: (folder / "told.json").unlink(), r"told\.json"),
+        (lambda folder: (folder / "record.json").write_bytes(b""), r"record\.json"),
+        (lambda folder: (folder / "record.json").unlink(), r"record\.json"),
         (lambda folder: (folder / "more").touch(), "more"),
-        (lambda folder: _replace(folder / "told.json", Path.mkdir), r"told\.json"),
-        (lambda folder: _replace(folder / "told.json", os.mkfifo), r"told\.json"),
-        (lambda folder: _replace(folder / "told.json", _link("nowhere")), r"told\.json"),
-        (lambda folder: _replace(folder / "told.json", _link("/dev/zero")), r"told\.json"),
+        (lambda folder: _replace(folder / "record.json", Path.mkdir), r"record\.json"),
+        (lambda folder: _replace(folder / "record.json", os.mkfifo), r"record\.json"),
+        (lambda folder: _replace(folder / "record.json", _link("nowhere")), r"record\.json"),
+        (lambda folder: _replace(folder / "record.json", _link("/dev/zero")), r"record\.json"),
         (lambda folder: (folder / store.MARKER).write_text("[" * 100_000), "complete"),
         (lambda folder: (folder / store.MARKER).write_bytes(b""), "complete"),
         (lambda folder: (folder / store.MARKER).write_text("[1]"), "complete"),
@@ -139,21 +139,21 @@ def _link(to: str) -> Callable[[Path], None]:
 def test_what_was_changed_is_told_dropped_and_built_again(
     tmp_path: Path,
     damage: Callable[[Path], object],
-    named: str,
+    member: str,
     fresh: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    target, told = tmp_path / "folder", list[Event]()
-    build_folder(target, _write_two, told.append)
+    target, events = tmp_path / "folder", list[Event]()
+    build_folder(target, _write_two, events.append)
     if fresh:  # as another process finds it
         monkeypatch.setattr(store, "_verified", {})
     damage(target)
-    build_folder(target, _write_two, told.append)
+    build_folder(target, _write_two, events.append)
     assert (target / "part" / "model").read_bytes() == b"weights"
-    assert (target / "told.json").read_text() == "{}"
-    assert is_intact(target, told.append)
-    assert [event.kind for event in told] == ["warning"]
-    assert re.fullmatch(rf".*/folder: {named} was changed in the cache; .*", told[0].text)
+    assert (target / "record.json").read_text() == "{}"
+    assert is_intact(target, events.append)
+    assert [event.kind for event in events] == ["warning"]
+    assert re.fullmatch(rf".*/folder: {member} was changed in the cache; .*", events[0].text)
 
 
 @pytest.mark.parametrize("name", ["folder", "folder.partial"])
@@ -163,14 +163,14 @@ def test_what_stands_in_the_place_of_a_folder_gives_way(
 ) -> None:
     make(tmp_path / name)
     target = build_folder(tmp_path / "folder", _write_two, quiet)
-    assert sorted(path.name for path in target.iterdir()) == ["complete", "part", "told.json"]
+    assert sorted(path.name for path in target.iterdir()) == ["complete", "part", "record.json"]
     assert not target.is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "folder.lock"]
 
 
 def test_a_link_to_a_damaged_folder_is_removed_and_not_followed(tmp_path: Path) -> None:
     elsewhere = build_folder(tmp_path / "elsewhere", _write_two, quiet)
-    (elsewhere / "told.json").unlink()
+    (elsewhere / "record.json").unlink()
     (tmp_path / "folder").symlink_to("elsewhere")
     target = build_folder(tmp_path / "folder", _write_two, quiet)
     assert not target.is_symlink()
@@ -189,7 +189,7 @@ def test_an_intact_folder_is_hashed_once(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(store, "sha256_file", noted)
     for _ in range(3):
         assert is_intact(target, quiet)
-    assert [path.name for path in hashed] == ["model", "told.json"]
+    assert [path.name for path in hashed] == ["model", "record.json"]
 
 
 def test_a_failed_build_is_not_kept(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_folder_without_marker_is_built_anew(tmp_path: Path) -> None:
 
 def test_cache_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
-    message = r"cache.*a file stands where a folder is needed.*EDGEKWS_CACHE"
+    message = r"cache.*a file is in the place of a folder.*EDGEKWS_CACHE"
     with pytest.raises(MachineError, match=message):
         build_folder(tmp_path / "cache" / "folder", lambda folder: None, quiet)
 
@@ -222,7 +222,7 @@ def test_cache_that_is_a_file(tmp_path: Path) -> None:
         (errno.ENOSPC, "the disk is full: {}.*free some space"),
         (errno.EROFS, "the file system is read-only: {}"),
         (errno.EACCES, "access is denied: {}"),
-        (errno.EFBIG, "files may not be that large here: {}"),
+        (errno.EFBIG, "the file is too large for this file system: {}"),
     ],
 )
 def test_full_or_read_only_disk(tmp_path: Path, code: int, words: str) -> None:

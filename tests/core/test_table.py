@@ -29,5 +29,5 @@ def test_all_else_stays_as_it_is(cell: object) -> None:
 def test_a_table_reads_as_it_was_written(tmp_path: Path) -> None:
     rows = [("path", "label"), *((f"{n}.wav", cell) for n, cell in enumerate(FORMULAS[:-2]))]
     (tmp_path / "t.csv").write_text(csv_text(rows), "utf-8")
-    found = read_table(tmp_path / "t.csv")
-    assert [tuple(row.cells.values()) for row in found.rows] == rows[1:]
+    table = read_table(tmp_path / "t.csv")
+    assert [tuple(row.cells.values()) for row in table.rows] == rows[1:]

@@ -11,7 +11,7 @@ import soundfile
 import edgekws.curation.augment as room
 from edgekws.core.events import Event, quiet
 from edgekws.curation.augment import Augmented, augment
-from edgekws.curation.source import material
+from edgekws.curation.source import data_source
 from edgekws.errors import DataError, UsageError
 from edgekws.runtime.front_end import FrontEnd
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, output: Path, copies: int = 2, *overrides: str, **more: Any) -> Augmented:
-    given = material(str(folder), (*OVERRIDES, *overrides))
+    given = data_source(str(folder), (*OVERRIDES, *overrides))
     return augment(given, output, copies, more.get("form", "wav"), more.get("seed", 3), quiet)
 
 
@@ -49,11 +49,11 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_originals_are_kept_and_train_is_augmented(folder: Path, tmp_path: Path) -> None:
-    made = run(folder, tmp_path / "more")
-    told = rows(tmp_path / "more")
-    originals = [row for row in told if row["made"] == "original"]
-    augmented = [row for row in told if row["made"] == "augmented"]
-    assert (made.originals, made.augmented) == (len(originals), len(augmented)) == (24, 2 * 18)
+    result = run(folder, tmp_path / "more")
+    cells = rows(tmp_path / "more")
+    originals = [row for row in cells if row["made"] == "original"]
+    augmented = [row for row in cells if row["made"] == "augmented"]
+    assert (result.originals, result.augmented) == (len(originals), len(augmented)) == (24, 2 * 18)
     assert {row["split"] for row in augmented} == {"train"}
     for row in originals:
         before, _ = soundfile.read(folder / row["source"], dtype="int16")
@@ -62,15 +62,15 @@ def test_originals_are_kept_and_train_is_augmented(folder: Path, tmp_path: Path)
     assert {row["noise"] for row in augmented} == {"hum.wav"}
     assert all(0 <= float(row["snr_db"]) <= 20 for row in augmented)
     clips = {p for p in contents(tmp_path / "more") if p.endswith(".wav")}
-    assert clips == {row["path"] for row in told}
+    assert clips == {row["path"] for row in cells}
 
 
 def test_the_manifest_is_a_dataset(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path / "more", form="flac")
-    given = material(str(tmp_path / "more" / "manifest.csv"))
+    given = data_source(str(tmp_path / "more" / "manifest.csv"))
     listing = given.dataset.list_clips(FrontEnd(), 0, tmp_path, quiet)
     assert len(listing.clips) == 24 + 2 * 18
-    before = material(str(folder)).dataset.list_clips(FrontEnd(), 0, tmp_path, quiet)
+    before = data_source(str(folder)).dataset.list_clips(FrontEnd(), 0, tmp_path, quiet)
     split = {(clip.label, clip.speaker): clip.split for clip in before.clips}
     assert {(c.label, c.speaker): c.split for c in listing.clips} == split
 
@@ -80,7 +80,7 @@ def test_the_same_bytes_also_when_stopped(
 ) -> None:
     run(folder, tmp_path / "whole")
     monkeypatch.setattr(room, "BLOCK", 5)
-    record, calls = room._record, []
+    record, calls = room._write_clip, []
 
     def stop(order: Any, i: int, *given: Any) -> Any:
         calls.append(i)
@@ -88,7 +88,7 @@ def test_the_same_bytes_also_when_stopped(
             raise KeyboardInterrupt
         return record(order, i, *given)
 
-    monkeypatch.setattr(room, "_record", stop)
+    monkeypatch.setattr(room, "_write_clip", stop)
     with pytest.raises(KeyboardInterrupt):
         run(folder, tmp_path / "stopped")
     assert not (tmp_path / "stopped").exists()
@@ -99,7 +99,7 @@ def test_the_same_bytes_also_when_stopped(
         calls.append(i)
         return record(order, i, *given)
 
-    monkeypatch.setattr(room, "_record", noted)
+    monkeypatch.setattr(room, "_write_clip", noted)
     run(folder, tmp_path / "stopped")
     assert sorted(calls) == list(range(10, 24))
     assert contents(tmp_path / "whole") == contents(tmp_path / "stopped")
@@ -115,7 +115,7 @@ def test_another_seed_gives_other_clips_and_the_same_call_nothing_new(
     assert one.keys() == other.keys()
     assert {p for p in one if one[p] != other[p]} >= {p for p in one if "-aug1" in p}
     assert all(one[p] == other[p] for p in one if p.endswith("_0.wav"))
-    monkeypatch.setattr(room, "_record", None)
+    monkeypatch.setattr(room, "_write_clip", None)
     assert run(folder, tmp_path / "a", 1) == Augmented(tmp_path / "a", 24, 18, ())
 
 
@@ -138,7 +138,7 @@ def test_it_refuses_to_write_where_something_is(folder: Path, tmp_path: Path) ->
     with pytest.raises(UsageError, match="is not empty"):
         run(folder, full)
     run(folder, tmp_path / "done", 1)
-    with pytest.raises(UsageError, match="holds what other options or other data gave"):
+    with pytest.raises(UsageError, match="is the result of other options or other data"):
         run(folder, tmp_path / "done", 2)
     (tmp_path / "empty").mkdir()
     assert run(folder, tmp_path / "empty", 1).originals == 24
@@ -149,10 +149,10 @@ def test_it_refuses_to_write_where_something_is(folder: Path, tmp_path: Path) ->
 def test_files_that_cannot_be_read_are_told_and_left_out(folder: Path, tmp_path: Path) -> None:
     (folder / "да" / "s1_nohash_0.wav").write_bytes(b"no audio")
     events: list[Event] = []
-    given = material(str(folder), OVERRIDES)
-    made = augment(given, tmp_path / "more", 1, "wav", 0, events.append)
-    assert [name for name, _ in made.unreadable] == ["да/s1_nohash_0.wav"]
-    assert made.originals == 23
+    given = data_source(str(folder), OVERRIDES)
+    result = augment(given, tmp_path / "more", 1, "wav", 0, events.append)
+    assert [name for name, _ in result.unreadable] == ["да/s1_nohash_0.wav"]
+    assert result.originals == 23
     assert any("cannot be read as audio" in e.text for e in events if e.kind == "warning")
 
 
@@ -172,9 +172,9 @@ def test_clips_of_the_same_name_keep_apart(folder: Path, tmp_path: Path) -> None
     ]  # fmt: skip
     table.write_text("\n".join(["path,label,speaker,start_s,end_s", *lines]), encoding="utf-8")
     run(table, tmp_path / "more", 1)
-    told = rows(tmp_path / "more")
-    assert len({row["path"] for row in told}) == len(told) > 48
-    row = next(row for row in told if row["path"] == "a/s1_nohash_0-2.wav")
+    cells = rows(tmp_path / "more")
+    assert len({row["path"] for row in cells}) == len(cells) > 48
+    row = next(row for row in cells if row["path"] == "a/s1_nohash_0-2.wav")
     assert (row["source_start_s"], row["source_end_s"]) == ("0.1", "0.2")
     cut, _ = soundfile.read(folder / row["source"], dtype="int16", start=800, stop=1_600)
     np.testing.assert_array_equal(soundfile.read(tmp_path / "more" / row["path"],
@@ -183,7 +183,7 @@ def test_clips_of_the_same_name_keep_apart(folder: Path, tmp_path: Path) -> None
 
 def test_what_was_augmented_before_can_be_augmented_again(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path / "once", 1)
-    made = run(tmp_path / "once" / "manifest.csv", tmp_path / "twice", 1)
-    told = rows(tmp_path / "twice")
-    assert len({row["path"] for row in told}) == len(told) == made.originals + made.augmented
-    assert (made.originals, made.augmented) == (24 + 18, 36)
+    result = run(tmp_path / "once" / "manifest.csv", tmp_path / "twice", 1)
+    cells = rows(tmp_path / "twice")
+    assert len({row["path"] for row in cells}) == len(cells) == result.originals + result.augmented
+    assert (result.originals, result.augmented) == (24 + 18, 36)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from edgekws.core.events import Event, quiet
 from edgekws.curation.explore import Exploration, explore
-from edgekws.curation.source import material
+from edgekws.curation.source import data_source
 from edgekws.errors import DataError, RecipeError, UsageError
 
 RATE = 16_000
-SPEAKERS = tuple(f"s{n}" for n in range(16))
-DEV, TEST = SPEAKERS[10:13], SPEAKERS[13:]
+SPEAKERS = tuple(f"s{n}" for n in range(26))
+DEV, TEST = (*SPEAKERS[10:13], *SPEAKERS[16:21]), (*SPEAKERS[13:16], *SPEAKERS[21:])
 
 
 def sound(seed: int, level: float = 0.1) -> NDArray[np.float32]:
@@ -33,7 +33,7 @@ def sound(seed: int, level: float = 0.1) -> NDArray[np.float32]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two words of 16 speakers with lists of dev and test; nothing is wrong with it."""
+    """Two words of 26 speakers with lists of dev and test; nothing is wrong with it."""
     root = tmp_path / "слова"
     for w, word in enumerate(("да", "нет")):
         (root / word).mkdir(parents=True)
@@ -46,25 +46,29 @@ def folder(tmp_path: Path) -> Path:
 
 
 def look(source: Path, *overrides: str) -> Exploration:
-    return explore(material(str(source), overrides), quiet)
+    return explore(data_source(str(source), overrides), quiet)
 
 
-def codes(found: Exploration) -> list[str]:
-    return [one.code for one in found.findings]
+def codes(exploration: Exploration) -> list[str]:
+    return [item.code for item in exploration.findings]
 
 
 def test_nothing_is_found_where_nothing_is_wrong(folder: Path) -> None:
-    found = look(folder)
-    assert found.findings == ()
-    assert found.counts == {w: {"train": 10, "dev": 3, "test": 3} for w in ("да", "нет")}
-    assert found.speakers == found.counts
-    assert found.speakers_per_split == {"train": 10, "dev": 3, "test": 3}
-    assert (found.clips, found.readable, found.sample_rates) == (32, 32, {"16000": 32})
-    assert found.spread["peak_dbfs"][3] == pytest.approx(-20, abs=0.01)
-    assert found.spread["length_s"] == (0.7,) * 7
-    assert sum(found.histograms["rms_dbfs"].counts["train"]) == 20
-    assert len(found.rows) == 32
-    json.dumps(found.to_dict(), allow_nan=False)
+    exploration = look(folder)
+    assert exploration.findings == ()
+    assert exploration.counts == {w: {"train": 10, "dev": 8, "test": 8} for w in ("да", "нет")}
+    assert exploration.speakers == exploration.counts
+    assert exploration.speakers_per_split == {"train": 10, "dev": 8, "test": 8}
+    assert (exploration.clips, exploration.readable, exploration.sample_rates) == (
+        52,
+        52,
+        {"16000": 52},
+    )
+    assert exploration.spread["peak_dbfs"][3] == pytest.approx(-20, abs=0.01)
+    assert exploration.spread["length_s"] == (0.7,) * 7
+    assert sum(exploration.histograms["rms_dbfs"].counts["train"]) == 20
+    assert len(exploration.rows) == 52
+    json.dumps(exploration.to_dict(), allow_nan=False)
 
 
 def test_what_was_broken_is_found_most_serious_first(folder: Path) -> None:
@@ -82,15 +86,17 @@ def test_what_was_broken_is_found_most_serious_first(folder: Path) -> None:
     soundfile.write(no / "s2_nohash_6.wav", sound(603)[::2], 8_000)
     soundfile.write(no / "s2_nohash_7.wav", sound(604) + 0.05, RATE)
     soundfile.write(no / "s2_nohash_8.wav", sound(605, 0.002), RATE)
-    found = look(folder)
-    assert codes(found) == [
+    exploration = look(folder)
+    assert codes(exploration) == [
         "unreadable", "speaker_leak", "audio_leak", "label_conflict",
         "duplicate", "silent", "low_rate", "short", "long", "faint",
         "clipping", "offset",
     ]  # fmt: skip
-    assert [one.level for one in found.findings] == ["error"] * 4 + ["warning"] * 6 + ["note"] * 2
-    by_code = {one.code: one for one in found.findings}
-    assert all(one.count == 1 for one in found.findings)
+    assert [item.level for item in exploration.findings] == ["error"] * 4 + ["warning"] * 6 + [
+        "note"
+    ] * 2
+    by_code = {item.code: item for item in exploration.findings}
+    assert all(item.count == 1 for item in exploration.findings)
     (leak,) = by_code["speaker_leak"].examples
     assert leak in ("s10: 2 in dev, 1 in train", "s10: 1 in train, 2 in dev")
     (same,) = by_code["audio_leak"].examples
@@ -100,7 +106,7 @@ def test_what_was_broken_is_found_most_serious_first(folder: Path) -> None:
     assert " = " in by_code["duplicate"].examples[0]
     assert by_code["unreadable"].examples[0].startswith("да/s0_nohash_0.wav: cannot be read")
     assert by_code["long"].examples == ("нет/s2_nohash_4.wav: 2.10 s",)
-    assert found.readable == found.clips - 1
+    assert exploration.readable == exploration.clips - 1
 
 
 def test_what_systems_leave_and_what_cancels_out_is_told(folder: Path) -> None:
@@ -109,10 +115,10 @@ def test_what_systems_leave_and_what_cancels_out_is_told(folder: Path) -> None:
     path = folder / "да" / "s0_nohash_0.wav"
     wave, rate = soundfile.read(path)
     soundfile.write(path, np.stack([wave, -wave], 1), rate)
-    found = look(folder)
-    assert "lost+found" not in found.labels
-    assert "ignored: 1 folder inside a folder, 1 folder lost+found" in found.notes
-    by_code = {one.code: one for one in found.findings}
+    exploration = look(folder)
+    assert "lost+found" not in exploration.labels
+    assert "ignored: 1 folder inside a folder, 1 folder lost+found" in exploration.notes
+    by_code = {item.code: item for item in exploration.findings}
     assert "да/s0_nohash_0.wav: its channels cancel" in by_code["unreadable"].examples[0]
     assert "duplicate" not in by_code
 
@@ -121,10 +127,10 @@ def test_what_training_refuses_is_explored_and_the_reason_told(folder: Path) -> 
     (folder / "leer").mkdir()
     lists = folder / "testing_list.txt"
     lists.write_text(lists.read_text("utf-8") + "нет/gone.wav\n", encoding="utf-8")
-    found = look(folder)
-    assert found.findings[0].code == "refused"
-    assert "holds no recordings" in found.findings[0].examples[0]
-    assert found.counts["да"] == {"train": 10, "dev": 3, "test": 3}
+    exploration = look(folder)
+    assert exploration.findings[0].code == "refused"
+    assert "holds no recordings" in exploration.findings[0].examples[0]
+    assert exploration.counts["да"] == {"train": 10, "dev": 8, "test": 8}
 
 
 def test_wrong_rows_of_a_table_are_told_and_the_rest_explored(folder: Path) -> None:
@@ -132,10 +138,10 @@ def test_wrong_rows_of_a_table_are_told_and_the_rest_explored(folder: Path) -> N
     rows += ["gone.wav,да,train", "нет/s3_nohash_0.wav,нет,nirgends"]
     table = folder / "clips.csv"
     table.write_text("\n".join(["path,label,split", *rows]) + "\n", encoding="utf-8")
-    found = look(table)
-    assert found.findings[0].code == "rows"
-    assert found.findings[0].count == 2
-    assert found.clips == 32
+    exploration = look(table)
+    assert exploration.findings[0].code == "rows"
+    assert exploration.findings[0].count == 2
+    assert exploration.clips == 52
 
 
 def test_a_leak_of_a_table_is_told_once(folder: Path) -> None:
@@ -146,32 +152,42 @@ def test_a_leak_of_a_table_is_told_once(folder: Path) -> None:
     ]
     table = folder / "clips.csv"
     table.write_text("\n".join(["path,label,split,speaker", *rows]) + "\n", encoding="utf-8")
-    found = look(table)
-    assert "speaker_leak" in codes(found)
-    assert "rows" not in codes(found)
+    exploration = look(table)
+    assert "speaker_leak" in codes(exploration)
+    assert "rows" not in codes(exploration)
 
 
 def test_classes_that_could_be_told_by_their_level_or_rate(folder: Path) -> None:
-    for n in range(16):
+    for n in range(26):
         (folder / "c").mkdir(exist_ok=True)
         soundfile.write(folder / "c" / f"s{n}_nohash_0.wav", sound(900 + n, 0.9), RATE)
         (folder / "d").mkdir(exist_ok=True)
         soundfile.write(folder / "d" / f"s{n}_nohash_0.wav", sound(950 + n), 22_050)
     for name in ("validation_list.txt", "testing_list.txt"):
         (folder / name).unlink()
-    found = {one.code: one for one in look(folder).findings}
-    assert set(found) == {"class_level", "class_rate"}
-    assert found["class_level"].examples[0].startswith("c: +1")
-    assert found["class_rate"].examples == ("d: 22050 Hz",)
+    by_code = {item.code: item for item in look(folder).findings}
+    assert set(by_code) == {"class_level", "class_rate", "few_held_out"}
+    assert by_code["class_level"].examples[0].startswith("c: +1")
+    assert by_code["class_rate"].examples == ("d: 22050 Hz",)
+
+
+def test_too_few_held_out_speakers_are_told_beforehand(folder: Path) -> None:
+    lists = folder / "testing_list.txt"
+    lines = lists.read_text("utf-8").splitlines(keepends=True)
+    lists.write_text("".join(lines[:7] + lines[8:15]), encoding="utf-8")  # 7 of each word
+    (one,) = look(folder).findings
+    assert (one.level, one.code) == ("warning", "few_held_out")
+    assert one.title == "held-out parts with fewer than 8 speakers"
+    assert one.examples == ("test: 7",)
 
 
 def test_progress_and_overrides(folder: Path) -> None:
     events: list[Event] = []
-    given = material(str(folder), ["front_end.window_s=0.5", 'dataset.keywords=["да"]'])
-    found = explore(given, events.append)
-    assert set(found.labels) == {"да", "_unknown_"}
-    assert [one.code for one in found.findings] == ["long"]
-    assert [e.done for e in events if e.text == "listening"][-1] == 32
+    given = data_source(str(folder), ["front_end.window_s=0.5", 'dataset.keywords=["да"]'])
+    exploration = explore(given, events.append)
+    assert set(exploration.labels) == {"да", "_unknown_"}
+    assert [item.code for item in exploration.findings] == ["long"]
+    assert [e.done for e in events if e.text == "measuring clips"][-1] == 52
 
 
 def test_where_nothing_can_be_read_there_is_an_error(tmp_path: Path) -> None:
@@ -197,8 +213,8 @@ def test_real_recordings_made_over_are_found(shared_data: Path, tmp_path: Path) 
     source = sorted((tmp_path / "stop").iterdir())[3]
     wave, rate = soundfile.read(source)
     soundfile.write(tmp_path / "five" / "x_1.ogg", 0.4 * wave[500:], rate)
-    found = [one for one in look(tmp_path).findings if one.code == "label_conflict"]
-    assert len(found) == 1
-    assert found[0].count == 1
-    assert source.name in found[0].examples[0]
-    assert "x_1.ogg" in found[0].examples[0]
+    conflicts = [item for item in look(tmp_path).findings if item.code == "label_conflict"]
+    assert len(conflicts) == 1
+    assert conflicts[0].count == 1
+    assert source.name in conflicts[0].examples[0]
+    assert "x_1.ogg" in conflicts[0].examples[0]

@@ -8,7 +8,7 @@ import soundfile
 
 from edgekws.core.corpus import SPLITS
 from edgekws.core.events import quiet
-from edgekws.curation.source import material
+from edgekws.curation.source import data_source
 from edgekws.curation.synth import Spoken, synth, words_of
 from edgekws.errors import DataError, RecipeError, UsageError
 from edgekws.runtime.front_end import FrontEnd
@@ -35,19 +35,19 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("речь") / "words"
-    made = run(folder)
-    assert (made.clips, made.voices, made.words) == (14, 5, WORDS)
-    assert made.splits == {"train": 10, "dev": 2, "test": 2}
+    result = run(folder)
+    assert (result.clips, result.voices, result.words) == (14, 5, WORDS)
+    assert result.splits == {"train": 10, "dev": 2, "test": 2}
     return folder
 
 
 def test_the_layout_is_that_of_speech_commands(spoken: Path) -> None:
     with (spoken / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        told = list(csv.DictReader(file))
+        cells = list(csv.DictReader(file))
     files = {str(p.relative_to(spoken)) for p in spoken.glob("*/*_nohash_*.wav")}
-    assert {row["path"] for row in told} == files
+    assert {row["path"] for row in cells} == files
     assert len(files) == 14
-    for row in told:
+    for row in cells:
         word, _, name = row["path"].partition("/")
         assert word == row["label"] == row["text"]
         assert name.startswith(f"{row['speaker']}_nohash_")
@@ -58,15 +58,15 @@ def test_the_layout_is_that_of_speech_commands(spoken: Path) -> None:
 
 
 def test_it_is_a_dataset_as_folder_and_as_manifest(spoken: Path, tmp_path: Path) -> None:
-    found = []
+    clips = []
     for source in (spoken, spoken / "manifest.csv"):
-        given = material(str(source))
+        given = data_source(str(source))
         listing = given.dataset.list_clips(FrontEnd(), 0, tmp_path, quiet)
-        found.append({(c.path.name, c.label, c.speaker, c.split) for c in listing.clips})
-    assert found[0] == found[1]
-    assert len(found[0]) == 14
+        clips.append({(c.path.name, c.label, c.speaker, c.split) for c in listing.clips})
+    assert clips[0] == clips[1]
+    assert len(clips[0]) == 14
     where: dict[str, set[str]] = {}
-    for _, _, speaker, split in found[0]:
+    for _, _, speaker, split in clips[0]:
         where.setdefault(str(speaker).rpartition("+")[2], set()).add(split)
     assert all(len(splits) == 1 for splits in where.values())
     assert {split for splits in where.values() for split in splits} == set(SPLITS)
@@ -78,14 +78,14 @@ def test_the_same_bytes_again(spoken: Path, tmp_path: Path) -> None:
     before = (spoken / "manifest.csv").stat().st_mtime_ns
     run(spoken)
     assert (spoken / "manifest.csv").stat().st_mtime_ns == before
-    with pytest.raises(UsageError, match="holds what other options"):
+    with pytest.raises(UsageError, match="is the result of other options"):
         run(spoken, clips=8)
 
 
 def test_named_voices_and_another_rate(tmp_path: Path) -> None:
-    made = run(tmp_path / "two", voices="ru+f1, ru+m3, ru-lv+m3", clips=4,
+    result = run(tmp_path / "two", voices="ru+f1, ru+m3, ru-lv+m3", clips=4,
                overrides=("front_end.sample_rate=8000",))  # fmt: skip
-    assert made.splits == {"not split": 8}
+    assert result.splits == {"not split": 8}
     files = sorted((tmp_path / "two").glob("*/*.wav"))
     assert {p.name.partition("_")[0] for p in files} >= {"ru+f1", "ru+m3"}
     assert {soundfile.info(p).samplerate for p in files} == {8_000}
@@ -93,8 +93,8 @@ def test_named_voices_and_another_rate(tmp_path: Path) -> None:
 
 
 def test_a_number_of_voices_is_drawn(tmp_path: Path) -> None:
-    made = run(tmp_path / "drawn", voices="2", clips=2, words=("да",))
-    assert (made.voices, made.clips) == (2, 2)
+    result = run(tmp_path / "drawn", voices="2", clips=2, words=("да",))
+    assert (result.voices, result.clips) == (2, 2)
     with pytest.raises(UsageError, match="--voices 0: from 1 to the"):
         run(tmp_path / "none", voices="0")
 
@@ -104,7 +104,7 @@ def test_words_come_from_a_list_or_a_file(tmp_path: Path) -> None:
     file = tmp_path / "words.txt"
     file.write_text("# lamps\non\n\nturn left\n", encoding="utf-8")
     assert words_of(str(file)) == ("on", "turn left")
-    with pytest.raises(UsageError, match="name words with commas"):
+    with pytest.raises(UsageError, match="name words separated by commas"):
         words_of(" ,")
     with pytest.raises(UsageError, match=r"'\.\./x' cannot name a folder"):
         words_of("on,../x")

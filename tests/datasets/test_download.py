@@ -22,7 +22,7 @@ NAME = "speech_commands_v0.02.tar.gz"
 
 @pytest.fixture
 def archives(server: Server, monkeypatch: pytest.MonkeyPatch) -> Archive:
-    """Small archives in the place of the real ones; the one of the words."""
+    """Small archives instead of the real ones; returns that of the words."""
     files = members()
     words = server.archive(NAME, packed(files))
     tested = {f"./{word}/00000009_nohash_0.wav": b"" for word in (*speech_commands.WORDS["12"],
@@ -36,8 +36,8 @@ def archives(server: Server, monkeypatch: pytest.MonkeyPatch) -> Archive:
 def test_download_brings_the_layout_of_torchaudio(
     archives: Archive, server: Server, tmp_path: Path
 ) -> None:
-    dataset, told = Dataset(root=tmp_path / "данные"), list[Event]()
-    dataset.download(told.append)
+    dataset, events = Dataset(root=tmp_path / "данные"), list[Event]()
+    dataset.download(events.append)
     inside = tmp_path / "данные" / "SpeechCommands"
     assert {path.name for path in inside.iterdir()} == {
         "speech_commands_v0.02",
@@ -46,7 +46,7 @@ def test_download_brings_the_layout_of_torchaudio(
     assert len(list((inside / "speech_commands_v0.02").rglob("*.wav"))) == 11 * 16 + 6
     listing = dataset.list_clips(FrontEnd(), 7, tmp_path, quiet)
     assert {clip.label for clip in listing.clips} == set(dataset.labels())
-    progress = [event for event in told if event.kind == "progress"]
+    progress = [event for event in events if event.kind == "progress"]
     assert {event.text for event in progress} >= {f"downloading {NAME}, MiB"}
     assert all((event.done or 0) <= (event.total or 0) for event in progress)
     assert server.asked == [None, None]
@@ -66,11 +66,11 @@ def test_every_word_needs_no_test_set(archives: Archive, server: Server, tmp_pat
 def test_among_the_word_folders_nothing_is_unpacked(
     archives: Archive, server: Server, small_version_2: Path
 ) -> None:
-    dataset, told = Dataset(root=small_version_2), list[Event]()
-    dataset.download(told.append)
+    dataset, events = Dataset(root=small_version_2), list[Event]()
+    dataset.download(events.append)
     assert server.asked == []
-    assert [event.kind for event in told] == ["warning"]
-    assert "holds the word folders themselves, with no place beside them" in told[0].text
+    assert [event.kind for event in events] == ["warning"]
+    assert "holds the word folders themselves, with no place next to them" in events[0].text
     dataset.list_clips(FrontEnd(), 7, small_version_2, quiet)
 
 
@@ -80,7 +80,7 @@ def test_an_interrupted_transfer_is_resumed(
 ) -> None:
     content = server.files[NAME]
     server.cut_at, server.ranges = 1000, ranges
-    with pytest.raises(DataError, match=r"broke off at 1000 of \d+ bytes\); run the same command"):
+    with pytest.raises(DataError, match=r"was closed at 1000 of \d+ bytes\); run the same command"):
         fetch(archives, tmp_path, quiet)
     assert [path.name for path in tmp_path.iterdir()] == [f"{NAME}.part"]
     server.cut_at = None
@@ -103,7 +103,9 @@ def test_another_file_than_expected_is_refused(
 ) -> None:
     wrong = archives._replace(sha256="0" * 64)
     monkeypatch.setattr(speech_commands, "ARCHIVES", {"v2": wrong})
-    with pytest.raises(DataError, match=r"has sha256 \w+, expected 0000.*is removed; run the same"):
+    with pytest.raises(
+        DataError, match=r"has sha256 \w+, expected 0000.*was removed; run the same"
+    ):
         Dataset(root=tmp_path).download(quiet)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / NAME).write_bytes(b"another file")
@@ -116,7 +118,9 @@ def test_a_server_that_refuses_or_is_not_there(
     archives: Archive, server: Server, tmp_path: Path
 ) -> None:
     absent = archives._replace(url=archives.url.replace("v0.02", "v0.03"))
-    with pytest.raises(DataError, match=r"the server answers 404 Not Found\); run the same .* try"):
+    with pytest.raises(
+        DataError, match=r"the server returned 404 Not Found\); run the same .* try"
+    ):
         fetch(absent, tmp_path, quiet)
     closed = archives._replace(url="http://127.0.0.1:9/a.tar.gz")
     with pytest.raises(DataError, match=r"cannot be downloaded \(.*\); .* put a\.tar\.gz into"):
@@ -137,7 +141,7 @@ def test_a_full_disk_is_no_matter_of_the_network(
 
 def test_what_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(packed({"yes/1.wav": b"x", "../../out.wav": b"x"}))
-    with pytest.raises(DataError, match=r"out\.wav.* outside the destination; this is not the arc"):
+    with pytest.raises(DataError, match=r"out\.wav.* outside the destination; this is not the exp"):
         unpack(tmp_path / "a.tar.gz", tmp_path / "in" / "words", quiet)
     linked = io.BytesIO()
     with tarfile.open(fileobj=linked, mode="w:gz") as tar:
@@ -145,7 +149,7 @@ def test_what_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc"
         tar.addfile(link)
     (tmp_path / "b.tar.gz").write_bytes(linked.getvalue())
-    with pytest.raises(DataError, match=r"absolute path; this is not the archive"):
+    with pytest.raises(DataError, match=r"absolute path; this is not the expected"):
         unpack(tmp_path / "b.tar.gz", tmp_path / "in" / "words", quiet)
     assert list((tmp_path / "in").iterdir()) == []
     assert not list(tmp_path.rglob("out.wav"))
@@ -155,11 +159,13 @@ def test_broken_archives_leave_no_folder(tmp_path: Path, monkeypatch: pytest.Mon
     whole = packed({f"yes/{i}.wav": os.urandom(5000) for i in range(40)})
     for content in (whole[: len(whole) // 2], b"no archive"):
         (tmp_path / "a.tar.gz").write_bytes(content)
-        with pytest.raises(DataError, match=r"cannot be unpacked \(.*\); remove it, and fetch it"):
+        with pytest.raises(
+            DataError, match=r"cannot be unpacked \(.*\); remove it and download it"
+        ):
             unpack(tmp_path / "a.tar.gz", tmp_path / "words", quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
     (tmp_path / "words").mkdir()
-    with pytest.raises(DataError, match="words: is there, but not what was expected in it; move"):
+    with pytest.raises(DataError, match="words: exists, but without the expected content; move"):
         unpack(tmp_path / "a.tar.gz", tmp_path / "words", quiet)
     monkeypatch.delattr(tarfile, "data_filter")
     with pytest.raises(MissingPartError, match=r"unpacking safely needs Python 3\.11\.4; install"):

@@ -50,14 +50,14 @@ def speakers(listing: Listing, split: str) -> set[str | None]:
 
 
 def with_splits(rows: Rows, names: Sequence[str]) -> Rows:
-    """Give the first eight speakers the first name, the others one each."""
+    """Give the first eight speakers the first name, the others a name each."""
     split_of = {f"г{i}": names[max(0, i - 7)] for i in range(10)}
     return [row | {"split": split_of[row["speaker"]]} for row in rows]
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Rows:
-    """Three words of ten speakers, in files whose names do not tell the speaker."""
+    """Three words of ten speakers, in files without the speaker in their names."""
     return [
         {
             "path": write(tmp_path / "аудио" / f"{i}-{word}.wav").relative_to(tmp_path).as_posix(),
@@ -97,9 +97,9 @@ def test_other_columns_and_other_kinds_of_table(tmp_path: Path, rows: Rows, tabl
         assert dataset.list_clips(FrontEnd(), 7, tmp_path, quiet).clips == expected
     lines = [json.dumps(row | {"start_s": 0, "end_s": None, "take": 1}) for row in rows]
     (tmp_path / "clips.jsonl").write_text("\ufeff" + "\n\n".join(lines), "utf-8")
-    found = listed(tmp_path / "clips.jsonl")
-    assert found.clips == expected
-    assert "ignored: 1 columns that nothing reads (take)" in found.notes
+    listing = listed(tmp_path / "clips.jsonl")
+    assert listing.clips == expected
+    assert "ignored: 1 unused columns (take)" in listing.notes
 
 
 def test_given_splits_are_kept_and_missing_ones_carved(tmp_path: Path, rows: Rows) -> None:
@@ -217,25 +217,28 @@ def test_the_fingerprint_follows_the_table_its_files_and_the_fields(
     [
         ({"path": ""}, r"clips\.csv:2: path: is empty; name the audio file"),
         ({"path": "x.wav"}, r"clips\.csv:2: path: there is no file x\.wav in /.*set dataset\.root"),
-        ({"path": "../x.wav"}, r":2: path: \.\./x\.wav leads out of /.*; set dataset\.root to a"),
-        ({"path": "/etc/passwd"}, r":2: path: /etc/passwd leads out of /"),
-        ({"path": "аудио/1-да.wav"}, r":3: path: .* is listed in line 2 already; keep one of them"),
-        ({"label": " "}, r":2: label: is empty; say what is spoken"),
+        ({"path": "../x.wav"}, r":2: path: \.\./x\.wav is outside /.*; set dataset\.root to a"),
+        ({"path": "/etc/passwd"}, r":2: path: /etc/passwd is outside /"),
+        ({"path": "аудио/1-да.wav"}, r":3: path: .* is already listed in line 2; keep one of them"),
+        ({"label": " "}, r":2: label: is empty; write what is spoken"),
         ({"label": "a\x1b[31m"}, r":2: label: 'a\\x1b\[31m' holds characters that cannot"),
         ({"label": "a\u202eb"}, r":2: label: 'a\\u202eb' holds characters that cannot"),
-        ({"label": "a" * 201}, r":2: label: a label has 200 bytes at most"),
+        ({"label": "a" * 201}, r":2: label: a label has at most 200 bytes"),
         ({"label": "Unknown"}, r"'Unknown' would be a word to spot; call it _unknown_, or name"),
         ({"label": "noise"}, r"'noise' would be a word to spot; call it _background_noise_"),
-        ({"split": "tset"}, r":2: split: 'tset' is no split; did you mean test\?"),
-        ({"split": "xyz"}, r":2: split: 'xyz' is no split; known: train, dev, test"),
+        ({"split": "tset"}, r":2: split: 'tset' is not a split; did you mean test\?"),
+        ({"split": "xyz"}, r":2: split: 'xyz' is not a split; known: train, dev, test"),
         ({"start_s": "1,5"}, r":2: start_s: '1,5' is not a number; give seconds, such as 1\.25"),
-        ({"start_s": "-1"}, r":2: start_s: -1 is no place in a file; give seconds from its start"),
-        ({"end_s": "nan"}, r":2: end_s: nan is no place in a file"),
+        (
+            {"start_s": "-1"},
+            r":2: start_s: -1 is not a position in a file; give seconds from its start",
+        ),
+        ({"end_s": "nan"}, r":2: end_s: nan is not a position in a file"),
         ({"start_s": "2", "end_s": "2"}, r":2: end_s: 2 is not after the start, 2; correct one"),
         ({"end_s": "0"}, r":2: end_s: 0 is not after the start, 0; correct one"),
     ],
 )
-def test_a_wrong_row_is_told(
+def test_a_wrong_row_is_reported(
     tmp_path: Path, rows: Rows, change: dict[str, str], message: str
 ) -> None:
     full = [row | {"split": "", "start_s": "", "end_s": ""} for row in rows]
@@ -245,7 +248,7 @@ def test_a_wrong_row_is_told(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_many_problems_are_told_at_once(tmp_path: Path, rows: Rows) -> None:
+def test_many_problems_are_reported_at_once(tmp_path: Path, rows: Rows) -> None:
     wrong = [row | {"label": "", "start_s": "x"} for row in rows]
     with pytest.raises(DataError, match=r"start_s: 'x'") as caught:
         listed(save(tmp_path / "wrong.csv", wrong))
@@ -272,7 +275,7 @@ def test_many_problems_are_told_at_once(tmp_path: Path, rows: Rows) -> None:
         ({"root": "elsewhere"}, r"there is no file .* in /.*elsewhere; correct it, or set"),
     ],
 )
-def test_wrong_fields_are_told(table: Path, fields: dict[str, Any], message: str) -> None:
+def test_wrong_fields_are_reported(table: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         listed(table, **fields)
 
@@ -283,15 +286,19 @@ def test_wrong_fields_are_told(table: Path, fields: dict[str, Any], message: str
         ("a.csv", b"", r"a\.csv:1: path: there is no such column; the file is empty; dataset\.col"),
         ("a.csv", b"path,label\n", r"a\.csv: holds no rows with a word in column 'label'"),
         ("a.csv", b"path,label,path\n", r":1: path: 2 columns have this name; rename all but one"),
-        ("a.csv", b"path,label\na,b,c\n", r":2: 3 cells, but 2 columns; quote text that holds a c"),
-        ("a.csv", b'path,label\n"a,b\n', r"a\.csv:2: is no CSV: unexpected end of data"),
+        (
+            "a.csv",
+            b"path,label\na,b,c\n",
+            r":2: 3 cells, but 2 columns; quote text that contains a c",
+        ),
+        ("a.csv", b'path,label\n"a,b\n', r"a\.csv:2: is not valid CSV: unexpected end of data"),
         ("a.csv", b"path,label\n\xff,b\n", r"is not UTF-8: .* at byte 11; save it as UTF-8"),
-        ("a.jsonl", b'{"path": 1\n', r"a\.jsonl:1: is no JSON: .* at column 11"),
+        ("a.jsonl", b'{"path": 1\n', r"a\.jsonl:1: is not valid JSON: .* at column 11"),
         ("a.jsonl", b"[1]\n", r'a\.jsonl:1: expected an object, \{"path": …, "label": …\}'),
         ("a.jsonl", b'{"path": 1, "label": "a"}', r"a\.jsonl:1: path: there is no file 1 in"),
     ],
 )
-def test_files_that_are_no_tables_are_told(
+def test_files_that_are_no_tables_are_reported(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -299,25 +306,25 @@ def test_files_that_are_no_tables_are_told(
         listed(tmp_path / name)
 
 
-def test_a_missing_or_foreign_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no\.csv: no such file; it is looked for from"):
+def test_a_missing_or_foreign_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no\.csv: no such file, relative to"):
         listed(tmp_path / "no.csv")
-    with pytest.raises(ValueError, match=r"a\.xlsx is no table; a table ends in \.csv, \.tsv"):
+    with pytest.raises(ValueError, match=r"a\.xlsx is not a table; use one of \.csv, \.tsv"):
         Dataset(path=Path("a.xlsx"))
 
 
-def test_clips_that_end_after_their_file_are_told(tmp_path: Path, rows: Rows) -> None:
+def test_clips_that_end_after_their_file_are_reported(tmp_path: Path, rows: Rows) -> None:
     ends = {0: "0.55", 1: "9", 2: "7.5", 3: "3"}  # of half a second; the last is no audio
     timed = [row | {"end_s": ends.get(i, "")} for i, row in enumerate(rows)]
     (tmp_path / rows[3]["path"]).write_bytes(b"")
-    (told,) = (n for n in listed(save(tmp_path / "t.csv", timed)).notes if "said to end" in n)
-    assert told.startswith("clips said to end after their file: 2, taken to its end; the first is ")
-    assert told.endswith(f"{rows[1]['path']}, 0.5 s long, said to end at 9 s")
+    (note,) = (n for n in listed(save(tmp_path / "t.csv", timed)).notes if "said to end" in n)
+    assert note.startswith("clips said to end after their file: 2, taken to its end; the first is ")
+    assert note.endswith(f"{rows[1]['path']}, 0.5 s long, said to end at 9 s")
     on_time = [row | {"end_s": ends[0]} for row in rows]
     assert not any("said" in note for note in listed(save(tmp_path / "t.csv", on_time)).notes)
 
 
-def test_leaks_are_told_with_both_lines(tmp_path: Path, rows: Rows) -> None:
+def test_leaks_are_reported_with_both_lines(tmp_path: Path, rows: Rows) -> None:
     leaky = with_splits(rows, ("train", "dev", "test"))
     leaky[0] |= {"split": "test"}
     path = save(tmp_path / "leaky.csv", leaky)
@@ -332,12 +339,12 @@ def test_leaks_are_told_with_both_lines(tmp_path: Path, rows: Rows) -> None:
         for i, split in enumerate(SPLITS)
     ]
     with pytest.raises(
-        DataError, match=r"да\.wav, its speaker not known, is in train in line 2, h"
+        DataError, match=r"да\.wav, of an unknown speaker, is in train in line 2, h"
     ):
         listed(save(path, windows), speaker_pattern="")
 
 
-def test_too_few_speakers_are_told(tmp_path: Path, rows: Rows) -> None:
+def test_too_few_speakers_are_reported(tmp_path: Path, rows: Rows) -> None:
     path = save(tmp_path / "one.csv", [row | {"speaker": "г"} for row in rows])
     with pytest.raises(
         DataError, match=r"one\.csv: column 'speaker' or speaker_pattern .* finds 1"

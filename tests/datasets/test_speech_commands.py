@@ -63,8 +63,8 @@ def test_lists_and_the_hash_agree_and_lists_go_first(small_version_2: Path) -> N
     expected = {s: {n for n in SPEAKERS if which_set(f"{n}_nohash_0.wav") == s} for s in SPLITS}
     assert [len(expected[split]) for split in SPLITS] == [8, 4, 4]
     for split in SPLITS:
-        found = {clip.speaker for clip in by_lists.clips if clip.split == split} - {None}
-        assert found == expected[split]
+        speakers = {clip.speaker for clip in by_lists.clips if clip.split == split} - {None}
+        assert speakers == expected[split]
     for name in ("validation_list.txt", "testing_list.txt"):
         (small_version_2 / name).rename(small_version_2 / f"{name}.old")
     by_hash = listed(small_version_2)
@@ -87,9 +87,9 @@ def test_fillers_have_the_mean_count_of_a_command(small_version_2: Path) -> None
     listing = listed(small_version_2)
     assert listing.labels == (*TEN, "_unknown_", "_silence_")
     for split in SPLITS:
-        found = counts(listing, split)
-        mean = -(-sum(found[word] for word in TEN) // 10)
-        assert found["_unknown_"] == found["_silence_"] == mean >= 2
+        by_label = counts(listing, split)
+        mean = -(-sum(by_label[word] for word in TEN) // 10)
+        assert by_label["_unknown_"] == by_label["_silence_"] == mean >= 2
     assert {c.path.parent.name for c in listing.clips if c.label == "_unknown_"} == {"bed", "cat"}
     silence = {s: {c.path for c in listing.clips if c.split == s and c.label == "_silence_"}
                for s in SPLITS}  # fmt: skip
@@ -112,9 +112,9 @@ def official(small_version_2: Path) -> Path:
 
 def test_the_official_test_set_is_the_test_split(official: Path, tmp_path: Path) -> None:
     listing = listed(tmp_path / "root")
-    found = counts(listing, "test")
-    assert all(found[word] == 2 for word in (*TEN, "_unknown_"))
-    assert found["_silence_"] == 3
+    by_label = counts(listing, "test")
+    assert all(by_label[word] == 2 for word in (*TEN, "_unknown_"))
+    assert by_label["_silence_"] == 3
     tested = [clip for clip in listing.clips if clip.split == "test"]
     assert all(clip.path.is_relative_to(official) for clip in tested)
     speakers = {clip.speaker for clip in tested} - {None}
@@ -153,10 +153,10 @@ def test_the_fingerprint_follows_files_not_the_place(small_version_2: Path, tmp_
     assert before != Dataset(root=small_version_2).fingerprint()
 
 
-def test_data_that_is_not_there_is_told(small_version_2: Path, tmp_path: Path) -> None:
+def test_data_that_is_not_there_is_reported(small_version_2: Path, tmp_path: Path) -> None:
     message = (
-        r"nowhere: holds no SpeechCommands/speech_commands_v0\.02; point dataset\.root at the "
-        r"folder that does, or fetch it there with edgekws compress --download"
+        r"nowhere: holds no SpeechCommands/speech_commands_v0\.02; set dataset\.root to the "
+        r"folder that does, or download it there with edgekws compress --download"
     )
     with pytest.raises(DataError, match=message):
         listed(tmp_path / "nowhere")
@@ -169,7 +169,8 @@ def test_data_that_is_not_there_is_told(small_version_2: Path, tmp_path: Path) -
         listed(small_version_2)
     shutil.rmtree(small_version_2 / "_background_noise_")
     (small_version_2 / "validation_list.txt").unlink()
-    with pytest.raises(DataError, match="_background_noise_: holds 0 recordings, _silence_ needs"):
+    few = "_background_noise_: holds 0 recordings, but _silence_ needs"
+    with pytest.raises(DataError, match=few):
         listed(small_version_2)
 
 

@@ -17,6 +17,7 @@ from edgekws.core.family import load
 from edgekws.datasets import synthetic
 from edgekws.datasets.synthesis import rendering
 from edgekws.datasets.synthesis.espeak import Espeak, accents_of
+from edgekws.datasets.synthesis.filler_words import filler_words, sentence
 from edgekws.datasets.synthesis.plan import _vocabulary
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, speak
 from edgekws.datasets.synthesis.voice_families import families
@@ -35,16 +36,19 @@ FRONT_END = FrontEnd(sample_rate=8000, f_max=4000)
 SMALL = Dataset(
     keywords=("свет", "стоп"),
     language="ru",
-    unknown_words=("вода", "город"),
+    unknown_words=("вода", "город", "дом", "лес", "снег"),
     near_sounding=2,
     clips_per_keyword=6,
     dev_clips_per_keyword=3,
     test_clips_per_keyword=3,
+    speech_minutes=0.3,
+    dev_speech_minutes=0.1,
+    test_speech_minutes=0.1,
 )
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Listing, list[Event]]:
+def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Listing, list[Event]]:
     cache, events = tmp_path_factory.mktemp("кэш"), list[Event]()
     return cache, SMALL.list_clips(FRONT_END, 7, cache, events.append), events
 
@@ -57,9 +61,9 @@ def wave_of(clip: Clip) -> np.ndarray:
 
 
 def test_labels_and_counts_are_what_the_fields_say(
-    made: tuple[Path, Listing, list[Event]],
+    generated: tuple[Path, Listing, list[Event]],
 ) -> None:
-    _, listing, events = made
+    _, listing, events = generated
     assert listing.labels == ("свет", "стоп", "_unknown_", "_silence_")
     counts = {
         (split, label): sum((c.split, c.label) == (split, label) for c in listing.clips)
@@ -75,17 +79,56 @@ def test_labels_and_counts_are_what_the_fields_say(
         spoken[-1].done
         == spoken[-1].total
         == sum(count for (_, label), count in counts.items() if label != "_silence_")
+        + len(listing.negatives)
+    )
+
+
+def test_sentences_are_as_long_as_asked_for(
+    made: tuple[Path, Listing, list[Event]],
+) -> None:
+    _, listing, _ = made
+    for split, wanted_s in zip(SPLITS, (18, 6, 6), strict=True):
+        sentences = [clip for clip in listing.negatives if clip.split == split]
+        lengths = [len(wave_of(clip)) / FRONT_END.sample_rate for clip in sentences]
+        assert 0.7 * wanted_s < sum(lengths) < 1.5 * wanted_s + 3
+        assert min(lengths) >= FRONT_END.window_s
+        assert {clip.label for clip in sentences} == {"_unknown_"}
+    assert len({wave_of(clip).tobytes() for clip in listing.negatives}) == len(listing.negatives)
+
+
+def test_no_word_of_unknown_is_in_two_splits() -> None:
+    wanted = Dataset(keywords=("music", "one"), near_sounding=6)
+    with Espeak() as espeak:
+        vocabulary = _vocabulary(wanted, espeak, 7)
+    fillers = [set(vocabulary.fillers[split]) for split in SPLITS]
+    near = [{t for ts in vocabulary.near[split].values() for t in ts} for split in SPLITS]
+    for parts in (fillers, near):
+        assert all(parts)
+        assert sum(map(len, parts)) == len(set.union(*parts))
+    assert {"music", "one"} <= vocabulary.avoided
+
+
+def test_no_sentence_holds_a_keyword() -> None:
+    rng = np.random.default_rng(0)
+    words = filler_words("en")
+    texts = [sentence("en", words, {"the", "at that moment"}, rng) for _ in range(200)]
+    assert not any({"the"} & set(text.replace(",", "").split()) for text in texts)
+    assert not any("at that moment" in text for text in texts)
+    assert len(set(texts)) == 200
+    assert {len(sentence("ru", ("1", "2"), (), rng).split()) for _ in range(99)} == set(
+        range(4, 10)
     )
 
 
 def test_no_voice_no_timbre_and_no_noise_is_in_two_splits(
-    made: tuple[Path, Listing, list[Event]],
+    generated: tuple[Path, Listing, list[Event]],
 ) -> None:
-    _, listing, _ = made
+    _, listing, _ = generated
     parts: tuple[Callable[[str | None], str | None], ...]
     parts = (lambda speaker: speaker, lambda speaker: speaker and speaker.split("+")[1])
     for of in parts:
-        groups = [{of(c.speaker) for c in listing.clips if c.split == s} - {None} for s in SPLITS]
+        every = (*listing.clips, *listing.negatives)
+        groups = [{of(c.speaker) for c in every if c.split == s} - {None} for s in SPLITS]
         assert all(groups)
         assert sum(map(len, groups)) == len(set().union(*groups))
     noise = {s: {c.path for c in listing.clips if c.split == s and not c.speaker} for s in SPLITS}
@@ -95,9 +138,9 @@ def test_no_voice_no_timbre_and_no_noise_is_in_two_splits(
 
 
 def test_every_clip_is_audible_fills_the_window_and_is_no_copy(
-    made: tuple[Path, Listing, list[Event]],
+    generated: tuple[Path, Listing, list[Event]],
 ) -> None:
-    _, listing, _ = made
+    _, listing, _ = generated
     waves = [wave_of(clip) for clip in listing.clips]
     assert {len(wave) for wave in waves} == {FRONT_END.window_samples}
     assert len({wave.tobytes() for wave in waves}) == len(waves) == len(listing.clips)
@@ -106,8 +149,10 @@ def test_every_clip_is_audible_fills_the_window_and_is_no_copy(
         assert rms_db > (-45 if clip.speaker else -60), clip
 
 
-def test_the_same_bytes_come_again(made: tuple[Path, Listing, list[Event]], tmp_path: Path) -> None:
-    cache, listing, _ = made
+def test_the_bytes_are_reproducible(
+    generated: tuple[Path, Listing, list[Event]], tmp_path: Path
+) -> None:
+    cache, listing, _ = generated
     again = SMALL.list_clips(FRONT_END, 7, tmp_path, quiet)
     bytes_of = {p.relative_to(cache): p.read_bytes() for p in cache.rglob("*") if p.is_file()}
     assert bytes_of == {
@@ -117,20 +162,21 @@ def test_the_same_bytes_come_again(made: tuple[Path, Listing, list[Event]], tmp_
 
 
 def test_a_second_call_finds_the_clips_in_the_cache(
-    made: tuple[Path, Listing, list[Event]],
+    generated: tuple[Path, Listing, list[Event]],
 ) -> None:
-    cache, listing, _ = made
+    cache, listing, _ = generated
     events: list[Event] = []
     assert SMALL.list_clips(FRONT_END, 7, cache, events.append) == listing
     assert not events
     assert all(clip.path.is_relative_to(cache / "synthetic") for clip in listing.clips)
 
 
-def test_notes_tell_voices_words_and_noise(made: tuple[Path, Listing, list[Event]]) -> None:
-    notes = "\n".join(made[1].notes)
+def test_notes_report_voices_words_and_noise(generated: tuple[Path, Listing, list[Event]]) -> None:
+    notes = "\n".join(generated[1].notes)
     assert "voices (accent+variant) per split: train 2" in notes
     assert "accents: ru, ru-cl, ru-lv" in notes
-    assert "_unknown_: 2 words and 12 near-sounding ones" in notes
+    assert "words of _unknown_ per split: train 3, dev 1, test 1, and near-sounding" in notes
+    assert "minutes of sentences without a keyword: train 0, dev 0, test 0; no sentence" in notes
 
 
 def test_the_fingerprint_follows_the_fields() -> None:
@@ -187,7 +233,7 @@ def test_a_breathy_and_a_klatt_voice_speak_the_same_twice() -> None:
 
 def test_speech_depends_on_the_seed_and_not_on_other_voices(tmp_path: Path) -> None:
     def task(variant: str) -> VoiceTask:
-        utterance = Utterance("lights", f"{variant}.flac", 1, whole=True)
+        utterance = Utterance("lights", f"{variant}.flac", 1, fit="whole")
         return VoiceTask(Voice("en-us", "gmw/en-US", variant), (utterance,))
 
     clips = Format(16_000, 16_000)
@@ -222,15 +268,16 @@ def test_what_cannot_be_spoken_is_refused(
         Dataset(**fields).list_clips(FRONT_END, 7, tmp_path, quiet)
 
 
-def test_homophones_and_spelt_words_are_told() -> None:
+def test_homophones_and_spelt_words_are_reported() -> None:
     with Espeak() as espeak:
         wanted = Dataset(keywords=("two", "hmph"), unknown_words=("too", "water"))
         vocabulary = _vocabulary(wanted, espeak, 7)
-    assert vocabulary.fillers == ("water",)
-    assert "left out of _unknown_, sounding like a keyword: too" in vocabulary.notes
+    assert vocabulary.fillers == dict.fromkeys(SPLITS, ("water",))
+    assert vocabulary.avoided == {"two", "too", "to", "hmph"}
+    assert "left out, sounding like a keyword: to, too" in vocabulary.notes
+    assert "_unknown_: the same 1 words in every split; 3 are needed to split" in vocabulary.notes
     assert (
-        "espeak-ng reads letter by letter: hmph; respell what people say as a word"
-        in vocabulary.notes
+        "espeak-ng reads letter by letter: hmph; respell what is said as a word" in vocabulary.notes
     )
 
 
@@ -246,17 +293,17 @@ def test_accents_of_a_language_leave_other_scripts_out() -> None:
 
 
 def test_a_keyword_longer_than_the_window_is_refused(tmp_path: Path) -> None:
-    utterance = Utterance("extraordinarily", "a.flac", 1, whole=True)
+    utterance = Utterance("extraordinarily", "a.flac", 1, fit="whole")
     task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (utterance,))
     with pytest.raises(DataError, match=r"'extraordinarily' takes 0\.\d+ s .* window is 0\.20 s"):
         speak(task, Format(16_000, 3200), 1, tmp_path)
-    cut = VoiceTask(task.voice, (Utterance("extraordinarily", "a.flac", 1, whole=False),))
+    cut = VoiceTask(task.voice, (Utterance("extraordinarily", "a.flac", 1, fit="cut"),))
     assert speak(cut, Format(16_000, 3200), 1, tmp_path) == 1
     assert soundfile.info(tmp_path / "a.flac").frames == 3200
 
 
 def test_a_text_without_sound_is_refused(tmp_path: Path) -> None:
-    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (Utterance(" ", "a.flac", 1, False),))
+    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (Utterance(" ", "a.flac", 1, "cut"),))
     with pytest.raises(DataError, match=r"' ' gives no sound in espeak-ng's voice en-us\+f1"):
         speak(task, Format(16_000, 16_000), 1, tmp_path)
 
@@ -291,7 +338,7 @@ def test_a_missing_espeak_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         SMALL.fingerprint()
 
 
-def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_process_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Dying:
         def __init__(self, *args: object) -> None:
             pass
@@ -304,7 +351,7 @@ def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     monkeypatch.setattr(rendering, "ProcessPoolExecutor", Dying)
     task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), ())
-    with pytest.raises(MachineError, match="a process that speaks with espeak-ng died"):
+    with pytest.raises(MachineError, match="an espeak-ng process died"):
         rendering.render([task], Format(16_000, 16_000), 1, tmp_path, quiet)
 
 
@@ -312,7 +359,7 @@ def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     ("keywords", "message"),
     [
         (("a", "a"), "'a' is named 2 times"),
-        (("_unknown_",), "'_unknown_' is a class of its own"),
+        (("_unknown_",), "'_unknown_' is a filler class, not a keyword"),
         ((" ",), "a label cannot be empty"),
     ],
 )

@@ -20,6 +20,9 @@ keywords = ["lights", "stop"]
 clips_per_keyword = 40
 dev_clips_per_keyword = 16
 test_clips_per_keyword = 16
+speech_minutes = 1
+dev_speech_minutes = 0.5
+test_speech_minutes = 0.5
 
 [front_end]
 n_mels = 24

@@ -140,8 +140,9 @@ def test_a_damaged_cache_is_noticed_and_mended(compressed: Path, edgekws: Run) -
         file.write(b"junk")
     done = edgekws("compress", "run.toml")
     assert done.returncode == 0, done.stderr
-    assert f"{folder.name}: model.onnx was changed in the cache; it is dropped" in " ".join(
-        done.stderr.split()
+    assert (
+        f"{folder.name}: model.onnx was changed in the cache; it is removed and rebuilt"
+        in " ".join(done.stderr.split())
     )
     again = Report.load(compressed / "runs" / "проба" / "latest" / "report.json")
     assert [r.sha256 for r in again.results] == [r.sha256 for r in report.results]

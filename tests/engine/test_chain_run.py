@@ -1,6 +1,7 @@
-"""What each step of a chain is given: the artifacts that it names, and the newest."""
+"""What each step of a chain is given: the artifacts that it names, the model, and those beside."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ class Link:
     takes: str | None = "checkpoint"
     named_inputs: tuple[str, ...] = ()
     keeps: str = "nothing"
+    also_takes: tuple[str, ...] = ()
+    gives: str = "onnx"
 
 
 CHAIN = (
@@ -27,18 +30,24 @@ CHAIN = (
     Link("to2d", named_inputs=("teacher",)),
     Link("quantize"),
 )
+BESIDE = (Link("stream", gives="stream"), Link("calibrate", also_takes=("stream",)))
+
+
+def artifact(step: Link) -> Any:
+    return SimpleNamespace(name=step.name, format=step.gives)
 
 
 def test_a_step_gets_the_artifacts_it_names_and_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
     def run_step(step: Link, inputs: dict[str, Any], bench: Any, *, force: bool) -> Done:
-        seen.append((step.name, inputs, force))
-        return Done(f"of {step.name}", {}, 0.0, False)  # type: ignore[arg-type]
+        names = {role: f"of {given.name}" for role, given in inputs.items()}
+        seen.append((step.name, names, force))
+        return Done(artifact(step), {}, {}, 0.0, False)
 
     monkeypatch.setattr(chain_run, "run_step", run_step)
     chain: Any = ChainRun(object())  # type: ignore[arg-type]
-    for step in CHAIN:
+    for step in (*CHAIN, *BESIDE):
         chain.run(step, force=step.name == "to2d")
     assert seen == [
         ("teacher", {}, False),
@@ -46,18 +55,21 @@ def test_a_step_gets_the_artifacts_it_names_and_the_newest(monkeypatch: pytest.M
         ("distill", {"teacher": "of teacher", "other": "of other"}, False),
         ("to2d", {"teacher": "of teacher", "input": "of distill"}, True),
         ("quantize", {"input": "of to2d"}, False),
+        ("stream", {"input": "of quantize"}, False),
+        ("calibrate", {"input": "of quantize", "stream": "of stream"}, False),
     ]
-    assert list(chain.done) == [step.name for step in CHAIN]
+    assert list(chain.done) == [step.name for step in (*CHAIN, *BESIDE)]
+    assert chain.beside("detection") is None
 
 
 def test_a_model_is_proved_against_the_one_it_was_made_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        chain_run, "run_step", lambda step, *_, **__: Done(step.name, {}, 0.0, False)
+        chain_run, "run_step", lambda step, *_, **__: Done(artifact(step), {}, {}, 0.0, False)
     )
     monkeypatch.setattr(
-        chain_run, "measure", lambda artifact, keeps, parent, bench: (artifact, parent)
+        chain_run, "measure", lambda given, keeps, parent, bench: (given.name, parent)
     )
     chain: Any = ChainRun(object())  # type: ignore[arg-type]
     measured = []

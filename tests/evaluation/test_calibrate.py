@@ -33,6 +33,8 @@ SAID = [
 LENGTH_S = 6.0
 LENGTHS = [LENGTH_S] * 3 + [8.0] * 2
 LOW, HIGH = TONES
+LABELS: Any = {"where": {}, "tolerance_s": 0.25}
+"""How labels are read and matched, as the command does without options."""
 
 
 def write(folder: Path, name: str, wave: np.ndarray) -> str:
@@ -62,7 +64,9 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(bundle: Path, recordings: Path, output: Path, rate: float = 0.0) -> Calibrated:
     noise = [recordings / "noise"]
-    return calibrate(bundle, recordings / "t.csv", noise, rate, output, quiet, {}, 0.25)
+    return calibrate(
+        bundle, recordings / "t.csv", noise, output, quiet, max_fa_per_hour=rate, **LABELS
+    )
 
 
 def judge(bundle: Path, recordings: Path, **where: frozenset[str]) -> EventEvaluation:
@@ -207,7 +211,13 @@ def test_folders_of_clips_do_as_well(tones: Path, tmp_path: Path) -> None:
             write(folder, f"{number}.wav", track(1.5, {0.5: word}, seed=number))
     write(tmp_path / "noise", "1.wav", track(5.0, {}))
     made = calibrate(
-        tones, tmp_path / "clips", [tmp_path / "noise"], 0.0, tmp_path / "b", quiet, {}, 0.25
+        tones,
+        tmp_path / "clips",
+        [tmp_path / "noise"],
+        tmp_path / "b",
+        quiet,
+        max_fa_per_hour=0.0,
+        **LABELS,
     )
     assert (made.evaluation.total.labels, made.evaluation.total.misses) == (4, 0)
     # Labels without times cover their recordings, and take nothing from the noise.
@@ -226,7 +236,9 @@ def test_one_speaker_shows_nothing_of_others(tones: Path, tmp_path: Path) -> Non
         name = write(tmp_path, f"{number}.wav", track(5.0, said, seed=number))
         rows += [f"{name},{word},ann,{t},{t + BURST_S}" for t, word in said.items()]
     (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")
-    made = calibrate(tones, tmp_path / "t.csv", [], 2.0, tmp_path / "b", quiet, {}, 0.25)
+    made = calibrate(
+        tones, tmp_path / "t.csv", [], tmp_path / "b", quiet, max_fa_per_hour=2.0, **LABELS
+    )
     total = made.evaluation.total
     assert (total.miss_rate, total.miss_rate_ci95) == (0, None)
     assert total.false_alarms_per_hour_ci95 is None
@@ -260,7 +272,7 @@ def test_a_label_ends_with_its_recording(tones: Path, tmp_path: Path) -> None:
 
 
 def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"bundle is the bundle itself or around it; name another"):
+    with pytest.raises(UsageError, match=r"bundle is, or overlaps with, the bundle; name another"):
         run(tones, recordings, tones)
     with pytest.raises(DataError, match=r"nothing: no such bundle; give its folder"):
         run(tmp_path / "nothing", recordings, tmp_path / "b")
@@ -268,10 +280,14 @@ def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path) ->
     said.mkdir(parents=True)
     write(said, "1.wav", track(1.0, {0.3: LOW}))
     with pytest.raises(DataError, match=r"s of keyword-free audio tell nothing .* --negatives"):
-        calibrate(tones, tmp_path / "clips", [], 1.0, tmp_path / "b", quiet, {}, 0.25)
+        calibrate(
+            tones, tmp_path / "clips", [], tmp_path / "b", quiet, max_fa_per_hour=1.0, **LABELS
+        )
     write(said, "2.wav", np.zeros(0))
     with pytest.raises(DataError, match=r"2\.wav: holds no samples; take it out"):
-        calibrate(tones, tmp_path / "clips", [], 1.0, tmp_path / "b", quiet, {}, 0.25)
+        calibrate(
+            tones, tmp_path / "clips", [], tmp_path / "b", quiet, max_fa_per_hour=1.0, **LABELS
+        )
     late = tmp_path / "t.csv"
     late.write_text(f"file,keyword,start_s\nclips/{LOW}/1.wav,{LOW},1", encoding="utf-8")
     with pytest.raises(DataError, match=r"from 1 s on, and the recording ends at 1 s; correct"):
@@ -284,7 +300,9 @@ def test_a_keyword_that_is_given_up_or_unknown_is_told(tones: Path, tmp_path: Pa
     (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")
     same = tmp_path / "same"
     write(same, "1.wav", track(3.0, {1.0: LOW}))  # said, but not labelled
-    made = calibrate(tones, tmp_path / "t.csv", [same], 0.0, tmp_path / "b", quiet, {}, 0.25)
+    made = calibrate(
+        tones, tmp_path / "t.csv", [same], tmp_path / "b", quiet, max_fa_per_hour=0.0, **LABELS
+    )
     assert made.evaluation.keywords[0].misses == 1
     assert f"{HIGH} is not among the positives: its threshold is a guess" in made.evaluation.notes
     assert any(

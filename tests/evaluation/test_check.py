@@ -8,10 +8,13 @@ import pytest
 from onnx import helper, numpy_helper
 
 from edgekws.bundle.device_files import bundle_size_kib
+from edgekws.bundle.verify import RUNTIME
 from edgekws.core.events import Event
-from edgekws.core.measurement import BUNDLE_METRICS, Budget, Limit
+from edgekws.core.measurement import BUNDLE_METRICS, Budget, Limit, Measurement
 from edgekws.errors import DataError
+from edgekws.evaluation import check as module
 from edgekws.evaluation.check import check
+from edgekws.recipe.load import Loaded
 
 LIMITS = Budget(
     (
@@ -49,6 +52,29 @@ def test_a_bundle_shows_its_front_end_unasked(packed: Path) -> None:
     assert verdicts == ()
     alone, _ = check(packed / "model.onnx", Budget(), lambda event: None)
     assert not {m.metric for m in alone} & set(BUNDLE_METRICS)
+
+
+def test_misses_and_false_alarms_are_those_of_a_bundle_on_the_data_of_its_recipe(
+    packed: Path, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Budget((Limit("miss_rate", "max", 0.1), Limit("false_alarms_per_hour", "max", 2)))
+    for model, recipe in ((packed, None), (packed / "model.onnx", loaded)):
+        events: list[Event] = []
+        _, verdicts = check(model, asked, events.append, recipe)
+        assert [verdict.measured for verdict in verdicts] == [None, None]
+        (warning,) = (e.text for e in events if "miss_rate" in e.text)
+        assert warning == (
+            "false_alarms_per_hour, miss_rate: measured of a bundle, on the data of its recipe; "
+            "name its folder, and the recipe with --recipe"
+        )
+
+    def judge(bundle: Path, runtime: Path, split: str, *_: object) -> object:
+        assert (bundle, runtime, split) == (packed, RUNTIME, "dev")
+        return (Measurement("miss_rate", 0.05), Measurement("false_alarms_per_hour", 3)), {}
+
+    monkeypatch.setattr(module, "judge", judge)
+    _, verdicts = check(packed, asked, lambda event: None, loaded)
+    assert [(verdict.measured, verdict.ok) for verdict in verdicts] == [(0.05, True), (3, False)]
 
 
 def network(batch: int | str) -> onnx.ModelProto:

@@ -30,8 +30,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_zip_and_back_gives_the_same_files(bundle: Path, tmp_path: Path) -> None:
-    made = export(bundle, "zip", tmp_path / "1.zip")
-    assert made.verified == verify(bundle)
+    exported = export(bundle, "zip", tmp_path / "1.zip")
+    assert exported.verified == verify(bundle)
     again = export(tmp_path / "1.zip", "zip", tmp_path / "out" / "2.zip")
     assert (tmp_path / "1.zip").read_bytes() == again.output.read_bytes()
     export(tmp_path / "1.zip", "folder", tmp_path / "back")
@@ -41,7 +41,7 @@ def test_zip_and_back_gives_the_same_files(bundle: Path, tmp_path: Path) -> None
 def test_what_is_no_file_of_the_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
     (bundle / "__pycache__").mkdir()
     (bundle / "__pycache__" / "x.pyc").write_bytes(b"x")
-    with pytest.raises(DataError, match="__pycache__ is no file of a bundle; remove it"):
+    with pytest.raises(DataError, match="__pycache__ is not a file of a bundle; remove it"):
         export(bundle, "folder", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
 
@@ -50,29 +50,29 @@ def test_ort_holds_converted_models_that_its_runtime_runs(bundle: Path, tmp_path
     with (bundle / "detect.py").open("a") as file:
         file.write("# an older runtime\n")
     pack.seal(bundle, "# card\n")
-    made = export(bundle, "ort", tmp_path / "ort")
-    names = set(contents(made.output))
+    exported = export(bundle, "ort", tmp_path / "ort")
+    names = set(contents(exported.output))
     assert {"model.ort", "frontend.ort"} <= names
     assert not {"model.onnx", "frontend.onnx"} & names
-    assert (made.output / "detect.py").read_bytes() == RUNTIME.read_bytes()
-    assert made.verified.max_abs_diff <= 1e-4
-    assert made.verified.notes == ()
-    assert made.verified.sha256 == pack.identity(made.output) != pack.identity(bundle)
-    manifest = json.loads((made.output / "manifest.json").read_text("utf-8"))
+    assert (exported.output / "detect.py").read_bytes() == RUNTIME.read_bytes()
+    assert exported.verified.max_abs_diff <= 1e-4
+    assert exported.verified.notes == ()
+    assert exported.verified.sha256 == pack.identity(exported.output) != pack.identity(bundle)
+    manifest = json.loads((exported.output / "manifest.json").read_text("utf-8"))
     assert manifest["converted"]["from"] == pack.identity(bundle)
-    assert pack.identity(bundle) in (made.output / "MODEL_CARD.md").read_text("utf-8")
+    assert pack.identity(bundle) in (exported.output / "MODEL_CARD.md").read_text("utf-8")
     golden = json.loads((bundle / "golden" / "golden.json").read_text("utf-8"))
-    clips = [str(made.output / "golden" / row["file"]) for row in golden]
+    clips = [str(exported.output / "golden" / row["file"]) for row in golden]
     done = subprocess.run(
-        [sys.executable, "-I", str(made.output / "detect.py"), "--clip", *clips],
+        [sys.executable, "-I", str(exported.output / "detect.py"), "--clip", *clips],
         capture_output=True, text=True, encoding="utf-8", check=True,
     )  # fmt: skip
     labels = [json.loads(line)["label"] for line in done.stdout.splitlines()]
     assert labels == [row["label"] for row in golden]
     with pytest.raises(UsageError, match=r"holds frontend\.ort, not frontend\.onnx; export the"):
-        export(made.output, "ort", tmp_path / "again")
-    export(made.output, "zip", tmp_path / "ort.zip")
-    assert verify(tmp_path / "ort.zip").sha256 == made.verified.sha256
+        export(exported.output, "ort", tmp_path / "again")
+    export(exported.output, "zip", tmp_path / "ort.zip")
+    assert verify(tmp_path / "ort.zip").sha256 == exported.verified.sha256
 
 
 def test_a_conversion_that_changes_the_logits_is_not_kept(
@@ -127,13 +127,15 @@ def test_only_a_bundle_of_that_form_is_replaced(bundle: Path, tmp_path: Path) ->
     export(bundle, "folder", tmp_path / "empty")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "text").write_text("text")
-    with pytest.raises(UsageError, match=r"mine exists and is no bundle to .* holds text, which"):
+    with pytest.raises(
+        UsageError, match=r"mine exists and is not a bundle to .* holds text, which"
+    ):
         export(bundle, "ort", tmp_path / "mine")
     for there in ("mine", "mine/text"):
-        with pytest.raises(UsageError, match="exists and is no zip archive; name another"):
+        with pytest.raises(UsageError, match="exists and is not a zip archive; name another"):
             export(bundle, "zip", tmp_path / there)
     for inside in (bundle, bundle / "x", bundle.parent):
-        with pytest.raises(UsageError, match="is the bundle itself or around it"):
+        with pytest.raises(UsageError, match="is, or overlaps with, the bundle"):
             export(bundle, "folder", inside)
     assert (tmp_path / "mine" / "text").read_text() == "text"
 

@@ -1,4 +1,4 @@
-"""Small networks of every shape that the lowering has to take."""
+"""Small networks of every structure that the lowering must support."""
 
 from collections.abc import Callable
 
@@ -106,7 +106,7 @@ NETWORKS = {
 
 @pytest.fixture
 def network_of() -> NetworkOf:
-    """A network by name, its weights and BatchNorm statistics drawn far from their defaults."""
+    """Return a network by name, with random weights and BatchNorm statistics."""
 
     def make(name: str) -> nn.Module:
         torch.manual_seed(3)
@@ -126,7 +126,7 @@ def network_of() -> NetworkOf:
 
 @pytest.fixture
 def contract_of() -> Callable[[str], Contract]:
-    """The contract of a network of `network_of`."""
+    """Return the contract of a network of `network_of`."""
 
     def make(name: str) -> Contract:
         shape = (1, N_MELS, FRAMES) if name == "3d" else (N_MELS, FRAMES)

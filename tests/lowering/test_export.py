@@ -75,7 +75,7 @@ def test_same_network_same_bytes_and_nothing_on_the_terminal(
 
 
 class Eigenvalues(nn.Module):
-    """A layer that no ONNX operator stands for."""
+    """A layer without an ONNX operator."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         values: torch.Tensor = torch.linalg.eigvals(x[:, 0, :4, :4]).real
@@ -86,7 +86,7 @@ def test_what_cannot_be_exported_is_an_error(
     contract_of: Callable[[str], Contract], capfd: pytest.CaptureFixture[str]
 ) -> None:
     network = nn.Sequential(nn.Conv2d(1, 4, 3), Eigenvalues())
-    with pytest.raises(UnsupportedError, match=r"'3d' cannot be written as ONNX: .*linalg_eig"):
+    with pytest.raises(UnsupportedError, match=r"'3d' cannot be exported to ONNX: .*linalg_eig"):
         export_lowered(network, contract_of("3d"))
     assert capfd.readouterr() == ("", "")
 

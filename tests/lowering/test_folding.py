@@ -58,19 +58,19 @@ def test_a_sum_of_branches_is_one_convolution(
 ) -> None:
     torch.manual_seed(0)
     branches = drawn(Branches(6, 12, kernels, stride=stride, groups=groups))
-    one = branches.folded()
-    assert [conv.kernel_size for conv, _ in one.branches] == [
+    folded = branches.folded()
+    assert [conv.kernel_size for conv, _ in folded.branches] == [
         tuple(map(max, zip(*kernels, strict=True)))
     ]
     for length in (16, 17, 18):
         x = torch.randn(4, 6, *(length,) * len(kernels[0]))
         with torch.no_grad():
-            assert relative(branches(x), one(x)) <= 1e-6
-    assert not one.training
+            assert relative(branches(x), folded(x)) <= 1e-6
+    assert not folded.training
 
 
 def test_the_fold_keeps_the_statistics() -> None:
-    """Of branches that see independent values, the folded BatchNorm knows mean and variance."""
+    """If the branches see independent values, the folded BatchNorm has their mean and variance."""
     torch.manual_seed(0)
     branches = drawn(Branches(4, 4, [(1,), (1,)], groups=4))
     with torch.no_grad():
@@ -101,7 +101,7 @@ def test_a_network_is_folded_exactly(fields: dict[str, Any]) -> None:
         assert network(x).std() > 0.01
 
 
-def test_a_folded_network_is_left_as_it_is() -> None:
+def test_a_folded_network_is_unchanged() -> None:
     contract = contract_of(TENET)
     result, new = folded(checkpoint.build(contract), contract)
     again, same = folded(result, new)
@@ -112,13 +112,13 @@ def test_a_folded_network_is_left_as_it_is() -> None:
     assert folded(network, plain) == (network, plain)
 
 
-def test_every_backbone_that_folds_tells_one_that_does_not() -> None:
-    told = []
+def test_every_folded_backbone_does_not_fold_again() -> None:
+    folding = []
     for kind in family.kinds("Backbone"):
         backbone: Any = BACKBONE.validate_python({"kind": kind})
         table = backbone.folded() if hasattr(backbone, "folded") else None
         if table is not None:
-            told.append(kind)
+            folding.append(kind)
             single: Any = type(backbone).model_validate(table)
             assert single.folded() is None
             assert single.representation == backbone.representation
@@ -131,7 +131,7 @@ def test_every_backbone_that_folds_tells_one_that_does_not() -> None:
             x = torch.randn(8, *shape)
             with torch.no_grad():
                 assert relative(network(x), folded(network, contract)[0](x)) <= 1e-5
-    assert "tenet" in told
+    assert "tenet" in folding
 
 
 def test_what_is_counted_is_the_single_branch() -> None:
@@ -145,7 +145,7 @@ def test_what_is_counted_is_the_single_branch() -> None:
     assert graph.macs(counted) == by_layer + 8 * 3
 
 
-def test_a_backbone_that_tells_another_form_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folded_backbone_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     member = family.load("Backbone", "tenet")
     monkeypatch.setattr(member, "folded", lambda self: {**TENET, "kernels": (7,)})
     contract = contract_of(TENET)

@@ -41,7 +41,7 @@ CLIPS = np.random.default_rng(0).standard_normal((40, 40, 97)).astype(np.float32
 
 
 def lowered(backbone: dict[str, Any]) -> tuple[onnx.ModelProto, Contract]:
-    """The FP32 model of a backbone and its contract; exported once, the exporter takes its time."""
+    """Return the FP32 model of a backbone and its contract; cached, because the export is slow."""
     return _lowered(tuple(backbone.items()))
 
 
@@ -80,7 +80,7 @@ def test_every_form_gives_the_same_logits_in_fp32_and_int8(backbone: dict[str, A
 
 
 @pytest.mark.parametrize("name", ["plain", "inverted", "relu_first", "relu_first_padded"])
-def test_whatever_a_network_is_made_of(
+def test_every_kind_of_network(
     network_of: NetworkOf,
     contract_of: Callable[[str], Contract],
     features: NDArray[np.float32],
@@ -112,10 +112,10 @@ def test_patches_of_bands_have_a_conv1d_form() -> None:
     patches = {"bands": 8, "hop": 4, "channels": 6}
     model, _ = _lowered.__wrapped__((("kind", "inverted_bottleneck"), ("patches", patches)))
     int8 = Quantizer(kind="onnxruntime").quantize(model, CLIPS[:16], "minmax")
-    for one in (model, int8):
-        form = forms.conv1d(one)
-        assert operators(form)["Unsqueeze"] == 0 < operators(one)["Unsqueeze"]
-        parity.check(parity.logits(one, CLIPS), parity.logits(form, CLIPS))
+    for source in (model, int8):
+        form = forms.conv1d(source)
+        assert operators(form)["Unsqueeze"] == 0 < operators(source)["Unsqueeze"]
+        parity.check(parity.logits(source, CLIPS), parity.logits(form, CLIPS))
 
 
 def test_int8_runs_fewer_nodes_as_conv1d_with_channels_last() -> None:
@@ -130,7 +130,7 @@ def test_int8_runs_fewer_nodes_as_conv1d_with_channels_last() -> None:
     assert counts[-1] <= counts[0] - 2
 
 
-def test_the_streaming_form_can_be_made_of_every_form() -> None:
+def test_every_form_has_a_streaming_form() -> None:
     model, contract = lowered(BACKBONES[1])
     for rewrite in EXACT[:2] + EXACT[4:5]:
         form = rewrite(model)
@@ -149,13 +149,13 @@ def test_s8_counts_the_same_steps_from_below() -> None:
 
 
 def plain_run(model: onnx.ModelProto, clips: np.ndarray) -> np.ndarray:
-    """Run a graph as it is defined, without the runtime's fusions."""
+    """Run a graph without the runtime's optimizations."""
     from edgekws.quantizers.int8.values import values_of
 
     return np.concatenate([v["logits"] for v in values_of(model, ["logits"], clips)])
 
 
-def test_what_has_no_such_form_says_why() -> None:
+def test_a_missing_form_is_explained() -> None:
     model, _ = lowered(BACKBONES[0])
     with pytest.raises(UnsupportedError, match="rounds nothing to U8"):
         forms.signed_activations(model)
@@ -164,9 +164,9 @@ def test_what_has_no_such_form_says_why() -> None:
     means = forms.mean_instead_of_pool(model)
     with pytest.raises(UnsupportedError, match="has no GlobalAveragePool"):
         forms.mean_instead_of_pool(means)
-    with pytest.raises(UnsupportedError, match="flattened directly behind a GlobalAveragePool"):
+    with pytest.raises(UnsupportedError, match="flattened directly after a GlobalAveragePool"):
         forms.channels_last_end(means)
-    with pytest.raises(UnsupportedError, match="no layer has channels to be added up to"):
+    with pytest.raises(UnsupportedError, match="no layer can be padded to a multiple of"):
         padded_channels(padded_channels(model))
 
 
@@ -176,7 +176,7 @@ def test_what_has_no_such_form_says_why() -> None:
         (helper.make_node("Transpose", ["row"], ["end"], "turn", perm=[0, 2, 1, 3]), "Transpose"),
         (helper.make_node("Conv", ["row", "tall"], ["end"], "high"), "window is not of height 1"),
         (helper.make_node("Squeeze", ["row", "axis"], ["end"], "low"), "Squeeze low: it needs"),
-        (helper.make_node("Conv", ["row", "made"], ["end"], "late"), "a weight that is computed"),
+        (helper.make_node("Conv", ["row", "made"], ["end"], "late"), "a computed weight has no"),
     ],
 )
 def test_operators_that_need_the_height(node: NodeProto, message: str) -> None:
@@ -186,7 +186,7 @@ def test_operators_that_need_the_height(node: NodeProto, message: str) -> None:
     ]
     if node.name == "high":
         node.attribute.append(helper.make_attribute("kernel_shape", [2, 1]))
-    made = helper.make_graph(
+    graph = helper.make_graph(
         [
             helper.make_node("Unsqueeze", ["x", "axis"], ["row"]),
             helper.make_node("Relu", ["tall"], ["made"]),
@@ -198,10 +198,10 @@ def test_operators_that_need_the_height(node: NodeProto, message: str) -> None:
         constants,
     )
     with pytest.raises(UnsupportedError, match=message):
-        forms.conv1d(helper.make_model(made))
+        forms.conv1d(helper.make_model(graph))
 
 
-def test_padding_fills_every_layer_but_what_is_fixed() -> None:
+def test_padding_fills_every_layer_except_fixed_channels() -> None:
     model, _ = lowered(BACKBONES[0])  # 12 and 36 channels, and a head
     wide = padded_channels(model)
     widths = {i.name: i.dims for i in wide.graph.initializer}
@@ -215,14 +215,14 @@ def test_padding_fills_every_layer_but_what_is_fixed() -> None:
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_float_forms_are_one_network(backbone: dict[str, Any]) -> None:
     model, _ = lowered(backbone)
-    found = forms.float_forms(model)
-    assert set(found) == {"FP32", "FP32, Conv1d", "FP32, ReduceMean"}
+    by_name = forms.float_forms(model)
+    assert set(by_name) == {"FP32", "FP32, Conv1d", "FP32, ReduceMean"}
     expected = parity.logits(model, CLIPS)
-    for form in found.values():
+    for form in by_name.values():
         parity.check(expected, parity.logits(form, CLIPS))
 
 
-def test_a_form_that_a_network_has_not_is_left_out() -> None:
+def test_missing_forms_are_skipped() -> None:
     model, _ = lowered(BACKBONES[0])
     mean = forms.mean_instead_of_pool(model)
     assert set(forms.float_forms(mean)) == {"FP32", "FP32, Conv1d"}

@@ -20,7 +20,7 @@ def backbone(kind: str, **fields: Any) -> Any:
 
 
 def trained_like(network: nn.Module, clips: np.ndarray) -> Any:
-    """Move the running statistics, as training would, so that no two layers are alike."""
+    """Change the running statistics, as training would, so that all layers differ."""
     network.train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -39,13 +39,13 @@ def logits(network: nn.Module, clips: np.ndarray) -> np.ndarray:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a - a.mean(0), b - b.mean(0)  # what the mean logits have in common tells nothing
+    a, b = a - a.mean(0), b - b.mean(0)  # equal mean logits prove nothing
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
 @pytest.fixture(scope="module")
 def speech(shared_data: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Normalised log-mel of 160 clips of speech for calibration and 60 others, 40 × 97."""
+    """Normalised log-mel of 160 speech clips for calibration and 60 others, 40 × 97."""
     with (shared_data / "asc" / "train.csv").open(encoding="utf-8") as file:
         files = [row["file"] for row in csv.DictReader(file)][::32][:220]
     front_end = FrontEnd()
@@ -58,7 +58,7 @@ def speech(shared_data: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_3d_network_that_is_truly_2d_is_recovered(speech: tuple[np.ndarray, np.ndarray]) -> None:
-    """Where every layer is dense and stands for a layer of as many channels, nothing is lost."""
+    """If every layer is dense and matches a layer with as many channels, nothing is lost."""
     seen, unseen = speech
     torch.manual_seed(0)
     like = nn.Sequential(
@@ -98,7 +98,7 @@ def test_a_3d_network_that_is_truly_2d_is_recovered(speech: tuple[np.ndarray, np
         (("plain", {"representation": "3d"}), ("plain", {"variant": "conv1dnet"}), 0.45),
     ],
 )
-def test_logits_on_unseen_speech_are_far_nearer_than_a_random_starts(
+def test_logits_on_unseen_speech_are_far_closer_than_those_of_a_random_start(
     speech: tuple[np.ndarray, np.ndarray],
     like: tuple[str, dict[str, int]] | tuple[str, dict[str, str]],
     into: tuple[str, dict[str, Any]] | tuple[str, dict[str, str]],
@@ -106,7 +106,7 @@ def test_logits_on_unseen_speech_are_far_nearer_than_a_random_starts(
 ) -> None:
     seen, unseen = speech
     starts, solved = [], []
-    for seed in range(1, 7):  # of both networks' weights, on which a single figure hangs
+    for seed in range(1, 7):  # of both networks' weights, which decide a single figure
         torch.manual_seed(seed)
         model = trained_like(backbone(like[0], **like[1]), seen[:, None])
         network = backbone(into[0], **into[1])
@@ -118,7 +118,7 @@ def test_logits_on_unseen_speech_are_far_nearer_than_a_random_starts(
     assert np.mean(solved) > abs(np.mean(starts)) + 0.2
 
 
-def test_random_features_keep_their_weights_and_the_skip_is_taken_off(
+def test_random_features_keep_their_weights_and_the_skip_is_subtracted(
     speech: tuple[np.ndarray, np.ndarray],
 ) -> None:
     seen, _ = speech
@@ -129,7 +129,7 @@ def test_random_features_keep_their_weights_and_the_skip_is_taken_off(
     solved = {s.layer: s for s in initialise(network, model, seen)}
     assert solved.keys() == {"stem.0", "blocks.0.body.6", "head.0", "classifier"}
     assert solved["blocks.0.body.6"].like == "blocks.0.body.6"
-    assert solved["stem.0"].explained > 0.999  # hence the target less the skip is body's output
+    assert solved["stem.0"].explained > 0.999  # so the target minus the skip is body's output
     body = "blocks.0.body"
     after = network.state_dict()
     for layer in (0, 3):
@@ -156,14 +156,14 @@ def test_the_same_start_gives_the_same_weights(speech: tuple[np.ndarray, np.ndar
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_layers_are_found_with_their_sums() -> None:
+def test_layers_are_traced_with_their_sums() -> None:
     network = backbone("resnet18", width=0.0625)
-    found = {layer.path: layer for layer in layers(network.eval(), torch.randn(4, 1, 40, 33))}
-    assert len(found) == 21  # 17 convolutions, 3 of shortcuts, the classifier
-    assert found["1.0.0.body.3"].skips[0].part == "input"
-    assert found["2.0.0.shortcut.0"].skips[0].part == "output"  # the body's, which ran before it
-    assert not found["1.0.0.body.0"].skips
-    assert all(layer.norm is not None for path, layer in found.items() if path != "7")
+    by_path = {layer.path: layer for layer in layers(network.eval(), torch.randn(4, 1, 40, 33))}
+    assert len(by_path) == 21  # 17 convolutions, 3 of shortcuts, the classifier
+    assert by_path["1.0.0.body.3"].skips[0].part == "input"
+    assert by_path["2.0.0.shortcut.0"].skips[0].part == "output"  # the body's, which ran before it
+    assert not by_path["1.0.0.body.0"].skips
+    assert all(layer.norm is not None for path, layer in by_path.items() if path != "7")
 
 
 def test_what_cannot_be_solved_is_named(speech: tuple[np.ndarray, np.ndarray]) -> None:
@@ -174,12 +174,12 @@ def test_what_cannot_be_solved_is_named(speech: tuple[np.ndarray, np.ndarray]) -
     with pytest.raises(UnsupportedError, match="layer 0 runs 2 times"):
         initialise(twice, model, seen)
     other = nn.Sequential(nn.Conv1d(40, 5, 3), nn.AdaptiveAvgPool1d(1), nn.Flatten())
-    with pytest.raises(UnsupportedError, match="layer 0 is the last one and gives 5 channels"):
+    with pytest.raises(UnsupportedError, match="layer 0 is the last one and has 5 channels"):
         initialise(other, model, seen)
 
 
 @pytest.mark.parametrize("kind", ["conv2d_stem", "mel_spanning"])
-def test_what_all_patches_share_stays_as_drawn(
+def test_weights_shared_by_all_patches_are_unchanged(
     kind: str, speech: tuple[np.ndarray, np.ndarray]
 ) -> None:
     seen, unseen = speech
@@ -190,7 +190,7 @@ def test_what_all_patches_share_stays_as_drawn(
     network = backbone("inverted_bottleneck", patches=patches)
     drawn = network.stem[0].body[0].weight.clone()
     before = correlation(logits(network.eval(), unseen), logits(like, unseen[:, None]))
-    solved = [one.layer for one in initialise(network, like, seen)]
+    solved = [layer.layer for layer in initialise(network, like, seen)]
     assert torch.equal(network.stem[0].body[0].weight, drawn)
     assert "stem.1" in solved
     assert correlation(logits(network, unseen), logits(like, unseen[:, None])) > before + 0.3

@@ -14,7 +14,7 @@ from edgekws.lowering.parity import check, logits, torch_logits
 from tests.lowering.conftest import NetworkOf
 
 
-def test_round_trip_without_traces_of_its_making(
+def test_round_trip_without_traces_of_its_origin(
     network_of: NetworkOf,
     contract_of: Callable[[str], Contract],
     features: NDArray[np.float32],

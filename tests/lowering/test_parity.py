@@ -24,7 +24,7 @@ def test_the_largest_difference() -> None:
 
 
 @pytest.mark.parametrize("wrong", [2e-4, np.nan, np.inf])
-def test_a_broken_rung(wrong: float) -> None:
+def test_a_parity_error(wrong: float) -> None:
     a = np.zeros((3, 2), np.float32)
     b = a.copy()
     b[1, 0] = wrong
@@ -32,7 +32,7 @@ def test_a_broken_rung(wrong: float) -> None:
         check(a, b, what="simplify")
 
 
-def test_what_differs_by_the_tolerance_is_allowed_and_a_hair_more_is_not() -> None:
+def test_a_difference_of_the_tolerance_is_allowed_and_slightly_more_is_not() -> None:
     a, b = np.zeros((2, 2), np.float32), np.full((2, 2), 0.25, np.float32)
     assert check(a, b, tolerance=0.25) == check(b, a, tolerance=0.25) == 0.25
     with pytest.raises(ParityError, match=r"at most 0\.25 is allowed"):
@@ -86,7 +86,7 @@ def test_torch_logits_leave_the_mode_and_do_not_depend_on_batches(
 
 
 def mean_and_largest(shape: tuple[int, ...]) -> onnx.ModelProto:
-    """A graph of two logits for each clip, in float64, and a second output that is none."""
+    """Return a graph with two logits per clip, in float64, and a second, unrelated output."""
     axes: dict[str, Any] = {"axes": list(range(1, len(shape) + 1))}
     nodes = [
         helper.make_node("Cast", ["x"], ["wide"], to=TensorProto.DOUBLE),
@@ -97,14 +97,14 @@ def mean_and_largest(shape: tuple[int, ...]) -> onnx.ModelProto:
         helper.make_node("Concat", ["a", "b"], ["logits"], axis=1),
         helper.make_node("Neg", ["logits"], ["other"]),
     ]
-    made = helper.make_graph(
+    graph = helper.make_graph(
         nodes,
         "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *shape])],
         [onnx.ValueInfoProto(name="logits"), onnx.ValueInfoProto(name="other")],
         [numpy_helper.from_array(np.array([1]), "one")],
     )
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (1, 3, 4)])
@@ -112,14 +112,14 @@ def mean_and_largest(shape: tuple[int, ...]) -> onnx.ModelProto:
 def test_logits_of_a_file_and_of_a_graph_whatever_the_batches(
     tmp_path: Path, shape: tuple[int, ...], clips: int
 ) -> None:
-    made = mean_and_largest(shape)
-    onnx.save(made, str(tmp_path / "m.onnx"))
+    graph = mean_and_largest(shape)
+    onnx.save(graph, str(tmp_path / "m.onnx"))
     features = np.random.default_rng(0).standard_normal((clips, 3, 4)).astype(np.float32)
-    for model in (made, tmp_path / "m.onnx"):
-        found = logits(model, features)
-        assert (found.dtype, found.shape) == (np.dtype(np.float32), (clips, 2))
-        np.testing.assert_allclose(found[:, 0], features.mean(axis=(1, 2)), atol=1e-6)
-        assert found[:, 1].tolist() == [clip.max() for clip in features]
+    for model in (graph, tmp_path / "m.onnx"):
+        result = logits(model, features)
+        assert (result.dtype, result.shape) == (np.dtype(np.float32), (clips, 2))
+        np.testing.assert_allclose(result[:, 0], features.mean(axis=(1, 2)), atol=1e-6)
+        assert result[:, 1].tolist() == [clip.max() for clip in features]
 
 
 def test_torch_logits_of_a_3d_network_have_its_axis_of_channels(
@@ -135,8 +135,8 @@ def test_torch_logits_of_a_3d_network_have_its_axis_of_channels(
             return self.weight * x.mean(dim=(1, 2, 3))[:, None]
 
     features = np.random.default_rng(1).standard_normal((3, 12, 41)).astype(np.float32)
-    found = torch_logits(Shape().eval(), features, contract_of("3d"))
-    np.testing.assert_allclose(found[:, 0], features.mean(axis=(1, 2)), atol=1e-6)
+    result = torch_logits(Shape().eval(), features, contract_of("3d"))
+    np.testing.assert_allclose(result[:, 0], features.mean(axis=(1, 2)), atol=1e-6)
 
 
 @pytest.mark.parametrize("batch", [1, 8])
@@ -149,7 +149,7 @@ def test_a_fixed_batch_is_filled_up(batch: int, clips: int) -> None:
 
 
 def _affine(batch: int | str) -> onnx.ModelProto:
-    """Return a network `(N, 4, 5)` → `(N, 3)` of one matrix, N being `batch`."""
+    """Return a one-matrix network `(batch, 4, 5)` → `(batch, 3)`."""
     weight = np.random.default_rng(1).standard_normal((20, 3)).astype(np.float32)
     nodes = [
         helper.make_node("Flatten", ["features"], ["flat"]),

@@ -36,11 +36,11 @@ def test_fewer_nodes_same_logits(
     source: Path, features: NDArray[np.float32], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "target.onnx"
-    told = simplify.simplify(source, target, features)
+    details = simplify.simplify(source, target, features)
     before, after = onnx.load(source), onnx.load(target)
-    assert told["nodes_before"] == len(before.graph.node)
-    assert told["nodes_after"] == len(after.graph.node) < told["nodes_before"]
-    assert told["max_abs_diff"] <= 1e-4
+    assert details["nodes_before"] == len(before.graph.node)
+    assert details["nodes_after"] == len(after.graph.node) < details["nodes_before"]
+    assert details["max_abs_diff"] <= 1e-4
     np.testing.assert_allclose(
         logits(target, features[:1]), logits(source, features[:1]), atol=1e-4
     )
@@ -53,7 +53,7 @@ def test_fewer_nodes_same_logits(
 
 
 def _quantized_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write each Conv weight as INT8 behind DequantizeLinear, with a needless Identity."""
+    """Write each Conv weight as INT8 before a DequantizeLinear, with a redundant Identity."""
     graph = model.graph
     for node in [n for n in graph.node if n.op_type == "Conv"]:
         weight = next(i for i in graph.initializer if i.name == node.input[1])
@@ -115,7 +115,7 @@ def script_of(code: str, folder: Path) -> str:
         (f"raise SystemExit({_simplify.CHECK_FAILED})", ParityError, "own check failed"),
     ],
 )
-def test_every_bad_end_is_an_error(
+def test_every_failure_is_an_error(
     code: str,
     error: type[MachineError] | type[ParityError],
     message: str,
@@ -126,7 +126,7 @@ def test_every_bad_end_is_an_error(
         simplify._run(source, script_of(code, tmp_path))
 
 
-def test_no_room_for_the_result_is_told_of_the_temporary_folder(
+def test_a_full_disk_is_reported_with_the_temporary_folder(
     source: Path, features: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = b"OSError: [Errno 28] No space left on device: 'simplified.onnx'"
@@ -141,7 +141,7 @@ def test_a_hanging_onnxsim_is_stopped(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(simplify, "TIMEOUT_S", 0.2)
-    with pytest.raises(MachineError, match="onnxsim was not done after 0 s"):
+    with pytest.raises(MachineError, match="onnxsim did not finish within 0 s"):
         simplify._run(source, script_of("import time; time.sleep(30)", tmp_path))
 
 
@@ -158,8 +158,8 @@ def test_a_failing_check_writes_nothing(
     assert not target.exists()
 
 
-def test_the_script_stands_alone(tmp_path: Path) -> None:
-    """It runs from any folder, whether or not the package is on the path."""
+def test_the_script_is_standalone(tmp_path: Path) -> None:
+    """It runs from any folder, with or without the package on the path."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-P", _simplify.__file__, "none.onnx", "t.onnx", "i.npy", "1e-4"],

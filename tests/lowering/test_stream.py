@@ -1,4 +1,4 @@
-"""The streaming form: at every hop the windowed network's logits, and refusals that say why."""
+"""The streaming form: at every hop the windowed network's logits, and refusals with a reason."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -33,7 +33,7 @@ def contract_of(frames: int, n_mels: int = N_MELS, **architecture: Any) -> Contr
 
 
 def clips(n: int, *shape: int, seed: int = 0) -> Features:
-    """Loudness that moves over time, and noise: neighbouring frames are alike, windows are not."""
+    """Return loudness that varies over time, plus noise: frames are similar, windows are not."""
     n_mels, frames = shape
     rng = np.random.default_rng(seed)
     loudness = rng.standard_normal((n, 1, frames)).cumsum(-1) * 0.3
@@ -41,7 +41,7 @@ def clips(n: int, *shape: int, seed: int = 0) -> Features:
 
 
 class Drawing:
-    """Layers drawn at random, as ONNX nodes; `axes` are 1 or, with a height of 1, 2."""
+    """Random layers as ONNX nodes; `axes` is 1 or, with a height of 1, 2."""
 
     def __init__(self, seed: int, axes: int) -> None:
         self.rng, self.axes = np.random.default_rng(seed), axes
@@ -125,7 +125,7 @@ class Drawing:
 
 
 def drawn(seed: int) -> tuple[onnx.ModelProto, Contract, int]:
-    """A random network, its contract, and the product of its strides."""
+    """Return a random network, its contract, and the product of its strides."""
     axes = 1 + seed % 2
     drawing = Drawing(seed, axes)
     if axes == 2:
@@ -160,14 +160,14 @@ def bottleneck() -> tuple[onnx.ModelProto, Contract]:
 
 
 def trained(**fields: Any) -> tuple[onnx.ModelProto, Contract]:
-    """The shipped network without padding, a strided block among its blocks."""
+    """The shipped network without padding, with one strided block."""
     torch.manual_seed(1)
     shape = {"channels": 6, "blocks": 2, "kernel_size": 5, "strided_blocks": (2,), "head": 8}
     backbone = Backbone(padding="valid", **shape, **fields)
     contract = contract_of(41, **backbone.model_dump(mode="json"))
     network: Any = checkpoint.build(contract)
     with torch.no_grad():
-        for _ in range(20):  # statistics of its own, so that no value stays the same
+        for _ in range(20):  # its own statistics, so that no value is constant
             network.train()(torch.from_numpy(clips(32, N_MELS, 41, seed=1)))
         network.classifier.weight *= 10
     return export_lowered(network.eval(), contract), contract
@@ -234,13 +234,15 @@ def test_a_hop_costs_its_own_frames_only(bottleneck: tuple[onnx.ModelProto, Cont
     from edgekws.metrics import graph
 
     stem, block = N_MELS * 6 * 3, 6 * 18 + 18 * 5 + 18 * 6
-    strided = 2 * 6 * 18 + 18 * 5 + 18 * 6  # it expands two frames for each that it gives
+    strided = 2 * 6 * 18 + 18 * 5 + 18 * 6  # it expands two frames per output frame
     hop = 2 * (stem + block) + strided + 6 * 8 + 8 * N_LABELS
     assert graph.macs(of_one_hop(streaming_form(*bottleneck))) == hop
 
 
 @pytest.mark.parametrize("precision", ["bottleneck", "quantized"])
-def test_the_pieces_do_not_matter(precision: str, request: pytest.FixtureRequest) -> None:
+def test_the_lengths_of_the_pieces_do_not_matter(
+    precision: str, request: pytest.FixtureRequest
+) -> None:
     streaming = streaming_form(*request.getfixturevalue(precision))
     frames = clips(1, N_MELS, 480)[0]
     session = StreamSession(streaming)
@@ -251,7 +253,7 @@ def test_the_pieces_do_not_matter(precision: str, request: pytest.FixtureRequest
         np.testing.assert_allclose(session.feed_in_pieces(frames, hops), whole, atol=1e-5)
 
 
-def test_a_reset_forgets_and_nothing_else_does(
+def test_only_a_reset_clears_the_states(
     bottleneck: tuple[onnx.ModelProto, Contract],
 ) -> None:
     session = StreamSession(streaming_form(*bottleneck))
@@ -262,13 +264,13 @@ def test_a_reset_forgets_and_nothing_else_does(
     np.testing.assert_array_equal(session.feed(clips(1, N_MELS, 48)[0]), first)
 
 
-def test_a_file_keeps_how_it_is_fed(
+def test_a_file_keeps_the_states(
     bottleneck: tuple[onnx.ModelProto, Contract], tmp_path: Any
 ) -> None:
     streaming, contract = streaming_form(*bottleneck), bottleneck[1]
     onnx_file.save(streaming, contract, tmp_path / "stream.onnx")
-    read, told = onnx_file.load(tmp_path / "stream.onnx")
-    assert told == contract
+    read, same = onnx_file.load(tmp_path / "stream.onnx")
+    assert same == contract
     assert stream_of(read) == stream_of(streaming)
     assert stream_of(bottleneck[0]) is None
     inputs = {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim]
@@ -292,14 +294,14 @@ def test_another_network_breaks_parity(
 
 
 def _turn_labels(model: onnx.ModelProto) -> None:
-    """Let the classifier give the logits in another order."""
+    """Permute the classifier's logits."""
     weight = next(t for t in model.graph.initializer if t.name == "classifier.weight")
     turned = numpy_helper.to_array(weight)[::-1].copy()
     weight.CopyFrom(numpy_helper.from_array(turned, "classifier.weight"))
 
 
 def unstreamable() -> Iterator[tuple[str, Callable[[Drawing], None]]]:
-    """Layers that cannot be streamed, by what the refusal says."""
+    """Yield layers that cannot be streamed, with the message of the refusal."""
 
     def padded(drawing: Drawing) -> None:
         drawing.convolution(3)
@@ -329,13 +331,13 @@ def unstreamable() -> Iterator[tuple[str, Callable[[Drawing], None]]]:
         )
 
     yield r'layer conv_0 \(Conv\) pads the ends .* padding = "valid"', padded
-    yield r"layer mul_3 \(Mul\) meets the frames .* \(squeeze-excitation\)", excited
+    yield r"layer mul_3 \(Mul\) combines the frames .* \(squeeze-excitation\)", excited
     yield r"layer flatten_0 \(Flatten\) takes all frames .* ends in a mean over time", flattened
-    yield r"layer softmax_0 \(Softmax\) is not known to work frame by frame", unknown
-    yield r"layer mul_0 \(Mul\) treats the frames of a window by their place", weighted
-    yield r"layer slice_0 \(Slice\) cuts another axis than time", strided_crop
+    yield r"layer softmax_0 \(Softmax\) is not supported frame by frame", unknown
+    yield r"layer mul_0 \(Mul\) treats the frames of a window by their position", weighted
+    yield r"layer slice_0 \(Slice\) crops an axis other than time", strided_crop
     yield (
-        r"layer averagepool_0 \(AveragePool\) reaches over the end .* ceil_mode to 0",
+        r"layer averagepool_0 \(AveragePool\) extends past the end .* ceil_mode to 0",
         over_the_end,
     )
 
@@ -354,7 +356,7 @@ def test_what_cannot_be_streamed_is_named(message: str, spoil: Callable[[Drawing
         streaming_form(drawing.model(30), contract_of(30))
 
 
-def test_means_at_two_paces_are_refused() -> None:
+def test_means_at_two_rates_are_refused() -> None:
     drawing = Drawing(0, axes=1)
     slow, fast = drawing.node("GlobalAveragePool", "features"), ""
     drawing.convolution(3, stride=2, out=N_MELS)
@@ -363,12 +365,12 @@ def test_means_at_two_paces_are_refused() -> None:
     flat = drawing.node("Flatten", drawing.at)
     weight = drawing.constant(np.ones((N_LABELS, N_MELS)))
     drawing.nodes.append(helper.make_node("Gemm", [flat, weight], ["logits"], transB=1))
-    with pytest.raises(UnsupportedError, match=r"different paces .* every 1, .* every 2"):
+    with pytest.raises(UnsupportedError, match=r"different rates .* every 1, .* every 2"):
         streaming_form(drawing.model(30), contract_of(30))
 
 
 def test_a_3d_network_is_refused(bottleneck: tuple[onnx.ModelProto, Contract]) -> None:
     model, contract = bottleneck
     three_d = replace(contract, input_shape=(1, *contract.input_shape))
-    with pytest.raises(UnsupportedError, match="put a step to2d before it"):
+    with pytest.raises(UnsupportedError, match="add a step to2d before this one"):
         streaming_form(model, three_d)

@@ -45,23 +45,23 @@ def test_exact() -> None:
 
 def test_a_layer_with_bands_is_named() -> None:
     network, contract = built({"kind": "plain", "representation": "3d"})
-    message = r"layer 0\.0 \(Conv2d\) leaves 20 of 20 bands, .* name a backbone"
+    message = r"layer 0\.0 \(Conv2d\) leaves 20 of 20 bands, .* name a 2-D backbone in the step"
     with pytest.raises(UnsupportedError, match=message):
         to2d.exact(network, contract)
 
 
-def test_exactness_is_read_off_the_network_not_off_its_name() -> None:
+def test_exactness_depends_on_the_network_not_on_its_name() -> None:
     network, contract = built({"kind": "plain", "representation": "3d"})
     with pytest.raises(UnsupportedError, match="leaves 20 of 20 bands"):
         to2d.exact(network, replace(contract, architecture=SPANNING))
     spanning, _ = built(SPANNING)
-    with pytest.raises(UnsupportedError, match=r"plain has one band left .* tells no 2-D twin"):
+    with pytest.raises(UnsupportedError, match=r"plain has one band left .* but no 2-D twin"):
         to2d.exact(spanning, contract)
 
 
 def test_2d_is_refused() -> None:
     network, contract = built({"kind": "plain"}, (20, 41))
-    with pytest.raises(UnsupportedError, match="plain is in the 2-D representation already"):
+    with pytest.raises(UnsupportedError, match="plain is already in the 2-D representation"):
         to2d.exact(network, contract)
 
 

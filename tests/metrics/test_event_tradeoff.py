@@ -49,7 +49,16 @@ def axis(lengths: list[int], labels: dict[str, list[tuple[float, float]]] | None
     timed = {word: np.ones(len(told[word].start), bool) for word in WORDS}
     durations = np.array(lengths) * INTERVAL_S
     groups = group_recordings([("", str(number)) for number in range(len(lengths))])
-    return Axis(begins, durations, INTERVAL_S, FIRST_S, told, timed, every, groups)
+    return Axis(
+        begins=begins,
+        durations_s=durations,
+        interval_s=INTERVAL_S,
+        first_s=FIRST_S,
+        labels=told,
+        timed=timed,
+        every_label=every,
+        groups=groups,
+    )
 
 
 def slowly(
@@ -65,7 +74,7 @@ def slowly(
     found = []
     for one in recordings:
         heard = trigger.feed(one) + trigger.flush()
-        found.append([(h.told, h.centre) for h in heard if h.keyword == word])
+        found.append([(h.decision, h.centre) for h in heard if h.keyword == word])
     return found
 
 

@@ -234,6 +234,7 @@ def test_silence_ends_where_speakers_would_be_as_quiet_in_one_of_forty_cases(spe
 @pytest.mark.parametrize(("hits", "n"), [(0, 20), (1, 20), (7, 20), (19, 20), (20, 20)])
 def test_an_exact_interval_ends_where_the_tails_are_a_fortieth(hits: int, n: int) -> None:
     low, high = intervals.clopper_pearson(hits, n)
+    assert (low, high) == pytest.approx(stats.binomtest(hits, n).proportion_ci(0.95, "exact"))
     assert (low == 0, high == 1) == (hits == 0, hits == n)
     if hits:
         assert stats.binom.sf(hits - 1, n, low) == pytest.approx(0.025)

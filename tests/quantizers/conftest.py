@@ -1,4 +1,4 @@
-"""Small networks of every shape that the quantizers have to take, and how they are quantized."""
+"""Small networks of every structure that the quantizers must support, and their quantization."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ def input_shape(name: str) -> tuple[int, ...]:
 
 
 def log_mel_like(shape: tuple[int, ...], n: int, seed: int) -> Features:
-    """Loudness that moves over time, a spectral tilt per clip, and noise."""
+    """Return features with loudness that varies over time, a spectral tilt per clip, and noise."""
     generator = np.random.default_rng(seed)
     loudness = generator.normal(size=(n, *[1] * (len(shape) - 1), shape[-1])).cumsum(-1) * 0.15
     tilt = generator.normal(size=(n, *shape[:-1], 1))
@@ -107,7 +107,7 @@ def log_mel_like(shape: tuple[int, ...], n: int, seed: int) -> Features:
 
 
 def settle(network: nn.Module, features: Features) -> nn.Module:
-    """Give the BatchNorms scales, shifts and the statistics of `features`; return in eval mode."""
+    """Give the BatchNorms random scales and shifts and the statistics of `features`."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -129,7 +129,7 @@ class Case:
     logits: Features
 
     def source(self, backend: str) -> nn.Module | onnx.ModelProto:
-        """Return what the backend takes."""
+        """Return the backend's input."""
         return self.network if BACKENDS[backend].takes == "checkpoint" else self.lowered
 
     @cached_property
@@ -158,14 +158,14 @@ def settled_case(name: str) -> Case:
 
 @cache
 def network_in_minmax(backend: str, name: str) -> tuple[Case, QuantizedNetwork]:
-    """Case and network by the default calibration; made once, because it takes seconds."""
-    found = settled_case(name)
-    return found, BACKENDS[backend].quantized(found.source(backend), found.clips, "minmax")
+    """Return case and network with the default calibration; cached, because it takes seconds."""
+    settled = settled_case(name)
+    return settled, BACKENDS[backend].quantized(settled.source(backend), settled.clips, "minmax")
 
 
 def in_minmax(backend: str, name: str) -> tuple[Case, onnx.ModelProto]:
-    found, network = network_in_minmax(backend, name)
-    return found, network.model()
+    settled, network = network_in_minmax(backend, name)
+    return settled, network.model()
 
 
 @pytest.fixture(params=[(b, n) for b in BACKENDS for n in NETWORKS], ids="-".join)
@@ -177,7 +177,7 @@ def quantized(request: pytest.FixtureRequest) -> tuple[str, Case, onnx.ModelProt
 
 @pytest.fixture(params=[(b, n) for b in BACKENDS for n in NETWORKS], ids="-".join)
 def quantized_network(request: pytest.FixtureRequest) -> tuple[Case, QuantizedNetwork]:
-    """A network whose layers can be put back to FP32."""
+    """A network with layers that can be returned to FP32."""
     return network_in_minmax(*request.param)
 
 

@@ -1,4 +1,4 @@
-"""The blocks of the published 2-D networks, through the height of 1 and both backends."""
+"""The blocks of the published 2-D networks as Conv2d of height 1, in both backends."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,9 +18,9 @@ def built(kind: str, n_mels: int, **fields: Any) -> Any:
 
 
 def chained() -> nn.Module:
-    """One network of a block of each, because every network costs seconds; widths made to fit.
+    """Return one network with a block of each, because every network costs seconds.
 
-    What is left out are blocks like those that are in.
+    The widths are chosen to fit; blocks of the same structure are omitted.
     """
     matchboxnet = built("matchboxnet", 20, blocks=1, channels=12, outer_channels=28)
     tcresnet = built("tcresnet", 28, width=1.75)

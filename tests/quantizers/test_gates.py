@@ -1,4 +1,4 @@
-"""Gates that are a clamp run in INT8 without a float operator of their own, in both backends."""
+"""Gates that are a clamp run in INT8 without an extra float operator, in both backends."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What both backends have to give: a file that runs in INT8 throughout and computes the same."""
+"""Both backends: a model that runs in INT8 throughout and computes the same."""
 
 import os
 import re
@@ -30,7 +30,7 @@ LAYERS = {
     "bottleneck": {"neural_compressor": 8, "onnxruntime": 8},
     "plain": {"neural_compressor": 4, "onnxruntime": 4},
     "selu": {"neural_compressor": 4, "onnxruntime": 4},
-    # The lowering moves the second BatchNorm into the dense layer behind it.
+    # The lowering folds the second BatchNorm into the linear layer after it.
     "relu_before_norm": {"neural_compressor": 5, "onnxruntime": 4},
     "spectrogram": {"neural_compressor": 3, "onnxruntime": 3},
 }
@@ -140,7 +140,9 @@ def test_the_interface(quantized: tuple[str, Case, onnx.ModelProto]) -> None:
     onnx.checker.check_model(model, full_check=True)
 
 
-def test_the_file_says_nothing_of_the_machine(quantized: tuple[str, Case, onnx.ModelProto]) -> None:
+def test_the_model_holds_no_trace_of_the_machine(
+    quantized: tuple[str, Case, onnx.ModelProto],
+) -> None:
     _, _, model = quantized
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
@@ -165,7 +167,7 @@ def test_layers_and_weights_are_named_as_in_the_network(
     assert all(name in modules for name in layers), layers
 
 
-def test_it_repeats_byte_by_byte_and_leaves_the_network_alone(
+def test_it_is_reproducible_and_does_not_change_the_network(
     backend: str, spectrogram_in_minmax: tuple[Case, onnx.ModelProto]
 ) -> None:
     case, model = spectrogram_in_minmax
@@ -177,7 +179,7 @@ def test_it_repeats_byte_by_byte_and_leaves_the_network_alone(
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-def test_the_other_calibrations_are_close_their_own_and_quiet(
+def test_the_other_calibrations_are_accurate_distinct_and_quiet(
     backend: str,
     spectrogram_in_minmax: tuple[Case, onnx.ModelProto],
     capfd: pytest.CaptureFixture[str],
@@ -185,34 +187,34 @@ def test_the_other_calibrations_are_close_their_own_and_quiet(
     case, minmax = spectrogram_in_minmax
     first, *others = backend_of(backend).calibrations()
     assert first == "minmax"
-    made = {minmax.SerializeToString()}
+    models = {minmax.SerializeToString()}
     for other in others:
         capfd.readouterr()
         model = backend_of(backend).quantize(case.source(backend), case.clips, other)
         assert capfd.readouterr() == ("", "")
         assert relative_error(model, case) < 0.05
-        made.add(model.SerializeToString())
-    assert len(made) == 1 + len(others)
+        models.add(model.SerializeToString())
+    assert len(models) == 1 + len(others)
 
 
 @pytest.mark.parametrize("name", ["bottleneck", "plain"])
 def test_both_backends_compute_the_same(
     name: str, in_minmax_of: Callable[[str, str], tuple[Case, onnx.ModelProto]]
 ) -> None:
-    """Two tools that share no code round the same weights and ranges: what is left is noise."""
-    (case, one), (_, other) = (in_minmax_of(backend, name) for backend in BACKENDS)
-    apart = np.abs(logits(one, case.unseen) - logits(other, case.unseen)).mean()
-    assert apart < 0.01 * case.logits.std()
+    """Two independent tools round the same weights and ranges: only noise remains."""
+    (case, a), (_, b) = (in_minmax_of(backend, name) for backend in BACKENDS)
+    difference = np.abs(logits(a, case.unseen) - logits(b, case.unseen)).mean()
+    assert difference < 0.01 * case.logits.std()
 
 
 def test_both_backends_find_the_same_ranges_by_entropy(known_case: Callable[[str], Case]) -> None:
     case = known_case("plain")
-    one, other = (
+    a, b = (
         backend_of(backend).quantize(case.source(backend), case.clips, "entropy")
         for backend in BACKENDS
     )
-    apart = np.abs(logits(one, case.unseen) - logits(other, case.unseen)).mean()
-    assert apart < 0.01 * case.logits.std()
+    difference = np.abs(logits(a, case.unseen) - logits(b, case.unseen)).mean()
+    assert difference < 0.01 * case.logits.std()
 
 
 def test_percentile_narrows_the_ranges(known_case: Callable[[str], Case]) -> None:
@@ -242,9 +244,9 @@ def test_reduce_range_keeps_weights_in_seven_bits(
     assert relative_error(model, case) < 0.05
 
 
-def test_a_channel_that_died_keeps_its_bias(case_of: Callable[..., Case]) -> None:
+def test_a_dead_channel_keeps_its_bias(case_of: Callable[..., Case]) -> None:
     class Dying(nn.Sequential):
-        """Forgets channel 1 of its convolution whenever it is put in eval mode."""
+        """Zeroes channel 1 of its convolution whenever it is put in eval mode."""
 
         def eval(self) -> Self:
             norm: Any = self[1]

@@ -64,6 +64,8 @@ class Link(Fields):
     takes: ClassVar[Format | None] = None
     gives: ClassVar[Format] = "checkpoint"
     keeps: ClassVar[str] = "retrained"
+    listens: ClassVar[bool] = False
+    also_takes: ClassVar[tuple[Format, ...]] = ()
 
     @property
     def named_inputs(self) -> tuple[str, ...]:
@@ -115,6 +117,7 @@ BACKEND: Any = Backend()  # a recipe reads no more of a quantizer than its field
 
 class Quantize(Link):
     kind: Literal["quantize"] = "quantize"
+    keeps: ClassVar[str] = "quantized"
     backend: AnyQuantizer = BACKEND
     takes: ClassVar[Format | None] = "checkpoint"
     gives: ClassVar[Format] = "onnx"
@@ -143,12 +146,20 @@ class Stream(Link):
     gives: ClassVar[Format] = "stream"
 
 
+class Calibrate(Link):
+    kind: Literal["calibrate"] = "calibrate"
+    listens: ClassVar[bool] = True
+    also_takes: ClassVar[tuple[Format, ...]] = ("stream",)
+    takes: ClassVar[Format | None] = "onnx"
+    gives: ClassVar[Format] = "detection"
+
+
 MEMBERS: dict[str, list[type[BaseModel]]] = {
     "Dataset": [Words],
     "Target": [Host],
     "Backbone": [Flat, Deep],
     "Quantizer": [Backend],
-    "Step": [Teacher, Distill, To2d, Export, Quantize, Simplify, Tune, Stream],
+    "Step": [Teacher, Distill, To2d, Export, Quantize, Simplify, Tune, Stream, Calibrate],
 }
 
 

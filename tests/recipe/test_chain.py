@@ -143,6 +143,39 @@ def test_nothing_takes_a_streaming_graph(chain: Chain) -> None:
     )
 
 
+@pytest.mark.parametrize("after", ["simplify", "stream"])
+def test_calibrate_comes_last(chain: Chain, after: str) -> None:
+    before = (f'kind = "teacher", {FLAT}', 'kind = "export"')
+    assert chain.load(*before, 'kind = "calibrate"') == ()
+    assert chain.load(*before, 'kind = "stream"', 'kind = "calibrate"') == ()
+    chain.refuse(
+        f'c.toml:8: steps.3: "{after}" needs an ONNX model, but "calibrate" before it gives '
+        "settings of detection, which stand beside the bundle's model; "
+        'move "calibrate" to the end',
+        *before,
+        'kind = "calibrate"',
+        f'kind = "{after}"',
+    )
+    chain.refuse(
+        'c.toml:7: steps.2: "calibrate" needs an ONNX model, but "distill" before it gives a '
+        "checkpoint",
+        before[0],
+        f'kind = "distill", teachers = ["teacher"], {FLAT}',
+        'kind = "calibrate"',
+    )
+
+
+def test_a_limit_on_streams_belongs_where_they_are_heard(chain: Chain) -> None:
+    limit = "budget = { max_miss_rate = 0.1 }"
+    chain.refuse(
+        "steps.0.budget.max_miss_rate: measured after quantize and calibrate, and of the bundle; "
+        "move this limit there, or into the recipe's [budget]",
+        f'kind = "teacher", {FLAT}, {limit}',
+    )
+    heard = (f'kind = "quantize", {limit}', f'kind = "calibrate", {limit}')
+    assert chain.load(f'kind = "teacher", {FLAT}', *heard) == ()
+
+
 def test_a_window_shorter_than_the_receptive_field(chain: Chain) -> None:
     short = 'kind = "teacher", backbone = { kind = "plain", min_frames = 98 }'
     chain.refuse(

@@ -47,7 +47,7 @@ def test_words_to_be_spoken(tmp_path: Path) -> None:
     assert data["dataset"]["language"] == "ru"
     assert data["budget"]["max_size_kib"] == 50
     assert [s["kind"] for s in data["steps"]] == [
-        *("teacher", "distill", "to2d", "quantize", "simplify")
+        *("teacher", "distill", "mine", "to2d", "quantize", "simplify", "calibrate")
     ]
 
 
@@ -135,7 +135,7 @@ def test_what_the_student_is_said_to_weigh_is_what_its_graph_weighs() -> None:
         (("two", "too"), {}, "'two' and 'too' sound the same"),
         (("a",), {"target": "ssh"}, "--target ssh needs --host USER@MACHINE"),
         (("a",), {"host": "pi@pi.local"}, "no other target has one"),
-        (("a",), {"target": "ssh", "host": "a b"}, r"target\.host: 'a b' is no host"),
+        (("a",), {"target": "ssh", "host": "a b"}, r"target\.host: 'a b' is not a host"),
     ],
 )
 def test_answers_that_make_no_recipe(

@@ -37,12 +37,25 @@ def results() -> Results:
     effect = {"of": [["sound", "all"]], "against": ["none"], "value": 0.01, "ci95": (-0.01, 0.03),
               "verdict": "not told apart", "sentence": "sound: all is not told apart"}  # fmt: skip
     return Results(
-        "проба", "arabic-5", "accuracy", "dev", ("front_end.n_mels", "<b>"), 4, 2, reasons,
-        standings, {"front_end.n_mels": 0.9, "<b>": 0.1}, marginals, 2,
-        {"macs": ["40"], "params": ["40"]}, [effect],
-        [{"params": {"front_end.n_mels": 6}, "error": "it <broke>"}],
-        {"wall_s": 60.0, "workers": 2}, None, ("one seed",),
-    )  # fmt: skip
+        name="проба",
+        base="arabic-5",
+        objective="accuracy",
+        evaluate_on="dev",
+        axes=("front_end.n_mels", "<b>"),
+        valid=4,
+        invalid=2,
+        reasons=reasons,
+        standings=standings,
+        importance={"front_end.n_mels": 0.9, "<b>": 0.1},
+        marginals=marginals,
+        compared_at=2,
+        pareto={"macs": ["40"], "params": ["40"]},
+        effects=[effect],
+        failures=[{"params": {"front_end.n_mels": 6}, "error": "it <broke>"}],
+        timing={"wall_s": 60.0, "workers": 2},
+        best=None,
+        notes=("one seed",),
+    )
 
 
 @pytest.fixture
@@ -63,14 +76,14 @@ def test_shows_everything_and_escapes_it(found: Results, tmp_path: Path) -> None
     assert "<b>x" not in page
     assert "prefers-color-scheme: dark" in page
     assert "90.0 %" in page
-    assert "-10.0 [-20.0, -1.0]" in page
+    assert "−10.0 [−20.0, −1.0]" in page
 
 
 def test_the_best_is_not_tied_with_itself(found: Results, tmp_path: Path) -> None:
     found.standings[1].tied = True
     write_page(found, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert re.findall(r'data-value="[-0-9.]+">([^<]*)<', page) == ["best", "tie [-20.0, -1.0]"]
+    assert re.findall(r'data-value="[-0-9.]+">([^<]*)<', page) == ["best", "tie [−20.0, −1.0]"]
     rows = result_tables(found)[0][0][2]
     assert [row[4] for row in rows] == ["best", "tie", "", ""]
 

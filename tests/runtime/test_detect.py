@@ -50,7 +50,7 @@ def test_reading_equals_soundfile(tmp_path: Path, subtype: str) -> None:
 
 def test_errors_say_what_to_do(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", np.zeros(100), rate=8_000)
-    with pytest.raises(ValueError, match="8000 Hz, but the model hears 16000 Hz; resample it"):
+    with pytest.raises(ValueError, match="8000 Hz, but the model expects 16000 Hz; resample it"):
         detect.read_wav(path, 16_000)
     path.write_bytes(b"RIFFnonsense")
     with pytest.raises(ValueError, match=r"a\.wav: not a PCM WAV file"):
@@ -115,7 +115,7 @@ def test_a_hop_that_cannot_be_had_is_wrong_usage(tone_bundle: Path, hop_ms: str)
     command = [sys.executable, "-I", str(tone_bundle / "detect.py"), "--stream", "-"]
     done = subprocess.run([*command, f"--hop-ms={hop_ms}"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert f"a decision every {float(hop_ms):g} ms cannot be had" in done.stderr
+    assert f"a decision every {float(hop_ms):g} ms is not possible" in done.stderr
 
 
 def test_an_incomplete_bundle_is_named(bundle: Path) -> None:
@@ -145,9 +145,9 @@ def test_wave_module_files_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_samples_of_every_width_by_hand(width: int, data: bytes, expected: list[float]) -> None:
-    found = detect.from_pcm(data, width)
-    assert found.dtype == np.float32
-    assert found.tolist() == np.array(expected, np.float32).tolist()
+    samples = detect.from_pcm(data, width)
+    assert samples.dtype == np.float32
+    assert samples.tolist() == np.array(expected, np.float32).tolist()
 
 
 def test_blocks_of_a_file_are_read_to_the_end(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_decisions_come_at_whole_hops(hop_ms: float, hops: int) -> None:
 
 @pytest.mark.parametrize("hop_ms", [0, 1, 9.9, 20.21, 19.79, 30, 50, 60.21])
 def test_decisions_between_hops_cannot_be_had(hop_ms: float) -> None:
-    with pytest.raises(ValueError, match=r"cannot be had; give a multiple of 20 ms"):
+    with pytest.raises(ValueError, match=r"is not possible; use a multiple of 20 ms"):
         detect.decision_hops(hop_ms, 20)
 
 

@@ -27,18 +27,18 @@ AUDIO = track(6.0, SPOKEN)
 
 def events(detector: Detector, samples: np.ndarray, *pieces: int) -> list[Event]:
     """Feed the samples in pieces of these lengths, again and again."""
-    found, start = [], 0
+    heard, start = [], 0
     while start < len(samples):
         for piece in pieces:
-            found += detector.feed(samples[start : start + piece])
+            heard += detector.feed(samples[start : start + piece])
             start += piece
-    return found + detector.flush()
+    return heard + detector.flush()
 
 
 def test_every_keyword_is_heard_when_it_is_said_and_at_both_ends(tone_bundle: Path) -> None:
-    found = events(Detector(tone_bundle), AUDIO, len(AUDIO))
-    assert [event.keyword for event in found] == list(SPOKEN.values())
-    for event, start_s in zip(found, SPOKEN, strict=True):
+    heard = events(Detector(tone_bundle), AUDIO, len(AUDIO))
+    assert [event.keyword for event in heard] == list(SPOKEN.values())
+    for event, start_s in zip(heard, SPOKEN, strict=True):
         middle = (event.start_s + event.end_s) / 2
         # At the ends digital silence, which the network does not know, is in the window as well.
         at_end = start_s in (min(SPOKEN), max(SPOKEN))
@@ -50,14 +50,17 @@ def test_every_keyword_is_heard_when_it_is_said_and_at_both_ends(tone_bundle: Pa
 def test_times_of_events_are_those_of_their_centres(tone_bundle: Path) -> None:
     """Settings at which an event would begin, or end, before the stream are among them."""
     manifest = json.loads((tone_bundle / "manifest.json").read_text("utf-8"))
-    told = manifest["detection"]
+    detection = manifest["detection"]
     detector, other = Detector(tone_bundle), Detector(tone_bundle)
     posteriors = np.concatenate(list(other.posteriors(AUDIO)))
     interval_s = detector.seconds(1) - detector.seconds(0)
-    assert interval_s == pytest.approx(told["hop_ms"] / 1000)
-    heard = Trigger(detector.labels, told, interval_s, 1.0).feed(posteriors)
+    assert interval_s == pytest.approx(detection["hop_ms"] / 1000)
+    heard = Trigger(detector.labels, detection, interval_s, 1.0).feed(posteriors)
     assert len(heard) >= 3
-    for offset_ms, keyword_ms in ((told["timing_offset_ms"], told["keyword_ms"]), (900, 1000)):
+    for offset_ms, keyword_ms in (
+        (detection["timing_offset_ms"], detection["keyword_ms"]),
+        (900, 1000),
+    ):
         detector._offset_s, detector._keyword_s = offset_ms / 1000, keyword_ms / 1000
         detector.reset()
         for event, run in zip(detector.feed(AUDIO), heard, strict=True):
@@ -106,13 +109,13 @@ def test_posteriors_are_the_same_bits_whatever_the_pieces(
 
 
 def test_the_streaming_form_hears_what_the_windowed_network_hears(tmp_path: Path) -> None:
-    found = []
+    posteriors = []
     for streaming in (True, False):
         folder = tmp_path / str(streaming)
         folder.mkdir()
         detector = Detector(make(folder, streaming=streaming), hop_ms=20)
-        found.append(np.concatenate(list(detector.posteriors(AUDIO))))
-    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+        posteriors.append(np.concatenate(list(detector.posteriors(AUDIO))))
+    np.testing.assert_allclose(posteriors[0], posteriors[1], atol=1e-4)
 
 
 def test_decisions_are_those_of_the_classifier_on_the_same_window(tone_bundle: Path) -> None:
@@ -164,10 +167,10 @@ def test_graphs_that_round_otherwise_at_once_are_run_hop_by_hop(
 
     def rounded_otherwise(self: detect.Binding) -> None:
         run(self)
-        made = self._arrays[1]
+        outputs = self._arrays[1]
         for name in ("features", "logits"):
-            if name in made and len(made[name]) == 25:
-                made[name] *= np.float32(1 + 1e-6)
+            if name in outputs and len(outputs[name]) == 25:
+                outputs[name] *= np.float32(1 + 1e-6)
 
     monkeypatch.setattr(detect.Binding, "run", rounded_otherwise)
     detector = Detector(bundle)
@@ -187,35 +190,35 @@ def test_decisions_that_wait_are_not_lost(
     rows: list[list[float]], threshold: float, span: int, cuts: list[int]
 ) -> None:
     logits = np.array(rows, np.float32)
-    told = {
+    detection = {
         "smoothing_ms": span * 100, "refractory_ms": 300,
         "thresholds": {"a": threshold, "b": threshold},
     }  # fmt: skip
     labels = ["a", "_unknown_", "b", "_silence_"]
-    at_once, patient = (Trigger(labels, told, 0.1, 0.8) for _ in range(2))
+    at_once, patient = (Trigger(labels, detection, 0.1, 0.8) for _ in range(2))
     expected = at_once.feed(detect.softmax(logits))
-    found: list[detect.Heard] = []
+    detections: list[detect.Detection] = []
     for part in np.split(logits, sorted(cuts)):
-        single = (row[None] for row in part) if len(part) < 40 else [part]
-        found += [h for one in single for h in patient.hear(one)]
+        single = (logit[None] for logit in part) if len(part) < 40 else [part]
+        detections += [h for row in single for h in patient.feed_logits(row)]
     assert patient.scores == at_once.scores
-    assert found + patient.flush() == expected + at_once.flush()
+    assert detections + patient.flush() == expected + at_once.flush()
 
 
 def test_decisions_far_from_the_threshold_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"smoothing_ms": 200, "refractory_ms": 0, "thresholds": {"a": 0.7}}
-    trigger = Trigger(["a", "_unknown_"], told, 0.1, 1.0)
+    detection = {"smoothing_ms": 200, "refractory_ms": 0, "thresholds": {"a": 0.7}}
+    trigger = Trigger(["a", "_unknown_"], detection, 0.1, 1.0)
     taken: list[int] = []
-    take = trigger._take
+    take = trigger._process
 
-    def noted(posteriors: np.ndarray) -> list[detect.Heard]:
+    def noted(posteriors: np.ndarray) -> list[detect.Detection]:
         taken.append(len(posteriors))
         return take(posteriors)
 
-    monkeypatch.setattr(trigger, "_take", noted)
+    monkeypatch.setattr(trigger, "_process", noted)
     for odds in [0.0] * 60 + [2.0] + [0.0] * 5:
-        trigger.hear(np.array([[odds, 0.5]], np.float32))
-    assert (taken, len(trigger._waiting)) == ([1, 50, 10, 1], 4)
+        trigger.feed_logits(np.array([[odds, 0.5]], np.float32))
+    assert (taken, len(trigger._pending)) == ([1, 50, 10, 1], 4)
 
 
 def slow_runs(
@@ -224,22 +227,22 @@ def slow_runs(
     """The rules of `Trigger` for one keyword, decision by decision."""
     counts = [round(float(p) * detect.UNIT) for p in posteriors]
     run: list[tuple[int, float]] = []
-    heard, told, free = [], False, 0
+    detections, reported, free = [], False, 0
     for n in range(len(counts) + 1):
         value = sum(counts[max(0, n - span + 1) : n + 1]) / (span * detect.UNIT)
         over = n < len(counts) and value >= threshold
         if over:
             if not run:
-                told = n < free
+                reported = n < free
             run.append((n, value))
-        if run and not told and (not over or len(run) == longest):
+        if run and not reported and (not over or len(run) == longest):
             weights = [(v - threshold) * span * detect.UNIT + 1 for _, v in run]
             centre = sum(w * m for w, (m, _) in zip(weights, run, strict=True)) / sum(weights)
-            heard.append((n, centre - (span - 1) / 2, max(v for _, v in run)))
-            told, free = True, n + refractory
+            detections.append((n, centre - (span - 1) / 2, max(v for _, v in run)))
+            reported, free = True, n + refractory
         if not over:
             run = []
-    return heard
+    return detections
 
 
 @settings(max_examples=150, deadline=None)
@@ -252,51 +255,55 @@ def test_the_trigger_against_its_rules_and_in_pieces(
     scores: list[float], span: int, refractory: int, longest: int, threshold: float, cuts: list[int]
 ) -> None:
     posteriors = np.array([[p, 1 - p, 1 - p] for p in scores])
-    told = {
+    detection = {
         "smoothing_ms": span * 100, "refractory_ms": refractory * 100,
         "thresholds": {"да": threshold},
     }  # fmt: skip
-    trigger = Trigger(["да", "_unknown_", "_silence_"], told, 0.1, longest / 10)
-    found = [h for part in np.split(posteriors, sorted(cuts)) for h in feed(trigger, part)]
-    found += trigger.flush()
+    trigger = Trigger(["да", "_unknown_", "_silence_"], detection, 0.1, longest / 10)
+    detections = [h for part in np.split(posteriors, sorted(cuts)) for h in feed(trigger, part)]
+    detections += trigger.flush()
     expected = slow_runs(posteriors[:, 0], span, refractory, longest, threshold)
-    assert [h.told for h in found] == [n for n, _, _ in expected]
-    np.testing.assert_allclose([h.centre for h in found], [c for _, c, _ in expected], atol=1e-6)
-    np.testing.assert_allclose([h.score for h in found], [s for _, _, s in expected], atol=1e-4)
+    assert [h.decision for h in detections] == [n for n, _, _ in expected]
+    np.testing.assert_allclose(
+        [h.centre for h in detections], [c for _, c, _ in expected], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        [h.score for h in detections], [s for _, _, s in expected], atol=1e-4
+    )
 
 
-def feed(trigger: Trigger, part: np.ndarray) -> list[detect.Heard]:
+def feed(trigger: Trigger, part: np.ndarray) -> list[detect.Detection]:
     return trigger.feed(part) if len(part) else []
 
 
 def test_keywords_have_thresholds_of_their_own() -> None:
-    told = {"smoothing_ms": 0, "refractory_ms": 0, "thresholds": {"a": 0.4, "b": 0.9}}
-    trigger = Trigger(["a", "_unknown_", "b"], told, 0.1, 1.0)
+    detection = {"smoothing_ms": 0, "refractory_ms": 0, "thresholds": {"a": 0.4, "b": 0.9}}
+    trigger = Trigger(["a", "_unknown_", "b"], detection, 0.1, 1.0)
     heard = trigger.feed(np.array([[0.5, 0.0, 0.5], [0.0, 0.05, 0.95], [0.3, 0.4, 0.3]]))
-    assert [(trigger.keywords[h.keyword], h.told, h.centre) for h in heard] == [
+    assert [(trigger.keywords[h.keyword], h.decision, h.centre) for h in heard] == [
         ("a", 1, 0.0), ("b", 2, 1.0),
     ]  # fmt: skip
     assert trigger.scores == {"a": pytest.approx(0.3, abs=1e-4), "b": pytest.approx(0.3, abs=1e-4)}
 
 
 def test_errors_of_a_bundle_say_what_to_do(tone_bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="every 30 ms cannot be had; give a multiple of 20 ms"):
+    with pytest.raises(ValueError, match="every 30 ms is not possible; use a multiple of 20 ms"):
         Detector(tone_bundle, hop_ms=30)
     bundle = Path(shutil.copytree(tone_bundle, tmp_path / "bundle"))
     (bundle / "frontend_stream.onnx").unlink()
     with pytest.raises(FileNotFoundError, match=r"frontend_stream\.onnx is missing"):
         Detector(bundle)
-    told = json.loads((bundle / "manifest.json").read_text("utf-8"))
-    del told["detection"]
-    (bundle / "manifest.json").write_text(json.dumps(told))
-    with pytest.raises(ValueError, match="packed without settings for detection; pack it again"):
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    del manifest["detection"]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="packed without detection settings; pack it again"):
         Detector(bundle)
 
 
 def run(
     bundle: Path, *arguments: object, stdin: bytes = b""
 ) -> tuple[int, list[dict[str, Any]], str]:
-    """Run the bundle's own `detect.py` in an interpreter of its own."""
+    """Run the bundle's own `detect.py` in a separate interpreter."""
     command = [sys.executable, "-I", str(bundle / "detect.py"), *map(str, arguments)]
     done = subprocess.run(command, input=stdin, capture_output=True, check=False)
     lines = [json.loads(line) for line in io.StringIO(done.stdout.decode())]
@@ -309,11 +316,11 @@ def test_the_command_prints_the_events_of_wav_pcm_and_standard_input(
     pcm = (AUDIO * 32767).astype("<i2")
     soundfile.write(tmp_path / "звук.wav", pcm, RATE, subtype="PCM_16")
     (tmp_path / "a.raw").write_bytes(pcm.tobytes() + b"\0")
-    found = events(Detector(tone_bundle), pcm, len(pcm))
+    detections = events(Detector(tone_bundle), pcm, len(pcm))
     code, lines, errors = run(tone_bundle, "--stream", "missing.wav", tmp_path / "звук.wav")
     assert code == 5
     assert "missing.wav" in errors
-    assert lines == [event.line(str(tmp_path / "звук.wav")) for event in found]
+    assert lines == [event.line(str(tmp_path / "звук.wav")) for event in detections]
     assert set(lines[0]) == {"file", "keyword", "start_s", "end_s", "score"}
     code, raw, errors = run(tone_bundle, "--pcm", "--stream", tmp_path / "a.raw")
     assert (code, errors) == (0, "")
@@ -335,10 +342,10 @@ def test_standard_input_is_heard_while_it_comes(tone_bundle: Path) -> None:
         process.stdin.close()
 
 
-def test_bad_usage_is_told(tone_bundle: Path) -> None:
+def test_bad_usage_is_reported(tone_bundle: Path) -> None:
     code, _, errors = run(tone_bundle, "--stream", "-", "--hop-ms", "30")
     assert code == 2
-    assert "give a multiple of 20 ms" in errors
+    assert "use a multiple of 20 ms" in errors
     assert run(tone_bundle)[0] == 2
 
 

@@ -129,9 +129,9 @@ def test_file_works_alone(tmp_path: Path) -> None:
     ],
 )
 def test_what_physics_forbids(changes: dict[str, Any], key: str, message: str) -> None:
-    found = problems(replace(FrontEnd(), **changes))
-    assert [name for name, _ in found] == [key]
-    assert re.search(message, found[0][1])
+    invalid = problems(replace(FrontEnd(), **changes))
+    assert [name for name, _ in invalid] == [key]
+    assert re.search(message, invalid[0][1])
 
 
 def test_valid_parameters_have_no_problem() -> None:
@@ -174,9 +174,9 @@ def test_no_problem_means_features_without_a_hole(front_end: FrontEnd) -> None:
 @given(st.integers(41, 200), st.integers(64, 300))
 def test_suggested_n_mels_is_the_largest(n_mels: int, n_fft: int) -> None:
     front_end = FrontEnd(n_fft=n_fft, win_length=n_fft, hop_length=n_fft, n_mels=n_mels)
-    found = dict(problems(front_end))
-    assume("n_mels" in found)
-    match = re.search(r"n_mels = (\d+)", found["n_mels"])
+    invalid = dict(problems(front_end))
+    assume("n_mels" in invalid)
+    match = re.search(r"n_mels = (\d+)", invalid["n_mels"])
     largest = int(match[1]) if match else 0
     for more in range(largest + 1, n_mels):
         bank = mel_filterbank(replace(front_end, n_mels=more))
@@ -212,5 +212,5 @@ def test_remedies_are_the_nearest_that_fill_every_filter(
         (longer, [*ways, f"n_fft = {longer}"]),
         (longer - 1, ways),
     ):
-        found = dict(problems(replace(front_end, window_s=samples / 16_000)))
-        assert re.findall(r"n_\w+ = \d+", found["n_mels"]) == expected
+        invalid = dict(problems(replace(front_end, window_s=samples / 16_000)))
+        assert re.findall(r"n_\w+ = \d+", invalid["n_mels"]) == expected

@@ -51,12 +51,12 @@ def test_runs_alone_in_a_clean_interpreter(models: dict[str, str], tmp_path: Pat
     done = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path)
     result = json.loads(done.stdout)
     assert set(result["models"]) == {"short", "длинная"}
-    for one in result["models"].values():
-        assert 0 < one["p50_us"] <= one["p90_us"] <= one["p99_us"]
-        assert one["p50_ci95"][0] <= one["p50_us"] <= one["p50_ci95"][1]
-        assert one["n"] >= 3 * latency.MIN_EPOCHS * latency.MIN_RUNS
-        assert one["blocks"] >= 3 * latency.MIN_EPOCHS * latency.ROUNDS
-        assert len(one["process_us"]) == result["processes"]
+    for model in result["models"].values():
+        assert 0 < model["p50_us"] <= model["p90_us"] <= model["p99_us"]
+        assert model["p50_ci95"][0] <= model["p50_us"] <= model["p50_ci95"][1]
+        assert model["n"] >= 3 * latency.MIN_EPOCHS * latency.MIN_RUNS
+        assert model["blocks"] >= 3 * latency.MIN_EPOCHS * latency.ROUNDS
+        assert len(model["process_us"]) == result["processes"]
     assert result["processes"] == 3 * result["attempts"]
     long, short = result["models"]["длинная"], result["models"]["short"]
     assert long["p50_us"] > 3 * short["p50_us"]
@@ -87,7 +87,7 @@ def simulated(
     The clock drifts, every process and every session has a bias, a burst of load hits an eighth of
     the epochs, and here and there a run is interrupted.
     """
-    made = []
+    times = []
     for _ in range(processes):
         clock = 1 + 0.3 * np.sin(np.linspace(0, rng.uniform(2, 9), 5))[:, None, None]
         burst = np.where(rng.random((5, 1, 1)) < 0.125, rng.uniform(1, 2, (5, 8, 1)), 1)
@@ -95,11 +95,11 @@ def simulated(
         lies = np.exp(spread * rng.standard_normal(2))  # where the two models came to lie
         for factor, where in ((1.0, lies[0]), (1.0, lies[0]), (truth, lies[1])):
             bias = where * np.exp(0.005 * rng.standard_normal((5, 1, 1)))
-            one = 20 * factor * clock * burst * bias * rng.gamma(400, 1 / 400, (5, 8, 10))
-            struck = rng.random(one.shape) < 0.02
-            runs.append(np.where(struck, one + rng.exponential(3000, one.shape), one))
-        made.append(process(*runs))
-    return made
+            wall = 20 * factor * clock * burst * bias * rng.gamma(400, 1 / 400, (5, 8, 10))
+            struck = rng.random(wall.shape) < 0.02
+            runs.append(np.where(struck, wall + rng.exponential(3000, wall.shape), wall))
+        times.append(process(*runs))
+    return times
 
 
 def test_summary_of_known_times() -> None:
@@ -108,26 +108,26 @@ def test_summary_of_known_times() -> None:
     clock = rng.uniform(1, 2, (4, 5, 5, 1))  # a clock that wanders meets all models alike
     times = [process(b * c, b * c, 0.5 * b * c) for b, c in zip(base, clock, strict=True)]
     result = latency.summary(times, SPEC)
-    one = result["models"]["model"]
+    model = result["models"]["model"]
     assert result["level"]
     assert result["control_ratio"] == 1
-    assert one["ratio"] == pytest.approx(0.5)
-    assert one["ratio_ci95"] == pytest.approx((0.5, 0.5))
+    assert model["ratio"] == pytest.approx(0.5)
+    assert model["ratio_ci95"] == pytest.approx((0.5, 0.5))
     of_each = [np.percentile(0.5 * b * c, (50, 90, 99)) for b, c in zip(base, clock, strict=True)]
     for i, name in enumerate(("p50", "p90", "p99")):
         logs = np.log([values[i] for values in of_each])
         half = 3.182 * logs.std(ddof=1) / 2  # Student's, 3 degrees of freedom
-        assert one[f"{name}_us"] == pytest.approx(np.exp(logs.mean()))
+        assert model[f"{name}_us"] == pytest.approx(np.exp(logs.mean()))
         expected = np.exp([logs.mean() - half, logs.mean() + half])
-        assert one[f"{name}_ci95"] == pytest.approx(tuple(expected))
-    assert one["n"] == 1000
+        assert model[f"{name}_ci95"] == pytest.approx(tuple(expected))
+    assert model["n"] == 1000
     assert result["models"]["control"]["n"] == 2000
     assert result["models"]["control"]["ratio"] == 1
-    assert one["cpu_us"] == pytest.approx(np.median((0.5 * base * clock).mean(axis=3)))
-    assert one["waited"] == pytest.approx(0, abs=1e-9)
-    assert (one["blocks"], one["left_out"]) == (100, 0)
-    assert one["quantiles_us"][50] == pytest.approx(one["p50_us"], abs=1e-3)
-    assert len(one["process_us"]) == result["processes"] == 4
+    assert model["cpu_us"] == pytest.approx(np.median((0.5 * base * clock).mean(axis=3)))
+    assert model["waited"] == pytest.approx(0, abs=1e-9)
+    assert (model["blocks"], model["left_out"]) == (100, 0)
+    assert model["quantiles_us"][50] == pytest.approx(model["p50_us"], abs=1e-3)
+    assert len(model["process_us"]) == result["processes"] == 4
 
 
 def test_the_ratio_is_to_both_entries_of_the_control() -> None:
@@ -150,8 +150,8 @@ def test_no_ratio_where_the_control_is_not_level() -> None:
     assert noisy["control_ratio"] == pytest.approx(1, abs=0.01)
     for result in (uneven, noisy):
         assert not result["level"]
-        assert [one["ratio"] for one in result["models"].values()] == [None, None]
-        assert [one["ratio_ci95"] for one in result["models"].values()] == [None, None]
+        assert [model["ratio"] for model in result["models"].values()] == [None, None]
+        assert [model["ratio_ci95"] for model in result["models"].values()] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -171,11 +171,11 @@ def test_intervals_hold_the_truth_between_runs(truth: float) -> None:
     middle = np.median([run["models"]["model"]["p50_us"] for run in runs])
     for run in runs:
         levels += run["level"]
-        one = run["models"]["model"]
-        p50_held += one["p50_ci95"][0] <= middle <= one["p50_ci95"][1]
+        model = run["models"]["model"]
+        p50_held += model["p50_ci95"][0] <= middle <= model["p50_ci95"][1]
         if run["level"]:
-            held += one["ratio_ci95"][0] <= truth <= one["ratio_ci95"][1]
-            ratios.append(one["ratio"] / truth)
+            held += model["ratio_ci95"][0] <= truth <= model["ratio_ci95"][1]
+            ratios.append(model["ratio"] / truth)
     assert levels >= 135
     assert held >= levels - 15
     assert p50_held >= 135
@@ -185,14 +185,14 @@ def test_intervals_hold_the_truth_between_runs(truth: float) -> None:
 
 def test_a_real_difference_is_told_and_none_is_not() -> None:
     rng = np.random.default_rng(3)
-    told = {0.95: 0, 1.0: 0}
-    for truth in told:
+    significant = {0.95: 0, 1.0: 0}
+    for truth in significant:
         for _ in range(40):
-            one = latency.summary(simulated(rng, truth, spread=0.005), SPEC)["models"]["model"]
-            low, high = one["ratio_ci95"] or (0, 2)
-            told[truth] += high < 1 or low > 1
-    assert told[0.95] >= 36
-    assert told[1.0] <= 6
+            model = latency.summary(simulated(rng, truth, spread=0.005), SPEC)["models"]["model"]
+            low, high = model["ratio_ci95"] or (0, 2)
+            significant[truth] += high < 1 or low > 1
+    assert significant[0.95] >= 36
+    assert significant[1.0] <= 6
 
 
 @pytest.mark.parametrize("n", [2, 3, 6, 12])
@@ -218,19 +218,19 @@ def test_blocks_that_waited_count_in_no_figure() -> None:
     slow = np.zeros((4, 8), bool)
     slow[:, :5] = True
     times: list[latency.Times] = []
-    for one in base:
-        hit = np.where(slow[..., None], 3 * one, one)
-        waiting = latency.Series(hit, one.mean(axis=2))  # the CPU time did not grow
-        times.append({("a", 0): series(one), ("a", 1): waiting})
+    for wall in base:
+        hit = np.where(slow[..., None], 3 * wall, wall)
+        waiting = latency.Series(hit, wall.mean(axis=2))  # the CPU time did not grow
+        times.append({("a", 0): series(wall), ("a", 1): waiting})
     assert np.array_equal(latency._quiet_blocks(times[0]["a", 1], 1), ~slow)
     assert latency._quiet_blocks(times[0]["a", 1], 2).all()
     result = latency.summary(times, Spec({"a": ""}, "a"))
     assert result["control_ratio"] == pytest.approx(1, abs=0.02)
-    one = result["models"]["a"]
-    assert one["waited"] > 0.2
-    assert (one["blocks"], one["left_out"]) == (6 * 64, 6 * 20)
-    assert one["n"] == 10 * (6 * 64 - 6 * 20)
-    assert one["p99_us"] < 12.5  # not 30
+    model = result["models"]["a"]
+    assert model["waited"] > 0.2
+    assert (model["blocks"], model["left_out"]) == (6 * 64, 6 * 20)
+    assert model["n"] == 10 * (6 * 64 - 6 * 20)
+    assert model["p99_us"] < 12.5  # not 30
     never = latency.Series(base[0], 0.5 * base[0].mean(axis=2))
     assert latency._quiet_blocks(never, 1).all()  # where all waited, all count
 
@@ -239,8 +239,8 @@ def test_blocks_that_waited_count_in_no_figure() -> None:
 def test_a_control_that_is_not_level_is_measured_on(
     verdicts: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = iter(verdicts)
-    monkeypatch.setattr(latency, "is_level", lambda ci95: next(left))
+    remaining = iter(verdicts)
+    monkeypatch.setattr(latency, "is_level", lambda ci95: next(remaining))
     rng = np.random.default_rng(0)
     asked: list[tuple[int, float]] = []
 
@@ -248,7 +248,7 @@ def test_a_control_that_is_not_level_is_measured_on(
         asked.append((number, spec.seconds))
         return {key: series(rng.gamma(9, 1, (2, 3, 4))) for key in (("a", 0), ("a", 1))}
 
-    monkeypatch.setattr(latency, "_in_a_process", part)
+    monkeypatch.setattr(latency, "_measure_in_process", part)
     result = measure(Spec({"a": "a"}, "a", processes=3))
     assert (result["attempts"], result["level"]) == (len(verdicts), verdicts[-1])
     assert result["processes"] == 3 * len(verdicts)
@@ -258,27 +258,27 @@ def test_a_control_that_is_not_level_is_measured_on(
 def test_processes_are_fresh_and_share_the_seconds(
     models: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[dict[str, Any]] = []
+    requests: list[dict[str, Any]] = []
     real = subprocess.run
 
     def run(command: list[str], **rest: Any) -> Any:
         assert command[0] == sys.executable
-        given.append(json.loads(rest["input"]))
+        requests.append(json.loads(rest["input"]))
         return real(command, **rest)
 
     monkeypatch.setattr(subprocess, "run", run)
     measure(Spec(models, "short", seconds=0.01, processes=2, warmup=1, seed=5))
-    assert [one["seconds"] for one in given[:2]] == [0.005, 0.005]
-    assert [one["seed"] for one in given[:2]] == [5, 6]
+    assert [request["seconds"] for request in requests[:2]] == [0.005, 0.005]
+    assert [request["seed"] for request in requests[:2]] == [5, 6]
 
 
 def test_a_process_whose_starter_is_gone_ends(
     models: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timed = latency._Timed(Spec(models, "short", seconds=60))
+    timer = latency._Timer(Spec(models, "short", seconds=60))
     monkeypatch.setattr(os, "getppid", lambda: 1)
-    with pytest.raises(LatencyError, match="nobody waits"):
-        timed.go_on()
+    with pytest.raises(LatencyError, match="the process that started the measurement has ended"):
+        timer.run()
 
 
 def test_sessions_are_made_anew_and_rounds_are_in_random_order(
@@ -297,21 +297,21 @@ def test_sessions_are_made_anew_and_rounds_are_in_random_order(
 
     def calls() -> list[str]:
         order.clear()
-        timed = latency._Timed(spec)
-        timed.go_on()
-        assert {len(s.wall) for s in timed.series().values()} == {latency.MIN_EPOCHS}
+        timer = latency._Timer(spec)
+        timer.run()
+        assert {len(s.wall) for s in timer.series().values()} == {latency.MIN_EPOCHS}
         return list(order)
 
-    made = calls()
-    one = 3 + 3 * 3 * latency.ROUNDS  # 3 sessions; a call to settle and two that are timed
-    epochs = [made[i : i + one] for i in range(0, len(made), one)]
+    recorded = calls()
+    per_epoch = 3 + 3 * 3 * latency.ROUNDS  # 3 sessions; a call to settle and two that are timed
+    epochs = [recorded[i : i + per_epoch] for i in range(0, len(recorded), per_epoch)]
     assert len(epochs) == latency.MIN_EPOCHS
     assert all(sorted(e[:3]) == ["new a0", "new a1", "new b0"] for e in epochs)
     assert len({tuple(e[:3]) for e in epochs}) > 1
-    rounds = [tuple(e[3 + i : 12 + i : 3]) for e in epochs for i in range(0, one - 3, 9)]
+    rounds = [tuple(e[3 + i : 12 + i : 3]) for e in epochs for i in range(0, per_epoch - 3, 9)]
     assert {tuple(sorted(r)) for r in rounds} == {("a0", "a1", "b0")}
     assert len(set(rounds)) == 6
-    assert calls() == made
+    assert calls() == recorded
 
 
 def test_a_chain_feeds_the_next_and_binding_gives_times(
@@ -329,12 +329,12 @@ def test_a_chain_feeds_the_next_and_binding_gives_times(
 
 
 def test_fingerprint_tells_the_machine() -> None:
-    found = latency.fingerprint(2)
-    assert found["threads"] == 2
-    assert found["cores"] == os.cpu_count()
-    assert found["numpy"] == np.__version__
-    assert found["cpu"] != ""
-    assert json.loads(json.dumps(found)) == found
+    fingerprint = latency.fingerprint(2)
+    assert fingerprint["threads"] == 2
+    assert fingerprint["cores"] == os.cpu_count()
+    assert fingerprint["numpy"] == np.__version__
+    assert fingerprint["cpu"] != ""
+    assert json.loads(json.dumps(fingerprint)) == fingerprint
 
 
 def test_says_what_is_wrong(models: dict[str, str], tmp_path: Path) -> None:

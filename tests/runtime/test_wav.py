@@ -82,14 +82,14 @@ def test_the_extensible_form_is_read(tmp_path: Path, subtype: str) -> None:
         (b"RIFX" + unfinished(None, 8)[4:], "does not begin with RIFF"),
         (riff(chunk(b"fmt ", pcm_form())), "there is no data chunk"),
         (riff(chunk(b"fmt ", pcm_form(), 0xFFFFFFF0)), "there is no data chunk"),
-        (riff(chunk(b"data", b"1234")), "no whole fmt chunk before the samples"),
-        (riff(chunk(b"fmt ", pcm_form()[:9]), chunk(b"data", b"1234")), "no whole fmt chunk"),
+        (riff(chunk(b"data", b"1234")), "no complete fmt chunk before the samples"),
+        (riff(chunk(b"fmt ", pcm_form()[:9]), chunk(b"data", b"1234")), "no complete fmt chunk"),
         (riff(chunk(b"fmt ", bytes(16)), chunk(b"data", b"1234")), "0 channels in frames of 0"),
-        (riff(chunk(b"fmt ", pcm_form(bits=64)), chunk(b"data", b"")), "coding 1, 64 bits"),
-        (riff(chunk(b"fmt ", pcm_form(bits=64, coding=3)), chunk(b"data", b"")), "coding 3, 64"),
+        (riff(chunk(b"fmt ", pcm_form(bits=64)), chunk(b"data", b"")), "format 1, 64 bits"),
+        (riff(chunk(b"fmt ", pcm_form(bits=64, coding=3)), chunk(b"data", b"")), "format 3, 64"),
     ],
 )
-def test_a_damaged_header_is_told(tmp_path: Path, content: bytes, why: str) -> None:
+def test_a_damaged_header_is_reported(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"a\.wav: not a PCM WAV file \(.*{why}.*; convert it"):

@@ -66,7 +66,7 @@ def step_of(**fields: Any) -> Step:
 
 
 def teacher(folder: Path, contract: Contract = CONTRACT, always: int | None = None) -> Artifact:
-    """Write an untrained teacher; with `always`, one that is sure of that label."""
+    """Write an untrained teacher; with `always`, one that always predicts that label."""
     torch.manual_seed(1)
     network = checkpoint.build(contract)
     if always is not None:
@@ -93,8 +93,8 @@ def test_a_student_needs_a_teacher() -> None:
     assert (inside["loc"], inside["type"]) == (("teachers",), "too_short")
 
 
-def test_the_student_comes_to_say_what_its_teachers_say(tmp_path: Path) -> None:
-    """Two 3-D teachers that are sure of one label each: the 2-D student learns half and half."""
+def test_the_student_learns_its_teachers_predictions(tmp_path: Path) -> None:
+    """Two 3-D teachers that always predict one label each: the 2-D student learns half of each."""
     inputs = {"one": teacher(tmp_path, always=0), "two": teacher(tmp_path, always=2)}
     loss = {"ce_weight": 0, "kl_weight": 1, "temperature": 1}
     training = {"epochs": 12, "batch_size": 32, "optimizer": {"lr": 0.02}, "keep": "last"}
@@ -105,8 +105,9 @@ def test_the_student_comes_to_say_what_its_teachers_say(tmp_path: Path) -> None:
     assert contract.input_shape == (40, 25)
     assert contract.architecture.items() >= STUDENT.items()
     with torch.no_grad():
-        said = network(torch.from_numpy(Noise().examples("dev").features)).softmax(dim=1)
-    torch.testing.assert_close(said.mean(dim=0), torch.tensor([0.5, 0.0, 0.5]), atol=0.1, rtol=0)
+        posteriors = network(torch.from_numpy(Noise().examples("dev").features)).softmax(dim=1)
+    mean = posteriors.mean(dim=0)
+    torch.testing.assert_close(mean, torch.tensor([0.5, 0.0, 0.5]), atol=0.1, rtol=0)
 
 
 def test_features_of_teachers_of_any_form_can_be_matched(tmp_path: Path) -> None:
@@ -131,17 +132,19 @@ def other(**fields: Any) -> Contract:
     [
         (
             other(labels=("a", "c", "_silence_")),
-            "teachers: bad knows the labels a, c, _silence_, the student is to learn "
+            "teachers: bad has the labels a, c, _silence_, the student "
             "a, b, _silence_; train the teacher on the same dataset",
         ),
         (
             other(front_end=FrontEnd(window_s=0.272, f_max=4000.0)),
-            "teachers: bad was trained on another front end or normalization than the student's; "
+            "teachers: bad was trained with a different front end or normalization than the "
+            "student; "
             "train the teacher with the same dataset and front end",
         ),
         (
             other(normalization=Normalization((0.5,) * 40, (1.0,) * 40)),
-            "teachers: bad was trained on another front end or normalization than the student's; "
+            "teachers: bad was trained with a different front end or normalization than the "
+            "student; "
             "train the teacher with the same dataset and front end",
         ),
     ],

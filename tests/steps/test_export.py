@@ -57,7 +57,7 @@ def test_it_writes_the_lowered_form(given: Artifact, job: Job) -> None:
     assert output.details["max_abs_diff"] <= 1e-4
 
 
-def test_a_wrong_export_is_a_broken_rung(
+def test_a_wrong_export_is_a_parity_error(
     given: Artifact, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parity, "torch_logits", lambda *_: np.full((20, 3), 7, np.float32))

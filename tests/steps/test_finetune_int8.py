@@ -107,13 +107,13 @@ def learnt() -> tuple[nn.Module, Contract]:
 
 @pytest.fixture
 def spoilt(learnt: tuple[nn.Module, Contract], tmp_path: Path) -> Artifact:
-    """An artifact whose network loses in INT8: a few channels outweigh all others."""
+    """An artifact of a network that loses accuracy in INT8: a few channels dominate."""
     network, contract = learnt
     kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     spoil(network)
-    made = artifact(tmp_path, network, contract)
+    spoilt_artifact = artifact(tmp_path, network, contract)
     network.load_state_dict(kept)
-    return made
+    return spoilt_artifact
 
 
 def accuracy(logits: np.ndarray) -> float:
@@ -135,19 +135,19 @@ def test_wins_back_what_quantization_loses(spoilt: Artifact, tmp_path: Path) -> 
     assert (fine_tuning.takes, fine_tuning.gives) == ("checkpoint", "checkpoint")
     assert (fine_tuning.keeps, fine_tuning.named_inputs) == ("retrained", ())
     output = fine_tuning.run({"input": spoilt}, job(tmp_path / "w"))
-    told = output.details
+    details = output.details
     rounded, floats = in_int8(spoilt.path)
     assert accuracy(rounded) < accuracy(floats) - 0.2
-    assert told["fp32"]["before"]["accuracy"] == pytest.approx(accuracy(floats), abs=1e-6)
-    assert told["int8"]["before"]["accuracy"] == pytest.approx(accuracy(rounded), abs=0.03)
+    assert details["fp32"]["before"]["accuracy"] == pytest.approx(accuracy(floats), abs=1e-6)
+    assert details["int8"]["before"]["accuracy"] == pytest.approx(accuracy(rounded), abs=0.03)
     after, _ = in_int8(output.path)
-    assert told["int8"]["after"]["accuracy"] == pytest.approx(accuracy(after), abs=0.03)
+    assert details["int8"]["after"]["accuracy"] == pytest.approx(accuracy(after), abs=0.03)
     assert accuracy(after) > accuracy(floats) - 0.05
-    history = told["history"]
+    history = details["history"]
     row = history["epochs"][history["kept_epoch"] - 1]
     for name in ("balanced_accuracy", "macro_recall"):
-        assert told["int8"]["after"][name] == row[f"dev_{name}"]
-    assert told["kept"] == "fine-tuned"
+        assert details["int8"]["after"][name] == row[f"dev_{name}"]
+    assert details["kept"] == "fine-tuned"
 
 
 def test_what_comes_out_is_the_same_architecture_with_its_statistics(
@@ -167,16 +167,16 @@ def test_what_comes_out_is_the_same_architecture_with_its_statistics(
 def test_the_start_is_kept_where_no_epoch_is_better(
     learnt: tuple[nn.Module, Contract], tmp_path: Path
 ) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     given = artifact(tmp_path, *learnt)
     wild = step(training={"epochs": 1, "batch_size": 32, "optimizer": {"kind": "sgd", "lr": 3.0}})
-    output = wild.run({"input": given}, job(tmp_path / "w", told.append))
+    output = wild.run({"input": given}, job(tmp_path / "w", events.append))
     assert output.details["kept"] == "start"
     assert output.path.read_bytes() == given.path.read_bytes()
-    warnings = [event.text for event in told if event.kind == "warning"]
+    warnings = [event.text for event in events if event.kind == "warning"]
     assert len(warnings) == 1
     assert re.search(
-        r"finetune_int8: in simulated INT8 the network as it came is better on dev \(.*% "
+        r"finetune_int8: in simulated INT8 the input network is better on dev \(.*% "
         r"balanced accuracy, loss .*\) than after training \(.*\) and is kept",
         warnings[0],
     )
@@ -196,10 +196,11 @@ def test_from_teachers_in_3d_and_with_a_running_mean(
     assert contract == inputs["input"].contract
     assert network(torch.zeros(2, 1, 16, 25)).shape == (2, 3)
     assert len(output.details["history"]["epochs"]) == 3
+    assert output.kinds == {"history": "history"}
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+def test_a_killed_run_resumes_and_ends_with_the_same_bytes(
     spoilt: Artifact, tmp_path: Path, ema: float
 ) -> None:
     learning = step(training={**TRAINING, "ema": ema})
@@ -218,7 +219,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
 
 def test_a_teacher_of_other_labels(spoilt: Artifact, tmp_path: Path) -> None:
     other = replace(spoilt, contract=replace(spoilt.contract, labels=("x", "y", "z")))
-    with pytest.raises(RecipeError, match="big knows the labels x, y, z"):
+    with pytest.raises(RecipeError, match="big has the labels x, y, z"):
         step(teachers=["big"]).run({"input": spoilt, "big": other}, job(tmp_path / "w"))
 
 
@@ -235,16 +236,16 @@ def test_a_teacher_of_other_labels(spoilt: Artifact, tmp_path: Path) -> None:
 def test_trains_gently_where_the_recipe_says_nothing(
     table: dict[str, Any], epochs: int, lr: float
 ) -> None:
-    made = step(training=table)
-    assert (made.training.epochs, made.training.optimizer.lr) == (epochs, lr)
+    training = step(training=table).training
+    assert (training.epochs, training.optimizer.lr) == (epochs, lr)
     assert step() == step(training={})
     assert step(training=Training(epochs=4, optimizer=AdamW(lr=1.0))).training.optimizer.lr == 1
 
 
 def test_what_is_written_with_all_defaults_loads_again() -> None:
     for fields in ({}, {"teachers": ["a"], "loss": {"kl_weight": 0.5}}):
-        told = step(**fields).model_dump(mode="json")
-        assert step(**{k: v for k, v in told.items() if v is not None}) == step(**fields)
+        table = step(**fields).model_dump(mode="json")
+        assert step(**{k: v for k, v in table.items() if v is not None}) == step(**fields)
 
 
 @pytest.mark.parametrize(

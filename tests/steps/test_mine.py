@@ -1,4 +1,4 @@
-"""Mining: what is found are the windows of highest score, and what is learnt is to leave them."""
+"""Mining: it selects the windows of highest score, and training removes the false alarms."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,10 @@ from edgekws.core.job import Data, Job
 from edgekws.errors import DataError, RecipeError
 from edgekws.lowering import checkpoint
 from edgekws.runtime.front_end import FrontEnd
-from edgekws.steps._mining import Place, WithMined, hardest, places
+from edgekws.steps import _mining
+from edgekws.steps._mining import MinedWindow, Miner, WithMined, hardest, score_windows
 from edgekws.training.model import Model
+from edgekws.training.options import CrossEntropyLoss, Training
 
 STUDENT = {"kind": "inverted_bottleneck", "channels": 6, "blocks": 1, "head": 0}
 MELS, FRAMES = 16, 25
@@ -30,7 +32,7 @@ def patterns() -> NDArray[np.float64]:
 
 
 class Speech:
-    """A keyword, what is unlike it, and long negatives in which something alike is said."""
+    """A keyword, other words, and long negatives that contain something similar."""
 
     labels = ("a", "_unknown_", "_silence_")
     front_end = FrontEnd(window_s=0.272, n_mels=MELS)
@@ -56,11 +58,11 @@ class Speech:
 
     def negatives(self) -> tuple[NDArray[np.float32], ...]:
         rng = np.random.default_rng(3)
-        found = [rng.normal(size=(MELS, frames)) for frames in (200, 24, 90)]
-        alike = 0.8 * patterns()[0] + 0.8 * np.random.default_rng(9).normal(size=(MELS, FRAMES))
+        recordings = [rng.normal(size=(MELS, frames)) for frames in (200, 24, 90)]
+        similar = 0.8 * patterns()[0] + 0.8 * np.random.default_rng(9).normal(size=(MELS, FRAMES))
         for start in (20, 100, 150):
-            found[0][:, start : start + FRAMES] += alike
-        return tuple(x.astype(np.float32) for x in found)
+            recordings[0][:, start : start + FRAMES] += similar
+        return tuple(x.astype(np.float32) for x in recordings)
 
     def calibration(self, n: int) -> NDArray[np.int64]:
         return np.arange(120)[:n]
@@ -96,31 +98,32 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return Artifact("checkpoint", path, sha256_file(path), contract)
 
 
-def test_places_are_those_of_a_slow_search(trained: Artifact) -> None:
+def test_windows_equal_those_of_a_slow_search(trained: Artifact) -> None:
     network, contract = checkpoint.load(trained.path)
     data = Speech()
-    found = places(Model.of(network, contract), data, 7, "cpu", quiet)
+    windows = score_windows(Model.of(network, contract), data, 7, "cpu", quiet)
     expected = []
     for number, recording in enumerate(data.negatives()):
         for frame in range(0, recording.shape[1] - FRAMES + 1, 7):
             window = torch.from_numpy(recording[None, :, frame : frame + FRAMES].copy())
             with torch.no_grad():
                 expected.append((number, frame, network(window).softmax(1)[0, 0].item()))
-    assert [(p.recording, p.frame) for p in found] == [(r, f) for r, f, _ in expected]
-    assert {p.recording for p in found} == {0, 2}  # 1 is shorter than a window
-    np.testing.assert_allclose([p.score for p in found], [s for *_, s in expected], atol=1e-5)
+    assert [(w.recording, w.frame) for w in windows] == [(r, f) for r, f, _ in expected]
+    assert {w.recording for w in windows} == {0, 2}  # 1 is shorter than a window
+    np.testing.assert_allclose([w.score for w in windows], [s for *_, s in expected], atol=1e-5)
 
 
 def test_the_hardest_come_first() -> None:
-    found = [Place(0, 0, 0.3), Place(0, 7, 0.9), Place(1, 0, 0.1), Place(1, 7, 0.9)]
-    assert hardest(found, 9, 0.2) == [found[1], found[3], found[0]]
-    assert hardest(found, 1, 0.2) == [found[1]]
-    assert hardest(found, 9, 0.95) == []
+    scored = ((0, 0, 0.3), (0, 7, 0.9), (1, 0, 0.1), (1, 7, 0.9))
+    windows = [MinedWindow(*fields) for fields in scored]
+    assert hardest(windows, 9, 0.2) == [windows[1], windows[3], windows[0]]
+    assert hardest(windows, 1, 0.2) == [windows[1]]
+    assert hardest(windows, 9, 0.95) == []
 
 
 def test_mined_windows_follow_the_clips() -> None:
     base = Speech()
-    mined = [Place(0, 21, 0.9), Place(2, 7, 0.8)]
+    mined = [MinedWindow(0, 21, 0.9), MinedWindow(2, 7, 0.8)]
     data: Data = WithMined(base, mined, "_unknown_")
     clips, before = data.examples("train"), base.examples("train")
     assert len(clips) == len(before) + 2 == len(clips.names) == len(clips.speakers)
@@ -137,24 +140,27 @@ def test_mined_windows_follow_the_clips() -> None:
 def test_false_alarms_are_unlearnt(
     trained: Artifact, tmp_path: Path, teachers: tuple[str, ...]
 ) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     fields = {"teachers": list(teachers), "loss": {"kl_weight": 0.2}} if teachers else {}
     mine = step(hop_ms=20, training={"batch_size": 32}, **fields)
     assert (mine.takes, mine.gives, mine.named_inputs) == ("checkpoint", "checkpoint", teachers)
-    output = mine.run({"input": trained}, job(tmp_path, emit=told.append))
+    output = mine.run({"input": trained}, job(tmp_path, emit=events.append))
     details = output.details
     assert details["before"]["windows"] == details["after"]["windows"] > 80
     assert details["before"]["false_alarms"] >= 3
     assert details["after"]["false_alarms"] < details["before"]["false_alarms"]
     assert details["mined"] >= details["before"]["false_alarms"]
+    left = [one["false_alarms"] for one in details["rounds"]]
+    assert details["after"]["false_alarms"] == min(left)
+    assert details["mined"] == sum(one["mined"] for one in details["rounds"])
     network, contract = checkpoint.load(output.path)
     assert contract == trained.contract
     dev = Speech().examples("dev")
     with torch.no_grad():
-        heard = network(torch.from_numpy(dev.features)).argmax(1).numpy()
-    assert (heard == dev.targets).mean() > 0.95
-    (note,) = [event.text for event in told if event.kind == "note"]
-    assert note.startswith(f"mine: {details['mined']} windows added; false alarms in the training")
+        predicted = network(torch.from_numpy(dev.features)).argmax(1).numpy()
+    assert (predicted == dev.targets).mean() > 0.95
+    (note,) = [event.text for event in events if event.kind == "note"]
+    assert note.startswith(f"mine: {details['mined']} windows added, training rounds: ")
     again = tmp_path / "again"
     again.mkdir()
     other = mine.run({"input": trained}, job(again))
@@ -162,16 +168,17 @@ def test_false_alarms_are_unlearnt(
 
 
 def test_without_a_false_alarm_the_network_stays(trained: Artifact, tmp_path: Path) -> None:
-    told: list[Event] = []
-    output = step(min_score=0.99999).run({"input": trained}, job(tmp_path, emit=told.append))
+    events: list[Event] = []
+    output = step(min_score=0.99999).run({"input": trained}, job(tmp_path, emit=events.append))
     assert output.details["mined"] == 0
     assert "history" not in output.details
+    assert output.kinds == {}
     assert output.path.read_bytes() == trained.path.read_bytes()
-    (note,) = [event.text for event in told if event.kind == "note"]
-    assert "windows of the training negatives scores 0.99999; the network stays as it is" in note
+    (note,) = [event.text for event in events if event.kind == "note"]
+    assert "windows of the training negatives scores 0.99999; the network is unchanged" in note
 
 
-def test_what_cannot_be_mined_is_told(trained: Artifact, tmp_path: Path) -> None:
+def test_data_that_cannot_be_mined(trained: Artifact, tmp_path: Path) -> None:
     class Clips(Speech):
         def negatives(self) -> tuple[NDArray[np.float32], ...]:
             return ()
@@ -180,12 +187,72 @@ def test_what_cannot_be_mined_is_told(trained: Artifact, tmp_path: Path) -> None
         labels = ("a", "b", "_silence_")
 
     inputs = {"input": trained}
-    with pytest.raises(DataError, match="mine needs training recordings without a keyword"):
+    with pytest.raises(
+        DataError,
+        match=r"mine needs speech without a keyword, .* folders of it in dataset\.negatives",
+    ):
         step().run(inputs, job(tmp_path, Clips()))
     with pytest.raises(DataError, match="the dataset has no such class"):
         step().run(inputs, job(tmp_path, Keywords()))
     with pytest.raises(RecipeError, match="3 ms is less than a frame; use hop_ms = 10"):
         step(hop_ms=3).run(inputs, job(tmp_path))
     other = replace(trained, contract=replace(trained.contract, labels=("x", "y", "z")))
-    with pytest.raises(RecipeError, match="t knows the labels x, y, z"):
+    with pytest.raises(RecipeError, match="t has the labels x, y, z"):
         step(teachers=["t"]).run(inputs | {"t": other}, job(tmp_path))
+
+
+def test_rounds_go_on_as_long_as_they_pay(
+    trained: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms = iter([[0.9] * 20, [0.9] * 10, [0.9] * 8, [0.9] * 9])
+    monkeypatch.setattr(
+        _mining,
+        "score_windows",
+        lambda *_: tuple(MinedWindow(0, i, s) for i, s in enumerate(next(alarms))),
+    )
+    shapes = []
+
+    def train(model: Model, *rest: Any) -> dict[str, Any]:
+        shapes.append(len(rest[2].data.examples("train")))
+        with torch.no_grad():
+            next(model.network.parameters()).add_(len(shapes))
+        return {"round": len(shapes)}
+
+    monkeypatch.setattr(_mining, "fit", train)
+    model = Model.of(*checkpoint.load(trained.path))
+    first = next(model.network.parameters()).clone()
+    miner = Miner(model, job(tmp_path), hop_frames=1, most=5, min_score=0.5)
+    assert (miner.windows, miner.alarms) == (20, 20)
+    rounds = [miner.train(Training(), CrossEntropyLoss(), (), n) for n in range(3)]
+    assert [(r.windows, r.alarms, r.pays) for r in rounds] == [
+        (5, 10, True),
+        (5, 8, True),
+        (0, 8, False),
+    ]
+    assert shapes == [125, 130]
+    assert torch.equal(next(model.network.parameters()), first + 1 + 2)
+
+
+def test_a_round_that_does_not_help_is_undone(
+    trained: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms = iter([20, 10, 12])
+    monkeypatch.setattr(
+        _mining,
+        "score_windows",
+        lambda *_: tuple(MinedWindow(0, i, 0.9) for i in range(next(alarms))),
+    )
+
+    def train(model: Model, *_: Any) -> dict[str, Any]:
+        with torch.no_grad():
+            next(model.network.parameters()).add_(1)
+        return {}
+
+    monkeypatch.setattr(_mining, "fit", train)
+    model = Model.of(*checkpoint.load(trained.path))
+    first = next(model.network.parameters()).clone()
+    miner = Miner(model, job(tmp_path), hop_frames=1, most=5, min_score=0.5)
+    rounds = [miner.train(Training(), CrossEntropyLoss(), (), n) for n in range(2)]
+    assert [(r.alarms, r.pays) for r in rounds] == [(10, True), (12, False)]
+    assert miner.alarms == 10
+    assert torch.equal(next(model.network.parameters()), first + 1)

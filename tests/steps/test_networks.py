@@ -1,4 +1,4 @@
-"""What a step leaves of a network that was trained with several branches."""
+"""What a step saves of a network that was trained with several branches."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,8 +77,8 @@ def step_of(kind: str, **fields: Any) -> Any:
 
 @pytest.mark.parametrize("kind", ["teacher", "distill", "to2d"])
 def test_a_checkpoint_holds_the_folded_network(tmp_path: Path, kind: str) -> None:
-    told: list[Event] = []
-    job = Job(Noise(), 7, "cpu", 1, tmp_path / "work", told.append)
+    events: list[Event] = []
+    job = Job(Noise(), 7, "cpu", 1, tmp_path / "work", events.append)
     given = artifact(tmp_path)
     inputs: Mapping[str, Artifact] = {"input": given, "big": given}
     step = step_of(kind, **({"teachers": ["big"]} if kind == "distill" else {}))
@@ -88,7 +88,7 @@ def test_a_checkpoint_holds_the_folded_network(tmp_path: Path, kind: str) -> Non
     branches = [m for m in network.modules() if isinstance(m, Branches)]
     assert [len(m.branches) for m in branches] == [1, 1]
     assert 0 <= output.details["folded_max_abs_diff"] <= 1e-4
-    assert [e.text[:31] for e in told if e.kind == "note"] == ["branches folded into one, max |"]
+    assert [e.text[:31] for e in events if e.kind == "note"] == ["branches folded into one, max |"]
 
 
 def test_it_computes_what_was_trained(tmp_path: Path) -> None:
@@ -99,23 +99,24 @@ def test_it_computes_what_was_trained(tmp_path: Path) -> None:
     job = Job(Noise(), 7, "cpu", 1, tmp_path, quiet)
     output = _networks.save_trained(network.eval(), contract, {"history": {}}, job)
     assert output.details.keys() == {"history", "folded_max_abs_diff"}
+    assert output.kinds == {"history": "history"}
     loaded, new = checkpoint.load(output.path)
     before = parity.torch_logits(network, features, contract)
     assert np.abs(before).max() > 0.1
     parity.check(before, parity.torch_logits(loaded, features, new), 1e-5)
 
 
-def test_a_fold_that_is_not_exact_is_a_broken_rung(
+def test_a_fold_that_is_not_exact_is_a_parity_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = Branches.folded
 
     def wrong(self: Branches) -> Branches:
-        one = honest(self)
-        norm = one.get_submodule("branches.0.1")
+        folded = honest(self)
+        norm = folded.get_submodule("branches.0.1")
         assert isinstance(norm, torch.nn.BatchNorm1d)
         torch.nn.init.ones_(norm.bias)
-        return one
+        return folded
 
     monkeypatch.setattr(Branches, "folded", wrong)
     contract = contract_of(STUDENT)
@@ -125,7 +126,7 @@ def test_a_fold_that_is_not_exact_is_a_broken_rung(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_plan_weighs_the_folded_network() -> None:
+def test_a_plan_counts_the_folded_network() -> None:
     dataset = SimpleNamespace(labels=lambda: Noise.labels)
     front_end = SimpleNamespace(front_end=lambda: Noise.front_end)
     recipe: Any = SimpleNamespace(seed=7, dataset=dataset, front_end=front_end)

@@ -1,4 +1,4 @@
-"""The step: what it tries, ships and tells."""
+"""The step: what it tries, ships and reports."""
 
 import csv
 from itertools import pairwise
@@ -22,7 +22,7 @@ from edgekws.core.protocols import STEP, Step
 from edgekws.lowering import checkpoint, export, onnx_file, parity
 from edgekws.metrics import graph
 from edgekws.runtime.front_end import FrontEnd, log_mel
-from edgekws.steps._sensitivity import Judge, Point, Scores, Sensitivity, choose, order, rows
+from edgekws.steps._sensitivity import Fidelity, Judge, Point, Sensitivity, choose, order, rows
 
 FRONT_END = FrontEnd(window_s=0.272, n_mels=16)  # 25 frames
 CONTRACT = Contract(
@@ -58,38 +58,38 @@ def in_float(source: Artifact) -> Artifact:
 
 
 def job_with(features: np.ndarray, targets: np.ndarray, tmp_path: Path) -> Bench:
-    told: list[Any] = []
+    events: list[Any] = []
     examples = Examples(features, targets, np.array([""] * len(features)), ("x",) * len(features))
     data = SimpleNamespace(
         examples=lambda split: examples, calibration=lambda n: np.arange(min(n, len(features)))
     )
     (tmp_path / "w").mkdir()
-    return Job(data, 7, "cpu", 1, tmp_path / "w", told.append), told
+    return Job(data, 7, "cpu", 1, tmp_path / "w", events.append), events
 
 
 @pytest.fixture
 def bench(in_float: Artifact, tmp_path: Path) -> Bench:
-    """Job on made-up clips whose labels are what the FP32 network says; what is emitted."""
+    """A job on random clips labelled by the FP32 network, and the events it emits."""
     features = np.random.default_rng(0).normal(size=(60, 16, 25)).astype(np.float32)
     targets = parity.logits(in_float.path, features).argmax(axis=1)
     return job_with(features, targets, tmp_path)
 
 
-def warnings(told: list[Event]) -> list[str]:
-    return [event.text for event in told if event.kind == "warning"]
+def warnings(events: list[Event]) -> list[str]:
+    return [event.text for event in events if event.kind == "warning"]
 
 
 def run(
     quantize: Step, artifact: Artifact, bench: Bench
 ) -> tuple[onnx.ModelProto, dict[str, Any], list[str]]:
-    job, told = bench
+    job, events = bench
     output = quantize.run({"input": artifact}, job)
     model, contract = onnx_file.load(output.path)
     assert contract == CONTRACT
-    return model, output.details, warnings(told)
+    return model, output.details, warnings(events)
 
 
-def test_without_being_asked_it_looks_into_nothing(in_float: Artifact, bench: Bench) -> None:
+def test_no_layer_analysis_by_default(in_float: Artifact, bench: Bench) -> None:
     model, details, _ = run(step(max_drop=1), in_float, bench)
     assert "sensitivity" not in details
     assert "frontier" not in details
@@ -123,15 +123,15 @@ def test_sensitivity_of_both_backends(source: Artifact, in_float: Artifact, benc
         assert [point["kept"] for point in points] == [True] + [False] * len(shares)
     first, second = rows_of.values()
     assert [row["layer"] for row in first] == [row["layer"] for row in second]
-    for one, other in zip(first, second, strict=True):
-        assert one["only_this"]["mean_abs_diff"] == pytest.approx(
-            other["only_this"]["mean_abs_diff"], rel=0.2
+    for a, b in zip(first, second, strict=True):
+        assert a["only_this"]["mean_abs_diff"] == pytest.approx(
+            b["only_this"]["mean_abs_diff"], rel=0.2
         )
 
 
 @pytest.fixture
 def hard_bench(in_float: Artifact, tmp_path: Path) -> Bench:
-    """Clips that INT8 labels otherwise than FP32: those nearest to the border of two labels."""
+    """Clips that INT8 labels differently from FP32: those nearest to the decision boundary."""
     features = np.random.default_rng(1).normal(size=(4000, 16, 25)).astype(np.float32)
     logits = np.sort(parity.logits(in_float.path, features), axis=1)
     near = np.argsort(logits[:, -1] - logits[:, -2])[:1200:20]
@@ -140,47 +140,49 @@ def hard_bench(in_float: Artifact, tmp_path: Path) -> Bench:
 
 
 def test_auto_ships_the_frontier_s_best_point(in_float: Artifact, hard_bench: Bench) -> None:
-    plain, before, told = run(step(max_drop=0.0, min_coverage=0), in_float, hard_bench)
+    plain, before, warned = run(step(max_drop=0.0, min_coverage=0), in_float, hard_bench)
     assert before["shortfalls"]
-    assert told == before["shortfalls"]
-    assert "every calibration of onnxruntime costs more" in told[0]
+    assert warned == before["shortfalls"]
+    assert "every calibration of onnxruntime loses more" in warned[0]
     hard_bench[1].clear()
     half = before["calibrations"][0]["drop"] / 2
     quantize = step(max_drop=half, min_coverage=0, keep_float="auto")
-    model, details, told = run(quantize, in_float, hard_bench)
+    model, details, warned = run(quantize, in_float, hard_bench)
     (kept,) = [point for point in details["frontier"] if point["kept"]]
     assert 0 < len(kept["layers"]) < len(details["sensitivity"])
     assert kept["drop"] <= half < before["calibrations"][0]["drop"]
-    assert told == details["shortfalls"] == []
+    assert warned == details["shortfalls"] == []
     good = [p["coverage"] for p in details["frontier"] if p["drop"] <= half]
     assert graph.int8_coverage(model) == kept["coverage"] == max(good)
     in_fp32 = {name for name in graph.float_weights(model) if name.endswith(".weight")}
     assert in_fp32 == {f"{name}.weight" for name in kept["layers"]}
     path = hard_bench[0].workdir / "model.onnx"
     assert path.stat().st_size / 1024 == kept["size_kib"]
-    assert not list(hard_bench[0].workdir.glob("weighed*"))
+    assert not list(hard_bench[0].workdir.glob("sized*"))
     assert plain.SerializeToString() != model.SerializeToString()
 
 
-def test_auto_says_where_the_coverage_has_no_room(in_float: Artifact, hard_bench: Bench) -> None:
+def test_auto_reports_that_the_coverage_limit_is_too_high(
+    in_float: Artifact, hard_bench: Bench
+) -> None:
     quantize = step(max_drop=0.0, min_coverage=1, keep_float="auto")
-    model, details, told = run(quantize, in_float, hard_bench)
+    model, details, warned = run(quantize, in_float, hard_bench)
     assert graph.int8_coverage(model) == 1
-    assert told == details["shortfalls"]
-    assert "no set of layers in FP32 that min_coverage = 100.0% has room for" in told[0]
+    assert warned == details["shortfalls"]
+    assert "no set of FP32 layers within min_coverage = 100.0% reduces the drop" in warned[0]
 
 
 def sensitive(layer: str, share: float, error: float) -> Sensitivity:
-    scores = Scores(1.0, 1.0, error)
+    scores = Fidelity(1.0, 1.0, error)
     return Sensitivity(layer, share, scores, scores)
 
 
 def test_the_order_is_greedy_within_the_coverage() -> None:
-    found = [sensitive("stem", 0.6, 9), sensitive("a", 0.3, 5), sensitive("b", 0.04, 2)]
-    found += [sensitive("c", 0.05, 3), sensitive("d", 0.01, 1)]
-    assert order(found, 0) == ("stem", "a", "c", "b", "d")
-    assert order(found, 0.93) == ("c", "d", "stem", "a", "b")
-    assert order(found, 1) == ("stem", "a", "c", "b", "d")
+    layers = [sensitive("stem", 0.6, 9), sensitive("a", 0.3, 5), sensitive("b", 0.04, 2)]
+    layers += [sensitive("c", 0.05, 3), sensitive("d", 0.01, 1)]
+    assert order(layers, 0) == ("stem", "a", "c", "b", "d")
+    assert order(layers, 0.93) == ("c", "d", "stem", "a", "b")
+    assert order(layers, 1) == ("stem", "a", "c", "b", "d")
 
 
 def test_the_choice() -> None:
@@ -200,7 +202,7 @@ def test_scores_are_against_fp32_and_the_labels() -> None:
     names: dict[str, Any] = {"float": "float", "int8": "int8"}  # stand in for the models
     judge = Judge(lambda model: logits[str(model)], names["float"], np.array([0, 1, 1, 0]))
     assert judge.float_accuracy == 0.5
-    assert judge.scores(names["int8"]) == Scores(0.75, 0.75, 0.25)
+    assert judge.scores(names["int8"]) == Fidelity(0.75, 0.75, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -231,22 +233,22 @@ def test_what_the_recipe_says_stands() -> None:
 
 
 def loud(in_float: Artifact, bench: Bench) -> Bench:
-    """All features at their upper end, so that neighbouring inputs are large together."""
-    job, told = bench
+    """Make all features large, so that neighbouring inputs are large together."""
+    job, events = bench
     examples = job.data.examples("dev")
     examples.features[:] = np.abs(examples.features) + 3
-    return job, told
+    return job, events
 
 
-def test_sums_that_saturate_are_counted_and_told(in_float: Artifact, bench: Bench) -> None:
+def test_sums_that_saturate_are_counted_and_reported(in_float: Artifact, bench: Bench) -> None:
     x86 = frozenset({"x86_64", "avx2"})
     wide = step(backend=ORT | {"reduce_range": False}, max_drop=1)
-    _, details, told = run(wide.resolved(x86), in_float, loud(in_float, bench))
+    _, details, warned = run(wide.resolved(x86), in_float, loud(in_float, bench))
     counted = details["saturation"]
     total = sum(row["shipped"] for row in counted)
     assert total > 0
     assert sum(row["in_8_bits"] for row in counted) > 0 == sum(row["in_7_bits"] for row in counted)
-    (warning,) = told
+    (warning,) = warned
     assert f"the target has no VNNI: {total} sums of the calibration clips saturate" in warning
     assert "set reduce_range = true" in warning
     bench[1].clear()

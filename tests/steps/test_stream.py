@@ -59,12 +59,12 @@ def test_it_writes_a_proven_graph_that_can_be_measured(job: Job, tmp_path: Path)
         s.shape for s in stream.states
     ]
 
-    found = {m.metric: m.value for m in count(output.path, contract.front_end.window_s)}
+    streaming = {m.metric: m.value for m in count(output.path, contract.front_end.window_s)}
     windowed = {m.metric: m.value for m in count(source.path, contract.front_end.window_s)}
     per_frame = 16 * 4 * 3 + 4 * 12 + 12 * 9 + 12 * 4
-    assert found["macs"] == 50 * (per_frame + 2 * 4)
-    assert found["params"] == windowed["params"]
-    assert found["peak_ram_kib"] < windowed["peak_ram_kib"]
+    assert streaming["macs"] == 50 * (per_frame + 2 * 4)
+    assert streaming["params"] == windowed["params"]
+    assert streaming["peak_ram_kib"] < windowed["peak_ram_kib"]
 
     paths = {"model": str(output.path), "naive": str(source.path)}
     timed = measure(Spec(paths, "naive", seconds=0.05, processes=2))

@@ -84,12 +84,12 @@ def job(folder: Path, emit: Emit = quiet) -> Job:
 
 
 def test_exact(tmp_path: Path) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     given = artifact(tmp_path, SPANNING)
     exact = step()
     assert (exact.takes, exact.gives, exact.keeps) == ("checkpoint", "checkpoint", "exact")
     assert exact.named_inputs == ()
-    output = exact.run({"input": given}, job(tmp_path / "w", told.append))
+    output = exact.run({"input": given}, job(tmp_path / "w", events.append))
     network, contract = checkpoint.load(output.path)
     assert contract.input_shape == (16, 25)
     assert contract.architecture["kind"] == "inverted_bottleneck"
@@ -98,7 +98,7 @@ def test_exact(tmp_path: Path) -> None:
     parity.check(before, parity.torch_logits(*_first((network, contract), features)), 1e-5)
     assert output.details["mode"] == "exact"
     assert output.details["max_abs_diff"] <= 1e-4
-    assert [event.text[:12] for event in told] == ["to2d: exact,"]
+    assert [event.text[:12] for event in events] == ["to2d: exact,"]
 
 
 def _first(
@@ -116,7 +116,7 @@ def test_naming_the_twin_is_exact_too(tmp_path: Path) -> None:
     assert "history" not in output.details
 
 
-def test_an_exact_conversion_that_is_not_is_a_broken_rung(
+def test_a_wrong_exact_conversion_is_a_parity_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = to2d.exact
@@ -137,9 +137,9 @@ def test_an_exact_conversion_that_is_not_is_a_broken_rung(
 @pytest.mark.parametrize(
     ("architecture", "fields", "message"),
     [
-        (PLAIN, {}, r"layer 0\.0 \(Conv2d\) leaves 16 of 16 bands.*name a backbone"),
-        (STUDENT, {}, "inverted_bottleneck is in the 2-D representation already"),
-        (STUDENT, {"backbone": STUDENT}, "inverted_bottleneck is in the 2-D representation"),
+        (PLAIN, {}, r"layer 0\.0 \(Conv2d\) leaves 16 of 16 bands.*name a 2-D backbone"),
+        (STUDENT, {}, "inverted_bottleneck is already in the 2-D representation"),
+        (STUDENT, {"backbone": STUDENT}, "inverted_bottleneck is already in the 2-D"),
     ],
 )
 def test_what_cannot_become_2d_is_refused(
@@ -166,9 +166,9 @@ def test_fields_that_make_no_sense(fields: dict[str, Any], message: str) -> None
     "fields", [{}, {"backbone": STUDENT, "training": TRAINING, "teachers": ["a"]}]
 )
 def test_what_is_written_with_all_defaults_loads_again(fields: dict[str, Any]) -> None:
-    told = step(**fields).model_dump(mode="json")
-    assert told["control"] is True
-    assert step(**{key: value for key, value in told.items() if value is not None}) == step(
+    table = step(**fields).model_dump(mode="json")
+    assert table["control"] is True
+    assert step(**{key: value for key, value in table.items() if value is not None}) == step(
         **fields
     )
 
@@ -181,23 +181,23 @@ def test_initialised_and_distilled_with_its_control(tmp_path: Path) -> None:
     network, contract = checkpoint.load(output.path)
     assert contract.representation == "2d"
     assert network(torch.zeros(2, 16, 25)).shape == (2, 3)
-    told = output.details
-    assert told["mode"] == "initialised"
-    start = told["start"]
+    details = output.details
+    assert details["mode"] == "initialised"
+    start = details["start"]
     assert start["initialised"]["correlation"] > start["random"]["correlation"] + 0.2
     assert start["initialised"]["label_agreement"] >= start["random"]["label_agreement"]
     assert {"stem.0", "classifier"} <= {row["layer"] for row in start["solved"]}
     for history in ("history", "control_history"):
-        assert [row["epoch"] for row in told[history]["epochs"]] == [1, 2]
-    assert told["history"] != told["control_history"]
+        assert [row["epoch"] for row in details[history]["epochs"]] == [1, 2]
+    assert details["history"] != details["control_history"]
     ends = {
-        start: told[key]["epochs"][told[key]["kept_epoch"] - 1]["dev_balanced_accuracy"]
+        start: details[key]["epochs"][details[key]["kept_epoch"] - 1]["dev_balanced_accuracy"]
         for start, key in (("initialised", "history"), ("random", "control_history"))
     }
-    assert ends[told["kept"]] == max(ends.values())
+    assert ends[details["kept"]] == max(ends.values())
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     inputs = {"input": artifact(tmp_path, PLAIN)}
     learning = step(backbone=STUDENT, training=TRAINING)
     whole = learning.run(inputs, job(tmp_path / "whole"))
@@ -225,7 +225,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> No
         assert curves[0] == curves[1]
 
 
-def test_no_control_where_none_is_asked_for_and_no_teacher_twice(
+def test_the_control_is_optional_and_no_teacher_is_used_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -251,7 +251,7 @@ def test_a_teacher_of_other_labels(tmp_path: Path) -> None:
     big = artifact(tmp_path, SPANNING)
     inputs["big"] = replace(big, contract=replace(big.contract, labels=("x", "y", "z")))
     learning = step(backbone=STUDENT, training=TRAINING, teachers=["big"])
-    with pytest.raises(RecipeError, match="big knows the labels x, y, z"):
+    with pytest.raises(RecipeError, match="big has the labels x, y, z"):
         learning.run(inputs, job(tmp_path / "w"))
 
 
@@ -261,7 +261,7 @@ def test_a_teacher_of_other_labels(tmp_path: Path) -> None:
 def test_the_start_that_ends_better_on_dev_is_kept(
     tmp_path: Path, solved: float, drawn: float, kept: str
 ) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     history, control = (
         {
             "epochs": [{"dev_balanced_accuracy": 0.0}, {"dev_balanced_accuracy": end}],
@@ -269,6 +269,7 @@ def test_the_start_that_ends_better_on_dev_is_kept(
         }
         for end in (solved, drawn)
     )
-    assert _better(history, control, job(tmp_path, told.append)) == kept
-    said = ["to2d: the random start ends better on dev (90.0% balanced accuracy, 50.0% from the"]
-    assert [event.text[: len(said[0])] for event in told] == (said if kept == "random" else [])
+    assert _better(history, control, job(tmp_path, events.append)) == kept
+    start = "to2d: the random start ends better on dev (90.0% balanced accuracy, 50.0% from the"
+    texts = [event.text[: len(start)] for event in events]
+    assert texts == ([start] if kept == "random" else [])

@@ -1,4 +1,4 @@
-"""The step `tune`: what it may ship, and what decides."""
+"""The step `tune`: which form it ships, and why."""
 
 import re
 from collections.abc import Callable
@@ -38,7 +38,7 @@ Built = dict[tuple[str, int | None], list[_forms.Form]]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """The checkpoint, its INT8 model and its FP32 model, as artifacts by name."""
     folder = tmp_path_factory.mktemp("tune")
     torch.manual_seed(0)
@@ -60,7 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 
 
 class Clock:
-    """Tells latencies by form; what it is not told of takes `SLOW`."""
+    """Returns given latencies by form; every other form takes `SLOW`."""
 
     def __init__(
         self, p50_us: dict[str, float], *, level: bool = True, doubt: float = 0.01
@@ -72,60 +72,60 @@ class Clock:
         assert control == INPUT
         assert all(path.is_file() for path in models.values())
         self.asked.append(tuple(models))
-        found = {name: self._one(self.p50_us.get(name, SLOW)) for name in models}
-        return LatencyRun(found, control, self.level, 1.0, (0.99, 1.01), 1, {"cpu": "a clock"})
+        latencies = {name: self._latency(self.p50_us.get(name, SLOW)) for name in models}
+        return LatencyRun(latencies, control, self.level, 1.0, (0.99, 1.01), 1, {"cpu": "a clock"})
 
-    def _one(self, us: float) -> ModelLatency:
+    def _latency(self, us: float) -> ModelLatency:
         ratio = us / self.p50_us.get(INPUT, SLOW)
         ci95 = (us * (1 - self.doubt), us * (1 + self.doubt))
         between = (ratio * (1 - self.doubt), ratio * (1 + self.doubt))
-        one = ModelLatency(us, us, us, ci95, ci95, ci95, 100, ratio, between)
-        return one if self.level else replace(one, ratio=None, ratio_ci95=None)
+        latency = ModelLatency(us, us, us, ci95, ci95, ci95, 100, ratio, between)
+        return latency if self.level else replace(latency, ratio=None, ratio_ci95=None)
 
 
 @pytest.fixture(scope="module")
 def built() -> Built:
-    """The forms built so far, by model and `max_params`: the exporter takes its time."""
+    """The forms built so far, by model and `max_params`: the exporter is slow."""
     return {}
 
 
 @pytest.fixture
 def tuned(
-    made: dict[str, Artifact], built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    artifacts: dict[str, Artifact], built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
-    """Run the step on a model with a clock; return its output and what it told."""
+    """Run the step on a model with a clock; return its output and its events."""
     build = _forms.build
 
     def run(clock: Clock, model: str = "int8", **fields: Any) -> Any:
-        def once(material: Any) -> list[_forms.Form]:
+        def once(inputs: Any) -> list[_forms.Form]:
             key = (model, fields.get("max_params"))
-            built[key] = built.get(key) or list(build(material))
+            built[key] = built.get(key) or list(build(inputs))
             return built[key]
 
         monkeypatch.setattr(_forms, "build", once)
-        targets = parity.logits(made[model].path, CLIPS).argmax(axis=1)
+        targets = parity.logits(artifacts[model].path, CLIPS).argmax(axis=1)
         examples = Examples(CLIPS, targets, np.array([""] * 60), ("x",) * 60)
         data = SimpleNamespace(examples=lambda split: examples, calibration=lambda n: np.arange(16))
-        told: list[Any] = []
+        events: list[Any] = []
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        job = Job(data, 7, "cpu", 1, folder, told.append, clock)
+        job = Job(data, 7, "cpu", 1, folder, events.append, clock)
         step = STEP.validate_python({"kind": "tune", "fp32": "network", **fields})
         step = step.resolved(frozenset({"aarch64"}))
-        output = step.run({"input": made[model], "network": made["network"]}, job)
+        output = step.run({"input": artifacts[model], "network": artifacts["network"]}, job)
         lines = {line["form"]: line for line in output.details["forms"]}
         return SimpleNamespace(
             path=output.path,
             details=output.details,
             lines=lines,
-            told=[(event.kind, event.text) for event in told if event.kind != "progress"],
+            events=[(event.kind, event.text) for event in events if event.kind != "progress"],
         )
 
     return run
 
 
 def test_it_ships_the_fastest_form_that_may_be(
-    tuned: Callable[..., Any], made: dict[str, Artifact]
+    tuned: Callable[..., Any], artifacts: dict[str, Artifact]
 ) -> None:
     fast = "INT8, Conv1d, channels last at the end"
     clock = Clock({fast: 30, "FP32": 20, "INT8, Conv1d": 33, "INT8 per tensor": 39})
@@ -135,19 +135,19 @@ def test_it_ships_the_fastest_form_that_may_be(
     assert result.details["of_input"] == 30 / SLOW
     assert result.details["fastest_fp32"] == "FP32"
     assert result.details["of_fastest_fp32"] == 1.5
-    parity.check(parity.logits(made["int8"].path, CLIPS), parity.logits(result.path, CLIPS))
+    parity.check(parity.logits(artifacts["int8"].path, CLIPS), parity.logits(result.path, CLIPS))
     assert onnx_file.load(result.path)[1] == CONTRACT
     assert {n.op_type for n in onnx_file.load(result.path)[0].graph.node} >= {"Transpose"}
     everything, last = clock.asked
     assert set(last) == {INPUT, NAIVE, fast, "INT8, Conv1d", "FP32"}
     assert set(everything) == {k for k, v in result.lines.items() if "p50_us" in v}
-    (note,) = result.told
+    (note,) = result.events
     assert note[0] == "note"
     assert re.search(r"INT8 buys size .* costs speed: 30.0 µs against 20.0 µs .*\(FP32\)", note[1])
     assert not (result.path.parent / "forms").exists()
 
 
-def test_every_form_stands_in_the_table_with_what_speaks_against_it(
+def test_the_table_lists_every_form_and_why_it_is_not_shipped(
     tuned: Callable[..., Any],
 ) -> None:
     lines = tuned(Clock({}), max_drop=1.0, max_params=2000).lines
@@ -155,12 +155,12 @@ def test_every_form_stands_in_the_table_with_what_speaks_against_it(
         INPUT, NAIVE, "FP32", "FP32, Conv1d", "FP32, ReduceMean", "INT8 per tensor",
         "INT8, Conv1d", "INT8, ReduceMean", "INT8, S8 activations", "INT8, padded channels",
     }  # fmt: skip
-    assert lines["FP32"]["verdict"].startswith("0.0% of the MACs run as INT8, min_int8_coverage")
+    assert lines["FP32"]["verdict"].startswith("0.0 % of the MACs run as INT8, min_int8_coverage")
     assert lines[NAIVE]["verdict"] == "it is the control"
     assert lines["INT8, Conv1d"]["nodes_run"] < lines[INPUT]["nodes_run"]
     assert lines["INT8, Conv1d"]["max_abs_diff"] == lines["INT8, padded channels"]["drop"] == 0
     tight = tuned(Clock({})).lines["INT8, padded channels"]
-    assert tight["verdict"] == "not built: max_params says no room for more parameters"
+    assert tight["verdict"] == "not built: max_params is not set, so no parameters may be added"
     full = tuned(Clock({}), max_params=10).lines["INT8, padded channels"]
     assert re.fullmatch(r"not built: \d+ parameters are more than max_params = 10", full["verdict"])
 
@@ -172,22 +172,24 @@ def test_a_tie_goes_to_the_input_and_then_to_the_plainer_form(tuned: Callable[..
     assert tuned(both).details["chosen"] == "INT8, Conv1d"
 
 
-def test_without_a_level_control_the_input_stays_and_it_says_so(tuned: Callable[..., Any]) -> None:
+def test_on_a_busy_machine_the_input_stays_and_the_report_says_so(
+    tuned: Callable[..., Any],
+) -> None:
     result = tuned(Clock({"INT8, Conv1d": 10}, level=False))
     assert result.details["chosen"] == INPUT
     (line,) = result.details["shortfalls"]
     assert "the machine was too busy to choose by latency" in line
-    assert ("warning", line) in result.told
+    assert ("warning", line) in result.events
 
 
 def test_the_limits_of_accuracy_size_and_coverage(
-    tuned: Callable[..., Any], made: dict[str, Artifact]
+    tuned: Callable[..., Any], artifacts: dict[str, Artifact]
 ) -> None:
     clock = Clock({"INT8 per tensor": 10, "FP32": 12})
     open_ended = tuned(clock, max_drop=1.0)
     assert open_ended.details["chosen"] == "INT8 per tensor"
-    assert any("INT8 buys size" in text and "and speed" in text for _, text in open_ended.told)
-    size = made["float"].path.stat().st_size / 1024
+    assert any("INT8 buys size" in text and "and speed" in text for _, text in open_ended.events)
+    size = artifacts["float"].path.stat().st_size / 1024
     small = tuned(clock, max_drop=1.0, max_size_kib=0.001)
     assert small.details["chosen"] == INPUT
     (line,) = small.details["shortfalls"]
@@ -197,12 +199,12 @@ def test_the_limits_of_accuracy_size_and_coverage(
 
 
 def test_of_an_fp32_model_int8_is_built_as_well(
-    tuned: Callable[..., Any], made: dict[str, Artifact]
+    tuned: Callable[..., Any], artifacts: dict[str, Artifact]
 ) -> None:
     result = tuned(Clock({"FP32": 12}), model="float", min_int8_coverage=0)
     assert result.details["chosen"] == "FP32"
     assert result.details["int8_buys"] == "FP32 is shipped"
-    assert result.told == []
+    assert result.events == []
     assert set(result.lines) >= {"INT8", "INT8, Conv1d", "INT8 per tensor", "input, Conv1d"}
     per_channel = tuned(Clock({"INT8, Conv1d": 12}), model="float", max_drop=1.0)
     assert per_channel.details["chosen"] == "INT8, Conv1d"
@@ -222,31 +224,33 @@ def test_a_form_that_computes_something_else_is_not_shipped(
 
     monkeypatch.setattr(forms, "conv1d", broken)
     result = tuned(Clock({"INT8, Conv1d": 1}), max_drop=1.0, max_params=1)
-    told = result.lines["INT8, Conv1d"]["verdict"]
-    assert re.match(r"its logits differ by \S+ from those of 'input', which it should give", told)
+    verdict = result.lines["INT8, Conv1d"]["verdict"]
+    assert re.match(
+        r"its logits differ by \S+ from those of 'input', which it must reproduce", verdict
+    )
     assert result.details["chosen"] != "INT8, Conv1d"
 
 
 def test_the_network_must_be_the_one_of_the_model(
-    tuned: Callable[..., Any], made: dict[str, Artifact], tmp_path: Path
+    tuned: Callable[..., Any], artifacts: dict[str, Artifact], tmp_path: Path
 ) -> None:
     other = replace(CONTRACT, architecture={"kind": "plain", "variant": "microcnn"})
     path = tmp_path / "other.safetensors"
     checkpoint.save(checkpoint.untrained(other), other, path)
-    made = made | {"network": Artifact("checkpoint", path, sha256_file(path), other)}
+    artifacts = artifacts | {"network": Artifact("checkpoint", path, sha256_file(path), other)}
     step = STEP.validate_python({"kind": "tune", "fp32": "network"})
     unread: Any = None
     job = Job(unread, 7, "cpu", 1, tmp_path, lambda event: None)
-    with pytest.raises(RecipeError, match='"network" is not the network that the model was made'):
-        step.run({"input": made["int8"], "network": made["network"]}, job)
+    with pytest.raises(RecipeError, match='"network" is not the network from which the model was'):
+        step.run({"input": artifacts["int8"], "network": artifacts["network"]}, job)
 
 
 def test_the_target_decides_the_range() -> None:
     step: Any = family.load("Step", "tune")
     assert step(fp32="a").resolved(frozenset({"x86_64", "avx2"})).reduce_range is True
     assert step(fp32="a").resolved(frozenset({"aarch64"})).reduce_range is False
-    told = step(fp32="a", reduce_range=False).resolved(frozenset({"x86_64"}))
-    assert told.reduce_range is False
+    explicit = step(fp32="a", reduce_range=False).resolved(frozenset({"x86_64"}))
+    assert explicit.reduce_range is False
     assert (step(fp32="a").named_inputs, step(fp32="a").times_on_target) == (("a",), True)
 
 

@@ -18,7 +18,7 @@ from edgekws.targets.host import Target
 def model(tmp_path: Path) -> Path:
     from onnx import TensorProto, helper, numpy_helper, save
 
-    made = helper.make_graph(
+    graph = helper.make_graph(
         [helper.make_node("MatMul", ["features", "w"], ["logits"])],
         "g",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 40, 97])],
@@ -26,7 +26,7 @@ def model(tmp_path: Path) -> Path:
         [numpy_helper.from_array(np.ones((97, 6), np.float32), "w")],
     )
     path = tmp_path / "модель.onnx"
-    save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
     return path
 
 
@@ -36,14 +36,14 @@ def test_measures_in_a_clean_process(model: Path) -> None:
     assert set(run.models) == {"a", "b"}
     assert run.fingerprint == target.fingerprint()
     assert run.fingerprint["target"]["affinity"] == [0]
-    found = {m.metric: m for m in run.measurements("a")}
+    measurements = {m.metric: m for m in run.measurements("a")}
     for q in ("p50", "p90", "p99"):
-        one = found[f"latency_{q}_us"]
-        assert one.value == getattr(run.models["a"], f"{q}_us")
-        assert one.ci95 is not None
-        assert one.ci95 == getattr(run.models["a"], f"{q}_ci95")
-        assert one.ci95[0] <= one.value <= one.ci95[1]
-    assert ("latency_ratio" in found) == run.level
+        measurement = measurements[f"latency_{q}_us"]
+        assert measurement.value == getattr(run.models["a"], f"{q}_us")
+        assert measurement.ci95 is not None
+        assert measurement.ci95 == getattr(run.models["a"], f"{q}_ci95")
+        assert measurement.ci95[0] <= measurement.value <= measurement.ci95[1]
+    assert ("latency_ratio" in measurements) == run.level
     assert run.to_dict("a")["control"] == "b"
 
 
@@ -59,8 +59,10 @@ def test_a_chain_takes_as_long_as_its_links(model: Path, tmp_path: Path) -> None
 
 
 def test_without_a_level_control_there_is_no_ratio() -> None:
-    one = ModelLatency(20.0, 25.0, 40.0, (19.9, 20.2), (24.8, 25.3), (38.0, 43.0), 800, None, None)
-    run = LatencyRun({"a": one}, "a", False, 1.2, (1.1, 1.3), 2, {})
+    latency = ModelLatency(
+        20.0, 25.0, 40.0, (19.9, 20.2), (24.8, 25.3), (38.0, 43.0), 800, None, None
+    )
+    run = LatencyRun({"a": latency}, "a", False, 1.2, (1.1, 1.3), 2, {})
     assert [m.metric for m in run.measurements("a")] == [
         "latency_p50_us",
         "latency_p90_us",
@@ -89,8 +91,8 @@ def test_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(MachineError, match=r"cannot be measured: .*missing\.onnx"):
         Target().measure({"a": missing}, "a")
 
-    def harness(code: int, words: bytes) -> None:
-        done = subprocess.CompletedProcess([], code, b"no json", words)
+    def harness(code: int, stderr: bytes) -> None:
+        done = subprocess.CompletedProcess([], code, b"no json", stderr)
         monkeypatch.setattr(clean_process, "run_child", lambda *a, **k: done)
 
     harness(6, b"onnxruntime cannot be used: no module")

@@ -36,7 +36,7 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from onnx import TensorProto, helper, numpy_helper, save
 
-    made = helper.make_graph(
+    graph = helper.make_graph(
         [helper.make_node("MatMul", ["features", "w"], ["logits"])],
         "g",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 40, 97])],
@@ -44,11 +44,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [numpy_helper.from_array(np.ones((97, 6), np.float32), "w")],
     )
     path = tmp_path_factory.mktemp("models") / STRANGE
-    save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
     return path
 
 
-def made(loopback: Loopback, **fields: Any) -> Target:
+def target_at(loopback: Loopback, **fields: Any) -> Target:
     quick = {"python": sys.executable, "seconds": 0.05, "processes": 2, "warmup": 1}
     return Target.model_validate(loopback.fields | quick | fields)
 
@@ -68,17 +68,17 @@ def wrapper(path: Path, lines: str) -> str:
 
 
 def test_the_fingerprint_is_that_of_the_other_machine(loopback: Loopback) -> None:
-    target = made(loopback, threads=2)
-    told = target.fingerprint()
+    target = target_at(loopback, threads=2)
+    fingerprint = target.fingerprint()
     logins = loopback.logins()
-    assert told == target.fingerprint() | latency.fingerprint(2)
+    assert fingerprint == target.fingerprint() | latency.fingerprint(2)
     assert loopback.logins() == logins > 0, "asked once a process"
-    assert set(told["target"]) == set(Target.model_fields)
-    assert json.loads(json.dumps(told)) == told
+    assert set(fingerprint["target"]) == set(Target.model_fields)
+    assert json.loads(json.dumps(fingerprint)) == fingerprint
 
 
 def test_measures_there_and_cleans_up(loopback: Loopback, model: Path) -> None:
-    target = made(loopback, affinity=(0,))
+    target = target_at(loopback, affinity=(0,))
     run = target.measure({STRANGE: model, "b": model}, STRANGE)
     assert set(run.models) == {STRANGE, "b"}
     assert run.control == STRANGE
@@ -90,42 +90,42 @@ def test_measures_there_and_cleans_up(loopback: Loopback, model: Path) -> None:
 
 
 def test_a_chain_is_timed_there(loopback: Loopback, model: Path, tmp_path: Path) -> None:
-    run = made(loopback).measure({"one": model, "chain": [model]}, "one")
+    run = target_at(loopback).measure({"one": model, "chain": [model]}, "one")
     assert run.models["chain"].p50_us > 0
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(MachineError, match=r"/broken\.onnx: onnxruntime can"):
-        made(loopback).measure({"a": model, "b": (model, tmp_path / "broken.onnx")}, "a")
+        target_at(loopback).measure({"a": model, "b": (model, tmp_path / "broken.onnx")}, "a")
 
 
 def test_a_login_shell_may_print(loopback: Loopback, tmp_path: Path) -> None:
     noisy = wrapper(tmp_path / "noisy", f'echo "Welcome"; exec {sys.executable} "$@"')
-    assert made(loopback, python=noisy).fingerprint()["machine"]
+    assert target_at(loopback, python=noisy).fingerprint()["machine"]
 
 
 def test_a_broken_model_is_named_as_it_is_here(loopback: Loopback, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
     with pytest.raises(MachineError, match=r"measured on .*@127.*/broken\.onnx: onnxruntime can"):
-        made(loopback).measure({"a": broken}, "a")
+        target_at(loopback).measure({"a": broken}, "a")
     with pytest.raises(MachineError, match=r"missing\.onnx: No such file"):
-        made(loopback).measure({"a": tmp_path / "missing.onnx"}, "a")
+        target_at(loopback).measure({"a": tmp_path / "missing.onnx"}, "a")
     assert stays_clean(loopback)
 
 
 def test_a_machine_that_cannot_be_reached(loopback: Loopback, tmp_path: Path) -> None:
     with pytest.raises(MissingPartError, match=r"nothing listens there; start sshd") as caught:
-        made(loopback, port=free_port()).fingerprint()
+        target_at(loopback, port=free_port()).fingerprint()
     assert caught.value.exit_code == 6
     key(tmp_path / "stranger")
-    with pytest.raises(MissingPartError, match="takes none of the keys offered; add the public"):
-        made(loopback, identity_file=tmp_path / "stranger").fingerprint()
+    with pytest.raises(MissingPartError, match="accepts none of the keys offered; add the public"):
+        target_at(loopback, identity_file=tmp_path / "stranger").fingerprint()
     (tmp_path / "empty").touch()
     with pytest.raises(MissingPartError, match="host key is not known here; connect once by hand"):
-        made(loopback, known_hosts=tmp_path / "empty").fingerprint()
+        target_at(loopback, known_hosts=tmp_path / "empty").fingerprint()
     other = key(tmp_path / "other")
     (tmp_path / "changed").write_text(f"[127.0.0.1]:{loopback.port} {other}")
-    with pytest.raises(MissingPartError, match="host key is not the one that known_hosts has"):
-        made(loopback, known_hosts=tmp_path / "changed").fingerprint()
+    with pytest.raises(MissingPartError, match="host key is not the one in known_hosts"):
+        target_at(loopback, known_hosts=tmp_path / "changed").fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -150,22 +150,22 @@ def test_the_words_of_ssh_are_explained(
 
 def test_a_machine_that_lacks_something(loopback: Loopback, tmp_path: Path) -> None:
     with pytest.raises(MissingPartError, match=r"has no python-none .*set target.python"):
-        made(loopback, python="python-none").fingerprint()
+        target_at(loopback, python="python-none").fingerprint()
     venv.create(tmp_path / "bare", symlinks=True)
     bare = str(tmp_path / "bare/bin/python")
     with pytest.raises(MissingPartError, match="No module named 'numpy'; install what is missing"):
-        made(loopback, python=bare).fingerprint()
+        target_at(loopback, python=bare).fingerprint()
     packages = next((tmp_path / "bare").glob("lib/python*/site-packages"))
-    for found in Path(np.__file__).parents[1].glob("numpy*"):
-        (packages / found.name).symlink_to(found)
+    for part in Path(np.__file__).parents[1].glob("numpy*"):
+        (packages / part.name).symlink_to(part)
     with pytest.raises(
         MissingPartError, match=r"'onnxruntime'; install .*-m pip install"
     ) as caught:
-        made(loopback, python=bare).fingerprint()
+        target_at(loopback, python=bare).fingerprint()
     assert caught.value.exit_code == 6
     failing = wrapper(tmp_path / "failing", "echo out of order >&2; exit 3")
-    with pytest.raises(MissingPartError, match=r"did not answer: out of order; see what .*--vers"):
-        made(loopback, python=failing).fingerprint()
+    with pytest.raises(MissingPartError, match=r"did not answer: out of order; check the .*--vers"):
+        target_at(loopback, python=failing).fingerprint()
 
 
 def test_an_old_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,20 +173,20 @@ def test_an_old_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ast.parse(Path(latency.__file__).read_text(), feature_version=_ssh_agent.OLDEST)
     assert _ssh_agent._refusal() is None
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
-    told = Answer(**_ssh_agent._refusal() or {})
-    monkeypatch.setattr(ssh, "ask", lambda *given: told)
-    with pytest.raises(MissingPartError, match=r"pi: it is Python 3.9, and 3.10 is needed; set"):
+    answer = Answer(**_ssh_agent._refusal() or {})
+    monkeypatch.setattr(ssh, "ask", lambda *given: answer)
+    with pytest.raises(MissingPartError, match=r"pi: Python is 3.9, but 3.10 is required; set"):
         Target(host="pi").fingerprint()
 
 
 def test_a_machine_that_hangs(loopback: Loopback, tmp_path: Path) -> None:
     hanging = wrapper(tmp_path / "hanging", "exec sleep 30")
     with pytest.raises(MissingPartError, match=r"not finish within 0\.5 s; .*target\.timeout_s"):
-        made(loopback, python=hanging, timeout_s=0.5).fingerprint()
+        target_at(loopback, python=hanging, timeout_s=0.5).fingerprint()
 
 
 def test_an_interrupt_leaves_nothing_there(loopback: Loopback, model: Path) -> None:
-    fields = made(loopback, seconds=60.0).model_dump(mode="json")
+    fields = target_at(loopback, seconds=60.0).model_dump(mode="json")
     code = (
         "import pathlib, signal; from edgekws.targets.ssh import Target\n"
         # a test run in the background hands down that interrupts are ignored
@@ -209,16 +209,16 @@ def test_an_interrupt_leaves_nothing_there(loopback: Loopback, model: Path) -> N
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("host", "-oProxyCommand=touch pwned", "is no host"),
-        ("host", "user@-p", "is no host"),
-        ("host", "pi; touch pwned", "is no host"),
-        ("host", "pi\n", "is no host"),
-        ("host", "`id`@pi", "is no host"),
-        ("host", "", "is no host"),
-        ("python", "python3; touch pwned", "is no command"),
-        ("python", "-c", "is no command"),
-        ("known_hosts", 'a" b', "takes no path with a quote"),
-        ("identity_file", "a\nb", "takes no path with a quote"),
+        ("host", "-oProxyCommand=touch pwned", "is not a host"),
+        ("host", "user@-p", "is not a host"),
+        ("host", "pi; touch pwned", "is not a host"),
+        ("host", "pi\n", "is not a host"),
+        ("host", "`id`@pi", "is not a host"),
+        ("host", "", "is not a host"),
+        ("python", "python3; touch pwned", "is not a valid command"),
+        ("python", "-c", "is not a valid command"),
+        ("known_hosts", 'a" b', "accepts no path with a quote"),
+        ("identity_file", "a\nb", "accepts no path with a quote"),
         ("port", 0, "greater than or equal to 1"),
         ("affinity", (), "at least 1"),
         ("timeout_s", 0, "greater than 0"),

@@ -1,4 +1,4 @@
-"""A small dataset of noisy patterns, one a label, and networks that learn it in seconds."""
+"""A small dataset of noisy patterns, one per label, and networks that learn it in seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ FRONT_END = FrontEnd(window_s=0.192, n_mels=N_MELS)  # 17 frames
 
 
 class Patterns:
-    """What a step sees of a dataset: `clips` noisy patterns for training, 80 for dev."""
+    """The data of a job: `clips` noisy patterns for training, 80 for dev."""
 
     labels = ("да", "нет", "go", "_unknown_")
     front_end = FRONT_END

@@ -36,7 +36,7 @@ def test_balanced_order_takes_every_label_equally_often() -> None:
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.3, 0.65, 1.0])
-def test_a_partial_balance_lies_between_the_clips_as_they_are_and_equal(balance: float) -> None:
+def test_a_partial_balance_lies_between_all_clips_once_and_equal_labels(balance: float) -> None:
     _, counts = np.unique(SKEWED, return_counts=True)
     shares = counts ** (1 - balance) / (counts ** (1 - balance)).sum()
     _, drawn = np.unique(SKEWED[balanced_order(SKEWED, 7, 0, balance)], return_counts=True)
@@ -44,7 +44,7 @@ def test_a_partial_balance_lies_between_the_clips_as_they_are_and_equal(balance:
     assert np.abs(drawn - shares * len(SKEWED)).max() <= 1
 
 
-def test_balanced_order_gets_to_every_clip_of_an_abundant_label() -> None:
+def test_balanced_order_reaches_every_clip_of_a_frequent_label() -> None:
     seen = np.concatenate([balanced_order(SKEWED, 7, epoch) for epoch in range(12)])
     assert set(seen) == set(range(100))
 
@@ -61,7 +61,7 @@ def test_mix_takes_the_same_share_of_features_and_targets() -> None:
     assert ((mixed.targets > 0).sum(axis=1) == 2).any()
 
 
-def test_mix_is_drawn_anew_for_every_batch() -> None:
+def test_mix_differs_between_batches() -> None:
     batch = Batch(np.zeros((6, 4, 3), np.float32), np.eye(6, dtype=np.float32))
     first, again, other = (mix(batch, 0.4, 7, 1, index).targets for index in (5, 5, 6))
     assert np.array_equal(first, again)
@@ -96,7 +96,7 @@ def test_batches_are_mixed_when_asked(patterns: Any) -> None:
         assert np.array_equal(mixed[index].targets, expected.targets)
 
 
-def test_masks_are_as_wide_as_the_network_bears(patterns: Any) -> None:
+def test_masking_scales_the_masks(patterns: Any) -> None:
     targets = patterns.examples("train").targets
     hidden = []
     for masking in (1.0, 0.5, 0.0):

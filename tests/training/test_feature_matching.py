@@ -50,45 +50,45 @@ def _matching(*widths: int, seed: int = 7) -> FeatureMatching:
     return FeatureMatching(_linear(5), [_linear(width) for width in widths], seed)
 
 
-def slow_share(foretold: Tensor, taught: Tensor) -> float:
+def slow_share(predicted: Tensor, teacher: Tensor) -> float:
     """Return the squared error over the teacher's variance, both summed over all channels."""
-    means = [sum(float(row[c]) for row in taught) / len(taught) for c in range(taught.shape[1])]
-    gaps = [[float(row[c]) - means[c] for c in range(len(means))] for row in taught]
-    variance = sum(gap**2 for row in gaps for gap in row) / taught.numel()
+    means = [sum(float(row[c]) for row in teacher) / len(teacher) for c in range(teacher.shape[1])]
+    gaps = [[float(row[c]) - means[c] for c in range(len(means))] for row in teacher]
+    variance = sum(gap**2 for row in gaps for gap in row) / teacher.numel()
     error = sum(
-        (float(foretold[b, c]) * variance**0.5 - gaps[b][c]) ** 2
-        for b in range(len(taught))
+        (float(predicted[b, c]) * variance**0.5 - gaps[b][c]) ** 2
+        for b in range(len(teacher))
         for c in range(len(means))
     )
-    return float(error / taught.numel() / variance)
+    return float(error / teacher.numel() / variance)
 
 
 def test_it_is_the_mean_share_of_unexplained_variance() -> None:
     matching = _matching(3, 8)
     student, teachers = torch.randn(6, 5), [torch.randn(6, 3) + 2, 10 * torch.randn(6, 8)]
     expected = [
-        slow_share(to(student).detach(), taught)
-        for to, taught in zip(matching.maps, teachers, strict=True)
+        slow_share(to(student).detach(), teacher)
+        for to, teacher in zip(matching.maps, teachers, strict=True)
     ]
     assert matching(student, teachers).item() == pytest.approx(np.mean(expected), rel=1e-4)
-    louder = [100 * taught + 5 for taught in teachers]
+    louder = [100 * teacher + 5 for teacher in teachers]
     assert matching(student, louder).item() == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_a_perfect_map_leaves_nothing_and_the_mean_leaves_all() -> None:
     matching, student = _matching(4), torch.randn(6, 5)
-    foretold = matching.maps[0](student).detach()
-    centred = foretold - foretold.mean(dim=0)
+    predicted = matching.maps[0](student).detach()
+    centred = predicted - predicted.mean(dim=0)
     with torch.no_grad():
-        matching.maps[0].bias -= foretold.mean(dim=0)
+        matching.maps[0].bias -= predicted.mean(dim=0)
         scale = centred.square().mean().sqrt()
         matching.maps[0].weight /= scale
         matching.maps[0].bias /= scale
-    assert matching(student, [foretold]).item() == pytest.approx(0, abs=1e-9)
+    assert matching(student, [predicted]).item() == pytest.approx(0, abs=1e-9)
     for parameter in matching.parameters():
         nn.init.zeros_(parameter)
-    assert matching(student, [foretold]).item() == pytest.approx(1, rel=1e-5)
-    assert torch.isfinite(matching(student, [torch.ones(6, 4)]))  # a teacher that tells nothing
+    assert matching(student, [predicted]).item() == pytest.approx(1, rel=1e-5)
+    assert torch.isfinite(matching(student, [torch.ones(6, 4)]))  # a constant teacher
 
 
 def test_maps_are_drawn_from_the_seed_alone() -> None:
@@ -97,22 +97,22 @@ def test_maps_are_drawn_from_the_seed_alone() -> None:
     expected = torch.rand(1)
     torch.manual_seed(1)
     first = FeatureMatching(student, teachers, 7)
-    assert torch.equal(torch.rand(1), expected)  # torch's own draws go on
+    assert torch.equal(torch.rand(1), expected)  # torch's random state is unchanged
     second, other = _matching(4), _matching(4, seed=8)
     drawn, again, other_draws = (
-        one.get_parameter("maps.0.weight") for one in (first, second, other)
+        matching.get_parameter("maps.0.weight") for matching in (first, second, other)
     )
     assert torch.equal(drawn, again)
     assert not torch.equal(drawn, other_draws)
 
 
-def test_the_student_and_the_maps_learn_to_foretell_the_teachers(
+def test_the_student_and_the_maps_learn_to_predict_the_teachers(
     tmp_path: Path,
     job_in: Callable[..., Job],
     network_2d: Callable[[], nn.Module],
     network_3d: Callable[[], nn.Module],
 ) -> None:
-    """With next to nothing of the other losses, the loss told is the share left unexplained."""
+    """With the other losses near zero, the reported loss is the unexplained share."""
     training = Training(epochs=4, batch_size=60, optimizer=AdamW(lr=0.01))
     loss = DistillationLoss(ce_weight=1e-9, kl_weight=0, feature_weight=2)
     student, teachers = Model(network_2d(), "2d"), [Model(network_3d(), "3d")] * 2
@@ -123,4 +123,4 @@ def test_the_student_and_the_maps_learn_to_foretell_the_teachers(
     assert losses[-1] < 0.8
     assert not torch.allclose(student.network.get_parameter("0.weight"), before, atol=1e-3)
     names = student.network.state_dict().keys()
-    assert names == network_2d().state_dict().keys()  # the maps are thrown away
+    assert names == network_2d().state_dict().keys()  # the maps are discarded

@@ -27,7 +27,7 @@ from edgekws.training.options import (
     FocalLoss,
     Training,
 )
-from edgekws.training.scores import Scores, score
+from edgekws.training.scores import DevMetrics, score
 from edgekws.training.state import NEWEST, PREVIOUS
 
 Build = Callable[[], nn.Module]
@@ -41,7 +41,7 @@ def short(epochs: int) -> Training:
 
 
 class StoppedError(Exception):
-    """Raised by a listener to stop a training on its way."""
+    """Raised by a listener to stop a training."""
 
 
 def stop_after(batches: int, error: type[BaseException] = StoppedError) -> Callable[[Event], None]:
@@ -58,7 +58,7 @@ def weights(network: nn.Module) -> bytes:
 
 @pytest.fixture
 def every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell the progress at every batch."""
+    """Report the progress at every batch."""
     monkeypatch.setattr(fit_module, "TICK_S", 0.0)
 
 
@@ -111,10 +111,10 @@ def test_of_epochs_with_the_same_balanced_accuracy_the_lowest_loss_is_kept(
     figures = iter([(0.5, 0.1), (0.9, 0.8), (0.9, 0.3), (0.9, 0.6)])  # balanced accuracy, loss
     scored: list[bytes] = []
 
-    def scripted(model: Model, *_: object) -> Scores:
+    def scripted(model: Model, *_: object) -> DevMetrics:
         balanced, loss = next(figures)
         scored.append(weights(model.network))
-        return Scores(loss=loss, accuracy=0.0, balanced_accuracy=balanced, macro_recall=0.0)
+        return DevMetrics(loss=loss, accuracy=0.0, balanced_accuracy=balanced, macro_recall=0.0)
 
     monkeypatch.setattr(fit_module, "score", scripted)
     model = Model(network_2d(), "2d")
@@ -179,9 +179,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(
 
 
 @pytest.mark.usefixtures("every_batch")
-def test_an_interrupt_leaves_a_state_to_go_on_from(
-    tmp_path: Path, job_in: JobIn, network_2d: Build
-) -> None:
+def test_an_interrupted_run_resumes(tmp_path: Path, job_in: JobIn, network_2d: Build) -> None:
     whole, resumed = Model(network_2d(), "2d"), Model(network_2d(), "2d")
     fit(whole, SHORT, CE, job_in(tmp_path / "whole"))
     job = job_in(tmp_path / "stopped", stop_after(10, KeyboardInterrupt))
@@ -194,7 +192,7 @@ def test_an_interrupt_leaves_a_state_to_go_on_from(
 
 @pytest.mark.usefixtures("every_batch")
 @pytest.mark.parametrize("change", ["training", "loss", "seed", "weights"])
-def test_the_state_of_another_training_is_left_aside(
+def test_the_state_of_another_training_is_ignored(
     tmp_path: Path, job_in: JobIn, network_2d: Build, change: str
 ) -> None:
     events: list[Event] = []
@@ -253,7 +251,7 @@ def test_a_stopped_student_ends_with_the_same_bytes(
     training: Training,
     stop: int,
 ) -> None:
-    """The maps to the teachers' features go on as they were, and so do their moments."""
+    """The maps to the teachers' features are restored with their optimizer moments."""
     teachers = [Model(network_3d(), "3d"), Model(network_2d(), "2d")]
     whole, resumed = Model(network_2d(), "2d"), Model(network_2d(), "2d")
     expected = fit(whole, training, MATCHING, job_in(tmp_path / "whole"), teachers)
@@ -318,24 +316,24 @@ class Recorder(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.heard: list[torch.Tensor] = []
+        self.inputs: list[torch.Tensor] = []
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         if self.training or not isinstance(self.network.get_submodule("0"), nn.Conv1d):
-            self.heard.append(features.clone())
+            self.inputs.append(features.clone())
         logits: torch.Tensor = self.network(features)
         return logits
 
 
-def test_student_and_teacher_hear_the_same(
+def test_student_and_teacher_get_the_same_clips(
     tmp_path: Path, job_in: JobIn, network_2d: Build, network_3d: Build
 ) -> None:
     student, teacher = Recorder(network_2d()), Recorder(network_3d())
     training = EVERYTHING.model_copy(update={"epochs": 1})
     teachers = [Model(teacher, "3d")]
     fit(Model(student, "2d"), training, DistillationLoss(), job_in(tmp_path), teachers)
-    assert len(student.heard) == len(teacher.heard) == 4
-    for a, b in zip(student.heard, teacher.heard, strict=True):
+    assert len(student.inputs) == len(teacher.inputs) == 4
+    for a, b in zip(student.inputs, teacher.inputs, strict=True):
         assert torch.equal(a[:, None], b)
 
 
@@ -348,7 +346,7 @@ def test_teachers_and_distillation_go_together(
             fit(model, SHORT, loss, job, teachers)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(
+def test_a_loss_that_is_not_finite_stops_the_run(
     tmp_path: Path, job_in: JobIn, network_2d: Build
 ) -> None:
     sgd = SGD().model_copy(update={"lr": 1e30})  # more than a recipe may say
@@ -385,20 +383,20 @@ def test_progress_counts_batches_to_the_end(
     assert events[-1].data["loss"] == history["epochs"][-1]["train_loss"]
 
 
-def test_progress_is_told_four_times_a_second(
+def test_progress_is_reported_four_times_a_second(
     tmp_path: Path, job_in: JobIn, network_2d: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(np.arange(0, 100, 0.1))
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     events: list[Event] = []
     fit(Model(network_2d(), "2d"), SHORT, CE, job_in(tmp_path, events.append))
-    # An epoch reads the clock six times, 0.1 s apart; its end is always told.
+    # An epoch reads the clock six times, 0.1 s apart; its end is always reported.
     assert [e.done for e in events] == [1, 4, 5, 8, 9, 12, 13, 16]
-    # The first batch of 60 clips is told 0.1 s after the start, all 240 are 0.5 s after it.
+    # The first batch of 60 clips is reported 0.1 s after the start, all 240 after 0.5 s.
     assert [e.data["clips_per_s"] for e in events[:2]] == [600, 480]
 
 
-def test_settings_of_torch_come_back(tmp_path: Path, job_in: JobIn, network_2d: Build) -> None:
+def test_torch_settings_are_restored(tmp_path: Path, job_in: JobIn, network_2d: Build) -> None:
     threads = torch.get_num_threads()
     job = replace(job_in(tmp_path), threads=threads + 1)
     seen = []

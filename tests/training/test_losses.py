@@ -77,7 +77,7 @@ def test_focal_is_the_slow_one(gamma: float, smoothing: float) -> None:
         assert expected == pytest.approx(plain, rel=1e-9)
 
 
-def test_focal_counts_the_sure_for_less() -> None:
+def test_focal_gives_confident_predictions_less_weight() -> None:
     """The example of Lin et al. 2017, section 3.2: at gamma 2 and p 0.9, 100 times less."""
     p = torch.tensor([[0.9, 0.1]], dtype=torch.float64)
     one_hot = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
@@ -116,8 +116,8 @@ def test_without_the_teachers_weight_it_is_cross_entropy() -> None:
 def test_the_label_part_may_be_focal() -> None:
     logits, teachers, targets = drawn(2)
     fields = DistillationLoss(ce_weight=0.3, kl_weight=0.9, focal_gamma=1.5)
-    as_told, foretold, wanted = map(torch.from_numpy, (logits, teachers, targets))
-    got = distillation(as_told, foretold, wanted, fields)
+    a, b, c = map(torch.from_numpy, (logits, teachers, targets))
+    got = distillation(a, b, c, fields)
     expected = 0.3 * slow_focal(logits, targets, 1.5, 0.1) + 0.9 * slow_kl(logits, teachers, 3)
     assert got.item() == pytest.approx(expected, rel=1e-9)
 

@@ -19,7 +19,7 @@ from edgekws.training.options import (
 )
 
 
-def test_optimizer_is_adamw_unless_said_otherwise() -> None:
+def test_optimizer_defaults_to_adamw() -> None:
     assert Training().optimizer == AdamW()
     assert Training.model_validate({"optimizer": {"lr": 0.5}}).optimizer == AdamW(lr=0.5)
     sgd = {"kind": "sgd", "lr": 0.2, "momentum": 0.5}
@@ -76,7 +76,7 @@ def test_wrong_training(fields: dict[str, Any], message: str) -> None:
 LOSS: TypeAdapter[Any] = TypeAdapter(LabelLoss)
 
 
-def test_the_loss_is_cross_entropy_unless_said_otherwise() -> None:
+def test_the_loss_defaults_to_cross_entropy() -> None:
     assert LOSS.validate_python({"label_smoothing": 0.2}) == CrossEntropyLoss(label_smoothing=0.2)
     assert LOSS.validate_python({"kind": "focal", "gamma": 1}) == FocalLoss(gamma=1)
     for loss in (CrossEntropyLoss(label_smoothing=0), FocalLoss(gamma=3)):

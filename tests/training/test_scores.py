@@ -36,7 +36,7 @@ def test_recalls_are_the_slow_ones_to_the_last_bit(pairs: list[tuple[int, int]])
 
 
 def test_macro_recall_is_that_of_every_other_table() -> None:
-    """An epoch is judged as its model is measured later, `_silence_` counting in neither."""
+    """An epoch is scored as its model is measured later, both without `_silence_`."""
     draws = np.random.default_rng(0)
     targets = draws.integers(0, 5, 60)
     logits = draws.normal(size=(60, 5)).astype(np.float32) + np.eye(5, dtype=np.float32)[targets]
@@ -44,9 +44,9 @@ def test_macro_recall_is_that_of_every_other_table() -> None:
     clips = Examples(logits, targets, names, tuple(names.tolist()))
     network = nn.Flatten()
     got = score(Model(network, "2d"), clips, LABELS, "cpu")
-    found = {one.metric: one.value for one in accuracy(logits, clips, LABELS)}
-    assert got.macro_recall == pytest.approx(found["macro_recall"])
-    assert got.accuracy == pytest.approx(found["accuracy"])
+    measured = {m.metric: m.value for m in accuracy(logits, clips, LABELS)}
+    assert got.macro_recall == pytest.approx(measured["macro_recall"])
+    assert got.accuracy == pytest.approx(measured["accuracy"])
     assert got.balanced_accuracy != pytest.approx(got.macro_recall)
 
 

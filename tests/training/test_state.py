@@ -15,10 +15,10 @@ def state(epoch: int) -> State:
 def test_the_newest_state_comes_back(tmp_path: Path) -> None:
     for epoch in (1, 2, 3):
         write(tmp_path / "new", "me", state(epoch))
-    found = read(tmp_path / "new", "me", quiet)
-    assert found is not None
-    assert (found.epoch, found.notes) == (3, {"rows": [{"a": 0.1}]})
-    assert torch.equal(found.tensors["network/w"], torch.full((2, 3), 3.0))
+    saved = read(tmp_path / "new", "me", quiet)
+    assert saved is not None
+    assert (saved.epoch, saved.notes) == (3, {"rows": [{"a": 0.1}]})
+    assert torch.equal(saved.tensors["network/w"], torch.full((2, 3), 3.0))
     assert {p.name for p in (tmp_path / "new").iterdir()} == {NEWEST, PREVIOUS}
 
 
@@ -27,21 +27,21 @@ def test_no_state(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 4, 100, -1])
-def test_a_truncated_state_gives_way_to_the_one_before(tmp_path: Path, size: int) -> None:
+def test_a_truncated_state_is_replaced_by_the_previous_one(tmp_path: Path, size: int) -> None:
     events: list[Event] = []
     for epoch in (1, 2):
         write(tmp_path, "me", state(epoch))
     newest = tmp_path / NEWEST
     newest.write_bytes(newest.read_bytes()[:size])
-    found = read(tmp_path, "me", events.append)
-    assert found is not None
-    assert found.epoch == 1
+    saved = read(tmp_path, "me", events.append)
+    assert saved is not None
+    assert saved.epoch == 1
     (event,) = events
     assert event.kind == "warning"
     assert f"{newest}: not a readable training state" in event.text
 
 
-def test_a_safetensors_file_of_something_else_is_left_aside(tmp_path: Path) -> None:
+def test_a_safetensors_file_of_something_else_is_ignored(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"a": torch.ones(1)}, tmp_path / NEWEST)
@@ -55,10 +55,10 @@ def test_the_state_of_another_training_is_not_used(tmp_path: Path) -> None:
     write(tmp_path, "me", state(1))
     assert read(tmp_path, "another", events.append) is None
     assert [e.kind for e in events] == ["note"]
-    assert "state of another training; left aside" in events[0].text
+    assert "state of another training; ignored" in events[0].text
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(MachineError, match=r"file: the state of the training cannot be written.*"):
+    with pytest.raises(MachineError, match=r"file: cannot write the training state.*"):
         write(tmp_path / "file", "me", state(1))

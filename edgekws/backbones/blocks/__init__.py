@@ -1,1 +1,1 @@
-"""Layers and fields that several families of networks share."""
+"""Layers and fields shared by several families of networks."""

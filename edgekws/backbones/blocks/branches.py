@@ -16,10 +16,10 @@ from edgekws.backbones.blocks.layers import conv_norm
 
 
 class Branches(nn.Module):
-    """The sum of convolutions without bias that differ in kernel, each with its BatchNorm.
+    """The sum of bias-free convolutions of different kernels, each with its BatchNorm.
 
-    All kernels are odd, so that every branch is centred on the same frame at any stride. A network
-    built of these is folded (`lowering.folding`) after training, before it is measured or written.
+    All kernels are odd, so every branch is centred on the same frame at any stride. A network with
+    branches is folded (`lowering.folding`) after training, before it is measured or written.
     """
 
     def __init__(
@@ -49,29 +49,29 @@ class Branches(nn.Module):
 
     @torch.no_grad()
     def folded(self) -> "Branches":
-        """Return the one branch that computes the same in eval mode.
+        """Return the single branch that is equivalent in eval mode.
 
-        Its kernel spans the largest on each axis and holds the sum of all, each scaled by its
-        BatchNorm. Its own BatchNorm has the mean and the shift of the sum, and the variance that
-        uncorrelated branches would have, which its scale undoes: what is trained on starts from
-        about the statistics that it will see.
+        Its kernel has the largest size on each axis and is the sum of all kernels, each scaled by
+        its BatchNorm. Its BatchNorm has the mean and shift of the sum, and the variance of
+        uncorrelated branches, which its scale undoes: further training starts from approximately
+        correct statistics.
         """
         pairs = [_layers(branch) for branch in self.branches]
         first = pairs[0][0]
         span = tuple(map(max, zip(*(conv.kernel_size for conv, _ in pairs), strict=True)))
-        one = Branches(
+        result = Branches(
             first.in_channels, first.out_channels, [span], stride=first.stride, groups=first.groups
         )
-        conv, norm = _layers(one.branches[0])
-        scales = [_scale(each) for _, each in pairs]
+        conv, norm = _layers(result.branches[0])
+        scales = [_scale(n) for _, n in pairs]
         scaled = list(zip(pairs, scales, strict=True))
         conv.weight.copy_(_sum(_centred(c.weight, span, s) for (c, _), s in scaled))
-        norm.running_mean.copy_(_sum(s * each.running_mean for (_, each), s in scaled))
-        norm.running_var.copy_(_sum(each.weight.double().square() for _, each in pairs))
-        norm.bias.copy_(_sum(each.bias.double() for _, each in pairs))
+        norm.running_mean.copy_(_sum(s * n.running_mean for (_, n), s in scaled))
+        norm.running_var.copy_(_sum(n.weight.double().square() for _, n in pairs))
+        norm.bias.copy_(_sum(n.bias.double() for _, n in pairs))
         norm.weight.copy_((norm.running_var + norm.eps).sqrt())
         norm.num_batches_tracked.copy_(pairs[0][1].num_batches_tracked)
-        return one.train(self.training)
+        return result.train(self.training)
 
 
 def _layers(branch: nn.Module) -> tuple[Any, Any]:
@@ -81,13 +81,13 @@ def _layers(branch: nn.Module) -> tuple[Any, Any]:
 
 
 def _scale(norm: Any) -> Tensor:
-    """Return what the BatchNorm multiplies each channel by in eval mode, `(C,)` in float64."""
+    """Return the factor of each channel of a BatchNorm in eval mode, `(C,)` in float64."""
     scale: Tensor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     return scale
 
 
 def _centred(kernel: Tensor, span: tuple[int, ...], scale: Tensor) -> Tensor:
-    """Return the scaled kernel `(out, in, *k)` in the middle of zeros, `(out, in, *span)`."""
+    """Return the scaled kernel `(out, in, *k)`, padded with zeros to `(out, in, *span)`."""
     sides = [(s - k) // 2 for s, k in zip(span, kernel.shape[2:], strict=True)]
     pads = [side for side in reversed(sides) for _ in range(2)]  # F.pad: the last axis first
     return F.pad(kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1)), pads)

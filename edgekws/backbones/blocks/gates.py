@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 
 class Gates(nn.Module):
-    """`clamp(x, 0, 1)`; in training of `x` bounded and with noise, and pushed to be shut.
+    """`clamp(x, 0, 1)`; in training with bounded `x`, noise, and a penalty on open gates.
 
-    An `x` of 1/2 is a gate that is as likely open as shut.
+    At `x` = 1/2 a gate is equally likely open or closed.
     """
 
     def __init__(self, noise: float, sparsity: float) -> None:
@@ -26,26 +26,26 @@ class Gates(nn.Module):
         if self.training:
             x = bounded(x)
             if self.sparsity and self.noise and x.requires_grad:
-                self._push(x)
+                self._add_penalty(x)
             x = x + self.noise * torch.randn_like(x)
         out: Tensor = self.clamp(x)
         return out
 
-    def _push(self, x: Tensor) -> None:
-        """Add to the gradient that of `sparsity` × the mean probability that a gate is open.
+    def _add_penalty(self, x: Tensor) -> None:
+        """Add the gradient of `sparsity` × the mean probability that a gate is open.
 
-        A gate is open where its noise does not bring it to 0: with the probability Φ(x / noise),
-        whose derivative is a Gaussian.
+        A gate is open unless its noise brings it to 0; the probability is Φ(x / noise), and its
+        derivative a Gaussian.
         """
         per_gate = self.sparsity / x.numel() / (self.noise * math.sqrt(2 * math.pi))
-        pull = per_gate * torch.exp(-(x.detach() / self.noise).square() / 2)
-        x.register_hook(lambda gradient: gradient + pull)  # type: ignore[no-untyped-call]
+        penalty = per_gate * torch.exp(-(x.detach() / self.noise).square() / 2)
+        x.register_hook(lambda gradient: gradient + penalty)  # type: ignore[no-untyped-call]
 
 
 def bounded(x: Tensor) -> Tensor:
-    """Return `x` where it is in [0, 1]; beyond, bounded smoothly by -1/2 and 3/2.
+    """Return `x` within [0, 1]; outside, smoothly bounded by -1/2 and 3/2.
 
-    So that noise can still shut an open gate; clamped to [0, 1], it is `x` clamped.
+    Noise can then still close an open gate. Clamped to [0, 1], the result is `x` clamped.
     """
     inside = x.clamp(0.0, 1.0)
     return inside + 0.5 * torch.tanh(2 * (x - inside))

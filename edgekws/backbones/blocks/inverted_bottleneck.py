@@ -14,17 +14,17 @@ from edgekws.backbones.blocks.layers import MEAN, CroppedResidual, OverPatches, 
 
 
 def over_mels(structure: TwinStructure, n_mels: int, n_labels: int) -> nn.Module:
-    """Return the 2-D form, whose channels are the mels: `(B, n_mels, T)` to `(B, n_labels)`."""
+    """Return the 2-D form, with the mels as channels: `(B, n_mels, T)` to `(B, n_labels)`."""
     return after_stem(structure, 1, nn.Sequential(*_stem(structure, 1, n_mels)), n_labels)
 
 
 def spanning_mels(structure: TwinStructure, n_mels: int, n_labels: int) -> nn.Module:
-    """Return the 3-D form, whose first kernel spans all mels: `(B, 1, n_mels, T)` to logits."""
+    """Return the 3-D form; its first kernel spans all mels: `(B, 1, n_mels, T)` to logits."""
     return after_stem(structure, 2, nn.Sequential(*_stem(structure, 2, n_mels)), n_labels)
 
 
 def _stem(structure: TwinStructure, axes: int, n_mels: int) -> list[nn.Module]:
-    """Return what gives `(B, C, T / stem_stride)`, with a height of 1 where there are two axes."""
+    """Return the stem: output `(B, C, T / stem_stride)`, with a height of 1 if `axes` is 2."""
     c, patches = structure.channels, structure.patches
     if patches is None:
         return [*_over_bands(structure, axes, n_mels, c), nn.ReLU()]
@@ -37,7 +37,7 @@ def _stem(structure: TwinStructure, axes: int, n_mels: int) -> list[nn.Module]:
 def _over_bands(
     structure: Structure, axes: int, bands: int, channels: int
 ) -> tuple[nn.Module, nn.Module]:
-    """Return a convolution over time that takes in all of `bands`, and its BatchNorm."""
+    """Return a convolution over time that spans all `bands`, and its BatchNorm."""
     k, s = structure.stem_kernel_size, structure.stem_stride
     if axes == 1:
         return conv_norm(bands, channels, (k,), stride=(s,), padding=(pad(structure, k),))
@@ -46,7 +46,7 @@ def _over_bands(
 
 
 def after_stem(structure: Structure, axes: int, stem: nn.Module, n_labels: int) -> nn.Module:
-    """Return `stem` and what follows it; shapes are those of `axes` 1, else with a height of 1."""
+    """Return the network after `stem`; shapes are for `axes` 1, otherwise with a height of 1."""
     c, head = structure.channels, structure.head
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     parts["stem"] = stem  # (B, C, T / stem_stride)
@@ -78,7 +78,7 @@ def _block(structure: Structure, axes: int, number: int) -> nn.Module:
         *conv_norm(c, hidden, _along(axes, 1)),  # (B, hidden, T)
         nn.ReLU(),
         *over_time,
-        nn.ReLU(),  # (B, hidden, T'), T' = T / stride where it pads
+        nn.ReLU(),  # (B, hidden, T'), T' = T / stride if it pads
         *conv_norm(hidden, c, _along(axes, 1)),  # (B, C, T')
     )
     if stride > 1:
@@ -87,7 +87,7 @@ def _block(structure: Structure, axes: int, number: int) -> nn.Module:
 
 
 def residual(structure: Structure, body: nn.Module, kernel_size: int) -> nn.Module:
-    """Return `body(x) + x`, cropped over time where a kernel of `body` does not pad."""
+    """Return `body(x) + x`, cropped over time if the kernel of `body` does not pad."""
     lost = kernel_size // 2 - pad(structure, kernel_size)
     return CroppedResidual(body, lost) if lost else Residual(body)
 

@@ -1,7 +1,6 @@
-"""Torch building blocks that several backbones share.
+"""Torch building blocks shared by several backbones.
 
-Members of the family compose their networks from these inside `build`, so that reading a recipe
-does not import torch.
+Backbones import them inside `build`, so that reading a recipe does not import torch.
 """
 
 from collections.abc import Callable
@@ -27,7 +26,7 @@ def conv_norm(
 ) -> tuple[nn.Module, nn.Module]:
     """Return a convolution without bias and its BatchNorm.
 
-    The length of `kernel` tells Conv1d from Conv2d. `padding` defaults to `k // 2` on each axis,
+    The length of `kernel` selects Conv1d or Conv2d. `padding` defaults to `k // 2` on each axis,
     which keeps the size at stride 1, dilation 1 and odd `k`.
     """
     axes = len(kernel)
@@ -59,20 +58,20 @@ class Residual(nn.Module):
 
 
 class CroppedResidual(Residual):
-    """`body(x) + x`, where the body does not pad and so gives `frames` fewer at each end."""
+    """`body(x) + x` for a body without padding, which loses `frames` at each end."""
 
     def __init__(self, body: nn.Module, frames: int) -> None:
         super().__init__(body)
         self.frames = frames
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the sum, as long as what the body gives; `frames` is at least 1."""
+        """Return the sum, as long as the output of the body; `frames` is at least 1."""
         out: Tensor = self.body(x) + self.shortcut(x[..., self.frames : -self.frames])
         return out
 
 
 class OverPatches(nn.Module):
-    """The same `body` over patches of neighbouring bands, which stand in the batch meanwhile."""
+    """The same `body` over patches of adjacent bands, processed as part of the batch."""
 
     index: Tensor
 
@@ -87,8 +86,8 @@ class OverPatches(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `(B, count * C, T')`, patch by patch, of `(B, n_mels, T)`.
 
-        The bands may also be `(1, n_mels)` or `(n_mels, 1)`; `body` is then given those of a patch
-        in the same form, and `(B, count * C, 1, T')` comes out.
+        The bands may also be `(1, n_mels)` or `(n_mels, 1)`; `body` then gets those of a patch in
+        the same form, and the result is `(B, count * C, 1, T')`.
         """
         axis = 1 if x.shape[1] > 1 else 2
         patches = x.index_select(axis, self.index)  # (B, ..., count * bands, ..., T)
@@ -98,7 +97,7 @@ class OverPatches(nn.Module):
 
 
 class SubSpectralNorm(nn.Module):
-    """BatchNorm with statistics and affine of its own for each of `sub_bands` frequency bands.
+    """BatchNorm with separate statistics and affine for each of `sub_bands` frequency bands.
 
     Source: Chang et al., "Subspectral Normalization for Neural Audio Data Processing", 2021.
     """
@@ -122,7 +121,7 @@ class BroadcastedResidual(nn.Module):
     """`f2(x) + f1(mean over frequency of f2(x))`, the second term broadcast over frequency.
 
     Source: Kim et al., "Broadcasted Residual Learning for Efficient Keyword Spotting", 2021,
-    equation 2 without its identity term, which `Residual` adds where the shapes allow.
+    equation 2 without its identity term, which `Residual` adds if the shapes allow.
     """
 
     def __init__(self, f2: nn.Module, bands: int, f1: nn.Module) -> None:
@@ -132,18 +131,18 @@ class BroadcastedResidual(nn.Module):
         self.f1 = f1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `(B, C, F, T)`, where `f2` leaves `F = bands`."""
+        """Return `(B, C, F, T)`; the output of `f2` has `F = bands`."""
         two_d: Tensor = self.f2(x)  # (B, C, F, T)
         temporal: Tensor = self.f1(self.mean(two_d))  # (B, C, 1, T)
         return two_d + temporal
 
 
 class SqueezeExcitation(nn.Module):
-    """Each channel scaled by a gate in [0, 1] that is computed from the means of all channels.
+    """Scales each channel by a gate in [0, 1] computed from the means of all channels.
 
     The gate of the source is a sigmoid; here it is the hard one of Howard et al., "Searching for
-    MobileNetV3", 2019, with slope and offset (1/6 and 1/2 at the start) held by the convolution in
-    front: what is left is a clamp, for which INT8 rounding saturates anyway.
+    MobileNetV3", 2019, with slope and offset (initially 1/6 and 1/2) in the preceding convolution:
+    what remains is a clamp, which INT8 rounding performs by saturating.
 
     Source: Hu et al., "Squeeze-and-Excitation Networks", 2018.
     """
@@ -163,6 +162,6 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `(B, C, T)` or `(B, C, F, T)`, as given."""
+        """Return `(B, C, T)` or `(B, C, F, T)`, the shape of `x`."""
         scaled: Tensor = x * self.gate(x)
         return scaled

@@ -1,1 +1,1 @@
-"""Listing and splitting clips: what the sources of a dataset share."""
+"""Listing and splitting clips, shared by the sources of datasets."""

@@ -1,4 +1,4 @@
-"""From recordings to a listing: which words are labels, who is held out, `_silence_` cut."""
+"""From recordings to a listing: choose labels, hold out speakers, cut `_silence_`."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -10,7 +10,7 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.kinds import closest
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE, misnamed
-from edgekws.datasets.listing.negatives import negative_recordings, refuse_in_both
+from edgekws.datasets.listing.negatives import list_negatives
 from edgekws.datasets.listing.silence import noise_per_split, noise_recordings, silence_clips
 from edgekws.datasets.listing.source import existing
 from edgekws.datasets.listing.speakers import ranked
@@ -22,7 +22,7 @@ from edgekws.runtime.front_end import FrontEnd
 
 
 class Choice(NamedTuple):
-    """What a recipe makes of the words that were found; the fields are those of the datasets."""
+    """A recipe's choice of labels; the fields are those of the datasets."""
 
     keywords: tuple[str, ...] | None
     unknown: bool
@@ -31,21 +31,14 @@ class Choice(NamedTuple):
     silence_ratio: float
 
 
-class Cutting(NamedTuple):
-    """The windows that are cut, and folders of recordings without a keyword."""
-
-    windows: Windows
-    negatives: tuple[Path, ...]
-
-
 def choose_keywords(
     choice: Choice, words: Collection[str], source: Path, missing: str
 ) -> tuple[str, ...]:
-    """Return the keywords, composed as file names are not always; all words where none is named.
+    """Return the keywords, composed (NFC) unlike some file names; default: all words.
 
     Raises:
-        DataError: a keyword is not among `words`, there is none (`missing` says what), or one is
-            called as a filler class or the noise usually are.
+        DataError: a keyword is not among `words`, there are no words (`missing` is the message),
+            or a word has a usual name of a filler class or of noise.
     """
     known = tuple(sorted(set(words) - {UNKNOWN, SILENCE}))
     if not known:
@@ -68,14 +61,14 @@ def choose_keywords(
 def labels_of(
     choice: Choice, keywords: Sequence[str], words: Collection[str], *, noise: bool
 ) -> tuple[str, ...]:
-    """Return the labels: keywords, `_unknown_` where other words are, `_silence_` where it is."""
+    """Return the labels: keywords, `_unknown_` if there are other words, `_silence_` if any."""
     unknown = choice.unknown and bool(set(words) - {*keywords, SILENCE})
     silence = choice.silence if choice.silence is not None else noise or SILENCE in words
     return (*keywords, *[UNKNOWN] * unknown, *[SILENCE] * silence)
 
 
 def list_recordings(
-    found: Recordings,
+    contents: Recordings,
     choice: Choice,
     keywords: Sequence[str],
     rule: Rule,
@@ -83,33 +76,33 @@ def list_recordings(
     front_end: FrontEnd,
     seed: int,
     source: Path,
-    cutting: Cutting | None = None,
+    windows: Windows | None = None,
+    negatives: Sequence[Path] = (),
 ) -> Listing:
-    """Split the recordings, cut windows and `_silence_`, cap `_unknown_`, and list it all.
+    """Split the recordings, cut windows and `_silence_`, cap `_unknown_`, and list all clips.
 
-    Windows are cut where `cutting` says how, `_silence_` from the noise.
-
-    Recordings of `_silence_` are that class as they are; windows are then cut only where the
-    choice says `silence = true`.
+    `negatives` are sources of recordings without a keyword. Windows are cut as `windows` says,
+    `_silence_` from the noise. If there are recordings of
+    `_silence_`, none is cut from the noise unless the choice has `silence = true`.
 
     Raises:
         DataError: there are too few speakers or noise recordings to split, or a keyword has no
             clips in some split.
     """
-    words = {r.word for r in found.recordings}
-    if cutting and cutting.windows.gives_unknown:
+    words = {r.word for r in contents.recordings}
+    if windows and windows.gives_unknown:
         words.add(UNKNOWN)
     labels = labels_of(choice, keywords, words, noise=bool(noise))
-    wanted = [r for r in found.recordings if r.word in labels or _is_unknown(r.word, labels)]
-    clips = split_clips(wanted, keywords, rule, seed, source)
-    negatives = _negatives(clips, cutting, rule, seed, source, found.ignored) if cutting else []
-    said = caveats(clips, rule)
-    notes = split_notes(found, clips, rule) + _left_out(found, choice, words - {*keywords})
+    used = [r for r in contents.recordings if r.word in labels or _is_unknown(r.word, labels)]
+    clips = split_clips(used, keywords, rule, seed, source)
+    speech = list_negatives(negatives, clips, rule, seed, source, contents.ignored)
+    warnings = caveats(clips, rule)
+    notes = split_notes(contents, clips, rule) + _left_out(contents, choice, words - {*keywords})
     recordings: list[Clip] = []
-    cut = Cut(clips)
-    if cutting:
-        recordings = clips + negatives
-        cut = cut_windows(clips, negatives, cutting.windows, front_end.window_s, keywords, seed)
+    cut = Cut(clips, free=speech)
+    if windows:
+        recordings = clips + speech
+        cut = cut_windows(clips, speech, windows, front_end.window_s, keywords, seed)
         notes += cut_notes(cut, keywords, front_end.window_s, source)
     clips = _capped(cut.clips, keywords, choice.max_unknown_ratio, seed, notes)
     silence = SILENCE in labels and (choice.silence is True or SILENCE not in words)
@@ -119,41 +112,26 @@ def list_recordings(
         counts = {split: max(round(choice.silence_ratio * n), 1) for split, n in means.items()}
         clips += cut_silence(per_split, counts, front_end, seed)
     notes.append(noise_note(per_split))
-    free = tuple(clip for clip in cut.free if clip.split == "train")
     return Listing(
         labels,
         tuple(clips),
         per_split["train"],
         tuple(notes),
         tuple(recordings),
-        free,
-        caveats=tuple(said),
+        tuple(cut.free),
+        caveats=tuple(warnings),
     )
-
-
-def _negatives(
-    words: Sequence[Clip],
-    cutting: Cutting,
-    rule: Rule,
-    seed: int,
-    source: Path,
-    ignored: Counter[str],
-) -> list[Clip]:
-    known = {clip.speaker or clip.path.name: clip.split for clip in words}
-    negatives = negative_recordings(cutting.negatives, known, rule, seed, ignored)
-    refuse_in_both(words, negatives, source)
-    return negatives
 
 
 def find_noise(
     noise: Path | None, root: Path, silence: bool, ignored: Counter[str]
 ) -> tuple[Path, ...]:
-    """Return the recordings of the folder `noise`, or those that stand beside the words.
+    """Return the recordings of the folder `noise`, or of `_background_noise_` next to the words.
 
-    `ignored` counts what is no recording.
+    `ignored` counts files that are not recordings.
 
     Raises:
-        DataError: the folder is missing or empty, or there is none where `silence` needs it.
+        DataError: the folder is missing or empty, or there is none but `silence` needs it.
     """
     beside = root / BACKGROUND_NOISE
     folder = noise.expanduser() if noise else beside if beside.is_dir() else None
@@ -167,9 +145,9 @@ def find_noise(
     return ()
 
 
-def _left_out(found: Recordings, choice: Choice, others: Collection[str]) -> list[str]:
-    """Return lines for the report: files that are no recordings, and words that are no label."""
-    notes = ignored_line(found.ignored)
+def _left_out(contents: Recordings, choice: Choice, others: Collection[str]) -> list[str]:
+    """Return lines for the report: files that are not recordings, and words without a label."""
+    notes = ignored_line(contents.ignored)
     words = sorted(set(others) - {SILENCE})
     if words and not choice.unknown:
         notes.append(f"unknown = false leaves out: {', '.join(words)}")
@@ -179,13 +157,13 @@ def _left_out(found: Recordings, choice: Choice, others: Collection[str]) -> lis
 
 
 def mean_count(clips: Sequence[Clip], keywords: Sequence[str], split: Split) -> float:
-    """Return how many clips of `split` a keyword has in the mean."""
+    """Return the mean number of clips per keyword in `split`."""
     chosen = frozenset(keywords)
     return sum(c.split == split and c.label in chosen for c in clips) / len(keywords)
 
 
 def at_most(clips: Sequence[Clip], most: int, salt: object) -> list[Clip]:
-    """Return `most` of `clips`, drawn by a hash of `salt` and each one's name, in their order."""
+    """Return at most `most` of `clips`, drawn by a hash of `salt` and their names, in order."""
     names = [f"{c.path.parent.name}/{c.path.name}@{c.start_s:g}" for c in clips]
     kept = frozenset(ranked(names, salt)[:most])
     return [clip for clip, name in zip(clips, names, strict=True) if name in kept][:most]
@@ -203,9 +181,9 @@ def cut_silence(
 
 
 def noise_note(per_split: dict[Split, tuple[Path, ...]]) -> str:
-    """Return the line for the report that counts the noise recordings."""
+    """Return the line for the report with the numbers of noise recordings."""
     if not any(per_split.values()):
-        return "no noise recordings: there is no _silence_ to cut, and no noise to mix in"
+        return "no noise recordings: no _silence_ can be cut, and no noise mixed in"
     counts = ", ".join(f"{split} {len(per_split[split])}" for split in SPLITS)
     return f"noise recordings per split: {counts}; no recording is in two"
 

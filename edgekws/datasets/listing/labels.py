@@ -1,4 +1,4 @@
-"""What may be a label: text that a person can read, and that can name a folder."""
+"""Checks of labels: readable text that can be the name of a folder."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ _MOST_BYTES = 200
 
 
 def label_problem(label: str) -> str | None:
-    """Say why `label` cannot be a label, `None` where it can.
+    """Return why `label` is not a valid label, `None` if it is.
 
     >>> label_problem("رئيسي") is label_problem("turn on") is None
     True
@@ -30,12 +30,12 @@ def label_problem(label: str) -> str | None:
     if not label.strip():
         return "a label cannot be empty; write what is spoken"
     if len(label.encode()) > _MOST_BYTES:
-        return f"a label has {_MOST_BYTES} bytes at most; write what is spoken, and no more"
+        return f"a label has at most {_MOST_BYTES} bytes; write only what is spoken"
     return None
 
 
 def letters(text: str) -> str:
-    """Return the letters and digits of `text`, all small.
+    """Return the letters and digits of `text` in lower case.
 
     >>> letters("_Background_Noise_")
     'backgroundnoise'
@@ -44,34 +44,34 @@ def letters(text: str) -> str:
 
 
 def keyword_problem(keyword: str) -> str | None:
-    """Say why `keyword` cannot be a keyword: no label, or a class of its own."""
+    """Return why `keyword` is not a valid keyword, `None` if it is."""
     if keyword in (UNKNOWN, SILENCE):
-        return f"{keyword!r} is a class of its own, not a keyword"
+        return f"{keyword!r} is a filler class, not a keyword"
     return label_problem(keyword)
 
 
 def readable(words: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Return `words`, each of which can be spoken; for a validator.
+    """Return `words` if all are valid labels; for a validator.
 
     Raises:
-        ValueError: one of them is no label.
+        ValueError: one of them is not.
     """
-    found = tuple(words) if words is not None else None
-    for word in found or ():
+    checked = tuple(words) if words is not None else None
+    for word in checked or ():
         if problem := label_problem(word):
             raise ValueError(problem)
-    return found
+    return checked
 
 
 def misnamed(name: str) -> str | None:
-    """Say what a folder or label that is no word should be called, `None` where all is well.
+    """Return how to rename a folder or label that is probably not a word, otherwise `None`.
 
     >>> misnamed("noise")
     "'noise' would be a word to spot; call it _background_noise_, or name it in keywords"
     >>> misnamed("_unknown_") is misnamed("yes") is None
     True
     """
-    meant = _FILLERS.get(letters(name))
-    if meant in (None, name):
+    filler = _FILLERS.get(letters(name))
+    if filler in (None, name):
         return None
-    return f"{name!r} would be a word to spot; call it {meant}, or name it in keywords"
+    return f"{name!r} would be a word to spot; call it {filler}, or name it in keywords"

@@ -1,62 +1,112 @@
-"""Recordings in which no keyword is said: found, and split by speaker."""
+"""List recordings without a keyword, split by speaker."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from edgekws.audio.folders import audio_files_under
+from edgekws.core.canonical import file_state
 from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
-from edgekws.datasets.listing.source import existing
+from edgekws.core.events import quiet
+from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.speakers import three_way
 from edgekws.datasets.listing.splits import Rule
+from edgekws.datasets.listing.tables import SUFFIXES
+from edgekws.datasets.listing.unlabelled import list_unlabelled
 from edgekws.errors import DataError
 
 
-def negative_recordings(
-    folders: Sequence[Path],
-    known: Mapping[str, Split],
+def list_negatives(
+    sources: Sequence[Path],
+    words: Sequence[Clip],
     rule: Rule,
     seed: int,
+    source: Path,
     ignored: Counter[str],
 ) -> list[Clip]:
-    """Return every recording under `folders` as a whole, labelled `_unknown_`.
+    """Return the recordings without a keyword that `sources` name, labelled `_unknown_`.
 
-    The folder directly under one of `folders` that a recording is in is its speaker; a recording
-    beside them has the one that `rule` finds in its name, or counts as a speaker of its own.
-    Speakers who are `known` already keep their split; others are held out as `rule` says.
-    `ignored` counts what is no recording.
+    A source is an audio file, a folder, or a table with the columns `file` (or `path`), and
+    perhaps `speaker`, `start_s` and `end_s`. Without that column a recording's speaker is its
+    folder directly under the source, or the one that `rule` extracts from its name, or the
+    recording itself. Speakers of `words`, the clips of `source`, keep their split; others are held
+    out by `rule`. `ignored` counts files that are not recordings.
 
     Raises:
-        DataError: a folder is missing or empty, or there are fewer than three new speakers.
+        DataError: a source is missing or empty, a row is wrong, there are fewer than three new
+            speakers, or a recording is among `words`.
     """
-    found: dict[Path, tuple[str | None, str]] = {}
-    for folder in folders:
-        files = audio_files_under(existing(folder), ignored)
-        if not files:
-            raise DataError(f"{folder}: holds no recordings; take it out of dataset.negatives")
-        for path in files:
-            found.setdefault(path, _speaker(path, folder.expanduser(), rule))
-    split_of = dict(known) | _splits({unit for _, unit in found.values()} - set(known), rule, seed)
-    return [Clip(path, UNKNOWN, speaker, split_of[unit]) for path, (speaker, unit) in found.items()]
+    known = {clip.speaker or clip.path.name: clip.split for clip in words}
+    parts: dict[tuple[Path, float], _Part] = {}
+    for one in sources:
+        for part in _parts(one, rule, ignored):
+            parts.setdefault((part.path, part.start_s), part)
+    split_of = known | _splits({part.unit for part in parts.values()} - set(known), rule, seed)
+    negatives = [
+        Clip(part.path, UNKNOWN, part.speaker, split_of[part.unit], part.start_s, part.end_s)
+        for part in parts.values()
+    ]
+    _refuse_in_both(words, negatives, source)
+    return negatives
 
 
-def refuse_in_both(words: Iterable[Clip], negatives: Iterable[Clip], source: Path) -> None:
-    """Raise `DataError` for a recording of the table that is among the negatives as well."""
+def negative_stamps(sources: Sequence[Path]) -> list[object]:
+    """Return name, size and time of every file that `sources` name.
+
+    Raises:
+        DataError: a source is missing.
+    """
+    return [
+        file_state(one.expanduser()) if one.expanduser().is_file() else stamps(existing(one))
+        for one in sources
+    ]
+
+
+class _Part(NamedTuple):
+    """A recording or a part of it, its speaker, if known, and the unit that stays in one split."""
+
+    path: Path
+    speaker: str | None
+    unit: str
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+def _parts(source: Path, rule: Rule, ignored: Counter[str]) -> list[_Part]:
+    path = source.expanduser()
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        rows = list_unlabelled(path, quiet)[1]
+        return [
+            _Part(
+                row.path, row.speaker or None, row.speaker or row.path.name, row.start_s, row.end_s
+            )
+            for row in rows
+        ]
+    if path.is_file():
+        return [_part(path, path.parent, rule)]
+    files = audio_files_under(existing(source), ignored)
+    if not files:
+        raise DataError(f"{source}: holds no recordings; remove it from dataset.negatives")
+    return [_part(file, path, rule) for file in files]
+
+
+def _refuse_in_both(words: Iterable[Clip], negatives: Iterable[Clip], source: Path) -> None:
+    """Raise `DataError` for a recording of the table that is also among the negatives."""
     listed = {clip.path.resolve() for clip in words}
     for clip in negatives:
         if clip.path.resolve() in listed:
             raise DataError(
-                f"{clip.path}: is in {source} and under dataset.negatives; the parts of it without "
-                "a keyword are cut from there, take it out of dataset.negatives"
+                f"{clip.path}: is in {source} and under dataset.negatives; its parts without a "
+                "keyword are already used, remove it from dataset.negatives"
             )
 
 
-def _speaker(path: Path, folder: Path, rule: Rule) -> tuple[str | None, str]:
-    """Return the speaker, where one is known, and what is kept in one split."""
+def _part(path: Path, folder: Path, rule: Rule) -> _Part:
     parts = path.relative_to(folder).parts
     speaker = parts[0] if len(parts) > 1 else rule.speaker(path)
-    return speaker, speaker or path.name
+    return _Part(path, speaker, speaker or path.name)
 
 
 def _splits(units: set[str], rule: Rule, seed: int) -> dict[str, Split]:
@@ -64,8 +114,8 @@ def _splits(units: set[str], rule: Rule, seed: int) -> dict[str, Split]:
         return {}
     if len(units) < len(SPLITS):
         raise DataError(
-            f"dataset.negatives: {len(units)} speakers ({', '.join(sorted(units))}), and 3 are "
-            "needed, one for each split; put every speaker's recordings into a folder of their own"
+            f"dataset.negatives: {len(units)} speakers ({', '.join(sorted(units))}), but 3 are "
+            "needed, one for each split; put every speaker's recordings into a separate folder"
         )
     names = three_way(units, rule.dev_fraction, rule.test_fraction, ["negatives", seed])
     return {unit: split for split in SPLITS for unit in names[split]}

@@ -1,4 +1,4 @@
-"""Regular expressions of a recipe, matched against names within a time limit."""
+"""Match regular expressions of a recipe against names within a time limit."""
 
 import re
 import signal
@@ -10,28 +10,28 @@ from types import FrameType
 from edgekws.errors import DataError
 
 LIMIT_S = 1.0
-"""Time for one name; a pattern that does not backtrack needs microseconds."""
+"""Time limit per name; a pattern without backtracking needs microseconds."""
 
 
 class _TimeIsUp(BaseException):
-    """Raised within the match, which looks for signals now and then."""
+    """Raised within the match, which checks for signals regularly."""
 
 
 def first_group(pattern: str, name: str) -> str | None:
-    """Return what the first group of `pattern` finds in `name`, `None` where nothing matches.
+    """Return the first group of `pattern` in `name`, `None` if it does not match.
 
     Raises:
-        DataError: the match takes longer than `LIMIT_S`; it names the file. Outside of the main
-            thread, which alone is sent signals, it is not limited.
+        DataError: the match takes longer than `LIMIT_S`. There is no limit outside the main
+            thread, because only that receives signals.
     """
     try:
         with _limited():
             match = re.search(pattern, name)
     except _TimeIsUp as error:
         raise DataError(
-            f"speaker_pattern {pattern!r} did not come to an end within {LIMIT_S:g} s on the name "
-            f"{name!r}: it tries every way to repeat a repetition; repeat single characters only, "
-            "as in ^([^_]+)_"
+            f"speaker_pattern {pattern!r} did not finish within {LIMIT_S:g} s on the name "
+            f"{name!r}: nested repetitions take too long; repeat only single characters, as in "
+            "^([^_]+)_"
         ) from error
     return match.group(1) if match else None
 

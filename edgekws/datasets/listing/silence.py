@@ -1,4 +1,4 @@
-"""Clips of `_silence_`: windows cut from recordings of noise at random places."""
+"""Cut clips of `_silence_` at random positions from recordings of noise."""
 
 import math
 import os
@@ -25,11 +25,11 @@ def silence_clips(
 ) -> list[Clip]:
     """Cut `count` windows of `window_s` seconds from `recordings`, drawn from (seed, split).
 
-    A recording is chosen in proportion to its length; a window below -80 dBFS (the zeros that
-    some recordings are padded with) is drawn again.
+    The probability of a recording is proportional to its length; windows below -80 dBFS (some
+    recordings are padded with zeros) are drawn again.
 
     Raises:
-        DataError: a recording cannot be read, or none of them holds sound.
+        DataError: a recording cannot be read, or all are silent.
     """
     rng = np.random.default_rng([seed, *split.encode()])
     lengths = np.array([_duration_s(path) for path in recordings])
@@ -41,31 +41,31 @@ def silence_clips(
 
 
 def noise_recordings(folder: Path, ignored: Counter[str]) -> tuple[Path, ...]:
-    """Return the recordings in `folder` and the folders in it; count in `ignored` what is not one.
+    """Return the recordings under `folder`; count other files in `ignored`.
 
     Raises:
         DataError: there are none.
     """
-    found = tuple(audio_files_under(folder, ignored))
-    if not found:
+    files = tuple(audio_files_under(folder, ignored))
+    if not files:
         raise DataError(f"{folder}: holds no noise recordings; fill it or remove dataset.noise")
-    return found
+    return files
 
 
 def noise_per_split(
     noise: tuple[Path, ...], seed: int, silence: bool
 ) -> dict[Split, tuple[Path, ...]]:
-    """Split recordings by file (70, 15, 15 %); without a class `_silence_` all are for train.
+    """Split recordings by file (70, 15, 15 %); without a class `_silence_` all are in train.
 
     Raises:
-        DataError: fewer recordings than splits.
+        DataError: there are fewer recordings than splits.
     """
     if not silence:
         return {"train": noise, "dev": (), "test": ()}
     if len(noise) < len(SPLITS):
         raise DataError(
             f"{noise[0].parent}: _silence_ needs at least 3 noise recordings, one for each split, "
-            f"and there are {len(noise)}; add some, or set silence = false"
+            f"but there are {len(noise)}; add some, or set silence = false"
         )
     top = os.path.commonpath([path.parent for path in noise])
     by_name = {path.relative_to(top).as_posix(): path for path in noise}
@@ -82,15 +82,15 @@ def _cut(
     rng: np.random.Generator,
 ) -> Clip:
     for _ in range(_ATTEMPTS):
-        path, room_s = recordings[index], float(lengths[index]) - window_s
-        start_s = math.floor(rng.uniform(0, max(room_s, 0)) * 1000) / 1000
+        path, latest_s = recordings[index], float(lengths[index]) - window_s
+        start_s = math.floor(rng.uniform(0, max(latest_s, 0)) * 1000) / 1000
         if _rms(path, start_s, window_s) >= _AUDIBLE_RMS:
-            end_s = round(start_s + window_s, 6) if room_s > 0 else None
+            end_s = round(start_s + window_s, 6) if latest_s > 0 else None
             return Clip(path, SILENCE, None, split, start_s, end_s)
         index = int(rng.integers(len(recordings)))
     raise DataError(
         f"{path}: {_ATTEMPTS} windows drawn from the noise recordings for {split} are all below "
-        "-80 dBFS; give recordings that hold sound"
+        "-80 dBFS; provide recordings that are not silent"
     )
 
 

@@ -15,12 +15,12 @@ def existing(folder: Path) -> Path:
         DataError: there is no such folder.
     """
     if not folder.expanduser().is_dir():
-        raise DataError(f"{folder}: no such folder; it is looked for from {Path.cwd()}")
+        raise DataError(f"{folder}: no such folder, relative to {Path.cwd()}")
     return folder.expanduser()
 
 
 def stamps(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of the files under `folder`, hidden ones left out, by name."""
+    """Return name, size and time of the files under `folder`, except hidden ones, by name."""
     return sorted(_stamps(folder))
 
 
@@ -29,6 +29,6 @@ def _stamps(folder: Path) -> Iterable[tuple[str, int, int]]:
         for path in files:
             try:
                 stat = path.stat()
-            except OSError:  # a link to nothing or to itself, which is told when it is read
+            except OSError:  # a dangling or circular link is reported when it is read
                 continue
             yield str(path)[len(str(folder)) :], stat.st_size, stat.st_mtime_ns

@@ -1,4 +1,4 @@
-"""Which speakers are held out: decided by a hash of the name, never by the order of files."""
+"""Hold out speakers by a hash of the name, independent of the order of files."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,9 +6,9 @@ from edgekws.core.canonical import sha256_of
 
 
 def ranked(names: Iterable[str], salt: object) -> list[str]:
-    """Return `names` without repeats in an order drawn from `salt` and each name alone.
+    """Return `names` without duplicates in an order that depends on `salt` and each name only.
 
-    A name that is added or removed leaves the others in their order.
+    Adding or removing a name does not change the order of the others.
 
     >>> ranked(["b", "a", "c", "a"], salt=0) == ranked(["c", "b", "a"], salt=0)
     True
@@ -17,7 +17,7 @@ def ranked(names: Iterable[str], salt: object) -> list[str]:
 
 
 def held_out(names: Iterable[str], fraction: float, salt: object) -> frozenset[str]:
-    """Return `fraction` of `names`, drawn from `salt`: at least one, and never all of them.
+    """Return `fraction` of `names`, drawn with `salt`: at least one, but never all of them.
 
     >>> len(held_out("abcdefghijklmnopqr", 0.15, salt=7))
     3
@@ -42,8 +42,8 @@ def three_way(
 ) -> dict[str, Sequence[str]]:
     """Split `names` into train, dev and test.
 
-    Test depends on the names alone, so that it is the same for every seed; dev, drawn from what
-    is left, on `dev_salt` too.
+    Test depends on the names only, so it is the same for every seed; dev, drawn from the rest,
+    also depends on `dev_salt`.
     """
     everyone = frozenset(names)
     test = held_out(everyone, test_fraction, salt="test")

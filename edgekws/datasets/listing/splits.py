@@ -1,4 +1,4 @@
-"""Gives recordings their split: what lists say, and speakers held out for the rest."""
+"""Assign recordings to splits: as listed, otherwise by holding out speakers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ from edgekws.errors import DataError
 
 
 class Rule(NamedTuple):
-    """How speakers are known, and which share of them is held out.
+    """How speakers are identified, and which share of them is held out.
 
-    `speaker_pattern`'s first group is the speaker in a file name; empty: no speaker is known.
-    `dev_fraction` is of the speakers that are left once `test_fraction` of them went to test.
-    `column` is that of a table which names speakers, and goes before the pattern.
+    The first group of `speaker_pattern` is the speaker in a file name; empty: no speaker is known.
+    `dev_fraction` applies to the speakers that remain after `test_fraction` went to test.
+    `column` is the speaker column of a table, which takes precedence over the pattern.
     """
 
     speaker_pattern: str
@@ -28,17 +28,17 @@ class Rule(NamedTuple):
 
     @property
     def source(self) -> str:
-        """What speakers are known by, in the words of the recipe."""
+        """The source of speaker names, in the terms of the recipe."""
         pattern = f"speaker_pattern {self.speaker_pattern!r}"
         return f"column {self.column!r} or {pattern}" if self.column else pattern
 
     def speaker(self, path: Path, word: str = "") -> str | None:
-        """Return the speaker of a file, `None` where its name does not tell.
+        """Return the speaker of a file, `None` if its name does not contain one.
 
-        What the name says in that place is no speaker where it is the `word` that is spoken.
+        A match that equals the spoken `word` is not a speaker.
 
         Raises:
-            DataError: the pattern does not come to an end on the name.
+            DataError: matching the pattern takes too long.
         """
         if not self.speaker_pattern:
             return None
@@ -49,7 +49,7 @@ class Rule(NamedTuple):
 def split_clips(
     recordings: Sequence[Recording], keywords: Sequence[str], rule: Rule, seed: int, source: Path
 ) -> list[Clip]:
-    """Return a clip for each recording; where no speaker is known, a recording is held out alone.
+    """Return a clip for each recording; recordings of unknown speakers are held out one by one.
 
     Raises:
         DataError: too few speakers to hold some out, or a keyword without clips in some split.
@@ -89,15 +89,15 @@ def _file(path: Path) -> str:
 
 
 def not_given(recordings: Sequence[Recording]) -> list[Split]:
-    """Return which of dev and test no list gives."""
+    """Return those of dev and test that no list gives."""
     given = {recording.split for recording in recordings}
     return [split for split in SPLITS[1:] if split not in given]
 
 
-def split_notes(found: Recordings, clips: Sequence[Clip], rule: Rule) -> list[str]:
-    """Return lines for the report: how the splits came about, and speakers that are unknown."""
-    missing = not_given(found.recordings)
-    how = [f"given by {', '.join(found.given_by)}"] if found.given_by else []
+def split_notes(contents: Recordings, clips: Sequence[Clip], rule: Rule) -> list[str]:
+    """Return lines for the report: how the splits were made, and unknown speakers."""
+    missing = not_given(contents.recordings)
+    how = [f"given by {', '.join(contents.given_by)}"] if contents.given_by else []
     by = "speaker" if any(clip.speaker for clip in clips) else "recording"
     how += [f"{' and '.join(missing)} held out by {by}"] if missing else []
     notes = [f"splits: {'; '.join(how)}; speakers: {_speakers_per_split(clips)}"]
@@ -105,12 +105,12 @@ def split_notes(found: Recordings, clips: Sequence[Clip], rule: Rule) -> list[st
 
 
 def caveats(clips: Sequence[Clip], rule: Rule) -> list[str]:
-    """Return what has to be said wherever a figure stands: speakers that are not known."""
+    """Return the warning to show with every figure if speakers are unknown."""
     nameless = sum(clip.speaker is None and clip.label != SILENCE for clip in clips)
     if not nameless:
         return []
     return [
-        f"{nameless} of {len(clips)} clips have no speaker by {rule.source}: one voice may be "
+        f"{nameless} of {len(clips)} clips have no speaker by {rule.source}: a voice may be "
         "in several splits, and figures may be too good for new voices"
     ]
 
@@ -122,8 +122,8 @@ def _carved(
         raise DataError(
             f"{source}: {rule.source} finds {len(pool)} of the {len(missing) + 1} speakers needed "
             f"to hold out {' and '.join(missing)} ({', '.join(sorted(pool))}); set speaker_pattern "
-            "to what names the speaker in a file name; where all are of one person, or no name "
-            'tells, set speaker_pattern = "" to split by recording'
+            "to match the speaker in a file name; if all are of one person, or names have no "
+            'speaker, set speaker_pattern = "" to split by recording'
         )
     return _drawn(pool, missing, rule, seed)
 
@@ -131,9 +131,9 @@ def _carved(
 def _by_recording(
     pools: Mapping[str, set[str]], missing: Sequence[Split], rule: Rule, seed: int
 ) -> dict[str, Split]:
-    """Split the recordings of each label apart, so that a keyword has some in every split.
+    """Split the recordings of each label separately, so that a keyword has some in every split.
 
-    Where a label has too few of them, they stay in train.
+    If a label has too few of them, they stay in train.
     """
     carved: dict[str, Split] = {}
     for files in pools.values():
@@ -147,8 +147,8 @@ def _drawn(
 ) -> dict[str, Split]:
     pool = frozenset(pool)
     test = held_out(pool, rule.test_fraction, "test") if "test" in missing else frozenset()
-    left = pool - test
-    dev = held_out(left, rule.dev_fraction, ["dev", seed]) if "dev" in missing else frozenset()
+    rest = pool - test
+    dev = held_out(rest, rule.dev_fraction, ["dev", seed]) if "dev" in missing else frozenset()
     carved: dict[str, Split] = dict.fromkeys(test, "test")
     return carved | dict.fromkeys(dev, "dev")
 
@@ -158,20 +158,21 @@ def _refuse_empty(clips: Sequence[Clip], keywords: Sequence[str], rule: Rule) ->
     for split in SPLITS:
         for keyword in keywords:
             if (split, keyword) not in have:
-                own = [clip for clip in clips if clip.label == keyword]
-                raise DataError(f"keyword {keyword!r} has no clips in {split}; {_why(own, rule)}")
+                of_keyword = [clip for clip in clips if clip.label == keyword]
+                reason = _explain_missing(of_keyword, rule)
+                raise DataError(f"keyword {keyword!r} has no clips in {split}; {reason}")
 
 
-def _why(own: Sequence[Clip], rule: Rule) -> str:
-    """Say why a keyword lacks clips in some split, and what helps; `own` are its clips."""
-    if all(clip.speaker is None for clip in own):
-        files = len({clip.path for clip in own})
+def _explain_missing(clips: Sequence[Clip], rule: Rule) -> str:
+    """Explain why a keyword with these clips has none in some split, and what to do."""
+    if all(clip.speaker is None for clip in clips):
+        files = len({clip.path for clip in clips})
         return (
-            f"it has {files} recordings of no known speaker, and 3 are needed, one for each split; "
-            "record it more often, or take it out of keywords"
+            f"it has {files} recordings of unknown speakers, but 3 are needed, one for each split; "
+            "record it more often, or remove it from keywords"
         )
     return (
-        f"its speakers: {_speakers_per_split(own)}, by {rule.source}; record it from more "
+        f"its speakers: {_speakers_per_split(clips)}, by {rule.source}; record it from more "
         "speakers, raise dev_fraction or test_fraction, or set "
         'speaker_pattern = "" to split by recording'
     )

@@ -1,4 +1,4 @@
-"""Tables of clips as text: CSV, TSV and JSON lines, each row with the line it stands on."""
+"""Tables of clips as text: CSV, TSV and JSON lines, each row with its line number."""
 
 import csv
 import io
@@ -26,38 +26,38 @@ _MAX_BYTES = 1 << 28
 
 
 class Row(NamedTuple):
-    """One row as text; a value that is missing or null in JSON is empty."""
+    """A row as text; a value that is missing or null in JSON is empty."""
 
     line: int
     cells: dict[str, str]
 
 
 class Table(NamedTuple):
-    """The rows of a file, the names of its columns, and what is wrong with it so far."""
+    """The rows of a file, the names of its columns, and the problems found so far."""
 
     path: Path
     columns: tuple[str, ...]
     rows: list[Row]
     problems: list[str]
 
-    def told(self, line: int, column: str, message: str) -> None:
-        """Note a problem: where it is, in which column, and what to do."""
+    def add_problem(self, line: int, column: str, message: str) -> None:
+        """Add a problem: its line, its column, and what to do."""
         where = f"{self.path}:{line}" + (f": {column}" if column else "")
         self.problems.append(f"{where}: {message}")
 
     def require(self, column: str, key: str) -> bool:
-        """Tell whether there is a column of that name; where not, note which `key` names it."""
+        """Return whether there is a column of that name; if not, add a problem with its `key`."""
         if column in self.columns:
             return True
         hint = closest(column, self.columns) if self.columns else "; the file is empty"
-        self.told(1, column, f"there is no such column{hint}; {key} names it")
+        self.add_problem(1, column, f"there is no such column{hint}; {key} names it")
         return False
 
     def refuse(self) -> None:
-        """Raise what was noted.
+        """Raise the problems found, if any.
 
         Raises:
-            DataError: there are problems; the message holds the first ten and their number.
+            DataError: there are problems; the message has the first ten and the number of others.
         """
         if not self.problems:
             return
@@ -70,14 +70,14 @@ def read_text(path: Path) -> str:
     """Return the text of a table or a list.
 
     Raises:
-        DataError: the file is missing, no regular file, not UTF-8, or holds the character NUL.
+        DataError: the file is missing, not regular, not UTF-8, or contains the character NUL.
     """
     if problem := path_problem(path):
         raise DataError(f"{path}: {problem}")
     try:
         text = read_regular(path, _MAX_BYTES).decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; it is looked for from {Path.cwd()}") from error
+        raise DataError(f"{path}: no such file, relative to {Path.cwd()}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -89,15 +89,15 @@ def read_text(path: Path) -> str:
     before, nul, _ = text.partition("\0")
     if nul:
         line = before.count("\n") + 1
-        raise DataError(f"{path}:{line}: holds the character NUL; save it as plain text")
+        raise DataError(f"{path}:{line}: contains the character NUL; save it as plain text")
     return text
 
 
 def read_table(path: Path) -> Table:
-    """Read a table, its kind told by the suffix.
+    """Read a table in the format of its suffix.
 
-    Where the first line names no columns by the suffix's delimiter, but does by another (Excel
-    writes `;` in many countries, and may say so in a line `sep=;`), that one is taken.
+    If the header does not contain the suffix's delimiter but another one (Excel writes `;` in many
+    countries, sometimes with a line `sep=;`), that one is used.
 
     Raises:
         DataError: as `read_text`.
@@ -110,7 +110,8 @@ def read_table(path: Path) -> Table:
     for row in table.rows:
         for column, cell in row.cells.items():
             if _HALF_PAIR.search(cell):
-                table.told(row.line, column, "holds half of a UTF-16 pair; write the character")
+                problem = "contains half of a UTF-16 pair; write the character"
+                table.add_problem(row.line, column, problem)
     return table
 
 
@@ -129,17 +130,18 @@ def _separated(path: Path, text: str, delimiter: str) -> Table:
         for cells in reader:
             line = first + reader.line_num
             if len(cells) != len(table.columns) and any(cells):
-                table.told(line, "", _ragged(len(cells), len(table.columns), delimiter))
+                table.add_problem(line, "", _ragged(len(cells), len(table.columns), delimiter))
             elif any(cells):
                 values = zip(table.columns, (restored(c.strip()) for c in cells), strict=True)
                 table.rows.append(Row(line, dict(values)))
     except csv.Error as error:
-        table.told(first + reader.line_num, "", f"is no {path.suffix[1:].upper()}: {error}")
+        problem = f"is not valid {path.suffix[1:].upper()}: {error}"
+        table.add_problem(first + reader.line_num, "", problem)
     return table
 
 
 def _delimiter(text: str, usual: str) -> str:
-    """Return the delimiter of the header: the usual one, or the one that names most columns."""
+    """Return the delimiter of the header: the usual one, or the one that gives most columns."""
     header = text.partition("\n")[0]
     if usual in header:
         return usual
@@ -149,14 +151,14 @@ def _delimiter(text: str, usual: str) -> str:
 def _once_each(table: Table, columns: Sequence[str], line: int) -> None:
     for name, count in Counter(columns).items():
         if count > 1:
-            table.told(line, name, f"{count} columns have this name; rename all but one")
+            table.add_problem(line, name, f"{count} columns have this name; rename all but one")
 
 
 def _ragged(cells: int, columns: int, delimiter: str) -> str:
-    what = f"quote text that holds a {_NAMES[delimiter]}"
+    advice = f"quote text that contains a {_NAMES[delimiter]}"
     if cells < columns:
-        what = "add what is missing, or empty cells"
-    return f"{cells} cells, but {columns} columns; {what}"
+        advice = "add the missing or empty cells"
+    return f"{cells} cells, but {columns} columns; {advice}"
 
 
 def _json_lines(path: Path, text: str) -> Table:
@@ -172,25 +174,25 @@ def _json_lines(path: Path, text: str) -> Table:
 
 def _json_row(table: Table, number: int, line: str) -> Iterator[Row]:
     try:
-        found = json.loads(line.strip(), object_pairs_hook=_Pairs)
+        pairs = json.loads(line.strip(), object_pairs_hook=_Pairs)
     except json.JSONDecodeError as error:
-        table.told(number, "", f"is no JSON: {error.msg} at column {error.colno}")
+        table.add_problem(number, "", f"is not valid JSON: {error.msg} at column {error.colno}")
         return
     except RecursionError:
-        table.told(number, "", 'is nested too deeply; expected {"path": …, "label": …}')
+        table.add_problem(number, "", 'is nested too deeply; expected {"path": …, "label": …}')
         return
     except ValueError:
-        table.told(number, "", "holds a number of thousands of digits")
+        table.add_problem(number, "", "contains a number with thousands of digits")
         return
-    if not isinstance(found, _Pairs):
-        table.told(number, "", 'expected an object, {"path": …, "label": …}')
+    if not isinstance(pairs, _Pairs):
+        table.add_problem(number, "", 'expected an object, {"path": …, "label": …}')
         return
-    _once_each(table, [key for key, _ in found], number)
-    yield Row(number, {key: _text(value) for key, value in found})
+    _once_each(table, [key for key, _ in pairs], number)
+    yield Row(number, {key: _text(value) for key, value in pairs})
 
 
 class _Pairs(list[tuple[str, object]]):
-    """The keys and values of a JSON object in order, also where a key stands twice."""
+    """The keys and values of a JSON object in order, including duplicate keys."""
 
 
 def _text(value: object) -> str:

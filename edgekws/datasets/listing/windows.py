@@ -1,4 +1,4 @@
-"""Windows cut out of longer recordings, around the places of keywords and beside them."""
+"""Cut windows out of longer recordings, around keywords and between them."""
 
 import itertools
 import math
@@ -20,58 +20,60 @@ from edgekws.core.fields import Fields
 from edgekws.errors import DataError
 
 PART = (0.25, 0.5)
-"""Shares of a keyword that a window of `partial` holds, from the least to the most."""
+"""Smallest and largest share of a keyword in a `partial` window."""
 
-_TOLD = {
+_DESCRIPTIONS = {
     "word": "with a whole word",
-    "file": "that are a whole file, which is shorter",
+    "file": "that are a whole, shorter file",
     "part": "with part of a keyword",
     "free": "without a keyword",
     "short": "recordings without a keyword left out, they are shorter",
 }
 
 _ROUNDING = 1e-6
-"""Milliseconds by which a place may miss the grid: times are decimal, floats are not."""
+"""Milliseconds by which a position may miss the grid: times are decimal, floats are binary."""
 
 
 class Windows(Fields):
-    """How windows are cut out of recordings whose rows say where the keyword is.
+    """How windows are cut out of recordings with known positions of keywords.
 
-    A window never holds more of the recording than there is: where the file is shorter, it is
-    taken whole. Places are drawn by a hash of seed, file and row in train, and of file and row
-    alone in dev and test, so that another seed is judged on the same windows of a speaker.
+    A shorter file is used as a whole. Positions are drawn by a hash of seed, file and row in train,
+    and of file and row only in dev and test, so that other seeds are evaluated on the same windows
+    of a speaker.
     """
 
     per_keyword: int = Field(
-        4, ge=1, le=100, description="windows that hold the whole keyword, spread over its places"
+        4,
+        ge=1,
+        le=100,
+        description="windows with the whole keyword, spread over its possible positions",
     )
     partial: int = Field(
         1,
         ge=0,
         le=100,
-        description="windows that end or begin within the keyword and hold a quarter to half of "
-        "it, as _unknown_",
+        description="windows with the first or last quarter to half of the keyword, as _unknown_",
     )
     per_negative_second: float = Field(
         0.5,
         ge=0,
         le=100,
-        description="windows for each second without a keyword, as _unknown_: of the same "
-        "recordings, and of dataset.negatives",
+        description="windows per second without a keyword, as _unknown_: from the same "
+        "recordings and from dataset.negatives",
     )
 
     @property
     def gives_unknown(self) -> bool:
-        """Whether windows of `_unknown_` are cut."""
+        """Return whether windows of `_unknown_` are cut."""
         return bool(self.partial or self.per_negative_second)
 
 
 class Cut(NamedTuple):
-    """What was cut.
+    """The result of cutting.
 
-    `clips` are the windows, and rows without times as they were; `free` the parts of recordings
-    without a keyword that are at least a window long; `too_long` the keywords that no window
-    holds; `counts` says by the keys of `_TOLD` how many windows there are.
+    `clips` are the windows, and rows without times unchanged; `free` the parts of recordings
+    without a keyword that are at least a window long; `too_long` the keywords that fit in no
+    window; `counts` the number of windows by the keys of `_DESCRIPTIONS`.
     """
 
     clips: list[Clip]
@@ -88,9 +90,9 @@ def cut_windows(
     keywords: Collection[str],
     seed: int,
 ) -> Cut:
-    """Cut `words`, rows with the place of what is said in them, and whole `negatives`.
+    """Cut `words`, rows with the positions of words, and whole `negatives`.
 
-    The table is taken at its word: what no row of `keywords` covers is free of them.
+    Parts that no row of `keywords` covers are assumed to contain none.
     """
     cutter = _Cutter(windows, window_s, frozenset(keywords), seed)
     by_file: dict[Path, list[Clip]] = defaultdict(list)
@@ -104,18 +106,18 @@ def cut_windows(
 
 
 def cut_notes(cut: Cut, keywords: Sequence[str], window_s: float, source: Path) -> list[str]:
-    """Return lines for the report: how many windows there are, and which keywords have none.
+    """Return lines for the report: the number of windows, and keywords that are too long.
 
     Raises:
-        DataError: nothing was cut, or no window holds any clip of a keyword in some split.
+        DataError: nothing was cut, or no clip of a keyword fits in a window in some split.
     """
     if not cut.counts and not cut.too_long:
         raise DataError(
-            f"{source}: no row says where its word is, so that dataset.windows cuts nothing; give "
-            "start_s and end_s, name their columns in dataset.columns, or take windows out"
+            f"{source}: no row has the position of its word, so dataset.windows cuts nothing; give "
+            "start_s and end_s, name their columns in dataset.columns, or remove windows"
         )
     need_s = max((_duration_s(clip) for clip in cut.too_long), default=0.0)
-    widen = f"set window_s in [front_end] to {math.ceil(100 * need_s) / 100:g} to take them all"
+    widen = f"set window_s in [front_end] to {math.ceil(100 * need_s) / 100:g} to include them all"
     have = {(clip.split, clip.label) for clip in cut.clips}
     for split, keyword in itertools.product(SPLITS, keywords):
         if (split, keyword) not in have:
@@ -123,7 +125,7 @@ def cut_notes(cut: Cut, keywords: Sequence[str], window_s: float, source: Path) 
                 f"{source}: no clip of {keyword!r} in {split} fits into a window of "
                 f"{window_s:g} s; {widen}"
             )
-    counts = [f"{cut.counts[what]} {told}" for what, told in _TOLD.items() if what in cut.counts]
+    counts = [f"{cut.counts[k]} {text}" for k, text in _DESCRIPTIONS.items() if k in cut.counts]
     notes = [f"windows of {window_s:g} s: {', '.join(counts)}"]
     if cut.too_long:
         longest = max(cut.too_long, key=_duration_s)
@@ -135,12 +137,12 @@ def cut_notes(cut: Cut, keywords: Sequence[str], window_s: float, source: Path) 
 
 
 def _to_cut(clip: Clip) -> bool:
-    """Tell whether a row says where in its file a word is."""
+    """Return whether a row has the position of its word in the file."""
     return clip.label != SILENCE and (clip.start_s > 0 or clip.end_s is not None)
 
 
 def _length_s(path: Path) -> float | None:
-    """Return how long a recording is; `None` for one that cannot be read, which is told later."""
+    """Return the length of a recording; `None` if unreadable, which is reported later."""
     try:
         return length_s(path)
     except DataError:
@@ -148,7 +150,7 @@ def _length_s(path: Path) -> float | None:
 
 
 class _Cutter:
-    """Cuts file after file."""
+    """Cuts windows, file by file."""
 
     def __init__(
         self, windows: Windows, window_s: float, keywords: frozenset[str], seed: int
@@ -161,7 +163,7 @@ class _Cutter:
         self.counts: Counter[str] = Counter()
 
     def file(self, clips: Sequence[Clip]) -> None:
-        """Cut the rows of one file, and what is between its keywords."""
+        """Cut the rows of a file, and the parts between its keywords."""
         end = _length_s(clips[0].path)
         placed: list[Clip] = []
         for clip in clips:
@@ -176,14 +178,14 @@ class _Cutter:
         for clip in placed:
             others = [_place(other) for other in spoken if other is not clip]
             self._word(clip, others, end)
-        if len(placed) == len(clips):  # a row without a place may be anywhere
+        if len(placed) == len(clips):  # a row without a position may be anywhere
             for first, last in _gaps([_place(clip) for clip in spoken], end):
                 self._free(placed[0], first, last)
 
     def negative(self, clip: Clip) -> None:
-        """Cut a recording that holds no keyword."""
+        """Cut a recording without a keyword."""
         end = _length_s(clip.path)
-        if end is None:  # told when it is read
+        if end is None:  # reported when it is read
             self.clips.append(clip)
         elif end < self._window_s:
             self.counts["short"] += 1
@@ -208,7 +210,7 @@ class _Cutter:
     def _around(
         self, word: tuple[float, float], others: Sequence[tuple[float, float]], end: float
     ) -> range:
-        """Return where a window may start, in ms, to hold the word, and no other if it can."""
+        """Return where a window may start, in ms, to hold the word, if possible only that one."""
         w = self._window_s
         earliest, latest = max(word[1] - w, 0.0), min(word[0], end - w)
         alone = _grid(
@@ -222,8 +224,8 @@ class _Cutter:
     ) -> Iterator[float]:
         """Yield starts of windows with the first part of a keyword, or with the last.
 
-        A window with the other part takes the place of one that does not fit into the file, or
-        that touches another keyword; where neither does, there is none.
+        A window that does not fit in the file, or that touches another keyword, is replaced by one
+        with the other part; if that does not fit either, there is none.
         """
         first, last = _place(clip)
         rng = self._rng(clip, "part")
@@ -238,7 +240,7 @@ class _Cutter:
                     break
 
     def _free(self, clip: Clip, first: float, last: float) -> None:
-        """Take the part of a recording in which no keyword is."""
+        """Add a part of a recording without a keyword."""
         places = _grid(first, last - self._window_s)
         if not places:
             return
@@ -281,14 +283,14 @@ def _grid(earliest: float, latest: float) -> range:
 
 
 def _drawn(grid: range, count: int, rng: np.random.Generator) -> list[float]:
-    """Return up to `count` places of the grid in seconds, one from each of as many equal parts."""
+    """Return up to `count` positions of the grid in seconds, one from each of `count` parts."""
     edges = np.linspace(0, len(grid), count + 1)
     places = (edges[:-1] + rng.random(count) * np.diff(edges)).astype(int)
     return [grid[place] / 1000 for place in dict.fromkeys(places.tolist())]
 
 
 def _gaps(spans: Sequence[tuple[float, float]], end: float) -> Iterator[tuple[float, float]]:
-    """Yield what of 0 … `end` no span covers, in order."""
+    """Yield the parts of 0 … `end` that no span covers, in order."""
     place = 0.0
     for first, last in sorted(spans):
         if first > place:

@@ -1,4 +1,4 @@
-"""Recordings in the layout of Speech Commands: one folder per word, and lists of the splits."""
+"""Recordings in the layout of Speech Commands: a folder per word, and lists of the splits."""
 
 import os
 import unicodedata
@@ -21,9 +21,9 @@ _COLUMNS = ("file", "class")
 
 
 class Recording(NamedTuple):
-    """A file or a part of it, the word in it, and the split that a list gives it.
+    """A file or a part of it, its word, and its split by a list.
 
-    `None` is what is not said; `end_s=None` is the end of the file.
+    `None` means not given; `end_s=None` is the end of the file.
     """
 
     path: Path
@@ -36,9 +36,9 @@ class Recording(NamedTuple):
 
 @dataclass
 class Recordings:
-    """What was found under a root.
+    """The recordings of a dataset.
 
-    `given_by` names the lists or tables; `ignored` counts by reason what is no recording.
+    `given_by` names the lists or tables; `ignored` counts other files by reason.
     """
 
     recordings: list[Recording]
@@ -51,7 +51,7 @@ def find_recordings(root: Path, noise: Path | None) -> Recordings:
     """Read the tables, or else the word folders and their lists, under `root`.
 
     Raises:
-        DataError: `root` is missing, a table or list is wrong, or both kinds are there.
+        DataError: `root` is missing, a table or list is wrong, or there are both.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; dataset.root is relative to {Path.cwd()}")
@@ -59,35 +59,35 @@ def find_recordings(root: Path, noise: Path | None) -> Recordings:
     lists = [name for name in LISTS if (root / name).is_file()]
     if tables and lists:
         raise DataError(f"{root}: the splits are given twice, by {tables[0]} and {lists[0]}")
-    found = _by_folder(root, noise)
+    contents = _by_folder(root, noise)
     if tables:
-        return _by_tables(root, tables, found)
-    if found.empty:
-        raise DataError(f"{found.empty[0]}: holds no recordings; fill the folder or remove it")
-    return _with_lists(root, lists, found) if lists else found
+        return _by_tables(root, tables, contents)
+    if contents.empty:
+        raise DataError(f"{contents.empty[0]}: holds no recordings; fill the folder or remove it")
+    return _with_lists(root, lists, contents) if lists else contents
 
 
 def word_name(text: str) -> str:
-    """Return `text` composed (NFC), so that a name equals itself on every file system."""
+    """Return `text` composed (NFC), so that names are equal on every file system."""
     return unicodedata.normalize("NFC", text)
 
 
 def _by_folder(root: Path, noise: Path | None) -> Recordings:
-    found = Recordings([])
+    contents = Recordings([])
     _refuse_misnamed(root, noise)
-    for folder in word_folders(root, noise, found.ignored):
+    for folder in word_folders(root, noise, contents.ignored):
         word = word_name(folder.name)
         if problem := label_problem(word):
             raise DataError(f"{str(folder)!r}: {problem}")
-        files = audio_files(folder, found.ignored)
+        files = audio_files(folder, contents.ignored)
         if not files:
-            found.empty.append(folder)
-        found.recordings += [Recording(path, word, None) for path in files]
-    return found
+            contents.empty.append(folder)
+        contents.recordings += [Recording(path, word, None) for path in files]
+    return contents
 
 
 def _refuse_misnamed(root: Path, noise: Path | None) -> None:
-    """Raise `DataError` for `_noise_` and the like, which would be left out for their `_`."""
+    """Raise `DataError` for `_noise_` and similar names, which would be skipped for their `_`."""
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         advice = misnamed(folder.name) if folder.name.startswith("_") else None
         if advice and not (noise and folder.resolve() == noise.resolve()):
@@ -95,7 +95,7 @@ def _refuse_misnamed(root: Path, noise: Path | None) -> None:
 
 
 def word_folders(root: Path, noise: Path | None, ignored: Counter[str]) -> list[Path]:
-    """Return the folders in `root` that are words, by name; count in `ignored` those that are not.
+    """Return the word folders in `root`, by name; count others in `ignored`.
 
     `noise` and `_background_noise_` are neither.
     """
@@ -111,8 +111,8 @@ def word_folders(root: Path, noise: Path | None, ignored: Counter[str]) -> list[
     return folders
 
 
-def _with_lists(root: Path, lists: list[str], found: Recordings) -> Recordings:
-    known = {recording.path.relative_to(root).as_posix() for recording in found.recordings}
+def _with_lists(root: Path, lists: list[str], contents: Recordings) -> Recordings:
+    known = {recording.path.relative_to(root).as_posix() for recording in contents.recordings}
     split_of: dict[str, Split] = {}
     for name in lists:
         for number, line in enumerate(read_text(root / name).splitlines(), 1):
@@ -126,12 +126,12 @@ def _with_lists(root: Path, lists: list[str], found: Recordings) -> Recordings:
                 raise DataError(f"{where}: {file} is in both lists; keep it in one")
     recordings = [
         r._replace(split=split_of.get(r.path.relative_to(root).as_posix()))
-        for r in found.recordings
+        for r in contents.recordings
     ]
-    return Recordings(recordings, tuple(lists), found.ignored)
+    return Recordings(recordings, tuple(lists), contents.ignored)
 
 
-def _by_tables(root: Path, tables: list[str], found: Recordings) -> Recordings:
+def _by_tables(root: Path, tables: list[str], contents: Recordings) -> Recordings:
     if "train.csv" not in tables:
         raise DataError(f"{root}: has {tables[0]} but no train.csv; add it (columns file,class)")
     meaning: dict[str, Split | None] = {"train.csv": None, "val.csv": "test", "test.csv": "test"}
@@ -142,18 +142,18 @@ def _by_tables(root: Path, tables: list[str], found: Recordings) -> Recordings:
         for where, row in _rows(root / name):
             path = root / row["file"]
             if not path.is_relative_to(root) or ".." in path.parts:
-                raise DataError(f"{where}: {row['file']} leads out of {root}; move it there")
+                raise DataError(f"{where}: {row['file']} is outside {root}; move it there")
             if path in listed:
                 raise DataError(f"{where}: {row['file']} is listed twice; keep it in one place")
-            if not os.path.isfile(path):  # noqa: PTH113 a name may be too long to be looked up
+            if not os.path.isfile(path):  # noqa: PTH113 a name may be too long for Path.is_file
                 raise DataError(f"{where}: there is no file {path}")
             listed[path] = Recording(path, word_name(row["class"]), meaning[name])
-    for folder in found.empty:
-        found.ignored[f"empty folder {folder.name}"] += 1
-    unlisted = sum(recording.path not in listed for recording in found.recordings)
+    for folder in contents.empty:
+        contents.ignored[f"empty folder {folder.name}"] += 1
+    unlisted = sum(recording.path not in listed for recording in contents.recordings)
     if unlisted:
-        found.ignored[f"in none of {', '.join(tables)}"] += unlisted
-    return Recordings(list(listed.values()), tuple(tables), found.ignored)
+        contents.ignored[f"in none of {', '.join(tables)}"] += unlisted
+    return Recordings(list(listed.values()), tuple(tables), contents.ignored)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:

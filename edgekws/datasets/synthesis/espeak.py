@@ -1,8 +1,8 @@
-"""espeak-ng through ctypes: the library and the voices come in the wheel `espeakng-loader`.
+"""espeak-ng through ctypes: the library and the voices are in the wheel `espeakng-loader`.
 
-The library keeps its state (voice, phases, noise generators) in globals, and what it speaks
-depends on what it spoke before. A fresh copy is therefore loaded for each voice, in processes
-rather than threads; the same calls then give the same samples.
+The library keeps its state (voice, phases, noise generators) in globals, so its output depends on
+earlier calls. A new copy is therefore loaded for each voice, in processes rather than threads; the
+same calls then give the same samples.
 """
 
 import _ctypes
@@ -45,10 +45,10 @@ class _Voice(ctypes.Structure):
 
 
 class Espeak:
-    """One loaded copy of espeak-ng; leave it with `close` or as a context.
+    """A loaded copy of espeak-ng; unload it with `close`, or use it as a context manager.
 
     Raises:
-        MissingPartError: the wheel is not installed, or its library does not load.
+        MissingPartError: the wheel is not installed, or its library cannot be loaded.
     """
 
     def __init__(self) -> None:
@@ -68,8 +68,8 @@ class Espeak:
         self._spoken: list[bytes] = []
         self._callback = _Callback(self._collect)
         self._library.espeak_SetSynthCallback(self._callback)
-        # breath is drawn from its own generator (seeded with the time of day), or in the Klatt
-        # voices from the C library's
+        # Breath noise comes from its own generator (seeded with the time of day), or in the Klatt
+        # voices from that of the C library.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         ctypes.CDLL(None).srand(1)
 
@@ -93,29 +93,29 @@ class Espeak:
 
     def accents(self) -> tuple[tuple[str, str], ...]:
         """Return (language code, identifier) of every accent: `("en-us", "gmw/en-US")`."""
-        found: list[tuple[str, str]] = []
+        accents: list[tuple[str, str]] = []
         voices = self._library.espeak_ListVoices(None)
-        while voices[len(found)]:
-            voice = voices[len(found)].contents
+        while voices[len(accents)]:
+            voice = voices[len(accents)].contents
             code = ctypes.string_at(voice.languages + 1).decode()
-            found.append((code, voice.identifier.decode()))
-        return tuple(found)
+            accents.append((code, voice.identifier.decode()))
+        return tuple(accents)
 
     def names(self) -> dict[str, str]:
         """Return the shortest code of each language by its English name: `{"german": "de"}`."""
-        found: dict[str, str] = {}
+        codes: dict[str, str] = {}
         voices = self._library.espeak_ListVoices(None)
         number = 0
         while voices[number]:
             voice = voices[number].contents
             code = ctypes.string_at(voice.languages + 1).decode()
             name = voice.name.decode().partition(" (")[0].casefold()
-            found[name] = min(found.get(name, code), code, key=lambda c: (len(c), c))
+            codes[name] = min(codes.get(name, code), code, key=lambda c: (len(c), c))
             number += 1
-        return found
+        return codes
 
     def use(self, voice: str) -> None:
-        """Speak with `voice`: an accent's identifier, `+` and a variant, `gmw/en-US+f1`.
+        """Select `voice`: an accent's identifier, `+` and a variant, `gmw/en-US+f1`.
 
         Raises:
             DataError: there is no such voice.
@@ -124,9 +124,9 @@ class Espeak:
             raise DataError(f"espeak-ng has no voice {voice!r}")
 
     def say(self, text: str, rate_wpm: int = 170, pitch: int = 50, lively: int = 50) -> Wave:
-        """Return `text` as float32 `(samples,)` at `sample_rate`; `[[…]]` holds phonemes.
+        """Return `text` as float32 `(samples,)` at `sample_rate`; `[[…]]` encloses phonemes.
 
-        `rate_wpm` is in words per minute; `pitch` and `lively` (the pitch's range) in 0 … 99.
+        `rate_wpm` is in words per minute; `pitch` and `lively` (the pitch range) are 0 … 99.
         """
         self._spoken.clear()
         for parameter, value in ((_RATE, rate_wpm), (_PITCH, pitch), (_RANGE, lively)):
@@ -139,9 +139,9 @@ class Espeak:
         return samples.astype(np.float32) / np.float32(32768)
 
     def phonemes(self, text: str) -> tuple[tuple[str, ...], ...]:
-        """Return the phonemes of each word of `text`, in espeak-ng's own spelling.
+        """Return the phonemes of each word of `text`, in espeak-ng's notation.
 
-        Stress stands before the vowel: `lights` is `(("l", "'aI", "t", "s"),)`.
+        Stress precedes the vowel: `lights` is `(("l", "'aI", "t", "s"),)`.
         """
         data = ctypes.create_string_buffer(text.encode())
         place = ctypes.c_void_p(ctypes.addressof(data))
@@ -163,27 +163,27 @@ class Espeak:
 def accents_of(
     language: str, accents: tuple[tuple[str, str], ...], names: Mapping[str, str] | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """Return the accents of `language`: its code and those that begin with it and a hyphen.
+    """Return the accents of `language`: its code and those that start with it and a hyphen.
 
-    Codes with a script (`en-shaw`, `fa-latn`) read another alphabet and are left out unless
-    asked for by name. `names` are those of `Espeak.names`, for the message.
+    Codes with a script (`en-shaw`, `fa-latn`) are for another alphabet and excluded unless given
+    explicitly. `names` are those of `Espeak.names`, for the message.
 
     Raises:
-        DataError: espeak-ng does not speak `language`.
+        DataError: espeak-ng does not support `language`.
     """
-    wanted = language.lower()
-    exact = tuple((code, voice) for code, voice in accents if code.lower() == wanted)
-    wider = tuple((code, voice) for code, voice in accents if code.startswith(f"{wanted}-"))
+    prefix = language.lower()
+    exact = tuple((code, voice) for code, voice in accents if code.lower() == prefix)
+    wider = tuple((code, voice) for code, voice in accents if code.startswith(f"{prefix}-"))
     plain = tuple(a for a in exact + wider if not any(len(p) == 4 for p in a[1].split("-")[1:]))
     if not exact + wider:
         known = names or {}
-        named = [name for name in known if wanted in name.split()]
-        named = named or get_close_matches(wanted, known, n=1, cutoff=0.8)
-        if named:
-            hint = ", ".join(f"{name.title()} is {known[name]}" for name in named)
+        matches = [name for name in known if prefix in name.split()]
+        matches = matches or get_close_matches(prefix, known, n=1, cutoff=0.8)
+        if matches:
+            hint = ", ".join(f"{name.title()} is {known[name]}" for name in matches)
             raise DataError(f"espeak-ng does not speak language {language!r}; {hint}")
         codes = tuple(sorted({code for code, _ in accents} | {"en", "fr"}))
-        raise DataError(f"espeak-ng does not speak language {language!r}{closest(wanted, codes)}")
+        raise DataError(f"espeak-ng does not speak language {language!r}{closest(prefix, codes)}")
     return plain or exact[:1]
 
 

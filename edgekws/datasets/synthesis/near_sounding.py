@@ -1,7 +1,7 @@
-"""Words that sound nearly like a keyword, made by small edits of its phonemes.
+"""Words that sound similar to a keyword, made by small edits of its phonemes.
 
-The edits are on espeak-ng's phoneme mnemonics, so that they work for any keyword in any language
-and need no dictionary: the new sounds are drawn from those that the language's other words use.
+The edits are on espeak-ng's phoneme mnemonics, so they work for any keyword in any language
+without a dictionary: new sounds are drawn from those in other words of the language.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ def plain(phoneme: str) -> str:
 
 
 def is_vowel(phoneme: str) -> bool:
-    """Tell whether a mnemonic names a vowel.
+    """Return whether a mnemonic is a vowel.
 
     >>> [p for p in ("l", "'aI", "t", "s") if is_vowel(p)]
     ["'aI"]
@@ -41,7 +41,7 @@ def spoken(words: Iterable[Word]) -> str:
 
 
 def sound_of(words: Iterable[Word]) -> str:
-    """Return what two words that sound the same have in common: phonemes without stress."""
+    """Return the phonemes without stress, equal for words that sound the same."""
     return "".join(plain(p) for word in words for p in word)
 
 
@@ -54,24 +54,24 @@ def near_sounding(
 ) -> tuple[str, ...]:
     """Return up to `count` near-sounding words, each as text that espeak-ng speaks.
 
-    In turn: another first consonant (a rhyme), another last consonant, another vowel, the first
-    half alone, the second half alone. Consonants that differ in voicing only are no exchange
-    (people hear them as the keyword), and nothing that sounds like `taken` comes out.
+    In turn: another first consonant (a rhyme), another last consonant, another vowel, only the
+    first half, only the second half. Consonants that differ only in voicing are not exchanged
+    (people hear the keyword), and no result sounds like one of `taken`.
     """
     sounds = tuple(dict.fromkeys(p for word in keyword for p in word))
     if not sounds or any(p.startswith("(") for p in sounds):
         return ()
     inventory = sorted({plain(p) for p in inventory if not p.startswith(("(", "_"))})
-    found: dict[str, str] = {}
+    similar: dict[str, str] = {}
     for turn in range(_DRAWS):
-        if len(found) == count:
+        if len(similar) == count:
             break
         flat = [p for word in keyword for p in word]
         edited = _EDITS[turn % len(_EDITS)](flat, inventory, rng)
         sound = sound_of([edited])
-        if edited and sound not in taken | found.keys():
-            found[sound] = spoken([edited])
-    return tuple(found.values())
+        if edited and sound not in taken | similar.keys():
+            similar[sound] = spoken([edited])
+    return tuple(similar.values())
 
 
 def _exchange(place: int, flat: list[str], choices: list[str], rng: np.random.Generator) -> Word:

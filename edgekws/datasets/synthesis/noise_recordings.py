@@ -1,4 +1,4 @@
-"""Recordings of noise for a synthetic dataset: white, pink, brown, mains hum and babble."""
+"""Generate noise for a synthetic dataset: white, pink, brown, mains hum and babble."""
 
 import os
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ def make_noise(
 ) -> tuple[str, ...]:
     """Write five recordings of `seconds` into `folder` and return their names.
 
-    Babble is six talkers at a time made of the clips `speech`, which hold no keyword. Levels
-    wander between -45 and -15 dBFS, a new one every two seconds. Everything is drawn from `key`.
+    Babble is six simultaneous talkers from the clips `speech`, which hold no keyword. Levels vary
+    between -45 and -15 dBFS, with a new one every two seconds. All draws are seeded by `key`.
     """
     rng = np.random.default_rng(list(key))
     samples = seconds * sample_rate
@@ -35,8 +35,8 @@ def make_noise(
     waves["hum"] = _hum(samples, sample_rate, rng)
     waves["babble"] = _babble(samples, speech, rng)
     for name, wave in waves.items():
-        wandering = wave * _level(samples, sample_rate, rng)
-        write(folder / f"{name}.flac", as_int16(wandering), sample_rate)
+        varying = wave * _level(samples, sample_rate, rng)
+        write(folder / f"{name}.flac", as_int16(varying), sample_rate)
     return tuple(f"{name}.flac" for name in waves)
 
 

@@ -1,4 +1,4 @@
-"""Which words a language can speak: those in letters that it reads, no two of which sound alike."""
+"""Check that words are in a script that a language reads, and that no two sound the same."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from edgekws.datasets.synthesis.near_sounding import Word, sound_of
 from edgekws.errors import DataError
 
 Spoken = dict[str, tuple[Word, ...]]
-"""Words, and the phonemes of each."""
+"""Words with their phonemes."""
 
 _PROBES = {
     "ARABIC": "ما",
@@ -26,18 +26,18 @@ _PROBES = {
     "LATIN": "ma",
     "THAI": "มา",
 }
-"""A syllable of each script, or two signs: a language that has the script reads them as one."""
+"""A syllable or two signs of each script, which a language that uses the script reads as one."""
 
 _LONGEST_READING = 4
-"""Sounds of one sign where signs are syllables or words; its name has more."""
+"""Most sounds of a sign that is a syllable or word; the name of a sign has more."""
 _SIGNS_ARE_READ_ALONE = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA")
 
 
 def check_language(language: str, words: Sequence[str]) -> None:
-    """Refuse words that some accent of `language` cannot speak, or that sound the same in it.
+    """Refuse words that an accent of `language` cannot speak, or that sound the same in it.
 
     Raises:
-        DataError: espeak-ng does not speak the language, or as `speakable`.
+        DataError: espeak-ng does not support the language, or as `speakable` and `distinct`.
         MissingPartError: espeak-ng is not installed.
     """
     with Espeak() as espeak:
@@ -47,38 +47,38 @@ def check_language(language: str, words: Sequence[str]) -> None:
 
 
 def speakable(words: Iterable[str], language: str, espeak: Espeak) -> Spoken:
-    """Return the phonemes of each of `words` in the voice that `espeak` uses.
+    """Return the phonemes of each of `words` in the current voice of `espeak`.
 
     Raises:
-        DataError: a word gives no sound, or is in letters that the voice does not read: espeak-ng
-            would name them one by one ("Chinese letter") or speak another language.
+        DataError: a word gives no sound, or is in a script that the voice does not read: espeak-ng
+            would name the letters one by one ("Chinese letter") or speak another language.
     """
     scripts: dict[str, bool] = {}
-    found = {}
+    readings = {}
     for word in words:
         for script, letters in _by_script(word).items():
             if script not in scripts:
                 scripts[script] = _reads(script, letters, espeak)
             if not scripts[script]:
                 raise DataError(
-                    f"{word!r} is in {_shown(script)} letters, which espeak-ng does not read "
+                    f"{word!r} is in {_script_name(script)} letters, which espeak-ng does not read "
                     f"in language {language!r}: it would name them or speak another language; "
                     "spell the word in letters of the language, or choose another language"
                 )
-        found[word] = espeak.phonemes(word)
-        if not found[word] or not any(char.isalnum() for char in word):
+        readings[word] = espeak.phonemes(word)
+        if not readings[word] or not any(char.isalnum() for char in word):
             raise DataError(
-                f"espeak-ng cannot speak {word!r} in language {language!r}: it has no sound of its "
-                "own; spell it in letters of the language"
+                f"espeak-ng cannot speak {word!r} in language {language!r}: it gives no sound; "
+                "spell it in letters of the language"
             )
-    return found
+    return readings
 
 
 def distinct(spoken: Mapping[str, tuple[Word, ...]], language: str) -> None:
     """Refuse words that sound the same.
 
     Raises:
-        DataError: two of them do; both are named.
+        DataError: two of them do; the message names both.
     """
     sounds: dict[str, str] = {}
     for word, phonemes in spoken.items():
@@ -90,19 +90,19 @@ def distinct(spoken: Mapping[str, tuple[Word, ...]], language: str) -> None:
 
 
 def borrowed(spoken: Mapping[str, tuple[Word, ...]]) -> tuple[str, ...]:
-    """Return the words that are read as another language's, though in letters of this one."""
+    """Return the words that are read as words of another language, despite their script."""
     return tuple(word for word, phonemes in spoken.items() if _switches(phonemes))
 
 
 def spelt(spoken: Mapping[str, tuple[Word, ...]], espeak: Espeak) -> tuple[str, ...]:
-    """Return the words of small letters that are read letter by letter, as `shh` is."""
-    found = []
+    """Return the lower-case words that are read letter by letter, such as `shh`."""
+    result = []
     for word, phonemes in spoken.items():
         names = [_bare(espeak.phonemes(letter)) for letter in word]
         sounds = sum(map(len, phonemes))
         if word.islower() and sounds > len(word) > 1 and _bare(phonemes) == "".join(names):
-            found.append(word)
-    return tuple(found)
+            result.append(word)
+    return tuple(result)
 
 
 def _bare(phonemes: tuple[Word, ...]) -> str:
@@ -111,16 +111,16 @@ def _bare(phonemes: tuple[Word, ...]) -> str:
 
 def _by_script(word: str) -> dict[str, str]:
     """Return the letters of each script: `{"LATIN": "ok"}`."""
-    found: dict[str, str] = {}
+    letters: dict[str, str] = {}
     for char in word:
         if unicodedata.category(char) in ("Ll", "Lu", "Lt", "Lo"):
             script = unicodedata.name(char, "unknown").partition(" ")[0]
-            found[script] = found.get(script, "") + char
-    return found
+            letters[script] = letters.get(script, "") + char
+    return letters
 
 
 def _reads(script: str, letters: str, espeak: Espeak) -> bool:
-    """Tell whether the voice reads a script, rather than to name its letters."""
+    """Return whether the voice reads a script rather than naming its letters."""
     texts = (_PROBES[script], letters) if script in _PROBES else (letters,)
     return any(_is_read(text, script, espeak) for text in texts)
 
@@ -139,7 +139,7 @@ def _is_read(text: str, script: str, espeak: Espeak) -> bool:
     return sound_of(phonemes) != "".join(sounds) or per_letter <= 1
 
 
-def _shown(script: str) -> str:
+def _script_name(script: str) -> str:
     return "Chinese" if script == "CJK" else script.capitalize()
 
 

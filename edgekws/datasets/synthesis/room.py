@@ -1,7 +1,8 @@
-"""What makes clean synthetic speech a little more like a recording: room, filter, level, noise."""
+"""Make clean synthetic speech more like a recording: room, filter, level, noise."""
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 Wave = NDArray[np.float32]
 
@@ -16,7 +17,7 @@ _AUDIBLE = 0.02
 
 
 def trimmed(wave: Wave) -> Wave:
-    """Return `wave` without what lies below 2 % of its peak (-34 dB) at both ends."""
+    """Return `wave` without the parts below 2 % of its peak (-34 dB) at both ends."""
     if not len(wave) or not np.abs(wave).max():
         return wave[:0]
     loud = np.flatnonzero(np.abs(wave) > _AUDIBLE * np.abs(wave).max())
@@ -26,11 +27,11 @@ def trimmed(wave: Wave) -> Wave:
 def recorded(
     speech: Wave, window_samples: int, sample_rate: int, rng: np.random.Generator
 ) -> NDArray[np.int16]:
-    """Return `speech` as a microphone in a room might have it, int16 `(window_samples,)`.
+    """Return `speech` as if recorded in a room, int16 `(window_samples,)`.
 
-    Drawn are the place in the window, a room (exponentially decaying noise, RT60 50 … 400 ms,
+    Random are the position in the window, a room (exponentially decaying noise, RT60 50 … 400 ms,
     direct sound 3 … 20 dB above it), a filter (±6 dB at six frequencies), the level of the
-    speech (-32 … -16 dBFS) and a noise between white and brown, 15 … 45 dB below it.
+    speech (-32 … -16 dBFS) and noise between white and brown, 15 … 45 dB below it.
     """
     speech = speech[:window_samples]
     wave = np.zeros(window_samples, np.float64)
@@ -48,14 +49,15 @@ def coloured_noise(
     samples: int, exponent: float, sample_rate: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return noise of RMS 1 whose power falls with f^-exponent above 50 Hz (1 pink, 2 brown)."""
-    spectrum = np.fft.rfft(rng.standard_normal(samples))
-    hertz = np.maximum(np.fft.rfftfreq(samples, 1 / sample_rate), 50.0)
-    noise = np.fft.irfft(spectrum * hertz ** (-exponent / 2), samples)
+    size = next_fast_len(samples)
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    hertz = np.maximum(np.fft.rfftfreq(size, 1 / sample_rate), 50.0)
+    noise = np.fft.irfft(spectrum * hertz ** (-exponent / 2), size)[:samples]
     return np.asarray(noise / _rms(noise))
 
 
 def as_int16(wave: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Return `wave` as 16-bit samples, turned down where its peak would clip."""
+    """Return `wave` as 16-bit samples, attenuated if its peak would clip."""
     peak = float(np.abs(wave).max())
     scale = _PEAK / peak if peak > _PEAK else 1.0
     return np.round(wave * scale * 32767).astype(np.int16)
@@ -68,7 +70,7 @@ def _in_room(
     response = rng.standard_normal(len(tail)) * 10 ** (-3 * tail / rng.uniform(*_RT60_S))
     response *= 10 ** (-rng.uniform(*_DIRECT_TO_REVERBERANT_DB) / 20) / np.linalg.norm(response)
     response[0] = 1.0
-    size = len(wave) + len(response)
+    size = next_fast_len(len(wave) + len(response))
     gain_db = rng.uniform(-_FILTER_DB, _FILTER_DB, len(_FILTER_HZ))
     hertz = np.maximum(np.fft.rfftfreq(size, 1 / sample_rate), 1.0)
     gain = 10 ** (np.interp(np.log(hertz), np.log(_FILTER_HZ), gain_db) / 20)

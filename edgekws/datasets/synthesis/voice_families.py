@@ -1,9 +1,9 @@
-"""Families of espeak-ng's variants: voices that are one voice at another pitch, level or echo.
+"""Families of espeak-ng's variants: the same voice at another pitch, level or echo.
 
-What a listener knows a voice by is its vocal tract, whose resonances the file of a variant scales
-(`formant N FREQUENCY% HEIGHT WIDTH SHIFT_HZ`), and the synthesizer behind it. Formant frequencies
-less than 3 % apart are not told apart: Flanagan, "A difference limen for vowel formant frequency",
-J. Acoust. Soc. Am. 27, 1955. The Klatt synthesizer (`klatt N`) sounds like itself at any setting.
+A listener recognises a voice by its vocal tract, with resonances that the file of a variant scales
+(`formant N FREQUENCY% HEIGHT WIDTH SHIFT_HZ`), and by its synthesizer. Formant frequencies less
+than 3 % apart are indistinguishable: Flanagan, "A difference limen for vowel formant frequency",
+J. Acoust. Soc. Am. 27, 1955. The Klatt synthesizer (`klatt N`) sounds similar at any setting.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 _LIMEN = 0.03
 _NEUTRAL_HZ = (500.0, 1500.0, 2500.0)
-"""The formants of a neutral vowel in a tract of 17 cm, which the scales are compared on."""
+"""The formants of a neutral vowel in a vocal tract of 17 cm, on which scales are compared."""
 
 _FORMANT = re.compile(
     r"^\s*formant\s+([123])\s+(-?\d+)(?:\s+-?\d+\s+-?\d+\s+(-?\d+))?", re.MULTILINE
@@ -25,20 +25,20 @@ Family = tuple[str, ...]
 
 
 class Timbre(NamedTuple):
-    """The first three formants of a neutral vowel in Hz, and whether Klatt's synthesizer speaks."""
+    """The first three formants of a neutral vowel in Hz, and whether the synthesizer is Klatt's."""
 
     formants_hz: tuple[float, ...]
     klatt: bool
 
     def like(self, other: "Timbre") -> bool:
-        """Return whether two voices pass for one."""
+        """Return whether two voices are indistinguishable."""
         pairs = zip(self.formants_hz, other.formants_hz, strict=True)
         same_tract = all(abs(a - b) <= _LIMEN * max(a, b) for a, b in pairs)
         return same_tract or (self.klatt and other.klatt)
 
 
 def timbre(text: str) -> Timbre:
-    """Read the file of a variant; a formant that it does not name is that of the accent.
+    """Parse the file of a variant; formants that it omits are those of the accent.
 
     >>> timbre("formant 2  90 100 100 150").formants_hz
     (500.0, 1500.0, 2500.0)
@@ -53,7 +53,7 @@ def timbre(text: str) -> Timbre:
 
 
 def families(data: Path, variants: Iterable[str]) -> tuple[Family, ...]:
-    """Return `variants` in families, each sorted: voices that are alike, directly or by others.
+    """Return `variants` in sorted families: voices that are alike, directly or through others.
 
     `data` is the folder of espeak-ng's data.
     """
@@ -62,9 +62,9 @@ def families(data: Path, variants: Iterable[str]) -> tuple[Family, ...]:
         name: timbre((folder / name).read_text(encoding="utf-8", errors="replace"))
         for name in sorted(set(variants))
     }
-    found = {name: {name} for name in timbres}
+    family_of = {name: {name} for name in timbres}
     for a, b in combinations(timbres, 2):
-        if found[a] is not found[b] and timbres[a].like(timbres[b]):
-            found[a] |= found[b]
-            found |= dict.fromkeys(found[b], found[a])
-    return tuple(sorted({tuple(sorted(family)) for family in found.values()}))
+        if family_of[a] is not family_of[b] and timbres[a].like(timbres[b]):
+            family_of[a] |= family_of[b]
+            family_of |= dict.fromkeys(family_of[b], family_of[a])
+    return tuple(sorted({tuple(sorted(family)) for family in family_of.values()}))

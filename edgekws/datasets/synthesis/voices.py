@@ -1,7 +1,7 @@
-"""The voices of synthetic speech: variants that are audible and no two alike.
+"""The voices of synthetic speech: audible and distinct variants.
 
-A voice is an accent spoken by a variant (`en-us+f1`). The variant makes the sound of the voice,
-so that the splits are of families of variants: no timbre of train is heard in dev or test.
+A voice is an accent spoken by a variant (`en-us+f1`). The variant determines the timbre, so
+families of variants are split: no timbre of train occurs in dev or test.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ DEV_SHARE = TEST_SHARE = 0.15
 
 
 class Voice(NamedTuple):
-    """An accent (`en-us`, read by espeak-ng from `gmw/en-US`) and a variant (`f1`)."""
+    """An accent (`en-us`, in espeak-ng `gmw/en-US`) and a variant (`f1`)."""
 
     code: str
     accent: str
@@ -38,12 +38,12 @@ class Voice(NamedTuple):
 
     @property
     def identifier(self) -> str:
-        """What espeak-ng calls the voice."""
+        """espeak-ng's name of the voice."""
         return f"{self.accent}+{self.variant}"
 
 
 class Variants(NamedTuple):
-    """The variants to speak with, and those left out by reason."""
+    """The variants to use, and those left out by reason."""
 
     kept: tuple[str, ...]
     inaudible: tuple[str, ...]
@@ -51,10 +51,10 @@ class Variants(NamedTuple):
 
 
 def distinct_variants(data: Path, accent: str, probe: str) -> Variants:
-    """Let every variant under `data` say `probe` and keep those that are of use.
+    """Let every variant under `data` say `probe` and keep the audible and distinct ones.
 
-    Left out are variants below -40 dBFS, and those whose waveform correlates above 0.95 with that
-    of a variant before them in the alphabet: the same voice under another name.
+    Leaves out variants below -40 dBFS, and those with a waveform that correlates above 0.95 with
+    one of an alphabetically earlier variant: the same voice under another name.
     """
     names = sorted(path.name for path in (data / "voices" / "!v").iterdir() if path.is_file())
     kept: dict[str, NDArray[np.float32]] = {}
@@ -73,7 +73,7 @@ def distinct_variants(data: Path, accent: str, probe: str) -> Variants:
 
 
 def correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the normalised correlation of two waveforms that begin together, in -1 … 1."""
+    """Return the normalised correlation of two waveforms with the same start, in -1 … 1."""
     length = min(len(a), len(b))
     energy = float(np.dot(a, a)) * float(np.dot(b, b))
     return float(np.dot(a[:length], b[:length])) / energy**0.5 if energy else 0.0
@@ -84,23 +84,23 @@ def voices_per_split(
 ) -> dict[Split, list[Voice]]:
     """Give each split its own families (70, 15, 15 % of the variants), in every accent.
 
-    The largest family is always of train: it may hold more than half of the variants.
+    The largest family is always in train: it may hold more than half of the variants.
 
     Raises:
-        DataError: too few families are left for three splits.
+        DataError: there are too few families for three splits.
     """
     if len(families) < _LEAST_FAMILIES:
         count = sum(map(len, families))
         raise DataError(
-            f"only {count} of espeak-ng's variants, in {len(families)} families of like voices, "
+            f"only {count} of espeak-ng's variants, in {len(families)} families of similar voices, "
             "speak the first keyword audibly; 3 families are needed, choose another keyword or "
             "language"
         )
     count = sum(map(len, families))
-    left = sorted(families, key=len)[:-1]
-    test = _drawn(left, share_of(count, TEST_SHARE), ["test", seed], leave=1)
-    left = [family for family in left if family not in test]
-    dev = _drawn(left, share_of(count, DEV_SHARE), ["dev", seed])
+    pool = sorted(families, key=len)[:-1]
+    test = _drawn(pool, share_of(count, TEST_SHARE), ["test", seed], leave=1)
+    pool = [family for family in pool if family not in test]
+    dev = _drawn(pool, share_of(count, DEV_SHARE), ["dev", seed])
     train = [family for family in families if family not in test + dev]
     groups: dict[Split, list[Family]] = {"train": train, "dev": dev, "test": test}
     return {
@@ -110,7 +110,7 @@ def voices_per_split(
 
 
 def _drawn(families: Sequence[Family], most: int, salt: object, leave: int = 0) -> list[Family]:
-    """Draw families that hold `most` variants or fewer, one at least, and `leave` some undrawn."""
+    """Draw at least one family and at most `most` variants; `leave` some families undrawn."""
     by_name = {family[0]: family for family in families}
     order = ranked(by_name, salt)
     drawn = [by_name[order[0]]]

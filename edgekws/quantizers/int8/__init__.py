@@ -1,1 +1,1 @@
-"""Rounding to INT8: what the backends share."""
+"""Rounding to INT8, shared by the backends."""

@@ -1,8 +1,8 @@
-"""BatchNorms that cannot be folded into the layer before them, as depthwise 1 × 1 convolutions.
+"""Turn BatchNorms that cannot be folded into the previous layer into depthwise 1 × 1 convolutions.
 
-A BatchNorm behind a ReLU cannot go into the convolution behind it either where that one pads
-with zeros: what would have to be padded then is not zero. As a depthwise convolution of kernel 1
-it computes the same, and runs in INT8 with one exact weight per channel.
+A BatchNorm after a ReLU cannot be folded into the next convolution either if that one pads with
+zeros: the padding would then have to be nonzero. A depthwise convolution of kernel 1 computes the
+same, and runs in INT8 with one exact weight per channel.
 """
 
 import numpy as np
@@ -36,26 +36,26 @@ def _replace_node(exported: GraphModule, node: Node) -> None:
     assert isinstance(mean, Node)
     assert isinstance(variance, Node)
     assert isinstance(eps, float)
-    shift, spread = _tensor(exported, mean), _tensor(exported, variance)
-    one, zero = torch.ones_like(shift), torch.zeros_like(shift)
-    scale = (_tensor(exported, weight) if isinstance(weight, Node) else one) / (spread + eps).sqrt()
-    offset = (_tensor(exported, bias) if isinstance(bias, Node) else zero) - shift * scale
+    means, variances = _tensor(exported, mean), _tensor(exported, variance)
+    gamma = _tensor(exported, weight) if isinstance(weight, Node) else torch.ones_like(means)
+    beta = _tensor(exported, bias) if isinstance(bias, Node) else torch.zeros_like(means)
+    scale = gamma / (variances + eps).sqrt()
     layer = str(mean.target).rpartition(".")[0]
     owner = exported.get_submodule(layer)
-    owner.register_parameter("scale", _fixed(scale.reshape(-1, 1, 1, 1)))
-    owner.register_parameter("shift", _fixed(offset))
+    owner.register_parameter("scale", _frozen(scale.reshape(-1, 1, 1, 1)))
+    owner.register_parameter("shift", _frozen(beta - means * scale))
     with exported.graph.inserting_before(node):
         parameters = [exported.graph.get_attr(f"{layer}.{name}") for name in ("scale", "shift")]
         args = (x, *parameters, [1, 1], [0, 0], [1, 1], scale.numel())
         depthwise = exported.graph.call_function(aten.conv2d.default, args)
-    # The quantizer finds convolutions by the function that they were traced from.
+    # The quantizer finds convolutions by the function they were traced from.
     traced = [(depthwise.name, torch.nn.functional.conv2d)]
     depthwise.meta = {**node.meta, "source_fn_stack": traced}
     node.replace_all_uses_with(depthwise)
     exported.graph.erase_node(node)
 
 
-def _fixed(values: torch.Tensor) -> torch.nn.Parameter:
+def _frozen(values: torch.Tensor) -> torch.nn.Parameter:
     return torch.nn.Parameter(values, requires_grad=False)
 
 

@@ -1,7 +1,7 @@
-"""Activation ranges by entropy: what is cut off and what is rounded lose the least together.
+"""Activation ranges by entropy: the least total loss from clipping and rounding.
 
 Source: Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017; for UINT8 with a
-zero point, where the range keeps the sign that the values have.
+zero point, where the range keeps the sign of the values.
 """
 
 from typing import Any
@@ -15,15 +15,15 @@ from edgekws.quantizers.int8.values import values_of
 BINS = 2048
 LEVELS = 256
 STEP = 8
-"""Bins by which one candidate reaches less far than the one before."""
+"""Bins by which the reach of each candidate is smaller than the previous one."""
 SMALLEST = 1e-4
-"""Values that stand for those cut off to a bin that was empty, as in Apache MXNet's calibration."""
+"""Stand-in count for values clipped to an empty bin, as in Apache MXNet's calibration."""
 
 Range = tuple[float, float]
 
 
 def ranges(model: onnx.ModelProto, clips: NDArray[np.float32]) -> dict[str, Range]:
-    """Return the range of each float tensor that moves, by name, over clips `(N, *input_shape)`."""
+    """Return the range of each non-constant float tensor, by name, on clips `(N, *input_shape)`."""
     tensors = [model.graph.input[0].name]
     tensors += [name for node in model.graph.node for name in node.output if name]
     widest: dict[str, Range] = {}
@@ -41,22 +41,22 @@ def ranges(model: onnx.ModelProto, clips: NDArray[np.float32]) -> dict[str, Rang
 
 
 def range_of(values: NDArray[np.float32]) -> Range:
-    """Return the range of values that are all at hand."""
+    """Return the range of `values`, given all at once."""
     span = min(0.0, float(values.min())), max(0.0, float(values.max()))
     return entropy_range(histogram(values, span), span) if span[0] < span[1] else span
 
 
 def histogram(values: NDArray[Any], span: Range) -> NDArray[np.int64]:
-    """Count values `(…)` in `BINS` equal bins; zeros are left out, being exact in any range."""
+    """Count values `(…)` in `BINS` equal bins; zeros are excluded, being exact in any range."""
     counts: NDArray[np.int64] = np.histogram(values[values != 0], BINS, span)[0]
     return counts
 
 
 def entropy_range(counts: NDArray[np.int64], span: Range) -> Range:
-    """Return the part of `span` in which UINT8 keeps the most of a distribution.
+    """Return the part of `span` in which UINT8 preserves a distribution best.
 
-    Of all ranges that reach equally far from zero, as far as `span` does, the one of the smallest
-    Kullback-Leibler divergence from `counts` `(bins,)`; of equal ones the widest.
+    Of all ranges symmetric around zero, cut off at `span`, the one with the smallest
+    Kullback-Leibler divergence from `counts` `(bins,)`; at a tie the widest.
     """
     edges = np.linspace(*span, len(counts) + 1)
     zero = int(np.abs(edges).argmin())
@@ -65,26 +65,26 @@ def entropy_range(counts: NDArray[np.int64], span: Range) -> Range:
         start, end = max(zero - reach, 0), min(zero + reach, len(counts))
         if end - start < LEVELS:
             break
-        lost = divergence(counts, start, end)
-        if lost < smallest:
-            best, smallest = (start, end), lost
+        loss = divergence(counts, start, end)
+        if loss < smallest:
+            best, smallest = (start, end), loss
     return float(edges[best[0]]), float(edges[best[1]])
 
 
 def divergence(counts: NDArray[np.int64], start: int, end: int) -> float:
-    """Return the divergence, in nats, of what `LEVELS` levels over the bins keep from `counts`.
+    """Return the divergence, in nats, of `counts` quantized to `LEVELS` levels over these bins.
 
-    What lies outside is cut off to the first or last bin, and kept by what is in that bin.
+    Values outside are clipped to the first or last bin.
     """
     inside = counts[start:end]
     level = np.arange(len(inside)) * LEVELS // len(inside)
     seen = inside > 0
     shared = np.bincount(level, inside, LEVELS) / np.bincount(level, seen, LEVELS).clip(1)
-    kept = np.where(seen, shared[level], 0.0)
+    quantized = np.where(seen, shared[level], 0.0)
     true = inside.astype(np.float64)
     true[0] += counts[:start].sum()
     true[-1] += counts[end:].sum()
-    there = true > 0
-    true, kept = true[there], np.maximum(kept[there], SMALLEST)
-    true, kept = true / true.sum(), kept / kept.sum()
-    return float((true * np.log(true / kept)).sum())
+    occupied = true > 0
+    true, quantized = true[occupied], np.maximum(quantized[occupied], SMALLEST)
+    true, quantized = true / true.sum(), quantized / quantized.sum()
+    return float((true * np.log(true / quantized)).sum())

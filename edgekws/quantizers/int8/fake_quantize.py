@@ -1,9 +1,9 @@
-"""INT8 arithmetic in floating point, so that a network can be trained under it.
+"""Simulate INT8 arithmetic in floating point, so that a network can be trained with it.
 
-Rounded is what the quantizers round: each weight per output channel with BatchNorm folded in
-(symmetric), and each activation per tensor (asymmetric), but not what goes straight into a clamp
-nor the logits of a linear layer. Gradients pass through the roundings (the straight-through
-estimator) and end where a value is cut off.
+Rounds what the quantizers round: each weight per output channel with BatchNorm folded in
+(symmetric), and each activation per tensor (asymmetric), except the direct input of a clamp and
+the logits of a linear layer. Gradients pass through the roundings (the straight-through estimator)
+and are zero where a value is clipped.
 
 Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", 2018.
@@ -30,7 +30,7 @@ _CLAMPS: tuple[Any, ...] = (
     *(nn.ReLU, nn.ReLU6, nn.Hardtanh),
     *(F.relu, torch.relu, F.relu6, F.hardtanh, torch.clamp, "relu", "relu_", "clamp"),
 )
-"""What a QuantizeLinear behind it does as well: the layer before it is not rounded."""
+"""Activations that the next QuantizeLinear performs too: the layer before them is not rounded."""
 
 _MOVES: tuple[Any, ...] = (
     *(nn.Identity, nn.Flatten, nn.Unflatten, nn.MaxPool1d, nn.MaxPool2d),
@@ -40,27 +40,26 @@ _MOVES: tuple[Any, ...] = (
     *(torch.transpose, "flatten", "reshape", "view", "squeeze", "unsqueeze", "permute"),
     *("transpose", "contiguous", operator.getitem),
 )
-"""What makes no new values: it gives rounded ones where it is given them."""
+"""Operations that create no new values: rounded inputs give rounded outputs."""
 
 
 class FakeQuantized(nn.Module):
-    """A network as INT8 would compute it, differentiable; shares the network's weights.
+    """A network in simulated INT8, differentiable; shares the network's weights.
 
-    BatchNorm keeps its statistics, also in training. The ranges of the activations are those of
-    `clips` in the network without roundings, as the quantizers' calibration `minmax` takes them,
-    and are taken anew whenever the network is put into training or eval mode. They are therefore
-    no part of its state.
+    BatchNorm statistics are frozen, also in training. The activation ranges are those of `clips` in
+    the network without roundings, as in the quantizers' calibration `minmax`, and are recomputed
+    whenever the network is put into training or eval mode; they are not part of its state.
     """
 
     clips: Tensor
 
     def __init__(self, network: nn.Module, clips: Tensor, largest_weight: int = 127) -> None:
-        """Take a network and the calibration clips `(N, *input_shape)`; ends in eval mode.
+        """Wrap a network and calibrate it on clips `(N, *input_shape)`; ends in eval mode.
 
         Args:
             network: traceable, of convolutions and linear layers; not copied.
-            clips: the features that the ranges are calibrated on.
-            largest_weight: the integer of a channel's largest weight: 127, or 63 in 7 bits.
+            clips: the features on which the ranges are calibrated.
+            largest_weight: the integer of a channel's largest weight: 127, or 63 for 7 bits.
 
         Raises:
             UnsupportedError: the network cannot be traced.
@@ -76,14 +75,14 @@ class FakeQuantized(nn.Module):
         return logits
 
     def train(self, mode: bool = True) -> Self:
-        """Put the network into training mode, or eval mode, and calibrate it."""
+        """Put the network into training or eval mode, and calibrate it."""
         self.graph.eval()
         self.calibrate()
         return super().train(mode)
 
     @torch.no_grad()
     def calibrate(self) -> None:
-        """Span the ranges of the activations over what `clips` give without any rounding."""
+        """Set the activation ranges to those of `clips` without any rounding."""
         spans: dict[Rounding, tuple[Tensor, Tensor]] = {}
         for clips in torch.split(self.clips, _BATCH):
             for rounding, (low, high) in _Unrounded(self.graph).spans(clips):
@@ -94,27 +93,27 @@ class FakeQuantized(nn.Module):
 
     @torch.no_grad()
     def unrounded(self, features: Tensor) -> Tensor:
-        """Return the logits that the network gives without roundings."""
+        """Return the logits of the network without roundings."""
         logits: Tensor = _Unrounded(self.graph).run(features)
         return logits
 
 
 class _Unrounded(fx.Interpreter):
-    """Runs the graph without roundings, and notes what each of them would be given."""
+    """Runs the graph without roundings, and records the range of each one's input."""
 
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__(graph)
-        self._found: list[tuple[Rounding, tuple[Tensor, Tensor]]] = []
+        self._spans: list[tuple[Rounding, tuple[Tensor, Tensor]]] = []
 
     def spans(self, clips: Tensor) -> Iterator[tuple[Rounding, tuple[Tensor, Tensor]]]:
-        """Yield each rounding with the smallest and the largest value that it is given."""
+        """Yield each rounding with the smallest and the largest value of its input."""
         self.run(clips)
-        yield from self._found
+        yield from self._spans
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         module = self.fetch_attr(target)
         if isinstance(module, Rounding):
-            self._found.append((module, args[0].aminmax()))
+            self._spans.append((module, args[0].aminmax()))
             return args[0]
         if isinstance(module, RoundedLayer):
             return module.unrounded(*args)
@@ -122,15 +121,15 @@ class _Unrounded(fx.Interpreter):
 
 
 def _with_roundings(network: nn.Module, clip: Tensor, largest: int) -> fx.GraphModule:
-    """Return the network's graph, on its own modules, with layers and roundings put in."""
+    """Return the network's graph, on the same modules, with rounded layers and activations."""
     traced = _traced(network)
     floats = _float_nodes(traced, clip)
     for node in list(traced.graph.nodes):
         module = _module(traced, node)
         if isinstance(module, _LAYERS):
-            _put(traced, node, RoundedLayer(module, _take_norm(traced, node), largest))
+            _replace(traced, node, RoundedLayer(module, _remove_norm(traced, node), largest))
         elif isinstance(module, _NORMS) and node.users:
-            _put(traced, node, Norm(module))
+            _replace(traced, node, Norm(module))
     for node in [node for node in traced.graph.nodes if node in floats]:
         if _is_rounded(traced, node):
             _round(traced, node)
@@ -151,7 +150,7 @@ def _traced(network: nn.Module) -> fx.GraphModule:
 
 
 class _Kinds(fx.Interpreter):
-    """Notes which nodes give tensors of floating point."""
+    """Records which nodes give floating-point tensors."""
 
     def __init__(self, traced: fx.GraphModule) -> None:
         super().__init__(traced)
@@ -171,8 +170,8 @@ def _float_nodes(traced: fx.GraphModule, clip: Tensor) -> set[fx.Node]:
     return kinds.floats
 
 
-def _take_norm(traced: fx.GraphModule, layer: fx.Node) -> nn.Module | None:
-    """Take out the BatchNorm that alone reads `layer`, and return it."""
+def _remove_norm(traced: fx.GraphModule, layer: fx.Node) -> nn.Module | None:
+    """Remove and return the BatchNorm that is the only user of `layer`, if there is one."""
     users = list(layer.users)
     norm = _module(traced, users[0]) if len(users) == 1 else None
     if not isinstance(norm, _NORMS):
@@ -182,7 +181,7 @@ def _take_norm(traced: fx.GraphModule, layer: fx.Node) -> nn.Module | None:
     return norm
 
 
-def _put(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
+def _replace(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
     name = f"layer_{node.name}"
     traced.add_submodule(name, module)
     node.target = name
@@ -208,7 +207,7 @@ def _is_rounded(traced: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def _reaches_output(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether `node` is the logits, but for its shape."""
+    """Return whether `node` is the logits, up to its shape."""
     return any(
         user.op == "output" or (_is(traced, user, _MOVES) and _reaches_output(traced, user))
         for user in node.users

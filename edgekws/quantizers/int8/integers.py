@@ -1,4 +1,4 @@
-"""Constants as integers: INT8 weights, INT32 biases, and no clips that change nothing."""
+"""Constants as integers: INT8 weights, INT32 biases, and no redundant clips."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from edgekws.lowering.graph import Graph, attribute
 from edgekws.quantizers.int8.scales import floor_scales, widen
 
 Values = NDArray[Any]
-# A bias beyond this would overflow INT32 together with what is accumulated on it.
+# A larger bias could overflow the INT32 accumulator.
 LARGEST_BIAS = 2**30
 
 
@@ -20,15 +20,15 @@ def with_integer_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with INT8 weights and INT32 biases, each behind its DequantizeLinear.
 
     Raises:
-        UnsupportedError: a float constant other than a scale is left; the message names its node.
+        UnsupportedError: a float constant other than a scale remains; the message names its node.
     """
-    bare = without_clamps(with_integer_weights(model))
-    refuse_floats(bare)
-    return bare
+    integers = without_clamps(with_integer_weights(model))
+    refuse_floats(integers)
+    return integers
 
 
 def with_integer_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with INT8 weights and INT32 biases, its activations' clamps left in."""
+    """Return the model with INT8 weights and INT32 biases; keep the activations' clamps."""
     graph = Graph(model)
     fold_weights(graph)
     drop_clips(graph)
@@ -39,14 +39,14 @@ def with_integer_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def without_clamps(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model without the activations that a QuantizeLinear does anyway."""
+    """Return the model without the activations that a QuantizeLinear already performs."""
     graph = Graph(model)
     drop_clamps(graph)
     return graph.to_model()
 
 
 def drop_clips(graph: Graph) -> None:
-    """Drop each Clip of integers to limits that they keep anyway, by their type or as constants."""
+    """Drop each Clip of integers that are within its bounds by their type or as constants."""
     for clip in [node for node in graph.nodes if node.op_type == "Clip"]:
         lowest, highest = _integer_range(graph, clip.input[0])
         low, high = _bounds(graph, clip)
@@ -55,7 +55,7 @@ def drop_clips(graph: Graph) -> None:
 
 
 def _integer_range(graph: Graph, name: str) -> tuple[float, float]:
-    """Smallest and largest value that the tensor can have; infinite where it is no integer."""
+    """Return the smallest and largest possible value of a tensor; infinite if not an integer."""
     if graph.is_constant(name):
         return float(graph.array(name).min()), float(graph.array(name).max())
     quantize = graph.producer(name)
@@ -71,7 +71,7 @@ def fold_weights(graph: Graph) -> None:
         name = quantize.input[0]
         if not graph.is_constant(name):
             continue
-        weight, scale, zero_point = (graph.array(each) for each in quantize.input[:3])
+        weight, scale, zero_point = (graph.array(constant) for constant in quantize.input[:3])
         axis = attribute(quantize, "axis", 1)
         limits = np.iinfo(zero_point.dtype)
         steps = np.rint(weight / _along(scale, axis, weight.ndim))
@@ -84,7 +84,7 @@ def fold_weights(graph: Graph) -> None:
 
 
 def _along(values: Values, axis: int, rank: int) -> Values:
-    """Shape per-channel `values` so that they broadcast along `axis`; scalars stay."""
+    """Reshape per-channel `values` to broadcast along `axis`; scalars are unchanged."""
     if values.ndim == 0:
         return values
     return values.reshape([-1 if index == axis else 1 for index in range(rank)])
@@ -97,7 +97,7 @@ def quantize_biases(graph: Graph) -> None:
             continue
         inputs, weights = (graph.producer(name) for name in node.input[:2])
         if inputs is None or weights is None:
-            continue  # nothing to quantize by: refused at the end
+            continue  # no scales to quantize with: refused at the end
         if {inputs.op_type, weights.op_type} != {"DequantizeLinear"}:
             continue
         bias, input_scale = graph.array(node.input[2]), graph.array(inputs.input[1])
@@ -109,7 +109,7 @@ def quantize_biases(graph: Graph) -> None:
 def _widen_vanishing_channels(
     graph: Graph, weights: onnx.NodeProto, bias: Values, input_scale: Values
 ) -> None:
-    """Raise the weight scale of channels so close to zero that their bias would overflow."""
+    """Raise the weight scale of channels with weights so small that their bias would overflow."""
     scale = graph.array(weights.input[1])
     least = (np.abs(bias) / (input_scale * LARGEST_BIAS)).astype(np.float32)
     wider = np.maximum(scale, least if scale.ndim else least.max())
@@ -119,7 +119,7 @@ def _widen_vanishing_channels(
 
 def _put_bias(graph: Graph, node: onnx.NodeProto, integers: Values, scale: Values) -> None:
     name = f"{node.output[0]}_bias"
-    inputs = [f"{name}_quantized", f"{name}_scale"]  # the zero point is zero where none is given
+    inputs = [f"{name}_quantized", f"{name}_scale"]  # the zero point defaults to zero
     graph.set_array(inputs[0], integers)
     graph.set_array(inputs[1], scale)
     node.input[2] = name
@@ -127,7 +127,7 @@ def _put_bias(graph: Graph, node: onnx.NodeProto, integers: Values, scale: Value
 
 
 def drop_bias_zero_points(graph: Graph) -> None:
-    """Leave out the zero points of INT32 biases: they are zero, and zero where none is given."""
+    """Drop the zero points of INT32 biases: they are zero, which is the default."""
     for node in graph.nodes:
         if node.op_type != "DequantizeLinear" or len(node.input) < 3:
             continue
@@ -137,15 +137,15 @@ def drop_bias_zero_points(graph: Graph) -> None:
 
 
 def drop_clamps(graph: Graph) -> None:
-    """Drop each Relu and Clip that the QuantizeLinear behind it does anyway, by saturating."""
+    """Drop each Relu and Clip that the following QuantizeLinear already performs, by saturating."""
     for clamp in [node for node in graph.nodes if node.op_type in ("Relu", "Clip")]:
-        readers = graph.consumers(clamp.output[0])
-        if readers and all(_clamps_too(graph, clamp, reader) for reader in readers):
+        users = graph.consumers(clamp.output[0])
+        if users and all(_clamps_too(graph, clamp, user) for user in users):
             graph.remove(clamp)
 
 
 def _clamps_too(graph: Graph, clamp: onnx.NodeProto, quantize: onnx.NodeProto) -> bool:
-    """Whether all values beyond the bounds of `clamp` become the same integers as the bounds."""
+    """Return whether values beyond the bounds of `clamp` become the same integers as the bounds."""
     if quantize.op_type != "QuantizeLinear":
         return False
     scale, zero_point = (graph.array(name) for name in quantize.input[1:3])
@@ -178,6 +178,6 @@ def refuse_floats(model: onnx.ModelProto) -> None:
             if _is_float(graph, name):
                 raise UnsupportedError(
                     f"{node.op_type} {node.name}: its constant {name} stays FP32, expected INT8; "
-                    "build the backbone of layers that can be quantized (convolution, linear, "
-                    "pooling, ReLU, addition) or leave this step out"
+                    "use only layers that can be quantized in the backbone (convolution, linear, "
+                    "pooling, ReLU, addition) or remove this step"
                 )

@@ -1,4 +1,4 @@
-"""Logits in the precision that the last layer accumulates."""
+"""Logits in the precision of the last layer's accumulator."""
 
 import onnx
 
@@ -6,7 +6,7 @@ from edgekws.lowering.graph import Graph
 
 
 def with_float_logits(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model without the rounding of the logits to 8 bits, where a Gemm makes them.
+    """Return the model without rounding the logits to 8 bits, if a Gemm computes them.
 
     The Gemm still multiplies in INT8: its sums are scaled to float instead of to UINT8.
     """

@@ -1,4 +1,4 @@
-"""A quantized network of which single layers can be put back to FP32."""
+"""A quantized network with single layers that can be returned to FP32."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ class FloatLayer:
 
 
 class QuantizedNetwork:
-    """Every rounding of a network, and its weights as they were before.
+    """A fully quantized network together with its FP32 weights.
 
-    `layers` are the names of its convolutions and dense layers, as in the network, in the order
-    of the graph; `model(keep)` is the ONNX model, with the layers in `keep` left in FP32.
+    `layers` are the names of its convolutions and linear layers, as in the network, in the order
+    of the graph; `model(keep)` is the ONNX model with the layers in `keep` in FP32.
     """
 
     def __init__(self, rounded: onnx.ModelProto, source: onnx.ModelProto) -> None:
-        """Take what a backend made, its activations' clamps still in, and the FP32 weights.
+        """Combine the output of a backend, with the activations' clamps, and the FP32 weights.
 
         Args:
-            rounded: QDQ model; weights float behind a QuantizeLinear or integer, biases float.
-            source: a model with the same layers, by node name, that holds their FP32 weights.
+            rounded: QDQ model; weights float before a QuantizeLinear or integer, biases float.
+            source: a model with the FP32 weights of the same layers, by node name.
 
         Raises:
             UnsupportedError: a constant of the network stays in FP32; the message names its node.
@@ -47,9 +47,9 @@ class QuantizedNetwork:
         pairs = zip(self._rounded.graph.node, named.graph.node, strict=True)
         self._nodes = {new.name: old.name for old, new in pairs if old.op_type in LAYERS}
         self._floats = {name: floats[node] for name, node in self._nodes.items()}
-        bare = without_clamps(self._rounded)
-        refuse_floats(bare)
-        self._quantized = strip(with_layer_names(bare))
+        quantized = without_clamps(self._rounded)
+        refuse_floats(quantized)
+        self._quantized = strip(with_layer_names(quantized))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -64,9 +64,9 @@ class QuantizedNetwork:
     def model(self, keep: Collection[str] = ()) -> onnx.ModelProto:
         """Return the QDQ model with integer constants, the layers in `keep` in FP32.
 
-        A layer that is put back has its FP32 weights and bias again. The rounding of a tensor
-        goes where only layers in FP32 make or read it; between operators that are no layers, it
-        goes as soon as one of the layers nearest to it is in FP32.
+        A layer in `keep` gets its FP32 weights and bias. The rounding of a tensor is removed if
+        only FP32 layers produce or consume it; between other operators, it is removed if one of
+        the nearest layers is in FP32.
 
         Raises:
             KeyError: no layer has that name.
@@ -83,12 +83,12 @@ class QuantizedNetwork:
             graph.remove(quantize)
         for node in graph.nodes:
             if node.op_type in LAYERS and node.name in nodes:
-                _put_back(graph, node, nodes[node.name])
-        _drop_unread(graph)
-        bare = Graph(without_clamps(graph.to_model()))
-        for node in [node for node in bare.nodes if node.name in nodes]:
-            _shield(bare, node)
-        return strip(with_layer_names(bare.to_model()))
+                _restore_floats(graph, node, nodes[node.name])
+        _drop_unused(graph)
+        mixed = Graph(without_clamps(graph.to_model()))
+        for node in [node for node in mixed.nodes if node.name in nodes]:
+            _shield(mixed, node)
+        return strip(with_layer_names(mixed.to_model()))
 
 
 def _float_layers(source: Graph) -> dict[str, FloatLayer]:
@@ -101,14 +101,14 @@ def _float_layers(source: Graph) -> dict[str, FloatLayer]:
 
 
 def _constant(graph: Graph, name: str) -> str:
-    """Return the constant that `name` is, or is rounded from."""
+    """Return the constant that `name` is, or from which it is rounded."""
     while not graph.is_constant(name):
-        maker: Any = graph.producer(name)
-        name = maker.input[0]
+        producer: Any = graph.producer(name)
+        name = producer.input[0]
     return name
 
 
-def _put_back(graph: Graph, node: onnx.NodeProto, layer: FloatLayer) -> None:
+def _restore_floats(graph: Graph, node: onnx.NodeProto, layer: FloatLayer) -> None:
     names = [_constant(graph, node.input[1]).removesuffix("_quantized")]
     names += [f"{names[0]}_bias"] if layer.bias is not None else []
     del node.input[1:]
@@ -119,10 +119,10 @@ def _put_back(graph: Graph, node: onnx.NodeProto, layer: FloatLayer) -> None:
 
 
 def _shield(graph: Graph, layer: onnx.NodeProto) -> None:
-    """Part a layer in FP32 from the DequantizeLinear before it by a Clip without bounds.
+    """Separate an FP32 layer from the preceding DequantizeLinear by a Clip without bounds.
 
-    onnxruntime would quantize its weights otherwise, per tensor, where its output is rounded as
-    well (the optimizer `WeightBiasQuantization`); an Identity, or a pool, it would see through.
+    Otherwise onnxruntime would quantize its weights per tensor if its output is rounded too (the
+    optimizer `WeightBiasQuantization`); it would look through an Identity or a pool.
     """
     before = graph.producer(layer.input[0])
     while before is not None and before.op_type in MOVING:
@@ -134,8 +134,8 @@ def _shield(graph: Graph, layer: onnx.NodeProto) -> None:
         graph.replace(layer, [clip, layer])
 
 
-def _drop_unread(graph: Graph) -> None:
-    """Take out each DequantizeLinear of a constant that no layer reads any more."""
+def _drop_unused(graph: Graph) -> None:
+    """Remove each DequantizeLinear of a constant that no layer uses."""
     for node in list(graph.nodes):
         constant = node.op_type == "DequantizeLinear" and graph.is_constant(node.input[0])
         if constant and not graph.consumers(node.output[0]):

@@ -1,4 +1,4 @@
-"""Which roundings of a quantized graph serve no layer once some layers are in FP32."""
+"""Find roundings of a quantized graph that serve no layer when some layers are in FP32."""
 
 from collections.abc import Collection
 
@@ -12,17 +12,17 @@ _SHAPE_ONLY = frozenset(
     {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Dropout"}
 )
 MOVING = _SHAPE_ONLY | {"MaxPool"}
-"""Operators that move values and make none."""
-# What stands between a layer and the tensor that it makes or reads.
+"""Operators that move values without creating new ones."""
+# Operators between a layer and the tensor that it produces or consumes.
 _TRANSPARENT = _ROUNDING | _SHAPE_ONLY | {"Relu", "Clip"}
 
 
 def superfluous_roundings(graph: Graph, in_float: Collection[str]) -> list[onnx.NodeProto]:
-    """Return each QuantizeLinear of an activation that may go.
+    """Return each QuantizeLinear of an activation that may be removed.
 
-    It stays where a layer that is not `in_float` makes or reads the tensor. Where no layer does
-    so directly (the sum of two blocks that goes into a pool), it stays while none of the layers
-    nearest to it, before and behind, is in float.
+    It stays if a layer that is not `in_float` produces or consumes the tensor. If no layer does so
+    directly (e.g. the sum of two blocks before a pool), it stays if none of the nearest layers, in
+    either direction, is in float.
     """
     return [
         node
@@ -42,7 +42,7 @@ def _serves(graph: Graph, quantize: onnx.NodeProto, in_float: Collection[str]) -
 
 
 def _layers_around(graph: Graph, start: onnx.NodeProto, *, through_operators: bool) -> set[str]:
-    """Names of the layers that are reached from `start` against and along the flow."""
+    """Return the names of the layers reached from `start` in both directions."""
     return {
         layer
         for forward in (False, True)
@@ -53,7 +53,7 @@ def _layers_around(graph: Graph, start: onnx.NodeProto, *, through_operators: bo
 def _reached(
     graph: Graph, start: onnx.NodeProto, forward: bool, through_operators: bool
 ) -> set[str]:
-    found: set[str] = set()
+    layers: set[str] = set()
     todo, seen = _next(graph, start, forward), set[str]()
     while todo:
         node = todo.pop()
@@ -61,14 +61,14 @@ def _reached(
             continue
         seen.add(node.output[0])
         if node.op_type in LAYERS:
-            found.add(node.name)
+            layers.add(node.name)
         elif through_operators or node.op_type in _TRANSPARENT:
             todo += _next(graph, node, forward)
-    return found
+    return layers
 
 
 def _next(graph: Graph, node: onnx.NodeProto, forward: bool) -> list[onnx.NodeProto]:
     if forward:
         return [user for name in node.output for user in graph.consumers(name)]
-    makers = (graph.producer(name) for name in node.input)
-    return [maker for maker in makers if maker is not None]
+    producers = (graph.producer(name) for name in node.input)
+    return [producer for producer in producers if producer is not None]

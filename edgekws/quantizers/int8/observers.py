@@ -1,7 +1,7 @@
-"""Observers where neural-compressor's quantizer places none.
+"""Add observers where neural-compressor's quantizer places none.
 
 The quantizer fuses patterns as TorchInductor executes them (Conv + Add + ReLU, Conv + SELU), and
-leaves what lies between in FP32. onnxruntime executes a layer in INT8 only when its output is
+leaves the tensors inside in FP32. onnxruntime executes a layer in INT8 only if its output is
 quantized too, so the missing observers are added before calibration; neural-compressor then
 calibrates and converts them like its own.
 """
@@ -34,16 +34,16 @@ SHAPE_ONLY = {
 }
 CLAMPING = {aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default}
 CONVOLUTIONS = {aten.conv2d.default}
-# Averages have a narrower range than what they average; sharing its scale would waste bits.
+# Averages have a narrower range than their input; sharing its scale would waste bits.
 AVERAGES = {aten.avg_pool2d.default, aten.adaptive_avg_pool2d.default, aten.mean.dim}
 
 
 def complete_observers(prepared: GraphModule) -> None:
-    """Give every activation of `prepared` an observer, of the kind that it already uses.
+    """Give every activation of `prepared` an observer, of the kind already in use.
 
-    Left alone: what goes straight into a clamping activation (the two run as one layer) and the
-    logits, unless a convolution makes them. What only changes shape takes over the observer of
-    its input.
+    Exceptions: the direct input of a clamping activation (the two run as one layer) and the
+    logits, unless a convolution computes them. An operation that only changes the shape uses the
+    observer of its input.
 
     Raises:
         UnsupportedError: the quantizer has not placed a single observer.
@@ -64,10 +64,10 @@ def complete_observers(prepared: GraphModule) -> None:
 
 
 def make_weights_symmetric(prepared: GraphModule, largest: int) -> None:
-    """Let the weights of `prepared` use the integers -`largest` … `largest`.
+    """Set the integer range of the weights of `prepared` to -`largest` … `largest`.
 
-    neural-compressor spans -128 … 127, whose middle is not zero: the largest weight of a channel
-    would be cut by half a step, which for the short kernels here is a visible loss of gain.
+    neural-compressor uses -128 … 127, which is not centred on zero: the largest weight of a channel
+    would be clipped by half a step, for the short kernels here a noticeable loss of gain.
     """
     for observer in _observers(prepared):
         if observer.dtype == torch.int8:
@@ -77,9 +77,9 @@ def make_weights_symmetric(prepared: GraphModule, largest: int) -> None:
 def choose_ranges(
     prepared: GraphModule, choose: Callable[[NDArray[np.float32]], tuple[float, float]]
 ) -> None:
-    """Let `choose` find the range of each activation of `prepared` from all of its values.
+    """Set the range of each activation of `prepared` by calling `choose` on all of its values.
 
-    The observers have to be those of `minmax`, and what calibrates them has to be one batch.
+    The observers must be those of `minmax`, and the calibration clips must be one batch.
     """
 
     def narrow(observer: Observer, inputs: tuple[torch.Tensor], output: object) -> None:
@@ -100,7 +100,7 @@ def _needs_observer(node: Node) -> bool:
 
 
 def _observe(prepared: GraphModule, node: Node, observer: Observer) -> None:
-    """Let every reader of `node` read it through `observer`."""
+    """Route every use of `node` through `observer`."""
     placed = [user for user in node.users if _is_observer(user)]
     if placed:
         first = placed[0]
@@ -118,10 +118,10 @@ def _observe(prepared: GraphModule, node: Node, observer: Observer) -> None:
 
 
 def _observer_of(prepared: GraphModule, node: object) -> Observer:
-    """The observer that `node` is, or that reads it; None where there is none."""
+    """Return the observer that `node` is, or that observes it; None if there is none."""
     assert isinstance(node, Node)
-    found = [node] if _is_observer(node) else [user for user in node.users if _is_observer(user)]
-    return prepared.get_submodule(str(found[0].target)) if found else None
+    nodes = [node] if _is_observer(node) else [user for user in node.users if _is_observer(user)]
+    return prepared.get_submodule(str(nodes[0].target)) if nodes else None
 
 
 def _activation_observer(prepared: GraphModule) -> Observer:
@@ -149,7 +149,7 @@ def _is_float(node: Node) -> bool:
 
 
 def _reaches_output(node: Node) -> bool:
-    """Whether `node` is the logits, but for its shape."""
+    """Return whether `node` is the logits, up to its shape."""
     return any(
         user.op == "output" or (user.target in SHAPE_ONLY and _reaches_output(user))
         for user in node.users

@@ -1,4 +1,4 @@
-"""Layers and activations as INT8 would compute them, in floating point and differentiable."""
+"""Layers and activations in simulated INT8: floating point, differentiable."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class Rounding(nn.Module):
         self.register_buffer("zero_point", torch.zeros((), dtype=torch.int32), persistent=False)
 
     def span(self, low: Tensor, high: Tensor) -> None:
-        """Set the range to the smallest that holds `low`, `high` and zero."""
+        """Set the range to the smallest that includes `low`, `high` and zero."""
         low, high = low.clamp(max=0), high.clamp(min=0)
         scale = (high - low) / 255
         self.scale = torch.where(scale < UNMOVED, float(UNIT_STEP), scale)
@@ -43,12 +43,12 @@ class RoundedLayer(nn.Module):
         self.layer, self.norm, self.largest = layer, norm, largest
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the layer computes with rounded weights."""
+        """Return the output of the layer with rounded weights."""
         weight, bias = self._folded()
         return self._apply_to(x, _in_8_bits(weight, self.largest), bias)
 
     def unrounded(self, x: Tensor) -> Tensor:
-        """Return what the layer computes with its own weights."""
+        """Return the output of the layer with its FP32 weights."""
         return self._apply_to(x, *self._folded())
 
     def _folded(self) -> tuple[Tensor, Tensor | None]:
@@ -61,22 +61,24 @@ class RoundedLayer(nn.Module):
         return weight, shift if bias is None else shift + bias * scale
 
     def _apply_to(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Call the layer itself, so that hooks on it are called, with other weights."""
-        apart = bias is not None and self.layer.bias is None
-        given = {"weight": weight} if bias is None or apart else {"weight": weight, "bias": bias}
-        out: Tensor = functional_call(self.layer, given, (x,))
-        return out + _along(bias, 1, out.ndim) if apart and bias is not None else out
+        """Call the layer itself, so that its hooks run, with other weights."""
+        parameters = {"weight": weight}
+        if bias is None or self.layer.bias is None:
+            out: Tensor = functional_call(self.layer, parameters, (x,))
+            return out if bias is None else out + _along(bias, 1, out.ndim)
+        with_bias: Tensor = functional_call(self.layer, parameters | {"bias": bias}, (x,))
+        return with_bias
 
 
 class Norm(nn.Module):
-    """A BatchNorm that no layer takes in: a depthwise layer, its one weight a channel exact."""
+    """A BatchNorm that is folded into no layer: depthwise, with one exact weight per channel."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
         self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` scaled and shifted by the running statistics, channel by channel."""
+        """Return `x` scaled and shifted by the running statistics, per channel."""
         scale, shift = _scale_and_shift(self.norm)
         return x * _along(scale, 1, x.ndim) + _along(shift, 1, x.ndim)
 
@@ -90,7 +92,7 @@ def _in_8_bits(weight: Tensor, largest: int) -> Tensor:
 
 
 def _scale_and_shift(norm: Any) -> tuple[Tensor, Tensor]:
-    """Return what a BatchNorm multiplies by and adds, `(C,)` each, by its running statistics."""
+    """Return the factor and offset `(C,)` of a BatchNorm with its running statistics."""
     scale = torch.rsqrt(norm.running_var + norm.eps)
     if norm.weight is None:
         return scale, -norm.running_mean * scale

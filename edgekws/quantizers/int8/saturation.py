@@ -1,10 +1,10 @@
-"""How often INT8 layers would saturate on x86 CPUs without VNNI, counted exactly.
+"""Count exactly how often INT8 layers would saturate on x86 CPUs without VNNI.
 
-There `vpmaddubsw` multiplies: it adds the products of two neighbouring U8 × S8 pairs in 16 bits,
-saturating, before they are widened. onnxruntime's kernels (MLAS `QgemmU8S8KernelAvx2` and its
-AVX-512 form) take neighbours along the inputs of a product; a convolution is one over its
-kernel's positions with the channels innermost, a group at a time. Depthwise convolutions have a
-kernel of their own that multiplies in 16 and adds in 32 bits: nothing saturates there.
+These CPUs multiply with `vpmaddubsw`: it adds the products of two adjacent U8 × S8 pairs in 16
+bits, saturating, before they are widened. In onnxruntime's kernels (MLAS `QgemmU8S8KernelAvx2` and
+its AVX-512 variant), pairs are adjacent along the inputs of a matrix product; a convolution is one
+over its kernel positions with the channels innermost, per group. Depthwise convolutions have a
+separate kernel that multiplies in 16 and adds in 32 bits, without saturation.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ Bytes = NDArray[Any]
 
 
 def saturating_pairs(inputs: Bytes, weights: Bytes) -> int:
-    """Count the pair sums that leave 16 bits: U8 `(rows, K)` with S8 `(outputs, K)`.
+    """Count the pair sums that overflow 16 bits: U8 `(rows, K)` with S8 `(outputs, K)`.
 
     >>> saturating_pairs(np.uint8([[255, 255, 255, 255]]), np.int8([[127, 127, 64, 64]]))
     1
@@ -42,7 +42,7 @@ def saturating_pairs(inputs: Bytes, weights: Bytes) -> int:
 
 
 def _halves(values: Bytes) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """First and second of each pair, a last one alone paired with zero."""
+    """Return the first and second value of each pair; an odd last value is paired with zero."""
     wide = values.astype(np.int32)
     if wide.shape[1] % 2:
         wide = np.pad(wide, ((0, 0), (0, 1)))
@@ -54,7 +54,7 @@ def layer_products(
 ) -> Iterator[tuple[Bytes, Bytes]]:
     """Yield the products of a Conv or Gemm as rows `(rows, K)` and weights `(outputs, K)`.
 
-    `inputs` is `(N, K)` or `(N, C, H, W)`; borders are padded with the zero point. One product a
+    `inputs` is `(N, K)` or `(N, C, H, W)`; borders are padded with the zero point. One product per
     group; none for depthwise convolutions.
     """
     if node.op_type == "Gemm":
@@ -83,10 +83,10 @@ def _windows(node: onnx.NodeProto, x: Bytes, kernel: tuple[int, ...], zero_point
 def count_saturation(
     model: onnx.ModelProto, clips: NDArray[np.float32], variants: dict[str, dict[str, Bytes]]
 ) -> list[dict[str, Any]]:
-    """Count, layer by layer, the pairs that would saturate on these clips `(N, *input_shape)`.
+    """Count, per layer, the pairs that would saturate on clips `(N, *input_shape)`.
 
-    `variants` are names of columns with other S8 weights for each layer, counted on the same
-    inputs; the model's own are in the column `shipped`. `pairs` is the number of all sums.
+    `variants` maps the names of columns to other S8 weights of each layer, counted on the same
+    inputs; the column `shipped` counts the model's own. `pairs` is the number of all sums.
     """
     layers = dict(_integer_layers(Graph(model)))
     counts = {name: dict.fromkeys(("pairs", "shipped", *variants), 0) for name in layers}
@@ -103,7 +103,7 @@ def count_saturation(
 
 
 def in_bits(weight: NDArray[np.float32], bits: int) -> NDArray[np.int8]:
-    """Round weights `(out, …)` symmetrically per channel, to 8 bits, or 7 as reduce_range does.
+    """Round weights `(out, …)` symmetrically per channel, to 8 bits, or to 7 as with reduce_range.
 
     >>> in_bits(np.float32([[0.25, -1.0]]), 7)
     array([[ 16, -63]], dtype=int8)
@@ -117,7 +117,7 @@ def in_bits(weight: NDArray[np.float32], bits: int) -> NDArray[np.int8]:
 
 
 def _integer_layers(graph: Graph) -> Iterator[tuple[str, tuple[str, int, onnx.NodeProto, Bytes]]]:
-    """Yield each layer in INT8: name, U8 input and its zero point, node, S8 weight."""
+    """Yield each INT8 layer: name, U8 input and its zero point, node, S8 weight."""
     for node in graph.nodes:
         weight = weight_of(graph, node)
         before = graph.producer(node.input[0])

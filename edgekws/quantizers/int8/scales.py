@@ -1,4 +1,4 @@
-"""Scales of what is nearly zero: large enough to divide by, small enough to lose nothing."""
+"""Scales of values near zero: large enough to divide by, small enough to lose nothing."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from edgekws.lowering.graph import Graph, attribute
 
 UNMOVED = 1e-6
-"""An activation that was given a narrower step than this has not been seen to move."""
+"""An activation with a smaller step than this was constant during calibration."""
 UNIT_STEP = np.float32(1 / 255)
-"""The step that it gets: a range of one, as features and normalized activations have it."""
+"""The step it gets: a range of one, like that of features and normalized activations."""
 VANISHING = 1e-5
-"""No channel has a smaller step than this share of its layer's largest. What is lost lies far
-below the step of the layer's output, and the bias, stored in these steps, keeps to 32 bits."""
+"""Smallest step of a channel, as a share of the largest in its layer. The loss is far below the
+step of the layer's output, and the bias, stored in these steps, fits in 32 bits."""
 TINY = 1e-12
-"""No step is smaller than this: products of two still lie well within float32."""
+"""Smallest step of all: the product of two is still well within float32."""
 
 
 def floor_scales(graph: Graph) -> None:
-    """Give activations that never moved, and channels that are nearly zero, scales of use."""
+    """Give constant activations and channels near zero usable scales."""
     for node in graph.nodes:
         if node.op_type == "QuantizeLinear" and graph.array(node.input[1]).max() < UNMOVED:
             users = graph.consumers(node.output[0])
@@ -39,7 +39,7 @@ def _floor_channels(graph: Graph, weights: onnx.NodeProto) -> None:
 
 
 def widen(graph: Graph, weights: onnx.NodeProto, wider: NDArray[np.float32]) -> None:
-    """Round the integers `(C, …)` behind a DequantizeLinear anew, to steps `(C,)` not narrower."""
+    """Round the integers `(C, …)` of a DequantizeLinear to steps `(C,)` at least as wide."""
     integers, scale = graph.array(weights.input[0]), graph.array(weights.input[1])
     axis = attribute(weights, "axis", 1)
     ratio = (scale.astype(np.float64) / wider).reshape(
@@ -50,7 +50,7 @@ def widen(graph: Graph, weights: onnx.NodeProto, wider: NDArray[np.float32]) -> 
 
 
 def _set_scale(graph: Graph, nodes: list[onnx.NodeProto], scale: Any) -> None:
-    """Give these nodes a scale of their own: an initializer may be shared."""
+    """Give these nodes a separate scale: an initializer may be shared."""
     name = f"{nodes[0].output[0]}_scale"
     graph.set_array(name, np.asarray(scale, np.float32))
     for node in nodes:

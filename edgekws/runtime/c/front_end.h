@@ -87,15 +87,4 @@ void kws_features(const float *mels, int32_t frames, int32_t n_mels, float *feat
 void kws_quantize_features(const float *mels, int32_t frames, int32_t n_mels, float scale,
                            int32_t zero_point, int32_t low, int32_t high, uint8_t *features);
 
-/* Samples of a stream, kept until those of a hop are complete. */
-typedef struct {
-    int32_t filled;
-} kws_hop;
-
-/* Take samples until `samples` holds `size` of them; return how many were taken. */
-int32_t kws_hop_take(kws_hop *hop, int16_t *samples, int32_t size, const int16_t *pcm, int32_t n);
-
-/* Drop the first `step` samples: those that the next hop does not need. */
-void kws_hop_advance(kws_hop *hop, int16_t *samples, int32_t step);
-
 #endif

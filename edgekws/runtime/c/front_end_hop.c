@@ -1,7 +1,6 @@
-/* Samples of a stream → hops. */
-#include <string.h>
+#include "front_end_hop.h"
 
-#include "front_end.h"
+#include <string.h>
 
 int32_t kws_hop_take(kws_hop *hop, int16_t *samples, int32_t size, const int16_t *pcm, int32_t n)
 {

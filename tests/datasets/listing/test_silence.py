@@ -69,15 +69,15 @@ def test_recordings_without_sound_or_unreadable_are_refused(tmp_path: Path) -> N
 
 
 def test_recordings_are_found_in_folders_and_split_by_file(tmp_path: Path) -> None:
-    made = {recording(tmp_path / name / f"{i}.wav", 1) for name in "ab" for i in range(10)}
+    written = {recording(tmp_path / name / f"{i}.wav", 1) for name in "ab" for i in range(10)}
     (tmp_path / "README.md").write_text("about")
     noise = noise_recordings(tmp_path, Counter())
-    assert set(noise) == made
+    assert set(noise) == written
     per_split = noise_per_split(noise, seed=1, silence=True)
     assert {split: len(paths) for split, paths in per_split.items()} == {
         "train": 14, "dev": 3, "test": 3,
     }  # fmt: skip
-    assert set().union(*per_split.values()) == made
+    assert set().union(*per_split.values()) == written
     everything: dict[Split, tuple[Path, ...]] = noise_per_split(noise, seed=1, silence=False)
     assert everything == {"train": noise, "dev": (), "test": ()}
 

@@ -27,10 +27,10 @@ def test_the_order_of_names_does_not_depend_on_others(names: set[str]) -> None:
 def test_three_ways_are_disjoint_and_test_is_the_same_for_every_seed(
     names: set[str], seed: int, other: int
 ) -> None:
-    one, two = three_way(names, 0.2, 0.1, seed), three_way(names, 0.2, 0.1, other)
-    assert sorted([*one["train"], *one["dev"], *one["test"]]) == sorted(names)
-    assert all(one.values())
-    assert one["test"] == two["test"]
+    first, second = three_way(names, 0.2, 0.1, seed), three_way(names, 0.2, 0.1, other)
+    assert sorted([*first["train"], *first["dev"], *first["test"]]) == sorted(names)
+    assert all(first.values())
+    assert first["test"] == second["test"]
 
 
 def test_dev_is_drawn_from_the_seed() -> None:

@@ -44,21 +44,21 @@ def test_one_column_needs_no_delimiter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("t.csv", "path,label\na,b\n\nc\n", r"t\.csv:4: 1 cells, but 2 columns; add what is"),
-        ("t.csv", "path;label\na;b;c\n", r"t\.csv:2: 3 cells, .*; quote text that holds a semi"),
+        ("t.csv", "path,label\na,b\n\nc\n", r"t\.csv:4: 1 cells, but 2 columns; add the missing"),
+        ("t.csv", "path;label\na;b;c\n", r"t\.csv:2: 3 cells, .*; quote text that contains a semi"),
         ("t.csv", "sep=;\npath;path\n", r"t\.csv:2: path: 2 columns have this name"),
         ("t.csv", "sep=;\npath;label\na\n", r"t\.csv:3: 1 cells, but 2 columns"),
-        ("t.csv", "path,label\na,b\0\n", r"t\.csv:2: holds the character NUL"),
+        ("t.csv", "path,label\na,b\0\n", r"t\.csv:2: contains the character NUL"),
         ("t.csv", b"path,label\na,\xed\xa0\x80\n", r"t\.csv: is not UTF-8"),
-        ("t.csv", f"path,label\n{'a' * 200_000},b\n", r"t\.csv:2: is no CSV: field larger"),
+        ("t.csv", f"path,label\n{'a' * 200_000},b\n", r"t\.csv:2: is not valid CSV: field larger"),
         ("t.jsonl", '{"path": "a", "path": "b"}\n', r"t\.jsonl:1: path: 2 columns have this"),
-        ("t.jsonl", '{"path": "\\ud800"}\n', r"t\.jsonl:1: path: holds half of a UTF-16 pair"),
+        ("t.jsonl", '{"path": "\\ud800"}\n', r"t\.jsonl:1: path: contains half of a UTF-16 pair"),
         ("t.jsonl", f"\n{'[' * 100_000}\n", r"t\.jsonl:2: is nested too deeply"),
-        ("t.jsonl", f'{{"a": {"9" * 5000}}}\n', r"t\.jsonl:1: holds a number of thousands"),
+        ("t.jsonl", f'{{"a": {"9" * 5000}}}\n', r"t\.jsonl:1: contains a number with thousands"),
         ("t.jsonl", "[]\n", r"t\.jsonl:1: expected an object"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(
+def test_what_is_wrong_is_reported_with_its_line(
     tmp_path: Path, name: str, text: str | bytes, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):

@@ -43,16 +43,16 @@ def test_a_table_lists_its_rows_in_order(tmp_path: Path, name: str, text: str) -
     [
         ("name,label\na.wav,x\n", r"t\.csv:1: a column file or path is needed; it has name, label"),
         ("", r"t\.csv:1: a column file or path is needed; the file is empty"),
-        ("file\n", r"t\.csv: holds no rows; list a file in each"),
+        ("file\n", r"t\.csv: holds no rows; list one file per row"),
         ("file,end_s\n,1\n", r"t\.csv:2: file: is empty; name an audio file"),
-        ("file,end_s\na,x\n", r"t\.csv:2: end_s: expected seconds, 0 or more, not 'x'"),
-        ("file,start_s\na,-1\n", r"t\.csv:2: start_s: expected seconds, 0 or more, not '-1'"),
-        ("file,start_s\na,inf\n", r"t\.csv:2: start_s: expected seconds, 0 or more, not 'inf'"),
+        ("file,end_s\na,x\n", r"t\.csv:2: end_s: expected seconds of at least 0, not 'x'"),
+        ("file,start_s\na,-1\n", r"t\.csv:2: start_s: expected seconds of at least 0, not '-1'"),
+        ("file,start_s\na,inf\n", r"t\.csv:2: start_s: expected seconds of at least 0, not 'inf'"),
         ("file,start_s,end_s\na,2,2\n", r"t\.csv:2: end_s: 2 is not after start_s = 2"),
         ("file\na,b\n", r"t\.csv:2: 2 cells, but 1 columns"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_told_by_line(
+def test_what_is_wrong_with_a_table_is_reported_by_line(
     tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "t.csv").write_text(text)
@@ -60,14 +60,14 @@ def test_what_is_wrong_with_a_table_is_told_by_line(
         list_unlabelled(tmp_path / "t.csv", quiet)
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file,start_s\na,x\nb,1\n,2\n")
     with pytest.raises(DataError, match=r"t\.csv:2: start_s.*\n.*t\.csv:4: file: is empty"):
         list_unlabelled(tmp_path / "t.csv", quiet)
 
 
-def test_what_is_neither_folder_nor_table_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none: no such folder; give the folder that holds the"):
+def test_what_is_neither_folder_nor_table_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none: no such folder; give the folder with the"):
         list_unlabelled(tmp_path / "none", quiet)
     (tmp_path / "a.wav").touch()
     message = (
@@ -82,7 +82,7 @@ def test_what_is_neither_folder_nor_table_is_told(tmp_path: Path) -> None:
         list_unlabelled(tmp_path / "empty", quiet)
 
 
-def test_what_is_ignored_is_told_and_what_is_linked_is_not(tmp_path: Path) -> None:
+def test_what_is_ignored_is_reported_and_what_is_linked_is_not(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     for name in ("b/1.wav", "a/call.m4a", "a/._1.wav"):

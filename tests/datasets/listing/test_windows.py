@@ -1,4 +1,4 @@
-"""Windows out of longer recordings: every one against the table, and what is refused."""
+"""Windows out of longer recordings: each checked against the table, and refusals."""
 
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -36,7 +36,7 @@ def record(path: Path, seconds: float) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Ten speakers: sentences with one keyword or two, and one alone in a short file; negatives."""
+    """Ten speakers: sentences with one or two keywords, a short file with one; negatives."""
     rows = ["path,label,speaker,start_s,end_s"]
     for s in range(10):
         start = 1.2 + 0.03 * s
@@ -73,8 +73,8 @@ def share(clip: Clip, window: Clip) -> float:
     """Return which share of a keyword a window holds, counted in milliseconds."""
     first, last = (round(1000 * t) for t in (clip.start_s, clip.end_s or 0))
     said = set(range(first, last))
-    heard = range(round(1000 * window.start_s), round(1000 * (window.end_s or 0)))
-    return len(said.intersection(heard)) / len(said)
+    span = range(round(1000 * window.start_s), round(1000 * (window.end_s or 0)))
+    return len(said.intersection(span)) / len(said)
 
 
 def test_every_window_holds_what_its_label_says(home: Path) -> None:
@@ -156,20 +156,22 @@ def test_no_speaker_is_in_two_splits(home: Path) -> None:
         for clip in (*listing.clips, *listing.recordings):
             splits[clip.speaker].add(clip.split)
             splits[clip.path].add(clip.split)
-        assert {len(found) for found in splits.values()} == {1}
+        assert {len(names) for names in splits.values()} == {1}
         # the recordings of a speaker of the table go with their clips
         assert splits["г0"] == splits[home / "neg" / "г0" / "the-same-voice.wav"]
         strangers = {s for n in range(8) for s in splits[f"n{n}"]}
         assert strangers == set(SPLITS)
-        assert {clip.split for clip in listing.negatives} == {"train"}
+        assert {clip.split for clip in listing.negatives} == set(SPLITS)
+        for clip in listing.negatives:
+            assert splits[clip.speaker] == splits[clip.path] == {clip.split}
 
 
 def test_negatives_are_the_parts_without_a_keyword(home: Path) -> None:
     listing = listed(home, negatives=[home / "neg"])
     rows = places(listing)
-    train = {clip.path for clip in listing.recordings if clip.split == "train"}
+    recordings = {clip.path for clip in listing.recordings}
     assert {part.path for part in listing.negatives} == {
-        path for path in train if "alone" not in path.name
+        path for path in recordings if "alone" not in path.name
     }
     for part in listing.negatives:
         assert part.label == UNKNOWN
@@ -180,7 +182,7 @@ def test_negatives_are_the_parts_without_a_keyword(home: Path) -> None:
 def test_windows_come_from_the_seed_and_dev_and_test_from_none(home: Path) -> None:
     negatives = [home / "neg"]
     assert listed(home, negatives=negatives) == listed(home, negatives=negatives)
-    one, other = (set(listed(home, seed, negatives=negatives).clips) for seed in (1, 2))
+    first, other = (set(listed(home, seed, negatives=negatives).clips) for seed in (1, 2))
 
     def of(clips: set[Clip], split: str) -> dict[Path, set[Clip]]:
         by_file = defaultdict(set)
@@ -189,12 +191,12 @@ def test_windows_come_from_the_seed_and_dev_and_test_from_none(home: Path) -> No
                 by_file[clip.path].add(clip)
         return by_file
 
-    assert of(one, "test") == of(other, "test")
-    both = of(one, "dev").keys() & of(other, "dev").keys()
+    assert of(first, "test") == of(other, "test")
+    both = of(first, "dev").keys() & of(other, "dev").keys()
     for path in both:
-        assert of(one, "dev")[path] == of(other, "dev")[path]
-    trained = of(one, "train").keys() & of(other, "train").keys()
-    assert sum(of(one, "train")[path] != of(other, "train")[path] for path in trained) > 10
+        assert of(first, "dev")[path] == of(other, "dev")[path]
+    trained = of(first, "train").keys() & of(other, "train").keys()
+    assert sum(of(first, "train")[path] != of(other, "train")[path] for path in trained) > 10
 
 
 def test_another_row_leaves_the_windows_of_the_others(home: Path) -> None:
@@ -213,20 +215,20 @@ def test_rows_without_a_place_stay_whole(home: Path) -> None:
     assert [(clip.start_s, clip.end_s, clip.label) for clip in whole] == [(0, None, "да")]
 
 
-def test_keywords_longer_than_the_window_are_told(home: Path) -> None:
+def test_keywords_longer_than_the_window_are_reported(home: Path) -> None:
     with (home / "t.csv").open("a", encoding="utf-8") as file:
         file.write("\n0-да.wav,да,г0,3.0,3.995")
     listing = listed(home)
-    (told,) = [note for note in listing.notes if "longer than the window" in note]
-    assert told.startswith(
+    (note,) = [note for note in listing.notes if "longer than the window" in note]
+    assert note.startswith(
         "keywords longer than the window of 0.8 s, left out: 1, up to 0.995 s in"
     )
-    assert told.endswith("0-да.wav; set window_s in [front_end] to 1 to take them all")
+    assert note.endswith("0-да.wav; set window_s in [front_end] to 1 to include them all")
     tight = FrontEnd(RATE, 0.38, 256, 240, 80, 20, 20.0, 4000.0)
     with pytest.raises(
         DataError,
         match=r"t\.csv: no clip of 'да' in train fits into a window of 0\.38 s; set window_s in "
-        r"\[front_end\] to 1 to take them all",
+        r"\[front_end\] to 1 to include them all",
     ):
         listed(home, front_end=tight)
 
@@ -234,11 +236,6 @@ def test_keywords_longer_than_the_window_are_told(home: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"windows": None, "negatives": ["neg"]}, "negatives has no effect without windows; add"),
-        (
-            {"windows": {"per_negative_second": 0}, "negatives": ["neg"]},
-            "negatives has no effect with windows.per_negative_second = 0; raise it",
-        ),
         ({"unknown": False}, "windows of _unknown_ have no effect with unknown = false; set part"),
     ],
 )
@@ -249,17 +246,17 @@ def test_fields_without_effect_are_refused(
         listed(home, **fields)
 
 
-def test_wrong_negatives_are_told(home: Path) -> None:
-    with pytest.raises(DataError, match=r"is in .*t\.csv and under dataset\.negatives; the parts"):
+def test_wrong_negatives_are_reported(home: Path) -> None:
+    with pytest.raises(DataError, match=r"is in .*t\.csv and under dataset\.negatives; its parts"):
         listed(home, negatives=[home])
     (home / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: holds no recordings; take it out of dataset\.neg"):
+    with pytest.raises(DataError, match=r"empty: holds no recordings; remove it from dataset\.neg"):
         listed(home, negatives=[home / "empty"])
     with pytest.raises(DataError, match=r"missing: no such folder"):
         listed(home, negatives=[home / "missing"])
     record(home / "few" / "a" / "1.wav", 2)
     record(home / "few" / "b-1.wav", 2)
-    with pytest.raises(DataError, match=r"negatives: 2 speakers \(a, b-1\.wav\), and 3 are needed"):
+    with pytest.raises(DataError, match=r"negatives: 2 speakers \(a, b-1\.wav\), but 3 are needed"):
         listed(home, negatives=[home / "few"])
 
 
@@ -267,7 +264,7 @@ def test_windows_without_any_place_are_refused(home: Path) -> None:
     lines = (home / "t.csv").read_text("utf-8").splitlines()
     rows = [line.rsplit(",", 2)[0] for line in lines if "both" not in line]
     (home / "t.csv").write_text("\n".join(rows), "utf-8")
-    message = r"t\.csv: no row says where its word is, so that dataset\.windows cuts nothing; give"
+    message = r"t\.csv: no row has the position of its word, so dataset\.windows cuts nothing; give"
     with pytest.raises(DataError, match=message):
         listed(home)
 

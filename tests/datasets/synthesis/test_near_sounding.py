@@ -10,13 +10,15 @@ LIGHTS = (("l", "'aI", "t", "s"),)
 INVENTORY = ["l", "'aI", "t", "s", "n", "k", "m", "u:", "E", "z", "b"]
 
 
-def made(count: int, seed: int = 0, taken: frozenset[str] = frozenset()) -> list[tuple[str, ...]]:
+def variants(
+    count: int, seed: int = 0, taken: frozenset[str] = frozenset()
+) -> list[tuple[str, ...]]:
     words = near_sounding(LIGHTS, INVENTORY, count, taken, np.random.default_rng(seed))
     return [tuple(text.removeprefix("[[").removesuffix("]]").split("|")) for text in words]
 
 
 def test_each_is_another_word_at_one_place() -> None:
-    words = made(6)
+    words = variants(6)
     assert len(words) == len(set(words)) == 6
     for word in words:
         assert len(word) == 4
@@ -27,14 +29,14 @@ def test_each_is_another_word_at_one_place() -> None:
 
 
 def test_a_consonant_is_not_exchanged_for_its_voiced_twin() -> None:
-    finals = {word[-1] for seed in range(30) for word in made(6, seed)}
+    finals = {word[-1] for seed in range(30) for word in variants(6, seed)}
     assert "z" not in finals
     assert {"n", "k", "m", "b"} <= finals
 
 
 def test_nothing_sounds_like_what_is_taken() -> None:
-    taken = frozenset(sound_of([word]) for word in made(3))
-    assert not taken & {sound_of([word]) for word in made(6, taken=taken)}
+    taken = frozenset(sound_of([word]) for word in variants(3))
+    assert not taken & {sound_of([word]) for word in variants(6, taken=taken)}
 
 
 def test_long_words_give_their_halves() -> None:

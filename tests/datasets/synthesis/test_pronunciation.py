@@ -74,16 +74,16 @@ def test_acronyms_digits_and_accents_are_spoken(espeak: Espeak) -> None:
 @pytest.mark.parametrize("word", ["!!!", "🙂", "-"])
 def test_what_has_no_letters_is_not_spoken(espeak: Espeak, word: str) -> None:
     _use(espeak, "en")
-    with pytest.raises(DataError, match="it has no sound of its own"):
+    with pytest.raises(DataError, match="it gives no sound; spell it"):
         speakable([word], "en", espeak)
 
 
-def test_a_borrowed_word_is_told(espeak: Espeak) -> None:
+def test_a_borrowed_word_is_reported(espeak: Espeak) -> None:
     _use(espeak, "de")
     assert borrowed(speakable(["lights", "licht"], "de", espeak)) == ("lights",)
 
 
-def test_what_is_read_letter_by_letter_is_told(espeak: Espeak) -> None:
+def test_what_is_read_letter_by_letter_is_reported(espeak: Espeak) -> None:
     _use(espeak, "en")
     words = speakable(["hmph", "pfft", "lights", "ok", "USB", "turn on"], "en", espeak)
     assert spelt(words, espeak) == ("hmph", "pfft", "ok")

@@ -39,7 +39,7 @@ def test_nothing_goes_on_after_the_command(tmp_path: Path, number: signal.Signal
         for process in alive:
             process.kill()
         errors.seek(0)
-        told = errors.read()
+        text = errors.read()
     assert len(started) >= 2
     assert alive == []
     assert not output.exists()
@@ -48,5 +48,5 @@ def test_nothing_goes_on_after_the_command(tmp_path: Path, number: signal.Signal
     else:
         assert code == 130
         assert not (tmp_path / ".spoken.partial").exists()  # there is nothing to go on from
-        assert told.startswith("interrupted; run the same command again")
-        assert told.count("\n") == 1
+        assert text.startswith("interrupted; run the same command again")
+        assert text.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Voices that are one voice under several names are one family."""
+"""The same voice under several names is one family."""
 
 from pathlib import Path
 

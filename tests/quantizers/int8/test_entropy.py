@@ -1,4 +1,4 @@
-"""Ranges by entropy, against the method written out in loops, and in both backends."""
+"""Ranges by entropy, against the method written as plain loops, and in both backends."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.quantizers.conftest import Case
 
 
 def slowly(counts: list[int], start: int, end: int) -> float:
-    """Cut off, merge to 256 levels, spread over the bins that were not empty, compare."""
+    """Clip, merge to 256 levels, spread over the bins that were not empty, compare."""
     true = list(counts[start:end])
     n = len(true)
     merged, filled = [0] * 256, [0] * 256
@@ -36,8 +36,8 @@ def slowly(counts: list[int], start: int, end: int) -> float:
 def test_the_divergence_is_that_of_the_method(counts: list[int], left: int, right: int) -> None:
     counts[150] += 1
     end = len(counts) - right
-    found = divergence(np.array(counts), left, end)
-    assert found == pytest.approx(slowly(counts, left, end), abs=1e-12)
+    expected = slowly(counts, left, end)
+    assert divergence(np.array(counts), left, end) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_range_is_the_best_of_those_that_reach_equally_far() -> None:
@@ -57,7 +57,7 @@ def test_the_range_is_the_best_of_those_that_reach_equally_far() -> None:
     assert best != max(lost, key=lambda pair: pair[1] - pair[0])
 
 
-def test_an_outlier_is_cut_off_and_zeros_count_for_nothing() -> None:
+def test_an_outlier_is_clipped_and_zeros_are_not_counted() -> None:
     values = np.abs(np.random.default_rng(1).normal(size=100_000)).astype(np.float32)
     with_outlier = np.append(values, np.float32(40))
     low, high = range_of(with_outlier)
@@ -66,7 +66,7 @@ def test_an_outlier_is_cut_off_and_zeros_count_for_nothing() -> None:
     assert range_of(np.append(with_outlier, np.zeros(500_000, np.float32))) == (low, high)
 
 
-def test_what_uint8_can_tell_apart_is_kept_whole() -> None:
+def test_the_whole_range_is_kept_if_uint8_can_represent_it() -> None:
     levels = np.arange(256, dtype=np.float32).repeat(50)
     assert range_of(levels) == (0, 255)
     assert range_of(-levels) == (-255, 0)
@@ -78,6 +78,6 @@ def test_ranges_of_a_graph_are_those_of_all_its_values(
 ) -> None:
     case = known_case("spectrogram")
     monkeypatch.setattr(entropy, "entropy_range", lambda counts, span: (*span, counts.sum()))
-    found = ranges(case.lowered, case.clips)
-    assert [*found["features"]] == [case.clips.min(), case.clips.max(), case.clips.size]
-    assert len(found) == 1 + len(case.lowered.graph.node)
+    by_name = ranges(case.lowered, case.clips)
+    assert [*by_name["features"]] == [case.clips.min(), case.clips.max(), case.clips.size]
+    assert len(by_name) == 1 + len(case.lowered.graph.node)

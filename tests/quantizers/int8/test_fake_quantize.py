@@ -20,7 +20,7 @@ from tests.quantizers.conftest import Case
 
 
 def features_of(clips: np.ndarray) -> np.ndarray:
-    """Return clips as `parity.logits` takes them: it adds the axis of a 3-D input itself."""
+    """Return clips in the shape of `parity.logits`, which adds the axis of a 3-D input itself."""
     return clips[:, 0] if clips.ndim == 4 else clips
 
 
@@ -53,7 +53,7 @@ def test_computes_what_the_quantizers_give(
 
 
 class Small(nn.Module):
-    """conv, norm, ReLU6; a sum under a ReLU; cut, pooled, classified."""
+    """conv, norm, ReLU6; a sum before a ReLU; slice, pooling, classifier."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,15 +89,15 @@ CLIPS = torch.randn(130, 4, 9, generator=torch.Generator().manual_seed(1))
 
 def test_what_is_rounded_and_in_which_range(small: Small) -> None:
     simulated = FakeQuantized(small, CLIPS)
-    found = roundings(simulated)
-    assert list(found) == [
+    by_name = roundings(simulated)
+    assert list(by_name) == [
         "rounding_x", "rounding_clamp", "rounding_relu", "rounding_adaptive_avg_pool1d",
     ]  # fmt: skip
-    features = found["rounding_x"]
+    features = by_name["rounding_x"]
     low, high = CLIPS.min(), CLIPS.max()
     assert features.scale.item() == pytest.approx((high - low).item() / 255)
     assert features.zero_point.item() == round(-low.item() / features.scale.item())
-    assert found["rounding_clamp"].zero_point.item() == 0
+    assert by_name["rounding_clamp"].zero_point.item() == 0
     with torch.no_grad():
         steps = features(CLIPS) / features.scale
     torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-3)
@@ -147,7 +147,7 @@ def test_gradients_reach_every_weight_and_the_statistics_stay(small: Small) -> N
     assert simulated.graph.get_submodule("dropout").training
 
 
-def test_ranges_follow_the_weights_and_are_no_part_of_the_state(small: Small) -> None:
+def test_ranges_follow_the_weights_and_are_not_part_of_the_state(small: Small) -> None:
     simulated = FakeQuantized(small, CLIPS)
     width = roundings(simulated)["rounding_clamp"].scale.item()
     assert simulated.state_dict().keys().isdisjoint({"clips", "graph.rounding_clamp.scale"})

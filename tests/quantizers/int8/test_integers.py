@@ -1,4 +1,4 @@
-"""The clean-up of constants, held against onnxruntime's own arithmetic."""
+"""The clean-up of constants, compared with onnxruntime's own arithmetic."""
 
 from typing import Any
 
@@ -30,24 +30,24 @@ def model(nodes: list[Node], constants: dict[str, Any], width: int = 3) -> onnx.
         [helper.make_tensor_value_info("y", FLOAT, ("batch", width))],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(made)
-    return made
+    built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(built)
+    return built
 
 
-def run(made: onnx.ModelProto, x: np.ndarray) -> Any:
+def run(model: onnx.ModelProto, x: np.ndarray) -> Any:
     session = onnxruntime.InferenceSession(
-        made.SerializeToString(), providers=["CPUExecutionProvider"]
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     return session.run(None, {"x": x})[0]
 
 
-def constant(made: onnx.ModelProto, name: str) -> np.ndarray:
-    return next(numpy_helper.to_array(t) for t in made.graph.initializer if t.name == name)
+def constant(model: onnx.ModelProto, name: str) -> np.ndarray:
+    return next(numpy_helper.to_array(t) for t in model.graph.initializer if t.name == name)
 
 
-def kinds(made: onnx.ModelProto) -> list[str]:
-    return [node.op_type for node in made.graph.node]
+def kinds(model: onnx.ModelProto) -> list[str]:
+    return [node.op_type for node in model.graph.node]
 
 
 def dense(
@@ -92,7 +92,7 @@ numbers = st.floats(-4, 4, width=32)
 def test_the_same_is_computed(
     weight: list[tuple[float, float, float]], bias: tuple[float, float], steps: tuple[int, int]
 ) -> None:
-    """Weights beyond the range saturate, halves go to even, biases move by half a step."""
+    """Weights beyond the range saturate, halves round to even, biases move by half a step."""
     scale = np.asarray(steps, np.float32) / 1024
     limited = np.clip(np.array(weight), -127 * scale[:, None], 127 * scale[:, None])
     before = dense(limited, scale, bias)
@@ -144,7 +144,7 @@ def clamped(
 
 
 @pytest.mark.parametrize(
-    ("made", "dropped"),
+    ("before", "dropped"),
     [
         (clamped("Relu", [], 0.1, 0), True),
         (clamped("Relu", [], 0.1, 0, readers=2), True),
@@ -153,11 +153,11 @@ def clamped(
         (clamped("Clip", ["low", "high"], 5 / 255, 0), True),
     ],
 )
-def test_a_clamp_goes_only_where_rounding_clamps_too(made: ModelProto, dropped: bool) -> None:
-    after = with_integer_constants(made)
+def test_a_clamp_is_dropped_only_if_rounding_clamps_too(before: ModelProto, dropped: bool) -> None:
+    after = with_integer_constants(before)
     assert ({"Relu", "Clip"} & set(kinds(after)) == set()) == dropped
     x = np.linspace(-9, 30, 300, dtype=np.float32).reshape(-1, 3)
-    np.testing.assert_array_equal(run(after, x), run(made, x))
+    np.testing.assert_array_equal(run(after, x), run(before, x))
 
 
 def test_a_clip_inside_the_range_is_refused() -> None:

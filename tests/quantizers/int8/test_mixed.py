@@ -1,4 +1,4 @@
-"""Layers put back to FP32: nothing else changes, and they do run in FP32."""
+"""Layers returned to FP32: nothing else changes, and they do run in FP32."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def error(model: onnx.ModelProto, case: Case) -> float:
     return float(np.abs(logits(model, case) - case.logits).mean())
 
 
-def test_all_put_back_is_the_float_network(
+def test_all_layers_in_fp32_is_the_float_network(
     quantized_network: tuple[Case, QuantizedNetwork],
 ) -> None:
     case, network = quantized_network
@@ -34,7 +34,7 @@ def test_all_put_back_is_the_float_network(
     assert graph.int8_coverage(model) == 0
 
 
-def test_none_put_back_is_the_quantized_model(
+def test_no_layer_in_fp32_is_the_quantized_model(
     network_of: Callable[[str, str], tuple[Case, QuantizedNetwork]],
     backend: str,
     known_case: Callable[[str], Case],
@@ -48,7 +48,7 @@ def test_none_put_back_is_the_quantized_model(
     assert network.model([]).SerializeToString() == plain.SerializeToString()
 
 
-def test_a_layer_put_back_runs_in_fp32_and_no_other_does(
+def test_a_kept_layer_runs_in_fp32_and_no_other_does(
     quantized_network: tuple[Case, QuantizedNetwork],
 ) -> None:
     case, network = quantized_network
@@ -64,7 +64,7 @@ def test_a_layer_put_back_runs_in_fp32_and_no_other_does(
         assert 0 < error(alone, case) < 1.05 * error(network.model(), case)
 
 
-def test_its_weights_are_the_network_s_own(
+def test_its_weights_are_those_of_the_network(
     network_of: Callable[[str, str], tuple[Case, QuantizedNetwork]], backend: str
 ) -> None:
     _, network = network_of(backend, "plain")
@@ -81,7 +81,7 @@ def test_its_weights_are_the_network_s_own(
     assert sum(len(t.dims) > 1 for t in floats) == 1
 
 
-def test_what_puts_more_back_is_nearer_to_the_float_network(
+def test_more_fp32_layers_are_closer_to_the_float_network(
     network_of: Callable[[str, str], tuple[Case, QuantizedNetwork]], backend: str
 ) -> None:
     case, network = network_of(backend, "bottleneck")

@@ -1,4 +1,4 @@
-"""The count of saturating sums, against loops that do what the instruction does."""
+"""The count of saturating sums, against loops that emulate the instruction."""
 
 import csv
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from tests.quantizers.conftest import Case
 
 
 def slowly(inputs: np.ndarray, weights: np.ndarray) -> int:
-    """Two products, their sum, and what is left of it in 16 bits."""
+    """Count sums of two products that change when clipped to 16 bits."""
     count = 0
     for row in inputs.tolist():
         for output in weights.tolist():
@@ -46,7 +46,9 @@ def slowly(inputs: np.ndarray, weights: np.ndarray) -> int:
         )
     )
 )
-def test_it_counts_what_the_instruction_would_cut(both: tuple[np.ndarray, np.ndarray]) -> None:
+def test_it_counts_the_sums_that_the_instruction_would_clip(
+    both: tuple[np.ndarray, np.ndarray],
+) -> None:
     assert saturating_pairs(*both) == slowly(*both)
 
 
@@ -89,8 +91,9 @@ def test_a_convolution_is_its_products(
         torch.tensor(padded), torch.tensor(weight.astype(float)), None,
         fields.get("strides", [1, 1]), 0, fields.get("dilations", [1, 1]), groups,
     ).numpy()  # fmt: skip
-    found = np.concatenate(parts, axis=1)
-    np.testing.assert_array_equal(found, expected.transpose(0, 2, 3, 1).reshape(found.shape))
+    products = np.concatenate(parts, axis=1)
+    expected = expected.transpose(0, 2, 3, 1).reshape(products.shape)
+    np.testing.assert_array_equal(products, expected)
 
 
 def test_neighbours_are_channels_and_depthwise_ones_do_not_count() -> None:
@@ -140,8 +143,8 @@ def real_clips(shared_data: Path) -> np.ndarray:
         names = [row["file"] for row in csv.DictReader(file)][::97][:12]
     waves = [read_audio(shared_data / "asc" / name, 16_000) for name in names]
     waves = [np.pad(wave[:16_000], (0, max(0, 16_000 - len(wave)))) for wave in waves]
-    found = np.stack([log_mel(wave, front_end) for wave in waves])
-    return np.asarray((found - found.mean()) / found.std(), np.float32)
+    features = np.stack([log_mel(wave, front_end) for wave in waves])
+    return np.asarray((features - features.mean()) / features.std(), np.float32)
 
 
 def test_reduce_range_on_real_speech(real_clips: np.ndarray, case_of: Callable[..., Case]) -> None:

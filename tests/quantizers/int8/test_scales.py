@@ -1,4 +1,4 @@
-"""What is dead or nearly so: valid scales, nothing lost of the rest."""
+"""Channels that are dead or nearly so: valid scales, and no loss in the others."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +38,7 @@ def head() -> list[nn.Module]:
 
 
 def ailing(kind: str) -> Any:
-    """Two convolutions: channels of the first are dead or small, or all that it gives is zero."""
+    """Two convolutions: channels of the first are dead or small, or its whole output is zero."""
     torch.manual_seed(1)
     network: Any = nn.Sequential(
         *[nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU6(), *head()]
@@ -71,33 +71,33 @@ def test_the_rest_is_computed_as_ever(
     for scale in scales(model):
         assert np.isfinite(scale).all()
         assert (scale > 1e-20).all()  # far from the denormal numbers, squared too
-    found = parity.logits(model, case.unseen[:, 0])
-    assert np.isfinite(found).all()
-    apart, peak = np.abs(found - case.logits), np.abs(case.logits).max()
+    logits = parity.logits(model, case.unseen[:, 0])
+    assert np.isfinite(logits).all()
+    apart, peak = np.abs(logits - case.logits), np.abs(case.logits).max()
     assert apart.mean() < 0.005 * peak
     assert apart.max() < 0.05 * peak
-    if kind == "input":  # one that wakes up later is not cut off at once
+    if kind == "input":  # values that appear later are not clipped at once
         assert min(scale.min() for scale in scales(model) if scale.ndim == 0) > 1e-4
     else:
         assert bias_of(model, "2")[3] == pytest.approx(0.3, abs=1e-4)
 
 
 def bias_of(model: onnx.ModelProto, name: str) -> np.ndarray:
-    """The bias of a layer as its integers have it.
+    """Return the bias of a layer as stored in its integers.
 
-    By a weight scale of one, which onnxruntime's tool gives a dead channel, little would be left.
+    With a weight scale of one, which onnxruntime's tool gives a dead channel, it would be lost.
     """
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    made = {node.output[0]: node for node in model.graph.node}
+    producers = {node.output[0]: node for node in model.graph.node}
     layer = next(node for node in model.graph.node if node.name == name)
-    integers, scale = (constants[each] for each in made[layer.input[2]].input[:2])
+    integers, scale = (constants[name] for name in producers[layer.input[2]].input[:2])
     return np.asarray(integers * scale)
 
 
 def dense(
     integers: ArrayLike, steps: ArrayLike, x_step: float = 0.1, axis: int | None = 0
 ) -> Graph:
-    """A Gemm of integer weights behind a DequantizeLinear, its input rounded to `x_step`."""
+    """Return a Gemm with dequantized integer weights, its input rounded to `x_step`."""
     along: dict[str, Any] = {} if axis is None else {"axis": axis}
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "x_s", "x_z"], ["x8"]),
@@ -107,14 +107,14 @@ def dense(
     ]
     constants: dict[str, ArrayLike] = {"x_s": np.float32(x_step), "x_z": np.uint8(0)}
     constants |= {"w8": np.asarray(integers, np.int8), "w_s": np.asarray(steps, np.float32)}
-    made = helper.make_graph(
+    graph = helper.make_graph(
         nodes,
         "g",
         [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["b", 3])],
         [onnx.ValueInfoProto(name="y")],
         [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
     )
-    return Graph(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)]))
+    return Graph(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]))
 
 
 def producer(graph: Graph, name: str) -> onnx.NodeProto:
@@ -154,19 +154,21 @@ def test_where_all_is_nearly_zero_steps_still_are_not() -> None:
 def test_what_is_large_enough_or_one_step_for_all_stays(steps: list[float] | float) -> None:
     graph = dense(ROWS, steps)
     floor_scales(graph)
-    integers, found = weights_of(graph)
+    integers, unchanged = weights_of(graph)
     assert integers.tolist() == ROWS
-    np.testing.assert_array_equal(found, np.asarray(steps, np.float32))
+    np.testing.assert_array_equal(unchanged, np.asarray(steps, np.float32))
     assert producer(graph, "w").input[1] == "w_s"
 
 
-@pytest.mark.parametrize(("given", "found"), [(0.99e-6, 1 / 255), (1.01e-6, 1.01e-6), (0, 1 / 255)])
-def test_an_activation_that_never_moved_gets_a_range_of_one(given: float, found: float) -> None:
+@pytest.mark.parametrize(
+    ("given", "expected"), [(0.99e-6, 1 / 255), (1.01e-6, 1.01e-6), (0, 1 / 255)]
+)
+def test_a_constant_activation_gets_a_range_of_one(given: float, expected: float) -> None:
     graph = dense(ROWS, [1, 1, 1, 1], x_step=given)
     floor_scales(graph)
     names = [producer(graph, name).input[1] for name in ("x8", "xf")]
     assert names[0] == names[1]
-    assert float(graph.array(names[0])) == pytest.approx(found)
+    assert float(graph.array(names[0])) == pytest.approx(expected)
     assert weights_of(graph)[0].tolist() == ROWS
 
 

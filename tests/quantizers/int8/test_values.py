@@ -1,4 +1,4 @@
-"""Values of tensors against those of a run with everything at once."""
+"""Values of tensors against those of a single run."""
 
 import numpy as np
 import onnx
@@ -30,22 +30,22 @@ def model() -> tuple[onnx.ModelProto, np.ndarray]:
 
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 40])
 def test_parts_put_together_are_the_values_of_all_clips(n: int) -> None:
-    made, weight = model()
+    graph, weight = model()
     clips = np.random.default_rng(n).normal(size=(n, 3)).astype(np.float32)
-    parts = list(values_of(made, ["r", "x", "y", "m", "r"], clips))
+    parts = list(values_of(graph, ["r", "x", "y", "m", "r"], clips))
     assert [len(part["x"]) for part in parts] == [16] * (n // 16) + [n % 16] * (n % 16 > 0)
-    found = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+    values = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
     product = clips @ weight
-    assert found.keys() == {"x", "m", "r", "y"}
-    np.testing.assert_array_equal(found["x"], clips)
-    np.testing.assert_allclose(found["m"], product, atol=1e-6)
-    np.testing.assert_allclose(found["r"], np.maximum(product, 0), atol=1e-6)
-    np.testing.assert_array_equal(found["y"], -found["r"])
+    assert values.keys() == {"x", "m", "r", "y"}
+    np.testing.assert_array_equal(values["x"], clips)
+    np.testing.assert_allclose(values["m"], product, atol=1e-6)
+    np.testing.assert_allclose(values["r"], np.maximum(product, 0), atol=1e-6)
+    np.testing.assert_array_equal(values["y"], -values["r"])
 
 
 def test_of_the_input_alone_nothing_is_computed_and_of_nothing_there_is_nothing() -> None:
-    made, _ = model()
+    graph, _ = model()
     clips = np.ones((2, 3), np.float32)
-    (only,) = values_of(made, ["x"], clips)
+    (only,) = values_of(graph, ["x"], clips)
     assert only.keys() == {"x"}
-    assert list(values_of(made, [], clips)) == []
+    assert list(values_of(graph, [], clips)) == []

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekws.bundle import pack
-from edgekws.bundle.strangers import logits_of_file, try_model_file
+from edgekws.bundle.untrusted_models import logits_of_file, try_model_file
 from edgekws.bundle.verify import verify
 from edgekws.core.events import quiet
 from edgekws.core.measurement import Budget
@@ -88,9 +88,9 @@ def test_what_is_heard_cannot_blow_it_up_either(tmp_path: Path) -> None:
 def test_logits_are_those_of_the_evaluator(batch: int | str, clips: int, tmp_path: Path) -> None:
     path = saved(tmp_path / "flat.onnx", FLAT, batch)
     try_model_file(path)
-    found = logits_of_file(path, NOISE[:clips])
-    np.testing.assert_array_equal(found, NOISE[:clips].reshape(clips, 20))
-    np.testing.assert_array_equal(found, logits(path, NOISE[:clips]))
+    scores = logits_of_file(path, NOISE[:clips])
+    np.testing.assert_array_equal(scores, NOISE[:clips].reshape(clips, 20))
+    np.testing.assert_array_equal(scores, logits(path, NOISE[:clips]))
 
 
 def test_a_model_that_gives_no_row_a_clip_is_refused(tmp_path: Path) -> None:
@@ -112,5 +112,7 @@ def test_a_bundle_stores_the_sizes_of_what_it_makes(bundle: Path) -> None:
     )
     (bundle / "model.onnx").write_bytes(model.SerializeToString())
     pack.seal(bundle, "# card\n")
-    with pytest.raises(DataError, match=r"model\.onnx: what Pad \(last\) is to make is computed"):
+    with pytest.raises(
+        DataError, match=r"model\.onnx: the output size of Pad \(last\) is computed"
+    ):
         verify(bundle)

@@ -1,0 +1,328 @@
+"""Streams of one split's audio in which keywords are said at known times.
+
+Where the data has recordings with the times of their keywords, these are the streams. Otherwise
+keyword clips are set into the speech of the split that holds no keyword, one every `APART_S` at
+most. How loud each is, whether it is far off in a room, and how far it is above that speech, which
+is turned down under it, is drawn. Where there is no such speech, clips of other words and of
+silence, joined with pauses, take its place. All draws depend on the split alone, so that another
+seed is judged on the same streams of the same clips.
+"""
+
+import csv
+import json
+import wave
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekws.audio.composition import Wave, faded, rms, word_span
+from edgekws.audio.decoding import Corpus, to_float32, to_int16
+from edgekws.audio.opening import length_s
+from edgekws.audio.reading import read_blocks
+from edgekws.audio.room import Room, reverberate, room_response
+from edgekws.core.contract import SILENCE, UNKNOWN
+from edgekws.core.corpus import Clip, Listing, Split
+from edgekws.core.events import Emit, progress
+from edgekws.core.table import csv_text
+from edgekws.errors import DataError
+from edgekws.spotting.labelled_audio import Label, Labelled
+
+TABLE = "streams.csv"
+NOTES = "notes.json"
+
+RECORDING_S = 30.0
+"""About how long the recordings are that clips and speech are joined to."""
+
+APART_S = 10.0
+"""Seconds of speech for each keyword that is set into it, at least."""
+
+AROUND_S = 1.0
+"""Speech is turned down under a keyword, and for so long before and after it."""
+
+TURN_S = 0.2
+"""Time in which it is turned down and up again."""
+
+MOST_S = 4 * 3600.0
+"""Of a split, no more is heard."""
+
+SNR_DB = (10.0, 30.0)
+"""How far a keyword is above the speech that it is set into; uniform draw."""
+
+LEVEL_DB = (-36.0, -16.0)
+"""RMS of a keyword, in dB below full scale; uniform draw."""
+
+TAIL_S = 0.3
+"""Of the reverberation of a keyword, so much is kept behind it."""
+
+PAUSE_S = (0.2, 0.8)
+"""Pause between two clips that are joined; uniform draw."""
+
+_COLUMNS = ("file", "keyword", "start_s", "end_s", "speaker")
+_FLOOR = 10 ** (-70 / 20)
+
+
+@dataclass(frozen=True)
+class _Word:
+    """A keyword clip: its samples, and who says it."""
+
+    wave: Wave
+    keyword: str
+    speaker: str
+
+
+def write_streams(
+    corpus: Corpus, listing: Listing, split: Split, sample_rate: int, folder: Path, emit: Emit
+) -> None:
+    """Write the streams of `split` into `folder`: WAV files, their table, and notes on both.
+
+    Raises:
+        DataError: a recording cannot be read, or there is nothing without a keyword to listen to.
+    """
+    keywords = frozenset(listing.labels) - {UNKNOWN, SILENCE}
+    own = [clip for clip in listing.recordings if clip.split == split]
+    if any(clip.end_s is not None and clip.label in keywords for clip in own):
+        made = _own(own, keywords, sample_rate, split)
+    else:
+        made = _composed(corpus, listing, split, sample_rate)
+    rows: list[tuple[object, ...]] = [_COLUMNS]
+    seconds, count = 0.0, 0
+    for number, (one, samples) in enumerate(made.recordings):
+        name = f"{number:05d}.wav"
+        _write_wav(folder / name, samples, sample_rate)
+        rows.append((name, "", "", "", one.speaker))
+        rows += [
+            (name, i.keyword, i.start_s, "" if i.end_s is None else i.end_s, i.speaker)
+            for i in one.labels
+        ]
+        seconds, count = seconds + len(samples) / sample_rate, count + len(one.labels)
+        progress(
+            emit, f"streams of {split}", min(int(seconds), int(made.total_s)), int(made.total_s)
+        )
+    (folder / TABLE).write_text(csv_text(rows), "utf-8", newline="")
+    summary = f"{split}: {seconds / 60:.1f} minutes {made.of}, {count} keywords in them"
+    (folder / NOTES).write_text(json.dumps([summary, *made.notes], ensure_ascii=False), "utf-8")
+
+
+def read_streams(folder: Path) -> list[Labelled]:
+    """Return the recordings that `write_streams` wrote."""
+    recordings: dict[str, Labelled] = {}
+    with (folder / TABLE).open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            name, said = row["file"], row["keyword"]
+            if not said:
+                recordings[name] = Labelled(folder / name, speaker=row["speaker"])
+                continue
+            end_s = float(row["end_s"]) if row["end_s"] else None
+            label = Label(said, float(row["start_s"]), end_s, row["speaker"])
+            before = recordings[name]
+            recordings[name] = replace(before, labels=(*before.labels, label))
+    return list(recordings.values())
+
+
+def read_notes(folder: Path) -> list[str]:
+    """Return what is to be known of the streams: how long they are and what they are made of."""
+    notes: list[str] = json.loads((folder / NOTES).read_text("utf-8"))
+    return notes
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Recordings as they are made, about how long they are together, and what is said of them."""
+
+    recordings: Iterable[tuple[Labelled, NDArray[np.int16]]]
+    total_s: float
+    of: str
+    notes: tuple[str, ...] = ()
+
+
+def _own(clips: Sequence[Clip], keywords: frozenset[str], sample_rate: int, split: Split) -> _Made:
+    """Return the recordings that the data gives the times of, those with keywords first."""
+    by_file: dict[Path, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_file[clip.path].append(clip)
+    order = sorted(by_file, key=lambda path: not any(c.label in keywords for c in by_file[path]))
+    lengths = {path: length_s(path) for path in order}
+    chosen, total_s = [], 0.0
+    for path in order:
+        if total_s < MOST_S:
+            chosen.append(path)
+            total_s += lengths[path]
+    notes = []
+    if len(chosen) < len(order):
+        left = len(order) - len(chosen)
+        notes.append(f"{split}: {left} recordings are not listened to, {MOST_S / 3600:g} hours are")
+
+    def recordings() -> Iterator[tuple[Labelled, NDArray[np.int16]]]:
+        for path in chosen:
+            rows = by_file[path]
+            labels = tuple(Label(c.label, c.start_s, c.end_s) for c in rows if c.label in keywords)
+            samples = [to_int16(block) for block in read_blocks(path, sample_rate)]
+            speakers = sorted({c.speaker for c in rows if c.speaker})
+            yield (
+                Labelled(path, labels, speaker=" & ".join(speakers)),
+                np.concatenate([np.zeros(0, np.int16), *samples]),
+            )
+
+    return _Made(recordings(), total_s, "of the data's own recordings", tuple(notes))
+
+
+def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) -> _Made:
+    """Return keyword clips set into the speech of the split, or into its other clips."""
+    rng = np.random.default_rng([1, *split.encode()])
+    keywords = [label for label in listing.labels if label not in (UNKNOWN, SILENCE)]
+    negatives = [clip for clip in listing.negatives if clip.split == split]
+    waves, clips = corpus.waveforms(split), corpus.splits[split]
+    notes: list[str] = []
+    if negatives:
+        of = "of speech without keywords"
+        total_s, backgrounds = _speech(negatives, sample_rate, rng)
+    else:
+        of = "of other words and silence, joined with pauses"
+        notes.append(f"{split}: the data has no speech without keywords; give dataset.negatives")
+        others = [n for n, clip in enumerate(clips) if clip.label not in keywords]
+        total_s, backgrounds = _joined_clips(waves, others, sample_rate, rng)
+    words = [
+        _Word(to_float32(waves[n]), clips[n].label, clips[n].speaker or "")
+        for n in _balanced(clips, keywords, rng)
+    ]
+    fit = min(len(words), int(total_s / APART_S))
+    if fit < len(words):
+        notes.append(f"{split}: {len(words) - fit} of {len(words)} keyword clips find no room")
+    each_s = total_s / fit if fit else np.inf
+    return _Made(
+        _set_in(backgrounds, words[:fit], each_s, sample_rate, rng), total_s, of, tuple(notes)
+    )
+
+
+def _balanced(
+    clips: Sequence[Clip], keywords: Sequence[str], rng: np.random.Generator
+) -> list[int]:
+    """Return the keyword clips in an order of which any beginning holds as many of each keyword."""
+    piles = [
+        rng.permutation([n for n, clip in enumerate(clips) if clip.label == word]).astype(int)
+        for word in keywords
+    ]
+    return [int(n) for n in chain.from_iterable(zip_longest(*piles)) if n is not None]
+
+
+def _speech(
+    negatives: Sequence[Clip], sample_rate: int, rng: np.random.Generator
+) -> tuple[float, Iterator[tuple[str, Wave]]]:
+    """Return the seconds of the parts without a keyword, and recordings made of them."""
+    by_speaker: dict[str, list[Clip]] = defaultdict(list)
+    for clip in negatives:
+        by_speaker[clip.speaker or str(clip.path)].append(clip)
+    units = list(by_speaker)
+    parts = [part for n in rng.permutation(len(units)) for part in by_speaker[units[n]]]
+    chosen, total_s = [], 0.0
+    for part in parts:
+        if total_s < MOST_S:
+            chosen.append(part)
+            end_s = length_s(part.path) if part.end_s is None else part.end_s
+            total_s += end_s - part.start_s
+
+    def blocks() -> Iterator[tuple[str, Wave]]:
+        for part in chosen:
+            for block in read_blocks(part.path, sample_rate, RECORDING_S, part.start_s, part.end_s):
+                yield part.speaker or "", block
+
+    return total_s, _joined(blocks(), sample_rate, rng)
+
+
+def _joined_clips(
+    waves: NDArray[np.int16], others: Sequence[int], sample_rate: int, rng: np.random.Generator
+) -> tuple[float, Iterator[tuple[str, Wave]]]:
+    """Return the seconds of clips of other words and silence, and recordings joined of them."""
+    if not others:
+        raise DataError(
+            "there is no speech without keywords, and no clip of another word or of silence, to "
+            "count false alarms in; give dataset.negatives, or take the step calibrate out"
+        )
+    total_s = len(others) * (waves.shape[1] / sample_rate + float(np.mean(PAUSE_S)))
+    pieces = (("", to_float32(waves[n])) for n in rng.permutation(others))  # of many speakers each
+    return total_s, _joined(pieces, sample_rate, rng)
+
+
+def _joined(
+    pieces: Iterable[tuple[str, Wave]], sample_rate: int, rng: np.random.Generator
+) -> Iterator[tuple[str, Wave]]:
+    """Yield speaker and samples of recordings, each of pieces of one speaker with pauses."""
+    speaker, parts, length = "", list[Wave](), 0
+    for who, piece in pieces:
+        if parts and (who != speaker or length + len(piece) > RECORDING_S * sample_rate):
+            yield speaker, np.concatenate(parts)
+            parts, length = [], 0
+        if parts:
+            pause = round(rng.uniform(*PAUSE_S) * sample_rate)
+            parts.append(_FLOOR * rng.standard_normal(pause, dtype=np.float32))
+            length += pause
+        speaker, length = who, length + len(piece)
+        parts.append(piece)
+    if parts:
+        yield speaker, np.concatenate(parts)
+
+
+def _set_in(
+    backgrounds: Iterable[tuple[str, Wave]],
+    words: Sequence[_Word],
+    each_s: float,
+    sample_rate: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[Labelled, NDArray[np.int16]]]:
+    """Yield the backgrounds with a word in every stretch of `each_s`, until there are no more."""
+    left, due = list(reversed(words)), 0.0
+    for speaker, background in backgrounds:
+        samples, labels = background.copy(), []
+        due += len(background) / sample_rate / each_s
+        room = len(background) // (2 * len(words[0].wave)) if words else 0
+        count = min(int(due), len(left), room)
+        due -= count
+        for stretch in np.array_split(np.arange(len(samples)), count) if count else ():
+            label = _set_one(samples, int(stretch[0]), len(stretch), left.pop(), sample_rate, rng)
+            labels.append(label)
+        yield Labelled(Path(), tuple(labels), speaker=speaker), to_int16(np.clip(samples, -1, 1))
+
+
+def _set_one(
+    samples: Wave,
+    start: int,
+    size: int,
+    word: _Word,
+    sample_rate: int,
+    rng: np.random.Generator,
+) -> Label:
+    """Set a word somewhere into `size` samples from `start` on, and return where it is."""
+    first, last = word_span(word.wave, sample_rate)
+    piece = word.wave[first:last]
+    room = Room()
+    if rng.random() < room.probability:
+        rt60_s, direct_db = rng.uniform(*room.rt60_s), rng.uniform(*room.direct_db)
+        response = room_response(rt60_s, direct_db, sample_rate, rng)
+        piece = reverberate(np.pad(piece, (0, round(TAIL_S * sample_rate))), response)
+    level = 10 ** (rng.uniform(*LEVEL_DB) / 20)
+    piece = faded(piece * np.float32(level / max(rms(piece[: last - first]), 1e-9)), sample_rate)
+    at = start + int(rng.integers(max(1, size - len(piece))))
+    piece = piece[: len(samples) - at]
+    around = round(AROUND_S * sample_rate)
+    near = samples[max(0, at - around) : at + len(piece) + around]
+    quiet = level * 10 ** (-rng.uniform(*SNR_DB) / 20) / max(rms(near), 1e-9)
+    if quiet < 1:
+        near *= 1 - faded(np.ones(len(near), np.float32), sample_rate, TURN_S) * np.float32(
+            1 - quiet
+        )
+    samples[at : at + len(piece)] += piece
+    end = min(at + last - first, len(samples)) / sample_rate
+    return Label(word.keyword, round(at / sample_rate, 3), round(end, 3), word.speaker)
+
+
+def _write_wav(path: Path, samples: NDArray[np.int16], sample_rate: int) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(samples.astype("<i2").tobytes())

@@ -1,0 +1,103 @@
+"""Speech without a keyword: from files, folders and tables, for every kind of dataset."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from edgekws.core.corpus import SPLITS, Listing
+from edgekws.core.events import quiet
+from edgekws.core.family import load
+from edgekws.errors import DataError
+from edgekws.runtime.front_end import FrontEnd
+from tests.contracts.test_datasets import KINDS, SAMPLE_FIELDS, record, record_commands
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with small datasets of every kind, and speech of nine people beside them."""
+    rows = ["file,label"]
+    for word in ("left", "right"):
+        for speaker in range(4):
+            record(tmp_path / "words" / word / f"s{speaker}_{word}.wav", speaker + len(word))
+            rows.append(f"{word}/s{speaker}_{word}.wav,{word}")
+    (tmp_path / "words" / "clips.csv").write_text("\n".join(rows))
+    record_commands(tmp_path / "commands")
+    for n in range(9):
+        talk = tmp_path / "talk" / f"p{n}" / "a.flac"
+        talk.parent.mkdir(parents=True)
+        wave = np.random.default_rng(n).uniform(-0.1, 0.1, 40_000)
+        soundfile.write(talk, wave, 16_000)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def listed(kind: str, negatives: list[str], seed: int = 3, **fields: Any) -> Listing:
+    given = {"kind": kind, **SAMPLE_FIELDS[kind], "negatives": negatives, **fields}
+    if kind == "synthetic":
+        given |= dict.fromkeys(("speech_minutes", "dev_speech_minutes", "test_speech_minutes"), 0)
+    dataset: Any = load("Dataset", kind).model_validate(given)
+    listing: Listing = dataset.list_clips(FrontEnd(), seed, Path("cache"), quiet)
+    return listing
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_splits_them_by_speaker(kind: str, home: Path) -> None:
+    listing = listed(kind, ["talk"])
+    assert {clip.speaker: clip.path.parent.name for clip in listing.negatives} == {
+        f"p{n}": f"p{n}" for n in range(9)
+    }
+    assert {clip.split for clip in listing.negatives} == set(SPLITS)
+    assert {clip.label for clip in listing.negatives} == {"_unknown_"}
+    assert not {clip.path for clip in listing.clips} & {clip.path for clip in listing.negatives}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_changed_file_changes_the_fingerprint(kind: str, home: Path) -> None:
+    for source in ("talk", "talk/p1/a.flac"):
+        fields = {"kind": kind, **SAMPLE_FIELDS[kind], "negatives": [source]}
+        dataset: Any = load("Dataset", kind).model_validate(fields)
+        before = dataset.fingerprint()
+        assert dataset.fingerprint() == before
+        soundfile.write(home / "talk" / "p1" / "a.flac", np.zeros(20_000 + len(source)), 16_000)
+        assert dataset.fingerprint() != before
+
+
+def test_files_and_tables_name_single_recordings_and_parts(home: Path) -> None:
+    table = ["file,speaker,start_s,end_s"]
+    table += [f"talk/p{n}/a.flac,q{n},0.5,2" for n in range(4)]
+    (home / "talk.csv").write_text("\n".join(table))
+    listing = listed("folder", ["talk.csv", "talk/p7/a.flac", "talk/p8/a.flac"])
+    parts = {clip.speaker: (clip.start_s, clip.end_s) for clip in listing.negatives}
+    assert parts == {f"q{n}": (0.5, 2.0) for n in range(4)} | {None: (0.0, None)}
+    assert len(listing.negatives) == 6
+
+
+def test_a_speaker_of_the_words_keeps_the_split(home: Path) -> None:
+    for speaker in range(4):
+        folder = home / "talk" / f"s{speaker}"
+        folder.mkdir()
+        (home / "talk" / f"p{speaker}" / "a.flac").rename(folder / "b.flac")
+    listing = listed("folder", ["talk"])
+    split_of = {clip.speaker: clip.split for clip in listing.clips if clip.speaker}
+    own = {clip.speaker: clip.split for clip in listing.negatives if clip.speaker in split_of}
+    assert len(own) == 4
+    assert own == {speaker: split_of[speaker] for speaker in own}
+
+
+@pytest.mark.parametrize(
+    ("negatives", "message"),
+    [
+        (["missing"], "missing: no such folder"),
+        (["empty"], "empty: holds no recordings; remove it from dataset.negatives"),
+        (["talk/p1", "talk/p2"], "dataset.negatives: 1 speakers .* but 3 are needed"),
+        (["bad.csv"], r"bad\.csv:1: .*file"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(negatives: list[str], message: str, home: Path) -> None:
+    (home / "empty").mkdir()
+    (home / "bad.csv").write_text("name\nx\n")
+    with pytest.raises(DataError, match=message):
+        listed("folder", negatives)
