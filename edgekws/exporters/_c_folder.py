@@ -32,8 +32,8 @@ def obstacle(output: Path) -> str | None:
         return None
     if not output.is_dir():
         return "is a file"
-    (kernels,) = kernel_paths(("",))
-    ours = GENERATED | {PROGRAM} | {path.name for path in kernels.iterdir()}
+    (written,) = kernel_paths(("kws.c",))
+    ours = GENERATED | {PROGRAM} | {path.name for path in written.parent.iterdir()}
     names = {path.name for path in output.iterdir()}
     if foreign := sorted(names - ours):
         return f"holds {foreign[0]}, which is no file of an export to C"
