@@ -103,7 +103,7 @@ def test_runs_at_any_threshold_are_those_of_the_runtime(
                 )
                 for told, centre in one
             ]
-            assert found.told.tolist() == [told for told, _ in expected]
+            assert found.reported.tolist() == [told for told, _ in expected]
             np.testing.assert_allclose(found.centre, [c for _, c in expected], atol=1e-6)
 
 
@@ -166,7 +166,7 @@ def test_recordings_do_not_reach_into_each_other() -> None:
     timing = Timing(3, round(60 / INTERVAL_S), 100)
     (track, _) = tracks(counts, where, 3)
     found = runs(track, level(0.5, 3), timing)
-    assert len(found.told) == 2
+    assert len(found.reported) == 2
     heard = events(found, where, Placing(-99.0, 0.5))
     assert heard.end.tolist() == pytest.approx([2.0, where.begins[1] * INTERVAL_S + 2.0])
     assert outcome_at(0.5, track, "a", timing, where, Placing(0.0, 0.5), 0.1).false_alarms == 2

@@ -50,7 +50,7 @@ def test_runs_at_the_floor_and_above_are_those_of_a_loop(
         for begin, row in zip(begins, rows, strict=True)
         for told, centre in slowly(row, floor + more, timing)
     ]
-    assert found.told.tolist() == [told for told, _ in expected]
+    assert found.reported.tolist() == [told for told, _ in expected]
     np.testing.assert_allclose(found.centre, [centre for _, centre in expected], atol=1e-9)
 
 
