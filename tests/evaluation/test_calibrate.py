@@ -306,6 +306,6 @@ def test_a_keyword_that_is_given_up_or_unknown_is_told(tones: Path, tmp_path: Pa
     assert made.evaluation.keywords[0].misses == 1
     assert f"{HIGH} is not among the positives: its threshold is a guess" in made.evaluation.notes
     assert any(
-        note.startswith(f"{LOW} is always missed: hits would break the limit")
+        note.startswith(f"{LOW} is always missed: hits would exceed the limit")
         for note in made.evaluation.notes
     )

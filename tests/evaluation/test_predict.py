@@ -217,7 +217,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
     assert found == whole
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not part_path(output).exists()
-    assert "4 of 7 are done already; going on" in [event.text for event in events]
+    assert "4 of 7 are done already; resuming" in [event.text for event in events]
     assert [e.text for e in events if e.kind == "warning"] == [found.unreadable[0][1]]
     steps = [(event.done, event.total) for event in events if event.kind == "progress"]
     assert steps == [(0, 3), (2, 3), (3, 3)]
@@ -292,6 +292,6 @@ def test_a_killed_process_leaves_no_table_and_what_it_had_done(
     assert not output.exists()
     events: list[Event] = []
     predict(packed, clips, output, events.append)
-    assert "3 of 7 are done already; going on" in [event.text for event in events]
+    assert "3 of 7 are done already; resuming" in [event.text for event in events]
     predict(packed, clips, tmp_path / "whole.csv", quiet)
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
