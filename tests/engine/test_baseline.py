@@ -66,8 +66,8 @@ def files(tmp_path: Path) -> Any:
 
 
 def baseline(tmp_path: Path, steps: list[Any], target: Target | None = None) -> Baseline:
-    bench: Any = SimpleNamespace(target=target or Target(), cache=tmp_path / "cache", emit=quiet)
-    return Baseline(steps, bench)
+    context: Any = SimpleNamespace(target=target or Target(), cache=tmp_path / "cache", emit=quiet)
+    return Baseline(steps, context)
 
 
 def test_an_exact_conversion_is_no_training(tmp_path: Path, files: Any) -> None:
@@ -81,7 +81,7 @@ def test_an_exact_conversion_is_no_training(tmp_path: Path, files: Any) -> None:
     onnx_only = replace(student, naive=None, forms={})
     chain.add(QUANTIZE, {}, onnx_only)
     assert chain.control == student.naive
-    assert chain.told == "the plain FP32 export of student"
+    assert chain.description == "the plain FP32 export of student"
     assert not chain.retrained
     found = chain.references()
     assert (found.control, found.fastest) == ("student: FP32, plain export", "flat: FP32")

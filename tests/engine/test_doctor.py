@@ -127,7 +127,7 @@ def test_the_size_of_the_cache_is_that_of_its_files(
 
 
 def test_an_onnxruntime_that_dies_is_missing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_ONE_NODE", "import os; os.kill(os.getpid(), 4)")
+    monkeypatch.setattr(doctor, "_TINY_MODEL", "import os; os.kill(os.getpid(), 4)")
     check = checks()["onnxruntime runs"]
     assert (check.status, check.detail) == ("missing", "it died with -4")
     assert "pip install --force-reinstall 'onnx>=" in check.advice
