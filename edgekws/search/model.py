@@ -20,7 +20,7 @@ def _rising(rungs: tuple[int, ...]) -> tuple[int, ...]:
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
-        raise ValueError("a seed stands there twice; each counts once")
+        raise ValueError("a seed is listed twice; each counts once")
     return seeds
 
 
@@ -145,22 +145,22 @@ class Sweep(Fields):
         return self
 
     def _conflicts(self) -> "list[tuple[str, str]]":
-        found = []
+        conflicts = []
         if not self.parameters and not self.factors:
-            found.append(("parameters", "nothing is varied; name values in [parameters]"))
+            conflicts.append(("parameters", "nothing is varied; name values in [parameters]"))
         if self.sampler == "grid" and self.trials is not None:
-            found.append(("trials", "a grid runs every combination; take trials out"))
+            conflicts.append(("trials", "a grid runs every combination; take trials out"))
         if self.sampler != "grid" and self.trials is None:
-            found.append(("trials", f"is missing; {self.sampler} must know how many to draw"))
+            conflicts.append(("trials", f"is missing; {self.sampler} must know how many to draw"))
         if self.evaluate_on == "test" and (not self.factors or self.pruning or self.finalists):
             text = (
                 "test is for the verdict on [[factors]] without pruning and finalists; "
                 "what is chosen among is measured on dev"
             )
-            found.append(("evaluate_on", text))
+            conflicts.append(("evaluate_on", text))
         names = [factor.name for factor in self.factors]
-        found += [("factors", f'two are called "{n}"') for n in {*names} if names.count(n) > 1]
-        return found
+        conflicts += [("factors", f'two are called "{n}"') for n in {*names} if names.count(n) > 1]
+        return conflicts
 
 
 def _error(key: str, message: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from edgekws.metrics.paired import holm
 from edgekws.search.effects import Cell, Effect, effects
 from edgekws.search.space import Axis
-from edgekws.search.statistics import Bench, Estimate
+from edgekws.search.statistics import Estimate, PairedScores
 
 Table = Callable[[float, int], dict[str, Any]]
 
@@ -18,7 +18,7 @@ NOISE = Axis("noise", ("off", "on"), levels={"off": {}, "on": {}})
 RATE = Axis("rate", (8, 16))
 
 
-def grid(made_table: Table, seeds: int = 2) -> tuple[list[Cell], Bench, dict[Any, float]]:
+def grid(made_table: Table, seeds: int = 2) -> tuple[list[Cell], PairedScores, dict[Any, float]]:
     """All combinations of two factors and a plain parameter, and the mean score of each."""
     tables: dict[str, Any] = {}
     cells: list[Cell] = []
@@ -28,15 +28,15 @@ def grid(made_table: Table, seeds: int = 2) -> tuple[list[Cell], Bench, dict[Any
         share = 0.5 + 0.1 * "sml".index(size) + 0.02 * n
         tables |= {key: made_table(share, 7 * n + i) for i, key in enumerate(keys)}
         cells.append(Cell({"size": size, "noise": noise, "rate": rate}, keys))
-    bench = Bench(tables, "accuracy")
+    paired_scores = PairedScores(tables, "accuracy")
     for cell in cells:
-        means[tuple(cell.params.values())] = bench.mean(cell.keys).value
-    return cells, bench, means
+        means[tuple(cell.params.values())] = paired_scores.mean(cell.keys).value
+    return cells, paired_scores, means
 
 
 def test_every_level_and_every_pair_of_levels_by_hand(made_table: Table) -> None:
-    cells, bench, mean = grid(made_table)
-    found = {effect.of: effect for effect in effects((RATE, SIZES, NOISE), cells, bench)}
+    cells, paired_scores, mean = grid(made_table)
+    found = {effect.of: effect for effect in effects((RATE, SIZES, NOISE), cells, paired_scores)}
     expected: dict[tuple[tuple[str, str], ...], float] = {}
     for size in "ml":
         gaps = [mean[size, n, r] - mean["s", n, r] for n in ("off", "on") for r in (8, 16)]
@@ -56,11 +56,13 @@ def test_every_level_and_every_pair_of_levels_by_hand(made_table: Table) -> None
 
 def test_a_hole_elsewhere_leaves_every_combination_its_weight(made_table: Table) -> None:
     """Combinations are found by name: the order of their values does not matter either."""
-    cells, bench, mean = grid(made_table)
+    cells, paired_scores, mean = grid(made_table)
     hole = {"size": "m", "noise": "off", "rate": 8}
     left = [Cell(dict(reversed([*cell.params.items()])), cell.keys) if n // 2 % 2 else cell
             for n, cell in enumerate(cells) if cell.params != hole]  # fmt: skip
-    found = {one.of: one.estimate.value for one in effects((SIZES, NOISE, RATE), left, bench)}
+    found = {
+        one.of: one.estimate.value for one in effects((SIZES, NOISE, RATE), left, paired_scores)
+    }
     both = [
         mean["l", "on", r] - mean["l", "off", r] - mean["s", "on", r] + mean["s", "off", r]
         for r in (8, 16)

@@ -189,7 +189,7 @@ def test_best_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"results\.json is not there; name a folder that sweep"):
         write_best(tmp_path, tmp_path / "best.toml")
     (tmp_path / "results.json").write_text("{")
-    with pytest.raises(DataError, match=r"is no JSON; run the sweep again"):
+    with pytest.raises(DataError, match=r"is not JSON; run the sweep again"):
         write_best(tmp_path, tmp_path / "best.toml")
     (tmp_path / "results.json").write_text("[1]")
     with pytest.raises(DataError, match="is not the result of a sweep"):

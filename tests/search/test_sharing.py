@@ -16,7 +16,7 @@ from edgekws.search.run import sweep
 from edgekws.search.size import shared_epochs, total_epochs
 from edgekws.search.space import axes, combinations
 from edgekws.search.storage import Storage, file_url
-from edgekws.search.trial import Outcome, Plan
+from edgekws.search.trial import Outcome, TrialFactory
 
 Write = Callable[..., LoadedSweep]
 FACTOR = (
@@ -41,7 +41,7 @@ def two(
     """Two drivers, of which the second takes the first for another one, and a trial."""
     loaded = write()
     found = axes(loaded)
-    trial = Plan(loaded, found).trial(next(iter(combinations(found))), 1)
+    trial = TrialFactory(loaded, found).trial(next(iter(combinations(found))), 1)
     stores = [Storage(file_url(tmp_path), "s") for _ in range(2)]
     monkeypatch.setattr("edgekws.search.storage._runs", lambda _: True)
     numbers = iter(range(1, 1000))
@@ -163,8 +163,8 @@ def test_epochs_are_those_of_the_last_step_that_trains(tmp_path: Path, until: st
     key = "steps.distill.loss.temperature = [1.0, 2.0, 3.0]"
     file.write_text(SIMPLIFIED.format(until=until, key=key), encoding="utf-8")
     loaded = load_sweep(file)
-    trials = Plan(loaded, axes(loaded))
-    assert loaded.drawing == "distill"
+    trials = TrialFactory(loaded, axes(loaded))
+    assert loaded.seeded_step == "distill"
     assert total_epochs(trials, 3) == 3 * 2 * 7
     params = list(combinations(trials.axes))
     assert shared_epochs(trials, params) == 5  # one teacher for all
@@ -177,7 +177,7 @@ def test_each_front_end_needs_a_teacher_of_its_own(tmp_path: Path) -> None:
     key = "front_end.n_mels = [20, 40]\nsteps.distill.loss.temperature = [1.0, 2.0]"
     file.write_text(SIMPLIFIED.format(until="distill", key=key), encoding="utf-8")
     loaded = load_sweep(file)
-    trials = Plan(loaded, axes(loaded))
+    trials = TrialFactory(loaded, axes(loaded))
     assert shared_epochs(trials, combinations(trials.axes)) == 2 * 5
 
 
@@ -185,5 +185,5 @@ def test_a_step_that_does_not_train_has_nothing_to_give_up_at(tmp_path: Path) ->
     file = tmp_path / "s.toml"
     text = SIMPLIFIED.format(until="to2d", key="front_end.n_mels = [20, 40]")
     file.write_text(text + "[pruning]\nrungs = [2]\n", encoding="utf-8")
-    with pytest.raises(RecipeError, match='"to2d" has no epochs to give up at'):
+    with pytest.raises(RecipeError, match='"to2d" has no epochs to prune at'):
         load_sweep(file)
