@@ -1,4 +1,4 @@
-"""From a TOML file to a typed recipe, with every error at once."""
+"""Load a typed recipe from a TOML file, reporting all errors at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from edgekws.recipe.toml_lines import KeyPath, parse_toml, read_toml
 
 @dataclass(frozen=True)
 class Loaded:
-    """A recipe and where it came from.
+    """A recipe and its origin.
 
-    `sources` are the file and those that it extends, itself first; `notes` say what looks
+    `sources` are the file and those that it extends, in this order; `notes` describe what looks
     unintended, each with file and line.
     """
 
@@ -35,17 +35,17 @@ class Loaded:
     values: Values
 
     def where(self, *path: str | int) -> str:
-        """Return `file:line` (or the override) that the value at a key path came from."""
+        """Return the `file:line` or the override of the value at a key path."""
         return self.values.where(path)
 
 
 def builtins() -> dict[str, Path]:
-    """Return the recipes that come with the package, by name."""
+    """Return the built-in recipes by name."""
     return {name: path for name, path in _ready().items() if not _is_sweep(path)}
 
 
 def builtin_sweeps() -> dict[str, Path]:
-    """Return the sweeps that come with the package, by name."""
+    """Return the built-in sweeps by name."""
     return {name: path for name, path in _ready().items() if _is_sweep(path)}
 
 
@@ -57,7 +57,7 @@ def _ready() -> dict[str, Path]:
 
 
 def _is_sweep(path: Path) -> bool:
-    """Say whether a file varies a base recipe; what is no TOML is not told here."""
+    """Return whether a file varies a base recipe; invalid TOML is reported elsewhere."""
     try:
         return "base" in parse_toml(read_regular(path).decode("utf-8-sig"))
     except (OSError, ValueError):
@@ -70,11 +70,11 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
     `overrides` are `key=value` texts, such as `steps.distill.loss.temperature=2`.
 
     Raises:
-        RecipeError: anything is wrong; holds every problem with its file, line and key.
+        RecipeError: the recipe is invalid; contains every problem with its file, line and key.
     """
     file = _find(path)
     values = read(file)
-    found = override(values, overrides)
+    problems = override(values, overrides)
     steps = [parse_step(table) for table in _tables(values.data.get("steps"))]
     located = dict(chain.problems(steps))
     try:
@@ -83,13 +83,13 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
     except ValidationError as error:
         located = explain(Recipe, values.data, error.errors()) | located
         recipe = None
-    found += [Problem(values.where(at), dotted(at), message) for at, message in located.items()]
-    if found or recipe is None:
-        raise RecipeError(sorted(found, key=_by_line))
-    told = chain.notes(recipe.steps)
+    problems += [Problem(values.where(at), dotted(at), message) for at, message in located.items()]
+    if problems or recipe is None:
+        raise RecipeError(sorted(problems, key=_by_line))
+    remarks = chain.notes(recipe.steps)
     if recipe.augment.spec_augment is None:
-        told += chain.idle_masking(recipe.steps)
-    notes = tuple(f"{values.where(at)}: {text}" for at, text in told)
+        remarks += chain.idle_masking(recipe.steps)
+    notes = tuple(f"{values.where(at)}: {text}" for at, text in remarks)
     return Loaded(recipe, file, tuple(values.files), tuple(overrides), notes, values)
 
 
@@ -97,7 +97,7 @@ def load_budget(path: Path) -> Budget:
     """Read the limits of a TOML file: its `[budget]` table, or its top level.
 
     Raises:
-        RecipeError: the file is no TOML, or a key is no limit.
+        RecipeError: the file is not TOML, or a key is not a limit.
     """
     data, lines = read_toml(path)
     inside = isinstance(data.get("budget"), dict)
@@ -110,8 +110,8 @@ def load_budget(path: Path) -> Budget:
         if key not in wrong and (isinstance(value, bool) or not isinstance(value, int | float))
     }
     if wrong or not table:
-        found = [Problem(f"{path}:{lines[*prefix, k]}", k, m) for k, m in wrong.items()]
-        raise RecipeError(found or [Problem(str(path), "", "holds no limits")])
+        problems = [Problem(f"{path}:{lines[*prefix, k]}", k, m) for k, m in wrong.items()]
+        raise RecipeError(problems or [Problem(str(path), "", "holds no limits")])
     return limits(table)
 
 
@@ -119,16 +119,16 @@ def _find(path: Path | str) -> Path:
     if problem := path_problem(path):
         raise RecipeError([Problem(str(path)[:80], "", problem)])
     file, known, sweeps = Path(path).expanduser(), builtins(), builtin_sweeps()
-    found = file if file.exists() else known.get(str(path), sweeps.get(str(path)))
-    if found is None:
+    match = file if file.exists() else known.get(str(path), sweeps.get(str(path)))
+    if match is None:
         hint = f"; built-in recipes: {', '.join(known)}" if known else ""
         if len(file.parts) == 1 and known:
             hint = closest(file.stem, tuple(known))
         raise RecipeError([Problem(str(path), "", f"there is no such recipe file{hint}")])
-    if _is_sweep(found):
+    if _is_sweep(match):
         message = f"is a sweep, which varies a recipe; run it with edgekws sweep {path}"
         raise RecipeError([Problem(str(path), "", message)])
-    return found
+    return match
 
 
 def _tables(steps: object) -> list[Any]:
