@@ -94,7 +94,7 @@ class EvaluationSet:
             if value != recipe[key]
         ]
         if other:
-            text = f"hears the clips through its own front end ({', '.join(other)})"
+            text = f"processes the clips with its own front end ({', '.join(other)})"
         else:
             text = "was trained on other clips than the recipe gives (another seed, or other data)"
         if self._split == "dev":

@@ -144,8 +144,8 @@ def test_golden_clips_come_from_dev(final: SimpleNamespace) -> None:
     assert len(paths) == GOLDEN_CLIPS
     for path, window in zip(paths, final.data.waveforms("dev")[chosen], strict=True):
         with wave.open(str(path), "rb") as file:
-            found = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        np.testing.assert_array_equal(found, window)
+            result = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        np.testing.assert_array_equal(result, window)
 
 
 def test_macs_are_those_of_a_second(final: SimpleNamespace) -> None:

@@ -172,8 +172,8 @@ def test_a_limit_on_streams_belongs_where_they_are_heard(chain: Chain) -> None:
         "move this limit there, or into the recipe's [budget]",
         f'kind = "teacher", {FLAT}, {limit}',
     )
-    heard = (f'kind = "quantize", {limit}', f'kind = "calibrate", {limit}')
-    assert chain.load(f'kind = "teacher", {FLAT}', *heard) == ()
+    detected = (f'kind = "quantize", {limit}', f'kind = "calibrate", {limit}')
+    assert chain.load(f'kind = "teacher", {FLAT}', *detected) == ()
 
 
 def test_a_window_shorter_than_the_receptive_field(chain: Chain) -> None:

@@ -30,9 +30,9 @@ def test_what_is_invalid_is_what_physics_forbids(write: Write) -> None:
     for mels, rate, length in itertools.product((8, 12, 16, 300), rates, lengths):
         front_end = FrontEnd(rate, 1.0, 256, length, 200, mels, 20.0, rate / 2)
         brute[mels, rate, length] = {f"front_end.{key}" for key, _ in problems(front_end)}
-    found = {tuple(p.values()): set[str]() for p in space.valid}
-    found |= {tuple(one.params.values()): {k for k, _ in one.reasons} for one in space.invalid}
-    assert found == brute
+    result = {tuple(p.values()): set[str]() for p in space.valid}
+    result |= {tuple(one.params.values()): {k for k, _ in one.reasons} for one in space.invalid}
+    assert result == brute
     assert len(space.valid) == 6
     counts = {row["key"]: row["count"] for row in space.reasons()}
     assert counts["front_end.win_length"] == sum(

@@ -41,11 +41,11 @@ def clips(table: dict[str, Any]) -> list[tuple[str, int, int]]:
 
 def slow(table: dict[str, Any], objective: str) -> float:
     """Return the objective from single clips."""
-    heard = clips(table)
+    detected = clips(table)
     if objective == "accuracy":
-        return float(np.mean([right for _, _, right in heard]))
+        return float(np.mean([right for _, _, right in detected]))
     labels = [i for i, name in enumerate(table["labels"]) if name != "_silence_"]
-    recalls = [[right for _, label, right in heard if label == one] for one in labels]
+    recalls = [[right for _, label, right in detected if label == one] for one in labels]
     return float(np.mean([np.mean(recall) for recall in recalls if recall]))
 
 
@@ -82,12 +82,12 @@ def test_a_gap_has_the_doubt_of_speakers_and_of_seeds(made_table: Table) -> None
     speakers, seeds = 10 / 9 * np.square(influence).sum(), np.var(by_seed, ddof=1) / 3
     error = (speakers + seeds) ** 0.5
     df = (speakers + seeds) ** 2 / (speakers**2 / 9 + seeds**2 / 2)
-    found = paired_scores.estimate(gap)
+    result = paired_scores.estimate(gap)
     value = float(np.mean(by_seed))
     half = stats.t.ppf(0.975, df) * error
-    assert found.value == pytest.approx(value)
-    assert found.ci95 == pytest.approx((value - half, value + half))
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(value) / error, df))
+    assert result.value == pytest.approx(value)
+    assert result.ci95 == pytest.approx((value - half, value + half))
+    assert result.p == pytest.approx(2 * stats.t.sf(abs(value) / error, df))
 
 
 def test_one_speaker_leaves_everything_open(made_table: Table) -> None:
@@ -114,11 +114,11 @@ def test_sums_take_the_seeds_that_all_have_and_the_smallest_step() -> None:
         Scored(0.5, np.array([0.1, -0.1]), np.array([0.4, 0.6]), 0.02),
         Scored(0.2, np.array([0.0, 0.2]), np.array([0.1, 0.2, 0.3]), 0.05),
     )
-    found = weighted(parts, np.array([2.0, -0.5]))
-    assert found.value == pytest.approx(0.9)
-    assert found.influence.tolist() == pytest.approx([0.2, -0.3])
-    assert found.by_seed.tolist() == pytest.approx([0.75, 1.1])
-    assert found.step == pytest.approx(0.025)
+    result = weighted(parts, np.array([2.0, -0.5]))
+    assert result.value == pytest.approx(0.9)
+    assert result.influence.tolist() == pytest.approx([0.2, -0.3])
+    assert result.by_seed.tolist() == pytest.approx([0.75, 1.1])
+    assert result.step == pytest.approx(0.025)
     assert average(parts).step == pytest.approx(0.01)
 
 
@@ -167,9 +167,9 @@ def test_a_sweep_of_nothing_finds_something_in_one_case_of_twenty_at_most(speake
                           for s in range(speakers) for label in range(2)],
             }  # fmt: skip
             cells.append(Cell(dict(zip("pqrs", levels, strict=True)), (str(n),)))
-        found = effects(axes, cells, PairedScores(tables, "accuracy"))
-        assert len(found) == 10
-        wrong += any(effect.sign for effect in found)
+        result = effects(axes, cells, PairedScores(tables, "accuracy"))
+        assert len(result) == 10
+        wrong += any(effect.sign for effect in result)
     assert wrong / runs <= 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
 
 
@@ -213,10 +213,10 @@ def test_what_hurts_is_said_to_hurt(made_table: Table) -> None:
 def test_a_missing_combination_leaves_out_what_is_compared_with_it(made_table: Table) -> None:
     shares = {("plain", "none"): 0.6, ("augmented", "none"): 0.9, ("augmented", "one"): 0.7}
     cells, paired_scores = cells_and_scores(made_table, shares)
-    found = effects(AXES, cells, paired_scores)
-    assert [effect.of for effect in found] == [(("sound", "augmented"),), (("teacher", "one"),)]
+    result = effects(AXES, cells, paired_scores)
+    assert [effect.of for effect in result] == [(("sound", "augmented"),), (("teacher", "one"),)]
     gap = paired_scores.mean(cells[1].keys).value - paired_scores.mean(cells[0].keys).value
-    assert found[0].estimate.value == pytest.approx(gap)
+    assert result[0].estimate.value == pytest.approx(gap)
 
 
 def grid(paired_scores: PairedScores, cells: list[Cell]) -> Any:
