@@ -279,7 +279,7 @@ def test_errors_say_what_to_do(tones: Path, recordings: Path, tmp_path: Path) ->
     said = tmp_path / "clips" / LOW
     said.mkdir(parents=True)
     write(said, "1.wav", track(1.0, {0.3: LOW}))
-    with pytest.raises(DataError, match=r"s of keyword-free audio tell nothing .* --negatives"):
+    with pytest.raises(DataError, match=r"s of keyword-free audio are too little .* --negatives"):
         calibrate(
             tones, tmp_path / "clips", [], tmp_path / "b", quiet, max_fa_per_hour=1.0, **LABELS
         )

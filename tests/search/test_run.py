@@ -195,7 +195,7 @@ def test_best_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not the result of a sweep"):
         write_best(tmp_path, tmp_path / "best.toml")
     (tmp_path / "results.json").write_text('{"best": null, "objective": "a", "name": "b"}')
-    with pytest.raises(DataError, match="no trial came to its end"):
+    with pytest.raises(DataError, match="no trial was completed"):
         write_best(tmp_path, tmp_path / "best.toml")
 
 
