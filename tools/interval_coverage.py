@@ -29,7 +29,7 @@ from edgekws.metrics.accuracy import accuracy
 from edgekws.metrics.differences import difference, systems
 from edgekws.search.effects import Cell, effects
 from edgekws.search.space import Axis
-from edgekws.search.statistics import Bench
+from edgekws.search.statistics import PairedScores
 
 SPEAKERS = (2, 3, 6, 10, 25, 100)
 LABELS = ("_unknown_", "yes", "no", "_silence_")
@@ -130,7 +130,7 @@ def null_sweep(rng: np.random.Generator, speakers: int, spread: float) -> list[A
             "cells": [[s, label, 30, int(right[s, label])] for s, label in rows],
         }
         cells.append(Cell(dict(zip(names, levels, strict=True)), (str(n),)))
-    return list(effects(axes, cells, Bench(tables, "accuracy")))
+    return list(effects(axes, cells, PairedScores(tables, "accuracy")))
 
 
 def sweeps(rng: np.random.Generator, speakers: int, runs: int) -> Iterator[tuple[str, bool]]:

@@ -1,4 +1,4 @@
-"""The cache: what is in it, which recipes used it and when, and how to make room."""
+"""The cache: its entries, the recipes that used them and when, and removal of entries."""
 
 import shutil
 import time
@@ -14,11 +14,10 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class Entry:
-    """One result in the cache, or what an interrupted run has left of one.
+    """One result in the cache, or the rest of an interrupted one.
 
-    `kind` is the folder that it lies in, `size` in bytes, `used` the time of its last use in
-    seconds since the epoch, `recipes` the names of those that used it; `complete` tells whether it
-    was built to the end.
+    `kind` is its folder, `size` in bytes, `used` the time of its last use in seconds since the
+    epoch, `recipes` the names of the recipes that used it; `complete` is whether it was finished.
     """
 
     path: Path
@@ -30,13 +29,13 @@ class Entry:
 
 
 def contents(folder: Path) -> tuple[Entry, ...]:
-    """Return the entries of a cache folder, the one that was used last first."""
-    found = (_entry(path) for path in entries_of(folder))
-    return tuple(sorted(found, key=lambda entry: (-entry.used, entry.path)))
+    """Return the entries of a cache folder, most recently used first."""
+    entries = (_entry(path) for path in entries_of(folder))
+    return tuple(sorted(entries, key=lambda entry: (-entry.used, entry.path)))
 
 
 def total(entries: Iterable[Entry]) -> int:
-    """Return the bytes of entries together."""
+    """Return the total size of entries in bytes."""
     return sum(entry.size for entry in entries)
 
 
@@ -48,13 +47,13 @@ def prune(
     recipe: str | None = None,
     dry_run: bool = False,
 ) -> tuple[Entry, ...]:
-    """Remove the entries of a cache folder that every given condition names; return them.
+    """Remove the entries of a cache folder that meet all given conditions; return them.
 
     Args:
         folder: the cache; no other process may be using it.
-        older_than_s: those that were not used for so long.
-        most_bytes: those used longest ago, until no more than this is left.
-        recipe: those that this recipe alone has used.
+        older_than_s: not used for this long.
+        most_bytes: least recently used, until at most this much is left.
+        recipe: used only by this recipe.
         dry_run: remove nothing.
 
     Raises:
@@ -93,7 +92,7 @@ def _entry(path: Path) -> Entry:
 
 
 def _oldest(entries: Sequence[Entry], excess: int) -> list[Entry]:
-    """Return those used longest ago that together are at least `excess` bytes."""
+    """Return the least recently used entries with at least `excess` bytes in total."""
     chosen: list[Entry] = []
     for entry in sorted(entries, key=lambda entry: entry.used):
         if total(chosen) >= excess:

@@ -1,4 +1,4 @@
-"""Run one step of the chain, or find that it has been run before."""
+"""Run one step of the chain, or read its result from the cache."""
 
 import json
 import time
@@ -22,12 +22,12 @@ from edgekws.engine.listening import listen
 from edgekws.recipe.model import Recipe
 
 SCHEMA = 2
-"""Of `result.json`; to be raised when its form changes."""
+"""Version of `result.json`; increase it when the format changes."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """A step that has been run: its artifact, what it told, how long it took."""
+    """A finished step: its artifact, its details, and how long it took."""
 
     artifact: Artifact
     details: dict[str, Any]
@@ -37,8 +37,8 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What all steps of a run share; `stop_after` is that of `core.job.Job`."""
+class RunContext:
+    """What all steps of a run share; `stop_after` is as in `core.job.Job`."""
 
     source: Source
     seed: int
@@ -51,11 +51,11 @@ class Bench:
 
 
 def resolved(recipe: Recipe) -> Recipe:
-    """Return the recipe with what this machine, the target and the budget decide filled in.
+    """Return the recipe with defaults filled in from this machine, the target and the budget.
 
-    These are the threads and the device of training, what the target's instruction set asks of the
-    steps, and the false alarms for which thresholds are chosen. All of it changes the result; named
-    in a recipe, it is the same on every machine.
+    These are the threads and the device of training, what the target's instruction set requires of
+    the steps, and the rate of false alarms for which thresholds are chosen. All of them affect the
+    result; set in a recipe, they are the same on every machine.
     """
     host = recipe.target.fingerprint()
     isa = frozenset((host["machine"], *host["isa"]))
@@ -67,25 +67,27 @@ def resolved(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def bench(source: Source, recipe: Recipe, cache: Path, emit: Emit) -> Bench:
-    """Return the bench of a recipe that is `resolved`."""
+def run_context(source: Source, recipe: Recipe, cache: Path, emit: Emit) -> RunContext:
+    """Return the context of a recipe that is `resolved`."""
     assert recipe.threads is not None
     assert recipe.device is not None
-    return Bench(source, recipe.seed, recipe.threads, recipe.device, cache, emit, recipe.target)
+    return RunContext(
+        source, recipe.seed, recipe.threads, recipe.device, cache, emit, recipe.target
+    )
 
 
-def step_key(step: Step, inputs: Mapping[str, Artifact], bench: Bench) -> str:
+def step_key(step: Step, inputs: Mapping[str, Artifact], context: RunContext) -> str:
     """Return the identity of a step's result: everything that it can read, and nothing else.
 
-    Its name and its budget change nothing in the result and stay out. The target and the host that
-    it runs on are in the key of a step that chooses by latency, and of no other.
+    Its name and budget do not affect the result and are excluded. The target and its host are only
+    in the key of a step that chooses by latency.
     """
     architectures = {a.contract.architecture["kind"] for a in inputs.values()}
     modules = modules_of(step) | {f"edgekws.backbones.{kind}" for kind in architectures}
     host = {}
     if step.times_on_target:
-        modules |= {type(bench.target).__module__, "edgekws.runtime.latency"}
-        host = {"host": bench.target.fingerprint()}
+        modules |= {type(context.target).__module__, "edgekws.runtime.latency"}
+        host = {"host": context.target.fingerprint()}
     if step.listens:
         modules |= {"edgekws.engine.listening"}
     return sha256_of(
@@ -95,10 +97,10 @@ def step_key(step: Step, inputs: Mapping[str, Artifact], bench: Bench) -> str:
             "kind": step.kind,
             "fields": step.model_dump(mode="json", exclude={"name", "budget", "seed"}),
             "inputs": {role: artifact.sha256 for role, artifact in inputs.items()},
-            "data": bench.source.key,
-            "seed": _seed(step, bench),
-            "device": bench.device,
-            "threads": bench.threads,
+            "data": context.source.key,
+            "seed": _seed(step, context),
+            "device": context.device,
+            "threads": context.threads,
             "versions": library_versions(),
             "source": closure(modules),
         }
@@ -106,14 +108,14 @@ def step_key(step: Step, inputs: Mapping[str, Artifact], bench: Bench) -> str:
 
 
 def run_step(
-    step: Step, inputs: Mapping[str, Artifact], bench: Bench, *, force: bool = False
+    step: Step, inputs: Mapping[str, Artifact], context: RunContext, *, force: bool = False
 ) -> Done:
-    """Return the step's result from the cache, or run it; a killed step goes on where it was.
+    """Return the step's result from the cache, or run it; an interrupted step is resumed.
 
     Raises:
-        EdgekwsError: whatever the step raises; a failure is never cached.
+        EdgekwsError: as raised by the step; a failure is never cached.
     """
-    target = bench.cache / "steps" / step_key(step, inputs, bench)
+    target = context.cache / "steps" / step_key(step, inputs, context)
     if force:
         discard(target)
     cached = True
@@ -121,19 +123,19 @@ def run_step(
     def build(folder: Path) -> None:
         nonlocal cached
         cached = False
-        _run(step, inputs, bench, folder)
+        _run(step, inputs, context, folder)
 
-    result = _result(build_folder(target, build, bench.emit, resumes=STATES))
+    result = _result(build_folder(target, build, context.emit, resumes=STATES))
     path = target / result["file"]
     contract = Contract.from_json(json.dumps(result["contract"]))
     artifact = Artifact(step.gives, path, result["sha256"], contract)
     return Done(artifact, result["details"], result["kinds"], result["seconds"], cached)
 
 
-def _seed(step: Step, bench: Bench) -> int:
-    """Return the seed of the step's draws: its own where it trains and names one."""
-    own = getattr(step, "seed", None)
-    return bench.seed if own is None else int(own)
+def _seed(step: Step, context: RunContext) -> int:
+    """Return the seed of the step: its own if it trains and sets one."""
+    seed = getattr(step, "seed", None)
+    return context.seed if seed is None else int(seed)
 
 
 def _result(folder: Path) -> dict[str, Any]:
@@ -141,21 +143,21 @@ def _result(folder: Path) -> dict[str, Any]:
     return result
 
 
-def _run(step: Step, inputs: Mapping[str, Artifact], bench: Bench, folder: Path) -> None:
+def _run(step: Step, inputs: Mapping[str, Artifact], context: RunContext, folder: Path) -> None:
     from edgekws.lowering import checkpoint, onnx_file
 
-    data = bench.source.features
-    measure = bench.target.measure if step.times_on_target else None
-    hear = partial(listen, "dev", bench.source, bench.cache, bench.emit)
+    data = context.source.features
+    measure = context.target.measure if step.times_on_target else None
+    hear = partial(listen, "dev", context.source, context.cache, context.emit)
     job = Job(
         data=data,
-        seed=_seed(step, bench),
-        device=bench.device,
-        threads=bench.threads,
+        seed=_seed(step, context),
+        device=context.device,
+        threads=context.threads,
         workdir=folder,
-        emit=bench.emit,
+        emit=context.emit,
         measure=measure,
-        stop_after=bench.stop_after,
+        stop_after=context.stop_after,
         listen=hear if step.listens else None,
     )
     started = time.monotonic()

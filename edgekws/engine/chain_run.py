@@ -1,28 +1,28 @@
-"""Steps run one after another, each on what the steps before it gave, and measured."""
+"""Run steps one after another, each on the results of earlier steps, and measure them."""
 
 from edgekws.core.contract import BESIDE, Artifact, Format
 from edgekws.core.protocols import Step
-from edgekws.engine.chain import Bench, Done, run_step
+from edgekws.engine.chain import Done, RunContext, run_step
 from edgekws.engine.measure import Measured, measure
 
 
 class ChainRun:
-    """The steps of a chain that have been run.
+    """The finished steps of a chain.
 
-    `done` holds the result of each step by its name, in the order of the chain; `measured` the
-    model that was measured last.
+    `done` holds the result of each step by name, in the order of the chain; `measured` is the last
+    measured model.
     """
 
-    def __init__(self, bench: Bench) -> None:
-        """Take what all steps share; nothing has been run yet."""
+    def __init__(self, context: RunContext) -> None:
+        """Take what all steps share; nothing is run yet."""
         self.done: dict[str, Done] = {}
         self.measured: Measured | None = None
-        self._bench = bench
+        self._context = context
 
     def inputs(self, step: Step) -> dict[str, Artifact]:
-        """Return the artifacts that `step` takes, by role: the named ones, the model, those beside.
+        """Return the inputs of `step` by role: named ones, the model, and those beside it.
 
-        The model is the newest artifact that stands beside no other.
+        The model is the newest artifact of a format that does not accompany another.
         """
         inputs = {name: self.done[name].artifact for name in step.named_inputs}
         artifacts = [done.artifact for done in self.done.values()]
@@ -33,7 +33,7 @@ class ChainRun:
         return inputs | {kind: artifact for kind, artifact in beside.items() if artifact}
 
     def beside(self, kind: Format) -> Artifact | None:
-        """Return the newest artifact of a format that stands beside the model, if there is one."""
+        """Return the newest artifact of a format that accompanies the model, if there is one."""
         artifacts = (done.artifact for done in reversed(self.done.values()))
         return next((artifact for artifact in artifacts if artifact.format == kind), None)
 
@@ -41,19 +41,19 @@ class ChainRun:
         """Run `step`, or read its result from the cache.
 
         Raises:
-            EdgekwsError: whatever the step raises.
+            EdgekwsError: as raised by the step.
         """
-        done = run_step(step, self.inputs(step), self._bench, force=force)
+        done = run_step(step, self.inputs(step), self._context, force=force)
         self.done[step.name] = done
         return done
 
     def measure(self, step: Step) -> Measured:
-        """Measure the model that `step` gave, and prove it against the one that it was made from.
+        """Measure the model that `step` produced, and prove it against its parent.
 
         Raises:
-            ParityError: the step changed what it must keep.
+            ParityError: the step changed what it must preserve.
         """
         parent = self.measured if step.takes is not None else None
         artifact = self.done[step.name].artifact
-        self.measured = measure(artifact, step.keeps, parent, self._bench)
+        self.measured = measure(artifact, step.keeps, parent, self._context)
         return self.measured

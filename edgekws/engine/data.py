@@ -1,4 +1,4 @@
-"""The recipe's dataset: its identity without reading audio, its features once asked for."""
+"""The recipe's dataset: its identity without reading audio, its features on first use."""
 
 import json
 import shutil
@@ -33,14 +33,14 @@ _MODULES = {
 
 
 class Source:
-    """The data of one recipe. Everything but `key` and `front_end` is made on first use."""
+    """The data of one recipe. Everything but `key` and `front_end` is built on first use."""
 
     def __init__(
         self, recipe: Recipe, cache: Path, emit: Emit, *, features_in: Path | None = None
     ) -> None:
-        """Take what the recipe says about data; nothing is read yet.
+        """Take the recipe; no data is read yet.
 
-        The features are cached in `features_in` where they are to be removed by themselves.
+        The features are cached in `features_in`, if given, so that they can be removed separately.
         """
         self._recipe, self._cache, self._emit = recipe, cache, emit
         self._features_in = features_in or cache
@@ -112,10 +112,10 @@ class Source:
         return build_folder(self._cache / "streams" / self.streams_key(split), build, self._emit)
 
     def write_clips(self, path: Path) -> None:
-        """Write a table of the clips and the split that each is in: `file`, `label`, `speaker`, ….
+        """Write a table of the clips and their splits: `file`, `label`, `speaker`, ….
 
-        Of windows the recordings that they were cut from are listed, with the place of the word,
-        and recordings without a keyword as `_unknown_`.
+        For windows, the source recordings are listed with the position of the word; recordings
+        without a keyword are listed as `_unknown_`.
         """
 
         def build(folder: Path) -> None:
@@ -126,7 +126,7 @@ class Source:
             shutil.copyfile(folder / "clips.csv", path)
 
     def summary(self) -> dict[str, Any]:
-        """Return what the report shows of the data: counts, rejected clips, notes."""
+        """Return the report's summary of the data: counts, rejected clips, notes."""
 
         def build(folder: Path) -> None:
             (folder / "summary.json").write_text(json.dumps(_summary(self.corpus)))

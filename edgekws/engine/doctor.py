@@ -1,4 +1,4 @@
-"""What this machine has, what it lacks, and what to do about it; nothing heavy is imported."""
+"""Check what this machine has and lacks, with advice; no heavy imports."""
 
 import os
 import platform
@@ -26,11 +26,11 @@ ENOUGH_DISK_GIB = 5.0
 LIMIT_S = 60.0
 
 _GIB = 2**30
-_ELSEWHERE = "point EDGEKWS_CACHE at another folder"
+_OTHER_CACHE = "point EDGEKWS_CACHE at another folder"
 _VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
 _REDUCE = 'in a quantize step, say backend = { kind = "neural_compressor", reduce_range = true }'
 
-_ONE_NODE = """
+_TINY_MODEL = """
 import time
 import onnxruntime
 from onnx import TensorProto, helper
@@ -52,9 +52,9 @@ print(f"{1e6 * sorted(times)[100]:.1f}")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: `warn` can be lived with, `missing` is needed.
+    """The result of one check: `warn` is optional, `missing` is required.
 
-    `detail` says what was found, `advice` what to do where that is not enough.
+    `detail` describes what was found, `advice` what to do about a problem.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Check:
 
 
 def examine() -> Iterator[Check]:
-    """Yield a check for everything that the chain uses on this machine."""
+    """Yield checks for everything that the chain uses on this machine."""
     yield _processor()
     yield _int8()
     yield _cores()
@@ -82,9 +82,9 @@ def examine() -> Iterator[Check]:
 
 
 def _processor() -> Check:
-    told = latency.fingerprint(1)
-    flags = ", ".join(told["isa"]) or "none that matter here"
-    return Check("CPU", "ok", f"{told['cpu']} ({told['machine']}); features: {flags}")
+    fingerprint = latency.fingerprint(1)
+    flags = ", ".join(fingerprint["isa"]) or "none that matter here"
+    return Check("CPU", "ok", f"{fingerprint['cpu']} ({fingerprint['machine']}); features: {flags}")
 
 
 def _int8() -> Check:
@@ -92,9 +92,9 @@ def _int8() -> Check:
 
 
 def int8(flags: set[str], machine: str) -> Check:
-    """Say what the CPU's features mean for INT8 models."""
-    if found := flags.intersection(_VNNI):
-        text = f"{', '.join(sorted(found))}: INT8 sums are fast and exact"
+    """Return what the CPU's features mean for INT8 models."""
+    if instructions := flags.intersection(_VNNI):
+        text = f"{', '.join(sorted(instructions))}: INT8 sums are fast and exact"
         return Check("INT8", "ok", text)
     if "asimddp" in flags:
         return Check("INT8", "ok", "asimddp: INT8 dot products in hardware")
@@ -106,9 +106,9 @@ def int8(flags: set[str], machine: str) -> Check:
 
 
 def _cores() -> Check:
-    usable, there = core_count(), os.cpu_count() or 1
+    usable, total = core_count(), os.cpu_count() or 1
     load = os.getloadavg()[0]
-    text = f"{usable} of {there} usable, load {load:.1f}"
+    text = f"{usable} of {total} usable, load {load:.1f}"
     if load < usable:
         return Check("cores", "ok", text)
     return Check("cores", "warn", text, "latencies are unsteady while other programs run")
@@ -132,20 +132,20 @@ def _device() -> Check:
 
 
 def library(requirement: Requirement) -> Check:
-    """Compare the installed version of a package with the range that edgekws was tested in."""
-    found = installed(requirement)
-    if found is None:
+    """Compare the installed version of a package with the range that edgekws supports."""
+    version = installed(requirement)
+    if version is None:
         return Check(requirement.name, "missing", "not installed", pip_line(requirement))
     wanted = str(requirement.specifier) or "any"
-    if requirement.specifier.contains(found, prereleases=True):
-        return Check(requirement.name, "ok", f"{found} ({wanted})")
-    text = f"{found} is outside of {wanted}"
+    if requirement.specifier.contains(version, prereleases=True):
+        return Check(requirement.name, "ok", f"{version} ({wanted})")
+    text = f"{version} is outside of {wanted}"
     return Check(requirement.name, "warn", text, pip_line(requirement))
 
 
 def _onnxruntime() -> Check:
-    """Run a graph in a process of its own, which a CPU that is too old would end by a signal."""
-    name, command = "onnxruntime runs", [sys.executable, "-P", "-c", _ONE_NODE]
+    """Run a graph in a separate process, which is killed by a signal if the CPU is too old."""
+    name, command = "onnxruntime runs", [sys.executable, "-P", "-c", _TINY_MODEL]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
@@ -177,30 +177,30 @@ def _espeak() -> Check:
 def _cache(folder: Path) -> Iterator[Check]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_in(folder)
+        _check_writable(folder)
     except OSError as error:
         text = f"{folder} cannot be written: {error.strerror}"
-        yield Check("cache", "missing", text, _ELSEWHERE)
+        yield Check("cache", "missing", text, _OTHER_CACHE)
         return
     yield Check("cache", "ok", f"{folder}, {_size(folder) / _GIB:.2f} GiB")
     free = shutil.disk_usage(folder).free / _GIB
     enough = free >= ENOUGH_DISK_GIB
-    advice = "" if enough else f"free some space, or {_ELSEWHERE}"
+    advice = "" if enough else f"free some space, or {_OTHER_CACHE}"
     yield Check("disk", "ok" if enough else "warn", f"{free:.1f} GiB free for the cache", advice)
 
 
-def _write_in(folder: Path) -> None:
-    """Write a file that leaves nothing behind.
+def _check_writable(folder: Path) -> None:
+    """Write a temporary file.
 
     Raises:
-        OSError: that cannot be done.
+        OSError: the folder is not writable.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"x")
 
 
 def _temporary() -> Check:
-    """Look whether temporary files go where `TMPDIR` says; Python takes another folder if not."""
+    """Check that temporary files go to `TMPDIR`; Python silently uses another folder otherwise."""
     name, advice = "temporary files", "point TMPDIR at a folder that can be written"
     wanted = os.environ.get("TMPDIR")
     try:
@@ -213,15 +213,15 @@ def _temporary() -> Check:
 
 
 def _output(folder: Path) -> Check:
-    """Look whether `compress` could write a folder here; it is not made."""
-    whole = folder.absolute()
+    """Check that `compress` could write a folder here, without creating it."""
+    path = folder.absolute()
     try:
-        _write_in(next(path for path in (whole, *whole.parents) if path.exists()))
+        _check_writable(next(path for path in (path, *path.parents) if path.exists()))
     except OSError as error:
-        text = f"{whole} cannot be written: {error.strerror}"
+        text = f"{path} cannot be written: {error.strerror}"
         advice = f"work in another folder, or name one: edgekws compress --{folder} DIR"
         return Check(f"{folder}/", "warn", text, advice)
-    return Check(f"{folder}/", "ok", str(whole))
+    return Check(f"{folder}/", "ok", str(path))
 
 
 def _size(folder: Path) -> int:
@@ -236,8 +236,8 @@ def _size(folder: Path) -> int:
 
 
 def _ssh() -> Check:
-    found = shutil.which("ssh")
-    if found:
-        return Check("ssh", "ok", f"{found}: latency can be measured on another machine")
+    client = shutil.which("ssh")
+    if client:
+        return Check("ssh", "ok", f"{client}: latency can be measured on another machine")
     advice = "install openssh-client to measure on another machine"
     return Check("ssh", "warn", "no client (optional)", advice)

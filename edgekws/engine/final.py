@@ -1,4 +1,4 @@
-"""The bundle, and the one evaluation on the test split: what is judged is what is deployed."""
+"""The bundle and its only evaluation on the test split: the deployed files are what is judged."""
 
 import json
 import time
@@ -20,7 +20,7 @@ from edgekws.core.latency_run import LatencyRun
 from edgekws.core.measurement import Measurement
 from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder
-from edgekws.engine.chain import Bench
+from edgekws.engine.chain import RunContext
 from edgekws.engine.measure import Measured, count, latency
 from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.errors import ParityError
@@ -35,15 +35,15 @@ GOLDEN_CLIPS = 8
 
 FRONT_END_TOLERANCE = 0.02
 """In normalised features. The ONNX form computes in float32: a quiet bin beside a loud vowel is
-known to about 1e-3 only."""
+only accurate to about 1e-3."""
 
 LABEL_AGREEMENT = 0.95
-"""Share of test clips; a difference of 1e-3 in a feature may turn a label that was on the edge."""
+"""Share of test clips; a difference of 1e-3 in a feature may flip a borderline label."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Final:
-    """The sealed bundle in the cache, and what its own runtime reached on the test split."""
+    """The sealed bundle in the cache, and the results of its own runtime on the test split."""
 
     folder: Path
     sha256: str
@@ -60,19 +60,19 @@ def evaluate_bundle(
     measured: Measured,
     origin: dict[str, Any],
     recipe: Recipe,
-    bench: Bench,
+    context: RunContext,
     control: Path,
     stream: Path | None = None,
     detection: Path | None = None,
 ) -> Final:
     """Pack the final model, prove its runtime, and evaluate it once on the test split.
 
-    `control` is what its latency is measured against; `stream` is the streaming form of the model,
-    which is packed beside it, as are the settings in `detection`, chosen on the dev streams. A
-    recipe that is judged in continuous speech has the bundle listen to the test streams as well.
+    Latency is measured against `control`; `stream` is the streaming form of the model, packed with
+    it, as are the settings in `detection`, chosen on the dev streams. If the recipe is judged in
+    continuous speech, the bundle is also evaluated on the test streams.
 
     Raises:
-        ParityError: the bundle's runtime does not give its own model's logits.
+        ParityError: the bundle's runtime does not reproduce its own model's logits.
     """
     key = {
         "model": measured.sha256,
@@ -81,7 +81,7 @@ def evaluate_bundle(
         "detection": sha256_file(detection) if detection else None,
         "listens": recipe.listens,
         "origin": origin,
-        "data": bench.source.key,
+        "data": context.source.key,
         "versions": library_versions(),
         "source": closure(["edgekws.engine.final", "edgekws.runtime.score_windows"]),
     }
@@ -90,28 +90,28 @@ def evaluate_bundle(
     def build(folder: Path) -> None:
         nonlocal cached
         cached = False
-        _build(artifact, measured, origin, bench, stream, folder, detection, recipe.listens)
+        _build(artifact, measured, origin, context, stream, folder, detection, recipe.listens)
 
-    folder = build_folder(bench.cache / "bundles" / sha256_of(key), build, bench.emit)
-    told = json.loads((folder / "final.json").read_text("utf-8"))
+    folder = build_folder(context.cache / "bundles" / sha256_of(key), build, context.emit)
+    record = json.loads((folder / "final.json").read_text("utf-8"))
     timed = latency(
-        folder / "bundle" / "model.onnx", control, recipe.target, bench.cache, bench.emit
+        folder / "bundle" / "model.onnx", control, recipe.target, context.cache, context.emit
     )
-    whole = time_whole(folder / "bundle", recipe.target, bench.cache, bench.emit)
-    found = (
-        *_MEASUREMENTS.validate_python(told["measurements"]),
+    whole = time_whole(folder / "bundle", recipe.target, context.cache, context.emit)
+    measurements = (
+        *_MEASUREMENTS.validate_python(record["measurements"]),
         *timed.measurements("model"),
         *whole_latencies(whole),
     )
-    details = told["details"] | {"latency": timed.to_dict("model")}
+    details = record["details"] | {"latency": timed.to_dict("model")}
     return Final(
         folder=folder / "bundle",
-        sha256=told["sha256"],
-        measurements=found,
-        parity=told["parity"],
+        sha256=record["sha256"],
+        measurements=measurements,
+        parity=record["parity"],
         details=details,
         latency=timed,
-        seconds=told["seconds"],
+        seconds=record["seconds"],
         cached=cached,
     )
 
@@ -120,7 +120,7 @@ def _build(
     artifact: Artifact,
     measured: Measured,
     origin: dict[str, Any],
-    bench: Bench,
+    context: RunContext,
     stream: Path | None,
     folder: Path,
     detection: Path | None = None,
@@ -131,8 +131,8 @@ def _build(
     from edgekws.metrics.class_counts import with_counts
 
     started = time.monotonic()
-    working(bench.emit, "scoring the test split by the bundle's own runtime")
-    data, bundle = bench.source.features, folder / "bundle"
+    working(context.emit, "scoring the test split by the bundle's own runtime")
+    data, bundle = context.source.features, folder / "bundle"
     bundle.mkdir()
     dev, test = data.examples("dev"), data.examples("test")
     golden = data.waveforms("dev")[parity.golden(dev, GOLDEN_CLIPS)]
@@ -142,23 +142,23 @@ def _build(
     proofs = _prove_runtime(bundle, logits, data.waveforms("test"), test.features)
     labels, window_s = artifact.contract.labels, artifact.contract.front_end.window_s
     network = count(bundle / "model.onnx", window_s)
-    heard, continuous = _listened(bundle, bench) if listens else ((), {})
-    found = (
+    event_metrics, continuous = _continuous_results(bundle, context) if listens else ((), {})
+    measurements = (
         *network,
         *accuracy.accuracy(logits, test, labels),
-        *heard,
+        *event_metrics,
         *whole_counts(bundle, network, window_s),
     )
     matrix = accuracy.confusion(logits, test, labels)
     classes = with_counts(accuracy.per_class(logits, test, labels), matrix)
-    said = bench.source.listing.caveats
+    caveats = context.source.listing.caveats
     speech = continuous.get("speech", [UNTESTED])
-    card = model_card(artifact.contract, origin, found, classes, sha256, said, speech)
+    card = model_card(artifact.contract, origin, measurements, classes, sha256, caveats, speech)
     pack.seal(bundle, card)
     proofs["golden_max_abs_diff"] = verify.verify(bundle).max_abs_diff
-    told = {
+    record = {
         "sha256": sha256,
-        "measurements": [asdict(m) for m in found],
+        "measurements": [asdict(m) for m in measurements],
         "parity": proofs,
         "details": {
             "per_class": classes,
@@ -167,14 +167,16 @@ def _build(
         },
         "seconds": time.monotonic() - started,
     }
-    (folder / "final.json").write_text(json.dumps(told), encoding="utf-8")
+    (folder / "final.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-def _listened(bundle: Path, bench: Bench) -> tuple[tuple[Measurement, ...], dict[str, Any]]:
-    """Return how the bundle does on the test streams, and the details of it."""
+def _continuous_results(
+    bundle: Path, context: RunContext
+) -> tuple[tuple[Measurement, ...], dict[str, Any]]:
+    """Return the bundle's results on the test streams, and their details."""
     from edgekws.engine.listening import judge
 
-    return judge(bundle, bundle / "detect.py", "test", bench.source, bench.cache, bench.emit)
+    return judge(bundle, bundle / "detect.py", "test", context.source, context.cache, context.emit)
 
 
 def _prove_runtime(
@@ -183,24 +185,24 @@ def _prove_runtime(
     windows: NDArray[np.int16],
     features: NDArray[np.float32],
 ) -> dict[str, float]:
-    """Climb the bundle's rung of the parity ladder.
+    """Prove the bundle's parity.
 
-    Its runtime gives the logits `(N, n_labels)` of its own two ONNX files; its front end gives the
-    `features` `(N, n_mels, T)` of training; and so the labels are those that the steps were
-    measured by.
+    Its runtime must reproduce the logits `(N, n_labels)` of its two ONNX files; its front end must
+    reproduce the `features` `(N, n_mels, T)` of training; and the labels must agree with those
+    that the steps were measured by.
 
     Raises:
         ParityError: one of the three does not hold.
     """
     from edgekws.lowering import parity
 
-    own = front_end_features(bundle / "frontend.onnx", windows)
+    from_audio = front_end_features(bundle / "frontend.onnx", windows)
     model = bundle / "model.onnx"
     proofs = {
         "runtime_max_abs_diff": parity.check(
-            parity.logits(model, own), logits, what="the bundle's runtime"
+            parity.logits(model, from_audio), logits, what="the bundle's runtime"
         ),
-        "front_end_max_abs_diff": float(np.abs(own - features).max()),
+        "front_end_max_abs_diff": float(np.abs(from_audio - features).max()),
         "label_agreement": float(
             (logits.argmax(axis=1) == parity.logits(model, features).argmax(axis=1)).mean()
         ),
@@ -220,7 +222,7 @@ def _prove_runtime(
 
 
 def front_end_features(model: Path, windows: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Return the features `(N, n_mels, T)` that a bundle's front end makes, window by window."""
+    """Return the features `(N, n_mels, T)` of a bundle's front end, window by window."""
     session = detect.session(model, threads=1)
     waves = (window[None].astype(np.float32) / 32768 for window in windows)
     return np.concatenate([session.run(None, {"waveform": wave})[0] for wave in waves])

@@ -1,4 +1,4 @@
-"""What a model hears in the streams of a split, by the runtime of its bundle, on all cores."""
+"""Run a model over the streams of a split, with the runtime of its bundle, on all cores."""
 
 import json
 import shutil
@@ -30,13 +30,13 @@ from edgekws.spotting.results import as_details, evaluate_settings, event_measur
 from edgekws.spotting.scores import COUNTS, MANIFEST, TOLERANCE_S, read_scores
 
 PART_S = 600.0
-"""About so much audio is heard by one process."""
+"""Approximate length of audio for one process."""
 
 
 def listen(
     split: Split, source: Source, cache: Path, emit: Emit, model: Path, stream: Path | None
 ) -> Path:
-    """Let an ONNX model and its streaming form hear the streams of `split`, packed as in a bundle.
+    """Run an ONNX model and its streaming form, packed as a bundle, over the streams of `split`.
 
     Returns the folder that `spotting.scores.read_scores` reads.
     """
@@ -50,14 +50,15 @@ def listen(
 def hear(
     bundle: Path, runtime: Path, split: Split, source: Source, cache: Path, emit: Emit
 ) -> Path:
-    """Let a bundle hear the streams of `split` by the `detect.py` at `runtime`, and return where.
+    """Run a bundle over the streams of `split` with the `detect.py` at `runtime`.
 
-    The bundle's own runs only where the bundle was packed here. Each recording is a stream of its
-    own, in an interpreter without torch. The result does not depend on thresholds, smoothing and
-    refractory time: that of another bundle of the same models comes from the cache.
+    Returns the folder of the result. Pass the bundle's own `detect.py` only if it was packed here.
+    Each recording is a separate stream, in an interpreter without torch. The result does not
+    depend on thresholds, smoothing and refractory time: bundles with the same models share it in
+    the cache.
 
     Raises:
-        MachineError: the runtime failed; the message ends with what it said.
+        MachineError: the runtime failed; the message ends with its output.
     """
     manifest = json.loads((bundle / MANIFEST).read_text("utf-8"))
     names = ("frontend_stream", "stream", "model")
@@ -75,15 +76,15 @@ def hear(
         for name in (TABLE, NOTES):
             shutil.copyfile(streams / name, folder / name)
         shutil.copyfile(bundle / MANIFEST, folder / MANIFEST)
-        recordings = [one.path for one in read_streams(streams)]
+        recordings = [recording.path for recording in read_streams(streams)]
         np.savez_compressed(
-            folder / COUNTS, **_heard(bundle, runtime, recordings, split, folder, emit)
+            folder / COUNTS, **_posteriors(bundle, runtime, recordings, split, folder, emit)
         )
 
     return build_folder(cache / "listening" / sha256_of(key), build, emit)
 
 
-def _heard(
+def _posteriors(
     bundle: Path,
     runtime: Path,
     recordings: Sequence[Path],
@@ -91,7 +92,7 @@ def _heard(
     folder: Path,
     emit: Emit,
 ) -> dict[str, Any]:
-    """Return what `hear_streams` writes of all recordings, heard in several processes."""
+    """Return the output of `hear_streams` for all recordings, run in several processes."""
     parts = _parts(recordings)
 
     def run(number: int) -> Path:
@@ -103,16 +104,16 @@ def _heard(
     joined: dict[str, Any] = {}
     seconds = np.zeros(len(recordings))
     for output, part in zip(outputs, parts, strict=True):
-        with np.load(output) as heard:
-            joined["first_s"] = heard["first_s"]
-            seconds[part] = heard["seconds"]
-            joined |= {f"counts_{i}": heard[f"counts_{n}"] for n, i in enumerate(part)}
+        with np.load(output) as arrays:
+            joined["first_s"] = arrays["first_s"]
+            seconds[part] = arrays["seconds"]
+            joined |= {f"counts_{i}": arrays[f"counts_{n}"] for n, i in enumerate(part)}
         output.unlink()
     return joined | {"seconds": seconds}
 
 
 def _parts(recordings: Sequence[Path]) -> list[list[int]]:
-    """Return the numbers of the recordings in parts of about the same length."""
+    """Return the indices of the recordings in parts of about the same length."""
     sizes = np.cumsum([path.stat().st_size for path in recordings])
     rate_bytes = 2 * 16_000
     count = max(cores(), round(sizes[-1] / rate_bytes / PART_S))
@@ -135,29 +136,30 @@ def _run(runtime: Path, bundle: Path, output: Path, recordings: Sequence[Path]) 
 def measure_on_dev(
     artifact: Artifact, false_alarms_per_hour: float, source: Source, cache: Path, emit: Emit
 ) -> tuple[tuple[Measurement, ...], dict[str, Any]]:
-    """Return how an ONNX model does on the dev streams, and the details for the report.
+    """Return the results of an ONNX model on the dev streams, and the details for the report.
 
-    Thresholds are chosen on the same streams for a rate of false alarms: what the model can reach.
+    Thresholds are chosen on the same streams for a rate of false alarms: the best case.
     """
-    heard = listen("dev", source, cache, emit, artifact.path, None)
-    key = [heard.name, false_alarms_per_hour, closure(["edgekws.spotting.calibration"])]
+    scored = listen("dev", source, cache, emit, artifact.path, None)
+    key = [scored.name, false_alarms_per_hour, closure(["edgekws.spotting.calibration"])]
 
     def build(folder: Path) -> None:
-        _, made = calibrate_on(read_scores(heard), false_alarms_per_hour, TOLERANCE_S, emit, {})
-        (folder / "evaluation.json").write_text(json.dumps(as_details(made)), encoding="utf-8")
+        scores = read_scores(scored)
+        _, chosen = calibrate_on(scores, false_alarms_per_hour, TOLERANCE_S, emit, {})
+        (folder / "evaluation.json").write_text(json.dumps(as_details(chosen)), encoding="utf-8")
 
     folder = build_folder(cache / "measurements" / sha256_of(key), build, emit)
     details: dict[str, Any] = json.loads((folder / "evaluation.json").read_text("utf-8"))
-    made = from_details(details)
-    assert made is not None
-    return event_measurements(made), details
+    evaluation = from_details(details)
+    assert evaluation is not None
+    return event_measurements(evaluation), details
 
 
 def judge(
     bundle: Path, runtime: Path, split: Split, source: Source, cache: Path, emit: Emit
 ) -> tuple[tuple[Measurement, ...], dict[str, Any]]:
-    """Return how a bundle does on the streams of `split` with its own settings, and the details."""
-    heard = hear(bundle, runtime, split, source, cache, emit)
+    """Return a bundle's results on the streams of `split` with its settings, and the details."""
+    scored = hear(bundle, runtime, split, source, cache, emit)
     settings = json.loads((bundle / MANIFEST).read_text("utf-8"))["detection"]
-    made = evaluate_settings(read_scores(heard), settings, TOLERANCE_S, read_notes(heard))
-    return event_measurements(made), as_details(made) | {"speech": summary(made)}
+    evaluation = evaluate_settings(read_scores(scored), settings, TOLERANCE_S, read_notes(scored))
+    return event_measurements(evaluation), as_details(evaluation) | {"speech": summary(evaluation)}

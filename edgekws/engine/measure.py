@@ -1,4 +1,4 @@
-"""The one measuring stick: every model as ONNX, one counter, one evaluator, one harness."""
+"""Measurements: every model as ONNX, with the same counter, evaluator and latency harness."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from edgekws.core.measurement import Measurement
 from edgekws.core.protocols import Target
 from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder, is_intact
-from edgekws.engine.chain import Bench
+from edgekws.engine.chain import RunContext
 
 if TYPE_CHECKING:
     import onnx
@@ -32,10 +32,10 @@ _LATENCY = TypeAdapter(LatencyRun)
 
 @dataclass(frozen=True)
 class Measured:
-    """A model in its ONNX form, with what does not depend on the machine's speed.
+    """A model in its ONNX form, with measurements independent of the machine's speed.
 
-    `model` is the ONNX file that was measured, `dev_logits` a `.npy` of `(N, n_labels)`. A torch
-    network also has `naive`, its plain export, and `forms`: all that were built of it, by name.
+    `model` is the measured ONNX file, `dev_logits` a `.npy` of `(N, n_labels)`. A torch network
+    also has `naive`, its plain export, and `forms`: all FP32 forms built from it, by name.
     """
 
     model: Path
@@ -47,21 +47,23 @@ class Measured:
 
     @property
     def sha256(self) -> str:
-        """Of the ONNX file."""
+        """The hash of the ONNX file."""
         return sha256_file(self.model)
 
 
-def measure(artifact: Artifact, keeps: str, parent: Measured | None, bench: Bench) -> Measured:
-    """Measure one artifact on the dev split, and prove it against the step before it.
+def measure(
+    artifact: Artifact, keeps: str, parent: Measured | None, context: RunContext
+) -> Measured:
+    """Measure one artifact on the dev split, and prove it against the previous step.
 
     Raises:
-        ParityError: a step that must not change what the network computes has changed it.
+        ParityError: a step that must not change what the network computes did change it.
     """
     key = {
         "artifact": artifact.sha256,
         "parent": parent.sha256 if parent else None,
         "keeps": keeps,
-        "data": bench.source.key,
+        "data": context.source.key,
         "versions": library_versions(),
         "source": closure(
             [
@@ -72,40 +74,40 @@ def measure(artifact: Artifact, keeps: str, parent: Measured | None, bench: Benc
     }
 
     def build(folder: Path) -> None:
-        _measure(artifact, keeps, parent, bench, folder)
+        _measure(artifact, keeps, parent, context, folder)
 
-    folder = build_folder(bench.cache / "measurements" / sha256_of(key), build, bench.emit)
-    told = json.loads((folder / "measured.json").read_text("utf-8"))
+    folder = build_folder(context.cache / "measurements" / sha256_of(key), build, context.emit)
+    record = json.loads((folder / "measured.json").read_text("utf-8"))
     naive = folder / "naive.onnx"
     return Measured(
         folder / "model.onnx",
         naive if naive.is_file() else None,
-        {name: folder / file for name, file in told["forms"].items()},
+        {name: folder / file for name, file in record["forms"].items()},
         folder / "dev_logits.npy",
-        _MEASUREMENTS.validate_python(told["measurements"]),
-        told["parity"],
+        _MEASUREMENTS.validate_python(record["measurements"]),
+        record["parity"],
     )
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """The streaming form of a windowed model, measured per hop, with its proof against it."""
+    """The streaming form of a windowed model, measured per hop and proven against it."""
 
     model: Path
     measurements: tuple[Measurement, ...]
     parity: dict[str, Any]
 
 
-def measure_stream(artifact: Artifact, windowed: Measured, bench: Bench) -> Streamed:
+def measure_stream(artifact: Artifact, windowed: Measured, context: RunContext) -> Streamed:
     """Measure a streaming graph, and prove it on golden clips against its windowed model.
 
     Raises:
-        ParityError: a decision is not that of the windowed network.
+        ParityError: a decision differs from that of the windowed network.
     """
     key = {
         "artifact": artifact.sha256,
         "windowed": windowed.sha256,
-        "data": bench.source.key,
+        "data": context.source.key,
         "versions": library_versions(),
         "source": closure(["edgekws.engine.measure"]),
     }
@@ -113,41 +115,41 @@ def measure_stream(artifact: Artifact, windowed: Measured, bench: Bench) -> Stre
     def build(folder: Path) -> None:
         from edgekws.lowering import onnx_file, parity, stream_parity
 
-        working(bench.emit, "proving the streaming form")
-        dev = bench.source.features.examples("dev")
+        working(context.emit, "proving the streaming form")
+        dev = context.source.features.examples("dev")
         golden = dev.features[parity.golden(dev)]
         model, contract = onnx_file.load(artifact.path)
         proof = stream_parity.check(windowed.model, model, golden)
-        found = count(artifact.path, contract.front_end.window_s)
-        told = {"measurements": [asdict(m) for m in found], "parity": proof}
-        (folder / "measured.json").write_text(json.dumps(told), encoding="utf-8")
+        measurements = count(artifact.path, contract.front_end.window_s)
+        record = {"measurements": [asdict(m) for m in measurements], "parity": proof}
+        (folder / "measured.json").write_text(json.dumps(record), encoding="utf-8")
 
-    folder = build_folder(bench.cache / "measurements" / sha256_of(key), build, bench.emit)
-    told = json.loads((folder / "measured.json").read_text("utf-8"))
-    measurements = _MEASUREMENTS.validate_python(told["measurements"])
-    return Streamed(artifact.path, measurements, told["parity"])
+    folder = build_folder(context.cache / "measurements" / sha256_of(key), build, context.emit)
+    record = json.loads((folder / "measured.json").read_text("utf-8"))
+    measurements = _MEASUREMENTS.validate_python(record["measurements"])
+    return Streamed(artifact.path, measurements, record["parity"])
 
 
 def _measure(
-    artifact: Artifact, keeps: str, parent: Measured | None, bench: Bench, folder: Path
+    artifact: Artifact, keeps: str, parent: Measured | None, context: RunContext, folder: Path
 ) -> None:
     from edgekws.lowering import parity
     from edgekws.metrics.accuracy import accuracy
 
-    working(bench.emit, "measuring on dev")
-    dev = bench.source.features.examples("dev")
+    working(context.emit, "measuring on dev")
+    dev = context.source.features.examples("dev")
     golden = parity.golden(dev)
     proofs, forms = _write_onnx(artifact, dev.features[golden], folder)
     logits = parity.logits(folder / "model.onnx", dev.features)
     np.save(folder / "dev_logits.npy", logits)
     if parent:
         proofs |= _prove(keeps, logits, np.load(parent.dev_logits), golden)
-    found = (
+    measurements = (
         *count(folder / "model.onnx", artifact.contract.front_end.window_s),
         *accuracy(logits, dev, artifact.contract.labels),
     )
-    told = {"measurements": [asdict(m) for m in found], "parity": proofs, "forms": forms}
-    (folder / "measured.json").write_text(json.dumps(told), encoding="utf-8")
+    record = {"measurements": [asdict(m) for m in measurements], "parity": proofs, "forms": forms}
+    (folder / "measured.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def _write_onnx(
@@ -155,8 +157,8 @@ def _write_onnx(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write `model.onnx`, and for a checkpoint `naive.onnx` and its other FP32 forms.
 
-    Returns how far `model` and `naive` are from torch, and the file of each form by its name. All
-    forms are proven.
+    Returns the differences of `model` and `naive` from torch, and the file of each form by name.
+    All forms are proven.
     """
     from edgekws.lowering import checkpoint, export, forms, onnx_file, parity
 
@@ -173,8 +175,8 @@ def _write_onnx(
         path = folder / f"{stem}.onnx"
         onnx_file.save(model, contract, path)
         proofs[stem] = parity.check(expected, parity.logits(path, golden), what=f"the form {name}")
-    told = {f"{stem}_max_abs_diff": proofs[stem] for stem in ("model", "naive")}
-    return told, {name: f"{stem}.onnx" for stem, (name, _) in built.items()}
+    differences = {f"{stem}_max_abs_diff": proofs[stem] for stem in ("model", "naive")}
+    return differences, {name: f"{stem}.onnx" for stem, (name, _) in built.items()}
 
 
 def _prove(
@@ -183,7 +185,7 @@ def _prove(
     before: NDArray[np.float32],
     golden: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """Climb the rung of the parity ladder that belongs to what the step must keep."""
+    """Prove what the step must preserve."""
     from edgekws.lowering import parity, quantization_parity
 
     if keeps == "exact":
@@ -194,9 +196,9 @@ def _prove(
 
 
 def count(model: Path, window_s: float) -> tuple[Measurement, ...]:
-    """Return what is read off the graph itself: parameters, MACs a second, size, memory, INT8.
+    """Return the counts of a graph: parameters, MACs per second, size, memory, INT8 coverage.
 
-    An inference is that of one window of `window_s` seconds, of a streaming graph that of one hop.
+    An inference is one window of `window_s` seconds; for a streaming graph, one hop.
     """
     import onnx
 
@@ -214,7 +216,7 @@ def count(model: Path, window_s: float) -> tuple[Measurement, ...]:
 
 
 def _one_inference(model: "onnx.ModelProto", window_s: float) -> "tuple[onnx.ModelProto, float]":
-    """Return the graph of one inference, and the seconds of audio that it is for."""
+    """Return the graph of one inference, and the seconds of audio that it covers."""
     from edgekws.lowering import stream_state
 
     if stream_state.stream_of(model) is None:
@@ -230,9 +232,9 @@ def latency(model: Path, control: Path, target: Target, cache: Path, emit: Emit)
 def alone(
     model: Path, target: Target, cache: Path, emit: Emit, *, fresh: bool = False
 ) -> LatencyRun:
-    """Return the latency of `model` on the target, which has no control but itself.
+    """Return the latency of `model` on the target, as its own control.
 
-    `fresh` forgets what was measured before.
+    `fresh` discards cached results.
     """
     return timed({"model": model}, "model", target, cache, emit, fresh=fresh)
 
@@ -248,8 +250,9 @@ def timed(
 ) -> LatencyRun:
     """Return the latencies of models on the target, interleaved with the one named `control`.
 
-    Several files are a chain, timed from the first input to the last output. Cached by host, but
-    for a run whose control was not level: the next run tries again. `fresh` forgets what is cached.
+    Several files form a chain, timed from the first input to the last output. Cached by host,
+    except for a run without a level control, which is measured again next time. `fresh` discards
+    cached results.
     """
     key = {
         "models": {n: [sha256_file(file) for file in chain(f)] for n, f in models.items()},
@@ -273,7 +276,7 @@ def timed(
 
 
 def now() -> str:
-    """Return date and time to the minute, as they stand beside a latency."""
+    """Return date and time to the minute, as shown with a latency."""
     return datetime.now().astimezone().isoformat(" ", "minutes")
 
 

@@ -1,4 +1,4 @@
-"""The packages that edgekws is made with: the ranges it asks for, and what to say of a lack."""
+"""The packages that edgekws requires: their version ranges, and errors for missing ones."""
 
 import tomllib
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from edgekws.about import PACKAGE
 from edgekws.errors import MissingPartError
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
-"""Import names that say nothing of the distribution they come in."""
+"""Distributions of import names that differ from them."""
 
 
 @cache
 def requirements() -> tuple[Requirement, ...]:
-    """Return what the package asks for: from its metadata, or in a checkout from its project file.
+    """Return the package's requirements: from its metadata, or in a checkout from pyproject.toml.
 
     Raises:
-        MissingPartError: neither is there.
+        MissingPartError: neither exists.
     """
     try:
         lines = requires("edgekws") or []
@@ -32,12 +32,12 @@ def requirements() -> tuple[Requirement, ...]:
                 "edgekws has lost its own metadata; install it again with pip"
             ) from error
         lines = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
-    found = (Requirement(line) for line in lines)
-    return tuple(r for r in found if r.marker is None or r.marker.evaluate({"extra": ""}))
+    parsed = (Requirement(line) for line in lines)
+    return tuple(r for r in parsed if r.marker is None or r.marker.evaluate({"extra": ""}))
 
 
 def installed(requirement: Requirement) -> str | None:
-    """Return the installed version of what is required, `None` where there is none."""
+    """Return the installed version of a requirement, `None` if it is not installed."""
     try:
         return version(requirement.name)
     except PackageNotFoundError:
@@ -54,10 +54,10 @@ def pip_line(requirement: Requirement) -> str:
 
 
 def missing_part(error: ModuleNotFoundError) -> MissingPartError | None:
-    """Say which package an import lacks and how to get it; `None` where it is no package's lack.
+    """Return an error naming the missing package and its install command, `None` if unrelated.
 
-    Where a package that edgekws asks for lacks one of its own, the command names that package:
-    pip then installs what it lacks. `error` may also be a `PackageNotFoundError`, which names a
+    If a required package lacks one of its own dependencies, the command names that package, so
+    that pip installs the dependency. `error` may also be a `PackageNotFoundError`, which names a
     distribution.
     """
     known: dict[str, Requirement] = {canonicalize_name(r.name): r for r in requirements()}
@@ -88,7 +88,7 @@ def _distribution(module: str) -> str:
 
 
 def _importers(trace: TracebackType | None) -> Iterator[str]:
-    """Yield the distribution of every frame, the outermost first."""
+    """Yield the distribution of every frame, outermost first."""
     while trace is not None:
         yield _distribution(str(trace.tb_frame.f_globals.get("__name__", "")))
         trace = trace.tb_next

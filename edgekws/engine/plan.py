@@ -1,4 +1,4 @@
-"""What a recipe will weigh, told with random weights: no data, no training."""
+"""Plan a recipe: sizes and latencies with random weights, without data or training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One step as it will weigh; what is not known before training is `None`."""
+    """The figures of one step; those unknown before training are `None`."""
 
     name: str
     kind: str
@@ -47,12 +47,11 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows, what is known of the bundle, and the verdicts that need no training.
+    """The rows, the known figures of the bundle, and the verdicts that need no training.
 
-    Steps that give settings alone have no row.
-
-    `bundle_size_kib` lacks the names of the calibration clips, which the manifest will hold.
-    `broken` has a line for every limit that no training can meet.
+    Steps that only produce settings have no row. `bundle_size_kib` excludes the names of the
+    calibration clips, which the manifest will contain. `broken` has a line for every limit that no
+    training can meet.
     """
 
     rows: tuple[PlanRow, ...]
@@ -64,7 +63,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Known:
-    """A plan as it lies in the cache: the rows, and what is known of the bundle."""
+    """A plan as cached: the rows, and the known figures of the bundle."""
 
     rows: tuple[PlanRow, ...]
     bundle: tuple[Measurement, ...]
@@ -72,20 +71,20 @@ class _Known:
 
 
 COUNTED = ("params", *WHOLE["MACs/s"], *WHOLE["size"])
-"""What is counted in a network, whatever its weights; all else is measured or estimated."""
+"""Metrics counted independently of the weights; all others are measured or estimated."""
 
 _SIZE_ROOM = 0.1
-"""The quantized file is estimated: a size within this share of its limit decides nothing."""
+"""The quantized size is an estimate: within this share of its limit there is no verdict."""
 
 _KNOWN = TypeAdapter(_Known)
 _MODULES = {"edgekws.engine.plan", "edgekws.quantizers.onnxruntime"}
 
 
 def plan(loaded: Loaded, emit: Emit) -> Plan:
-    """Build every network of the recipe with random weights, lower it and weigh it.
+    """Build every network of the recipe with random weights, lower it and measure it.
 
     The quantized model is estimated with onnxruntime's quantizer on random features: the size and
-    the latency of a network do not depend on its weights. Cached, but for the verdicts.
+    the latency of a network do not depend on its weights. Cached, except for the verdicts.
     """
     recipe = loaded.recipe
     host, unreached = _host(recipe.target)
@@ -94,7 +93,8 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     verdicts = tuple(v for v in recipe.limits.check(known.bundle) if v.limit.metric in metrics)
     broken = _broken(loaded, known)
     doubtful = tuple(
-        f"{loaded.where('budget', v.limit.key)}: {_told(v, _what(v), 'may not be met')} (estimated)"
+        f"{loaded.where('budget', v.limit.key)}: {_describe(v, _subject(v), 'may not be met')}"
+        " (estimated)"
         for v in verdicts
         if not v.ok and not _certain(v)
     )
@@ -102,7 +102,7 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     later = (f"known only after the run: {', '.join(unknown)}",) if unknown else ()
     when = (f"latency estimated {known.measured_at}",) if known.measured_at else ()
     untested = () if recipe.listens else (UNTESTED,)
-    few = _held_out(recipe, emit)
+    few = _few_speakers(recipe, emit)
     notes = loaded.notes + untested + few + unreached + when + doubtful + later
     return Plan(known.rows, verdicts, notes, known.bundle, broken)
 
@@ -110,7 +110,7 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
 def cannot_be_met(loaded: Loaded, emit: Emit) -> tuple[str, ...]:
     """Return the counted limits that no training can meet, each with file, line and figure.
 
-    Nothing is timed; where no limit is on what can be counted, nothing is built either.
+    Nothing is timed; without limits on counted metrics, nothing is built either.
     """
     recipe = loaded.recipe
     budgets = (recipe.limits, *(limits(step.budget) for step in recipe.steps))
@@ -120,7 +120,7 @@ def cannot_be_met(loaded: Loaded, emit: Emit) -> tuple[str, ...]:
 
 
 def _known(recipe: Recipe, host: dict[str, Any] | None, emit: Emit) -> _Known:
-    """Return what is known without training, from the cache where it was worked out before."""
+    """Return what is known without training, from the cache if possible."""
     target = recipe.target if host else None
     budgets: Any = {"budget": True, "name": True, "steps": {"__all__": {"budget"}}}
     key = {
@@ -141,10 +141,10 @@ def _known(recipe: Recipe, host: dict[str, Any] | None, emit: Emit) -> _Known:
 
 
 def _broken(loaded: Loaded, known: _Known) -> tuple[str, ...]:
-    """Return a line for every limit, of the recipe or a step, that is broken for certain."""
+    """Return a line for every limit of the recipe or a step that is certain to be exceeded."""
     recipe = loaded.recipe
-    found = [
-        (loaded.where("budget", v.limit.key), v, _what(v))
+    verdicts = [
+        (loaded.where("budget", v.limit.key), v, _subject(v))
         for v in recipe.limits.check(known.bundle)
     ]
     rows = {row.name: row for row in known.rows}
@@ -152,45 +152,45 @@ def _broken(loaded: Loaded, known: _Known) -> tuple[str, ...]:
         if (row := rows.get(step.name)) is None:
             continue
         counted = [Measurement(m, getattr(row, m)) for m in ("params", "macs", "size_kib")]
-        found += [
+        verdicts += [
             (loaded.where("steps", n, "budget", v.limit.key), v, f'"{step.name}"')
             for v in limits(step.budget).check(counted)
         ]
-    return tuple(f"{where}: {_told(v, what)}" for where, v, what in found if _certain(v))
+    return tuple(f"{where}: {_describe(v, what)}" for where, v, what in verdicts if _certain(v))
 
 
 def _certain(verdict: Verdict) -> bool:
-    """Tell whether training changes nothing about it: what is counted, sizes with some room."""
+    """Return whether training cannot change a failure: counts, and sizes well above the limit."""
     metric, margin = verdict.limit.metric, verdict.margin
     if verdict.ok or margin is None or metric not in COUNTED:
         return False
     return not metric.endswith("size_kib") or margin < -_SIZE_ROOM
 
 
-def _told(verdict: Verdict, what: str, judged: str = "cannot be met") -> str:
+def _describe(verdict: Verdict, what: str, judged: str = "cannot be met") -> str:
     limit = verdict.limit
     figure = figures.figure(limit.metric, verdict.measured)
     return f"{limit.key} = {limit.value:g} {judged}: {what} has {figure}"
 
 
-def _what(verdict: Verdict) -> str:
+def _subject(verdict: Verdict) -> str:
     return "the bundle" if verdict.limit.metric in BUNDLE_METRICS else "the final model"
 
 
-def _held_out(recipe: Recipe, emit: Emit) -> tuple[str, ...]:
-    """Say which held-out parts of recordings on this disk are of too few speakers to judge by."""
+def _few_speakers(recipe: Recipe, emit: Emit) -> tuple[str, ...]:
+    """Return notes on held-out splits of recordings on this disk with too few speakers."""
     if not any(hasattr(recipe.dataset, key) for key in ("root", "path")):
-        return ()  # its clips are made by the run
+        return ()  # the run generates its clips
     try:
         clips = Source(recipe, cache_folder(), emit).listing.clips
-    except DataError:  # a plan needs no data; compress says what is wrong with it
+    except DataError:  # a plan needs no data; compress reports what is wrong with it
         return ()
     counts = {s: len({c.speaker for c in clips if c.split == s} - {None}) for s in ("dev", "test")}
     return tuple(f"{split}: {care(count)}" for split, count in counts.items() if care(count))
 
 
 def _host(target: Target) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """Return the target's fingerprint, or why there is none: a plan can do without latencies."""
+    """Return the target's fingerprint, or the reason for its absence: latencies are optional."""
     try:
         return target.fingerprint(), ()
     except MissingPartError as error:
@@ -232,7 +232,7 @@ def _weigh(recipe: Recipe, target: Target | None, emit: Emit) -> _Known:
 def _pack(
     bundle: Path, recipe: Recipe, model: Path, contract: Contract, stream: Path | None
 ) -> None:
-    """Pack what is known of the bundle before training."""
+    """Pack the parts of the bundle known before training."""
     import numpy as np
 
     from edgekws.bundle import pack
@@ -263,15 +263,17 @@ def _speed(
     return times, (*network, *whole)
 
 
-def _row(step: Step, found: tuple[Measurement, ...], p50_us: float | None, note: str) -> PlanRow:
-    value = {m.metric: m.value for m in found}
+def _row(
+    step: Step, measurements: tuple[Measurement, ...], p50_us: float | None, note: str
+) -> PlanRow:
+    value = {m.metric: m.value for m in measurements}
     return PlanRow(
         step.name, step.kind, value["params"], value["macs"], value["size_kib"], p50_us, note
     )
 
 
 def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto", Contract, str]]:
-    """Yield each step with the ONNX form of what it will give, and what is estimated about it."""
+    """Yield each step with the ONNX form of its result, and a note on what is estimated."""
     from edgekws.lowering import export, stream
 
     network: nn.Module | None = None

@@ -1,4 +1,4 @@
-"""A recipe under way: each step measured and judged, then the bundle and its last evaluation."""
+"""Run a recipe: measure and judge each step, then build and evaluate the bundle."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from edgekws.core.measurement import (
 from edgekws.core.protocols import Step
 from edgekws.core.report import Report, Result
 from edgekws.engine.baseline import Baseline, References, against_fp32, card_lines, conditions
-from edgekws.engine.chain import Bench, Done
+from edgekws.engine.chain import Done, RunContext
 from edgekws.engine.chain_run import ChainRun
 from edgekws.engine.chance import chance_warning
 from edgekws.engine.final import UNTESTED, Final, evaluate_bundle
@@ -38,16 +38,16 @@ from edgekws.spotting.results import event_measurements, from_details
 
 
 class RecipeRun:
-    """A recipe under way; every step adds to its results.
+    """The run of a recipe; every step adds to its results.
 
-    `going_on` turns false once a budget is broken, unless the run is to keep going.
+    `going_on` becomes false once a budget is exceeded, unless `keep_going`.
     """
 
     def __init__(
-        self, recipe: Recipe, folder: Path, shared: Bench, *, keep_going: bool, command: str
+        self, recipe: Recipe, folder: Path, shared: RunContext, *, keep_going: bool, command: str
     ) -> None:
-        """Take the `folder` of the run; `command` is how it is run again."""
-        self._recipe, self._folder, self._bench = recipe, folder, shared
+        """Take the `folder` of the run; `command` runs the recipe again."""
+        self._recipe, self._folder, self._context = recipe, folder, shared
         self._keep_going, self._emit = keep_going, shared.emit
         self._steps = recipe.steps
         self._chain = ChainRun(shared)
@@ -67,14 +67,14 @@ class RecipeRun:
         for number, step in enumerate(self._steps, start=1):
             self._emit(Event("step", step.name, number, len(self._steps), {"step_kind": step.kind}))
             done = self._chain.run(step, force=step.name in force)
-            self._take(number, step, done)
+            self._process(number, step, done)
             if not self.going_on:
                 break
         if self._baseline.control is not None:
             self._compare(self._baseline.control)
 
-    def _take(self, number: int, step: Step, done: Done) -> None:
-        """Measure and judge what a step gave, and leave it in the run's folder."""
+    def _process(self, number: int, step: Step, done: Done) -> None:
+        """Measure and judge the result of a step, and copy it to the run's folder."""
         if step.gives == "detection":
             self._keep_files(number, step.name, done)
             self._judge_settings(step, done)
@@ -86,28 +86,28 @@ class RecipeRun:
         self._judge(step, done, measured)
 
     def _measure(self, step: Step, artifact: Artifact) -> Measured | Streamed:
-        """Measure what a step gave; a streaming form stands beside the model that it came from."""
+        """Measure the result of a step; a streaming form accompanies its model."""
         if step.gives == "stream":
             assert self._chain.measured is not None
-            self._streamed = measure_stream(artifact, self._chain.measured, self._bench)
+            self._streamed = measure_stream(artifact, self._chain.measured, self._context)
             return self._streamed
         self._streamed = None
         self._by_name[step.name] = self._chain.measure(step)
         return self._by_name[step.name]
 
     def _judge(self, step: Step, done: Done, measured: Measured | Streamed) -> None:
-        """Measure latency, check everything against the limits, and decide whether to go on.
+        """Measure latency, check all limits, and decide whether to continue.
 
         A step before the last training has no ratio yet; `_compare` adds it.
         """
         if (control := self._baseline.control) is None:
             self._early[len(self._results)] = measured.model
-            timed = alone(measured.model, self._recipe.target, self._bench.cache, self._emit)
+            timed = alone(measured.model, self._recipe.target, self._context.cache, self._emit)
             timed = timed.without_ratios()
         else:
             timed = self._baseline.latency(measured.model, control)
-        heard, continuous = self._listened(step, done.artifact)
-        measurements = (*measured.measurements, *heard, *timed.measurements("model"))
+        event_metrics, continuous = self._continuous_results(step, done.artifact)
+        measurements = (*measured.measurements, *event_metrics, *timed.measurements("model"))
         verdicts = limits(step.budget).check(measurements)
         to_go: tuple[Verdict, ...] = ()
         if step.name == self._final.name:
@@ -116,7 +116,7 @@ class RecipeRun:
             to_go = _of_network(self._recipe.limits.check(measurements))
         shortfalls = [
             *done.details.get("shortfalls", ()),
-            *no_better(step, self._by_name, self._bench),
+            *no_better(step, self._by_name, self._context),
         ]
         details = done.details | continuous | {"latency": timed.to_dict("model")}
         details |= {"shortfalls": shortfalls} if shortfalls else {}
@@ -137,30 +137,30 @@ class RecipeRun:
         )
         self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
 
-    def _listened(
+    def _continuous_results(
         self, step: Step, artifact: Artifact
     ) -> tuple[tuple[Measurement, ...], dict[str, Any]]:
-        """Return how a quantized model does on the dev streams, where the recipe asks for it."""
+        """Return a quantized model's results on the dev streams, if the recipe needs them."""
         if step.keeps != "quantized" or not self._recipe.listens:
             return (), {}
         allowed = [getattr(other, "false_alarms_per_hour", None) for other in self._steps]
         limit = self._recipe.budget.get("max_false_alarms_per_hour", ALLOWED_PER_HOUR)
         rate = next((rate for rate in allowed if rate is not None), limit)
-        shared = self._bench
+        shared = self._context
         return measure_on_dev(artifact, rate, shared.source, shared.cache, self._emit)
 
     def _judge_settings(self, step: Step, done: Done) -> None:
-        """Hold what the thresholds reach on the dev streams against the limits."""
-        made = from_details(done.details)
-        assert made is not None
-        found = event_measurements(made)
-        verdicts = limits(step.budget).check(found)
-        verdicts += _known(self._recipe.limits.check(found), found)
+        """Check the results of the thresholds on the dev streams against the limits."""
+        evaluation = from_details(done.details)
+        assert evaluation is not None
+        measurements = event_measurements(evaluation)
+        verdicts = limits(step.budget).check(measurements)
+        verdicts += _known(self._recipe.limits.check(measurements), measurements)
         result = Result(
             name=step.name,
             kind=step.kind,
             sha256=done.artifact.sha256,
-            measurements=found,
+            measurements=measurements,
             verdicts=verdicts,
             details=done.details,
             seconds=done.seconds,
@@ -171,7 +171,7 @@ class RecipeRun:
         self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
 
     def _compare(self, control: Path) -> None:
-        """Measure the early steps, and the references, against the control, which is there now."""
+        """Measure the early steps and the references against the control, which now exists."""
         for i, model in self._early.items():
             timed = self._baseline.latency(model, control)
             result = self._results[i]
@@ -187,7 +187,7 @@ class RecipeRun:
 
     @property
     def _final(self) -> Any:
-        """The step that gives the model of the bundle."""
+        """The step that produces the bundle's model."""
         return next(step for step in reversed(self._steps) if step.gives not in BESIDE)
 
     def _add(self, result: Result) -> None:
@@ -201,7 +201,7 @@ class RecipeRun:
         self._emit(Event("measured", result.name, data=data))
 
     def _keep_files(self, number: int, name: str, done: Done) -> None:
-        """Leave the artifact and its ONNX form in the run's folder."""
+        """Copy the artifact and its ONNX form to the run's folder."""
         assert self._chain.measured is not None
         folder = self._folder / f"{number:02d}-{name}"
         baseline = self._folder / "baseline"
@@ -215,7 +215,7 @@ class RecipeRun:
                 shutil.copyfile(control, baseline / "naive_fp32.onnx")
 
     def bundle(self, destination: Path) -> None:
-        """Pack, evaluate once on the test split with the bundle's own runtime, judge, deliver."""
+        """Pack, evaluate once on the test split with the bundle's runtime, judge and deliver."""
         control, references = self._baseline.control, self._references
         measured = self._chain.measured
         assert measured is not None
@@ -226,16 +226,21 @@ class RecipeRun:
         artifact = self._chain.done[self._final.name].artifact
         detection = self._chain.beside("detection")
         final = evaluate_bundle(
-            artifact, measured, self._origin(), self._recipe, self._bench, control, stream,
+            artifact, measured, self._origin(), self._recipe, self._context, control, stream,
             detection.path if detection else None,
         )  # fmt: skip
         model = final.folder / "model.onnx"
         compared = against_fp32(model, final.latency, references, self._baseline)
-        guessed = chance_warning(final.measurements, len(artifact.contract.labels))
-        unheard = () if self._recipe.listens else (UNTESTED,)
-        self._notes = (*unheard, *self._notes, *([guessed] if guessed else ()), *compared.sentences)
-        if guessed:
-            self._emit(Event("warning", guessed))
+        warning = chance_warning(final.measurements, len(artifact.contract.labels))
+        untested = () if self._recipe.listens else (UNTESTED,)
+        self._notes = (
+            *untested,
+            *self._notes,
+            *([warning] if warning else ()),
+            *compared.sentences,
+        )
+        if warning:
+            self._emit(Event("warning", warning))
         details = final.details | {"latency": final.details["latency"] | compared.details}
         verdicts = self._recipe.limits.check(final.measurements)
         self._bundle_sha256 = final.sha256
@@ -253,18 +258,18 @@ class RecipeRun:
             )
         )
         if not self._keep_going and not all(verdict.ok for verdict in verdicts):
-            text = f"the bundle breaks the budget and was not put into {destination}"
+            text = f"the bundle is over budget and was not put into {destination}"
             self._emit(Event("warning", f"{text}; --keep-going puts it there"))
             return
         sections = latency_section((*card_lines(final.latency), *compared.sentences))
-        self._deliver(final, destination, guessed, sections)
+        self._deliver(final, destination, warning, sections)
 
-    def _deliver(self, final: Final, destination: Path, guessed: str | None, sections: str) -> None:
-        """Put the bundle where the recipe's goes, with the latencies in its card."""
-        if final.cached:  # a fresh one was verified as it was packed
+    def _deliver(self, final: Final, destination: Path, warning: str | None, sections: str) -> None:
+        """Put the bundle at its destination, with the latencies in its card."""
+        if final.cached:  # a new one was verified when it was packed
             verify(final.folder)
         card = (final.folder / CARD).read_text("utf-8")
-        card += f"\n**Warning**: {guessed}.\n" if guessed else ""
+        card += f"\n**Warning**: {warning}.\n" if warning else ""
         card += sections
         with writing(destination, OTHER_DIST):
             deliver(final.folder, destination, card)
@@ -272,7 +277,7 @@ class RecipeRun:
         self._emit(Event("note", f"bundle in {destination}", data={"sha256": final.sha256}))
 
     def _origin(self) -> dict[str, Any]:
-        """Return where the model comes from, for the manifest: no times, no paths."""
+        """Return the origin of the model for the manifest, without times and paths."""
         clips = [d.details.get("calibration_clips") for d in self._chain.done.values()]
         return {
             "recipe": self._recipe.name,
@@ -283,7 +288,7 @@ class RecipeRun:
 
     def report(self) -> Report:
         """Return the report of all results."""
-        data = self._bench.source.summary()
+        data = self._context.source.summary()
         notes = (
             *data["notes"],
             *_shortfalls(self._results),
@@ -296,7 +301,7 @@ class RecipeRun:
         return report
 
     def failed_report(self, reason: str) -> Report:
-        """Return the report of a run that ended in an error; the data may be what is at fault."""
+        """Return the report of a run that failed; without data, which may be the cause."""
         return self._report({}, (f"the run ended in an error: {reason}",))
 
     def _report(self, data: dict[str, Any], notes: tuple[str, ...]) -> Report:
@@ -304,8 +309,8 @@ class RecipeRun:
         environment = {
             **self._origins,
             "versions": library_versions(),
-            "device": self._bench.device,
-            "threads": self._bench.threads,
+            "device": self._context.device,
+            "threads": self._context.threads,
             "target": self._recipe.target.fingerprint(),
         }
         return Report(
@@ -332,13 +337,13 @@ def _shortfalls(results: Sequence[Result]) -> list[str]:
 def _known(
     verdicts: tuple[Verdict, ...], measurements: Sequence[Measurement]
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts that the dev split can give; the front end is judged with the bundle."""
+    """Return the verdicts available on the dev split; the front end is judged with the bundle."""
     metrics = {m.metric for m in measurements}
     return tuple(v for v in verdicts if v.limit.metric in metrics)
 
 
 def _of_network(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """Return the verdicts that a step can give: not those on the whole bundle, or on streams."""
+    """Return the verdicts available for a step: none on the whole bundle, or on streams."""
     later = (v.limit.metric in CONTINUOUS and v.measured is None for v in verdicts)
     return tuple(
         v
@@ -348,7 +353,7 @@ def _of_network(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
 
 
 def _other_rate(step: Any, budget: Mapping[str, float]) -> tuple[str, ...]:
-    """Say where thresholds were chosen for another rate of false alarms than the budget allows."""
+    """Return a note if thresholds were chosen for another rate than the budget's."""
     allowed = budget.get("max_false_alarms_per_hour")
     if allowed is None or allowed == step.false_alarms_per_hour:
         return ()

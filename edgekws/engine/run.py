@@ -1,4 +1,4 @@
-"""Compress: check what can be checked, run the recipe, and write the report of the run."""
+"""Compress: check the recipe in advance, run it, and write the report of the run."""
 
 import shlex
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event
 from edgekws.core.report import Report
 from edgekws.core.store import used_by
-from edgekws.engine.chain import bench, resolved
+from edgekws.engine.chain import resolved, run_context
 from edgekws.engine.data import Source
 from edgekws.engine.recipe_run import RecipeRun
 from edgekws.engine.run_folder import (
@@ -33,17 +33,17 @@ def compress(
     keep_going: bool = False,
     emit: Emit,
 ) -> Report:
-    """Run the chain of a recipe and return its report, also where the budget is not met.
+    """Run the chain of a recipe and return its report, even if the budget is not met.
 
-    Where a limit on parameters, MACs or size cannot be met whatever is learnt, nothing is trained.
-    A step whose own budget is broken ends the run there, and a final model that breaks the
-    recipe's budget on the dev split ends it before the test split is touched, unless
-    `keep_going`. The report is written in every case.
+    If a limit on parameters, MACs or size cannot be met by any weights, nothing is trained. Unless
+    `keep_going`, the run ends at a step that exceeds its own budget, and before the test split is
+    used if the final model exceeds the recipe's budget on the dev split. The report is always
+    written.
 
     Raises:
-        UsageError: what stands where the bundle or the link to the run goes is neither.
-        BudgetError: a counted limit cannot be met, and not `keep_going`.
-        EdgekwsError: a step failed; what was done before it stays in the cache.
+        UsageError: something else is at the path of the bundle or of the link to the run.
+        BudgetError: a counted limit cannot be met, without `keep_going`.
+        EdgekwsError: a step failed; earlier results stay in the cache.
     """
     _check_names(loaded.recipe, force)
     recipe = resolved(loaded.recipe)
@@ -56,7 +56,7 @@ def compress(
         emit(Event("run", recipe.name, data={"folder": str(complete(folder))}))
         cache = cache_folder()
         source = Source(recipe, cache, emit)
-        shared = bench(source, recipe, cache, emit)
+        shared = run_context(source, recipe, cache, emit)
         run = RecipeRun(recipe, folder, shared, keep_going=keep_going, command=_command(loaded))
         try:
             with used_by(recipe.name, cache):
@@ -75,12 +75,12 @@ def compress(
 
 
 def _command(loaded: Loaded) -> str:
-    """Return how the recipe is run again."""
+    """Return the command that runs the recipe again."""
     name = loaded.recipe.name
     if loaded.path is None:
         return ""  # it came from a program
     recipe = name if builtins().get(name) == loaded.path else str(loaded.path)
-    sets = [part for one in loaded.overrides for part in ("--set", one)]
+    sets = [part for override in loaded.overrides for part in ("--set", override)]
     return shlex.join(["edgekws", "compress", recipe, *sets])
 
 
@@ -95,7 +95,7 @@ def _check_counts(loaded: Loaded, keep_going: bool, emit: Emit) -> None:
 
     broken = cannot_be_met(loaded, emit)
     if broken and not keep_going:
-        told = "\n".join(broken)
-        raise BudgetError(f"nothing is trained; --keep-going trains all the same\n{told}")
+        lines = "\n".join(broken)
+        raise BudgetError(f"nothing is trained; --keep-going trains anyway\n{lines}")
     for line in broken:
         emit(Event("warning", line))

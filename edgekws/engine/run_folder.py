@@ -1,4 +1,4 @@
-"""The folder of a run: where its recipe, its events and its report are written."""
+"""The folder of a run, with its recipe, events and report."""
 
 import itertools
 import json
@@ -19,17 +19,17 @@ from edgekws.recipe.model import Recipe
 
 LATEST = "latest"
 INCOMPLETE = ".incomplete"
-"""Ends the name of a run's folder until the run is complete."""
+"""Suffix of a run's folder until the run is complete."""
 OTHER_DIST = "name a folder with --dist"
 OTHER_RUNS = "name a folder with --runs"
 
 
 def check_dist(destination: Path) -> None:
-    """Find out before the work, not after it, whether the bundle can be put at `destination`.
+    """Check before the run that the bundle can be written to `destination`.
 
     Raises:
-        UsageError: something else than a bundle is there.
-        MachineError: nothing can be written there.
+        UsageError: something other than a bundle is there.
+        MachineError: the folder is not writable.
     """
     dist = destination.parent
     with writing(dist, OTHER_DIST):
@@ -45,10 +45,10 @@ def check_dist(destination: Path) -> None:
 
 
 def check_runs(parent: Path) -> None:
-    """Find out before the work whether `latest` can point to the run.
+    """Check before the run that `latest` can point to it.
 
     Raises:
-        UsageError: something else than a link has that name.
+        UsageError: something other than a link has that name.
     """
     latest = parent / LATEST
     if latest.exists() and not latest.is_symlink():
@@ -60,7 +60,7 @@ def check_runs(parent: Path) -> None:
 
 
 def open_run(parent: Path, recipe: Recipe) -> tuple[Path, TextIO]:
-    """Make the folder of this run, with the recipe and the log of its events.
+    """Create the folder of this run, with the recipe and the event log.
 
     Its name ends in `.incomplete` until `close_run`.
     """
@@ -72,7 +72,7 @@ def open_run(parent: Path, recipe: Recipe) -> tuple[Path, TextIO]:
 
 
 def _new_folder(parent: Path, stamp: str) -> Path:
-    """Make the incomplete folder of the first of `stamp`, `stamp-2`, … that is free."""
+    """Create the incomplete folder named by the first free of `stamp`, `stamp-2`, …."""
     parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         folder = parent / f"{stamp if number == 1 else f'{stamp}-{number}'}{INCOMPLETE}"
@@ -87,11 +87,11 @@ def _new_folder(parent: Path, stamp: str) -> Path:
 
 
 def logged(emit: Emit, log: TextIO) -> Emit:
-    """Return an `emit` that writes every event into the run's log as well."""
+    """Return an `emit` that also writes every event to the run's log."""
 
     def both(event: Event) -> None:
         if event.kind != "progress" or event.done == event.total:
-            # ASCII only: names in it can neither steer a terminal nor fail to be encoded
+            # ASCII only: names can neither control a terminal nor fail to be encoded
             line = json.dumps({"time": time.time()} | asdict(event)) + "\n"
             with writing(Path(log.name), OTHER_RUNS):
                 log.write(line)
@@ -101,12 +101,12 @@ def logged(emit: Emit, log: TextIO) -> Emit:
 
 
 def complete(folder: Path) -> Path:
-    """Return the name that the folder of a run has once it is complete."""
+    """Return the name of a run's folder once it is complete."""
     return folder.with_name(folder.name.removesuffix(INCOMPLETE))
 
 
 def close_run(folder: Path, report: Report) -> None:
-    """Write the report, give the folder its own name, and let `latest` point to it."""
+    """Write the report, give the folder its final name, and point `latest` to it."""
     report.save(folder / "report.json")
     final = complete(folder)
     fresh = folder.with_name(f".{LATEST}.new")

@@ -1,4 +1,4 @@
-"""Whether a teacher knows more than the student that learns from it."""
+"""Warnings on teachers that are no better than their student."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,48 +11,46 @@ from edgekws.core.canonical import sha256_of
 from edgekws.core.protocols import Step
 from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder
-from edgekws.engine.chain import Bench
+from edgekws.engine.chain import RunContext
 from edgekws.engine.measure import Measured
 
 
-def no_better(step: Step, measured: Mapping[str, Measured], bench: Bench) -> list[str]:
-    """Return a line for each teacher of a new student that beats it on no more clips of dev.
+def no_better(step: Step, measured: Mapping[str, Measured], context: RunContext) -> list[str]:
+    """Return a line for each teacher that does not beat its new student on dev.
 
-    `measured` holds the steps that were measured, by name. Cached, as the clips would have to be
-    read for it.
+    `measured` holds the measured steps by name. Cached, so that the clips need not be read.
     """
     loss = getattr(step, "loss", None)
     teachers: tuple[str, ...] = getattr(step, "teachers", ())
     if step.takes is not None or loss is None or not teachers:
         return []
     if loss.kl_weight == loss.feature_weight == 0:
-        return []  # it does not learn from them
+        return []  # the student does not learn from them
     key = {
         "student": measured[step.name].sha256,
         "teachers": {name: measured[name].sha256 for name in teachers},
-        "data": bench.source.key,
+        "data": context.source.key,
         "source": closure(["edgekws.engine.teachers"]),
     }
 
     def build(folder: Path) -> None:
-        targets = bench.source.features.examples("dev").targets
+        targets = context.source.features.examples("dev").targets
         right = {
             name: np.load(measured[name].dev_logits).argmax(axis=1) == targets
             for name in (step.name, *teachers)
         }
-        lines = list(told(right, step.name))
+        lines = list(teacher_warnings(right, step.name))
         (folder / "lines.json").write_text(json.dumps(lines), encoding="utf-8")
 
-    folder = build_folder(bench.cache / "teachers" / sha256_of(key), build, bench.emit)
+    folder = build_folder(context.cache / "teachers" / sha256_of(key), build, context.emit)
     lines: list[str] = json.loads((folder / "lines.json").read_text("utf-8"))
     return lines
 
 
-def told(right: Mapping[str, NDArray[np.bool_]], student: str) -> Iterator[str]:
-    """Yield a line for each network that is right alone on no more clips than `student` alone.
+def teacher_warnings(right: Mapping[str, NDArray[np.bool_]], student: str) -> Iterator[str]:
+    """Yield a line for each network that beats `student` on no more clips than it loses.
 
-    `right` says by name which of the same clips `(N,)` a network gets right; those on which two
-    agree say nothing of the difference.
+    `right` holds by name which of the same clips `(N,)` a network gets right.
     """
     for name, teacher in right.items():
         ahead = int(np.sum(teacher & ~right[student]))

@@ -1,4 +1,4 @@
-"""What the front end adds to a network, and what both weigh together: the whole of a bundle."""
+"""Measurements of a whole bundle: its front end, and front end and network together."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,10 +16,10 @@ FRONT_END, NETWORK = "frontend.onnx", "model.onnx"
 def whole_counts(
     bundle: Path, network: Iterable[Measurement], window_s: float
 ) -> tuple[Measurement, ...]:
-    """Return what can be counted of a bundle besides its `network`: front end, and both.
+    """Return the counts of a bundle other than those of its `network`: front end, and both.
 
-    MACs are those of one second of audio. The buffers of both are added up, as `detect.py` keeps
-    a session for each, which does not give its memory back between two runs.
+    MACs are per second of audio. The buffers of both are added up, as `detect.py` keeps a session
+    for each, which does not release its memory between runs.
     """
     import onnx
 
@@ -28,23 +28,23 @@ def whole_counts(
     file = bundle / FRONT_END
     front_end = onnx.load(str(file))
     macs, ram_kib = graph.macs(front_end) / window_s, memory.peak_ram_kib(front_end)
-    own = {m.metric: m.value for m in network}
+    of_network = {m.metric: m.value for m in network}
     return (
         Measurement("front_end_size_kib", file.stat().st_size / 1024, "KiB"),
         Measurement("front_end_macs", macs, "/s"),
         Measurement("front_end_peak_ram_kib", ram_kib, "KiB"),
         Measurement("bundle_size_kib", bundle_size_kib(bundle), "KiB"),
-        Measurement("total_macs", own["macs"] + macs, "/s"),
-        Measurement("total_peak_ram_kib", own["peak_ram_kib"] + ram_kib, "KiB"),
+        Measurement("total_macs", of_network["macs"] + macs, "/s"),
+        Measurement("total_peak_ram_kib", of_network["peak_ram_kib"] + ram_kib, "KiB"),
     )
 
 
 def time_whole(
     bundle: Path, target: Target, cache: Path, emit: Emit, *, fresh: bool = False
 ) -> LatencyRun:
-    """Return the latency of the front end, and that of both: from a window of audio to a label.
+    """Return the latency of the front end, and of both: from a window of audio to a label.
 
-    Both are timed interleaved, the front end as the control. `fresh` forgets what is cached.
+    Both are timed interleaved, with the front end as the control. `fresh` discards cached results.
     """
     front_end, network = bundle / FRONT_END, bundle / NETWORK
     models: dict[str, Files] = {"model": (front_end, network), "front end": front_end}
@@ -52,25 +52,25 @@ def time_whole(
 
 
 def whole_latencies(run: LatencyRun) -> tuple[Measurement, ...]:
-    """Return what `time_whole` measured of the front end and of both; no ratio is given."""
+    """Return the latencies of the front end and of both from `time_whole`, without a ratio."""
     return as_whole(run.measurements(run.control), run.measurements("model"))
 
 
 def as_whole(
     front_end: Iterable[Measurement], both: Iterable[Measurement]
 ) -> tuple[Measurement, ...]:
-    """Return the latencies of two models under the names that they have in a bundle."""
+    """Return the latencies of two models under their names in a bundle."""
     return (
-        *_named("front_end_", front_end, ("latency_p50_us", "latency_p90_us")),
-        *_named("total_", both, ("latency_p50_us", "latency_p90_us", "latency_p99_us")),
+        *_renamed("front_end_", front_end, ("latency_p50_us", "latency_p90_us")),
+        *_renamed("total_", both, ("latency_p50_us", "latency_p90_us", "latency_p99_us")),
     )
 
 
-def _named(
-    prefix: str, found: Iterable[Measurement], metrics: tuple[str, ...]
+def _renamed(
+    prefix: str, measurements: Iterable[Measurement], metrics: tuple[str, ...]
 ) -> Iterable[Measurement]:
     return (
         Measurement(prefix + m.metric, m.value, m.unit, m.n, m.ci95)
-        for m in found
+        for m in measurements
         if m.metric in metrics
     )

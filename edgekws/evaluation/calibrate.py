@@ -1,4 +1,4 @@
-"""A bundle with smoothing, thresholds and refractory time from recordings."""
+"""Calibrate a bundle's smoothing, thresholds and refractory time on recordings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from edgekws.spotting.streams import opened
 
 @dataclass(frozen=True)
 class Calibrated:
-    """The bundle that was written, and how it does on the recordings that its settings are from."""
+    """The written bundle, and its results on the recordings that its settings were chosen on."""
 
     output: Path
     max_fa_per_hour: float
@@ -36,9 +36,9 @@ def calibrate(
     where: Where,
     tolerance_s: float,
 ) -> Calibrated:
-    """Write the bundle to `output` with settings of detection chosen on recordings.
+    """Write the bundle to `output` with detection settings chosen on recordings.
 
-    The detector hears them once; `spotting.calibration.calibrate_on` says how they are chosen.
+    The detector processes them once; `spotting.calibration.calibrate_on` chooses the settings.
 
     Raises:
         UsageError: `output` holds something else, or is the bundle.
@@ -50,5 +50,5 @@ def calibrate(
     free = list_negatives(negatives, emit)
     scores = listen(detector, manifest, [*said, *free], emit)
     origin = {"positives_sha256": fingerprint(said), "negatives_sha256": fingerprint(free)}
-    settings, made = calibrate_on(scores, max_fa_per_hour, tolerance_s, emit, origin)
-    return Calibrated(output, max_fa_per_hour, made, write_settings(bundle, settings, output))
+    settings, result = calibrate_on(scores, max_fa_per_hour, tolerance_s, emit, origin)
+    return Calibrated(output, max_fa_per_hour, result, write_settings(bundle, settings, output))

@@ -29,15 +29,15 @@ from edgekws.recipe.load import Loaded
 def check(
     path: Path, budget: Budget, emit: Emit, loaded: Loaded | None = None, *, fresh: bool = False
 ) -> tuple[tuple[Measurement, ...], tuple[Verdict, ...]]:
-    """Measure what the budget asks of a model or a bundle, and judge it.
+    """Measure a model or a bundle by the metrics of a budget, and judge it.
 
-    A bundle is measured with its front end, which a model alone has not. A latency that this host
-    has measured before comes from the cache, and a note says from when; `fresh` measures again.
-    Accuracies need the recipe's data (its dev split), and what is measured in continuous speech
-    needs a bundle as well; a metric that cannot be measured fails.
+    A bundle is measured with its front end, which a model alone does not have. A latency measured
+    earlier on this host comes from the cache, with a note of its date; `fresh` measures again.
+    Accuracies need the recipe's data (its dev split), and metrics of continuous speech need a
+    bundle as well; a metric that cannot be measured fails.
 
     Raises:
-        DataError: no model there, weights missing beside it, or a damaged bundle.
+        DataError: there is no model, its weights are missing, or the bundle is damaged.
     """
     file = model_file(path)
     if path.is_dir():
@@ -49,44 +49,44 @@ def check(
     window_s = contract.front_end.window_s if contract else 1.0
     for note in counting_notes(str(file), model, contract):
         emit(Event("warning", note))
-    found = list(count(file, window_s))
-    asked = {limit.metric for limit in budget.limits}
+    measurements = list(count(file, window_s))
+    metrics = {limit.metric for limit in budget.limits}
     target = loaded.recipe.target if loaded else TARGET.validate_python({"kind": "host"})
-    if any(metric.startswith("latency") for metric in asked):
+    if any(metric.startswith("latency") for metric in metrics):
         timed = alone(file, target, cache_folder(), emit, fresh=fresh)
-        _tell("latency", timed, emit)
-        found += [m for m in timed.measurements("model") if m.metric != "latency_ratio"]
+        _note_conditions("latency", timed, emit)
+        measurements += [m for m in timed.measurements("model") if m.metric != "latency_ratio"]
     if path.is_dir():
-        found += whole_counts(path, found, window_s)
-        if any("latency" in metric for metric in asked):
+        measurements += whole_counts(path, measurements, window_s)
+        if any("latency" in metric for metric in metrics):
             whole = time_whole(path, target, cache_folder(), emit, fresh=fresh)
-            _tell("latency with front end", whole, emit)
-            found += whole_latencies(whole)
-    elif missing := sorted(asked.intersection(BUNDLE_METRICS)):
-        emit(Event("warning", _alone(file, missing)))
-    if "latency_ratio" in asked:
+            _note_conditions("latency with front end", whole, emit)
+            measurements += whole_latencies(whole)
+    elif missing := sorted(metrics.intersection(BUNDLE_METRICS)):
+        emit(Event("warning", _needs_bundle(file, missing)))
+    if "latency_ratio" in metrics:
         emit(Event("warning", "latency_ratio needs the control of a run; compress judges it"))
-    if loaded and asked.intersection(ACCURACIES):
-        found += _accuracy(file, loaded, emit)
-    elif asked.intersection(ACCURACIES):
+    if loaded and metrics.intersection(ACCURACIES):
+        measurements += _accuracy(file, loaded, emit)
+    elif metrics.intersection(ACCURACIES):
         emit(Event("warning", "accuracy needs data; name the recipe with --recipe"))
-    if loaded and path.is_dir() and asked.intersection(CONTINUOUS):
+    if loaded and path.is_dir() and metrics.intersection(CONTINUOUS):
         source = Source(loaded.recipe, cache_folder(), emit)
-        found += judge(path, RUNTIME, "dev", source, cache_folder(), emit)[0]
-    elif missing := sorted(asked.intersection(CONTINUOUS)):
+        measurements += judge(path, RUNTIME, "dev", source, cache_folder(), emit)[0]
+    elif missing := sorted(metrics.intersection(CONTINUOUS)):
         text = f"{', '.join(missing)}: measured of a bundle, on the data of its recipe"
         emit(Event("warning", f"{text}; name its folder, and the recipe with --recipe"))
-    return tuple(found), budget.check(found)
+    return tuple(measurements), budget.check(measurements)
 
 
-def _tell(what: str, timed: LatencyRun, emit: Emit) -> None:
-    """Say what is to be known of a latency beside its figures."""
+def _note_conditions(what: str, timed: LatencyRun, emit: Emit) -> None:
+    """Emit notes on how a latency was measured."""
     for line in timed.conditions("model"):
         again = "; --fresh measures again" if line.endswith("from the cache") else ""
         emit(Event("note", f"{what}: {line}{again}"))
 
 
-def _alone(file: Path, missing: Iterable[str]) -> str:
+def _needs_bundle(file: Path, missing: Iterable[str]) -> str:
     return (
         f"{file} is a network alone, so these cannot be measured: {', '.join(missing)}; "
         "name the folder of its bundle"
@@ -98,6 +98,6 @@ def _accuracy(file: Path, loaded: Loaded, emit: Emit) -> tuple[Measurement, ...]
 
     data = Source(loaded.recipe, cache_folder(), emit).features
     dev = data.examples("dev")
-    found: tuple[Measurement, ...] = accuracy(model_logits(file, data, dev), dev, data.labels)
-    warn_of_chance(str(file), found, len(data.labels), emit)
-    return found
+    accuracies: tuple[Measurement, ...] = accuracy(model_logits(file, data, dev), dev, data.labels)
+    warn_of_chance(str(file), accuracies, len(data.labels), emit)
+    return accuracies

@@ -23,7 +23,7 @@ from edgekws.recipe.load import Loaded
 
 @dataclass(frozen=True)
 class Entrant:
-    """A system that is compared: its name, its models (one a seed), what each of them measures."""
+    """A system to compare: its name, its models (one per seed), and their measurements."""
 
     name: str
     paths: tuple[Path, ...]
@@ -34,7 +34,7 @@ class Entrant:
 class Comparison:
     """Every system, and every pair of them, on `clips` clips of `speakers` speakers.
 
-    `speakers` is 0 where none is known. `notes` say what the intervals do not hold.
+    `speakers` is 0 if none is known. `notes` state the limits of the intervals.
     """
 
     split: Split
@@ -46,7 +46,7 @@ class Comparison:
 
 
 def check_points(points: float | None) -> None:
-    """Refuse a difference, in percentage points, that cannot be.
+    """Reject an impossible difference in percentage points.
 
     Raises:
         UsageError: it is not above 0 and below 100.
@@ -66,26 +66,26 @@ def compare(
     """Compare systems pair by pair on one split of the recipe's data.
 
     An argument is `PATH`, `PATH,PATH` (one system over its seeds) or `NAME=PATH,PATH`. Each model
-    hears the clips through its own front end. `difference` is the one whose cost in clips is
-    told, as a share; by default it is the one observed.
+    processes the clips with its own front end. The cost in clips is reported for `difference`, a
+    share; by default for the observed one.
 
     Raises:
         UsageError: fewer than two systems, two of one name, or an argument without a path.
-        DataError: no model there, or one with other labels.
+        DataError: there is no model, or it has other labels.
     """
     entrants = read_entrants(arguments)
     clips = EvaluationSet(loaded, split, emit)
-    total = sum(len(one.paths) for one in entrants)
+    total = sum(len(entrant.paths) for entrant in entrants)
     measured: list[Entrant] = []
     predicted: list[list[NDArray[np.int64]]] = []
-    for one in entrants:
+    for entrant in entrants:
         done = sum(len(before.paths) for before in measured)
         progress(emit, "evaluate", done, total, unit="models")
-        logits = [clips.logits(path) for path in one.paths]
-        found = tuple(accuracy(each, clips.examples, clips.labels) for each in logits)
-        for path, scores in zip(one.paths, found, strict=True):
+        logits = [clips.logits(path) for path in entrant.paths]
+        accuracies = tuple(accuracy(each, clips.examples, clips.labels) for each in logits)
+        for path, scores in zip(entrant.paths, accuracies, strict=True):
             warn_of_chance(str(path), scores, len(clips.labels), emit)
-        measured.append(replace(one, measurements=found))
+        measured.append(replace(entrant, measurements=accuracies))
         predicted.append([each.argmax(axis=1).astype(np.int64) for each in logits])
     progress(emit, "evaluate", total, total)
     speakers = differences.speaker_count(clips.examples)
@@ -93,12 +93,12 @@ def compare(
     notes = _notes(measured, speakers)
     for note in notes:
         emit(Event("note", note))
-    pairs = judge([one.name for one in measured], systems, speakers, difference)
+    pairs = judge([entrant.name for entrant in measured], systems, speakers, difference)
     return Comparison(split, len(clips.examples), speakers, tuple(measured), pairs, notes)
 
 
 def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
-    """Read what is to be compared.
+    """Parse the systems to compare.
 
     Raises:
         UsageError: fewer than two systems, two of one name, or an argument without a path.
@@ -106,7 +106,7 @@ def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
     entrants = [_entrant(argument) for argument in arguments]
     if len(entrants) < 2:
         raise UsageError("compare needs two systems or more: A B, or A1,A2 B1,B2 over seeds")
-    names = [one.name for one in entrants]
+    names = [entrant.name for entrant in entrants]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{name} is named twice; give each system once, under its own name")
@@ -114,20 +114,20 @@ def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
 
 
 def _entrant(argument: str) -> Entrant:
-    """Read one argument; a path that is there is taken as it is, whatever signs it holds."""
+    """Parse one argument; an existing path is used as is, even if it contains `=` or `,`."""
     if argument and path_problem(argument) is None and Path(argument).expanduser().exists():
         return Entrant(argument, (user_path(argument),))
-    name, named, rest = argument.partition("=")
-    paths = tuple(user_path(part) for part in (rest if named else argument).split(",") if part)
+    name, equals, rest = argument.partition("=")
+    paths = tuple(user_path(part) for part in (rest if equals else argument).split(",") if part)
     if not paths or not name:
         raise UsageError(f"{argument!r} names no model; give PATH, PATH,PATH or NAME=PATH,PATH")
     if len(set(paths)) < len(paths):
         raise UsageError(f"{argument}: a path is in it twice; each seed has a model of its own")
-    return Entrant(name if named else argument, paths)
+    return Entrant(name if equals else argument, paths)
 
 
 def _notes(entrants: Sequence[Entrant], n_speakers: int) -> tuple[str, ...]:
-    """Say what the intervals do not hold."""
+    """Return notes on the limits of the intervals."""
     notes = []
     if not n_speakers:
         notes.append("no speakers are known: the intervals take clips to be independent")
@@ -135,7 +135,7 @@ def _notes(entrants: Sequence[Entrant], n_speakers: int) -> tuple[str, ...]:
         notes.append("all clips are of one speaker: there are no intervals and no verdict")
     elif n_speakers < FEW_SPEAKERS:
         notes.append(f"{n_speakers} speakers: read it with care")
-    single = [one.name for one in entrants if len(one.paths) == 1]
+    single = [entrant.name for entrant in entrants if len(entrant.paths) == 1]
     if single:
         notes.append(
             f"one model each of {', '.join(single)}: what another seed would change is not in the "

@@ -25,10 +25,9 @@ ALL_KEYWORDS = "all keywords"
 class Evaluation:
     """One model on one split.
 
-    `per_class` has the rows of `metrics.accuracy.per_class`, and `f1`, in which a figure that does
-    not exist is `None`.
-    `confusion[i][j]` counts label i called label j. `detection` holds the trade-off of each
-    keyword, `pooled` that of all of them at a common threshold.
+    `per_class` has the rows of `metrics.accuracy.per_class` with `f1`; an undefined figure is
+    `None`. `confusion[i][j]` counts clips of label i classified as label j. `detection` holds the
+    trade-off of each keyword, `pooled` that of all keywords at a common threshold.
     """
 
     name: str
@@ -42,20 +41,20 @@ class Evaluation:
 def evaluate(paths: Sequence[Path], loaded: Loaded, split: Split, emit: Emit) -> list[Evaluation]:
     """Evaluate ONNX models, bundles or runs on one split of the recipe's data.
 
-    Each hears the clips through its own front end; a warning says where that is not the recipe's,
-    and where a model does no better than a guess.
+    Each processes the clips with its own front end; a warning is emitted if that is not the
+    recipe's, or if a model does no better than chance.
 
     Raises:
-        DataError: no model there, or one with other labels.
+        DataError: there is no model, or it has other labels.
     """
     clips = EvaluationSet(loaded, split, emit)
     evaluations = []
     for done, path in enumerate(paths):
         progress(emit, "evaluate", done, len(paths), unit="models")
         logits = clips.logits(path)
-        made = evaluation(str(path), logits, clips.examples, clips.labels)
-        warn_of_chance(made.name, made.measurements, len(clips.labels), emit)
-        evaluations.append(made)
+        result = evaluation(str(path), logits, clips.examples, clips.labels)
+        warn_of_chance(result.name, result.measurements, len(clips.labels), emit)
+        evaluations.append(result)
     progress(emit, "evaluate", len(paths), len(paths))
     return evaluations
 
@@ -63,7 +62,7 @@ def evaluate(paths: Sequence[Path], loaded: Loaded, split: Split, emit: Emit) ->
 def evaluation(
     name: str, logits: NDArray[np.float32], examples: Examples, labels: Sequence[str]
 ) -> Evaluation:
-    """Return everything that is told of a model from its logits `(N, n_labels)`.
+    """Return the evaluation of a model from its logits `(N, n_labels)`.
 
     Raises:
         DataError: there are no clips, or a clip's logits are not finite.
@@ -84,7 +83,7 @@ def evaluation(
 
 
 def _f1(precision: float | None, recall: float | None) -> float | None:
-    """Return the harmonic mean; `None` where the class was neither there nor called."""
+    """Return the harmonic mean; `None` if the class has neither clips nor predictions."""
     if precision is None and recall is None:
         return None
     sides = (precision or 0.0, recall or 0.0)

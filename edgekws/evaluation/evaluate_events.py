@@ -1,4 +1,4 @@
-"""A bundle on labelled continuous audio that its settings were not chosen on."""
+"""Evaluation of a bundle on labelled continuous audio that its settings were not chosen on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +18,9 @@ def evaluate_events(
     where: Where,
     tolerance_s: float,
 ) -> EventEvaluation:
-    """Return misses, false alarms and errors of time of a bundle with its own settings.
+    """Return misses, false alarms and timing errors of a bundle with its own settings.
 
-    A note says where the settings were chosen on these very recordings.
+    A note is added if the settings were chosen on the same recordings.
 
     Raises:
         DataError: the bundle is damaged, recordings are missing or wrong, or none is keyword-free.

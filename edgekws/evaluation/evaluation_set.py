@@ -1,4 +1,4 @@
-"""One split of a recipe's data, and the logits of any model on it through its own front end."""
+"""One split of a recipe's data, and the logits of any model on it with the model's front end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,14 +33,14 @@ _BLOCK = 256
 
 
 class EvaluationSet:
-    """The clips of one split; every model gets the features that its contract describes.
+    """The clips of one split; every model gets the features described by its contract.
 
     Raises:
         DataError: the recipe's data is missing or wrong.
     """
 
     def __init__(self, loaded: Loaded, split: Split, emit: Emit) -> None:
-        """Take the recipe and the split; the data is read when it is first asked for."""
+        """Take the recipe and the split; the data is read on first use."""
         self._source = Source(loaded.recipe, cache_folder(), emit)
         self._split, self._emit = split, emit
         self._newest_log_mel: tuple[FrontEnd, NDArray[np.float32]] | None = None
@@ -62,11 +62,11 @@ class EvaluationSet:
     def logits(self, path: Path) -> NDArray[np.float32]:
         """Return the logits `(N, n_labels)` of a model, a bundle or the last step of a run.
 
-        A warning tells where its front end, or the clips it was trained on, are not those of the
-        recipe.
+        A warning is emitted if its front end, or the clips it was trained on, differ from those of
+        the recipe.
 
         Raises:
-            DataError: no model there, no contract in it, or other labels than the recipe's.
+            DataError: there is no model, or it has no contract or other labels than the recipe.
         """
         with _located(path) as file:
             contract = contract_of(file, self.labels, name=path)
@@ -75,26 +75,26 @@ class EvaluationSet:
 
     def _features(self, contract: Contract, path: Path) -> NDArray[np.float32]:
         """Return the clips as features of the model's front end, `(N, n_mels, T)`."""
-        data, own = self._data, contract.front_end
-        if own == data.front_end and contract.normalization == data.normalization:
+        data, front_end = self._data, contract.front_end
+        if front_end == data.front_end and contract.normalization == data.normalization:
             return self.examples.features
-        self._emit(Event("warning", f"{path} {self._difference(own)}"))
+        self._emit(Event("warning", f"{path} {self._difference(front_end)}"))
         mean, std = (
             np.array(values, np.float32)[:, None]
             for values in (contract.normalization.mean, contract.normalization.std)
         )
-        return (self._log_mel(own) - mean) / std
+        return (self._log_mel(front_end) - mean) / std
 
-    def _difference(self, own: FrontEnd) -> str:
-        """Describe how a model differs from the recipe, and what follows for its figures."""
+    def _difference(self, front_end: FrontEnd) -> str:
+        """Describe how a model differs from the recipe, and what that means for its figures."""
         recipe = self._data.front_end.to_dict()
         other = [
             f"{key} = {value} instead of {recipe[key]}"
-            for key, value in own.to_dict().items()
+            for key, value in front_end.to_dict().items()
             if value != recipe[key]
         ]
         if other:
-            text = f"hears the clips through its own front end ({', '.join(other)})"
+            text = f"processes the clips with its own front end ({', '.join(other)})"
         else:
             text = "was trained on other clips than the recipe gives (another seed, or other data)"
         if self._split == "dev":
@@ -143,7 +143,7 @@ def _log_mel(waves: NDArray[np.float32], front_end: FrontEnd, emit: Emit) -> NDA
 
 @contextmanager
 def _located(path: Path) -> Iterator[Path]:
-    """Yield the ONNX file of a model, a bundle's folder or zip that was verified, or a run."""
+    """Yield the ONNX file of a model, of a verified bundle (folder or zip), or of a run."""
     with verified(path) as folder:
         run = run_folder(folder)
         if run is None:

@@ -37,7 +37,7 @@ def model_file(path: Path) -> Path:
 
 
 def run_folder(path: Path) -> Path | None:
-    """Return the folder of a run: `path`, or the newest run in it; `None` where there is none."""
+    """Return the folder of a run: `path`, or the newest run in it; `None` if there is none."""
     return next((p for p in (path, path / LATEST) if (p / "report.json").is_file()), None)
 
 
@@ -48,9 +48,9 @@ def step_models(run: Path) -> list[Path]:
 
 @contextmanager
 def verified(path: Path) -> Iterator[Path]:
-    """Yield `path`, or the folder that it was unpacked to where it is the zip of a bundle.
+    """Yield `path`, or the folder that it is unpacked to if it is a zipped bundle.
 
-    A bundle is verified before its models are run; a model of its own is not run here.
+    A bundle is verified before its models are run; a single model is not run here.
 
     Raises:
         DataError, ParityError: as `bundle.verify.verify`.
@@ -66,10 +66,10 @@ def verified(path: Path) -> Iterator[Path]:
 
 
 def read_model(file: Path) -> tuple["onnx.ModelProto", Contract | None]:
-    """Read an ONNX file, with its contract where it has one.
+    """Read an ONNX file, with its contract if it has one.
 
     Raises:
-        DataError: the file is not an ONNX model, or a file with weights of it is missing.
+        DataError: the file is not an ONNX model, or a file with its weights is missing.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -96,7 +96,7 @@ def read_model(file: Path) -> tuple["onnx.ModelProto", Contract | None]:
 
 
 def counting_notes(name: str, model: "onnx.ModelProto", contract: Contract | None) -> Iterator[str]:
-    """Yield what to know of the counts and latencies of a model that edgekws did not export.
+    """Yield notes on the counts and latencies of a model that edgekws did not export.
 
     Raises:
         UnsupportedError: the graph cannot be run.
@@ -115,10 +115,10 @@ def counting_notes(name: str, model: "onnx.ModelProto", contract: Contract | Non
 def contract_of(file: Path, labels: Sequence[str], *, name: Path) -> Contract:
     """Return the contract of a model that scores clips as `labels`, in any order.
 
-    `name` is what errors call it.
+    Errors refer to it as `name`.
 
     Raises:
-        DataError: the file is no model of clips, has no contract, or has other labels.
+        DataError: the model does not take clips, has no contract, or has other labels.
     """
     from edgekws.lowering.stream_state import stream_of
 

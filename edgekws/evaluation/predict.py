@@ -19,12 +19,12 @@ from edgekws.errors import DataError, UsageError
 from edgekws.runtime.detect import Classifier, Loudest
 
 BLOCK = 64
-"""Clips that are labelled on all cores before they are written down."""
+"""Clips to label on all cores between two writes."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """How many rows were written, and the files that could not be read, each with the reason."""
+    """The number of written rows, and the unreadable files, each with the reason."""
 
     rows: int
     unreadable: tuple[tuple[str, str], ...]
@@ -33,12 +33,12 @@ class Predicted:
 def predict(bundle: Path, source: Path, output: Path, emit: Emit, top_k: int = 1) -> Predicted:
     """Write `file,label,score` for every audio file of a folder, or every row of a table, in order.
 
-    With `top_k`, the next best labels and their scores follow. The table appears under its name
-    only when it is complete; until then `.NAME.part` beside it holds what is done, and the same
-    call goes on from there. Labels are those of the bundle's own runtime, `Classifier.classify`.
+    With `top_k`, the next best labels and their scores follow. The table gets its name only when
+    it is complete; until then `.NAME.part` beside it holds the finished rows, and the same call
+    resumes from there. Labels are those of the bundle's own runtime, `Classifier.classify`.
 
     Raises:
-        DataError: no bundle, no audio there, or not one file that can be read.
+        DataError: there is no bundle, no audio, or no readable file.
         UsageError: `top_k` does not fit the bundle, or another process is writing `output`.
         MachineError: `output` cannot be written.
     """
@@ -67,7 +67,7 @@ def predict(bundle: Path, source: Path, output: Path, emit: Emit, top_k: int = 1
 def _label(
     classifier: Classifier, clips: Sequence[Unlabelled], top_k: int, partial: Partial, emit: Emit
 ) -> None:
-    """Add a record for every clip that has none yet: its row, or why it cannot be read."""
+    """Add a record for every clip without one: its row, or the reason that it cannot be read."""
     if partial.foreign:
         emit(
             Event(
@@ -78,7 +78,7 @@ def _label(
     _warn(partial.records, emit)
     before = len(partial.records)
     if before:
-        emit(Event("note", f"{before} of {len(clips)} are done already; going on"))
+        emit(Event("note", f"{before} of {len(clips)} are done already; resuming"))
     for start in range(before, len(clips), BLOCK):
         progress(emit, "predict", start - before, len(clips) - before, unit="clips")
         block = clips[start : start + BLOCK]
@@ -101,7 +101,7 @@ def _records(
 
 
 def _best(classifier: Classifier, clip: Unlabelled, top_k: int) -> list[str]:
-    """Return labels and scores, best first; of equal ones the first, as the runtime does."""
+    """Return labels and scores, best first; ties go to the first label, as in the runtime."""
     loudest = Loudest(classifier.window_samples)
     for block in read_blocks(clip.path, classifier.sample_rate, 10.0, clip.start_s, clip.end_s):
         loudest.add(block)
@@ -126,6 +126,6 @@ def _warn(records: Iterable[dict[str, Any]], emit: Emit) -> None:
 
 
 def _identity(bundle_sha256: str, clips: Sequence[Unlabelled], top_k: int) -> str:
-    """Identity of everything that a row depends on; a file that was changed makes it another."""
+    """Return the identity of everything that a row depends on, including the state of its file."""
     rows = [(clip.cells, *file_state(clip.path)) for clip in clips]
     return sha256_of({"bundle": bundle_sha256, "clips": rows, "top_k": top_k})

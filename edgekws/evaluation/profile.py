@@ -1,4 +1,4 @@
-"""Where the time of a model goes, and which of two is faster: measured interleaved on this host."""
+"""Where a model spends its time, and which of two is faster: measured interleaved on this host."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -41,37 +41,42 @@ def profile(paths: Sequence[Path], target: Target, emit: Emit) -> Profile:
     """Profile models, bundles or a run, all interleaved in the same processes.
 
     Raises:
-        UsageError: no path, or a run beside others.
+        UsageError: no path, or a run together with other paths.
         DataError: no model there.
-        MachineError: the harness failed; the message holds its last words.
+        MachineError: the harness failed; the message contains the end of its output.
     """
     if not paths:
         raise UsageError("profile needs a model, a bundle or a run")
     load = os.getloadavg()[0]
     if load >= core_count():
-        emit(Event("warning", f"load {load:.1f}: other programs run, and widen every interval"))
+        emit(
+            Event("warning", f"load {load:.1f}: other programs are running and widen the intervals")
+        )
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder("floor"))
-        named = subjects(paths, stack)
-        entries = _entries(named, _floor(folder))
+        profiled = subjects(paths, stack)
+        entries = _entries(profiled, _floor(folder))
         emit(Event("note", f"measuring {len(entries)} entries for {target.seconds:g} s …"))
-        told = _harness(entries, _key(0, "network", "session.run"), target)
-        timings = [_timing(told, key, named) for key in entries]
+        latencies = _harness(entries, _key(0, "network", "session.run"), target)
+        timings = [_timing(latencies, key, profiled) for key in entries]
         emit(Event("note", "profiling operators …"))
-        inside = [_operators(one, target, timings) for one in named]
-        weights = [_weight(one, made, emit) for one, (_, made) in zip(named, inside, strict=True)]
+        operator_reports = [_operators(subject, target, timings) for subject in profiled]
+        weights = [
+            _weight(subject, report, emit)
+            for subject, (_, report) in zip(profiled, operator_reports, strict=True)
+        ]
     return Profile(
-        subjects=tuple(one.name for one in named),
+        subjects=tuple(subject.name for subject in profiled),
         timings=tuple(timings),
-        operators=tuple(operators for made, _ in inside for operators in made),
+        operators=tuple(operators for report, _ in operator_reports for operators in report),
         weights=tuple(weights),
-        ratios=tuple(_ratios(named, timings)) if told["level"] else (),
-        control=named[0].name,
-        level=told["level"],
-        control_ratio=told["control_ratio"],
-        control_ratio_ci95=tuple(told["control_ratio_ci95"]),
-        processes=told["processes"],
-        attempts=told["attempts"],
+        ratios=tuple(_ratios(profiled, timings)) if latencies["level"] else (),
+        control=profiled[0].name,
+        level=latencies["level"],
+        control_ratio=latencies["control_ratio"],
+        control_ratio_ci95=tuple(latencies["control_ratio_ci95"]),
+        processes=latencies["processes"],
+        attempts=latencies["attempts"],
         settings=target.model_dump(mode="json"),
         fingerprint=latency.fingerprint(target.threads)
         | {"load": load, "versions": library_versions()},
@@ -82,22 +87,22 @@ def _key(subject: int, what: What, how: How) -> str:
     return f"{subject}|{what}|{how}"
 
 
-def _entries(named: Sequence[Subject], floor: Path) -> dict[str, tuple[Path, ...]]:
-    """Return the files of every entry: what each subject has, and the floor."""
-    found: dict[str, tuple[Path, ...]] = {}
-    for i, one in enumerate(named):
-        found[_key(i, "network", "session.run")] = (one.model,)
-        found[_key(i, "network", "I/O binding")] = (one.model,)
-        if one.front_end is not None:
-            found[_key(i, "front end", "session.run")] = (one.front_end,)
-            found[_key(i, "audio → label", "session.run")] = (one.front_end, one.model)
-    found[_key(-1, "floor", "session.run")] = (floor,)
-    found[_key(-1, "floor", "I/O binding")] = (floor,)
-    return found
+def _entries(profiled: Sequence[Subject], floor: Path) -> dict[str, tuple[Path, ...]]:
+    """Return the files of every entry: those of each subject, and the floor."""
+    entries: dict[str, tuple[Path, ...]] = {}
+    for i, subject in enumerate(profiled):
+        entries[_key(i, "network", "session.run")] = (subject.model,)
+        entries[_key(i, "network", "I/O binding")] = (subject.model,)
+        if subject.front_end is not None:
+            entries[_key(i, "front end", "session.run")] = (subject.front_end,)
+            entries[_key(i, "audio → label", "session.run")] = (subject.front_end, subject.model)
+    entries[_key(-1, "floor", "session.run")] = (floor,)
+    entries[_key(-1, "floor", "I/O binding")] = (floor,)
+    return entries
 
 
 def _floor(folder: Path) -> Path:
-    """Write a graph of one node that does next to nothing."""
+    """Write a graph with a single trivial node."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -118,17 +123,17 @@ def _harness(
         **target.model_dump(mode="json", exclude={"kind"}),
     }
     limit_s = 300 + 6 * target.seconds * (1 + len(entries))
-    told = run_in_clean_process(Path(latency.__file__), spec, limit_s)
-    return _JSON.validate_json(told)
+    output = run_in_clean_process(Path(latency.__file__), spec, limit_s)
+    return _JSON.validate_json(output)
 
 
-def _timing(told: Mapping[str, Any], key: str, named: Sequence[Subject]) -> Timing:
+def _timing(latencies: Mapping[str, Any], key: str, profiled: Sequence[Subject]) -> Timing:
     index, what, how = key.split("|")
-    subject = named[int(index)].name if int(index) >= 0 else "floor"
-    values = {name: told["models"][key][name] for name in _MEASURED}
-    made: dict[str, Any] = {"subject": subject, "what": what, "how": how}
-    made |= {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return Timing(**made)
+    subject = profiled[int(index)].name if int(index) >= 0 else "floor"
+    values = {name: latencies["models"][key][name] for name in _MEASURED}
+    timing: dict[str, Any] = {"subject": subject, "what": what, "how": how}
+    timing |= {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Timing(**timing)
 
 
 _MEASURED = [field.name for field in fields(Timing)][3:]
@@ -141,76 +146,75 @@ def _median(timings: Sequence[Timing], subject: str, what: What) -> float:
 
 
 def _operators(
-    one: Subject, target: Target, timings: Sequence[Timing]
+    subject: Subject, target: Target, timings: Sequence[Timing]
 ) -> tuple[list[Operators], dict[str, Any]]:
-    """Return the operators of network and front end, and what the profiler told of the network."""
+    """Return the operators of network and front end, and the profiler's report on the network."""
     call_us = _median(timings, "floor", "floor")
-    files: dict[What, Path] = {"network": one.model}
-    if one.front_end is not None:
-        files["front end"] = one.front_end
-    made, told = [], {}
+    files: dict[What, Path] = {"network": subject.model}
+    if subject.front_end is not None:
+        files["front end"] = subject.front_end
+    rows, reports = [], {}
     for what, file in files.items():
         spec = {"model": str(file.resolve()), "threads": target.threads, "runs": OPERATOR_RUNS}
         spec |= {"warmup": target.warmup, "seed": target.seed}
-        told[what] = _JSON.validate_json(
+        reports[what] = _JSON.validate_json(
             run_in_clean_process(Path(operator_times.__file__), spec, 300 + 10 * target.seconds)
         )
-        median = _median(timings, one.name, what)
-        made.append(operators(one.name, what, told[what], median, call_us))
-    return made, told["network"]
+        median = _median(timings, subject.name, what)
+        rows.append(operators(subject.name, what, reports[what], median, call_us))
+    return rows, reports["network"]
 
 
 def operators(
-    subject: str, what: What, told: Mapping[str, Any], p50_us: float, call_us: float
+    subject: str, what: What, report: Mapping[str, Any], p50_us: float, call_us: float
 ) -> Operators:
-    """Return times of the nodes that sum to the median without the call.
+    """Return the times of the nodes, scaled to sum to the median minus the call.
 
-    What the profiler adds is taken to be the same for every node, so that what is left of all of
-    them is the time that they take without it.
+    The profiler's overhead is assumed to be the same for every node, and is subtracted.
     """
-    raw = np.array([node["us"] for node in told["nodes"]])
+    raw = np.array([node["us"] for node in report["nodes"]])
     inside = max(p50_us - call_us, 0.0)
     profiler_us = max((raw.sum() - inside) / max(len(raw), 1), 0.0)
     net = np.clip(raw - profiler_us, 0.0, None)
     net *= inside / net.sum() if net.sum() else 0.0
     nodes = tuple(
         Node(node["name"], node["op"], float(us), float(us / p50_us))
-        for node, us in zip(told["nodes"], net, strict=True)
+        for node, us in zip(report["nodes"], net, strict=True)
     )
-    return Operators(subject, what, min(call_us, p50_us), float(profiler_us), told["runs"], nodes)
+    return Operators(subject, what, min(call_us, p50_us), float(profiler_us), report["runs"], nodes)
 
 
-def _weight(one: Subject, told: Mapping[str, Any], emit: Emit) -> Weight:
-    """Return the counts of a network; a warning says where it cannot be counted."""
-    model, contract = read_model(one.model)
+def _weight(subject: Subject, report: Mapping[str, Any], emit: Emit) -> Weight:
+    """Return the counts of a network; warn if it cannot be counted."""
+    model, contract = read_model(subject.model)
     window_s = contract.front_end.window_s if contract else 1.0
     try:
-        for note in counting_notes(one.name, model, contract):
+        for note in counting_notes(subject.name, model, contract):
             emit(Event("warning", note))
-        found = count(one.model, window_s)
+        measurements = count(subject.model, window_s)
     except UnsupportedError as error:
-        emit(Event("warning", f"{one.name} is not counted: {error}"))
-        found = ()
-    return Weight(one.name, found, told["session_kib"], told["runs_kib"])
+        emit(Event("warning", f"{subject.name} cannot be counted: {error}"))
+        measurements = ()
+    return Weight(subject.name, measurements, report["session_kib"], report["runs_kib"])
 
 
-def _ratios(named: Sequence[Subject], timings: Sequence[Timing]) -> list[Ratio]:
+def _ratios(profiled: Sequence[Subject], timings: Sequence[Timing]) -> list[Ratio]:
     """Return the ratio of every other subject to the first, network and end to end."""
-    found = []
+    ratios = []
     whats: tuple[What, ...] = ("network", "front end", "audio → label")
-    for one in named[1:]:
+    for subject in profiled[1:]:
         for what in whats:
-            theirs = _processes(timings, named[0].name, what)
-            own = _processes(timings, one.name, what)
-            if theirs is not None and own is not None:
-                ratio, ci95 = latency.paired_ratio(theirs, own)
+            reference = _processes(timings, profiled[0].name, what)
+            times = _processes(timings, subject.name, what)
+            if reference is not None and times is not None:
+                ratio, ci95 = latency.paired_ratio(reference, times)
                 verdict = judged(ci95)
-                found.append(Ratio(one.name, named[0].name, what, ratio, ci95, verdict))
-    return found
+                ratios.append(Ratio(subject.name, profiled[0].name, what, ratio, ci95, verdict))
+    return ratios
 
 
 def _processes(timings: Sequence[Timing], subject: str, what: What) -> NDArray[np.float64] | None:
-    for one in timings:
-        if (one.subject, one.what, one.how) == (subject, what, "session.run"):
-            return np.array(one.process_us)
+    for timing in timings:
+        if (timing.subject, timing.what, timing.how) == (subject, what, "session.run"):
+            return np.array(timing.process_us)
     return None

@@ -10,7 +10,7 @@ from edgekws.errors import DataError, UsageError
 from edgekws.evaluation.models import model_file, read_model, run_folder, step_models, verified
 
 BASELINE = "baseline"
-"""What the plain FP32 export of a run is called."""
+"""Name of a run's plain FP32 export."""
 
 
 @dataclass(frozen=True)
@@ -23,31 +23,31 @@ class Subject:
 
 
 def subjects(paths: Sequence[Path], stack: ExitStack) -> tuple[Subject, ...]:
-    """Return what the paths name; the first is what the others are compared with.
+    """Return the models at the paths; the others are compared with the first.
 
-    A bundle is verified; its zip is unpacked for as long as `stack` is open. A path that is given
-    twice is there twice, the second as `NAME (2)`.
+    A bundle is verified; its zip is unpacked for as long as `stack` is open. A path given twice is
+    listed twice, the second time as `NAME (2)`.
 
     Raises:
-        UsageError: a run, which is many models, beside anything else.
-        DataError: no model there, or it cannot be read.
+        UsageError: a run, which has several models, together with other paths.
+        DataError: there is no model, or it cannot be read.
     """
-    if steps := [made for path in paths if (made := _steps(path))]:
+    if runs := [steps for path in paths if (steps := _steps(path))]:
         if len(paths) > 1:
             raise UsageError("a run is profiled alone; name the model.onnx of a step to compare it")
-        return steps[0]
-    found: list[Subject] = []
+        return runs[0]
+    listed: list[Subject] = []
     for path in paths:
-        one = _subject(path, stack)
-        again = sum(other.name.partition(" (")[0] == one.name for other in found)
-        found.append(replace(one, name=f"{one.name} ({again + 1})") if again else one)
-    return tuple(found)
+        subject = _subject(path, stack)
+        n = sum(other.name.partition(" (")[0] == subject.name for other in listed)
+        listed.append(replace(subject, name=f"{subject.name} ({n + 1})") if n else subject)
+    return tuple(listed)
 
 
 def _subject(path: Path, stack: ExitStack) -> Subject:
     folder = stack.enter_context(verified(path))
     model, front_end = model_file(folder), folder / "frontend.onnx"
-    if model.suffix.lower() != ".ort":  # onnxruntime's own form
+    if model.suffix.lower() != ".ort":  # onnxruntime's own format
         read_model(model)
     if folder == model:
         try_model_file(model)
@@ -55,7 +55,7 @@ def _subject(path: Path, stack: ExitStack) -> Subject:
 
 
 def _steps(path: Path) -> tuple[Subject, ...]:
-    """Return the baseline and the steps of a run, nothing where the path is not that of one."""
+    """Return the baseline and the steps of a run, empty if the path is not a run."""
     run = run_folder(path)
     if run is None:
         return ()
@@ -63,7 +63,7 @@ def _steps(path: Path) -> tuple[Subject, ...]:
     baseline = run / "baseline" / "naive_fp32.onnx"
     if not steps or not baseline.is_file():
         raise DataError(
-            f"{run}: no model of a step, or no baseline, which is there once the last training of "
-            "the recipe is done; run compress again"
+            f"{run}: no model of a step, or no baseline, which exists once the recipe's last "
+            "training is done; run compress again"
         )
     return (Subject(BASELINE, baseline), *steps)

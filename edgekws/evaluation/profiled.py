@@ -1,4 +1,4 @@
-"""What a profile holds: times, operators, memory and ratios."""
+"""The contents of a profile: times, operators, memory and ratios."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,10 +14,10 @@ How = Literal["session.run", "I/O binding"]
 class Timing:
     """Times of one inference in µs over `n` runs, with 95 % intervals over the processes.
 
-    Of `blocks` of runs, `left_out` were spent waiting for a CPU and do not count. `cpu_us` is the
-    median CPU time of all threads, `waited` the share of the time in which a process had to wait
-    for a CPU (`None` with several threads). `quantiles_us` are the percentiles 0 to 100,
-    `process_us` the median of every process.
+    Of `blocks` of runs, `left_out` were spent waiting for a CPU and are excluded. `cpu_us` is the
+    median CPU time of all threads, `waited` the share of time that a process waited for a CPU
+    (`None` with several threads). `quantiles_us` are the percentiles 0 to 100, `process_us` the
+    median of every process.
     """
 
     subject: str
@@ -40,7 +40,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Node:
-    """One operator of the graph that is executed, `us` an inference, `share` of the median."""
+    """One operator of the executed graph: `us` per inference, and its `share` of the median."""
 
     name: str
     op: str
@@ -50,9 +50,9 @@ class Node:
 
 @dataclass(frozen=True)
 class Operators:
-    """Where the median goes: `call_us` is what a call costs before the first node, the floor.
+    """A breakdown of the median: `call_us` is the cost of a call before its first node (floor).
 
-    `profiler_us` is what the profiler itself cost a node, which is taken off.
+    `profiler_us` is the profiler's overhead per node, which is subtracted.
     """
 
     subject: str
@@ -65,7 +65,7 @@ class Operators:
 
 @dataclass(frozen=True)
 class Weight:
-    """What a model weighs: its counts, and what it adds to the memory of a process, in KiB."""
+    """The size of a model: its counts, and the memory that it adds to a process, in KiB."""
 
     subject: str
     measurements: tuple[Measurement, ...]
@@ -75,7 +75,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as long `of` takes as `to`."""
+    """The time of `of` as a multiple of the time of `to`."""
 
     of: str
     to: str
@@ -87,7 +87,7 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """All that was measured. Without a level control, `ratios` is empty: there is no verdict."""
+    """All measurements. Without a level control, `ratios` is empty: there is no verdict."""
 
     subjects: tuple[str, ...]
     timings: tuple[Timing, ...]
@@ -105,42 +105,43 @@ class Profile:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What the ratios say, and what the control: a line each."""
-        own = f"{figures.ratio(self.control_ratio)} × itself {_bounds(self.control_ratio_ci95)}"
+        """One line for each ratio, and one for the control."""
+        bounds = _bounds(self.control_ratio_ci95)
+        itself = f"{figures.ratio(self.control_ratio)} × itself {bounds}"
         if not self.level:
             return (
-                f"no verdict: {self.control} measured {own}, whose interval does not lie within "
+                f"no verdict: {self.control} measured {itself}, whose interval does not lie within "
                 "3 % of 1; close other programs, or measure longer with --seconds",
             )
-        told = [
-            f"{one.what}: {one.of} takes {figures.ratio(one.ratio)} × the time of {one.to} "
-            f"{_bounds(one.ci95)}: {one.verdict}"
-            for one in self.ratios
+        lines = [
+            f"{ratio.what}: {ratio.of} takes {figures.ratio(ratio.ratio)} × the time of {ratio.to} "
+            f"{_bounds(ratio.ci95)}: {ratio.verdict}"
+            for ratio in self.ratios
         ]
-        return *told, f"control: {self.control} measured {own}: level"
+        return *lines, f"control: {self.control} measured {itself}: level"
 
     def parts(self, subject: str) -> dict[str, float]:
-        """Return the shares of audio → label that front end, network and the rest have.
+        """Return the shares of front end, network and the rest in audio → label.
 
-        Empty where the subject has no front end.
+        Empty if the subject has no front end.
         """
         whole = self.timing(subject, "audio → label")
         ends = self.timing(subject, "front end"), self.timing(subject, "network")
         if whole is None or ends[0] is None or ends[1] is None:
             return {}
-        shares = [one.p50_us / whole.p50_us for one in ends if one]
+        shares = [timing.p50_us / whole.p50_us for timing in ends if timing]
         return {"front end": shares[0], "network": shares[1], "rest": 1 - sum(shares)}
 
     def timing(self, subject: str, what: What, how: How = "session.run") -> Timing | None:
-        """Return the times of one entry, `None` where it was not measured."""
-        for one in self.timings:
-            if (one.subject, one.what, one.how) == (subject, what, how):
-                return one
+        """Return the times of one entry, `None` if it was not measured."""
+        for timing in self.timings:
+            if (timing.subject, timing.what, timing.how) == (subject, what, how):
+                return timing
         return None
 
 
 def judged(ci95: tuple[float, float]) -> Literal["faster", "slower", "not told apart"]:
-    """Say what the interval of a ratio says.
+    """Return the verdict for the interval of a ratio.
 
     >>> judged((0.91, 0.97)), judged((0.99, 1.01)), judged((1.002, 1.02))
     ('faster', 'not told apart', 'slower')

@@ -1,4 +1,4 @@
-"""What came out of a paired comparison: its verdict in one sentence, and what would tell more."""
+"""The verdict of a paired comparison in one sentence, and the data that a clear one would need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,17 +12,17 @@ from edgekws.metrics.differences import Difference, System
 from edgekws.metrics.paired import McNemar
 
 LEAST = 0.001
-"""The smallest difference whose cost in clips is told where none was asked for."""
+"""The smallest difference whose cost in clips is reported by default."""
 
 Outcome = Literal["better", "worse", "not told apart"]
 
 
 @dataclass(frozen=True)
 class Needed:
-    """What would tell a `difference`: clips, and speakers with as many clips each as here.
+    """What would detect a `difference`: clips, and speakers with as many clips each as here.
 
-    Where the seeds leave too much in doubt for any number of clips, `clips` is `None` and `seeds`
-    says how many of each system would do.
+    If the variance between seeds is too large for any number of clips, `clips` is `None` and
+    `seeds` is the number of seeds needed for each system.
     """
 
     difference: float
@@ -33,7 +33,7 @@ class Needed:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """System a held against system b; differences are a − b, shares of one.
+    """System a compared with system b; differences are a − b, as shares of one.
 
     `p` is the larger of the p-values of Student's test over speakers and, with one seed each, of
     McNemar's test; `p_corrected` is Holm's over all pairs. `outcome` says what a is.
@@ -53,24 +53,27 @@ class Pair:
 
 @dataclass(frozen=True)
 class Ground:
-    """What all pairs have in common; `asked` is the difference whose cost is told, if any."""
+    """What all pairs share; the cost in clips of `target_difference` is reported, if given."""
 
     clips: int
     speakers: int
     comparisons: int
-    asked: float | None
+    target_difference: float | None
 
 
 def judge(
-    names: Sequence[str], systems: Sequence[System], n_speakers: int, asked: float | None
+    names: Sequence[str],
+    systems: Sequence[System],
+    n_speakers: int,
+    target_difference: float | None,
 ) -> tuple[Pair, ...]:
     """Judge every pair of systems, corrected for the number of pairs.
 
-    One is called better where the corrected p-value is below 0.05.
+    A system is better if the corrected p-value is below 0.05.
     """
     chosen = list(combinations(range(len(systems)), 2))
     pairs = [_tested((names[i], names[j]), systems[i], systems[j]) for i, j in chosen]
-    ground = Ground(systems[0].right.shape[1], n_speakers, len(chosen), asked)
+    ground = Ground(systems[0].right.shape[1], n_speakers, len(chosen), target_difference)
     corrected = paired.holm([pair.p for pair in pairs])
     return tuple(
         _judged(replace(pair, p_corrected=p), systems[i], systems[j], ground)
@@ -109,29 +112,30 @@ def _judged(pair: Pair, a: System, b: System, ground: Ground) -> Pair:
 
 
 def _needed(a: System, b: System, seen: Difference, ground: Ground) -> Needed:
-    """Return what would tell a difference with a power of 0.8, were all else as it is here.
+    """Return what would detect a difference with a power of 0.8, all else being equal.
 
-    What the seeds leave in doubt does not shrink with more clips; it is taken off the difference.
+    The variance between seeds does not shrink with more clips; it is allowed for first.
     """
-    asked = ground.asked or max(LEAST, abs(seen.value))
+    target_difference = ground.target_difference or max(LEAST, abs(seen.value))
     doubt = (paired.critical(ground.comparisons) + NormalDist().inv_cdf(paired.POWER)) ** 2
-    left = 1 - doubt * seen.seed_variance / asked**2
+    left = 1 - doubt * seen.seed_variance / target_difference**2
     if left <= 0:
         spread = sum(s.values("accuracy").var(ddof=1) for s in (a, b) if len(s.right) > 1)
-        return Needed(asked, None, None, ceil(2 * doubt * spread / asked**2))
+        seeds = ceil(2 * doubt * spread / target_difference**2)
+        return Needed(target_difference, None, None, seeds)
     alone = seen.clip_variance
     effect = max(1.0, seen.speaker_variance / alone) if alone else 1.0
     discordance = ground.clips * alone  # McNemar's variance is the discordance over the clips
-    clips = paired.clips_needed(asked, discordance, ground.comparisons, effect) / left
+    clips = paired.clips_needed(target_difference, discordance, ground.comparisons, effect) / left
     if not ground.speakers:
-        return Needed(asked, ceil(clips), None, None)
+        return Needed(target_difference, ceil(clips), None, None)
     speakers = _by_student(clips / ground.clips * ground.speakers, ground.comparisons)
     clips = max(clips, speakers * ground.clips / ground.speakers)
-    return Needed(asked, ceil(clips), speakers, None)
+    return Needed(target_difference, ceil(clips), speakers, None)
 
 
 def _by_student(speakers: float, comparisons: int) -> int:
-    """Return how many speakers Student's test needs where a normal one would need `speakers`."""
+    """Return how many speakers Student's test needs if a normal test would need `speakers`."""
     power = NormalDist().inv_cdf(paired.POWER)
     normal = paired.critical(comparisons) + power
     needed = max(2, ceil(speakers))
@@ -154,8 +158,8 @@ def _sentence(pair: Pair, ground: Ground) -> str:
     seen = f"{points(pair.accuracy.value, '+')} points [{points(low)}, {points(high)}]"
     if pair.p < paired.ALPHA <= pair.p_corrected:
         seen += f", corrected for {ground.comparisons} comparisons"
-    told = f"{pair.a} and {pair.b} are not told apart with this much data ({seen})"
-    return f"{told}; {_cost(pair.needed, ground)}" if pair.needed else told
+    text = f"{pair.a} and {pair.b} are not told apart with this much data ({seen})"
+    return f"{text}; {_cost(pair.needed, ground)}" if pair.needed else text
 
 
 def _cost(needed: Needed, ground: Ground) -> str:
@@ -169,7 +173,7 @@ def _cost(needed: Needed, ground: Ground) -> str:
 
 
 def points(share: float, sign: str = "-") -> str:
-    """Write a share in percentage points, with two digits where one would be too few.
+    """Format a share in percentage points, with two digits if one would be too few.
 
     >>> points(0.0123), points(-0.0004), points(0.0123, "+"), points(0)
     ('1.2', '−0.04', '+1.2', '0.0')
@@ -179,7 +183,7 @@ def points(share: float, sign: str = "-") -> str:
 
 
 def _rough(number: int) -> str:
-    """Write a whole number, with two digits that count.
+    """Format an integer, rounded to two significant digits.
 
     >>> _rough(5234), _rough(7)
     ('5,200', '7')

@@ -1,4 +1,4 @@
-"""What each ONNX operator is to the counters: what multiplies, what does not, what is a weight."""
+"""How the counters treat each ONNX operator: which multiply, and which inputs are weights."""
 
 CONVOLUTIONS = {
     "Conv": 1, "FusedConv": 1, "ConvInteger": 1, "QLinearConv": 3,
@@ -19,7 +19,7 @@ INTEGER = frozenset({
     "DynamicQuantizeMatMul", "QLinearMatMul",
 })  # fmt: skip
 """Operators that multiply 8-bit integers themselves. A float Conv between DequantizeLinear and
-QuantizeLinear is none of them: it is one only once the runtime has fused it."""
+QuantizeLinear does not count until the runtime has fused them."""
 
 NO_MACS = frozenset({
     # element by element: an addition or a product per output value, no multiply-accumulate
@@ -31,7 +31,7 @@ NO_MACS = frozenset({
     # comparisons
     "And", "ArgMax", "ArgMin", "Equal", "Greater", "GreaterOrEqual", "IsNaN", "Less",
     "LessOrEqual", "Not", "Or", "TopK", "Where", "Xor",
-    # sums, means and what is built on them
+    # reductions, pooling and normalization
     "AveragePool", "BatchNormalization", "CumSum", "GlobalAveragePool", "GlobalMaxPool",
     "GroupNormalization", "InstanceNormalization", "LayerNormalization", "LogSoftmax",
     "LpNormalization", "MaxPool", "MeanVarianceNormalization", "NhwcMaxPool",
@@ -48,7 +48,7 @@ NO_MACS = frozenset({
     "Shape", "Size", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Trilu",
     "Unsqueeze",
 })  # fmt: skip
-"""Operators counted as zero MACs. What is neither here nor above is refused by name."""
+"""Operators counted as zero MACs. Any operator listed neither here nor above is rejected."""
 
 PASSES = frozenset({
     "Cast", "Clip", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape",
@@ -57,7 +57,7 @@ PASSES = frozenset({
 """Operators through which a weight reaches the layer that uses it, by their first input."""
 
 WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
-    # the layers: a weight and its bias, whatever their size and type
+    # layers: a weight and its bias, of any size and type
     "Conv": (1, 2), "ConvTranspose": (1, 2), "FusedConv": (1, 2), "ConvInteger": (0, 1),
     "QLinearConv": (3, 8), "QLinearAdd": (0, 3), "QLinearMul": (0, 3),
     "Gemm": (0, 1, 2), "FusedGemm": (0, 1, 2), "QGemm": (0, 3, 6), "MatMul": (0, 1),
@@ -68,10 +68,10 @@ WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
     "BatchNormalization": (1, 2), "InstanceNormalization": (1, 2), "GroupNormalization": (1, 2),
     "LayerNormalization": (1, 2), "SimplifiedLayerNormalization": (1,), "RMSNormalization": (1,),
 }  # fmt: skip
-"""Inputs that hold weights or biases, by operator; their other inputs hold none.
+"""Inputs that hold weights or biases, by operator; the other inputs hold none.
 
-With any other operator a float constant of more than one value is a weight (an embedding, an added
-bias), and a single value (the 0.5 of a GELU) or an integer (a shape) is none.
+For any other operator, a float constant with more than one value is a weight (an embedding, an
+added bias); a single value (the 0.5 of a GELU) or an integer (a shape) is not.
 """
 
 QUANTIZATION = frozenset({"QuantizeLinear", "DequantizeLinear"})

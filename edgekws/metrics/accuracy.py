@@ -1,4 +1,4 @@
-"""Accuracy over labelled clips, with its doubt."""
+"""Accuracy over labelled clips, with confidence intervals."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,14 +18,14 @@ def accuracy(
 ) -> tuple[Measurement, ...]:
     """Measure `logits` `(N, n_labels)` against the targets.
 
-    Returns `accuracy`; `macro_recall`, the mean recall of all classes but `_silence_` that have
-    clips; `keyword_recall`, that of all keyword clips together; `unknown_recall` and
-    `silence_recall`; `unknown_accepted`, the share of `_unknown_` clips called a keyword, and
-    `unheard_accepted`, that of those whose word is not among the training clips. All but the first
-    are absent where no clip counts for them.
+    Returns `accuracy`; `macro_recall`, the mean recall of all classes with clips except
+    `_silence_`; `keyword_recall`, the recall of all keyword clips together; `unknown_recall` and
+    `silence_recall`; `unknown_accepted`, the share of `_unknown_` clips classified as a keyword;
+    and `unheard_accepted`, that of the clips whose word no training clip has. A metric without
+    clips is omitted.
 
-    The 95 % intervals are over speakers, see `metrics.intervals`; clips without a speaker
-    (`_silence_`) are groups of their own. Where all clips are of one speaker there is none.
+    The 95 % intervals are over speakers, see `metrics.intervals`; each clip without a speaker
+    (`_silence_`) is its own group. With a single speaker there is no interval.
 
     Raises:
         DataError: there are no clips, or a clip's logits are not finite.
@@ -38,30 +38,32 @@ def accuracy(
     chosen = dict.fromkeys(tallies.BY_LABEL, right) | {"unknown_accepted": accepted}
     every = np.ones(len(examples), bool)
     clips = groups.tally(examples.targets, every, len(labels))
-    found = []
+    measurements = []
     for metric, hits in chosen.items():
         weights = tallies.clip_weights(metric, clips.sum(0), labels)
         if weights is not None:
             counted = groups.tally(examples.targets, hits, len(labels))
             share = tallies.share(clips, counted, weights, groups.speakers)
             speakers = share.known_speakers or None
-            found.append(Measurement(metric, share.value, "", share.n, share.ci95(), speakers))
+            measurements.append(
+                Measurement(metric, share.value, "", share.n, share.ci95(), speakers)
+            )
     if examples.unheard is not None:
         part = _share_of(accepted, examples.unheard, examples.speakers)
         if part:
             speakers = part.known_speakers or None
-            found.append(
+            measurements.append(
                 Measurement("unheard_accepted", part.value, "", part.n, part.ci95(), speakers)
             )
-    return tuple(found)
+    return tuple(measurements)
 
 
 def per_class(
     logits: NDArray[np.float32], examples: Examples, labels: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return one row a label: `label`, `recall`, `precision`, `support` (clips of that label).
+    """Return one row per label: `label`, `recall`, `precision`, `support` (clips of that label).
 
-    `recall_ci95` and `precision_ci95` are their intervals over speakers. A recall without clips,
+    `recall_ci95` and `precision_ci95` are the intervals over speakers. A recall without clips,
     and a precision without predictions, is `None`.
 
     Raises:
@@ -72,8 +74,8 @@ def per_class(
     rows = []
     for i, label in enumerate(labels):
         row: dict[str, Any] = {"label": label, "support": int((examples.targets == i).sum())}
-        for name, asked in (("recall", examples.targets == i), ("precision", predicted == i)):
-            share = _share_of(right, asked, examples.speakers)
+        for name, counted in (("recall", examples.targets == i), ("precision", predicted == i)):
+            share = _share_of(right, counted, examples.speakers)
             row[name] = share.value if share else None
             row[f"{name}_ci95"] = share.ci95() if share else None
         rows.append(row)
@@ -81,21 +83,21 @@ def per_class(
 
 
 def _share_of(
-    hits: NDArray[np.bool_], asked: NDArray[np.bool_], speakers: NDArray[np.str_]
+    hits: NDArray[np.bool_], counted: NDArray[np.bool_], speakers: NDArray[np.str_]
 ) -> Share | None:
-    """Return the share of hits among the clips that are asked for, `(N,)` each."""
-    n = int(np.count_nonzero(asked))
+    """Return the share of hits among the counted clips, `(N,)` each."""
+    n = int(np.count_nonzero(counted))
     if not n:
         return None
     groups, alike = tallies.grouped(speakers), np.zeros(len(hits), np.int64)
-    clips, counted = (groups.tally(alike, chosen, 1) for chosen in (asked, asked & hits))
-    return tallies.share(clips, counted, np.array([1 / n]), groups.speakers)
+    clips, n_hits = (groups.tally(alike, mask, 1) for mask in (counted, counted & hits))
+    return tallies.share(clips, n_hits, np.array([1 / n]), groups.speakers)
 
 
 def confusion(
     logits: NDArray[np.float32], examples: Examples, labels: Sequence[str]
 ) -> list[list[int]]:
-    """Count, at `[i][j]`, the clips of label `i` that were called label `j`.
+    """Count, at `[i][j]`, the clips of label `i` that were classified as label `j`.
 
     Raises:
         DataError: there are no clips, or a clip's logits are not finite.

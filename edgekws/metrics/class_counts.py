@@ -1,4 +1,4 @@
-"""Class by class, the clips behind recall and precision, and where `_unknown_` clips went."""
+"""Clip counts behind the recall and precision of each class, and the `_unknown_` clips accepted."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from edgekws.core.contract import UNKNOWN
 def with_counts(
     per_class: Sequence[Mapping[str, Any]], confusion: Sequence[Sequence[int]]
 ) -> list[dict[str, Any]]:
-    """Return the rows of `accuracy.per_class` with the counts that `accuracy.confusion` tells.
+    """Return the rows of `accuracy.per_class` with counts from `accuracy.confusion`.
 
-    `right` of the `support` clips were called by their label, `called` clips got it in all, and
-    `unknown_accepted` of them are `_unknown_` clips: `None` where there are none to be accepted,
-    and for `_unknown_` itself.
+    Of the `support` clips, `right` were classified correctly; `called` clips got the label in
+    total, `unknown_accepted` of them `_unknown_` clips (`None` without such clips, and for
+    `_unknown_` itself).
 
     >>> rows = [{"label": "yes", "support": 9}, {"label": "_unknown_", "support": 20}]
     >>> with_counts(rows, [[8, 1], [3, 17]])[0]
@@ -34,7 +34,7 @@ def with_counts(
 
 
 def class_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return label, recall, precision and `_unknown_` taken for it, with the clips behind each.
+    """Return label, recall, precision and accepted `_unknown_` clips, with the counts of each.
 
     >>> row = {"label": "yes", "support": 9, "right": 8, "called": 0, "unknown_accepted": None}
     >>> class_cells([row])

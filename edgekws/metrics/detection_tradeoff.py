@@ -1,4 +1,4 @@
-"""Detection error trade-off: what each keyword misses against what it accepts wrongly."""
+"""Detection error trade-off: each keyword's misses against its false accepts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """The curve of one detector: a clip is accepted where its score is at or above a threshold.
+    """The curve of one detector: a clip is accepted if its score is at or above a threshold.
 
-    `thresholds` rise; `miss_rate[i]` is the share of the `clips` of the keyword that are below
-    `thresholds[i]`, `false_accept_rate[i]` the share of the `others` that are not. Points on a
-    straight run between two others are left out. `eer` is the equal error rate.
+    `thresholds` increase; `miss_rate[i]` is the share of the keyword's `clips` below
+    `thresholds[i]`, `false_accept_rate[i]` the share of the `others` at or above it. Points on a
+    straight line between two others are left out. `eer` is the equal error rate.
     """
 
     label: str
@@ -31,7 +31,7 @@ class Tradeoff:
 
 
 def softmax(logits: NDArray[np.float32]) -> Array:
-    """Return the scores `(N, n_labels)` of logits, as the runtime of a bundle gives them."""
+    """Return the scores `(N, n_labels)` of logits, as a bundle's runtime computes them."""
     odds = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     scores: Array = odds / odds.sum(axis=1, keepdims=True)
     return scores
@@ -42,35 +42,39 @@ def per_keyword(
 ) -> tuple[Tradeoff, ...]:
     """Return the trade-off of every keyword over thresholds of its softmax score.
 
-    Keywords are the labels but `_unknown_` and `_silence_`; clips of all other labels are what a
-    keyword must not accept. One without clips, or without others, has none.
+    Keywords are all labels except `_unknown_` and `_silence_`; a keyword must not accept clips of
+    any other label. A keyword without clips, or without other clips, is left out.
     Source: Martin et al. 1997, "The DET curve in assessment of detection task performance".
     """
     scores = softmax(logits)
-    found = []
+    tradeoffs = []
     for i, label in _keywords(labels):
-        mine = examples.targets == i
-        if mine.any() and not mine.all():
-            found.append(tradeoff(label, scores[mine, i], scores[~mine, i]))
-    return tuple(found)
+        positive = examples.targets == i
+        if positive.any() and not positive.all():
+            tradeoffs.append(tradeoff(label, scores[positive, i], scores[~positive, i]))
+    return tuple(tradeoffs)
 
 
 def pooled(
     logits: NDArray[np.float32], examples: Examples, labels: Sequence[str], name: str
 ) -> Tradeoff | None:
-    """Return the trade-off of all keywords at one common threshold, each clip tried with each.
+    """Return the trade-off of all keywords at a common threshold, over pairs of clip and keyword.
 
-    `None` where no clip is, or every trial is, one of a keyword.
+    `None` if no pair matches, or every pair does.
     """
     scores = softmax(logits)
     columns = [i for i, _ in _keywords(labels)]
-    mine = examples.targets[:, None] == np.array(columns, np.int64)
+    positive = examples.targets[:, None] == np.array(columns, np.int64)
     tried = scores[:, columns]
-    return tradeoff(name, tried[mine], tried[~mine]) if mine.any() and not mine.all() else None
+    return (
+        tradeoff(name, tried[positive], tried[~positive])
+        if positive.any() and not positive.all()
+        else None
+    )
 
 
 def tradeoff(label: str, clips: Array, others: Array) -> Tradeoff:
-    """Return the trade-off between scores of clips to accept and of others, `(n,)` each."""
+    """Return the trade-off between the scores of clips to accept and to reject, `(n,)` each."""
     thresholds = np.unique(np.concatenate([clips, others]))
     thresholds = np.append(thresholds, np.nextafter(thresholds[-1], np.inf))
     miss = np.searchsorted(np.sort(clips), thresholds) / len(clips)
@@ -92,7 +96,7 @@ def _keywords(labels: Sequence[str]) -> list[tuple[int, str]]:
 
 
 def _equal_error_rate(miss: Array, accepted: Array) -> float:
-    """Return where the two rates meet, on the line between the points around it."""
+    """Return the rate at which the two curves cross, interpolated linearly."""
     after = int(np.argmax(miss >= accepted))  # the lowest threshold misses none and accepts all
     before = after - 1
     gap, past = accepted[before] - miss[before], miss[after] - accepted[after]
@@ -101,7 +105,7 @@ def _equal_error_rate(miss: Array, accepted: Array) -> float:
 
 
 def _corners(miss: Array, accepted: Array) -> NDArray[np.bool_]:
-    """Tell the points that are not in the middle of a run along one of the axes."""
+    """Return which points are not in the middle of a run along one of the axes."""
     keep = np.ones(len(miss), bool)
     for rate in (miss, accepted):
         level = rate[1:] == rate[:-1]

@@ -1,8 +1,8 @@
-"""Differences between systems, with their doubt from speakers and from seeds.
+"""Differences between systems, with uncertainty from speakers and from seeds.
 
-A system is one model, or the models of one recipe trained from several seeds. Speakers and seeds
-are crossed: every model hears every speaker. The variance of a difference has a part from each,
-see `metrics.intervals`.
+A system is one model, or the models of one recipe trained with several seeds. Speakers and seeds
+are crossed: every model is evaluated on every speaker. Both contribute to the variance of a
+difference, see `metrics.intervals`.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ Counts = NDArray[np.int64]
 class System:
     """What the models of one system get right.
 
-    `right` is `(seeds, N)`; `shares` has a metric's share for each seed, over the same groups for
-    every system of one call; `weights` `(N,)` says what each clip that is right adds to it.
+    `right` is `(seeds, N)`; `shares` holds each metric's share for each seed, over the same groups
+    for every system of one call; `weights` `(N,)` is what each correct clip adds to the metric.
     """
 
     right: NDArray[np.bool_]
@@ -46,11 +46,11 @@ class System:
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much system a is above system b: mean over seeds, 95 % interval, and p-value.
+    """System a minus system b: mean over seeds, 95 % interval, and p-value.
 
-    `speaker_variance` is what speakers leave in doubt; `clip_variance` what it would be were every
-    clip on its own, and no system better (the variance of McNemar's statistic). `seed_variance` is
-    0 where a system has one seed alone, which says nothing about others. With clips of one speaker
+    `speaker_variance` is the variance between speakers; `clip_variance` is that of independent
+    clips if no system is better (the variance of McNemar's statistic). `seed_variance` is 0 for a
+    system with a single seed, which says nothing about other seeds. With clips of one speaker
     there is neither an interval nor a verdict: `ci95` is `None` and `p` is 1.
     """
 
@@ -65,9 +65,9 @@ class Difference:
 def systems(
     predicted: Sequence[Sequence[Counts]], examples: Examples, labels: Sequence[str]
 ) -> list[System]:
-    """Count what systems get right, given as `(seeds, N)` predicted labels each.
+    """Count what systems get right, each given as `(seeds, N)` predicted labels.
 
-    The metrics are `accuracy`, and `macro_recall` where a label but `_silence_` has clips.
+    The metrics are `accuracy`, and `macro_recall` if a label other than `_silence_` has clips.
     """
     groups = tallies.grouped(examples.speakers)
     clips = groups.tally(examples.targets, np.ones(len(examples), bool), len(labels))
@@ -86,7 +86,7 @@ def _system(
     clips: Counts,
     weights: dict[str, Array],
 ) -> System:
-    tables = [groups.tally(targets, one, clips.shape[1]) for one in right]
+    tables = [groups.tally(targets, hits, clips.shape[1]) for hits in right]
     return System(
         right,
         {
@@ -98,10 +98,10 @@ def _system(
 
 
 def difference(a: System, b: System, *, metric: str = "accuracy") -> Difference:
-    """Return the difference of two systems that heard the same clips.
+    """Return the difference between two systems evaluated on the same clips.
 
-    A few speakers can agree by chance, so what they leave in doubt is never taken to be less than
-    what clips on their own would, one more of which might have told the systems apart.
+    A few speakers can agree by chance, so the variance between them is never taken to be less
+    than that of independent clips plus one more clip on which the systems differ.
     """
     values = a.values(metric), b.values(metric)
     value = float(values[0].mean() - values[1].mean())
@@ -109,16 +109,16 @@ def difference(a: System, b: System, *, metric: str = "accuracy") -> Difference:
     apart = weight * (a.right.mean(axis=0) - b.right.mean(axis=0))  # (N,)
     clip_variance = float(np.square(apart).sum())
     first = a.shares[metric][0]
-    heard = first.weight > 0
-    speakers = int(np.count_nonzero(heard[: first.speakers]))
-    between = intervals.between((a.influence(metric) - b.influence(metric))[heard], speakers)
-    seeds = [seed_variance(one) for one in values]
-    of_seeds = sum(one.value for one in seeds if one)
+    counted = first.weight > 0
+    speakers = int(np.count_nonzero(counted[: first.speakers]))
+    between = intervals.between((a.influence(metric) - b.influence(metric))[counted], speakers)
+    seeds = [seed_variance(variance) for variance in values]
+    of_seeds = sum(variance.value for variance in seeds if variance)
     if between is None:
         return Difference(value, None, 1.0, 0.0, clip_variance, of_seeds)
     total = between.at_least(clip_variance + float(np.square(weight).mean()))
-    for one in seeds:
-        total = total + one if one else total
+    for variance in seeds:
+        total = total + variance if variance else total
     return Difference(
         value,
         intervals.difference(value, total),
@@ -130,7 +130,7 @@ def difference(a: System, b: System, *, metric: str = "accuracy") -> Difference:
 
 
 def speaker_count(examples: Examples) -> int:
-    """Return how many speakers are known."""
+    """Return the number of known speakers."""
     return tallies.grouped(examples.speakers).speakers
 
 

@@ -1,10 +1,9 @@
-"""The doubt about misses and false alarms, by the speakers of the recordings that they come from.
+"""Intervals of misses and false alarms, grouped by the speakers of the recordings.
 
-What one speaker says is missed together, and false alarms come together in the recordings of one
-speaker. So the 95 % intervals are those of `metrics.intervals` between groups: speakers, and every
-recording whose speaker is not known as a group of its own. A single speaker leaves it unknown how
-others would do, and has no interval. A single recording without a speaker has that of independent
-labels and events.
+Misses and false alarms are correlated within one speaker's recordings. So the 95 % intervals are
+those of `metrics.intervals` between groups: speakers, and each recording with an unknown speaker
+as its own group. A single speaker says nothing about others and has no interval. A single
+recording without a speaker has the interval of independent labels and events.
 """
 
 from collections.abc import Sequence
@@ -26,10 +25,10 @@ Kind = Literal["by speaker", "by recording", "if independent", "one speaker"]
 
 @dataclass(frozen=True)
 class Basis:
-    """What an interval is taken over: speakers, and recordings whose speaker is not known.
+    """What an interval is taken over: speakers, and recordings with an unknown speaker.
 
-    With one speaker among recordings of unknown ones, it is by recording, all of that speaker's
-    counted as one.
+    With one known speaker among unknown ones, it is by recording, and all recordings of the known
+    speaker count as one.
     """
 
     kind: Kind
@@ -38,14 +37,14 @@ class Basis:
 
 
 class Doubt(NamedTuple):
-    """The interval of a figure, `None` where one speaker is known, and what it is taken over."""
+    """The interval of a figure (`None` with a single speaker), and what it is taken over."""
 
     ci95: Interval | None
     basis: Basis
 
 
 def group_recordings(recordings: Sequence[tuple[str, str]]) -> Groups:
-    """Group recordings, each given by its speaker (empty: not known) and its name.
+    """Group recordings, each given by its speaker (empty if unknown) and its name.
 
     >>> group_recordings([("", "noise.wav"), ("ann", "1.wav"), ("ann", "2.wav")])
     Groups(codes=array([1, 0, 0]), speakers=1)
@@ -57,7 +56,7 @@ def group_recordings(recordings: Sequence[tuple[str, str]]) -> Groups:
 
 
 def miss_rate(misses: Ints, labels: Ints, groups: Groups) -> Doubt:
-    """Return the doubt about the share of labels that are missed, of counts `(recordings,)`."""
+    """Return the interval of the share of missed labels, from counts `(recordings,)`."""
     missed, said, basis = _by_group(misses, labels, groups)
     total = float(said.sum())
     value = float(missed.sum()) / total
@@ -68,7 +67,7 @@ def miss_rate(misses: Ints, labels: Ints, groups: Groups) -> Doubt:
 
 
 def alarms_per_hour(alarms: Ints, seconds: Array, groups: Groups) -> Doubt:
-    """Return the doubt about events an hour, of counts and seconds `(recordings,)`."""
+    """Return the interval of events per hour, from counts and seconds `(recordings,)`."""
     counts, heard_s, basis = _by_group(alarms, seconds, groups)
     return Doubt(intervals.hourly(counts.astype(np.int64), heard_s, _speakers(basis)), basis)
 
@@ -76,7 +75,7 @@ def alarms_per_hour(alarms: Ints, seconds: Array, groups: Groups) -> Doubt:
 def _by_group(
     events: Ints, exposure: NDArray[np.int64] | Array, groups: Groups
 ) -> tuple[Array, Array, Basis]:
-    """Sum both over the groups that are exposed to events at all."""
+    """Sum both over the groups with any exposure."""
     summed = np.bincount(groups.codes, events).astype(float)
     exposed = np.bincount(groups.codes, exposure).astype(float)
     there = np.flatnonzero(exposed)
@@ -93,6 +92,6 @@ def _basis(speakers: int, recordings: int) -> Basis:
 
 
 def _speakers(basis: Basis) -> int:
-    """Return how many groups are taken for speakers: where few are known, each recording is."""
+    """Return the number of groups that count as speakers; by recording, every group does."""
     together = basis.speakers + basis.recordings
     return together if basis.kind == "by recording" else basis.speakers

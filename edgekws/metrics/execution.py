@@ -1,4 +1,4 @@
-"""What onnxruntime makes of a graph: the shapes that flow through it, and its optimized form."""
+"""Graphs as onnxruntime executes them: tensor shapes, node order, and the optimized graph."""
 
 import json
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ _INPUT_TYPES: dict[str, type[np.generic]] = {
     "tensor(int8)": np.int8,
 }
 _KERNEL = "_kernel_time"
-"""What the names of a profile's events end with where a node ran."""
+"""Suffix of the profile events that record a node's execution."""
 
 
 def shapes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the graph's inputs and of the tensors `names` at batch 1.
 
     Raises:
-        UnsupportedError: the graph cannot be run, or has a free dimension besides the batch.
+        UnsupportedError: the graph cannot be run, or has a free dimension other than the batch.
     """
     return {name: value.shape for name, value in _values(model, names).items()}
 
@@ -34,19 +34,19 @@ def sizes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, int]:
     """Return the bytes of the graph's inputs and of the tensors `names` at batch 1.
 
     Raises:
-        UnsupportedError: the graph cannot be run, or has a free dimension besides the batch.
+        UnsupportedError: the graph cannot be run, or has a free dimension other than the batch.
     """
     return {name: value.nbytes for name, value in _values(model, names).items()}
 
 
 def fixed_batch(model: onnx.ModelProto) -> int:
-    """Return the number of samples that one run takes, 1 where the batch is free.
+    """Return the number of samples in one run, 1 if the batch is free.
 
-    It is fixed where the first input `(N, ...)` and every output `(N, n_labels)` have one and the
-    same N: a graph of one sample without an axis for the batch has not.
+    It is fixed if the first input `(N, ...)` and every output `(N, n_labels)` have the same N: a
+    single-sample graph without a batch axis does not.
 
     Raises:
-        UnsupportedError: the graph cannot be run, or has a free dimension besides the batch.
+        UnsupportedError: the graph cannot be run, or has a free dimension other than the batch.
     """
     if not model.graph.input:
         return 1
@@ -54,18 +54,18 @@ def fixed_batch(model: onnx.ModelProto) -> int:
     if len(entry) < 2 or entry[0].dim_value < 2:
         return 1
     session = _session(model.SerializeToString(), _options("ORT_DISABLE_ALL"))
-    outputs = _run(session, None, {one.name: _zeros(one) for one in session.get_inputs()})
+    outputs = _run(session, None, {tensor.name: _zeros(tensor) for tensor in session.get_inputs()})
     batch = entry[0].dim_value
     return batch if all(out.ndim == 2 and len(out) == batch for out in outputs) else 1
 
 
 def in_order_of_execution(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """Return the nodes of an optimized graph as onnxruntime runs them, by its own profile.
+    """Return the nodes of an optimized graph in the order of onnxruntime's profile.
 
-    Its order is not that of the file. Nodes that it does not run (Constant) come first.
+    It differs from the order in the file. Nodes that are not executed (Constant) come first.
 
     Raises:
-        UnsupportedError: the graph cannot be run, or has a free dimension besides the batch.
+        UnsupportedError: the graph cannot be run, or has a free dimension other than the batch.
     """
     numbered = onnx.ModelProto()
     numbered.CopyFrom(model)
@@ -76,7 +76,7 @@ def in_order_of_execution(model: onnx.ModelProto) -> list[onnx.NodeProto]:
         options.enable_profiling = True
         options.profile_file_prefix = str(folder / "profile")
         session = _session(numbered.SerializeToString(), options)
-        _run(session, None, {one.name: _zeros(one) for one in session.get_inputs()})
+        _run(session, None, {tensor.name: _zeros(tensor) for tensor in session.get_inputs()})
         events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
     kernels = (e["name"] for e in events if e["name"].endswith(_KERNEL))
     position = {name.removesuffix(_KERNEL): i for i, name in enumerate(kernels)}
@@ -87,28 +87,28 @@ def in_order_of_execution(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 def _values(
     model: onnx.ModelProto, names: Iterable[str]
 ) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
-    """Return the graph's inputs and the tensors `names` (outputs of nodes).
+    """Return the values of the graph's inputs and of the tensors `names` (outputs of nodes).
 
-    They are those of a run on zeros without any optimization, so that no operator that can be
-    run is without a shape.
+    They come from a run on zeros without optimization, so that every executable operator has a
+    shape.
     """
-    asked = onnx.ModelProto()
-    asked.CopyFrom(model)
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
     wanted = list(dict.fromkeys(names))
     present = {output.name for output in model.graph.output}
-    asked.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in present)
-    session = _session(asked.SerializeToString(), _options("ORT_DISABLE_ALL"))
-    feed = {one.name: _zeros(one) for one in session.get_inputs()}
+    extended.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in present)
+    session = _session(extended.SerializeToString(), _options("ORT_DISABLE_ALL"))
+    feed = {tensor.name: _zeros(tensor) for tensor in session.get_inputs()}
     if not wanted:
         return feed
     return feed | dict(zip(wanted, _run(session, wanted, feed), strict=True))
 
 
 def optimized(model: onnx.ModelProto, level: str = "ORT_ENABLE_EXTENDED") -> onnx.ModelProto:
-    """Return the graph that onnxruntime's CPU provider executes, up to its fusions.
+    """Return the graph that onnxruntime's CPU provider executes after its fusions.
 
-    At the level `EXTENDED` all fusions that decide whether a layer runs in INT8 are made, and
-    only the memory layouts of `ALL`, which pad or move channels, are not.
+    The level `EXTENDED` includes all fusions that decide whether a layer runs in INT8, and only
+    leaves out the memory layouts of `ALL`, which pad or move channels.
 
     Raises:
         UnsupportedError: the graph cannot be loaded.
@@ -150,7 +150,7 @@ def _run(session: Any, wanted: list[str] | None, feed: dict[str, Any]) -> list[A
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Return onnxruntime's exceptions, which share no base of their own."""
+    """Return onnxruntime's exceptions, which have no common base class."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (
@@ -159,13 +159,13 @@ def _errors() -> tuple[type[Exception], ...]:
     )  # fmt: skip
 
 
-def _zeros(one: Any) -> np.ndarray[Any, np.dtype[Any]]:
-    batch, *rest = one.shape or [1]
+def _zeros(tensor: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    batch, *rest = tensor.shape or [1]
     fixed = [n for n in rest if isinstance(n, int)]
-    if one.type not in _INPUT_TYPES or len(fixed) < len(rest):
+    if tensor.type not in _INPUT_TYPES or len(fixed) < len(rest):
         raise UnsupportedError(
-            f"input {one.name} is {one.type} {one.shape}: expected floats or 8 bits with every"
-            " dimension fixed but the first (the batch)"
+            f"input {tensor.name} is {tensor.type} {tensor.shape}: expected floats or 8 bits with"
+            " every dimension fixed but the first (the batch)"
         )
-    shape = [batch if isinstance(batch, int) else 1, *fixed] if one.shape else []
-    return np.zeros(shape, _INPUT_TYPES[one.type])
+    shape = [batch if isinstance(batch, int) else 1, *fixed] if tensor.shape else []
+    return np.zeros(shape, _INPUT_TYPES[tensor.type])

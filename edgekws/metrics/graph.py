@@ -1,9 +1,9 @@
 """Parameters, MACs and INT8 coverage, counted over the ONNX graph.
 
 MACs are multiply-accumulates of convolutions, matrix products and recurrent layers for one
-inference at batch 1, of one sample where the batch is fixed to more; additions and products
-element by element, pooling, normalization and quantization count as none (`_operators.NO_MACS`
-lists them all), as in the usual hook counters.
+inference at batch 1 (per sample, if the batch is fixed to more). Elementwise additions and
+products, pooling, normalization and quantization count as zero, as in the usual hook-based
+counters; `_operators.NO_MACS` lists them all.
 """
 
 import math
@@ -39,8 +39,8 @@ Shapes = dict[str, tuple[int, ...]]
 class Layer:
     """A node that multiplies or holds weights.
 
-    `int8` tells that the operator itself multiplies 8-bit integers (`QLinearConv`), not that it
-    stands between quantizers.
+    `int8` is true if the operator itself multiplies 8-bit integers (`QLinearConv`); standing
+    between quantizers does not count.
     """
 
     name: str
@@ -54,25 +54,25 @@ def layers(model: Path | onnx.ModelProto) -> tuple[Layer, ...]:
     """Return the layers in the order of the graph, with their MACs at batch 1.
 
     Raises:
-        UnsupportedError: an operator is unknown to the counter, or the graph cannot be run.
+        UnsupportedError: the counter does not support an operator, or the graph cannot be run.
     """
     graph = _load(model)
-    owned = [0] * len(graph.graph.node)
+    parameters_of = [0] * len(graph.graph.node)
     for tensor, user in _weights(graph):
-        owned[user] += math.prod(tensor.dims)
+        parameters_of[user] += math.prod(tensor.dims)
     macs = _node_macs(graph)
     return tuple(
-        Layer(_name(node), node.op_type, macs[i], owned[i], node.op_type in INTEGER)
+        Layer(_name(node), node.op_type, macs[i], parameters_of[i], node.op_type in INTEGER)
         for i, node in enumerate(graph.graph.node)
-        if macs[i] or owned[i]
+        if macs[i] or parameters_of[i]
     )
 
 
 def parameters(model: Path | onnx.ModelProto) -> int:
-    """Return the number of weights and biases, each counted once, whatever their type.
+    """Return the number of weights and biases of any type, each counted once.
 
-    Quantization scales and zero points, shapes and single constants are none; a BatchNorm that
-    is left counts scale and shift, into which mean and variance fold.
+    Quantization scales and zero points, shapes and single constants do not count; a remaining
+    BatchNorm counts as scale and shift, into which mean and variance fold.
     """
     return sum(math.prod(tensor.dims) for tensor, _ in _weights(_load(model)))
 
@@ -81,13 +81,13 @@ def macs(model: Path | onnx.ModelProto) -> int:
     """Return the multiply-accumulates of one inference at batch 1.
 
     Raises:
-        UnsupportedError: an operator is unknown to the counter, or the graph cannot be run.
+        UnsupportedError: the counter does not support an operator, or the graph cannot be run.
     """
     return sum(_node_macs(_load(model)))
 
 
 def fixed_batch(model: Path | onnx.ModelProto) -> int:
-    """Return the number of samples that one run takes, 1 where the batch is free.
+    """Return the number of samples in one run, 1 if the batch is free.
 
     Raises:
         UnsupportedError: the graph cannot be run.
@@ -96,7 +96,7 @@ def fixed_batch(model: Path | onnx.ModelProto) -> int:
 
 
 def float_weights(model: Path | onnx.ModelProto) -> tuple[str, ...]:
-    """Return the names of the weights and biases that are stored as floats."""
+    """Return the names of the weights and biases stored as floats."""
     return tuple(t.name for t, _ in _weights(_load(model)) if t.data_type in _FLOATS)
 
 
@@ -104,7 +104,7 @@ def executed_layers(model: Path | onnx.ModelProto) -> tuple[Layer, ...]:
     """Return the layers of the graph that onnxruntime's CPU provider executes after its fusions.
 
     Raises:
-        UnsupportedError: an operator is unknown to the counter, or the graph cannot be run.
+        UnsupportedError: the counter does not support an operator, or the graph cannot be run.
     """
     return layers(execution.optimized(_load(model)))
 
@@ -113,8 +113,8 @@ def int8_coverage(model: Path | onnx.ModelProto) -> float:
     """Return the share of MACs that onnxruntime executes in INT8, between 0 and 1.
 
     Raises:
-        UnsupportedError: an operator is unknown to the counter, nothing in the graph multiplies,
-            or it cannot be run.
+        UnsupportedError: the counter does not support an operator, nothing in the graph
+            multiplies, or the graph cannot be run.
     """
     executed = executed_layers(model)
     total = sum(layer.macs for layer in executed)
@@ -147,7 +147,7 @@ def _check(node: NodeProto) -> None:
 
 
 def _factors(node: NodeProto) -> tuple[str, ...]:
-    """Return the tensors whose shapes tell the MACs of `node`; empty if it has none."""
+    """Return the tensors whose shapes determine the MACs of `node`; empty if it has none."""
     op, inputs = node.op_type, node.input
     if op in CONVOLUTIONS:
         return node.output[0], inputs[CONVOLUTIONS[op]]
@@ -172,9 +172,9 @@ def _node_macs(model: onnx.ModelProto) -> list[int]:
 def _macs(node: NodeProto, shapes: list[tuple[int, ...]]) -> int:
     """Return MACs from the shapes of `_factors`.
 
-    Convolution: every output value takes one row of the weight `(C_out, C_in / groups, *kernel)`;
-    transposed: every input value meets `(C_out / groups, *kernel)`. Recurrent: input and
-    recurrent weights `(directions, gates * hidden, n)` once a frame.
+    Convolution: every output value uses one row of the weight `(C_out, C_in / groups, *kernel)`;
+    transposed: every input value is multiplied by `(C_out / groups, *kernel)`. Recurrent: input
+    and recurrent weights `(directions, gates * hidden, n)` once per frame.
     """
     if not shapes:
         return 0
@@ -218,14 +218,14 @@ def _weights(model: onnx.ModelProto) -> list[tuple[TensorProto, int]]:
     for i, node in enumerate(model.graph.node):
         for slot, name in enumerate(node.input):
             uses.setdefault(name, []).append((i, slot))
-    found = []
+    weights = []
     for tensor in _constants(model):
         if tensor.data_type in _NO_WEIGHTS:
             continue
         users = _users(model, uses, tensor.name, math.prod(tensor.dims), tensor.data_type)
         if users:
-            found.append((tensor, min(users)))
-    return found
+            weights.append((tensor, min(users)))
+    return weights
 
 
 def _users(
@@ -235,7 +235,7 @@ def _users(
     size: int,
     data_type: int,
 ) -> list[int]:
-    """Return the nodes to which the constant `name` is a weight, directly or through others."""
+    """Return the nodes that use the constant `name` as a weight, directly or through others."""
     users: list[int] = []
     for i, slot in uses.get(name, ()):
         node = model.graph.node[i]

@@ -1,17 +1,17 @@
-"""95 % intervals that hold for few speakers: of shares, of differences, and of hourly rates.
+"""95 % intervals that hold for few speakers: for shares, differences and hourly rates.
 
-Clips of one speaker stand or fall together, so an estimate is written as a sum over groups: the
-speakers, and every clip without a speaker as a group of its own. `influence` `(G,)` is what each
-group adds to the error of the estimate (its linearization), the speakers' first. The variance is
-that between groups, and the quantile is Student's with one degree of freedom fewer than there are
-speakers (Cameron & Miller 2015, "A practitioner's guide to cluster-robust inference"). With one
-speaker there is no interval.
+Clips of one speaker are correlated, so an estimate is written as a sum over groups: the speakers,
+and each clip without a speaker as its own group. `influence` `(G,)` is what each group adds to the
+error of the estimate (its linearization), speakers first. The variance is that between groups,
+and the quantile is Student's with one degree of freedom fewer than there are speakers (Cameron &
+Miller 2015, "A practitioner's guide to cluster-robust inference"). With one speaker there is no
+interval.
 
 A variance estimated from few speakers is often too small by chance. So it is never taken to be
 less than that of speakers who differ by `SPREAD` on the logit scale (rates: by `RATE_SPREAD` of
 their mean), an assumption that fades out above `MANY_SPEAKERS` speakers, and never less than that
-of independent samples. `tools/interval_coverage.py` simulates how often the intervals hold the
-truth.
+of independent samples. `tools/interval_coverage.py` simulates how often the intervals contain the
+true value.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPREAD = 0.75
-"""Standard deviation of a speaker's log-odds that is assumed at least."""
+"""Smallest standard deviation assumed for the log-odds of speakers."""
 
 RATE_SPREAD = 1.0
-"""Standard deviation of a speaker's rate, as a share of the mean, that is assumed at least."""
+"""Smallest standard deviation assumed for the rates of speakers, as a share of the mean."""
 
 MANY_SPEAKERS = 25
-"""Above as many speakers, the variance between them is trusted more and more by itself."""
+"""Above this number of speakers, the assumed spread fades out."""
 
 FEW_SPEAKERS = 8
-"""With fewer, every figure is to be read with care."""
+"""With fewer speakers, read every figure with care."""
 
 HOUR_S = 3600.0
 
@@ -41,14 +41,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Variance:
-    """A variance and its degrees of freedom; a sum has those of Satterthwaite (1946)."""
+    """A variance and its degrees of freedom; sums follow Satterthwaite (1946)."""
 
     value: float
     df: float
 
     def __add__(self, other: "Variance") -> "Variance":
         total = self.value + other.value
-        parts = [(one.value / total) ** 2 / one.df for one in (self, other) if one.value]
+        parts = [(part.value / total) ** 2 / part.df for part in (self, other) if part.value]
         return Variance(total, 1 / sum(parts) if parts else min(self.df, other.df))
 
     def at_least(self, value: float) -> "Variance":
@@ -57,7 +57,7 @@ class Variance:
 
 
 def between(influence: Array, speakers: int) -> Variance | None:
-    """Return the variance between groups, `None` where a single speaker leaves it unknown.
+    """Return the variance between groups, `None` with a single speaker.
 
     >>> between(np.array([2.0, -1.0, -1.0]), 3)
     Variance(value=9.0, df=2.0)
@@ -83,10 +83,10 @@ def share(
     """Return the interval of a weighted share of samples.
 
     `weight` `(G,)` is the weight of all samples of a group, `squares` the sum of the squared
-    weights of single samples; the weights add up to 1. `more` is variance that has nothing to do
-    with the samples. The interval is Student's on the logit scale. Where all samples or none
-    count, it is that of Clopper and Pearson (1934), or wider: it ends where speakers whose shares
-    are Beta distributed would all be as one in one of 40 cases. `None` where one speaker is known.
+    weights of single samples; the weights add up to 1. `more` is variance independent of the
+    samples. The interval is Student's on the logit scale. If all samples count or none do, it is
+    that of Clopper and Pearson (1934), or wider: it ends at the share at which speakers with
+    Beta-distributed shares would all agree in one of 40 cases. `None` with a single speaker.
     """
     if speakers == 1:
         return None
@@ -109,7 +109,7 @@ def share(
 
 
 def _lowest_perfect(samples: Array, speakers: int) -> float:
-    """Return the share at which groups of samples all count in a share `_TAIL` of all cases."""
+    """Return the share at which all samples of all groups count with probability `_TAIL`."""
     from scipy.optimize import brentq
     from scipy.special import betaln
 
@@ -141,12 +141,12 @@ def p_value(value: float, variance: Variance) -> float:
 
 
 def hourly(counts: NDArray[np.int64], seconds: Array, speakers: int) -> Interval | None:
-    """Return the interval of events per hour, from those of each group `(G,)` and its seconds.
+    """Return the interval of events per hour, from counts and seconds of each group `(G,)`.
 
     It is Student's on the log scale, and never narrower than that of Garwood (1936) for
-    independent events, which stands alone where no speakers are known. Where there are no events,
-    it ends at the rate at which speakers whose rates are Gamma distributed would be as quiet in
-    one of 40 cases. `None` where one speaker is known.
+    independent events, which is used alone if no speakers are known. Without events, it ends at
+    the rate at which speakers with Gamma-distributed rates would have none in one of 40 cases.
+    `None` with a single speaker.
 
     >>> [round(bound, 1) for bound in hourly(np.array([0, 0]), np.array([600.0, 600.0]), 2)]
     [0.0, 31.9]
@@ -169,7 +169,7 @@ def hourly(counts: NDArray[np.int64], seconds: Array, speakers: int) -> Interval
 
 
 def _loudest_silence(seconds: Array, apart: float) -> float:
-    """Return the mean rate at which groups give no event in a share `_TAIL` of all cases."""
+    """Return the mean rate at which no group has an event with probability `_TAIL`."""
     from scipy.optimize import brentq
 
     def beyond(rate: float) -> float:
@@ -181,8 +181,8 @@ def _loudest_silence(seconds: Array, apart: float) -> float:
 def clopper_pearson(hits: float, n: float) -> Interval:
     """Return the exact interval of a share of independent samples (Clopper and Pearson 1934).
 
-    The numbers need not be whole, as effective ones of weighted samples are not; of whole ones it
-    is that of `scipy.stats.binomtest`.
+    The numbers need not be integers (effective numbers of weighted samples are not); for integers
+    the result is that of `scipy.stats.binomtest`.
 
     >>> [round(bound, 4) for bound in clopper_pearson(50, 50)]
     [0.9289, 1.0]
@@ -197,7 +197,7 @@ def clopper_pearson(hits: float, n: float) -> Interval:
 def garwood(count: int, seconds: float) -> Interval:
     """Return the exact interval of independent events per hour (Garwood 1936).
 
-    That of none in 20 minutes ends at 11 per hour: as much as so short a time can exclude.
+    Without events in 20 minutes it ends at 11 per hour: so short a recording excludes no less.
     """
     from scipy.special import gammaincinv
 
@@ -207,7 +207,7 @@ def garwood(count: int, seconds: float) -> Interval:
 
 
 def care(speakers: int | None) -> str:
-    """Say that a figure rests on few speakers; empty where it does not, or they are not known.
+    """Return a warning that a figure rests on few speakers, empty if it does not or none is known.
 
     >>> care(5), care(1), care(8), care(None)
     ('5 speakers: read it with care', '1 speaker: read it with care', '', '')
@@ -218,7 +218,7 @@ def care(speakers: int | None) -> str:
 
 
 def quantile(df: float, comparisons: int = 1) -> float:
-    """Return Student's quantile of a two-sided 95 % interval, of one of several `comparisons`.
+    """Return Student's quantile of a two-sided 95 % interval, corrected for `comparisons`.
 
     >>> round(quantile(5), 3), round(quantile(1e9), 2)
     (2.571, 1.96)
@@ -229,5 +229,5 @@ def quantile(df: float, comparisons: int = 1) -> float:
 
 
 def spread(speakers: int, deviation: float = SPREAD) -> float:
-    """Return the variance that is assumed between speakers at least."""
+    """Return the smallest variance assumed between speakers."""
     return deviation**2 * min(1.0, MANY_SPEAKERS / speakers) if speakers else 0.0

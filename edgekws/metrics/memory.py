@@ -1,8 +1,8 @@
-"""Peak activation memory: the most bytes that are alive at once while onnxruntime runs a graph.
+"""Peak activation memory: the most bytes alive at once while onnxruntime runs a graph.
 
-A plan of buffers, not a reading of the process: the sum over the tensors that are alive, as the
+A plan of buffers, not a measurement of the process: the sum over the live tensors, as the memory
 planners of microcontroller runtimes count it (TensorFlow Lite Micro's arena; MCUNet, Lin et al.
-2020). Weights, a kernel's scratch space and the runtime itself are not in it.
+2020). It excludes weights, scratch space of kernels and the runtime itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +16,14 @@ from edgekws.errors import UnsupportedError
 from edgekws.metrics import execution
 
 VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
-"""Operators whose output is their first input under another shape: no memory of its own."""
+"""Operators that only reshape their first input: their output needs no memory."""
 
 _INNER = {AttributeProto.GRAPH, AttributeProto.GRAPHS}
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Nodes in the order of execution, the tensors at the graph's two ends, and its constants."""
+    """Nodes in the order of execution, and the graph's inputs, outputs and constants."""
 
     nodes: Sequence[NodeProto]
     inputs: tuple[str, ...]
@@ -35,14 +35,13 @@ def peak_ram_kib(model: Path | onnx.ModelProto) -> float:
     """Return the peak activation memory of one inference at batch 1, in KiB.
 
     The graph is the one that onnxruntime executes after its fusions, in its order. A tensor lives
-    from the node that writes it up to the last that reads it, an input of the graph from the
-    start, an output up to the end. In-place operation is not assumed: while a node runs, its
-    inputs and its outputs are alive together. Views share the memory of what they show. An
-    element counts as many bytes as its type has, so one in INT8. Where the batch is fixed to more
-    than one, it is a sample's share of the peak.
+    from the node that writes it to the last that reads it; graph inputs live from the start,
+    outputs to the end. In-place operation is not assumed: while a node runs, its inputs and
+    outputs are alive together. Views share the memory of their source. An element takes the bytes
+    of its type, one in INT8. If the batch is fixed to more than one, the peak is per sample.
 
     Raises:
-        UnsupportedError: a node holds a graph of its own (If, Loop), or the graph cannot be run.
+        UnsupportedError: a node contains a subgraph (If, Loop), or the graph cannot be run.
     """
     loaded = onnx.load(model) if isinstance(model, Path) else model
     flat = inliner.inline_local_functions(loaded) if loaded.functions else loaded
@@ -55,7 +54,7 @@ def peak_ram_kib(model: Path | onnx.ModelProto) -> float:
 def peak_bytes(schedule: Schedule, sizes: Mapping[str, int]) -> int:
     """Return the most bytes alive while any node runs.
 
-    `sizes` are the bytes of every tensor that is no constant.
+    `sizes` are the bytes of every tensor that is not a constant.
     """
     nodes = schedule.nodes
     owner = _owners(nodes)
@@ -81,7 +80,7 @@ def peak_bytes(schedule: Schedule, sizes: Mapping[str, int]) -> int:
 
 
 def _owners(nodes: Iterable[NodeProto]) -> dict[str, str]:
-    """Return for every view the tensor whose memory it shows."""
+    """Return, for every view, the tensor that owns its memory."""
     owner: dict[str, str] = {}
     for node in nodes:
         if node.op_type in VIEWS:

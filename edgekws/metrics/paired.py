@@ -15,7 +15,7 @@ Right = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class McNemar:
-    """How many clips only one of two models gets right, and the p-value of that."""
+    """How many clips only one of two models gets right, and the p-value."""
 
     only_a: int
     only_b: int
@@ -25,8 +25,8 @@ class McNemar:
 def mcnemar(a: Right, b: Right) -> McNemar:
     """Test whether two models, right or not on the same clips `(N,)`, are right equally often.
 
-    The exact two-sided form: under the null hypothesis, either model is the one that is right in
-    half of the clips on which they differ. Source: McNemar 1947; Dietterich 1998 for classifiers.
+    The exact two-sided form: under the null hypothesis, each model is right on half of the clips
+    on which they differ. Source: McNemar 1947; Dietterich 1998 for classifiers.
     """
     from scipy.stats import binomtest
 
@@ -36,7 +36,7 @@ def mcnemar(a: Right, b: Right) -> McNemar:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Return p-values corrected for their number, step down, in the same order.
+    """Return p-values corrected for multiple comparisons (step-down), in the same order.
 
     Source: Holm 1979.
 
@@ -54,11 +54,10 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 def clips_needed(
     difference: float, discordance: float, comparisons: int = 1, design_effect: float = 1.0
 ) -> float:
-    """Return how many clips would tell a `difference` between two shares with a power of 0.8.
+    """Return how many clips would detect a `difference` between two shares with a power of 0.8.
 
     `discordance` is the share of clips on which exactly one model is right; `comparisons` divides
-    the level of 0.05; `design_effect` is how much more a clip that shares its speaker with others
-    leaves in doubt than one of its own.
+    the level of 0.05; `design_effect` is the increase in variance because clips share speakers.
     Sources: Connor 1987 (paired proportions), Kish 1965 (design effect).
 
     >>> round(clips_needed(0.01, 0.05))
@@ -71,7 +70,7 @@ def clips_needed(
 
 
 def critical(comparisons: int = 1) -> float:
-    """Return the standard normal's two-sided critical value at 0.05 over `comparisons`.
+    """Return the two-sided critical value of the standard normal at 0.05 / `comparisons`.
 
     >>> round(critical(), 2)
     1.96

@@ -1,4 +1,4 @@
-"""Recall averaged over labels: balanced accuracy, and macro recall, which `_silence_` is not in."""
+"""Recall averaged over labels: balanced accuracy, and macro recall, which excludes `_silence_`."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from edgekws.core.contract import SILENCE
 
 
 def in_macro_recall(clips: NDArray[np.int64], labels: Sequence[str]) -> NDArray[np.bool_]:
-    """Return which labels macro recall averages, `(n_labels,)`: those with clips but `_silence_`.
+    """Return which labels macro recall averages, `(n_labels,)`: all with clips except `_silence_`.
 
-    `clips` `(n_labels,)` are the clips of each label.
+    `clips` `(n_labels,)` is the number of clips of each label.
     """
     return np.array([label != SILENCE for label in labels]) & (clips > 0)
 
 
 def mean_recall(clips: NDArray[np.int64], hits: NDArray[np.int64]) -> float:
-    """Return the recall averaged over labels, of which each has `clips` and, among them, `hits`.
+    """Return the recall averaged over labels, from the `clips` and `hits` of each.
 
     Both are `(n_labels,)`; every label has clips. Without labels it is 0.
 

@@ -1,9 +1,8 @@
-"""The runtime's event logic over many thresholds: posteriors are gone through once.
+"""The runtime's event logic for many thresholds, in a single pass over the posteriors.
 
-The smoothed posterior of a keyword is kept where it is above a floor alone, which in speech is a
-small share of an hour, with its running sums. The runs above any threshold, their centres and the
-refractory time then follow from where the track crosses it. The runtime's `Trigger` is what this
-has to equal.
+The smoothed posterior of a keyword is stored with its running sums only where it is above a floor,
+a small share of the time. The runs above any threshold, their centres and the refractory time
+follow from where the track crosses it. The result must equal that of the runtime's `Trigger`.
 """
 
 from collections.abc import Sequence
@@ -18,9 +17,10 @@ Ints = NDArray[np.int64]
 
 
 class Timing(NamedTuple):
-    """What makes events of posteriors, beside the threshold, counted in decisions.
+    """Event settings other than the threshold, in decisions.
 
-    `span` is averaged over, `refractory` follows an event, `longest` is the longest run.
+    Posteriors are averaged over `span`; `refractory` follows an event; `longest` is the longest
+    run.
     """
 
     span: int
@@ -29,11 +29,11 @@ class Timing(NamedTuple):
 
 
 class Track(NamedTuple):
-    """Where the smoothed posterior of one keyword is above the floor, in order of time.
+    """The smoothed posterior of one keyword where it is above the floor, in order of time.
 
-    `values` `(n,)` are sums over the span in units of the runtime; a zero stands after each
-    stretch. `decisions` say which decision each belongs to; `sums` and `moments` `(n + 1,)` are
-    running sums of the values, and of the values times their place.
+    `values` `(n,)` are sums over the span in the runtime's units; a zero follows each run.
+    `decisions` are the indices of their decisions; `sums` and `moments` `(n + 1,)` are running
+    sums of the values, and of the values times their position.
     """
 
     values: Ints
@@ -43,9 +43,9 @@ class Track(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Runs that become events: when each was told, and its centre, in decisions, `(n,)` each."""
+    """Runs that become events: when each is reported, and its centre, in decisions, `(n,)` each."""
 
-    told: Ints
+    reported: Ints
     centre: NDArray[np.float64]
 
 
@@ -57,14 +57,14 @@ def smoothed(counts: Ints, span: int) -> Ints:
 
 
 def level(threshold: float, span: int) -> int:
-    """Return the sum over the span at which a threshold is reached, as the runtime counts it."""
+    """Return the sum over the span that reaches a threshold, as the runtime counts it."""
     return max(1, int(np.ceil(threshold * (span * UNIT))))
 
 
 def track(recordings: Sequence[Ints], begins: Sequence[int], floor: int) -> Track:
-    """Return the track of the smoothed sums `(D,)` of recordings whose first decisions are given.
+    """Return the track of recordings from their smoothed sums `(D,)` and first decisions.
 
-    Recordings have to begin further apart than the refractory time reaches.
+    The gaps between recordings must be longer than the refractory time.
     """
     values, decisions = [], []
     for sums, begin in zip(recordings, begins, strict=True):
@@ -78,44 +78,44 @@ def track(recordings: Sequence[Ints], begins: Sequence[int], floor: int) -> Trac
     return Track(joined, at, _running(joined), _running(joined * place))
 
 
-def runs(found: Track, level: int, timing: Timing) -> Runs:
-    """Return the runs above a level, which is not below the track's floor."""
-    above = np.concatenate([[False], found.values >= level, [False]])
+def runs(track: Track, level: int, timing: Timing) -> Runs:
+    """Return the runs above a level that is not below the track's floor."""
+    above = np.concatenate([[False], track.values >= level, [False]])
     starts, ends = np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2).T
     lengths = np.minimum(ends - starts, timing.longest)
     cut = ends - starts >= timing.longest
-    # A run is told at the decision after its last, or with its last where it is cut off.
-    told = found.decisions[starts] + lengths - cut
-    kept = _unhindered(found.decisions[starts], told, timing.refractory)
-    starts, lengths, told = starts[kept], lengths[kept], told[kept]
+    # A run is reported at the decision after its last, or at its last if it is cut off.
+    reported = track.decisions[starts] + lengths - cut
+    allowed = _outside_refractory(track.decisions[starts], reported, timing.refractory)
+    starts, lengths, reported = starts[allowed], lengths[allowed], reported[allowed]
     ends = starts + lengths
-    total = found.sums[ends] - found.sums[starts]
+    total = track.sums[ends] - track.sums[starts]
     weight = total - (level - 1) * lengths
-    moment = found.moments[ends] - found.moments[starts] - starts * total
+    moment = track.moments[ends] - track.moments[starts] - starts * total
     moment -= (level - 1) * (lengths * (lengths - 1) // 2)
-    centre = found.decisions[starts] + moment / weight - (timing.span - 1) / 2
-    return Runs(told, centre)
+    centre = track.decisions[starts] + moment / weight - (timing.span - 1) / 2
+    return Runs(reported, centre)
 
 
-def peaks(found: Track) -> tuple[Ints, Ints]:
-    """Return the highest value of every stretch above the floor, and its decision, `(n,)` each."""
-    above = np.concatenate([[False], found.values > 0, [False]])
+def peaks(track: Track) -> tuple[Ints, Ints]:
+    """Return the highest value of every run above the floor, and its decision, `(n,)` each."""
+    above = np.concatenate([[False], track.values > 0, [False]])
     starts, ends = np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2).T
-    tops = [s + int(np.argmax(found.values[s:e])) for s, e in zip(starts, ends, strict=True)]
-    return found.values[tops], found.decisions[tops]
+    tops = [s + int(np.argmax(track.values[s:e])) for s, e in zip(starts, ends, strict=True)]
+    return track.values[tops], track.decisions[tops]
 
 
 def _running(values: Ints) -> Ints:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
 
 
-def _unhindered(starts: Ints, told: Ints, refractory: int) -> Ints:
-    """Return the numbers of the runs that do not begin in the refractory time of one before."""
-    if not (starts[1:] < told[:-1] + refractory).any():
+def _outside_refractory(starts: Ints, reported: Ints, refractory: int) -> Ints:
+    """Return the indices of the runs that do not begin in an earlier run's refractory time."""
+    if not (starts[1:] < reported[:-1] + refractory).any():
         return np.arange(len(starts))
-    kept, free = [], -1
-    for number, (start, tell) in enumerate(zip(starts.tolist(), told.tolist(), strict=True)):
+    allowed, free = [], -1
+    for number, (start, end) in enumerate(zip(starts.tolist(), reported.tolist(), strict=True)):
         if start >= free:
-            kept.append(number)
-            free = tell + refractory
-    return np.array(kept, np.int64)
+            allowed.append(number)
+            free = end + refractory
+    return np.array(allowed, np.int64)

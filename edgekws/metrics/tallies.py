@@ -1,4 +1,4 @@
-"""Clips counted by speaker and label, and the shares that are drawn from the counts."""
+"""Clips counted by speaker and label, and shares computed from the counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,28 +14,27 @@ from edgekws.metrics.recall import in_macro_recall
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-WEIGHTED_ALIKE = {
+EQUALLY_WEIGHTED = {
     "accuracy": ("keyword", UNKNOWN, SILENCE),
     "keyword_recall": ("keyword",),
     "unknown_recall": (UNKNOWN,),
     "silence_recall": (SILENCE,),
     "unknown_accepted": (UNKNOWN,),
 }
-"""The kinds of clips that a share is one of; every clip counts alike."""
+"""The kinds of clips that each share counts; all clips have equal weight."""
 
 MACRO_RECALL = "macro_recall"
-"""The mean recall of all labels but `_silence_` that have clips."""
+"""The mean recall of all labels with clips except `_silence_`."""
 
-
-BY_LABEL = ("accuracy", MACRO_RECALL, *(name for name in WEIGHTED_ALIKE if name != "accuracy"))
-"""Every share that is drawn from counts by label."""
+BY_LABEL = ("accuracy", MACRO_RECALL, *(name for name in EQUALLY_WEIGHTED if name != "accuracy"))
+"""Every share that is counted by label."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Which clips stand or fall together: `codes` `(N,)` number them, the `speakers` first.
+    """Groups of correlated clips: `codes` `(N,)` number them, the `speakers` first.
 
-    A clip without a speaker is a group of its own.
+    A clip without a speaker is its own group.
     """
 
     codes: Counts
@@ -55,8 +54,8 @@ class Groups:
 class Share:
     """A weighted share of clips, written as a sum over groups for its interval.
 
-    `influence` and `weight` are `(G,)`, as `metrics.intervals` takes them; `squares` is the sum of
-    the squared weights of single clips; `n` counts the clips that have a weight.
+    `influence` and `weight` are `(G,)`, as in `metrics.intervals`; `squares` is the sum of the
+    squared weights of single clips; `n` counts the clips with a weight.
     """
 
     value: float
@@ -68,18 +67,18 @@ class Share:
 
     @property
     def known_speakers(self) -> int:
-        """How many speakers the clips are from, as far as they are known."""
+        """The number of known speakers of the clips."""
         return int(np.count_nonzero(self.weight[: self.speakers] > 0))
 
     def ci95(self, more: Variance | None = None) -> Interval | None:
-        """Return the 95 % interval, `None` where all clips are of one speaker."""
-        heard = self.weight > 0
-        parts = (self.influence[heard], self.weight[heard], self.squares)
+        """Return the 95 % interval, `None` with a single speaker."""
+        counted = self.weight > 0
+        parts = (self.influence[counted], self.weight[counted], self.squares)
         return intervals.share(self.value, *parts, self.known_speakers, more)
 
 
 def grouped(speakers: NDArray[np.str_]) -> Groups:
-    """Group clips by the names of their speakers `(N,)`, which are empty where not known."""
+    """Group clips by the names of their speakers `(N,)`, empty if unknown."""
     known = speakers != ""
     names, codes = np.unique(speakers[known], return_inverse=True)
     groups = np.empty(len(speakers), np.int64)
@@ -94,14 +93,14 @@ def kinds(labels: Sequence[str]) -> list[str]:
 
 
 def clip_weights(metric: str, clips: Counts, labels: Sequence[str]) -> Array | None:
-    """Return the weight of one clip of each label, `(n_labels,)`, by the `clips` of each.
+    """Return the weight of one clip of each label, `(n_labels,)`, given the `clips` of each.
 
-    `None` where no clip counts for the metric.
+    `None` if no clip counts for the metric.
     """
     if metric == MACRO_RECALL:
         counted = in_macro_recall(clips, labels)
         return counted / np.maximum(clips, 1) / counted.sum() if counted.any() else None
-    counted = np.array([kind in WEIGHTED_ALIKE[metric] for kind in kinds(labels)])
+    counted = np.array([kind in EQUALLY_WEIGHTED[metric] for kind in kinds(labels)])
     n = int(clips[counted].sum())
     return counted / n if n else None
 
@@ -109,7 +108,7 @@ def clip_weights(metric: str, clips: Counts, labels: Sequence[str]) -> Array | N
 def share(clips: Counts, hits: Counts, weights: Array, speakers: int) -> Share:
     """Return the share of hits among clips, counted by group and label, `(G, n_labels)` each.
 
-    A group's influence is by how much its hits differ from what its clips' labels let expect.
+    A group's influence is the difference between its hits and those expected from its labels.
     """
     of_label = clips.sum(0)
     rates = hits.sum(0) / np.maximum(of_label, 1)

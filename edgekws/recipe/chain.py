@@ -1,4 +1,4 @@
-"""Errors of the chain of steps that can be told before anything runs."""
+"""Errors in the chain of steps that can be detected before anything runs."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -10,32 +10,32 @@ from edgekws.core.protocols import Step
 from edgekws.recipe.model import budget_problems, slug_problem
 from edgekws.recipe.toml_lines import KeyPath
 
-Found = tuple[KeyPath, str]
-"""The key path where something stands, and what is to be said about it."""
+Note = tuple[KeyPath, str]
+"""A key path and a message about its value."""
 
 Earlier = Sequence[Step | None]
-"""The steps before one; `None` is a step that could not be read."""
+"""The steps before a step; `None` is one that could not be read."""
 
 
-def problems(steps: Sequence[Step | None]) -> list[Found]:
-    """Return everything that is wrong with the chain; `None` is a step that could not be read."""
-    found: list[Found] = []
+def problems(steps: Sequence[Step | None]) -> list[Note]:
+    """Return all errors in the chain; `None` is a step that could not be read."""
+    noted: list[Note] = []
     for n, step in enumerate(steps):
         if step is not None:
-            found += _name(step, steps[:n])
-            found += _link(step, steps[:n])
-            found += _named_inputs(step, steps[:n], steps[n:])
-            found += _representation(step, steps[:n])
-            found += [(("steps", n, "budget", k), m) for k, m in budget_problems(step.budget)]
-            found += _bundle_limits(step, n)
-            found += _early_ratio(step, n, steps[n + 1 :])
-    return found
+            noted += _name(step, steps[:n])
+            noted += _link(step, steps[:n])
+            noted += _named_inputs(step, steps[:n], steps[n:])
+            noted += _representation(step, steps[:n])
+            noted += [(("steps", n, "budget", k), m) for k, m in budget_problems(step.budget)]
+            noted += _bundle_limits(step, n)
+            noted += _early_ratio(step, n, steps[n + 1 :])
+    return noted
 
 
 def last_training(steps: Sequence[Step]) -> str:
     """Return the name of the last step that trains a network.
 
-    A `to2d` that is found to be exact once it runs counts here, since nothing before that tells.
+    A `to2d` that turns out to be exact when it runs counts here, as this is not known before.
     """
     return next((step.name for step in reversed(steps) if _trains(step)), "")
 
@@ -44,23 +44,23 @@ def _trains(step: Step) -> bool:
     return bool(step.gives == "checkpoint" and step.keeps == "retrained")
 
 
-def _bundle_limits(step: Step, n: int) -> Iterator[Found]:
-    """Yield the limits that a step can never meet: what they bound is measured of the bundle."""
+def _bundle_limits(step: Step, n: int) -> Iterator[Note]:
+    """Yield limits that do not apply to a step, as their metric is measured on the bundle."""
     for key in step.budget:
         metric = key.partition("_")[2]
         if metric in BUNDLE_METRICS:
-            message = "measured of the bundle only; move this limit into the recipe's [budget]"
+            message = "measured on the bundle only; move this limit into the recipe's [budget]"
             yield ("steps", n, "budget", key), message
         elif metric in CONTINUOUS and step.keeps != "quantized" and step.gives != "detection":
             message = (
-                "measured after quantize and calibrate, and of the bundle; move this limit there, "
+                "measured after quantize and calibrate, and on the bundle; move this limit there, "
                 "or into the recipe's [budget]"
             )
             yield ("steps", n, "budget", key), message
 
 
-def too_short(steps: Sequence[Step], n_frames: int) -> list[Found]:
-    """Return the backbones whose receptive field does not fit the window of `n_frames` frames."""
+def too_short(steps: Sequence[Step], n_frames: int) -> list[Note]:
+    """Return the backbones with a receptive field longer than the window of `n_frames` frames."""
     return [
         (
             ("steps", n, "backbone"),
@@ -73,22 +73,22 @@ def too_short(steps: Sequence[Step], n_frames: int) -> list[Found]:
     ]
 
 
-def notes(steps: Sequence[Step]) -> list[Found]:
-    """Return what looks unintended, though the chain can run."""
-    named = {name for step in steps for name in step.named_inputs}
+def notes(steps: Sequence[Step]) -> list[Note]:
+    """Return notes on a chain that can run, but looks unintended."""
+    used = {name for step in steps for name in step.named_inputs}
     return [
         (
             ("steps", n),
-            f'nothing uses what "{step.name}" gives: "{after.name}" behind it starts anew, '
-            "and no step names it",
+            f'nothing uses the result of "{step.name}": "{after.name}" after it starts from '
+            "scratch, and no step names it",
         )
         for n, (step, after) in enumerate(pairwise(steps))
-        if after.takes is None and step.name not in named
+        if after.takes is None and step.name not in used
     ]
 
 
-def idle_masking(steps: Sequence[Step]) -> list[Found]:
-    """Return the trainings that make lighter masks of which the recipe has none."""
+def idle_masking(steps: Sequence[Step]) -> list[Note]:
+    """Return notes on trainings with `masking` in a recipe without masks."""
     return [
         (
             ("steps", n, "training", "masking"),
@@ -99,7 +99,7 @@ def idle_masking(steps: Sequence[Step]) -> list[Found]:
     ]
 
 
-def _name(step: Step, earlier: Earlier) -> Iterator[Found]:
+def _name(step: Step, earlier: Earlier) -> Iterator[Note]:
     path = ("steps", len(earlier), "name")
     message = slug_problem(step.name)
     if message:
@@ -119,8 +119,8 @@ _WHAT = {
 }
 
 
-def _link(step: Step, earlier: Earlier) -> Iterator[Found]:
-    """Check that the step gets what it takes, and that no model comes after what is beside it."""
+def _link(step: Step, earlier: Earlier) -> Iterator[Note]:
+    """Check that a step gets its input format, and that no model follows what accompanies it."""
     if step.takes is None:
         return
     if not earlier:
@@ -139,25 +139,25 @@ def _link(step: Step, earlier: Earlier) -> Iterator[Found]:
 
 
 def _stands_beside(step: Step, before: Step) -> bool:
-    """Return whether a step may follow one that gives what stands beside the model."""
+    """Return whether a step may follow one with a result that accompanies the model."""
     return step.gives in BESIDE and before.gives in step.also_takes
 
 
 def _mismatch(step: Step, takes: Format, before: Step) -> str:
-    told = (
+    message = (
         f'"{step.name}" needs {_WHAT[takes]}, '
         f'but "{before.name}" before it gives {_WHAT[before.gives]}; '
     )
     if before.gives in BESIDE:
-        return told + f'move "{before.name}" to the end'
+        return message + f'move "{before.name}" to the end'
     if takes == "onnx":
-        return told + 'add a step { kind = "export" } before it'
+        return message + 'add a step { kind = "export" } before it'
     backend = getattr(step, "backend", None)
     other = ', or choose backend = { kind = "onnxruntime" }' if backend is not None else ""
-    return told + f'take "{before.name}" out or move it behind "{step.name}"{other}'
+    return message + f'take "{before.name}" out or move it behind "{step.name}"{other}'
 
 
-def _named_inputs(step: Step, earlier: Earlier, later: Sequence[Step | None]) -> Iterator[Found]:
+def _named_inputs(step: Step, earlier: Earlier, later: Sequence[Step | None]) -> Iterator[Note]:
     """Check that every named input is an earlier step that gives a checkpoint."""
     if any(other is None for other in earlier):
         return
@@ -182,7 +182,7 @@ def _named_inputs(step: Step, earlier: Earlier, later: Sequence[Step | None]) ->
 
 
 def _key_of(step: Step, name: str) -> KeyPath:
-    """Return the field of a step that holds the name of an input."""
+    """Return the field of a step that contains the name of an input."""
     for key, value in step.model_dump().items():
         if key not in ("kind", "name") and (
             value == name or (isinstance(value, list | tuple) and name in value)
@@ -191,8 +191,8 @@ def _key_of(step: Step, name: str) -> KeyPath:
     return ()
 
 
-def _early_ratio(step: Step, n: int, later: Sequence[Step | None]) -> Iterator[Found]:
-    """Refuse a limit on the ratio to a control that is not there yet."""
+def _early_ratio(step: Step, n: int, later: Sequence[Step | None]) -> Iterator[Note]:
+    """Reject a limit on the ratio to a control that does not exist yet."""
     trained = [s.name for s in later if s is not None and _trains(s)]
     for key in step.budget if trained else ():
         if key.partition("_")[2] == "latency_ratio":
@@ -204,8 +204,8 @@ def _early_ratio(step: Step, n: int, later: Sequence[Step | None]) -> Iterator[F
             )
 
 
-def _representation(step: Step, earlier: Earlier) -> Iterator[Found]:
-    """Refuse a conversion to 2-D of a network that is 2-D already."""
+def _representation(step: Step, earlier: Earlier) -> Iterator[Note]:
+    """Reject a conversion to 2-D of a network that is already 2-D."""
     if step.kind != "to2d":
         return
     for before in reversed(earlier):
@@ -215,7 +215,7 @@ def _representation(step: Step, earlier: Earlier) -> Iterator[Found]:
         if before.kind == "to2d" or (backbone is not None and backbone.representation == "2d"):
             yield (
                 ("steps", len(earlier)),
-                f'"{before.name}" is in the 2-D representation already; '
+                f'"{before.name}" already has the 2-D representation; '
                 f'take "{step.name}" out, or give "{before.name}" a 3-D backbone',
             )
         if backbone is not None or before.takes is None:

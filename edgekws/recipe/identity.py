@@ -1,4 +1,4 @@
-"""The identity of a recipe: the hash of its values, however the file writes them."""
+"""The identity of a recipe: a hash of its values, independent of how the file is written."""
 
 from typing import Any
 
@@ -12,6 +12,6 @@ def recipe_sha256(recipe: Recipe) -> str:
 
 
 def chain_sha256(recipe: Recipe) -> str:
-    """Return the identity of what makes the model: the recipe without target and budgets."""
+    """Return the identity of what determines the model: the recipe without target and budgets."""
     exclude: Any = {"budget": True, "target": True, "steps": {"__all__": {"budget"}}}
     return sha256_of(recipe.model_dump(mode="json", by_alias=True, exclude=exclude))

@@ -1,8 +1,8 @@
 """The recipe as a JSON schema, for editors: keys, descriptions, defaults and bounds.
 
-Draft 7, because that is what TOML editors read. It is made of the same classes that read a recipe
-and holds every member of every family; what only the whole chain can tell (names of steps, formats
-that fit) stays with the loader.
+Draft 7, because TOML editors read it. It is generated from the same classes that read a recipe,
+with every member of every family; checks of the whole chain (names of steps, matching formats)
+remain in the loader.
 """
 
 import json
@@ -23,10 +23,10 @@ _REF = "#/definitions/"
 _EXTENDS = "path of a recipe to start from, relative to this file; what stands here replaces it"
 _LIMITS = {"max": "at most", "min": "at least"}
 _PARTIAL = ("dataset", "target")
-"""Tables of which a recipe that extends another may give a part."""
+"""Tables that a recipe extending another may give in part."""
 
 IN_RECIPES = tuple(name for name in family.FAMILIES if name != "Exporter")
-"""The families whose members a recipe names."""
+"""The families with members in a recipe."""
 
 Schema = dict[str, Any]
 
@@ -36,35 +36,35 @@ def recipe_schema() -> Schema:
     members = {
         name: [family.load(name, kind) for kind in family.kinds(name)] for name in IN_RECIPES
     }
-    classes: list[type[BaseModel]] = [Recipe, *(m for found in members.values() for m in found)]
-    names, made = models_json_schema(
+    classes: list[type[BaseModel]] = [Recipe, *(m for group in members.values() for m in group)]
+    names, generated = models_json_schema(
         [(model, "validation") for model in classes], ref_template=_REF + "{model}"
     )
-    definitions: dict[str, Schema] = {n: _draft7(s) for n, s in made["$defs"].items()}
-    for name, found in members.items():
-        refs = [names[member, "validation"]["$ref"] for member in found]
-        for member, ref in zip(found, refs, strict=True):
+    definitions: dict[str, Schema] = {n: _draft7(s) for n, s in generated["$defs"].items()}
+    for name, group in members.items():
+        refs = [names[member, "validation"]["$ref"] for member in group]
+        for member, ref in zip(group, refs, strict=True):
             _choose_by_kind(definitions[ref.removeprefix(_REF)], member)
         definitions[_any(name)] = {"oneOf": [{"$ref": ref} for ref in refs]}
     definitions["budget"] = _budget()
-    del definitions["BaseModel"]  # what a field of any member says it is; nothing refers to it
+    del definitions["BaseModel"]  # the declared type of a member's field; nothing refers to it
     return _file(definitions.pop("Recipe"), definitions)
 
 
 def recipe_schema_text() -> str:
-    """Return the schema as JSON text; the same members give the same bytes."""
+    """Return the schema as JSON text, reproducible for the same members."""
     return json.dumps(recipe_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def properties(schema: Schema) -> Iterator[tuple[str, str, Schema]]:
-    """Yield (table, key, schema) of every key that a recipe may hold."""
+    """Yield (table, key, schema) for every key of a recipe."""
     for table, definition in {"recipe": schema, **schema["definitions"]}.items():
         for key, value in definition.get("properties", {}).items():
             yield table, key, value
 
 
 def _file(recipe: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Return the schema of a file: a whole recipe, or what changes in one that it extends."""
+    """Return the schema of a file: a whole recipe, or the changes to one that it extends."""
     keys, required = recipe["properties"], recipe.pop("required")
     whole = {key: keys[key] for key in _PARTIAL}
     for key in _PARTIAL:
@@ -86,9 +86,9 @@ def _any(name: str) -> str:
 
 
 def _choose_by_kind(definition: Schema, member: type[BaseModel]) -> None:
-    """Make `kind` the key by which a member is told from the others."""
-    told = (getdoc(member) or "").partition("\n")[0]
-    definition["properties"]["kind"]["description"] = told
+    """Make `kind` the key that selects a member."""
+    summary = (getdoc(member) or "").partition("\n")[0]
+    definition["properties"]["kind"]["description"] = summary
     definition["required"] = sorted({*definition.get("required", ()), "kind"})
 
 
@@ -107,10 +107,10 @@ def _budget() -> Schema:
 
 
 def _draft7(schema: Any) -> Any:
-    """Turn what pydantic writes into draft 7, without titles and without `null`.
+    """Convert pydantic's schema to draft 7, without titles and `null`.
 
-    TOML has no null: a key is left out. Beside a `$ref` draft 7 reads nothing, so it moves into
-    an `allOf`. The marker of a family's member becomes the choice of its kinds.
+    TOML has no null: a key is left out. Draft 7 ignores keys next to a `$ref`, so it moves into an
+    `allOf`. The marker of a family's member becomes the choice of its kinds.
     """
     if isinstance(schema, list):
         return [_draft7(entry) for entry in schema]
@@ -118,9 +118,9 @@ def _draft7(schema: Any) -> Any:
         return schema
     schema = {key: value for key, value in schema.items() if key != "title"}
     keys = schema.pop("properties", None)
-    kept = {key: schema.pop(key) for key in ("default", "const", "enum") if key in schema}
+    literal = {key: schema.pop(key) for key in ("default", "const", "enum") if key in schema}
     fixed = {key: _draft7(value) for key, value in schema.items()}
-    fixed |= {key: _without_none(value) for key, value in kept.items() if value is not None}
+    fixed |= {key: _without_none(value) for key, value in literal.items() if value is not None}
     if keys is not None:
         fixed["properties"] = {key: _property(key, value) for key, value in keys.items()}
     return _without_null(_positions(_referring(fixed)))
@@ -136,8 +136,8 @@ def _property(key: str, schema: Schema) -> Schema:
     fixed: Schema = _draft7(schema)
     if key != "budget":
         return fixed
-    told: Schema = {name: fixed[name] for name in ("description", "default") if name in fixed}
-    return {"allOf": [{"$ref": _REF + "budget"}], **told}
+    extra: Schema = {name: fixed[name] for name in ("description", "default") if name in fixed}
+    return {"allOf": [{"$ref": _REF + "budget"}], **extra}
 
 
 def _referring(schema: Schema) -> Schema:
@@ -150,7 +150,7 @@ def _referring(schema: Schema) -> Schema:
 
 
 def _positions(schema: Schema) -> Schema:
-    """Write the entries of a list of fixed length as draft 7 does."""
+    """Convert the entries of a list of fixed length to draft 7."""
     if "prefixItems" in schema:
         schema["items"] = schema.pop("prefixItems")
     return schema

@@ -1,4 +1,4 @@
-"""From a TOML file to a typed recipe, with every error at once."""
+"""Load a typed recipe from a TOML file, reporting all errors at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ AnyRecipe = Path | str | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A recipe and where it came from.
+    """A recipe and its origin.
 
-    `path` is its file, `None` of a mapping. `sources` are the file and those that it extends,
-    itself first; `notes` say what looks
+    `path` is its file, `None` for a mapping. `sources` are the file and those that it extends, in
+    this order; `notes` describe what looks
     unintended, each with file and line.
     """
 
@@ -39,17 +39,17 @@ class Loaded:
     values: Values
 
     def where(self, *path: str | int) -> str:
-        """Return `file:line` (or the override) that the value at a key path came from."""
+        """Return the `file:line` or the override of the value at a key path."""
         return self.values.where(path)
 
 
 def builtins() -> dict[str, Path]:
-    """Return the recipes that come with the package, by name."""
+    """Return the built-in recipes by name."""
     return {name: path for name, path in _ready().items() if not _is_sweep(path)}
 
 
 def builtin_sweeps() -> dict[str, Path]:
-    """Return the sweeps that come with the package, by name."""
+    """Return the built-in sweeps by name."""
     return {name: path for name, path in _ready().items() if _is_sweep(path)}
 
 
@@ -61,7 +61,7 @@ def _ready() -> dict[str, Path]:
 
 
 def _is_sweep(path: Path) -> bool:
-    """Say whether a file varies a base recipe; what is no TOML is not told here."""
+    """Return whether a file varies a base recipe; invalid TOML is reported elsewhere."""
     try:
         return "base" in parse_toml(read_regular(path).decode("utf-8-sig"))
     except (OSError, ValueError):
@@ -74,11 +74,11 @@ def load(recipe: AnyRecipe, overrides: Sequence[str] = ()) -> Loaded:
     `overrides` are `key=value` texts, such as `steps.distill.loss.temperature=2`.
 
     Raises:
-        RecipeError: anything is wrong; holds every problem with its file, line and key.
+        RecipeError: the recipe is invalid; contains every problem with its file, line and key.
     """
     file = None if isinstance(recipe, Mapping) else _find(recipe)
     values = given(recipe) if isinstance(recipe, Mapping) else read(_find(recipe))
-    found = override(values, overrides)
+    problems = override(values, overrides)
     steps = [parse_step(table) for table in _tables(values.data.get("steps"))]
     located = dict(chain.problems(steps))
     try:
@@ -87,13 +87,13 @@ def load(recipe: AnyRecipe, overrides: Sequence[str] = ()) -> Loaded:
     except ValidationError as error:
         located = explain(Recipe, values.data, error.errors()) | located
         model = None
-    found += [Problem(values.where(at), dotted(at), message) for at, message in located.items()]
-    if found or model is None:
-        raise RecipeError(sorted(found, key=_by_line))
-    told = chain.notes(model.steps)
+    problems += [Problem(values.where(at), dotted(at), message) for at, message in located.items()]
+    if problems or model is None:
+        raise RecipeError(sorted(problems, key=_by_line))
+    remarks = chain.notes(model.steps)
     if model.augment.spec_augment is None:
-        told += chain.idle_masking(model.steps)
-    notes = tuple(f"{values.where(at)}: {text}" for at, text in told)
+        remarks += chain.idle_masking(model.steps)
+    notes = tuple(f"{values.where(at)}: {text}" for at, text in remarks)
     return Loaded(model, file, tuple(values.files), tuple(overrides), notes, values)
 
 
@@ -101,7 +101,7 @@ def load_budget(path: Path) -> Budget:
     """Read the limits of a TOML file: its `[budget]` table, or its top level.
 
     Raises:
-        RecipeError: the file is no TOML, or a key is no limit.
+        RecipeError: the file is not TOML, or a key is not a limit.
     """
     data, lines = read_toml(path)
     inside = isinstance(data.get("budget"), dict)
@@ -114,8 +114,8 @@ def load_budget(path: Path) -> Budget:
         if key not in wrong and (isinstance(value, bool) or not isinstance(value, int | float))
     }
     if wrong or not table:
-        found = [Problem(f"{path}:{lines[*prefix, k]}", k, m) for k, m in wrong.items()]
-        raise RecipeError(found or [Problem(str(path), "", "holds no limits")])
+        problems = [Problem(f"{path}:{lines[*prefix, k]}", k, m) for k, m in wrong.items()]
+        raise RecipeError(problems or [Problem(str(path), "", "holds no limits")])
     return limits(table)
 
 
@@ -123,16 +123,16 @@ def _find(path: Path | str) -> Path:
     if problem := path_problem(path):
         raise RecipeError([Problem(str(path)[:80], "", problem)])
     file, known, sweeps = Path(path).expanduser(), builtins(), builtin_sweeps()
-    found = file if file.exists() else known.get(str(path), sweeps.get(str(path)))
-    if found is None:
+    match = file if file.exists() else known.get(str(path), sweeps.get(str(path)))
+    if match is None:
         hint = f"; built-in recipes: {', '.join(known)}" if known else ""
         if len(file.parts) == 1 and known:
             hint = closest(file.stem, tuple(known))
         raise RecipeError([Problem(str(path), "", f"there is no such recipe file{hint}")])
-    if _is_sweep(found):
+    if _is_sweep(match):
         message = f"is a sweep, which varies a recipe; run it with edgekws sweep {path}"
         raise RecipeError([Problem(str(path), "", message)])
-    return found
+    return match
 
 
 def _tables(steps: object) -> list[Any]:

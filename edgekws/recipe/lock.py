@@ -1,4 +1,4 @@
-"""A recipe written down in full: nothing left to a default."""
+"""Write a complete recipe, with all defaults filled in."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from edgekws.recipe.toml_values import toml_key, toml_pairs
 def lock(recipe: Recipe) -> str:
     """Return the recipe as TOML with all defaults filled in; loading it gives the same recipe.
 
-    Fields without a value (`None`) are left out, as TOML has no word for them, and so are those
-    that have no effect.
+    Fields without a value (`None`) are left out, as TOML has no null, and so are those without
+    effect.
     """
     data = _dump(recipe)
     data |= {"dataset": _member(recipe.dataset), "target": _member(recipe.target)}
@@ -34,14 +34,14 @@ def _dump(model: BaseModel) -> dict[str, Any]:
 def _member(member: Member) -> dict[str, Any]:
     """Return the fields of a member.
 
-    Where the others make some without effect, and the member therefore refuses to have them
-    written down, only those that the recipe named are left.
+    If some fields have no effect given the others, and the member rejects them, only the fields
+    given in the recipe are kept.
     """
     assert isinstance(member, BaseModel)
     data = _dump(member)
     try:
         type(member).model_validate(data)
     except ValidationError:
-        named = member.model_fields_set | {"kind"}
-        return {key: value for key, value in data.items() if key in named}
+        given = member.model_fields_set | {"kind"}
+        return {key: value for key, value in data.items() if key in given}
     return data

@@ -1,4 +1,4 @@
-"""Validation errors in the words of someone who writes a recipe."""
+"""Validation errors as messages for the author of a recipe."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
@@ -50,25 +50,25 @@ _LENGTHS = {
 def explain(
     model: type[BaseModel], data: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]
 ) -> dict[KeyPath, str]:
-    """Return a message for the key path of every error that `model` found in `data`."""
-    found: dict[KeyPath, list[str]] = {}
+    """Return a message for the key path of every error of `model` in `data`."""
+    by_path: dict[KeyPath, list[str]] = {}
     for loc, error in _flat(errors, ()):
         path = _in_data(loc, data)
         if error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]:
             continue  # counted after the wrong entries were dropped; they have their own errors
         if error["type"] in _WRONG_KIND and isinstance(error["input"], dict):
             path += ("kind",) if "kind" in error["input"] else ()
-        messages = found.setdefault(path, [])
+        messages = by_path.setdefault(path, [])
         message = _message(error, _fields(model, data, path[:-1]))
         if message not in messages:
             messages.append(message)
-    return {path: "; or ".join(messages) for path, messages in found.items()}
+    return {path: "; or ".join(messages) for path, messages in by_path.items()}
 
 
 def _flat(
     errors: Iterable[Mapping[str, Any]], prefix: KeyPath
 ) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
-    """Bring the errors of family members, which are nested, to their full path."""
+    """Yield errors with their full paths; those of family members are nested."""
     for error in errors:
         path = prefix + tuple(error["loc"])
         if error["type"] == "member":
@@ -78,14 +78,14 @@ def _flat(
 
 
 def _in_data(loc: KeyPath, data: Any) -> KeyPath:
-    """Drop from `loc` what is no key but the name of a branch of a union."""
+    """Return `loc` without names of union branches, which are not keys."""
     path: KeyPath = ()
-    here = data
+    value = data
     for n, part in enumerate(loc):
-        entry = isinstance(here, list) and isinstance(part, int) and part < len(here)
-        if entry or (isinstance(here, dict) and part in here):
-            path, here = (*path, part), here[part]
-        elif isinstance(here, dict) and n == len(loc) - 1:
+        entry = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if entry or (isinstance(value, dict) and part in value):
+            path, value = (*path, part), value[part]
+        elif isinstance(value, dict) and n == len(loc) - 1:
             path = (*path, part)
     return path
 
@@ -114,7 +114,7 @@ def _message(error: Mapping[str, Any], known: tuple[str, ...]) -> str:
 
 
 def _shown(value: object) -> str:
-    """Write a value as TOML does, cut where it is long."""
+    """Format a value as TOML, truncated if it is long."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
@@ -124,7 +124,7 @@ def _shown(value: object) -> str:
 
 
 _Table = type[BaseModel] | MemberOf
-"""What a table may be: a model, or any member of a family."""
+"""The type of a table: a model, or any member of a family."""
 
 
 def _fields(model: type[BaseModel], data: Any, path: KeyPath) -> tuple[str, ...]:
@@ -132,8 +132,8 @@ def _fields(model: type[BaseModel], data: Any, path: KeyPath) -> tuple[str, ...]
     tables: list[_Table] = [model]
     for part in path:
         if isinstance(part, str):
-            found = (a for m in _models(tables, data) for a in _field(m, part))
-            tables = [table for annotation in found for table in _inside(annotation)]
+            annotations = (a for m in _models(tables, data) for a in _field(m, part))
+            tables = [table for annotation in annotations for table in _inside(annotation)]
         data = data[part]
     fields = (pair for m in _models(tables, data) for pair in m.model_fields.items())
     names = [field.alias or name for name, field in fields]
@@ -141,7 +141,7 @@ def _fields(model: type[BaseModel], data: Any, path: KeyPath) -> tuple[str, ...]
 
 
 def _field(model: type[BaseModel], key: str) -> tuple[object, ...]:
-    """Return the annotation of a field and what it is marked with."""
+    """Return the annotation of a field and its metadata."""
     for name, info in model.model_fields.items():
         if key in (name, info.alias):
             return (info.annotation, *info.metadata)
@@ -149,7 +149,7 @@ def _field(model: type[BaseModel], key: str) -> tuple[object, ...]:
 
 
 def _inside(annotation: object) -> Iterator[_Table]:
-    """Yield every model and every family that an annotation names."""
+    """Yield every model and every family in an annotation."""
     if isinstance(annotation, MemberOf) or (
         isinstance(annotation, type) and issubclass(annotation, BaseModel)
     ):
@@ -159,13 +159,15 @@ def _inside(annotation: object) -> Iterator[_Table]:
 
 
 def _models(tables: Sequence[_Table], data: Any) -> list[type[BaseModel]]:
-    """Choose among `tables` by the `kind` of the one that was read."""
-    own = [table for table in tables if not isinstance(table, MemberOf)]
+    """Choose among `tables` by the `kind` in the data."""
+    models = [table for table in tables if not isinstance(table, MemberOf)]
     if not isinstance(data, dict):
-        return own
+        return models
     kind = data.get("kind")
     names = [table.family for table in tables if isinstance(table, MemberOf)]
     known = [n for n in names if isinstance(kind, str) and kind in family.kinds(n)]
     members = [family.load(name, str(kind)) for name in known]
-    same = [m for m in own if "kind" in m.model_fields and m.model_fields["kind"].default == kind]
-    return members + (same or own)
+    same = [
+        m for m in models if "kind" in m.model_fields and m.model_fields["kind"].default == kind
+    ]
+    return members + (same or models)

@@ -1,4 +1,4 @@
-"""The typed recipe: what a TOML file must hold."""
+"""The typed recipe: the contents of a TOML file."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ from edgekws.datasets.listing.continuous import Continuous
 from edgekws.runtime.front_end import FrontEnd, problems
 
 
-def located(found: Sequence[tuple[str, str]]) -> PydanticCustomError:
-    """Return one error that carries `(key, message)` each at its own key."""
-    errors = [{"type": "located", "loc": (key,), "msg": message} for key, message in found]
+def located(problems: Sequence[tuple[str, str]]) -> PydanticCustomError:
+    """Return one error that carries every `(key, message)` at its own key."""
+    errors = [{"type": "located", "loc": (key,), "msg": message} for key, message in problems]
     return PydanticCustomError("member", "is not valid", {"errors": errors})
 
 
 def slug_problem(name: str) -> str | None:
-    """Say why `name` cannot name a folder, `None` where it can.
+    """Return why `name` cannot be a folder name, `None` if it can.
 
     >>> slug_problem("arabic-5") is slug_problem("رئيسي") is slug_problem("रसोई") is None
     True
@@ -61,7 +61,7 @@ LARGEST_LIMIT = 1e15
 
 
 def budget_problems(budget: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Return `(key, message)` for every key of a budget table that is no limit."""
+    """Return `(key, message)` for every invalid limit of a budget table."""
     known = tuple(f"{op}_{metric}" for metric in METRICS for op in ("max", "min"))
     wrong = [
         (key, f"{value:g} can never be met or never be broken: a share lies between 0 and 1")
@@ -97,9 +97,9 @@ def limits(budget: Mapping[str, float]) -> Budget:
 
 
 def _known_limits(budget: dict[str, float]) -> dict[str, float]:
-    found = budget_problems(budget)
-    if found:
-        raise located(found)
+    wrong = budget_problems(budget)
+    if wrong:
+        raise located(wrong)
     return budget
 
 
@@ -107,7 +107,7 @@ BudgetTable = Annotated[dict[str, float], AfterValidator(_known_limits)]
 
 
 def _named(steps: object) -> object:
-    """Give every step without a name that of its kind."""
+    """Name every step without a name after its kind."""
     if not isinstance(steps, list | tuple):
         return steps
     return [_with_name(step) if isinstance(step, dict) else step for step in steps]
@@ -131,7 +131,7 @@ class FrontEndFields(Fields):
         description="Hz; recordings of another rate are resampled",
     )
     window_s: float = Field(
-        default=1.0, gt=0, le=60, description="length of what the network hears at once, in seconds"
+        default=1.0, gt=0, le=60, description="length of the network's input, in seconds"
     )
     n_fft: int = Field(
         default=512, gt=0, le=16_384, description="length of the Fourier transform, in samples"
@@ -150,7 +150,7 @@ class FrontEndFields(Fields):
         default=None,
         gt=0,
         le=96_000,
-        description="upper end of the highest mel band, in Hz; half the sample rate where omitted",
+        description="upper end of the highest mel band, in Hz; half the sample rate by default",
     )
 
     def front_end(self) -> FrontEnd:
@@ -161,9 +161,9 @@ class FrontEndFields(Fields):
     @model_validator(mode="after")
     def _physical(self) -> Self:
         front_end = self.front_end()
-        found = problems(front_end)
-        if found:
-            raise located(found)
+        wrong = problems(front_end)
+        if wrong:
+            raise located(wrong)
         if front_end.n_frames > MAX_FRAMES:
             text = f"{front_end.n_frames} frames in window_s; {MAX_FRAMES} at most: raise it"
             raise located([("hop_length", text)])
@@ -177,10 +177,10 @@ class Recipe(Fields):
     name: Slug = Field(description="names runs/ and dist/ folders")
     seed: int = Field(default=0, ge=0, lt=2**32, description="all randomness comes from it")
     threads: int | None = Field(
-        default=None, ge=1, le=1024, description="for training; all cores where omitted"
+        default=None, ge=1, le=1024, description="for training; all cores by default"
     )
     device: Literal["cpu", "cuda"] | None = Field(
-        default=None, description="for training; cuda where omitted and there is one, else cpu"
+        default=None, description="for training; by default cuda if available, else cpu"
     )
     dataset: AnyDataset = Field(description="where the clips come from, and the words to spot")
     front_end: FrontEndFields = Field(default=FrontEndFields(), description="waveform to log-mel")
@@ -203,7 +203,7 @@ class Recipe(Fields):
 
     @property
     def listens(self) -> bool:
-        """Whether it is judged in continuous speech: by a limit, or for a step that listens."""
+        """Whether it is evaluated in continuous speech, due to a limit or a step that needs it."""
         limited = any(limit.metric in CONTINUOUS for limit in self.limits.limits)
         return limited or any(step.listens for step in self.steps)
 
@@ -214,7 +214,7 @@ class Recipe(Fields):
 
 
 def parse_step(table: object) -> Step | None:
-    """Return the step that a table describes, `None` where the table is wrong."""
+    """Return the step described by a table, `None` if the table is invalid."""
     if not isinstance(table, dict):
         return None
     try:

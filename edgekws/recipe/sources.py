@@ -1,4 +1,4 @@
-"""Where every value of a recipe came from: its file and line, or the command line."""
+"""The origin of every value of a recipe: file and line, or the command line."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _USAGE = "expected KEY=VALUE, e.g. steps.1.training.epochs=5"
 
 
 def dotted(path: KeyPath) -> str:
-    """Write a key path as it is written after `--set`.
+    """Format a key path as after `--set`.
 
     >>> dotted(("steps", 1, "loss", "a.b"))
     'steps.1.loss."a.b"'
@@ -28,9 +28,9 @@ def dotted(path: KeyPath) -> str:
 
 @dataclass
 class Values:
-    """The merged tables of a recipe, and for every key path where it came from.
+    """The merged tables of a recipe, and the origin of every key path.
 
-    `files` are the recipe and those that it extends, itself first.
+    `files` are the recipe and those that it extends, in this order.
     """
 
     data: dict[str, Any]
@@ -45,7 +45,7 @@ class Values:
         return str(self.files[0]) if self.files else ""
 
     def set(self, path: KeyPath, value: object, where: str) -> None:
-        """Replace the value at `path`, which came from `where`."""
+        """Replace the value at `path` by one from `where`."""
         table: Any = self.data
         for part in path[:-1]:
             table = table.setdefault(part, {}) if isinstance(table, dict) else table[part]
@@ -58,9 +58,9 @@ class Values:
             del self.origins[known]
 
     def merge(self, other: "Values") -> None:
-        """Lay `other` over these values: tables are merged, everything else is replaced.
+        """Merge `other` over these values: tables are merged, everything else is replaced.
 
-        A table of another `kind` replaces the one below, whose fields mean nothing to it.
+        A table of another `kind` replaces the existing one, as its fields differ.
         """
         self._merge(self.data, other.data, (), other)
 
@@ -68,15 +68,15 @@ class Values:
         self, below: dict[str, Any], above: dict[str, Any], path: KeyPath, other: "Values"
     ) -> None:
         for key, value in above.items():
-            here = (*path, key)
+            inner = (*path, key)
             if _mergeable(below.get(key), value):
-                if here in other.origins:
-                    self.origins[here] = other.origins[here]
-                self._merge(below[key], value, here, other)
+                if inner in other.origins:
+                    self.origins[inner] = other.origins[inner]
+                self._merge(below[key], value, inner, other)
                 continue
             below[key] = value
-            self._forget(here)
-            self.origins |= {p: at for p, at in other.origins.items() if p[: len(here)] == here}
+            self._forget(inner)
+            self.origins |= {p: at for p, at in other.origins.items() if p[: len(inner)] == inner}
 
 
 def _mergeable(below: object, above: object) -> bool:
@@ -89,8 +89,8 @@ def read(path: Path) -> Values:
     """Read a recipe file and those that it extends.
 
     Raises:
-        RecipeError: a file cannot be read or is no TOML, or `extends` goes round in a circle or
-            through too many files.
+        RecipeError: a file cannot be read or is not TOML, or `extends` is circular or goes through
+            too many files.
     """
     return _read(path, ())
 
@@ -123,12 +123,12 @@ def _extended(own: Values, path: Path, above: tuple[Path, ...]) -> Values:
     return values
 
 
-def _base(own: Values, path: Path, above: tuple[Path, ...]) -> Path:
+def _base(values: Values, path: Path, above: tuple[Path, ...]) -> Path:
     """Return the file that `path` extends."""
-    name = own.data["extends"]
+    name = values.data["extends"]
 
     def wrong(message: str) -> RecipeError:
-        return RecipeError([Problem(own.where(("extends",)), "extends", message)])
+        return RecipeError([Problem(values.where(("extends",)), "extends", message)])
 
     if not isinstance(name, str):
         raise wrong("expected the path of another recipe, in quotes")
@@ -145,8 +145,8 @@ def _base(own: Values, path: Path, above: tuple[Path, ...]) -> Path:
 
 
 def override(values: Values, overrides: Sequence[str]) -> list[Problem]:
-    """Set the values given as `key=value`; return what is wrong with those that cannot be set."""
-    found = []
+    """Set the values given as `key=value`; return problems with those that cannot be set."""
+    problems = []
     for text in overrides:
         key, equals, value = text.partition("=")
         try:
@@ -155,8 +155,8 @@ def override(values: Values, overrides: Sequence[str]) -> list[Problem]:
             at = _find(values.data, key.strip())
             values.set(at, _parse(value.strip()), f"--set {_cut(text)}")
         except ValueError as error:
-            found.append(Problem(f"--set {_cut(text)}", "", str(error)))
-    return found
+            problems.append(Problem(f"--set {_cut(text)}", "", str(error)))
+    return problems
 
 
 def _parse(text: str) -> object:
@@ -177,10 +177,10 @@ def _cut(text: str) -> str:
 
 
 def _split(key: str) -> list[str]:
-    """Split a dotted key; parts in quotes may hold dots, and bare ones any letter.
+    """Split a dotted key; quoted parts may contain dots, and bare ones any letter.
 
     Raises:
-        ValueError: a part is empty, or there are more than tables are nested.
+        ValueError: a part is empty, or there are too many parts.
     """
     try:
         table = parse_toml(f"{key} = 0")
@@ -199,30 +199,30 @@ def _split(key: str) -> list[str]:
 
 
 def _find(data: dict[str, Any], key: str) -> KeyPath:
-    """Turn a dotted key into a path; a step is found by its number or its name.
+    """Convert a dotted key to a path; a step is given by number or name.
 
     Raises:
-        ValueError: the key leads nowhere.
+        ValueError: the key does not exist.
     """
     parts = _split(key)
     if parts == ["extends"]:
-        raise ValueError("extends stands in the file; it cannot be set here")
+        raise ValueError("extends belongs in the file; it cannot be set here")
     path: KeyPath = ()
-    here: Any = data
+    value: Any = data
     for n, part in enumerate(parts):
-        if isinstance(here, list):
-            path += (_index(here, part, dotted(path)),)
-        elif isinstance(here, dict):
+        if isinstance(value, list):
+            path += (_index(value, part, dotted(path)),)
+        elif isinstance(value, dict):
             path += (part,)
         else:
             raise ValueError(f"{dotted(path)} is a value, not a table; it has no {part}")
         inside = n + 1 < len(parts)
-        here = _below(here, path[-1]) if inside else None
+        value = _below(value, path[-1]) if inside else None
     return path
 
 
-def _below(here: Any, part: str | int) -> Any:
-    return here.get(part, {}) if isinstance(here, dict) else here[part]
+def _below(value: Any, part: str | int) -> Any:
+    return value.get(part, {}) if isinstance(value, dict) else value[part]
 
 
 def _index(items: list[Any], part: str, key: str) -> int:

@@ -1,4 +1,4 @@
-"""A commented recipe written from a few answers."""
+"""Generate a commented recipe from a few answers."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,17 +21,16 @@ from edgekws.recipe.toml_values import toml_value
 
 NOISE_FOLDERS = ("_background_noise_", "background_noise", "noise", "noises")
 WIDTHS = range(64, 0, -4)
-"""Widths of the student, the widest first."""
+"""Widths of the student, widest first."""
 
 _GRAPH_KIB = 8.0
 _CHANNEL_BYTES = 13
-"""What the quantized file holds beside its weights: nodes and contract, and for each channel its
-bias and its scales."""
+"""Overhead of the quantized file: nodes and contract, and for each channel its bias and scales."""
 
 
 @dataclass(frozen=True)
-class Weight:
-    """What the template's student will weigh: MACs a second, size as quantized."""
+class StudentSize:
+    """The size of the template's student: MACs per second, file size when quantized."""
 
     params: int
     macs: int
@@ -40,11 +39,11 @@ class Weight:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a recipe is made from.
+    """The input for a recipe.
 
-    Without `keywords` every word folder under `data` is a keyword; without `data` the words are
-    spoken by a synthesizer in `language`. `negatives`, beside `data`, is speech without a keyword.
-    `host` is the machine of a target `ssh`. `max_*` are the limits of the budget.
+    Without `keywords`, every word folder under `data` is a keyword; without `data`, the words are
+    synthesized in `language`. `negatives`, beside `data`, is speech without a keyword. `host` is
+    the machine of a target `ssh`. `max_*` are the limits of the budget.
     """
 
     keywords: tuple[str, ...] = ()
@@ -59,11 +58,11 @@ class Answers:
 
 
 def recipe_text(answers: Answers, file: Path) -> str:
-    """Return the text of a recipe for `file`, which loads; its student fits the budget if one can.
+    """Return the text of a valid recipe for `file`; its student fits the budget if possible.
 
     Raises:
-        UsageError: the answers make no recipe; the message names the key.
-        DataError: the folder is missing or holds no recordings.
+        UsageError: the answers do not make a valid recipe; the message names the key.
+        DataError: the folder is missing or contains no recordings.
     """
     if (answers.target == "ssh") != (answers.host is not None):
         raise UsageError("--target ssh needs --host USER@MACHINE, and no other target has one")
@@ -73,7 +72,7 @@ def recipe_text(answers: Answers, file: Path) -> str:
     table = _dataset(answers)
     labels = _labels(answers, table)
     channels = _widest(answers, len(labels))
-    weight = student_weight(channels, len(labels))
+    size = student_weight(channels, len(labels))
     text: str = _template().render(
         asdict(answers) | {"root": None, "noise": None, "negatives": None} | table,
         mines=UNKNOWN in labels and (answers.data is None or bool(answers.negatives)),
@@ -81,15 +80,15 @@ def recipe_text(answers: Answers, file: Path) -> str:
         file=file.as_posix(),
         summary=_summary(answers, labels),
         channels=channels,
-        weight=f"{weight.params:,} parameters, {weight.macs / 1e6:.2f} M MACs",
+        weight=f"{size.params:,} parameters, {size.macs / 1e6:.2f} M MACs",
     )
     text += "\n"
     _prove(text)
     return text
 
 
-def student_weight(channels: int, n_labels: int) -> Weight:
-    """Return what the template's student of this width weighs, BatchNorm folded."""
+def student_weight(channels: int, n_labels: int) -> StudentSize:
+    """Return the size of the template's student of this width, with BatchNorm folded."""
     s = Backbone.model_validate({"channels": channels, "padding": "valid"})
     front_end = FrontEndFields().front_end()
     frames = (front_end.n_frames - s.stem_kernel_size) // s.stem_stride + 1
@@ -105,14 +104,14 @@ def student_weight(channels: int, n_labels: int) -> Weight:
         macs += shrink * frames
     macs += head * frames + classifier
     size_kib = _GRAPH_KIB + (params + _CHANNEL_BYTES * biases) / 1024
-    return Weight(params, macs, size_kib)
+    return StudentSize(params, macs, size_kib)
 
 
 def _widest(answers: Answers, n_labels: int) -> int:
     for channels in WIDTHS:
-        weight = student_weight(channels, n_labels)
+        size = student_weight(channels, n_labels)
         if all(
-            getattr(weight, key) <= getattr(answers, f"max_{key}")
+            getattr(size, key) <= getattr(answers, f"max_{key}")
             for key in ("params", "macs", "size_kib")
         ):
             return channels
@@ -131,7 +130,7 @@ def _dataset(answers: Answers) -> dict[str, Any]:
 
 
 def _check_language(answers: Answers) -> None:
-    """Refuse what espeak-ng cannot speak, where it is installed to be asked."""
+    """Reject what espeak-ng cannot speak, if it is installed."""
     try:
         check_language(answers.language, answers.keywords)
     except MissingPartError:
@@ -141,14 +140,14 @@ def _check_language(answers: Answers) -> None:
 
 
 def _noise(root: Path) -> str | None:
-    """Return the folder of noise inside or beside `root`; the dataset itself finds the first."""
-    places = [folder / name for folder in (root, root.parent) for name in NOISE_FOLDERS]
-    found = next((place for place in places if place.expanduser().is_dir()), None)
-    return None if found in (None, places[0]) else str(found)
+    """Return the noise folder inside or beside `root`; the dataset finds the first by default."""
+    candidates = [parent / name for parent in (root, root.parent) for name in NOISE_FOLDERS]
+    folder = next((place for place in candidates if place.expanduser().is_dir()), None)
+    return None if folder in (None, candidates[0]) else str(folder)
 
 
 def _labels(answers: Answers, table: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the labels, having looked whether the keywords are among the words."""
+    """Return the labels, after checking that the keywords are among the words."""
     model = load_member("Dataset", str(table["kind"]))
     try:
         dataset: Any = model.model_validate(table)
@@ -156,8 +155,8 @@ def _labels(answers: Answers, table: Mapping[str, Any]) -> tuple[str, ...]:
         if answers.data is None:
             _check_language(answers)
     except ValidationError as error:
-        told = explain(model, table, error.errors())
-        lines = [f"{'.'.join(map(str, path))}: {message}" for path, message in told.items()]
+        messages = explain(model, table, error.errors())
+        lines = [f"{'.'.join(map(str, path))}: {message}" for path, message in messages.items()]
         raise UsageError("; ".join(lines)) from error
     if missing := [word for word in answers.keywords if word not in words]:
         hint = closest(missing[0], words)
@@ -174,16 +173,16 @@ def _words(model: Any, table: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _summary(answers: Answers, labels: tuple[str, ...]) -> str:
     words = answers.keywords or labels
-    told = ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
+    shown = ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
     source = f"recorded in {answers.data}" if answers.data else "spoken by a synthesizer"
-    return " ".join(f"{told}: {source}.".split())
+    return " ".join(f"{shown}: {source}.".split())
 
 
 def _prove(text: str) -> None:
-    """Load the text as a recipe.
+    """Check that the text loads as a recipe.
 
     Raises:
-        UsageError: it is none; the message holds key and reason.
+        UsageError: it does not; the message contains key and reason.
     """
     with scratch_folder("init") as folder:
         file = Path(folder, "recipe.toml")
@@ -191,8 +190,8 @@ def _prove(text: str) -> None:
         try:
             load(file)
         except RecipeError as error:
-            told = "; ".join(f"{p.key}: {p.message}" for p in error.problems)
-            raise UsageError(f"these answers make no recipe: {told}") from error
+            reasons = "; ".join(f"{p.key}: {p.message}" for p in error.problems)
+            raise UsageError(f"these answers make no recipe: {reasons}") from error
 
 
 def _template() -> Any:

@@ -1,4 +1,4 @@
-"""TOML with the line of every key, which the standard library's `tomllib` does not tell."""
+"""TOML with the line of every key, which the standard library's `tomllib` does not report."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ from edgekws.core.paths import path_problem, read_regular
 from edgekws.errors import Problem, RecipeError
 
 KeyPath = tuple[str | int, ...]
-"""Where a value stands: `("steps", 1, "loss", "temperature")`."""
+"""The path of a value: `("steps", 1, "loss", "temperature")`."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SCALAR = re.compile(r"[^,\]}\n#]+")
@@ -42,8 +42,8 @@ def read_toml(path: Path, shown: str = "") -> tuple[dict[str, Any], dict[KeyPath
     A byte order mark at the start is skipped.
 
     Raises:
-        RecipeError: the file cannot be read, is larger than a recipe, is no TOML, or holds a value
-            that no key takes; `shown` (or the path) and the line are told.
+        RecipeError: the file cannot be read, is too large, is not TOML, or contains a value that
+            no key accepts; the message has `shown` (or the path) and the line.
     """
     shown = shown or str(path)
     if problem := path_problem(path):
@@ -75,7 +75,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Return the data of a TOML document.
 
     Raises:
-        TOMLDecodeError: it is none, or tables and lists are nested too deeply.
+        TOMLDecodeError: it is invalid, or tables and lists are nested too deeply.
     """
     if _LONG_KEY.search(text):  # a parser's work grows with the square of a key's parts
         raise tomllib.TOMLDecodeError(TOO_DEEP)
@@ -93,7 +93,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def unusable(data: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield key path and message of every value that no key takes: 65-bit numbers, and times."""
+    """Yield key path and message of every value that no key accepts: 65-bit numbers, and times."""
     for path, value in _values(data, ()):
         if isinstance(value, int) and value not in _INT64:
             yield path, "a whole number has 64 bits at most; write fewer digits"
@@ -132,7 +132,7 @@ def _problem(where: str, message: str) -> RecipeError:
 
 
 def _split(message: str, text: str) -> tuple[str, int]:
-    """Take the line out of the message of a `TOMLDecodeError`."""
+    """Split the message of a `TOMLDecodeError` into text and line."""
     match = _AT_LINE.search(message)
     if match:
         return message[: match.start()], int(match[1])
@@ -141,13 +141,13 @@ def _split(message: str, text: str) -> tuple[str, int]:
 
 @dataclass
 class _Scanner:
-    """Walks a document that `tomllib` has already accepted, so that it need not check it."""
+    """Scans a document that `tomllib` has accepted, without checking it again."""
 
     text: str
     position: int = 0
     lines: dict[KeyPath, int] = field(default_factory=dict)
     arrays: dict[KeyPath, int] = field(default_factory=dict)
-    """How many tables each array of tables has so far."""
+    """The number of tables in each array of tables so far."""
 
     def __post_init__(self) -> None:
         self.breaks = [match.start() for match in re.finditer("\n", self.text)]
@@ -195,7 +195,7 @@ class _Scanner:
         return path
 
     def _keys(self) -> list[str]:
-        """Read a dotted key, and the space behind it."""
+        """Read a dotted key, and the space after it."""
         keys = []
         while True:
             self._skip(_SPACE)

@@ -1,4 +1,4 @@
-"""Values written as TOML, each on one line."""
+"""Format values as TOML, each on one line."""
 
 import json
 import re
@@ -19,18 +19,18 @@ def toml_value(value: Any) -> str:
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml_value, value))}]"
-    # a basic string of TOML is one of JSON, but for DEL
+    # a basic TOML string is a JSON string, except for DEL
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def toml_pairs(table: Mapping[str, Any]) -> list[str]:
-    """Return `key = value` for every key, `kind` first, without those of `None`."""
+    """Return `key = value` for every key that is not `None`, `kind` first."""
     ordered = sorted(table.items(), key=lambda pair: pair[0] != "kind")
     return [f"{toml_key(key)} = {toml_value(value)}" for key, value in ordered if value is not None]
 
 
 def toml_key(key: str) -> str:
-    """Return a key, in quotes where TOML needs them.
+    """Return a key, quoted if necessary.
 
     >>> toml_key("max_params"), toml_key("a.b")
     ('max_params', '"a.b"')

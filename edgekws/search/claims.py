@@ -1,4 +1,4 @@
-"""Who works on which trial: a table of our own beside those of Optuna, one row a trial."""
+"""Claims of trials by drivers: a table beside Optuna's, with one row per trial."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ class Claims:
     """The claims of one study, by the number of the trial."""
 
     def __init__(self, engine: "Engine", study: str) -> None:
-        """Take the database; `make_table` has been called on it."""
+        """Take the database; call `create_table` on it first."""
         self._engine, self._study = engine, study
         self._table = _table()
 
@@ -27,17 +27,17 @@ class Claims:
             return {number: json.loads(text) for number, text in connection.execute(wanted)}
 
     def get(self, number: int) -> Claim | None:
-        """Return the claim of a trial, `None` where nobody has claimed it yet."""
+        """Return the claim of a trial, `None` if it has not been claimed."""
         from sqlalchemy import select
 
-        wanted = select(self._table.c.claim).where(self._is(number))
+        wanted = select(self._table.c.claim).where(self._matches(number))
         with self._engine.begin() as connection:
             text = connection.execute(wanted).scalar()
-        found: Claim | None = None if text is None else json.loads(text)
-        return found
+        claim: Claim | None = None if text is None else json.loads(text)
+        return claim
 
     def swap(self, number: int, old: Claim | None, new: Claim) -> bool:
-        """Write a claim unless another driver has changed it from `old`; tell whether it did."""
+        """Write a claim unless another driver changed `old`; return whether it was written."""
         from sqlalchemy.exc import IntegrityError
 
         if old is not None:
@@ -51,23 +51,23 @@ class Claims:
         return True
 
     def put(self, number: int, claim: Claim) -> None:
-        """Write a claim over whatever stands there."""
+        """Write a claim unconditionally."""
         if not self._update(number, claim) and not self.swap(number, None, claim):
             self._update(number, claim)
 
     def _update(self, number: int, claim: Claim, *conditions: "ColumnElement[bool]") -> bool:
-        change = self._table.update().where(self._is(number), *conditions)
+        change = self._table.update().where(self._matches(number), *conditions)
         with self._engine.begin() as connection:
             return connection.execute(change.values(claim=json.dumps(claim))).rowcount == 1
 
-    def _is(self, number: int) -> "ColumnElement[bool]":
+    def _matches(self, number: int) -> "ColumnElement[bool]":
         columns = self._table.c
-        mine: ColumnElement[bool] = (columns.study == self._study) & (columns.trial == number)
-        return mine
+        condition: ColumnElement[bool] = (columns.study == self._study) & (columns.trial == number)
+        return condition
 
 
-def make_table(engine: "Engine") -> None:
-    """Make the table where there is none."""
+def create_table(engine: "Engine") -> None:
+    """Create the table if it does not exist."""
     _table().create(engine, checkfirst=True)
 
 

@@ -1,4 +1,4 @@
-"""Who does the units: worker processes on this machine, one unit each at a time."""
+"""Workers: processes on this machine, each running one unit at a time."""
 
 import os
 import time
@@ -17,24 +17,24 @@ from edgekws.core.worker import end_with_parent, terminal_signals_blocked
 from edgekws.search.trial import Outcome, Unit
 
 DEATHS = 3
-"""A unit whose worker was killed so often is given up."""
+"""Give up a unit after its worker was killed this many times."""
 
 
 class Crew(Protocol):
-    """Whoever does units. The sweep asks for nothing else, whatever the workers are."""
+    """Workers that run units; the interface that a sweep needs."""
 
     @property
     def size(self) -> int:
-        """How many units can be in work at once."""
+        """The number of units that can run at once."""
 
     def submit(self, unit: Unit) -> None:
-        """Begin a unit; at most `size` may be in work."""
+        """Start a unit; at most `size` may be running."""
 
     def wait(self, timeout_s: float) -> list[Outcome | Event]:
-        """Return what has come within that time: outcomes, and what workers tell."""
+        """Return the outcomes and events received within that time."""
 
     def close(self) -> None:
-        """Stop, also what is in work."""
+        """Stop all workers, including running units."""
 
 
 @dataclass
@@ -45,21 +45,21 @@ class _Member:
 
 
 class LocalCrew:
-    """Processes of this machine, each with one thread; one that dies is replaced.
+    """Processes on this machine, each with one thread; one that dies is replaced.
 
-    A unit whose worker was killed is begun again, up to `DEATHS` times, and goes on from its last
-    epoch. What workers write on standard error goes into `log`.
+    If a worker is killed, its unit is restarted, up to `DEATHS` times, and resumes from its last
+    epoch. Standard error of the workers goes to `log`.
     """
 
     def __init__(self, size: int, cache: Path, shelf: Path, log: Path) -> None:
-        """Take the places that the workers share; processes start with the first unit."""
+        """Take the paths that the workers share; processes start with the first unit."""
         self.size = size
         self._places = (cache, shelf, log)
         self._members: list[_Member] = []
         self._deaths: dict[str, int] = {}
 
     def submit(self, unit: Unit) -> None:
-        """Give a unit to a worker that is free."""
+        """Give a unit to a free worker."""
         member = next((m for m in self._members if m.unit is None), None)
         if member is None:
             member = _start(*self._places)
@@ -69,29 +69,29 @@ class LocalCrew:
             member.pipe.send(unit)
 
     def wait(self, timeout_s: float) -> list[Outcome | Event]:
-        """Return outcomes and events, as soon as there are any."""
+        """Return outcomes and events when there are any."""
         pipes = {member.pipe: member for member in self._members if member.unit}
         if not pipes:
             time.sleep(timeout_s)
         ready = connection.wait(list(pipes), timeout_s)
-        found: list[Outcome | Event] = []
+        results: list[Outcome | Event] = []
         for pipe in ready:
             assert isinstance(pipe, Connection)
-            found += self._hear(pipes[pipe])
-        return found
+            results += self._receive(pipes[pipe])
+        return results
 
-    def _hear(self, member: _Member) -> Iterator[Outcome | Event]:
+    def _receive(self, member: _Member) -> Iterator[Outcome | Event]:
         try:
-            told = member.pipe.recv()
+            message = member.pipe.recv()
         except (EOFError, OSError):
-            yield from self._bury(member)
+            yield from self._replace(member)
             return
-        if isinstance(told, Outcome):
+        if isinstance(message, Outcome):
             member.unit = None
-        yield told
+        yield message
 
-    def _bury(self, member: _Member) -> Iterator[Outcome | Event]:
-        """Replace a worker that died, and begin its unit again."""
+    def _replace(self, member: _Member) -> Iterator[Outcome | Event]:
+        """Replace a dead worker, and restart its unit."""
         unit = member.unit
         assert unit is not None
         member.process.join()
@@ -101,13 +101,13 @@ class LocalCrew:
         if code > 0:
             yield Outcome(key, error=f"the worker ended in a bug: {last_line(self._places[2])}")
             return
-        told = after_death(self._deaths, key, f"signal {-code}")
-        yield told
-        if isinstance(told, Event):
+        result = after_death(self._deaths, key, f"signal {-code}")
+        yield result
+        if isinstance(result, Event):
             self.submit(unit)
 
     def close(self) -> None:
-        """End all workers at once; what they trained is there up to the last epoch."""
+        """Kill all workers; trainings are saved up to their last epoch."""
         for member in self._members:
             member.pipe.close()
             if member.unit is not None:
@@ -118,37 +118,37 @@ class LocalCrew:
 
 
 def after_death(deaths: dict[str, int], key: str, how: str) -> Outcome | Event:
-    """Count that the worker of a trial was killed; return a warning, or at last that it fails.
+    """Count the death of a trial's worker; return a warning, or finally a failed outcome.
 
-    After the warning the trial is to be begun again.
+    After a warning, restart the trial.
     """
     deaths[key] = deaths.get(key, 0) + 1
     if deaths[key] < DEATHS:
-        return Event("warning", f"a worker was killed ({how}); its trial is begun again")
+        return Event("warning", f"a worker was killed ({how}); its trial is restarted")
     text = f"the worker was killed {DEATHS} times ({how}); is there enough memory?"
     return Outcome(key, error=text)
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log, and where the rest is."""
+    """Return the last line of a log, and its path."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return f"{lines[-1]} (all of it in {log})" if lines else f"exit without a word in {log}"
 
 
 def _start(cache: Path, shelf: Path, log: Path) -> _Member:
     context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, cache, shelf, log))
+    local, remote = context.Pipe()
+    process = context.Process(target=_serve, args=(remote, cache, shelf, log))
     with environ_set(ONE_THREAD), terminal_signals_blocked():
         process.start()
-    theirs.close()
-    return _Member(process, ours)
+    remote.close()
+    return _Member(process, local)
 
 
 def _serve(pipe: Connection, cache: Path, shelf: Path, log: Path) -> None:
-    """Do units until the sweep ends or dies."""
+    """Run units until the sweep ends or dies."""
     with log.open("ab") as file:
-        os.dup2(file.fileno(), 2)  # native code writes there too, and none of it on the terminal
+        os.dup2(file.fileno(), 2)  # native code writes there too; keep it off the terminal
     from edgekws.search.worker import work
 
     end_with_parent()

@@ -1,4 +1,4 @@
-"""The database behind a sweep: opened by its URL, and what it refuses told with advice."""
+"""The database of a sweep, opened by its URL; its failures become errors with advice."""
 
 import itertools
 import time
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edgekws.errors import EdgekwsError, MachineError, MissingPartError, UsageError
-from edgekws.search.claims import make_table
+from edgekws.search.claims import create_table
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
 
 _EXTRAS = {"psycopg": "'edgekws[postgresql]'"}
-"""What pip installs a driver by, where that is not its own name."""
+"""Names to install drivers by with pip, if they differ from the drivers'."""
 _ATTEMPTS = 5
-"""Drivers that may make the tables of an empty database at once."""
+"""Drivers that may create the tables of an empty database at once."""
 
 
 class Database:
-    """An Optuna storage, and beside it a table of claims, which only one driver wins."""
+    """An Optuna storage with a table of claims; only one driver wins each claim."""
 
     def __init__(self, url: str) -> None:
-        """Connect, and make the tables where there are none.
+        """Connect, and create the tables if they do not exist.
 
-        `postgresql://` is spoken by psycopg 3.
+        `postgresql://` uses psycopg 3.
 
         Raises:
-            UsageError: the URL is none.
-            MissingPartError: the driver is not installed, or nothing usable answers there.
+            UsageError: the URL is invalid.
+            MissingPartError: the driver is not installed, or no usable database answers.
         """
         parsed = _parsed(url)
         self.shown = _shown(parsed)
@@ -48,26 +48,26 @@ class Database:
             raise MissingPartError(text) from error
 
     def study(self, name: str) -> "Study":
-        """Open the study, or begin it."""
+        """Open the study, or create it."""
         import optuna
 
-        with self.told():
+        with self.errors_explained():
             return optuna.create_study(
                 storage=self.rdb, study_name=name, direction="maximize", load_if_exists=True
             )
 
     def close(self) -> None:
-        """End the connections; a later use makes new ones."""
+        """Close the connections; later use opens new ones."""
         self.rdb.remove_session()
         self.rdb.engine.dispose()
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Turn a database that fails while it is used into an error with advice.
+    def errors_explained(self) -> Iterator[None]:
+        """Turn failures of the database into errors with advice.
 
         Raises:
-            MachineError: of a file.
-            MissingPartError: of a server.
+            MachineError: for a file.
+            MissingPartError: for a server.
         """
         try:
             yield
@@ -77,7 +77,7 @@ class Database:
                 kind = MachineError
             text = (
                 f"--storage {self.shown}: failed ({_first_line(error)}); once it works again, the "
-                "same command goes on from here"
+                "same command resumes from here"
             )
             raise kind(text) from error
 
@@ -92,14 +92,14 @@ def _parsed(url: str) -> "URL":
             parsed = parsed.set(drivername="postgresql+psycopg")
         parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        shown = url.rpartition("@")[2].partition("?")[0]  # elsewhere may stand a password
+        shown = url.rpartition("@")[2].partition("?")[0]  # the rest may contain a password
         text = f"--storage {shown}: not the URL of a database, e.g. postgresql://host/name"
         raise UsageError(text) from error
     return parsed
 
 
 def _shown(url: "URL") -> str:
-    """Return the URL without user, password and options, which may hold a password too."""
+    """Return the URL without user, password and options, which may contain a password too."""
     from sqlalchemy import URL
 
     return str(URL.create(url.drivername, host=url.host, port=url.port, database=url.database))
@@ -110,12 +110,12 @@ def _is_file(url: "URL") -> bool:
 
 
 def _connected(url: "URL") -> "RDBStorage":
-    """Return the storage; where several drivers make its tables at once, all but one retry."""
+    """Return the storage; if several drivers create its tables at once, all but one retry."""
     import optuna
     from sqlalchemy.exc import DBAPIError
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # A connection rests while networks train, and servers close those that do.
+    # Connections are idle while networks train, and servers close idle ones.
     options: dict[str, Any] = {} if _is_file(url) else {"pool_pre_ping": True}
     text = url.render_as_string(hide_password=False)
     text = text.replace("{", "{{").replace("}", "}}")  # Optuna takes it for a template
@@ -124,17 +124,17 @@ def _connected(url: "URL") -> "RDBStorage":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 storage = optuna.storages.RDBStorage(text, engine_kwargs=options)
-            make_table(storage.engine)
+            create_table(storage.engine)
             return storage
         except DBAPIError as error:
-            if attempt == _ATTEMPTS or not _was_overtaken(error):
+            if attempt == _ATTEMPTS or not _lost_race(error):
                 raise
             time.sleep(0.1 * attempt)
     raise AssertionError("counts without end")
 
 
-def _was_overtaken(error: "DBAPIError") -> bool:
-    """Tell whether another driver has just made what was to be made."""
+def _lost_race(error: "DBAPIError") -> bool:
+    """Return whether another driver has just created the same table or row."""
     from sqlalchemy.exc import IntegrityError
 
     return isinstance(error, IntegrityError) or "already exists" in str(error.orig)
@@ -148,7 +148,7 @@ def _refusals() -> tuple[type[Exception], ...]:
 
 
 def _first_line(error: Exception) -> str:
-    """Return what the database itself said, of which Optuna may say nothing."""
+    """Return the database's own message, which Optuna may hide."""
     known = error if hasattr(error, "orig") else error.__cause__
     said = getattr(known, "orig", None) or known or error
     return str(said).strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""What each factor of an ablation does: main effects, interactions, and a verdict in words."""
+"""Effects of the factors of an ablation: main effects, interactions, and verdicts."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from edgekws.metrics import paired
 from edgekws.search.space import Axis, Params
-from edgekws.search.statistics import Bench, Estimate, Scored, average, difference
+from edgekws.search.statistics import Estimate, PairedScores, Scored, average, difference
 
 _WORDS = {1: "helps", -1: "hurts", 0: "no measurable effect"}
 
@@ -16,8 +16,8 @@ _WORDS = {1: "helps", -1: "hurts", 0: "no measurable effect"}
 class Effect:
     """A difference of the objective, paired on clips, speakers and seeds.
 
-    `of` are factor and level, two of them for an interaction; `against` the first level of each.
-    `p_corrected` is Holm's over all effects of the sweep, `None` where there is no interval.
+    `of` are factor and level, two pairs for an interaction; `against` is the first level of each.
+    `p_corrected` is Holm's over all effects of the sweep, `None` without an interval.
     """
 
     of: tuple[tuple[str, str], ...]
@@ -27,7 +27,7 @@ class Effect:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the effect is measurable after correction, else 0."""
+        """1 or -1 if the effect is measurable after correction, else 0."""
         if self.p_corrected is None or self.p_corrected >= paired.ALPHA:
             return 0
         return 1 if self.estimate.value > 0 else -1
@@ -38,7 +38,7 @@ class Effect:
         return _WORDS[self.sign]
 
     def sentence(self) -> str:
-        """Return the verdict with its figures, in points of a hundred."""
+        """Return the verdict with its figures, in percentage points."""
         figures = f"{100 * self.estimate.value:+.2f} points"
         if self.estimate.ci95:
             low, high = (100 * bound for bound in self.estimate.ci95)
@@ -66,33 +66,39 @@ class Effect:
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination of levels that is at its end: its values, and its trials by seed."""
+    """One completed combination of levels: its values, and its trials by seed."""
 
     params: Params
     keys: tuple[str, ...]
 
 
-def effects(axes: Sequence[Axis], cells: Sequence[Cell], bench: Bench) -> list[Effect]:
+def effects(
+    axes: Sequence[Axis], cells: Sequence[Cell], paired_scores: PairedScores
+) -> list[Effect]:
     """Return the main effect of every level, and the interaction of every two factors.
 
-    Effects are means over everything else that is varied. Where a combination is missing, what
-    would be compared with it is left out, and so the comparison stays paired.
+    Effects are means over all other factors. If a combination is missing, its counterpart is left
+    out too, so that the comparison stays paired.
     """
-    means = {_at(cell.params): bench.mean(cell.keys) for cell in cells}
+    means = {_at(cell.params): paired_scores.mean(cell.keys) for cell in cells}
     factors = [axis for axis in axes if axis.levels]
-    found = [effect for factor in factors for effect in _main(factor, cells, means, bench)]
+    results = [
+        effect
+        for factor in factors
+        for effect in _main_effects(factor, cells, means, paired_scores)
+    ]
     for a, b in itertools.combinations(factors, 2):
-        found += _together(a, b, cells, means, bench)
-    return _corrected(found)
+        results += _interactions(a, b, cells, means, paired_scores)
+    return _corrected(results)
 
 
-def _corrected(found: Sequence[Effect]) -> list[Effect]:
-    """Correct the p-values for their number; effects without an interval are not tested."""
-    tested = [effect for effect in found if effect.estimate.ci95]
+def _corrected(uncorrected: Sequence[Effect]) -> list[Effect]:
+    """Correct the p-values for multiple tests; effects without an interval are not tested."""
+    tested = [effect for effect in uncorrected if effect.estimate.ci95]
     p_values = iter(paired.holm([effect.estimate.p for effect in tested]))
     return [
         replace(effect, p_corrected=next(p_values)) if effect.estimate.ci95 else effect
-        for effect in found
+        for effect in uncorrected
     ]
 
 
@@ -104,11 +110,11 @@ def _moved(params: Params, changes: Mapping[str, Any]) -> tuple[tuple[str, str],
     return _at({**params, **changes})
 
 
-def _main(
-    factor: Axis, cells: Sequence[Cell], means: Mapping[Any, Scored], bench: Bench
+def _main_effects(
+    factor: Axis, cells: Sequence[Cell], means: Mapping[Any, Scored], paired_scores: PairedScores
 ) -> list[Effect]:
     first, *others = factor.values
-    found = []
+    main = []
     for level in others:
         parts = [
             difference(means[_at(cell.params)], means[other])
@@ -117,31 +123,35 @@ def _main(
             and (other := _moved(cell.params, {factor.name: first})) in means
         ]
         if parts:
-            estimate = bench.estimate(average(parts))
-            found.append(Effect(((factor.name, level),), (first,), estimate))
-    return found
+            estimate = paired_scores.estimate(average(parts))
+            main.append(Effect(((factor.name, level),), (first,), estimate))
+    return main
 
 
-def _together(
-    a: Axis, b: Axis, cells: Sequence[Cell], means: Mapping[Any, Scored], bench: Bench
+def _interactions(
+    a: Axis,
+    b: Axis,
+    cells: Sequence[Cell],
+    means: Mapping[Any, Scored],
+    paired_scores: PairedScores,
 ) -> list[Effect]:
     """Return `(a and b) - (a alone) - (b alone) + (neither)` for every two levels."""
-    found = []
-    for one, two in itertools.product(a.values[1:], b.values[1:]):
+    interactions = []
+    for level_a, level_b in itertools.product(a.values[1:], b.values[1:]):
         parts = []
         for cell in cells:
-            if (cell.params[a.name], cell.params[b.name]) != (one, two):
+            if (cell.params[a.name], cell.params[b.name]) != (level_a, level_b):
                 continue
             corners = [
                 _moved(cell.params, {a.name: x, b.name: y})
-                for x in (one, a.values[0])
-                for y in (two, b.values[0])
+                for x in (level_a, a.values[0])
+                for y in (level_b, b.values[0])
             ]
             if all(corner in means for corner in corners):
                 both, only_a, only_b, none = (means[corner] for corner in corners)
                 parts.append(difference(difference(both, only_a), difference(only_b, none)))
         if parts:
-            of = ((a.name, one), (b.name, two))
-            estimate = bench.estimate(average(parts))
-            found.append(Effect(of, (a.values[0], b.values[0]), estimate))
-    return found
+            of = ((a.name, level_a), (b.name, level_b))
+            estimate = paired_scores.estimate(average(parts))
+            interactions.append(Effect(of, (a.values[0], b.values[0]), estimate))
+    return interactions

@@ -1,4 +1,4 @@
-"""Which parameters matter: Optuna's fANOVA, and the mean at every value."""
+"""Importance of parameters: Optuna's fANOVA, and the mean at every value."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from edgekws.search.statistics import Estimate, Scored, estimate, weighted
 
 _SEED = 0
 FEWEST = 4
-"""Trials below which nothing is said of importance."""
+"""Fewest trials for which importance is computed."""
 
 
 def importance(axes: Sequence[Axis], scores: Sequence[tuple[Params, float]]) -> dict[str, float]:
     """Return the share of the variance that each parameter explains (Hutter et al. 2014).
 
-    Empty where there are too few trials, or all scores are equal.
+    Empty if there are too few trials, or all scores are equal.
     """
     if len(scores) < FEWEST or len({score for _, score in scores}) < 2:
         return {}
@@ -31,13 +31,13 @@ def importance(axes: Sequence[Axis], scores: Sequence[tuple[Params, float]]) -> 
     study = optuna.create_study(direction="maximize")
     shapes = distributions(axes)
     for params, score in scores:
-        held = {name: choice(value) for name, value in params.items()}
-        study.add_trial(create_trial(params=held, distributions=shapes, value=score))
+        stored = {name: choice(value) for name, value in params.items()}
+        study.add_trial(create_trial(params=stored, distributions=shapes, value=score))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = FanovaImportanceEvaluator(seed=_SEED)
-        found = get_param_importances(study, evaluator=evaluator)
-    return {name: float(share) for name, share in found.items()}
+        shares = get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}
 
 
 def marginals(
@@ -45,8 +45,8 @@ def marginals(
 ) -> list[dict[str, Any]]:
     """Return, for every value of every listed axis, the mean score and its 95 % interval.
 
-    Where invalid combinations leave holes in a grid, plain means would mix the parameters: these
-    are least-squares means of an additive model. The interval is the wider of two: with the
+    If invalid combinations leave gaps in a grid, plain means would confound the parameters, so
+    these are least-squares means of an additive model. The interval is the wider of two: with the
     residuals as noise, and over the `speakers` and seeds of the scores.
     """
     listed = [axis for axis in axes if axis.values]
@@ -69,16 +69,16 @@ def marginals(
         at = _middle(columns, used, axis, n)
         error = float(np.sqrt(max(noise * at @ inverse @ at, 0.0)))
         half = intervals.quantile(max(free, 1)) * error
-        found = _wider(estimate(weighted(parts, at @ inverse @ full.T), speakers), half)
+        estimated = _wider(estimate(weighted(parts, at @ inverse @ full.T), speakers), half)
         n_trials = int(x[:, n].sum())
-        told = {"axis": axis.name, "value": value, "n": n_trials}
-        rows.append(told | {"mean": found.value, "ci95": found.ci95})
+        row = {"axis": axis.name, "value": value, "n": n_trials}
+        rows.append(row | {"mean": estimated.value, "ci95": estimated.ci95})
     return rows
 
 
-def _wider(found: Estimate, half: float) -> Estimate:
-    """Return an interval that reaches at least `half` to both sides, between 0 and 1."""
-    mean, (low, high) = found.value, found.ci95 or (found.value, found.value)
+def _wider(estimated: Estimate, half: float) -> Estimate:
+    """Return an interval of at least `half` on both sides, clipped to 0 and 1."""
+    mean, (low, high) = estimated.value, estimated.ci95 or (estimated.value, estimated.value)
     return Estimate(mean, (max(0.0, min(low, mean - half)), min(1.0, max(high, mean + half))))
 
 

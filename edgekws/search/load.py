@@ -23,7 +23,7 @@ from edgekws.search.overrides import flat, texts
 class LoadedSweep:
     """A sweep, its file, its base recipe, and `overrides` from the command line.
 
-    `drawing` is the step whose seed is varied: the last that trains of those that `until` needs.
+    The seed of `seeded_step` is varied: the last training step of those that `until` needs.
     """
 
     sweep: Sweep
@@ -31,11 +31,11 @@ class LoadedSweep:
     base: str
     overrides: tuple[str, ...]
     lines: dict[KeyPath, int]
-    drawing: str = ""
+    seeded_step: str = ""
 
     @property
     def fixed(self) -> list[str]:
-        """What every trial sets: one thread a worker, `[set]`, and then the command line."""
+        """Overrides of every trial: one thread per worker, `[set]`, then the command line."""
         return ["threads=1", *texts(self.sweep.set), *self.overrides]
 
     def where(self, *path: str | int) -> str:
@@ -46,7 +46,7 @@ class LoadedSweep:
         return str(self.path)
 
     def relocated(self, problem: Problem) -> Problem:
-        """Return a problem of an override where this file sets it; others stay as they are."""
+        """Return a problem of an override at its line in this file; leave others unchanged."""
         text = problem.where.removeprefix("--set ")
         if text == problem.where or text in self.overrides:
             return problem
@@ -61,19 +61,19 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
     """Read the sweep in the file `path`, or the built-in one of that name.
 
     Raises:
-        RecipeError: anything is wrong with it, or with its base as `[set]` leaves it.
+        RecipeError: it is invalid, or its base with `[set]` is.
     """
     file = _find(path)
     data, lines = read_toml(file)
     try:
         sweep = Sweep.model_validate(data)
     except ValidationError as error:
-        found = explain(Sweep, data, error.errors())
-        raise RecipeError(sorted(_problems(file, lines, found), key=_by_line)) from error
+        messages = explain(Sweep, data, error.errors())
+        raise RecipeError(sorted(_problems(file, lines, messages), key=_by_line)) from error
     loaded = LoadedSweep(sweep, file, _base(sweep.base, file), tuple(overrides), lines)
     base = _load_base(loaded)
     _check_steps(loaded, base)
-    return replace(loaded, drawing=_drawing(base.recipe.steps, sweep.until))
+    return replace(loaded, seeded_step=_seeded_step(base.recipe.steps, sweep.until))
 
 
 def _find(path: Path | str) -> Path:
@@ -88,9 +88,9 @@ def _find(path: Path | str) -> Path:
     raise RecipeError([Problem(str(path), "", f"there is no such sweep file{hint}")])
 
 
-def _problems(file: Path, lines: dict[KeyPath, int], found: dict[KeyPath, str]) -> list[Problem]:
+def _problems(file: Path, lines: dict[KeyPath, int], messages: dict[KeyPath, str]) -> list[Problem]:
     problems = []
-    for at, message in found.items():
+    for at, message in messages.items():
         line = next((lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in lines), None)
         where = str(file) if line is None else f"{file}:{line}"
         problems.append(Problem(where, dotted(at), message))
@@ -121,42 +121,42 @@ def _load_base(loaded: LoadedSweep) -> Loaded:
 
 def _settings(sweep: Sweep) -> list[tuple[KeyPath, str, Any]]:
     """Return every key that the file sets, with its place in the file."""
-    found = [(("set", *at), key, value) for at, key, value in flat(sweep.set)]
-    found += [(("parameters", *at), key, value) for at, key, value in flat(sweep.parameters)]
+    settings = [(("set", *at), key, value) for at, key, value in flat(sweep.set)]
+    settings += [(("parameters", *at), key, value) for at, key, value in flat(sweep.parameters)]
     if sweep.finalists:
         inner = flat(sweep.finalists.set)
-        found += [(("finalists", "set", *at), key, value) for at, key, value in inner]
+        settings += [(("finalists", "set", *at), key, value) for at, key, value in inner]
     for n, factor in enumerate(sweep.factors):
         for level, table in factor.levels.items():
             place = ("factors", n, "levels", level)
-            found += [((*place, *at), key, value) for at, key, value in flat(table)]
-    return found
+            settings += [((*place, *at), key, value) for at, key, value in flat(table)]
+    return settings
 
 
-def _drawing(steps: Sequence[Any], until: str) -> str:
-    """Return the name of the last step that trains, empty where none does."""
-    found = trained(needed(steps, until))
-    return found[-1].name if found else ""
+def _seeded_step(steps: Sequence[Any], until: str) -> str:
+    """Return the name of the last training step, empty if there is none."""
+    training = trained(needed(steps, until))
+    return training[-1].name if training else ""
 
 
 def _check_steps(loaded: LoadedSweep, base: Loaded) -> None:
-    """Refuse a step that is not there, or that cannot do what the sweep asks of it."""
+    """Reject a step that does not exist, or that does not support the sweep's settings."""
     sweep, steps = loaded.sweep, {step.name: step for step in base.recipe.steps}
 
-    def refuse(key: str, message: str) -> None:
+    def reject(key: str, message: str) -> None:
         raise RecipeError([Problem(loaded.where(key), key, message)])
 
     if sweep.until not in steps:
-        refuse("until", f"no step is called {sweep.until}{closest(sweep.until, tuple(steps))}")
+        reject("until", f"no step is called {sweep.until}{closest(sweep.until, tuple(steps))}")
     step: Any = steps[sweep.until]
     if step.gives == "stream":
-        refuse("until", f'"{step.name}" gives a form for a stream; end with the step before it')
+        reject("until", f'"{step.name}" gives a form for a stream; end with the step before it')
     if step.gives == "detection":
-        refuse("until", f'"{step.name}" gives settings alone; end with the step before it')
+        reject("until", f'"{step.name}" gives settings alone; end with the step before it')
     if sweep.pruning and not trained([step]):
-        refuse("pruning", f'"{step.name}" has no epochs to give up at; end with a step that trains')
+        reject("pruning", f'"{step.name}" has no epochs to prune at; end with a step that trains')
     if sweep.pruning and sweep.pruning.rungs[-1] >= step.training.epochs:
         epochs = step.training.epochs
-        refuse("pruning", f'"{step.name}" trains {epochs} epochs; the last rung must be below that')
-    if not _drawing(base.recipe.steps, sweep.until):
-        refuse("until", f'no step up to "{sweep.until}" trains, so that seeds change nothing')
+        reject("pruning", f'"{step.name}" trains {epochs} epochs; the last rung must be below that')
+    if not _seeded_step(base.recipe.steps, sweep.until):
+        reject("until", f'no step up to "{sweep.until}" trains, so seeds change nothing')

@@ -1,4 +1,4 @@
-"""The typed sweep file: what is searched, how, and on what."""
+"""The typed sweep file."""
 
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
@@ -20,7 +20,7 @@ def _rising(rungs: tuple[int, ...]) -> tuple[int, ...]:
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
-        raise ValueError("a seed stands there twice; each counts once")
+        raise ValueError("a seed is listed twice; each counts once")
     return seeds
 
 
@@ -39,9 +39,9 @@ class Range(Fields):
     low: int | float = Field(ge=-1e12, le=1e12, description="lowest value")
     high: int | float = Field(ge=-1e12, le=1e12, description="highest value")
     step: int | float | None = Field(
-        default=None, gt=0, le=1e12, description="from one value to the next; a grid needs it"
+        default=None, gt=0, le=1e12, description="distance between values; required for a grid"
     )
-    log: bool = Field(default=False, description="draw evenly on a logarithmic scale")
+    log: bool = Field(default=False, description="sample on a logarithmic scale")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -55,52 +55,53 @@ class Range(Fields):
 class Factor(Fields):
     """A named choice between tables of overrides, for an ablation."""
 
-    name: str = Field(min_length=1, description="what tables call it, e.g. augmentation")
+    name: str = Field(min_length=1, description="its name in tables, e.g. augmentation")
     levels: dict[str, dict[str, Any]] = Field(
         min_length=2,
-        description="name of each level and what it overrides; the first is what the others are "
-        "compared with",
+        description="name of each level and its overrides; the others are compared with the first",
     )
 
 
 class Pruning(Fields):
     """Successive halving (Jamieson and Talwalkar 2016) on the epochs of the step `until`.
 
-    All train to the first rung, the best share of them to the next one, and so on to the end. The
-    choice is made once all have reached a rung, so that it does not depend on who was faster.
+    All trials train to the first rung, the best share of them to the next, and so on. The choice is
+    made when all have reached a rung, so that it does not depend on which worker was faster.
     """
 
     rungs: Annotated[tuple[Epochs, ...], AfterValidator(_rising)] = Field(
-        min_length=1, description="epochs after which the worst are given up, e.g. [2, 6]"
+        min_length=1, description="epochs after which the worst are stopped, e.g. [2, 6]"
     )
     keep: float = Field(
-        default=1 / 3, gt=0, lt=1, description="share of the trials that goes on at each rung"
+        default=1 / 3, gt=0, lt=1, description="share of the trials that continue at each rung"
     )
 
 
 class Finalists(Fields):
-    """The best of the search, trained once more and better."""
+    """The best combinations of the search, trained again with more seeds or epochs."""
 
-    count: int = Field(default=5, ge=1, le=1000, description="how many go on")
+    count: int = Field(default=5, ge=1, le=1000, description="number of finalists")
     base: bool = Field(
         default=False,
-        description="beside them the combination that the base has, whatever became of it before",
+        description="add the combination of the base, whatever its rank",
     )
-    seeds: Seeds = Field(default=(1, 2, 3), description="each of them is trained from all of these")
+    seeds: Seeds = Field(
+        default=(1, 2, 3), description="each finalist is trained with all of these"
+    )
     set: dict[str, Any] = Field(
-        default={}, description="overrides of the base for them, e.g. more epochs"
+        default={}, description="overrides of the base for finalists, e.g. more epochs"
     )
 
 
 class Sweep(Fields):
-    """One sweep file: a base recipe, what is varied, and how the best is found."""
+    """One sweep file: a base recipe, what to vary, and how to find the best."""
 
     schema_version: Literal[1] = Field(alias="schema", description="version of this format")
     name: Slug = Field(description="names the folder in runs/sweeps and the study in the storage")
     base: str = Field(
         description="a recipe file, relative to this one, or the name of a built-in recipe"
     )
-    until: str = Field(description="name of the last step that is run, e.g. distill")
+    until: str = Field(description="name of the last step to run, e.g. distill")
     set: dict[str, Any] = Field(
         default={}, description="overrides of the base for all trials, keys as after --set"
     )
@@ -110,32 +111,35 @@ class Sweep(Fields):
     )
     factors: tuple[Factor, ...] = Field(default=(), description="named choices, for an ablation")
     seeds: Seeds = Field(
-        default=(1,), description="of the step `until`; every trial is run with each of them"
+        default=(1,),
+        description="seeds of the last training step; every trial runs with each of them",
     )
     sampler: Literal["grid", "tpe", "random"] = Field(
-        default="grid", description="all combinations, or drawn by Optuna's TPE or at random"
+        default="grid", description="all combinations, or sampled by Optuna's TPE or at random"
     )
     trials: int | None = Field(
         default=None,
         ge=1,
         le=100_000,
-        description="how many combinations are drawn; not for a grid",
+        description="number of combinations to sample; not for a grid",
     )
     batch: int = Field(
         default=10,
         ge=1,
         le=10_000,
-        description="combinations that TPE draws at once, before it learns",
+        description="combinations that TPE samples at once, between updates",
     )
     pruning: Pruning | None = Field(default=None, description="stops the worst early")
-    finalists: Finalists | None = Field(default=None, description="trains the best once more")
-    objective: Objective = Field(default="accuracy", description="what is best, on the dev split")
+    finalists: Finalists | None = Field(default=None, description="trains the best again")
+    objective: Objective = Field(
+        default="accuracy", description="metric to maximize, on the dev split"
+    )
     evaluate_on: Literal["dev", "test"] = Field(
         default="dev",
-        description="split of the factors' verdict; what is chosen is always chosen on dev",
+        description="split of the factors' verdict; choices are always made on dev",
     )
     features_gib: float = Field(
-        default=8.0, gt=0, le=1e6, description="features kept on disk at most while the sweep runs"
+        default=8.0, gt=0, le=1e6, description="most features to keep on disk during the sweep"
     )
 
     @model_validator(mode="after")
@@ -145,22 +149,22 @@ class Sweep(Fields):
         return self
 
     def _conflicts(self) -> "list[tuple[str, str]]":
-        found = []
+        conflicts = []
         if not self.parameters and not self.factors:
-            found.append(("parameters", "nothing is varied; name values in [parameters]"))
+            conflicts.append(("parameters", "nothing is varied; name values in [parameters]"))
         if self.sampler == "grid" and self.trials is not None:
-            found.append(("trials", "a grid runs every combination; take trials out"))
+            conflicts.append(("trials", "a grid runs every combination; take trials out"))
         if self.sampler != "grid" and self.trials is None:
-            found.append(("trials", f"is missing; {self.sampler} must know how many to draw"))
+            conflicts.append(("trials", f"is missing; {self.sampler} must know how many to draw"))
         if self.evaluate_on == "test" and (not self.factors or self.pruning or self.finalists):
             text = (
                 "test is for the verdict on [[factors]] without pruning and finalists; "
                 "what is chosen among is measured on dev"
             )
-            found.append(("evaluate_on", text))
+            conflicts.append(("evaluate_on", text))
         names = [factor.name for factor in self.factors]
-        found += [("factors", f'two are called "{n}"') for n in {*names} if names.count(n) > 1]
-        return found
+        conflicts += [("factors", f'two are called "{n}"') for n in {*names} if names.count(n) > 1]
+        return conflicts
 
 
 def _error(key: str, message: str) -> dict[str, Any]:

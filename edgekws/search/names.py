@@ -1,10 +1,10 @@
-"""What the swept keys are called where there is little room."""
+"""Short names of the swept keys."""
 
 from collections.abc import Iterable
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:
-    """Return the shortest end of each dotted key that no other key ends in.
+    """Return the shortest suffix of each dotted key that no other key ends with.
 
     >>> list(short_names(["steps.0.training.epochs", "steps.1.training.epochs", "seed"]).values())
     ['0.training.epochs', '1.training.epochs', 'seed']
@@ -16,8 +16,8 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
 
 
 def _shortest(key: str, parts: dict[str, list[str]]) -> str:
-    own = parts[key]
-    for n in range(1, len(own)):
-        if not any(other[-n:] == own[-n:] for name, other in parts.items() if name != key):
-            return ".".join(own[-n:])
+    words = parts[key]
+    for n in range(1, len(words)):
+        if not any(other[-n:] == words[-n:] for name, other in parts.items() if name != key):
+            return ".".join(words[-n:])
     return key

@@ -8,10 +8,10 @@ from edgekws.recipe.toml_values import toml_value
 
 
 def flat(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPath, str, Any]]:
-    """Yield path in the table, dotted key and value of everything that is set.
+    """Yield the path in the table, the dotted key and the value of every setting.
 
-    A table goes down into its keys, but for one with a `kind`, and one of `low` and `high`: these
-    are values. Several kinds are values of a key.
+    Tables are flattened, except those with a `kind`, or with `low` and `high`: these are values.
+    Several kinds are values of a key.
 
     >>> list(flat({"a": {"b": 1}, "c.d": [2], "e": {"kind": "x"}}))
     [(('a', 'b'), 'a.b', 1), (('c.d',), 'c.d', [2]), (('e',), 'e', {'kind': 'x'})]
@@ -19,11 +19,11 @@ def flat(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPath
     [(('e', 'kind'), 'e.kind', ['x', 'y'])]
     """
     for key, value in table.items():
-        here = (*path, key)
+        at = (*path, key)
         if isinstance(value, Mapping) and value and not _is_value(value):
-            yield from flat(value, here)
+            yield from flat(value, at)
         else:
-            yield here, ".".join(map(str, here)), value
+            yield at, ".".join(map(str, at)), value
 
 
 def _is_value(table: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""What a sweep will do, told without data or training."""
+"""Plan a sweep without data or training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +11,18 @@ from edgekws.search.sampling import Draws
 from edgekws.search.size import shared_epochs, total_epochs
 from edgekws.search.space import Params, Space, axes, enumerate_all, finite
 from edgekws.search.storage import Storage, file_url
-from edgekws.search.trial import Plan
+from edgekws.search.trial import TrialFactory
 
 FIRST = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """How large a sweep is. `listed` tells whether every combination was looked at.
+    """The size of a sweep. `listed` is whether every combination was checked.
 
-    `trials` counts combinations times seeds, with the finalists. `epochs` are those of the last
-    step that trains, `shared_epochs` those of steps before it, without the finalists' own;
-    `estimated_s` comes from trials that have been run, and is `None` before the first.
+    `trials` is combinations times seeds, plus the finalists. `epochs` are those of the last
+    training step, `shared_epochs` those of earlier steps, without the finalists; `estimated_s`
+    comes from finished trials, and is `None` before the first.
     """
 
     name: str
@@ -43,18 +43,18 @@ class SweepPlan:
 def plan(
     loaded: LoadedSweep, runs: Path, workers: int, storage: str | None, emit: Emit
 ) -> SweepPlan:
-    """Count what is valid and what is not, and say how much there is to train.
+    """Count valid and invalid combinations, and the epochs to train.
 
-    Where a range has no steps, as many combinations as the sweep has trials are drawn at random.
+    If a range has no steps, as many combinations are sampled as the sweep has trials.
 
     Raises:
-        RecipeError: the sweep is wrong, or nothing in it is valid.
+        RecipeError: the sweep is invalid, or no combination is valid.
     """
-    sweep, found = loaded.sweep, axes(loaded)
-    listed = finite(found)
-    space = enumerate_all(loaded, emit) if listed else _drawn(loaded)
+    sweep, varied = loaded.sweep, axes(loaded)
+    listed = finite(varied)
+    space = enumerate_all(loaded, emit) if listed else _sampled_space(loaded)
     count = min(sweep.trials or len(space.valid), len(space.valid))
-    trials = Plan(loaded, found)
+    trials = TrialFactory(loaded, varied)
     epochs = total_epochs(trials, count)
     pace = _pace(runs / "sweeps" / sweep.name, storage, sweep.name)
     finals = sweep.finalists
@@ -76,14 +76,14 @@ def plan(
     )
 
 
-def _drawn(loaded: LoadedSweep) -> Space:
+def _sampled_space(loaded: LoadedSweep) -> Space:
     draws = Draws(loaded, axes(loaded))
     valid = draws.next(loaded.sweep.trials or 0, ())
     return Space(axes(loaded), tuple(valid), tuple(draws.invalid))
 
 
 def _pace(folder: Path, storage: str | None, name: str) -> float | None:
-    """Return the seconds of a worker for an epoch, with all that goes with it."""
+    """Return the worker seconds per epoch, including all overhead."""
     if storage is None and not (folder / "study.db").is_file():
         return None
     store = Storage(storage or file_url(folder), name)
@@ -99,8 +99,8 @@ def _notes(loaded: LoadedSweep, space: Space, pace: float | None) -> list[str]:
         used = [params[axis.name] for params in space.valid]
         lost = [value for value in axis.values if value not in used]
         if lost:
-            named = ", ".join(texts({axis.name: value})[0] for value in lost)
-            notes.append(f"in no valid combination: {named}")
+            unused = ", ".join(texts({axis.name: value})[0] for value in lost)
+            notes.append(f"in no valid combination: {unused}")
     if pace is None:
         notes.append("how long it takes is known after the first trials")
     if loaded.sweep.evaluate_on == "test":

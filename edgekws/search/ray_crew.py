@@ -1,4 +1,4 @@
-"""Who does the units on a Ray cluster that runs: tasks, each with one core and one thread."""
+"""Workers on an existing Ray cluster: tasks, each with one core and one thread."""
 
 import os
 import socket
@@ -29,48 +29,48 @@ _START = "start one with: ray start --head"
 
 @contextmanager
 def connected(address: str | None = None) -> Iterator[int]:
-    """Connect to a Ray cluster that runs, and yield the number of its CPUs; leave it running.
+    """Connect to a running Ray cluster, and yield the number of its CPUs; leave it running.
 
-    `address` is `host:port`; without it counts `RAY_ADDRESS`, then the cluster of this machine.
+    `address` is `host:port`; by default `RAY_ADDRESS`, then the cluster of this machine.
 
     Raises:
         MissingPartError: ray is not installed; no cluster answers, or it has no CPU.
-        UsageError: the address is none.
+        UsageError: the address is invalid.
     """
     ray = _ray()
-    asked = address or os.environ.get("RAY_ADDRESS") or "auto"
-    _check_answers(asked)
+    cluster = address or os.environ.get("RAY_ADDRESS") or "auto"
+    _check_reachable(cluster)
     try:
-        ray.init(address=asked, log_to_driver=False, logging_level=ERROR)
+        ray.init(address=cluster, log_to_driver=False, logging_level=ERROR)
     except ConnectionError as error:
-        if asked == "auto":
+        if cluster == "auto":
             raise MissingPartError(f"no Ray cluster runs on this machine; {_START}") from error
-        raise _unreachable(asked, error) from error
+        raise _unreachable(cluster, error) from error
     except (RuntimeError, ValueError) as error:
-        raise _unreachable(asked, error) from error
-    _set_talk(ray, False)
+        raise _unreachable(cluster, error) from error
+    _set_log_output(ray, False)
     try:
         cpus = int(ray.cluster_resources().get("CPU", 0))
         if not cpus:
-            raise MissingPartError(f"{_shown(asked)}: the cluster has no CPU; add a node to it")
+            raise MissingPartError(f"{_shown(cluster)}: the cluster has no CPU; add a node to it")
         yield cpus
     finally:
         ray.shutdown()
-        _set_talk(ray, True)
+        _set_log_output(ray, True)
 
 
 class RayCrew:
-    """Tasks of the Ray cluster that this process is connected to; each takes one CPU of it.
+    """Tasks on the Ray cluster that this process is connected to; each takes one CPU.
 
-    A unit whose worker was killed is begun again, as by `LocalCrew`, and goes on from its last
-    epoch where the nodes share the cache. On a node that does not, the folders of the cache are
-    made under the same path, features and trainings begin there anew, with the same result, and
-    the features stay. Every node needs the dataset under the same path. What a worker warns of is
-    told when its unit is over; what it writes lies in Ray's own logs.
+    If a worker is killed, its unit is restarted, as by `LocalCrew`, and resumes from its last
+    epoch if the nodes share the cache. A node with its own cache creates its folders at the same
+    path and starts features and trainings from scratch, with the same result; the features stay.
+    Every node needs the dataset at the same path. Warnings of a worker are reported when its unit
+    ends; its output is in Ray's own logs.
     """
 
     def __init__(self, size: int, cache: Path, shelf: Path, log: Path) -> None:
-        """Look whether every node can do units; `log` gets the tracebacks of bugs.
+        """Check that every node can run units; `log` gets the tracebacks of bugs.
 
         Raises:
             MissingPartError: this process is not connected, or a node lacks something.
@@ -87,18 +87,18 @@ class RayCrew:
         self._task = ray.remote(num_cpus=1, max_retries=0, runtime_env=_environment())(_do)
 
     def submit(self, unit: Unit) -> None:
-        """Give a unit to the cluster; it begins as soon as a CPU is free."""
+        """Submit a unit to the cluster; it starts when a CPU is free."""
         self._running[self._task.remote(unit, *self._places)] = unit
 
     def wait(self, timeout_s: float) -> list[Outcome | Event]:
-        """Return the outcome of a unit and what its worker told, as soon as there is one."""
+        """Return the outcome of the next finished unit and its worker's warnings."""
         if not self._running:
             time.sleep(timeout_s)
             return []
         ready, _ = _ray().wait(list(self._running), timeout=timeout_s)
-        return [told for task in ready for told in self._hear(task)]
+        return [result for task in ready for result in self._receive(task)]
 
-    def _hear(self, task: Any) -> Iterator[Outcome | Event]:
+    def _receive(self, task: Any) -> Iterator[Outcome | Event]:
         from ray.exceptions import RayError, RayTaskError
 
         unit = self._running.pop(task)
@@ -110,16 +110,16 @@ class RayCrew:
             text = f"the worker ended in a bug: {last_line(self._log)}"
             yield Outcome(unit.trial.key, error=text)
         except RayError as error:
-            told = after_death(self._deaths, unit.trial.key, type(error).__name__)
-            yield told
-            if isinstance(told, Event):
+            result = after_death(self._deaths, unit.trial.key, type(error).__name__)
+            yield result
+            if isinstance(result, Event):
                 self.submit(unit)
         else:
             yield from warnings
             yield outcome
 
     def close(self) -> None:
-        """Kill what is in work; what was trained is there up to the last epoch."""
+        """Kill running units; trainings are saved up to their last epoch."""
         ray = _ray()
         tasks = list(self._running)
         self._running.clear()
@@ -130,10 +130,10 @@ class RayCrew:
 
 
 def _do(unit: Unit, cache: Path, shelf: Path, home: Path) -> tuple[list[Event], Outcome]:
-    """Do a unit in a worker of the cluster; return the warnings, and what came of it."""
+    """Run a unit in a worker of the cluster; return its warnings and outcome."""
     from edgekws.search.worker import work
 
-    if home.is_dir():  # a recipe may name its dataset from there
+    if home.is_dir():  # the dataset's path in a recipe may be relative to it
         os.chdir(home)
     warnings: list[Event] = []
 
@@ -146,17 +146,17 @@ def _do(unit: Unit, cache: Path, shelf: Path, home: Path) -> tuple[list[Event], 
 
 
 def _environment() -> dict[str, Any]:
-    """Return what Ray is to set for a worker: one thread, and where the source tree is."""
-    found = dict(ONE_THREAD)
-    found["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # a worker sees the GPUs that we see
+    """Return the environment of a worker: one thread, and the path of the source tree."""
+    variables = dict(ONE_THREAD)
+    variables["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # a worker sees the GPUs that we see
     root = PACKAGE.parent
     if root.name not in ("site-packages", "dist-packages"):
-        found["PYTHONPATH"] = f"{root}{os.pathsep}${{PYTHONPATH}}"
-    return {"env_vars": found}
+        variables["PYTHONPATH"] = f"{root}{os.pathsep}${{PYTHONPATH}}"
+    return {"env_vars": variables}
 
 
 def _check_nodes() -> None:
-    """Let each node with a CPU say what it runs: a result must not depend on the node."""
+    """Check that all nodes with a CPU run the same software, as results must not depend on them."""
     from ray.exceptions import GetTimeoutError, RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -164,12 +164,12 @@ def _check_nodes() -> None:
     ask = ray.remote(num_cpus=0, runtime_env=_environment())(_node)
     nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
     at = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-    asked = [ask.options(scheduling_strategy=strategy).remote() for strategy in at]
-    deadline, ours = time.monotonic() + NODE_S, _node()
-    for node, task in zip(nodes, asked, strict=True):
+    replies = [ask.options(scheduling_strategy=strategy).remote() for strategy in at]
+    deadline, local = time.monotonic() + NODE_S, _node()
+    for node, task in zip(nodes, replies, strict=True):
         name = f"the Ray node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
         try:
-            theirs = ray.get(task, timeout=max(0.0, deadline - time.monotonic()))
+            remote = ray.get(task, timeout=max(0.0, deadline - time.monotonic()))
         except GetTimeoutError as error:
             raise MissingPartError(f"{name} does not answer within {NODE_S:.0f} s") from error
         except RayError as error:
@@ -177,56 +177,56 @@ def _check_nodes() -> None:
                 f"{name} cannot import edgekws ({_cause(error)}); install it there for "
                 f"{sys.executable} or whichever Python its Ray runs"
             ) from error
-        _compare(name, ours, theirs)
+        _compare(name, local, remote)
 
 
 def _node() -> dict[str, str]:
-    """Return what results depend on besides the trial: versions, device and our source code."""
+    """Return what results depend on other than the trial: versions, device and source code."""
     return library_versions() | {"device": device_kind(), "source of edgekws": whole_package()[:12]}
 
 
-def _compare(name: str, ours: dict[str, str], theirs: dict[str, str]) -> None:
-    for what, own in ours.items():
-        if theirs.get(what) != own:
+def _compare(name: str, local: dict[str, str], remote: dict[str, str]) -> None:
+    for what, expected in local.items():
+        if remote.get(what) != expected:
             raise MissingPartError(
-                f"{name} has {what} {theirs.get(what)}, this machine {own}: results would depend "
-                "on the node; install the same there"
+                f"{name} has {what} {remote.get(what)}, this machine {expected}: results would "
+                "depend on the node; install the same there"
             )
 
 
-def _check_answers(asked: str) -> None:
-    """Knock at the address: Ray itself would wait for many minutes where nothing answers."""
-    if asked == "auto":  # Ray looks for the cluster of this machine, and finds none at once
+def _check_reachable(cluster: str) -> None:
+    """Check that the address answers: Ray itself would wait for many minutes."""
+    if cluster == "auto":  # Ray looks for the cluster of this machine, and finds none at once
         return
-    if asked == "local":  # Ray's word for a cluster of its own
-        raise UsageError(f"{_shown(asked)}: name a cluster that runs, or {_START}")
-    if "://" in asked:
-        raise UsageError(f"{_shown(asked)}: give host:port, on a machine of the cluster")
-    host, _, port = asked.rpartition(":")
+    if cluster == "local":  # Ray's word for a cluster of its own
+        raise UsageError(f"{_shown(cluster)}: name a cluster that runs, or {_START}")
+    if "://" in cluster:
+        raise UsageError(f"{_shown(cluster)}: give host:port, on a machine of the cluster")
+    host, _, port = cluster.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
-        raise UsageError(f"{_shown(asked)}: not an address; give host:port")
+        raise UsageError(f"{_shown(cluster)}: not an address; give host:port")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
     except OSError as error:
-        text = f"{_shown(asked)}: no Ray cluster answers at {asked} ({error}); {_START}"
+        text = f"{_shown(cluster)}: no Ray cluster answers at {cluster} ({error}); {_START}"
         raise MissingPartError(text) from error
 
 
-def _unreachable(asked: str, error: Exception) -> MissingPartError:
-    said = f"{_shown(asked)}: Ray cannot connect ({_first_line(error)})"
+def _unreachable(cluster: str, error: Exception) -> MissingPartError:
+    said = f"{_shown(cluster)}: Ray cannot connect ({_first_line(error)})"
     return MissingPartError(f"{said}; is this machine a node of the cluster?")
 
 
-def _set_talk(ray: Any, wanted: bool) -> None:
-    """Keep Ray from printing messages about a worker's death between our lines, JSON included.
+def _set_log_output(ray: Any, wanted: bool) -> None:
+    """Stop Ray from printing messages about dead workers into our output, including JSON.
 
-    Ray has no public switch: `log_to_driver` and `RAY_LOG_TO_DRIVER` are for the workers' output.
+    Ray has no public switch: `log_to_driver` and `RAY_LOG_TO_DRIVER` only affect worker output.
     """
     ray._private.worker._worker_logs_enabled = wanted
 
 
-def _shown(asked: str) -> str:
-    return "--engine ray" if asked == "auto" else f"--ray-address {asked}"
+def _shown(cluster: str) -> str:
+    return "--engine ray" if cluster == "auto" else f"--ray-address {cluster}"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Run a sweep: rung by rung, over workers that may die, and on from where it was."""
+"""Run a sweep: rung by rung, on workers that may die, resuming where it stopped."""
 
 import math
 import time
@@ -20,10 +20,10 @@ from edgekws.search.shelf import trim
 from edgekws.search.size import kept, total_epochs
 from edgekws.search.space import Params, Space, axes, enumerate_all
 from edgekws.search.storage import Storage, file_url
-from edgekws.search.trial import Outcome, Plan, Unit
+from edgekws.search.trial import Outcome, TrialFactory, Unit
 
 MakeCrew = Callable[[int, Path, Path, Path], Crew]
-"""Makes the workers: how many, the cache, the folder of the sweep's features, and the log."""
+"""Creates the workers from their number, the cache, the folder of features, and the log."""
 
 
 def sweep(
@@ -35,41 +35,43 @@ def sweep(
     emit: Emit,
     make_crew: MakeCrew = LocalCrew,
 ) -> Results:
-    """Run every trial that has not been run, and return what came out.
+    """Run every unfinished trial, and return the results.
 
-    What is finished lies in `storage`, a file in the sweep's folder under `runs` unless a URL
-    is given: the same call after an interruption goes on there. A trial that fails is listed and
-    tried again by the next call.
+    Finished work is kept in `storage`, by default a file in the sweep's folder under `runs`: the
+    same call after an interruption resumes there. A failed trial is listed, and tried again by the
+    next call.
 
     Raises:
-        RecipeError: the sweep is wrong; no combination is valid.
+        RecipeError: the sweep is invalid, or no combination is valid.
         DataError: every trial failed.
         UsageError, MissingPartError, MachineError: the storage cannot be used.
     """
     started = time.monotonic()
     folder = sweep_folder(runs, loaded.sweep.name)
     shelf = cache_folder() / "sweeps" / loaded.sweep.name
-    found = axes(loaded)
+    varied = axes(loaded)
     crew = make_crew(workers, cache_folder(), shelf, folder / "workers.log")
     try:
         store = Storage(storage or file_url(folder), loaded.sweep.name)
-        driver = _Driver(Plan(loaded, found), store, crew, shelf, emit)
-        with store.database.told(), closing(store.database):
+        driver = _Driver(TrialFactory(loaded, varied), store, crew, shelf, emit)
+        with store.database.errors_explained(), closing(store.database):
             driver.run()
     finally:
         crew.close()
     trim(shelf, 0.0)
     wall_s = time.monotonic() - started
-    told = results(driver.plan, store, driver.standings(), driver.space, driver.timing(wall_s))
-    _check_any(told)
-    return told
+    summary = results(
+        driver.factory, store, driver.standings(), driver.space, driver.timing(wall_s)
+    )
+    _check_any(summary)
+    return summary
 
 
 def sweep_folder(runs: Path, name: str) -> Path:
-    """Return the folder of a sweep's results, made where it is not there.
+    """Return the folder of a sweep's results, and create it if it does not exist.
 
     Raises:
-        MachineError: it cannot be made.
+        MachineError: it cannot be created.
     """
     folder = runs / "sweeps" / name
     with writing(folder, "name another --runs"):
@@ -77,17 +79,17 @@ def sweep_folder(runs: Path, name: str) -> Path:
     return folder
 
 
-def _check_any(told: Results) -> None:
-    if told.failures and not any(s.value is not None for s in told.standings):
-        first = told.failures[0]["error"]
-        raise DataError(f"all {len(told.failures)} trials failed; the first: {first}")
+def _check_any(summary: Results) -> None:
+    if summary.failures and not any(s.value is not None for s in summary.standings):
+        first = summary.failures[0]["error"]
+        raise DataError(f"all {len(summary.failures)} trials failed; the first: {first}")
 
 
 @dataclass
 class _Driver:
-    """Goes through the trials of one sweep."""
+    """Runs the trials of one sweep."""
 
-    plan: Plan
+    factory: TrialFactory
     store: Storage
     crew: Crew
     shelf: Path
@@ -97,15 +99,15 @@ class _Driver:
     total: int = 0
     units: int = 0
     best: float = -math.inf
-    found: dict[str, Standing] = field(default_factory=dict)
+    combinations: dict[str, Standing] = field(default_factory=dict)
 
     def run(self) -> None:
         """Search, then train the finalists."""
-        sweep = self.plan.loaded.sweep
+        sweep = self.factory.loaded.sweep
         if sweep.sampler == "grid":
-            self.space = enumerate_all(self.plan.loaded, self.emit)
-            self._say(f"{len(self.space.valid)} combinations, {len(self.space.invalid)} invalid")
-            self.total = total_epochs(self.plan, len(self.space.valid))
+            self.space = enumerate_all(self.factory.loaded, self.emit)
+            self._note(f"{len(self.space.valid)} combinations, {len(self.space.invalid)} invalid")
+            self.total = total_epochs(self.factory, len(self.space.valid))
             self._halve(self.space.valid)
         else:
             self._draw()
@@ -113,29 +115,29 @@ class _Driver:
             self._finals()
 
     def _draw(self) -> None:
-        sweep = self.plan.loaded.sweep
+        sweep = self.factory.loaded.sweep
         assert sweep.trials is not None
-        draws = Draws(self.plan.loaded, self.plan.axes)
+        draws = Draws(self.factory.loaded, self.factory.axes)
         drawn: list[Params] = []
-        self.total = total_epochs(self.plan, sweep.trials)
+        self.total = total_epochs(self.factory, sweep.trials)
         size = sweep.batch if sweep.sampler == "tpe" else sweep.trials
         while len(drawn) < sweep.trials:
             fresh = draws.next(min(size, sweep.trials - len(drawn)), self._known())
             drawn += fresh
-            self.space = Space(self.plan.axes, tuple(drawn), tuple(draws.invalid))
+            self.space = Space(self.factory.axes, tuple(drawn), tuple(draws.invalid))
             self._halve(fresh)
             if not fresh:
-                self._say(f"nothing new to draw after {len(drawn)} combinations")
+                self._note(f"nothing new to draw after {len(drawn)} combinations")
                 return
 
     def _known(self) -> list[Known]:
-        return [Known(s.params, s.value) for s in self.found.values()]
+        return [Known(s.params, s.value) for s in self.combinations.values()]
 
     def _halve(self, configs: Sequence[Params]) -> None:
-        """Train combinations, at every rung the best of them on."""
-        sweep = self.plan.loaded.sweep
-        alive = [Standing.begin(self.plan, params, sweep.seeds) for params in configs]
-        self.found |= {standing.id: standing for standing in alive}
+        """Train combinations; at every rung, only the best continue."""
+        sweep = self.factory.loaded.sweep
+        alive = [Standing.begin(self.factory, params, sweep.seeds) for params in configs]
+        self.combinations |= {standing.id: standing for standing in alive}
         before = 0
         for rung in sweep.pruning.rungs if sweep.pruning else ():
             self.complete([Unit(t, rung, before) for standing in alive for t in standing.trials])
@@ -148,7 +150,7 @@ class _Driver:
                 self._close(standing)
             going_on = {standing.id for standing in ranked[:keep]}
             alive = [s for s in alive if s.id in going_on]  # in the order of the grid
-            self._say(f"after {rung} epochs {len(alive)} of {len(ranked)} go on")
+            self._note(f"after {rung} epochs {len(alive)} of {len(ranked)} go on")
         self.complete([Unit(t, None, before) for standing in alive for t in standing.trials])
         for standing in alive:
             if self._judge(standing, None):
@@ -156,26 +158,30 @@ class _Driver:
             self._close(standing)
 
     def _finals(self) -> None:
-        sweep = self.plan.loaded.sweep
+        sweep = self.factory.loaded.sweep
         assert sweep.finalists is not None
-        ranked = [s for s in self.found.values() if s.state == "complete"]
+        ranked = [s for s in self.combinations.values() if s.state == "complete"]
         ranked.sort(key=lambda s: -(s.value or 0.0))
         more = texts(sweep.finalists.set)
         chosen = ranked[: sweep.finalists.count]
         if sweep.finalists.base:
-            others = [s for s in self.found.values() if s.state != "failed" and s not in chosen]
+            others = [
+                s for s in self.combinations.values() if s.state != "failed" and s not in chosen
+            ]
             chosen += [s for s in others if s.base]
-        finals = [Standing.begin(self.plan, s.params, sweep.finalists.seeds, more) for s in chosen]
-        self._say(f"{len(finals)} finalists, {len(sweep.finalists.seeds)} seeds each")
+        finals = [
+            Standing.begin(self.factory, s.params, sweep.finalists.seeds, more) for s in chosen
+        ]
+        self._note(f"{len(finals)} finalists, {len(sweep.finalists.seeds)} seeds each")
         self.complete([Unit(t) for standing in finals for t in standing.trials])
         for standing in finals:
             if self._judge(standing, None):
                 standing.state = "final"
             self._close(standing)
-            self.found[f"final {standing.id}"] = standing
+            self.combinations[f"final {standing.id}"] = standing
 
     def _judge(self, standing: Standing, epochs: int | None) -> bool:
-        """Read the score of a combination at a rung; tell whether no seed of it failed."""
+        """Set the score of a combination at a rung; return whether all seeds succeeded."""
         rows = [self.store.rows[trial.key] for trial in standing.trials]
         if not all(row.reached(epochs) for row in rows):
             standing.state = "failed"
@@ -187,7 +193,7 @@ class _Driver:
         return True
 
     def _close(self, standing: Standing) -> None:
-        """Write into the study how the trials of a combination ended."""
+        """Record in the study how the trials of a combination ended."""
         for trial in standing.trials:
             row = self.store.rows[trial.key]
             if row.result is not None:
@@ -199,7 +205,7 @@ class _Driver:
                 self.store.close(trial.key, "failed")
 
     def complete(self, units: Sequence[Unit]) -> None:
-        """Let the crew do every unit that is not done, and wait for what others do of them."""
+        """Run every unfinished unit on the crew, and wait for units run by other drivers."""
         self.store.add([unit.trial for unit in units])
         todo = {unit.trial.key: unit for unit in units if not self._reached(unit)}
         for unit in todo.values():
@@ -208,11 +214,11 @@ class _Driver:
         running: dict[str, Unit] = {}
         while todo or running:
             self._submit(todo, running)
-            for told in self.crew.wait(1.0):
-                if isinstance(told, Event):
-                    self.emit(told)
+            for message in self.crew.wait(1.0):
+                if isinstance(message, Event):
+                    self.emit(message)
                 else:
-                    self._finish(told, running)
+                    self._finish(message, running)
             self.store.renew(running)
             if todo and not running:  # others work on what is left
                 self.store.refresh()
@@ -236,46 +242,46 @@ class _Driver:
         unit = running.pop(outcome.key)
         self.store.record(outcome)
         self.units += 1
-        trim(self.shelf, self.plan.loaded.sweep.features_gib)
+        trim(self.shelf, self.factory.loaded.sweep.features_gib)
         if outcome.error:
-            told = ", ".join(texts(unit.trial.params))
-            self.emit(Event("warning", f"a trial failed ({told}): {outcome.error}"))
+            settings = ", ".join(texts(unit.trial.params))
+            self.emit(Event("warning", f"a trial failed ({settings}): {outcome.error}"))
         self._advance([unit])
-        self._boast(outcome, unit)
+        self._note_best(outcome, unit)
 
-    def _boast(self, outcome: Outcome, unit: Unit) -> None:
-        """Tell of a new best one among those that are at their end."""
+    def _note_best(self, outcome: Outcome, unit: Unit) -> None:
+        """Emit a note on a new best completed trial."""
         if outcome.result is None:
             return
         value = self.store.rows[outcome.key].result_value(unit.trial.objective)
         if value > self.best:
             self.best = value
-            told = ", ".join(texts(unit.trial.params))
-            self._say(f"best so far {100 * value:.1f} % on dev: {told}")
+            settings = ", ".join(texts(unit.trial.params))
+            self._note(f"best so far {100 * value:.1f} % on dev: {settings}")
 
     def _reached(self, unit: Unit) -> bool:
         return self.store.rows[unit.trial.key].reached(unit.epochs)
 
     def _is_over(self, unit: Unit) -> bool:
-        """Tell whether another driver has done a unit, or found that its trial fails."""
+        """Return whether another driver has finished a unit, or its trial has failed."""
         return self._reached(unit) or self.store.rows[unit.trial.key].state == "failed"
 
     def _advance(self, units: Sequence[Unit]) -> None:
-        """Count the epochs of finished units, and show how far the sweep is."""
+        """Count the epochs of finished units, and report progress."""
         self.done += sum(unit.size for unit in units)
         best = None if self.best == -math.inf else self.best
         self.total = max(self.total, self.done)
         progress(self.emit, "epochs of the sweep", self.done, self.total, best=best)
 
-    def _say(self, text: str) -> None:
+    def _note(self, text: str) -> None:
         self.emit(Event("note", text))
 
     def standings(self) -> list[Standing]:
-        """Return what became of every combination; that of a finalist stands beside it."""
-        return list(self.found.values())
+        """Return all combinations; finalists are listed in addition."""
+        return list(self.combinations.values())
 
     def timing(self, wall_s: float) -> dict[str, Any]:
-        """Return what this run took; what came from the storage cost nothing."""
+        """Return the time of this run; results from the storage cost nothing."""
         rows = self.store.rows.values()
         return {
             "wall_s": wall_s,

@@ -1,4 +1,4 @@
-"""Combinations drawn by Optuna, so that a run that was stopped draws the same again."""
+"""Combinations sampled by Optuna, reproducibly after an interruption."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import canonical_json
 from edgekws.search.load import LoadedSweep
-from edgekws.search.space import Axis, Invalid, Params, why_not
+from edgekws.search.space import Axis, Invalid, Params, problems_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 ATTEMPTS = 200
-"""Draws in a row that bring nothing new and valid, after which there is nothing left to draw."""
+"""Consecutive draws without a new valid combination after which sampling ends."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What TPE learns from: a combination and its score, `None` where it failed."""
+    """A past combination for TPE, with its score, `None` if it failed."""
 
     params: Params
     score: float | None
 
 
 class Draws:
-    """Draws combinations that are valid and new.
+    """Samples new valid combinations.
 
-    Every batch has a sampler of its own, seeded by the batch's number, that is told all results
-    before it in their order: what is drawn depends on the results alone, not on who was faster.
+    Every batch has its own sampler, seeded by the batch's number, which gets all earlier results
+    in order: the samples depend only on the results, not on which worker was faster.
     """
 
     def __init__(self, loaded: LoadedSweep, axes: Sequence[Axis]) -> None:
@@ -44,7 +44,7 @@ class Draws:
         self.invalid: list[Invalid] = []
 
     def next(self, count: int, known: Sequence[Known]) -> list[Params]:
-        """Return up to `count` combinations; fewer where nothing new is found any more."""
+        """Return up to `count` combinations, fewer if no new ones are found."""
         study = self._study(known)
         drawn: list[Params] = []
         misses = 0
@@ -64,7 +64,7 @@ class Draws:
         if text in self._seen:
             return False
         self._seen.add(text)
-        reasons = why_not(self._loaded, self._axes, params)
+        reasons = problems_of(self._loaded, self._axes, params)
         if reasons:
             self.invalid.append(Invalid(params, reasons))
         return not reasons
@@ -80,7 +80,7 @@ class Draws:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = optuna.create_study(direction="maximize", sampler=self._sampler())
-        study.add_trials([self._frozen(one) for one in known])
+        study.add_trials([self._finished_trial(past) for past in known])
         return study
 
     def _sampler(self) -> "BaseSampler":
@@ -91,14 +91,14 @@ class Draws:
         startup = self._loaded.sweep.batch
         return TPESampler(seed=self._batches, n_startup_trials=startup, constant_liar=True)
 
-    def _frozen(self, one: Known) -> "FrozenTrial":
+    def _finished_trial(self, result: Known) -> "FrozenTrial":
         from optuna.trial import TrialState, create_trial
 
         return create_trial(
-            params={name: choice(value) for name, value in one.params.items()},
+            params={name: choice(value) for name, value in result.params.items()},
             distributions=self._shapes,
-            value=one.score,
-            state=TrialState.FAIL if one.score is None else TrialState.COMPLETE,
+            value=result.score,
+            state=TrialState.FAIL if result.score is None else TrialState.COMPLETE,
         )
 
 
@@ -109,7 +109,7 @@ def _failed() -> Any:
 
 
 def choice(value: Any) -> Any:
-    """Return a value as Optuna can hold it among the choices of a category."""
+    """Return a value in a form that Optuna accepts as a categorical choice."""
     plain = value is None or isinstance(value, bool | int | float | str)
     return value if plain else canonical_json(value)
 
@@ -122,16 +122,16 @@ def distributions(axes: Iterable[Axis]) -> "dict[str, BaseDistribution]":
         IntDistribution,
     )
 
-    found: dict[str, BaseDistribution] = {}
+    shapes: dict[str, BaseDistribution] = {}
     for axis in axes:
         bounds = axis.bounds
         if bounds is None:
-            found[axis.name] = CategoricalDistribution([choice(v) for v in axis.values])
+            shapes[axis.name] = CategoricalDistribution([choice(v) for v in axis.values])
         elif all(isinstance(v, int) for v in (bounds.low, bounds.high, bounds.step or 1)):
             low, high, step = int(bounds.low), int(bounds.high), int(bounds.step or 1)
-            found[axis.name] = IntDistribution(low, high, log=bounds.log, step=step)
+            shapes[axis.name] = IntDistribution(low, high, log=bounds.log, step=step)
         else:
-            found[axis.name] = FloatDistribution(
+            shapes[axis.name] = FloatDistribution(
                 bounds.low, bounds.high, log=bounds.log, step=bounds.step
             )
-    return found
+    return shapes

@@ -1,4 +1,4 @@
-"""The features that a sweep keeps on disk: the oldest go where they grow too large."""
+"""The features that a sweep keeps on disk: the oldest are removed beyond a limit."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ _LOCK = "in-use"
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[Path]:
-    """Yield the folder for features of one front end; meanwhile `trim` leaves it alone."""
+    """Yield the folder for features of one front end, protected from `trim`."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / _LOCK).open("ab") as lock:
@@ -24,7 +24,7 @@ def in_use(folder: Path) -> Iterator[Path]:
 
 
 def trim(shelf: Path, limit_gib: float) -> None:
-    """Remove folders, the longest unused first, until what is left is within the limit."""
+    """Remove folders, least recently used first, until the rest is within the limit."""
     if not shelf.is_dir():
         return
     folders = [folder for folder in shelf.iterdir() if folder.is_dir()]
@@ -61,6 +61,6 @@ def _remove(folder: Path) -> bool:
         except BlockingIOError:
             return False
         gone = folder.with_name(f".{folder.name}.gone")
-        folder.rename(gone)  # whoever waits for the lock finds nothing, and begins anew
+        folder.rename(gone)  # a process waiting for the lock finds nothing, and starts over
         shutil.rmtree(gone)
     return True

@@ -1,4 +1,4 @@
-"""What a sweep varies: its axes, and every combination of them, valid or not."""
+"""The search space of a sweep: its axes, and all combinations, valid or not."""
 
 import itertools
 import math
@@ -17,19 +17,19 @@ from edgekws.search.model import Range
 from edgekws.search.overrides import flat, texts
 
 MOST_VALUES = 10_000
-"""Values of one axis."""
+"""Most values of one axis."""
 MOST_COMBINATIONS = 100_000
 
 SHOWN = 3
-"""Invalid combinations that are told for each reason."""
+"""Invalid combinations to show for each reason."""
 
 Params = Mapping[str, Any]
-"""The value of every axis: of a parameter its value, of a factor the name of its level."""
+"""The value of every axis: a parameter's value, or the name of a factor's level."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One thing that is varied. `values` are empty for a range without steps."""
+    """One varied parameter or factor. `values` are empty for a range without steps."""
 
     name: str
     values: tuple[Any, ...]
@@ -37,13 +37,13 @@ class Axis:
     levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def overrides(self, value: Any) -> list[str]:
-        """Return what `value` sets in the recipe."""
+        """Return the overrides of the recipe for `value`."""
         return texts(self.levels[value] if self.levels else {self.name: value})
 
 
 @dataclass(frozen=True)
 class Invalid:
-    """A combination that cannot be: its values, and `(key, message)` of every reason."""
+    """An invalid combination: its values, and `(key, message)` of every reason."""
 
     params: Params
     reasons: tuple[tuple[str, str], ...]
@@ -51,29 +51,29 @@ class Invalid:
 
 @dataclass(frozen=True)
 class Space:
-    """All combinations, in the order in which they are run."""
+    """All combinations, in the order of the run."""
 
     axes: tuple[Axis, ...]
     valid: tuple[Params, ...]
     invalid: tuple[Invalid, ...]
 
     def reasons(self) -> list[dict[str, Any]]:
-        """Return key, message of the first, count and the first few, for every kind of reason."""
-        found: dict[tuple[str, str], list[Invalid]] = {}
+        """Return key, first message, count and the first few combinations of every reason."""
+        by_kind: dict[tuple[str, str], list[Invalid]] = {}
         first: dict[tuple[str, str], str] = {}
-        for one in self.invalid:
-            for key, message in one.reasons:
+        for invalid in self.invalid:
+            for key, message in invalid.reasons:
                 kind = key, re.sub(r"[0-9.]+", "…", message)[:40]
-                found.setdefault(kind, []).append(one)
+                by_kind.setdefault(kind, []).append(invalid)
                 first.setdefault(kind, message)
         rows = [
             {
                 "key": kind[0],
-                "count": len(ones),
+                "count": len(rejected),
                 "message": first[kind],
-                "first": [dict(one.params) for one in ones[:SHOWN]],
+                "first": [dict(invalid.params) for invalid in rejected[:SHOWN]],
             }
-            for kind, ones in found.items()
+            for kind, rejected in by_kind.items()
         ]
         return sorted(rows, key=lambda row: (-row["count"], row["key"], row["message"]))
 
@@ -82,26 +82,26 @@ def axes(loaded: LoadedSweep) -> tuple[Axis, ...]:
     """Return the axes of a sweep, parameters before factors.
 
     Raises:
-        RecipeError: a parameter has no values, or a grid meets a range without steps.
+        RecipeError: a parameter has no values, or a grid has a range without steps.
     """
-    found: list[Axis] = []
+    parameters: list[Axis] = []
     problems: list[Problem] = []
     for path, key, value in flat(loaded.sweep.parameters):
         where = loaded.where("parameters", *path)
         try:
-            found.append(_axis(key, value, grid=loaded.sweep.sampler == "grid"))
+            parameters.append(_axis(key, value, grid=loaded.sweep.sampler == "grid"))
         except ValueError as error:
             problems.append(Problem(where, key, _first_line(error)))
     if problems:
         raise RecipeError(problems)
     factors = [Axis(f.name, tuple(f.levels), levels=f.levels) for f in loaded.sweep.factors]
-    return (*found, *factors)
+    return (*parameters, *factors)
 
 
 def _axis(key: str, value: Any, *, grid: bool) -> Axis:
     if isinstance(value, list) and value:
-        if len({canonical_json(one) for one in value}) < len(value):
-            raise ValueError("a value stands there twice; each counts once")
+        if len({canonical_json(entry) for entry in value}) < len(value):
+            raise ValueError("a value is listed twice; each counts once")
         return Axis(key, tuple(value))
     if isinstance(value, dict) and "low" in value:
         bounds = Range.model_validate(value)
@@ -115,8 +115,8 @@ def _first_line(error: ValueError) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        told = error.errors()[0]
-        return f"{'.'.join(map(str, told['loc']))}: {told['msg']}".removeprefix(": ")
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
     return str(error)
 
 
@@ -129,40 +129,40 @@ def _steps(bounds: Range) -> Iterator[int | float]:
         yield from (bounds.low + i * bounds.step for i in range(count))
 
 
-def combinations(found: Sequence[Axis]) -> Iterator[Params]:
+def combinations(varied: Sequence[Axis]) -> Iterator[Params]:
     """Yield every combination; the first axis changes slowest."""
-    for values in itertools.product(*(axis.values for axis in found)):
-        yield dict(zip((axis.name for axis in found), values, strict=True))
+    for values in itertools.product(*(axis.values for axis in varied)):
+        yield dict(zip((axis.name for axis in varied), values, strict=True))
 
 
-def finite(found: Sequence[Axis]) -> bool:
-    """Tell whether every combination can be listed."""
-    return all(axis.values for axis in found)
+def finite(varied: Sequence[Axis]) -> bool:
+    """Return whether the combinations can be listed."""
+    return all(axis.values for axis in varied)
 
 
 def enumerate_all(loaded: LoadedSweep, emit: Emit) -> Space:
     """Validate every combination.
 
     Raises:
-        RecipeError: a key leads nowhere, or no combination is valid.
+        RecipeError: a key does not exist, or no combination is valid.
     """
-    found = axes(loaded)
-    total = math.prod(len(axis.values) for axis in found)
+    varied = axes(loaded)
+    total = math.prod(len(axis.values) for axis in varied)
     if total > MOST_COMBINATIONS:
         text = f"{total:,} combinations; {MOST_COMBINATIONS:,} at most, name fewer values"
         raise RecipeError([Problem(loaded.where("parameters"), "parameters", text)])
     valid: list[Params] = []
     invalid: list[Invalid] = []
-    for done, params in enumerate(combinations(found)):
+    for done, params in enumerate(combinations(varied)):
         if done % 20 == 0:
             progress(emit, "checking combinations", done, total)
-        reasons = why_not(loaded, found, params)
+        reasons = problems_of(loaded, varied, params)
         if reasons:
             invalid.append(Invalid(params, reasons))
         else:
             valid.append(params)
     progress(emit, "checking combinations", total, total)
-    space = Space(found, tuple(valid), tuple(invalid))
+    space = Space(varied, tuple(valid), tuple(invalid))
     if not valid:
         raise RecipeError([_none_valid(loaded, space)])
     return space
@@ -178,27 +178,27 @@ def _none_valid(loaded: LoadedSweep, space: Space) -> Problem:
 
 
 def recipe_of(
-    loaded: LoadedSweep, found: Sequence[Axis], params: Params, more: Sequence[str] = ()
+    loaded: LoadedSweep, varied: Sequence[Axis], params: Params, more: Sequence[str] = ()
 ) -> Recipe:
     """Return the recipe of a combination; `more` overrides what the combination sets.
 
     Raises:
         RecipeError: the combination is not valid.
     """
-    chosen = [text for axis in found for text in axis.overrides(params[axis.name])]
+    chosen = [text for axis in varied for text in axis.overrides(params[axis.name])]
     return load(loaded.base, [*loaded.fixed, *chosen, *more]).recipe
 
 
-def why_not(
-    loaded: LoadedSweep, found: Sequence[Axis], params: Params
+def problems_of(
+    loaded: LoadedSweep, varied: Sequence[Axis], params: Params
 ) -> tuple[tuple[str, str], ...]:
-    """Return `(key, message)` of everything that is wrong with a combination.
+    """Return `(key, message)` of every problem of a combination.
 
     Raises:
-        RecipeError: it is the sweep file that is wrong, since a key leads nowhere.
+        RecipeError: the sweep file is wrong, as a key does not exist.
     """
     try:
-        recipe = recipe_of(loaded, found, params)
+        recipe = recipe_of(loaded, varied, params)
     except RecipeError as error:
         if mistakes := [p for p in error.problems if _leads_nowhere(p)]:
             raise RecipeError([loaded.relocated(p) for p in mistakes]) from error

@@ -1,4 +1,4 @@
-"""Scores of many trials on the same clips, with their doubt: paired, by speaker, over seeds."""
+"""Scores of trials on the same clips with intervals: paired, by speaker, over seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 class Estimate:
     """A value with its 95 % interval and the p-value of its difference from 0.
 
-    Where nothing is known of the doubt (one speaker and one seed) `ci95` is `None` and `p` is 1.
+    With one speaker and one seed, `ci95` is `None` and `p` is 1.
     """
 
     value: float
@@ -30,8 +30,8 @@ class Estimate:
 class Scored:
     """A score, or a weighted sum of scores.
 
-    `influence` `(G,)` is by how much each group of clips moves it, `by_seed` `(seeds,)` its value
-    for every seed, `step` by how much one clip of one trial does.
+    `influence` `(G,)` is the effect of each group of clips on it, `by_seed` `(seeds,)` its value
+    for every seed, `step` the effect of one clip of one trial.
     """
 
     value: float
@@ -40,15 +40,15 @@ class Scored:
     step: float = 0.0
 
 
-class Bench:
-    """Counts what each trial gets right by speaker, so that every comparison is paired.
+class PairedScores:
+    """Scores of trials counted by speaker, so that every comparison is paired.
 
-    Speakers are independent of each other, and so are the clips without a speaker, see
-    `metrics.intervals`; seeds add a variance of their own where there are several.
+    Speakers are independent of each other, and so are clips without a speaker, see
+    `metrics.intervals`; several seeds add their own variance.
     """
 
     def __init__(self, tables: Mapping[str, Mapping[str, Any]], objective: str) -> None:
-        """Take the tables (`table.table`) of all trials that are to be compared, by their key."""
+        """Take the tables (`table.table`) of all trials to compare, by key."""
         self._groups = _groups(tables.values())
         self.speakers = max((table["speakers"] for table in tables.values()), default=0)
         self.shares = {key: self._share(table, objective) for key, table in tables.items()}
@@ -80,14 +80,14 @@ class Bench:
         return of_mean.ci95(seed_variance(mean.by_seed))
 
     def estimate(self, scored: Scored) -> Estimate:
-        """Return a weighted sum of scores, such as a difference, with its doubt."""
+        """Return the estimate of a weighted sum of scores, such as a difference."""
         return estimate(scored, self.speakers)
 
 
 def estimate(scored: Scored, speakers: int) -> Estimate:
-    """Return a weighted sum of scores with its doubt from speakers and seeds.
+    """Return the estimate of a weighted sum of scores, over speakers and seeds.
 
-    A few speakers can agree by chance: what they leave in doubt is at least one clip.
+    A few speakers can agree by chance, so the variance between them is at least that of one clip.
     """
     between = intervals.between(scored.influence, speakers)
     of_speakers = between.at_least(scored.step**2) if between else None
@@ -100,12 +100,12 @@ def estimate(scored: Scored, speakers: int) -> Estimate:
 
 
 def over_seeds(values: Sequence[float]) -> Scored:
-    """Return the mean over seeds of scores of which nothing else is known."""
+    """Return the mean of scores over seeds, without speakers."""
     return Scored(float(np.mean(values)), np.zeros(0), np.array(values))
 
 
 def weighted(parts: Sequence[Scored], weights: Floats) -> Scored:
-    """Return the weighted sum of scores, seed by seed where all have as many."""
+    """Return the weighted sum of scores, seed by seed."""
     value = float(weights @ np.array([part.value for part in parts]))
     influence = weights @ np.stack([part.influence for part in parts])
     seeds = min(len(part.by_seed) for part in parts)
@@ -125,7 +125,7 @@ def average(parts: Sequence[Scored]) -> Scored:
 
 
 def _groups(tables: Any) -> dict[str, int]:
-    """Number the speakers of all tables, and behind them the clips without one."""
+    """Number the speakers of all tables, then the clips without a speaker."""
     speakers: dict[str, None] = {}
     alone: dict[str, None] = {}
     for table in tables:

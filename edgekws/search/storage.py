@@ -1,4 +1,4 @@
-"""What has come out, kept in an Optuna study: a file, or any database that Optuna can use."""
+"""Results stored in an Optuna study: in a file, or any database that Optuna supports."""
 
 import json
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 FRESH_S = 120.0
-"""A claim that was not renewed for so long is void."""
+"""A claim expires if it is not renewed for this long."""
 
 
 @dataclass(kw_only=True)
@@ -27,7 +27,7 @@ class Row:
     """One trial as it is stored.
 
     `state` is `running`, `complete`, `pruned` or `failed`; `scores` maps epochs to the objective
-    on dev; `claim` says who works on it.
+    on dev; `claim` identifies the driver working on it.
     """
 
     key: str
@@ -41,13 +41,16 @@ class Row:
     claim: Claim | None = None
 
     def reached(self, epochs: int | None) -> bool:
-        """Tell whether it has come so far, to its end with `None`."""
+        """Return whether it has reached `epochs`, or its end with `None`."""
         return self.result is not None if epochs is None else epochs in self.scores
 
     def measured(self) -> dict[str, float]:
-        """Return metric and value of everything that was measured at the end."""
+        """Return the values of all metrics measured at the end."""
         assert self.result is not None
-        return {one["metric"]: one["value"] for one in self.result["measurements"]}
+        return {
+            measurement["metric"]: measurement["value"]
+            for measurement in self.result["measurements"]
+        }
 
     def result_value(self, objective: str) -> float:
         """Return the objective at the end, on dev."""
@@ -56,26 +59,26 @@ class Row:
     def table(self, split: str) -> dict[str, Any]:
         """Return the table by speaker and label of a split."""
         assert self.result is not None
-        found: dict[str, Any] = self.result["tables"][split]
-        return found
+        table: dict[str, Any] = self.result["tables"][split]
+        return table
 
 
 _STATES = {"RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
-"""Optuna's words and ours."""
+"""Optuna's states and ours."""
 
 
 class Storage:
     """The rows of one sweep. Several drivers may share it: a trial counts once, by its key.
 
-    Where two of them have begun the same trial at once, the row that is first in the study counts.
+    If two of them start the same trial at once, the first row in the study counts.
     """
 
     def __init__(self, url: str, name: str) -> None:
-        """Open the study, or begin it.
+        """Open the study, or create it.
 
         Raises:
-            UsageError: the URL is none.
-            MissingPartError: the driver is not installed, or nothing usable answers there.
+            UsageError: the URL is invalid.
+            MissingPartError: the driver is not installed, or no usable database answers.
         """
         self.database = Database(url)
         self.study = self.database.study(name)
@@ -86,7 +89,7 @@ class Storage:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read what others have written."""
+        """Read what other drivers have written."""
         self.rows.clear()
         claims = self.claims.all()
         for frozen in self.study.get_trials(deepcopy=False):
@@ -97,25 +100,25 @@ class Storage:
                     self.rows[key] = row
 
     def add(self, trials: Iterable[Trial]) -> None:
-        """Begin a row for every trial that has none."""
+        """Add a row for every trial without one."""
         fresh = {trial.key: trial for trial in trials if self._needs_row(trial.key)}
         if fresh:
-            mine = {key: self._add(trial, {}) for key, trial in fresh.items()}
-            self._settle(mine)
+            added = {key: self._add(trial, {}) for key, trial in fresh.items()}
+            self._settle(added)
 
     def _needs_row(self, key: str) -> bool:
         return key not in self.rows or self.rows[key].state == "failed"
 
     def reopen(self, trial: Trial) -> None:
-        """Go on with a trial that was given up: what is finished in a study stays as it is."""
+        """Add a new row for a pruned trial: finished trials in a study cannot be changed."""
         if self.rows[trial.key].state == "pruned":
             scores = self.rows[trial.key].scores
             self._settle({trial.key: self._add(trial, scores)})
 
-    def _settle(self, mine: dict[str, int]) -> None:
-        """Take rows that were begun, by key, out again where another driver was first."""
+    def _settle(self, added: dict[str, int]) -> None:
+        """Withdraw added rows, by key, if another driver was first."""
         self.refresh()
-        for key, number in mine.items():
+        for key, number in added.items():
             if self.rows[key].number != number:
                 self.database.rdb.set_trial_user_attr(self._id(number), "key", None)
                 self._end(number, "failed", None)
@@ -123,27 +126,27 @@ class Storage:
     def _add(self, trial: Trial, scores: dict[int, float]) -> int:
         from optuna.trial import TrialState, create_trial
 
-        # Optuna would hold a parameter to the values that it had at first; a sweep may get more.
-        told = {"key": trial.key, "seed": trial.seed, "recipe": trial.recipe}
+        # As parameters, Optuna would restrict these to their first values; a sweep may add more.
+        attributes = {"key": trial.key, "seed": trial.seed, "recipe": trial.recipe}
         begun = create_trial(
             state=TrialState.RUNNING,
             intermediate_values=dict(scores),
-            user_attrs=told | {"params": canonical_json(dict(trial.params))},
+            user_attrs=attributes | {"params": canonical_json(dict(trial.params))},
         )
-        made = self.database.rdb.create_new_trial(self._study_id, begun)
-        number = self.database.rdb.get_trial_number_from_id(made)
-        self._ids[number] = made
+        trial_id = self.database.rdb.create_new_trial(self._study_id, begun)
+        number = self.database.rdb.get_trial_number_from_id(trial_id)
+        self._ids[number] = trial_id
         return number
 
     def _id(self, number: int) -> int:
-        """Return what the database knows a trial of this study by."""
+        """Return the database's id of a trial of this study."""
         if number not in self._ids:
             find = self.database.rdb.get_trial_id_from_study_id_trial_number
             self._ids[number] = find(self._study_id, number)
         return self._ids[number]
 
     def record(self, outcome: Outcome) -> None:
-        """Write what came of a unit, unless another driver has taken it over and ended it."""
+        """Write the outcome of a unit, unless another driver has taken over and ended the trial."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         try:
@@ -163,13 +166,13 @@ class Storage:
         if outcome.result is not None:
             store.set_trial_user_attr(number, "result", json.dumps(outcome.result))
             row.result = outcome.result
-        told = {"seconds": row.seconds, "rss_mib": row.rss_mib, "error": row.error}
-        for key, value in told.items():
+        attributes = {"seconds": row.seconds, "rss_mib": row.rss_mib, "error": row.error}
+        for key, value in attributes.items():
             store.set_trial_user_attr(number, key, value)
         self.release(outcome.key)
 
     def close(self, key: str, state: str, value: float | None = None) -> None:
-        """End a row as `complete`, `pruned` or `failed`; others may have done so before."""
+        """End a row as `complete`, `pruned` or `failed`, unless another driver already has."""
         row = self.rows[key]
         if row.state == "running":
             self._end(row.number, state, value)
@@ -187,9 +190,9 @@ class Storage:
             )
 
     def claim(self, key: str) -> bool:
-        """Take a trial, or find that another driver works on it or has ended it.
+        """Claim a trial; return whether it succeeded: another driver may have it or have ended it.
 
-        What others have written of it is read: it may be further than it was.
+        The row is read again, as another driver may have advanced it.
         """
         if _is_fresh(self.rows[key].claim):
             return False
@@ -207,13 +210,13 @@ class Storage:
         return row
 
     def release(self, key: str) -> None:
-        """Let others take a trial."""
+        """Release the claim on a trial."""
         row = self.rows[key]
         row.claim = {}
         self.claims.put(row.number, row.claim)
 
     def renew(self, keys: Iterable[str]) -> None:
-        """Say that this driver still works on these."""
+        """Renew the claims of this driver."""
         for key in keys:
             row = self.rows[key]
             if time.time() - (row.claim or {}).get("at", 0.0) > FRESH_S / 4:
@@ -227,23 +230,23 @@ def file_url(folder: Path) -> str:
 
 
 def _row(frozen: "FrozenTrial", claim: Claim | None) -> Row:
-    told = frozen.user_attrs
-    result = told.get("result")
+    attributes = frozen.user_attrs
+    result = attributes.get("result")
     return Row(
-        key=told["key"],
+        key=attributes["key"],
         number=frozen.number,
         state=_STATES[frozen.state.name],
         scores=dict(frozen.intermediate_values),
         result=json.loads(result) if result else None,
-        error=told.get("error"),
-        seconds=told.get("seconds", 0.0),
-        rss_mib=told.get("rss_mib", 0.0),
+        error=attributes.get("error"),
+        seconds=attributes.get("seconds", 0.0),
+        rss_mib=attributes.get("rss_mib", 0.0),
         claim=claim,
     )
 
 
 def _counts_before(row: Row, known: Row) -> bool:
-    """Tell whether a later row of the same trial counts in place of the one known so far."""
+    """Return whether a later row of the same trial replaces the known one."""
     return known.state in ("pruned", "failed") or (known.state, row.state) == (
         "running",
         "complete",
@@ -255,7 +258,7 @@ def _own_claim() -> dict[str, Any]:
 
 
 def _is_fresh(claim: dict[str, Any] | None) -> bool:
-    """Tell whether another driver, alive as far as can be seen from here, works on it."""
+    """Return whether another driver, as far as known still alive, works on it."""
     if not claim or time.time() - claim["at"] > FRESH_S:
         return False
     if claim["host"] != socket.gethostname():
@@ -264,7 +267,7 @@ def _is_fresh(claim: dict[str, Any] | None) -> bool:
 
 
 def _runs(pid: int) -> bool:
-    """Tell whether a process is alive; one that was killed may stand in the list until buried."""
+    """Return whether a process is alive; a zombie does not count."""
     import psutil
 
     try:

@@ -1,4 +1,4 @@
-"""What a trial got right, by speaker and label: enough for every comparison afterwards."""
+"""Counts of a trial's correct clips by speaker and label, sufficient for all comparisons."""
 
 from collections import Counter
 from typing import Any
@@ -12,10 +12,10 @@ from edgekws.core.corpus import Examples
 def table(
     logits: NDArray[np.float32], examples: Examples, labels: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Count clips and right ones for every speaker and label, in a form that JSON can hold.
+    """Count clips and correct clips for every speaker and label, as JSON data.
 
-    A clip without a speaker is a group of its own, called after itself. `cells` are rows of group,
-    label (both by their place), clips, right ones.
+    A clip without a speaker is its own group, under its own name. `cells` are rows of group,
+    label (both as indices), clips, correct clips.
     """
     right = logits.argmax(axis=1) == examples.targets
     speakers = sorted({str(s) for s in examples.speakers} - {""})

@@ -1,4 +1,4 @@
-"""Trials: one combination with one seed, and the identity by which it counts once."""
+"""Trials: one combination with one seed, identified by its content."""
 
 import tomllib
 from collections.abc import Sequence
@@ -24,16 +24,16 @@ _CODE = frozenset(
         *("edgekws.engine.measure", "edgekws.search.table"),
     }
 )
-"""What makes a result besides the parts that the recipe names."""
+"""Modules that affect a result in addition to the recipe's members."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One combination with one seed. `recipe` is its recipe written in full, as TOML.
+    """One combination with one seed. `recipe` is its complete recipe as TOML.
 
-    `key` is the identity of everything that its result depends on; `features` that of its data,
-    which trials of one front end and one augmentation share. `epochs` are those of the last step
-    that trains.
+    `key` identifies everything that its result depends on; `features` identifies its data, shared
+    by trials with the same front end and augmentation. `epochs` are those of the last training
+    step.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Trial:
 class Unit:
     """A piece of work: a trial, up to `epochs` of its last step, or to its end with `None`.
 
-    `since` are the epochs that an earlier unit of the trial has trained.
+    `since` are the epochs trained by an earlier unit of the trial.
     """
 
     trial: Trial
@@ -60,16 +60,16 @@ class Unit:
 
     @property
     def size(self) -> int:
-        """Epochs that are to be trained."""
+        """The number of epochs to train."""
         return (self.epochs or self.trial.epochs) - self.since
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a unit.
+    """The outcome of a unit.
 
     `scores` are `(epoch, objective on dev)`; `result` holds measurements and tables once the trial
-    is at its end; `error` says why it failed. `rss_mib` is the most memory of the worker so far.
+    is complete; `error` is the reason of a failure. `rss_mib` is the worker's peak memory so far.
     """
 
     key: str
@@ -81,19 +81,19 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What trials are made of: the sweep and its axes."""
+class TrialFactory:
+    """Creates the trials of a sweep from its axes."""
 
     loaded: LoadedSweep
     axes: tuple[Axis, ...]
-    made: dict[str, Trial] = field(default_factory=dict)
+    trials: dict[str, Trial] = field(default_factory=dict)
 
     def trial(self, params: Params, seed: int, more: Sequence[str] = ()) -> Trial:
         """Return the trial of a combination and a seed; `more` are overrides for finalists."""
-        asked = canonical_json([dict(params), seed, list(more)])
-        if asked not in self.made:
-            self.made[asked] = self._trial(params, seed, more)
-        return self.made[asked]
+        identity = canonical_json([dict(params), seed, list(more)])
+        if identity not in self.trials:
+            self.trials[identity] = self._trial(params, seed, more)
+        return self.trials[identity]
 
     def _trial(self, params: Params, seed: int, more: Sequence[str]) -> Trial:
         sweep = self.loaded.sweep
@@ -112,10 +112,10 @@ class Plan:
         )
 
     def _seeded(self, seed: int) -> str:
-        return f"steps.{self.loaded.drawing}.seed={seed}"
+        return f"steps.{self.loaded.seeded_step}.seed={seed}"
 
     def is_base(self, params: Params) -> bool:
-        """Tell whether a combination changes nothing of the base."""
+        """Return whether a combination leaves the base unchanged."""
         return self.trial(params, self.loaded.sweep.seeds[0]).recipe == self._base
 
     @cached_property
@@ -124,7 +124,7 @@ class Plan:
         return lock(load(self.loaded.base, [*self.loaded.fixed, seeded]).recipe)
 
     def epochs(self, more: Sequence[str] = ()) -> int:
-        """Return those of the last step that trains, as the base has it with `[set]` and `more`."""
+        """Return the epochs of the base's last training step, with `[set]` and `more`."""
         recipe = load(self.loaded.base, [*self.loaded.fixed, *more]).recipe
         return _epochs(needed(recipe.steps, self.loaded.sweep.until))
 
@@ -135,7 +135,7 @@ def _epochs(steps: Sequence[Any]) -> int:
 
 
 def read_recipe(text: str) -> Recipe:
-    """Return the recipe that a trial carries."""
+    """Parse the recipe of a trial."""
     return Recipe.model_validate(tomllib.loads(text))
 
 
@@ -152,12 +152,12 @@ def _data(recipe: Recipe) -> dict[str, Any]:
 
 @cache
 def _fingerprint(kind: str, dataset: str) -> str:
-    """Return the fingerprint of a dataset, looked at once: it may be thousands of files."""
+    """Return the fingerprint of a dataset, cached: it may have thousands of files."""
     import json
 
     member: Any = load_member("Dataset", kind).model_validate(json.loads(dataset))
-    told: str = member.fingerprint()
-    return told
+    fingerprint: str = member.fingerprint()
+    return fingerprint
 
 
 def _key(recipe: Recipe, steps: Sequence[Any], sweep: Sweep) -> str:

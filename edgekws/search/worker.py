@@ -1,4 +1,4 @@
-"""One unit of work: a trial's steps, trained to a rung or to the end, and measured."""
+"""Run one unit of work: train a trial's steps to a rung or to the end, and measure them."""
 
 import ctypes
 import json
@@ -15,7 +15,7 @@ from edgekws.core.contract import Artifact
 from edgekws.core.events import Emit
 from edgekws.core.job import TrainingStopped
 from edgekws.core.store import is_complete, used_by
-from edgekws.engine.chain import Bench, bench, resolved, run_step, step_key
+from edgekws.engine.chain import RunContext, resolved, run_context, run_step, step_key
 from edgekws.engine.chain_run import ChainRun
 from edgekws.engine.data import Source
 from edgekws.engine.measure import Measured
@@ -27,10 +27,10 @@ from edgekws.search.trial import Outcome, Unit, read_recipe
 
 
 def work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
-    """Do a unit; what was done of it before comes from the cache.
+    """Run a unit; earlier results come from the cache.
 
-    `cache` is the common cache, `shelf` holds the features of this sweep. A trial that fails does
-    so in its outcome; an error that no part of the chain foresees is raised.
+    `cache` is the common cache, `shelf` holds the features of this sweep. The error of a failed
+    trial is in its outcome; unexpected errors are raised.
     """
     started = time.monotonic()
     trial = unit.trial
@@ -38,19 +38,19 @@ def work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
     with in_use(shelf / trial.features) as folder, used_by(name, cache):
         try:
             outcome = _work(unit, cache, folder, emit)
-        # what torch and onnx raise where a network does not fit its input, or the memory
+        # raised by torch and onnx if a network does not fit its input, or the memory
         except (EdgekwsError, RuntimeError, ValueError, MemoryError, OSError) as error:
-            told = f"{type(error).__name__}: {error}"
-            text = str(error) if isinstance(error, EdgekwsError) else told
+            described = f"{type(error).__name__}: {error}"
+            text = str(error) if isinstance(error, EdgekwsError) else described
             outcome = Outcome(trial.key, error=text)
-    _give_back()
+    _release_memory()
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return replace(outcome, seconds=time.monotonic() - started, rss_mib=rss)
 
 
-def _give_back() -> None:
-    """Return memory to the system that the C library keeps in pieces too small for other trials."""
-    with suppress(OSError, AttributeError):  # only glibc does so
+def _release_memory() -> None:
+    """Return fragmented memory held by the C library to the system."""
+    with suppress(OSError, AttributeError):  # only glibc has it
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
@@ -58,7 +58,7 @@ def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
     trial = unit.trial
     recipe = resolved(read_recipe(trial.recipe))
     source = Source(recipe, cache, emit, features_in=shelf)
-    shared = bench(source, recipe, cache, emit)
+    shared = run_context(source, recipe, cache, emit)
     chain = ChainRun(shared)
     scores: tuple[tuple[int, float], ...] = ()
     steps = needed(recipe.steps, trial.until)
@@ -74,7 +74,7 @@ def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
 
 
 def _lineage(steps: list[Any]) -> set[str]:
-    """Return the names of the last step and of those that it goes on from, one by one."""
+    """Return the names of the last step and of its predecessors, up to one without input."""
     names: set[str] = set()
     for step in reversed(steps):
         names.add(step.name)
@@ -84,9 +84,9 @@ def _lineage(steps: list[Any]) -> set[str]:
 
 
 def _train_to(
-    step: Any, inputs: dict[str, Artifact], shared: Bench, unit: Unit
+    step: Any, inputs: dict[str, Artifact], shared: RunContext, unit: Unit
 ) -> tuple[tuple[int, float], ...]:
-    """Train up to a rung and stop there; the state stays for the next rung."""
+    """Train up to a rung and stop; the state is kept for the next rung."""
     assert unit.epochs is not None
     folder = shared.cache / "steps" / step_key(step, inputs, shared)
     if not is_complete(folder):
@@ -101,17 +101,17 @@ def _train_to(
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
-    """Return a row for every epoch that an unfinished training has behind it."""
+    """Return a row for every finished epoch of an unfinished training."""
     from safetensors import SafetensorError, safe_open
 
     from edgekws.training.state import NEWEST
 
     try:
         with safe_open(folder / NEWEST, framework="np") as file:
-            told = json.loads((file.metadata() or {})["training"])
+            training = json.loads((file.metadata() or {})["training"])
     except (OSError, SafetensorError, KeyError, ValueError):
         return []
-    rows: list[dict[str, Any]] = told["notes"]["rows"]
+    rows: list[dict[str, Any]] = training["notes"]["rows"]
     return rows
 
 
@@ -119,8 +119,8 @@ def _scores(rows: list[dict[str, Any]], objective: str) -> tuple[tuple[int, floa
     return tuple((row["epoch"], row[f"dev_{objective}"]) for row in rows)
 
 
-def _result(measured: Measured, shared: Bench, evaluate_on: str) -> dict[str, Any]:
-    """Return the measurements on dev, and the tables by speaker of every split that counts."""
+def _result(measured: Measured, shared: RunContext, evaluate_on: str) -> dict[str, Any]:
+    """Return the measurements on dev, and the tables by speaker of every split used."""
     from edgekws.lowering import parity
 
     data = shared.source.features
@@ -130,5 +130,5 @@ def _result(measured: Measured, shared: Bench, evaluate_on: str) -> dict[str, An
         test = data.examples("test")
         logits = parity.logits(measured.model, test.features)
         tables["test"] = table(logits, test, data.labels)
-    found = [asdict(m) for m in measured.measurements]
-    return {"measurements": found, "tables": tables}
+    measurements = [asdict(m) for m in measured.measurements]
+    return {"measurements": measurements, "tables": tables}

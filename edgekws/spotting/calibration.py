@@ -1,4 +1,4 @@
-"""Smoothing, thresholds and refractory time from scores, for a rate of false alarms."""
+"""Choice of smoothing, thresholds and refractory time for a rate of false alarms."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,13 +27,13 @@ from edgekws.spotting.thresholds import Worth, allocate, centred, worth
 
 SMOOTHING_MS = (0, 60, 100, 150, 200, 300, 400, 600, 800)
 REFRACTORY_MS = (250, 500, 1000, 2000)
-"""What is tried; smoothing no longer than the window."""
+"""Candidates; smoothing is no longer than the window."""
 
 FAR_TOO_MANY = 4
-"""So many times the false alarms that are allowed end the search for lower thresholds."""
+"""Multiple of the allowed false alarms at which the search for lower thresholds ends."""
 
 CLEAR = 0.3
-"""A smoothed posterior above it tells where a keyword is heard."""
+"""A smoothed posterior above it locates a keyword."""
 
 
 class _Choice(NamedTuple):
@@ -50,30 +50,29 @@ def calibrate_on(
     emit: Emit,
     origin: Mapping[str, str],
 ) -> tuple[dict[str, Any], EventEvaluation]:
-    """Return the manifest's `detection` chosen on scores, and how the bundle does with it.
+    """Return the manifest's `detection` chosen on scores, and the bundle's results with it.
 
-    `origin` are fingerprints of what the scores are of, for the manifest. Of all smoothings,
-    refractory times and thresholds that are tried those are taken that make the fewest mistakes
-    where keywords are said (misses, confusions, repeats), with at most `max_fa_per_hour` false
-    alarms of all keywords together in the audio that is free of keywords. `timing_offset_ms` then
-    makes the median error of an event's end zero, and `keyword_ms` is the median length of a label,
-    where labels have times.
+    `origin` holds fingerprints of the scored recordings, for the manifest. Of all candidate
+    smoothings, refractory times and thresholds, those with the fewest mistakes near spoken
+    keywords (misses, confusions, repeats) are chosen, with at most `max_fa_per_hour` false alarms
+    of all keywords together in keyword-free audio. If labels have times, `timing_offset_ms` makes
+    the median error of an event's end zero, and `keyword_ms` is the median length of a label.
 
     Raises:
-        DataError: there is no audio that is free of keywords.
+        DataError: there is no keyword-free audio.
     """
     settings = choose(scores, max_fa_per_hour, tolerance_s, emit)
-    made = evaluate_settings(scores, settings, tolerance_s)
-    notes = [*_proof(scores, max_fa_per_hour, tolerance_s), *_notes(made)]
-    made = replace(made, notes=tuple(notes))
-    settings["calibration"] = {"max_fa_per_hour": max_fa_per_hour, **_record(made), **origin}
-    return settings, made
+    evaluation = evaluate_settings(scores, settings, tolerance_s)
+    notes = [*_false_alarm_evidence(scores, max_fa_per_hour, tolerance_s), *_notes(evaluation)]
+    evaluation = replace(evaluation, notes=tuple(notes))
+    settings["calibration"] = {"max_fa_per_hour": max_fa_per_hour, **_record(evaluation), **origin}
+    return settings, evaluation
 
 
 def choose(
     scores: Scores, max_fa_per_hour: float, tolerance_s: float, emit: Emit
 ) -> dict[str, Any]:
-    """Return the manifest's `detection` with the settings that are best on the recordings."""
+    """Return the manifest's `detection` with the best settings on the recordings."""
     free_hours = float(free_s(scores, tolerance_s).sum()) / HOUR_S
     allowed = int(max_fa_per_hour * free_hours + 1e-9)
     placing = _keyword_length(scores)
@@ -81,12 +80,14 @@ def choose(
     spans = _spans(scores)
     for number, span in enumerate(spans):
         progress(emit, "calibrate", number, len(spans))
-        found = tracks(scores.counts, scores.axis, span)
-        here = _first_offset(scores, found, span, placing)
+        keyword_tracks = tracks(scores.counts, scores.axis, span)
+        with_offset = _first_offset(scores, keyword_tracks, span, placing)
         for timing in _timings(scores, span):
-            made = _chosen(scores, found, timing, here, allowed, tolerance_s)
-            if best is None or made.worth < best.worth:
-                best = made
+            choice = _best_thresholds(
+                scores, keyword_tracks, timing, with_offset, allowed, tolerance_s
+            )
+            if best is None or choice.worth < best.worth:
+                best = choice
     progress(emit, "calibrate", len(spans), len(spans))
     assert best is not None
     return _settings(scores, _refined(scores, best, allowed, tolerance_s))
@@ -105,38 +106,40 @@ def _timings(scores: Scores, span: int) -> list[Timing]:
     return [Timing(span, refractory, longest(scores)) for refractory in times]
 
 
-def _chosen(
+def _best_thresholds(
     scores: Scores,
-    found: Sequence[Track],
+    keyword_tracks: Sequence[Track],
     timing: Timing,
     placing: Placing,
     allowed: int,
     tolerance_s: float,
 ) -> _Choice:
     """Return the best thresholds for one smoothing and refractory time."""
-    tried = candidates(scores, found, timing)
+    tried_thresholds = candidates(scores, keyword_tracks, timing)
     at = {
         word: partial(
-            _point, found=track, keyword=word, timing=timing, axis=scores.axis, placing=placing,
+            _point, track=track, keyword=word, timing=timing, axis=scores.axis, placing=placing,
             tolerance_s=tolerance_s,
         )
-        for word, track in zip(scores.keywords, found, strict=True)
+        for word, track in zip(scores.keywords, keyword_tracks, strict=True)
     }  # fmt: skip
-    points = {word: _worth_trying(at[word], tried[word], allowed) for word in scores.keywords}
+    points = {
+        word: _worth_trying(at[word], tried_thresholds[word], allowed) for word in scores.keywords
+    }
     chosen = allocate(points, allowed)
-    middle = {word: centred(one, points[word], at[word]) for word, one in chosen.items()}
+    middle = {word: centred(point, points[word], at[word]) for word, point in chosen.items()}
     return _Choice(worth(middle), timing, placing, middle)
 
 
 def _point(threshold: float, **rest: Any) -> Point:
-    """Return what becomes of labels and events at one threshold; `rest` is that of `tradeoff`."""
+    """Return the point at one threshold; `rest` are the arguments of `tradeoff`."""
     return tradeoff([threshold], **rest)[0]
 
 
 def _worth_trying(
     point: Callable[[float], Point], thresholds: Sequence[float], allowed: int
 ) -> list[Point]:
-    """Return the points from the highest threshold down to where false alarms are far too many."""
+    """Return the points from the highest threshold down to one with far too many false alarms."""
     points: list[Point] = []
     for threshold in reversed(thresholds):
         points.append(point(threshold))
@@ -146,47 +149,51 @@ def _worth_trying(
 
 
 def _keyword_length(scores: Scores) -> Placing:
-    """Return the placing of the bundle with the median length of the labels that have times."""
-    own = placing_of(scores.settings)
+    """Return the bundle's placing with the median length of the labels with times."""
+    placing = placing_of(scores.settings)
     axis = scores.axis
     lengths = [
         (axis.labels[word].end - axis.labels[word].start)[axis.timed[word]]
         for word in scores.keywords
     ]
-    every = np.concatenate(lengths)
-    return own._replace(keyword_s=float(np.median(every))) if len(every) else own
+    all_lengths = np.concatenate(lengths)
+    return (
+        placing._replace(keyword_s=float(np.median(all_lengths))) if len(all_lengths) else placing
+    )
 
 
-def _first_offset(scores: Scores, found: Sequence[Track], span: int, placing: Placing) -> Placing:
-    """Return the placing whose offset is the median over the clear peaks at labels with times."""
-    axis, apart = scores.axis, []
-    for word, track in zip(scores.keywords, found, strict=True):
+def _first_offset(
+    scores: Scores, keyword_tracks: Sequence[Track], span: int, placing: Placing
+) -> Placing:
+    """Return the placing with the median offset of the clear peaks at labels with times."""
+    axis, offsets = scores.axis, []
+    for word, track in zip(scores.keywords, keyword_tracks, strict=True):
         values, decisions = peaks(track)
-        heard = axis.seconds(decisions - (span - 1) / 2)
+        times_s = axis.seconds(decisions - (span - 1) / 2)
         clear = values >= CLEAR * span * UNIT
-        heard, values = heard[clear], values[clear]
+        times_s, values = times_s[clear], values[clear]
         timed = axis.timed[word]
         for start, end in zip(*(of[timed] for of in axis.labels[word]), strict=True):
-            near = np.flatnonzero((heard >= start) & (heard <= end + scores.window_s))
+            near = np.flatnonzero((times_s >= start) & (times_s <= end + scores.window_s))
             if len(near):
-                apart.append(float(heard[near[values[near].argmax()]] - end))
-    return placing._replace(offset_s=float(np.median(apart))) if apart else placing
+                offsets.append(float(times_s[near[values[near].argmax()]] - end))
+    return placing._replace(offset_s=float(np.median(offsets))) if offsets else placing
 
 
 def _refined(scores: Scores, best: _Choice, allowed: int, tolerance_s: float) -> _Choice:
-    """Return the choice with the offset of its own hits, and the thresholds that go with it."""
-    found = tracks(scores.counts, scores.axis, best.timing.span)
+    """Return the choice with the offset of its own hits, and thresholds for that offset."""
+    keyword_tracks = tracks(scores.counts, scores.axis, best.timing.span)
     errors = []
-    for word, track in zip(scores.keywords, found, strict=True):
+    for word, track in zip(scores.keywords, keyword_tracks, strict=True):
         threshold = best.points[word].threshold
         rest = (word, best.timing, scores.axis, best.placing, tolerance_s)
-        one = outcome_at(threshold, track, *rest)
-        errors.append(one.end_errors_s[scores.axis.timed[word][one.hit_labels]])
-    every = np.concatenate(errors)
-    if not len(every):
+        result = outcome_at(threshold, track, *rest)
+        errors.append(result.end_errors_s[scores.axis.timed[word][result.hit_labels]])
+    all_errors = np.concatenate(errors)
+    if not len(all_errors):
         return best
-    placing = best.placing._replace(offset_s=best.placing.offset_s + float(np.median(every)))
-    return _chosen(scores, found, best.timing, placing, allowed, tolerance_s)
+    placing = best.placing._replace(offset_s=best.placing.offset_s + float(np.median(all_errors)))
+    return _best_thresholds(scores, keyword_tracks, best.timing, placing, allowed, tolerance_s)
 
 
 def _settings(scores: Scores, best: _Choice) -> dict[str, Any]:
@@ -197,13 +204,15 @@ def _settings(scores: Scores, best: _Choice) -> dict[str, Any]:
         "refractory_ms": round(best.timing.refractory * interval_ms, 3),
         "keyword_ms": round(1000 * best.placing.keyword_s, 1),
         "timing_offset_ms": round(1000 * best.placing.offset_s, 1),
-        "thresholds": {word: one.threshold for word, one in best.points.items()},
+        "thresholds": {word: point.threshold for word, point in best.points.items()},
         "source": "calibrated",
     }
 
 
-def _proof(scores: Scores, max_fa_per_hour: float, tolerance_s: float) -> Iterator[str]:
-    """Say what the recordings cannot show of false alarms."""
+def _false_alarm_evidence(
+    scores: Scores, max_fa_per_hour: float, tolerance_s: float
+) -> Iterator[str]:
+    """Yield a note if the recordings are too few to show the rate of false alarms."""
     seconds = free_s(scores, tolerance_s)
     none = alarms_per_hour(np.zeros(len(seconds), np.int64), seconds, scores.axis.groups)
     shown = f"{seconds.sum() / 60:.0f} minutes free of keywords"
@@ -217,34 +226,34 @@ def _proof(scores: Scores, max_fa_per_hour: float, tolerance_s: float) -> Iterat
         )
 
 
-def _notes(made: EventEvaluation) -> Iterator[str]:
-    """Say which keyword is given up, and which threshold is a guess."""
-    for one in made.keywords:
-        if not one.labels:
-            yield f"{one.keyword} is not among the positives: its threshold is a guess"
-        elif one.misses == one.labels:
-            yield f"{one.keyword} is always missed: hits would break the limit of false alarms"
+def _notes(evaluation: EventEvaluation) -> Iterator[str]:
+    """Yield notes on keywords that are always missed, and on thresholds that are guesses."""
+    for keyword in evaluation.keywords:
+        if not keyword.labels:
+            yield f"{keyword.keyword} is not among the positives: its threshold is a guess"
+        elif keyword.misses == keyword.labels:
+            yield f"{keyword.keyword} is always missed: hits would exceed the limit of false alarms"
 
 
-def _record(made: EventEvaluation) -> dict[str, Any]:
-    """Return the counts and curves that the settings come from, for the manifest."""
+def _record(evaluation: EventEvaluation) -> dict[str, Any]:
+    """Return the counts and curves behind the settings, for the manifest."""
     names = ("threshold", "misses", "false_alarms")
     return {
-        "tolerance_s": made.tolerance_s,
-        "recordings": made.recordings,
-        "audio_s": round(made.audio_s, 1),
-        "keyword_free_s": round(made.keyword_free_s, 1),
-        "false_alarms": made.total.false_alarms,
+        "tolerance_s": evaluation.tolerance_s,
+        "recordings": evaluation.recordings,
+        "audio_s": round(evaluation.audio_s, 1),
+        "keyword_free_s": round(evaluation.keyword_free_s, 1),
+        "false_alarms": evaluation.total.false_alarms,
         "keywords": {
-            one.keyword: {
-                "labels": one.labels,
-                "misses": one.misses,
-                "false_alarms": one.false_alarms,
-                "repeats": one.repeats,
-                "confusions": one.confusions,
-                "curve": [[getattr(p, name) for name in names] for p in thinned(one.curve)],
+            keyword.keyword: {
+                "labels": keyword.labels,
+                "misses": keyword.misses,
+                "false_alarms": keyword.false_alarms,
+                "repeats": keyword.repeats,
+                "confusions": keyword.confusions,
+                "curve": [[getattr(p, name) for name in names] for p in thinned(keyword.curve)],
             }
-            for one in made.keywords
+            for keyword in evaluation.keywords
         },
         "curve_columns": list(names),
     }

@@ -1,11 +1,10 @@
-"""Streams of one split's audio in which keywords are said at known times.
+"""Streams from one split, with keywords at known times.
 
-Where the data has recordings with the times of their keywords, these are the streams. Otherwise
-keyword clips are set into the speech of the split that holds no keyword, one every `APART_S` at
-most. How loud each is, whether it is far off in a room, and how far it is above that speech, which
-is turned down under it, is drawn. Where there is no such speech, clips of other words and of
-silence, joined with pauses, take its place. All draws depend on the split alone, so that another
-seed is judged on the same streams of the same clips.
+If the data has recordings with keyword times, these are the streams. Otherwise keyword clips are
+inserted into the split's keyword-free speech, at most one every `APART_S`. The level of a keyword,
+its reverberation and its level above the speech, which is attenuated under it, are random. Without
+such speech, clips of other words and of silence are joined with pauses instead. The random draws
+depend only on the split, so that every seed is evaluated on the same streams.
 """
 
 import csv
@@ -36,31 +35,31 @@ TABLE = "streams.csv"
 NOTES = "notes.json"
 
 RECORDING_S = 30.0
-"""About how long the recordings are that clips and speech are joined to."""
+"""Approximate length of a recording joined from clips or speech."""
 
 APART_S = 10.0
-"""Seconds of speech for each keyword that is set into it, at least."""
+"""Least seconds of speech for each keyword inserted."""
 
 AROUND_S = 1.0
-"""Speech is turned down under a keyword, and for so long before and after it."""
+"""Speech is attenuated under a keyword, and for this long before and after it."""
 
 TURN_S = 0.2
-"""Time in which it is turned down and up again."""
+"""Length of the fade at either end of the attenuation."""
 
-MOST_S = 4 * 3600.0
-"""Of a split, no more is heard."""
+LONGEST_S = 4 * 3600.0
+"""Most audio to use from a split."""
 
 SNR_DB = (10.0, 30.0)
-"""How far a keyword is above the speech that it is set into; uniform draw."""
+"""Level of a keyword above the surrounding speech; uniform."""
 
 LEVEL_DB = (-36.0, -16.0)
-"""RMS of a keyword, in dB below full scale; uniform draw."""
+"""RMS of a keyword, in dB relative to full scale; uniform."""
 
 TAIL_S = 0.3
-"""Of the reverberation of a keyword, so much is kept behind it."""
+"""Length of reverberation kept after a keyword."""
 
 PAUSE_S = (0.2, 0.8)
-"""Pause between two clips that are joined; uniform draw."""
+"""Pause between two joined clips; uniform."""
 
 _COLUMNS = ("file", "keyword", "start_s", "end_s", "speaker")
 _FLOOR = 10 ** (-70 / 20)
@@ -68,7 +67,7 @@ _FLOOR = 10 ** (-70 / 20)
 
 @dataclass(frozen=True)
 class _Word:
-    """A keyword clip: its samples, and who says it."""
+    """A keyword clip: its samples and speaker."""
 
     wave: Wave
     keyword: str
@@ -78,34 +77,33 @@ class _Word:
 def write_streams(
     corpus: Corpus, listing: Listing, split: Split, sample_rate: int, folder: Path, emit: Emit
 ) -> None:
-    """Write the streams of `split` into `folder`: WAV files, their table, and notes on both.
+    """Write the streams of `split` into `folder`: WAV files, their table, and notes.
 
     Raises:
-        DataError: a recording cannot be read, or there is nothing without a keyword to listen to.
+        DataError: a recording cannot be read, or there is no audio without keywords.
     """
     keywords = frozenset(listing.labels) - {UNKNOWN, SILENCE}
-    own = [clip for clip in listing.recordings if clip.split == split]
-    if any(clip.end_s is not None and clip.label in keywords for clip in own):
-        made = _own(own, keywords, sample_rate, split)
+    recordings = [clip for clip in listing.recordings if clip.split == split]
+    if any(clip.end_s is not None and clip.label in keywords for clip in recordings):
+        streams = _from_recordings(recordings, keywords, sample_rate, split)
     else:
-        made = _composed(corpus, listing, split, sample_rate)
+        streams = _composed(corpus, listing, split, sample_rate)
     rows: list[tuple[object, ...]] = [_COLUMNS]
     seconds, count = 0.0, 0
-    for number, (one, samples) in enumerate(made.recordings):
+    for number, (recording, samples) in enumerate(streams.recordings):
         name = f"{number:05d}.wav"
         _write_wav(folder / name, samples, sample_rate)
-        rows.append((name, "", "", "", one.speaker))
+        rows.append((name, "", "", "", recording.speaker))
         rows += [
             (name, i.keyword, i.start_s, "" if i.end_s is None else i.end_s, i.speaker)
-            for i in one.labels
+            for i in recording.labels
         ]
-        seconds, count = seconds + len(samples) / sample_rate, count + len(one.labels)
-        progress(
-            emit, f"streams of {split}", min(int(seconds), int(made.total_s)), int(made.total_s)
-        )
+        seconds, count = seconds + len(samples) / sample_rate, count + len(recording.labels)
+        done, total = int(seconds), int(streams.total_s)
+        progress(emit, f"streams of {split}", min(done, total), total)
     (folder / TABLE).write_text(csv_text(rows), "utf-8", newline="")
-    summary = f"{split}: {seconds / 60:.1f} minutes {made.of}, {count} keywords in them"
-    (folder / NOTES).write_text(json.dumps([summary, *made.notes], ensure_ascii=False), "utf-8")
+    summary = f"{split}: {seconds / 60:.1f} minutes {streams.of}, {count} keywords in them"
+    (folder / NOTES).write_text(json.dumps([summary, *streams.notes], ensure_ascii=False), "utf-8")
 
 
 def read_streams(folder: Path) -> list[Labelled]:
@@ -125,14 +123,14 @@ def read_streams(folder: Path) -> list[Labelled]:
 
 
 def read_notes(folder: Path) -> list[str]:
-    """Return what is to be known of the streams: how long they are and what they are made of."""
+    """Return notes on the streams: their length and their sources."""
     notes: list[str] = json.loads((folder / NOTES).read_text("utf-8"))
     return notes
 
 
 @dataclass(frozen=True)
-class _Made:
-    """Recordings as they are made, about how long they are together, and what is said of them."""
+class _Streams:
+    """Recordings generated on demand, their approximate total length, and notes."""
 
     recordings: Iterable[tuple[Labelled, NDArray[np.int16]]]
     total_s: float
@@ -140,8 +138,10 @@ class _Made:
     notes: tuple[str, ...] = ()
 
 
-def _own(clips: Sequence[Clip], keywords: frozenset[str], sample_rate: int, split: Split) -> _Made:
-    """Return the recordings that the data gives the times of, those with keywords first."""
+def _from_recordings(
+    clips: Sequence[Clip], keywords: frozenset[str], sample_rate: int, split: Split
+) -> _Streams:
+    """Return the recordings with known keyword times, those with keywords first."""
     by_file: dict[Path, list[Clip]] = defaultdict(list)
     for clip in clips:
         by_file[clip.path].append(clip)
@@ -149,13 +149,15 @@ def _own(clips: Sequence[Clip], keywords: frozenset[str], sample_rate: int, spli
     lengths = {path: length_s(path) for path in order}
     chosen, total_s = [], 0.0
     for path in order:
-        if total_s < MOST_S:
+        if total_s < LONGEST_S:
             chosen.append(path)
             total_s += lengths[path]
     notes = []
     if len(chosen) < len(order):
-        left = len(order) - len(chosen)
-        notes.append(f"{split}: {left} recordings are not listened to, {MOST_S / 3600:g} hours are")
+        skipped = len(order) - len(chosen)
+        notes.append(
+            f"{split}: {skipped} recordings are not listened to, {LONGEST_S / 3600:g} hours are"
+        )
 
     def recordings() -> Iterator[tuple[Labelled, NDArray[np.int16]]]:
         for path in chosen:
@@ -168,11 +170,11 @@ def _own(clips: Sequence[Clip], keywords: frozenset[str], sample_rate: int, spli
                 np.concatenate([np.zeros(0, np.int16), *samples]),
             )
 
-    return _Made(recordings(), total_s, "of the data's own recordings", tuple(notes))
+    return _Streams(recordings(), total_s, "of the data's own recordings", tuple(notes))
 
 
-def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) -> _Made:
-    """Return keyword clips set into the speech of the split, or into its other clips."""
+def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) -> _Streams:
+    """Return keyword clips inserted into the speech of the split, or into its other clips."""
     rng = np.random.default_rng([1, *split.encode()])
     keywords = [label for label in listing.labels if label not in (UNKNOWN, SILENCE)]
     negatives = [clip for clip in listing.negatives if clip.split == split]
@@ -194,15 +196,15 @@ def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) 
     if fit < len(words):
         notes.append(f"{split}: {len(words) - fit} of {len(words)} keyword clips find no room")
     each_s = total_s / fit if fit else np.inf
-    return _Made(
-        _set_in(backgrounds, words[:fit], each_s, sample_rate, rng), total_s, of, tuple(notes)
+    return _Streams(
+        _insert_words(backgrounds, words[:fit], each_s, sample_rate, rng), total_s, of, tuple(notes)
     )
 
 
 def _balanced(
     clips: Sequence[Clip], keywords: Sequence[str], rng: np.random.Generator
 ) -> list[int]:
-    """Return the keyword clips in an order of which any beginning holds as many of each keyword."""
+    """Return the indices of the keyword clips, taking the keywords in turn."""
     piles = [
         rng.permutation([n for n, clip in enumerate(clips) if clip.label == word]).astype(int)
         for word in keywords
@@ -213,7 +215,7 @@ def _balanced(
 def _speech(
     negatives: Sequence[Clip], sample_rate: int, rng: np.random.Generator
 ) -> tuple[float, Iterator[tuple[str, Wave]]]:
-    """Return the seconds of the parts without a keyword, and recordings made of them."""
+    """Return the seconds of keyword-free speech, and recordings joined from it."""
     by_speaker: dict[str, list[Clip]] = defaultdict(list)
     for clip in negatives:
         by_speaker[clip.speaker or str(clip.path)].append(clip)
@@ -221,7 +223,7 @@ def _speech(
     parts = [part for n in rng.permutation(len(units)) for part in by_speaker[units[n]]]
     chosen, total_s = [], 0.0
     for part in parts:
-        if total_s < MOST_S:
+        if total_s < LONGEST_S:
             chosen.append(part)
             end_s = length_s(part.path) if part.end_s is None else part.end_s
             total_s += end_s - part.start_s
@@ -237,7 +239,7 @@ def _speech(
 def _joined_clips(
     waves: NDArray[np.int16], others: Sequence[int], sample_rate: int, rng: np.random.Generator
 ) -> tuple[float, Iterator[tuple[str, Wave]]]:
-    """Return the seconds of clips of other words and silence, and recordings joined of them."""
+    """Return the seconds of clips of other words and silence, and recordings joined from them."""
     if not others:
         raise DataError(
             "there is no speech without keywords, and no clip of another word or of silence, to "
@@ -251,7 +253,7 @@ def _joined_clips(
 def _joined(
     pieces: Iterable[tuple[str, Wave]], sample_rate: int, rng: np.random.Generator
 ) -> Iterator[tuple[str, Wave]]:
-    """Yield speaker and samples of recordings, each of pieces of one speaker with pauses."""
+    """Yield speaker and samples of recordings joined from one speaker's pieces with pauses."""
     speaker, parts, length = "", list[Wave](), 0
     for who, piece in pieces:
         if parts and (who != speaker or length + len(piece) > RECORDING_S * sample_rate):
@@ -267,28 +269,30 @@ def _joined(
         yield speaker, np.concatenate(parts)
 
 
-def _set_in(
+def _insert_words(
     backgrounds: Iterable[tuple[str, Wave]],
     words: Sequence[_Word],
     each_s: float,
     sample_rate: int,
     rng: np.random.Generator,
 ) -> Iterator[tuple[Labelled, NDArray[np.int16]]]:
-    """Yield the backgrounds with a word in every stretch of `each_s`, until there are no more."""
-    left, due = list(reversed(words)), 0.0
+    """Yield the backgrounds with a word inserted every `each_s` until all words are used."""
+    remaining, due = list(reversed(words)), 0.0
     for speaker, background in backgrounds:
         samples, labels = background.copy(), []
         due += len(background) / sample_rate / each_s
         room = len(background) // (2 * len(words[0].wave)) if words else 0
-        count = min(int(due), len(left), room)
+        count = min(int(due), len(remaining), room)
         due -= count
         for stretch in np.array_split(np.arange(len(samples)), count) if count else ():
-            label = _set_one(samples, int(stretch[0]), len(stretch), left.pop(), sample_rate, rng)
+            label = _insert_word(
+                samples, int(stretch[0]), len(stretch), remaining.pop(), sample_rate, rng
+            )
             labels.append(label)
         yield Labelled(Path(), tuple(labels), speaker=speaker), to_int16(np.clip(samples, -1, 1))
 
 
-def _set_one(
+def _insert_word(
     samples: Wave,
     start: int,
     size: int,
@@ -296,7 +300,7 @@ def _set_one(
     sample_rate: int,
     rng: np.random.Generator,
 ) -> Label:
-    """Set a word somewhere into `size` samples from `start` on, and return where it is."""
+    """Insert a word at a random place in `size` samples from `start`, and return its label."""
     first, last = word_span(word.wave, sample_rate)
     piece = word.wave[first:last]
     room = Room()

@@ -1,4 +1,4 @@
-"""Recordings for events: those in which keywords are labelled, and those that hold none."""
+"""Recordings with labelled keywords, and recordings without keywords."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ Where = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Label:
-    """A keyword said in a recording; without `end_s` somewhere in it.
+    """A keyword spoken in a recording; without `end_s`, anywhere in it.
 
-    `speaker` is who says it, empty where that is the speaker of the recording, or not known.
+    `speaker` is empty if it is the speaker of the recording, or unknown.
     """
 
     keyword: str
@@ -33,9 +33,9 @@ class Label:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A recording, or the part of it from `start_s` to `end_s`, and what is said in it.
+    """A recording, or its part from `start_s` to `end_s`, and its labels.
 
-    `speaker` is empty where it is not known; of several it holds all names.
+    `speaker` is empty if unknown; for several speakers it holds all names.
     """
 
     path: Path
@@ -46,10 +46,10 @@ class Labelled:
 
 
 def parse_where(options: Sequence[str]) -> Where:
-    """Return the values allowed by column, from options `COLUMN=VALUE,VALUE`.
+    """Return the allowed values of each column, from options `COLUMN=VALUE,VALUE`.
 
     Raises:
-        UsageError: one is of another form.
+        UsageError: an option has another form.
     """
     where: dict[str, frozenset[str]] = {}
     for option in options:
@@ -62,51 +62,51 @@ def parse_where(options: Sequence[str]) -> Where:
 
 
 def list_positives(source: Path, where: Where, words: Sequence[str], emit: Emit) -> list[Labelled]:
-    """Return the recordings of a table, or of a folder with a folder a keyword, in order.
+    """Return the recordings of a table, or of a folder with one subfolder per keyword, in order.
 
     A table (CSV, TSV, JSON lines) has columns `file` and `keyword` (or `path`, `label`, `class`),
-    and may have `start_s` and `end_s`, where the keyword is, and `speaker`; a recording may have
-    several rows. Without times a keyword is somewhere in its recording. Rows of other `words` are
-    no labels. In a folder, speakers are not known.
+    and may have `start_s` and `end_s` of the keyword, and `speaker`; a recording may have several
+    rows. Without times, a keyword is anywhere in its recording. Rows with words not in `words` are
+    not labels. Speakers in a folder are unknown.
 
     Raises:
-        DataError: there is no such source, a row is wrong, or no word is among `words`.
+        DataError: the source does not exist, a row is wrong, or no word is among `words`.
     """
     if source.is_dir():
         if where:
             raise UsageError(f"{source}: --where chooses rows of a table, and this is a folder")
-        found = _in_folders(source, words, emit)
+        recordings = _in_folders(source, words, emit)
     elif source.suffix.lower() in SUFFIXES:
-        found = _in_table(read_table(source), where, words)
+        recordings = _in_table(read_table(source), where, words)
     else:
         what = "is neither a folder nor a table" if source.exists() else "no such file or folder"
         raise DataError(
             f"{source}: {what}; give a table ({', '.join(SUFFIXES)}) with the columns file and "
             "keyword, or a folder that holds a folder a keyword"
         )
-    if not any(one.labels for one in found):
+    if not any(recording.labels for recording in recordings):
         raise DataError(f"{source}: none of the bundle's keywords in it ({', '.join(words)})")
-    return found
+    return recordings
 
 
 def list_negatives(sources: Sequence[Path], emit: Emit) -> list[Labelled]:
-    """Return the recordings of folders and tables in which no keyword is said.
+    """Return the recordings of folders and tables without keywords.
 
-    A table may have a column `speaker`; in a folder, each folder directly under it is a speaker.
+    A table may have a column `speaker`; in a folder, each direct subfolder is a speaker.
 
     Raises:
-        DataError: as `engine.unlabelled.list_unlabelled`.
+        DataError: as `datasets.listing.unlabelled.list_unlabelled`.
     """
     clips = [clip for source in sources for clip in list_unlabelled(source, emit)[1]]
-    return [Labelled(one.path, (), one.start_s, one.end_s, one.speaker) for one in clips]
+    return [Labelled(clip.path, (), clip.start_s, clip.end_s, clip.speaker) for clip in clips]
 
 
 def _in_folders(folder: Path, words: Sequence[str], emit: Emit) -> list[Labelled]:
-    found = []
+    recordings = []
     for path in audio_in(folder, emit):
         word = word_name(path.parent.name)
-        found.append(Labelled(path, (Label(word),) if word in words else ()))
-    return found
+        recordings.append(Labelled(path, (Label(word),) if word in words else ()))
+    return recordings
 
 
 def _in_table(table: Table, where: Where, words: Sequence[str]) -> list[Labelled]:
@@ -122,14 +122,14 @@ def _in_table(table: Table, where: Where, words: Sequence[str]) -> list[Labelled
         before = recordings.get(path, Labelled(path))
         said = _label(table, row, label)
         labels = (*before.labels, said) if said.keyword in words else before.labels
-        speaker = _together(before.speaker, row.cells.get(SPEAKER, ""))
+        speaker = _joined_names(before.speaker, row.cells.get(SPEAKER, ""))
         recordings[path] = replace(before, labels=labels, speaker=speaker)
     table.refuse()
     return list(recordings.values())
 
 
-def _together(names: str, speaker: str) -> str:
-    """Return the speakers of a recording as one name."""
+def _joined_names(names: str, speaker: str) -> str:
+    """Return the speakers of a recording joined into one name."""
     known = filter(None, [*names.split(" & "), speaker])
     return " & ".join(sorted(set(known)))
 
@@ -157,6 +157,6 @@ def _filtered(table: Table, where: Where) -> list[Row]:
 def _label(table: Table, row: Row, column: str) -> Label:
     start, end = (seconds(table, row, name) for name in ("start_s", "end_s"))
     if end is not None and end <= (start or 0.0):
-        told = f"{end:g} is not after the start, {start or 0.0:g}; correct one"
-        table.add_problem(row.line, "end_s", told)
+        message = f"{end:g} is not after the start, {start or 0.0:g}; correct one"
+        table.add_problem(row.line, "end_s", message)
     return Label(word_name(row.cells[column]), start or 0.0, end)

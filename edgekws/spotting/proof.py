@@ -1,10 +1,10 @@
-"""What a number of misses and false alarms proves, in words."""
+"""Sentences on what the counts of misses and false alarms show."""
 
 from edgekws.spotting.results import EventEvaluation, KeywordEvents
 
 
 def span(seconds: float) -> str:
-    """Write a time.
+    """Format a duration.
 
     >>> span(1200), span(42.4), span(7384)
     ('20.0 min', '42 s', '2.05 h')
@@ -15,7 +15,7 @@ def span(seconds: float) -> str:
 
 
 def proof(total: KeywordEvents, seconds: float) -> str:
-    """Say what a count of false alarms shows, above all where there was none."""
+    """Describe what a count of false alarms shows, in particular a count of none."""
     time, ci95 = span(seconds), total.false_alarms_per_hour_ci95
     none = not total.false_alarms
     count = "no false alarm" if none else f"{total.false_alarms} false alarm"
@@ -30,7 +30,7 @@ def proof(total: KeywordEvents, seconds: float) -> str:
 
 
 def figure(rate: float) -> str:
-    """Write a rate by the hour.
+    """Format an hourly rate.
 
     >>> figure(0.0421), figure(11.07), figure(1436.2)
     ('0.042', '11', '1,436')
@@ -38,10 +38,10 @@ def figure(rate: float) -> str:
     return f"{rate:.2g}" if rate < 10 else f"{rate:,.0f}"
 
 
-def summary(made: EventEvaluation) -> list[str]:
-    """Return what a card says of a test in continuous speech, a line each."""
-    total = made.total
-    lines = [proof(total, made.keyword_free_s)]
+def summary(evaluation: EventEvaluation) -> list[str]:
+    """Return the lines of a model card on the test in continuous speech."""
+    total = evaluation.total
+    lines = [proof(total, evaluation.keyword_free_s)]
     if total.miss_rate is not None:
         doubt = ""
         if total.miss_rate_ci95:
@@ -52,4 +52,4 @@ def summary(made: EventEvaluation) -> list[str]:
     if total.delay_ms is not None and total.delay_p90_ms is not None:
         half, most = total.delay_ms, total.delay_p90_ms
         lines.append(f"reported {half:.0f} ms after the keyword's end (median; p90 {most:.0f} ms)")
-    return [*lines, *made.notes]
+    return [*lines, *evaluation.notes]

@@ -1,4 +1,4 @@
-"""What a bundle's detector makes of labelled recordings: gone through once, for all settings."""
+"""A detector's posteriors on labelled recordings, computed once for all settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ from edgekws.spotting.labelled_audio import Label, Labelled
 from edgekws.spotting.streams import Blocks
 
 TOLERANCE_S = 0.25
-"""By so much an event may lie beside its label."""
+"""Largest distance between an event and its label."""
 
 COUNTS = "counts.npz"
 MANIFEST = "manifest.json"
 
 _Said = tuple[Label, float, float, int]
-"""A label, when its recording begins on the axis, how long that is, and the speaker's group."""
+"""A label, the start of its recording on the axis, the recording's length, the speaker's group."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Posteriors of the keywords over recordings, and the settings that the bundle came with.
+    """Posteriors of the keywords over recordings, and the bundle's settings.
 
-    `counts` holds `(D, keywords)` for each recording, in units of the runtime. `said_by` holds the
-    group of the speaker of every label of a keyword, `people` are these groups.
+    `counts` holds `(D, keywords)` for each recording, in the runtime's units. `said_by` holds the
+    speaker group of every label of a keyword, `people` are these groups.
     """
 
     settings: dict[str, Any]
@@ -57,26 +57,26 @@ class Scores:
 
 
 def fingerprint(recordings: Sequence[Labelled]) -> str:
-    """Return a hash over names and sizes of the files, and what is labelled in them."""
-    told = [(one.path.name, one.path.stat().st_size, repr(one.labels)) for one in recordings]
-    return sha256_of(sorted(told))
+    """Return a hash over the names and sizes of the files, and their labels."""
+    files = [(r.path.name, r.path.stat().st_size, repr(r.labels)) for r in recordings]
+    return sha256_of(sorted(files))
 
 
 def listen(
     detector: Detector, manifest: dict[str, Any], recordings: Sequence[Labelled], emit: Emit
 ) -> Scores:
-    """Let a detector hear recordings, each as a stream of its own.
+    """Run a detector over recordings, each as a separate stream.
 
     Raises:
-        DataError: a recording cannot be read, or is empty, or is over before a label begins.
+        DataError: a recording cannot be read, is empty, or ends before a label begins.
     """
     window_s: float = manifest["contract"]["front_end"]["window_s"]
     counts, durations = [], []
-    for number, one in enumerate(recordings):
+    for number, recording in enumerate(recordings):
         progress(emit, "listen", number, len(recordings), unit="recordings")
-        blocks = _blocks(one, detector.sample_rate)
+        blocks = _blocks(recording, detector.sample_rate)
         posteriors, duration_s = keyword_posteriors(detector, blocks, window_s)
-        _check_labels(one, duration_s)
+        _check_labels(recording, duration_s)
         counts.append(np.rint(posteriors * UNIT).astype(np.int64))
         durations.append(duration_s)
     progress(emit, "listen", len(recordings), len(recordings))
@@ -84,30 +84,30 @@ def listen(
 
 
 def read_scores(folder: Path) -> Scores:
-    """Return the scores of streams that were heard into `folder`.
+    """Return the scores stored in `folder`.
 
-    It holds the streams' table, the manifest of the bundle, and what `runtime.hear_streams` wrote.
+    It holds the streams' table, the bundle's manifest, and the output of `runtime.hear_streams`.
     """
     recordings = read_streams(folder)
-    with np.load(folder / COUNTS) as heard:
-        counts = [heard[f"counts_{i}"].astype(np.int64) for i in range(len(recordings))]
-        durations, first_s = heard["seconds"], float(heard["first_s"])
+    with np.load(folder / COUNTS) as arrays:
+        counts = [arrays[f"counts_{i}"].astype(np.int64) for i in range(len(recordings))]
+        durations, first_s = arrays["seconds"], float(arrays["first_s"])
     return _scores(read_json(folder / MANIFEST), recordings, counts, durations, first_s)
 
 
-def _check_labels(one: Labelled, duration_s: float) -> None:
+def _check_labels(recording: Labelled, duration_s: float) -> None:
     if not duration_s:
-        raise DataError(f"{one.path}: holds no samples; take it out")
-    for label in one.labels:
+        raise DataError(f"{recording.path}: holds no samples; take it out")
+    for label in recording.labels:
         if label.start_s >= duration_s:
             raise DataError(
-                f"{one.path}: {label.keyword} is labelled from {label.start_s:g} s on, and the "
-                f"recording ends at {duration_s:g} s; correct start_s"
+                f"{recording.path}: {label.keyword} is labelled from {label.start_s:g} s on, and "
+                f"the recording ends at {duration_s:g} s; correct start_s"
             )
 
 
-def _blocks(one: Labelled, sample_rate: int) -> Blocks:
-    return read_blocks(one.path, sample_rate, 1.0, one.start_s, one.end_s)
+def _blocks(recording: Labelled, sample_rate: int) -> Blocks:
+    return read_blocks(recording.path, sample_rate, 1.0, recording.start_s, recording.end_s)
 
 
 def _scores(
@@ -120,35 +120,35 @@ def _scores(
     front_end, settings = manifest["contract"]["front_end"], manifest["detection"]
     hop_s = settings["hop_frames"] * front_end["hop_length"] / front_end["sample_rate"]
     interval_s = detect.decision_hops(settings["hop_ms"], 1000 * hop_s) * hop_s
-    apart = round(APART_S / interval_s)
-    lengths = np.array([len(one) + apart for one in counts])
+    gap = round(APART_S / interval_s)
+    lengths = np.array([len(decisions) + gap for decisions in counts])
     begins = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    spoken = [(one, label) for one in recordings for label in one.labels]
-    people = group_recordings([(i.speaker or one.speaker, str(one.path)) for one, i in spoken])
+    spoken = [(recording, label) for recording in recordings for label in recording.labels]
+    people = group_recordings([(i.speaker or r.speaker, str(r.path)) for r, i in spoken])
     groups = iter(people.codes.tolist())
     said = sorted(
         (
             (label, zero, duration, next(groups))
-            for one, zero, duration in zip(
+            for recording, zero, duration in zip(
                 recordings, begins * interval_s, durations_s, strict=True
             )
-            for label in one.labels
+            for label in recording.labels
         ),
-        key=lambda one: one[1] + one[0].start_s,
+        key=lambda placed: placed[1] + placed[0].start_s,
     )
     keywords = tuple(w for w in manifest["contract"]["labels"] if w not in detect.FILLERS)
-    words = {word: [one for one in said if one[0].keyword == word] for word in keywords}
+    words = {word: [placed for placed in said if placed[0].keyword == word] for word in keywords}
     axis = Axis(
         begins=begins,
         durations_s=durations_s,
         interval_s=interval_s,
         first_s=first_s,
-        labels={word: _spans(own) for word, own in words.items()},
-        timed={word: _timed(own) for word, own in words.items()},
+        labels={word: _spans(placed) for word, placed in words.items()},
+        timed={word: _timed(placed) for word, placed in words.items()},
         every_label=_spans(said),
-        groups=group_recordings([(one.speaker, str(one.path)) for one in recordings]),
+        groups=group_recordings([(r.speaker, str(r.path)) for r in recordings]),
     )
-    said_by = {word: np.array([g for *_, g in own], np.int64) for word, own in words.items()}
+    said_by = {word: np.array([g for *_, g in placed], np.int64) for word, placed in words.items()}
     return Scores(settings, keywords, counts, axis, front_end["window_s"], said_by, people)
 
 

@@ -1,4 +1,4 @@
-"""Keywords and when, in continuous audio of any source, by the runtime that a bundle carries."""
+"""Keyword detection in continuous audio from any source, with the runtime of a bundle."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from edgekws.runtime.detect import Detector
 Blocks = Iterable[NDArray[np.float32]]
 
 MICROPHONE_BLOCK_S = 0.02
-"""What is taken from the microphone at once."""
+"""Length of a block from the microphone."""
 
 STDIN = "-"
 
@@ -29,13 +29,13 @@ STDIN = "-"
 def detector(
     bundle: Path, emit: Emit, threshold: float | None = None, hop_ms: float | None = None
 ) -> Iterator[Detector]:
-    """Yield the detector of a bundle, a folder or a zip, that was verified.
+    """Yield the detector of a verified bundle, a folder or a zip.
 
-    `threshold` stands in for those of the manifest, `hop_ms` for its time between decisions.
+    `threshold` overrides those of the manifest, `hop_ms` its time between decisions.
 
     Raises:
-        DataError: no bundle, a damaged one, or one that was packed without settings for detection.
-        UsageError: a decision every `hop_ms` cannot be had.
+        DataError: there is no bundle, it is damaged, or it has no detection settings.
+        UsageError: the model cannot decide every `hop_ms`.
     """
     yield opened(bundle, emit, threshold, hop_ms)[0]
 
@@ -55,32 +55,32 @@ def opened(
         for note in verified.notes:
             emit(Event("warning", f"{bundle}: {note}"))
         try:
-            found = Detector(folder, threshold=threshold, hop_ms=hop_ms)
+            opened_detector = Detector(folder, threshold=threshold, hop_ms=hop_ms)
         except ValueError as error:
             raise UsageError(f"--hop-ms: {error}") from error
-        return found, read_json(folder / "manifest.json")
+        return opened_detector, read_json(folder / "manifest.json")
 
 
 def listen(detector: Detector, blocks: Blocks) -> Iterator[list[detect.Event]]:
-    """Yield the events that each block of a stream makes known, at the end those left over."""
+    """Yield the events reported after each block of a stream, and the rest at the end."""
     for block in blocks:
         yield detector.feed(block)
     yield detector.flush()
 
 
 def source(name: str, sample_rate: int, rate: int | None) -> Blocks:
-    """Return the blocks of a file of any format, or of raw PCM at `rate` on standard input, `-`.
+    """Return the blocks of a file of any format, or of raw PCM at `rate` on standard input (`-`).
 
     Raises:
-        DataError: while it is read: the file is missing, not audio, or without samples, or standard
-            input is closed.
+        DataError: while reading: the file is missing, not audio or empty, or standard input is
+            closed.
     """
     if name == STDIN:
-        return _whole("standard input", resampled(_piped(), rate or sample_rate, sample_rate))
-    return _whole(name, read_blocks(Path(name), sample_rate))
+        return _not_empty("standard input", resampled(_piped(), rate or sample_rate, sample_rate))
+    return _not_empty(name, read_blocks(Path(name), sample_rate))
 
 
-def _whole(name: str, blocks: Blocks) -> Iterator[NDArray[np.float32]]:
+def _not_empty(name: str, blocks: Blocks) -> Iterator[NDArray[np.float32]]:
     length = 0
     for block in blocks:
         length += len(block)
@@ -93,11 +93,11 @@ def _piped() -> Iterator[NDArray[np.float32]]:
     try:
         yield from detect.pcm_blocks(Path(STDIN))
     except (OSError, ValueError) as error:
-        raise DataError(f"standard input cannot be heard: {error}") from error
+        raise DataError(f"standard input cannot be read: {error}") from error
 
 
 def microphone(sample_rate: int, emit: Emit) -> Iterator[NDArray[np.float32]]:
-    """Yield what the default microphone hears, until it is interrupted.
+    """Yield blocks from the default microphone until interrupted.
 
     Raises:
         MissingPartError: sounddevice, PortAudio or the microphone is missing.
@@ -107,7 +107,7 @@ def microphone(sample_rate: int, emit: Emit) -> Iterator[NDArray[np.float32]]:
         rate = int(device.query_devices(kind="input")["default_samplerate"])
         blocksize = round(MICROPHONE_BLOCK_S * rate)
         with device.InputStream(rate, blocksize, channels=1, dtype="float32") as stream:
-            yield from resampled(_heard(stream, blocksize, emit), rate, sample_rate)
+            yield from resampled(_microphone_blocks(stream, blocksize, emit), rate, sample_rate)
     except device.PortAudioError as error:
         raise MissingPartError(
             f"the microphone cannot be used ({error}); plug one in, or pipe audio to standard "
@@ -115,7 +115,7 @@ def microphone(sample_rate: int, emit: Emit) -> Iterator[NDArray[np.float32]]:
         ) from error
 
 
-def _heard(stream: Any, blocksize: int, emit: Emit) -> Iterator[NDArray[np.float32]]:
+def _microphone_blocks(stream: Any, blocksize: int, emit: Emit) -> Iterator[NDArray[np.float32]]:
     try:
         while True:
             block, lost = stream.read(blocksize)

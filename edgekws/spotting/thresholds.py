@@ -1,4 +1,4 @@
-"""Which threshold for which keyword: false alarms are shared out where they buy the most."""
+"""A threshold for each keyword: distribute the allowed false alarms where they help most."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,25 +8,24 @@ from numpy.typing import NDArray
 from edgekws.metrics.event_tradeoff import LOWEST, Point
 
 MOST_ALLOWED = 2_000
-"""More false alarms than that are not shared out one by one."""
+"""Most false alarms to distribute one by one."""
 
 Worth = tuple[int, int]
-"""Mistakes where keywords are said, and false alarms elsewhere: less is better, in this order."""
+"""Mistakes near spoken keywords, then false alarms elsewhere: lower is better, in this order."""
 
 
 def allocate(points: Mapping[str, Sequence[Point]], allowed: int) -> dict[str, Point]:
-    """Return a point for each keyword: the least mistakes with `allowed` false alarms in all.
+    """Return a point for each keyword: fewest mistakes with at most `allowed` false alarms in all.
 
-    Exact, by dynamic programming over the false alarms that the keywords so far may have. Of equal
-    choices the one with fewer false alarms is taken, of a keyword's equal points the highest
-    threshold.
+    Exact, by dynamic programming over the false alarms allowed to the keywords so far. Ties go to
+    fewer false alarms, and among a keyword's equal points to the highest threshold.
     """
     allowed = min(allowed, MOST_ALLOWED, *[_most(points)])
     weight = 1 + _most(points)
     best = np.zeros(allowed + 1, np.int64)
     given: list[NDArray[np.int64]] = []
-    for own in points.values():
-        alone = _within(own, allowed, weight)
+    for keyword_points in points.values():
+        alone = _within(keyword_points, allowed, weight)
         # [a, b]: b of the a allowed go to this keyword, the rest to those before it.
         table = np.full((allowed + 1, allowed + 1), np.iinfo(np.int64).max)
         for b in range(allowed + 1):
@@ -37,8 +36,8 @@ def allocate(points: Mapping[str, Sequence[Point]], allowed: int) -> dict[str, P
     for word, shares in zip(reversed(list(points)), reversed(given), strict=True):
         share = int(shares[left])
         chosen[word] = min(
-            (one for one in points[word] if one.false_alarms <= share),
-            key=lambda one: (one.mistakes, one.false_alarms, -one.threshold),
+            (point for point in points[word] if point.false_alarms <= share),
+            key=lambda point: (point.mistakes, point.false_alarms, -point.threshold),
         )
         left -= share
     return {word: chosen[word] for word in points}
@@ -47,23 +46,23 @@ def allocate(points: Mapping[str, Sequence[Point]], allowed: int) -> dict[str, P
 def worth(points: Mapping[str, Point]) -> Worth:
     """Return the mistakes and the false alarms of all keywords together."""
     return (
-        sum(one.mistakes for one in points.values()),
-        sum(one.false_alarms for one in points.values()),
+        sum(point.mistakes for point in points.values()),
+        sum(point.false_alarms for point in points.values()),
     )
 
 
 def centred(chosen: Point, points: Sequence[Point], evaluate: Callable[[float], Point]) -> Point:
-    """Return the point in the middle of the thresholds that are as good, where it is as good.
+    """Return the point in the middle of the equally good thresholds, if it is as good itself.
 
-    Between the highest false alarm and the lowest hit no threshold is better on these recordings;
-    on others, the middle is the safest against both.
+    Between the highest false alarm and the lowest hit all thresholds are equal on these
+    recordings; on others, the middle is the safest.
     """
     low = high = min(chosen.threshold, 1.0)
-    for one in reversed(points):
-        if one.threshold <= chosen.threshold:
-            if (one.mistakes, one.false_alarms) != (chosen.mistakes, chosen.false_alarms):
+    for point in reversed(points):
+        if point.threshold <= chosen.threshold:
+            if (point.mistakes, point.false_alarms) != (chosen.mistakes, chosen.false_alarms):
                 break
-            low = min(one.threshold, 1.0)
+            low = min(point.threshold, 1.0)
     if chosen.threshold > 1 and low == high:
         return chosen
     middle = evaluate(max(LOWEST, round((low + high) / 2, 4)))
@@ -72,15 +71,15 @@ def centred(chosen: Point, points: Sequence[Point], evaluate: Callable[[float], 
 
 
 def _within(points: Sequence[Point], allowed: int, weight: int) -> NDArray[np.int64]:
-    """Return the least mistakes, then false alarms, as one number for each number allowed."""
-    found = np.full(allowed + 1, np.iinfo(np.int64).max // 4)
-    for one in points:
-        if one.false_alarms <= allowed:
-            told = one.mistakes * weight + one.false_alarms
-            found[one.false_alarms] = min(found[one.false_alarms], told)
-    least: NDArray[np.int64] = np.minimum.accumulate(found)
+    """Return the fewest mistakes, then false alarms, as one number for each number allowed."""
+    least_by_count = np.full(allowed + 1, np.iinfo(np.int64).max // 4)
+    for point in points:
+        if point.false_alarms <= allowed:
+            cost = point.mistakes * weight + point.false_alarms
+            least_by_count[point.false_alarms] = min(least_by_count[point.false_alarms], cost)
+    least: NDArray[np.int64] = np.minimum.accumulate(least_by_count)
     return least
 
 
 def _most(points: Mapping[str, Sequence[Point]]) -> int:
-    return sum(max(one.false_alarms for one in own) for own in points.values())
+    return sum(max(point.false_alarms for point in curve) for curve in points.values())

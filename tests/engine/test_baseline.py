@@ -47,8 +47,8 @@ class Target:
 
     def _one(self, us: float, ratio: float) -> ModelLatency:
         bounds = (0.99 * us, 1.01 * us)
-        made = ModelLatency(us, us, us, bounds, bounds, bounds, 100, ratio, (ratio - 0.01, ratio))
-        return made if self.level else replace(made, ratio=None, ratio_ci95=None)
+        built = ModelLatency(us, us, us, bounds, bounds, bounds, 100, ratio, (ratio - 0.01, ratio))
+        return built if self.level else replace(built, ratio=None, ratio_ci95=None)
 
 
 @pytest.fixture
@@ -56,18 +56,18 @@ def files(tmp_path: Path) -> Any:
     """Return what makes the forms of a network, each of a latency and of a size of its own."""
 
     def measured(step: str, plain_us: float, lowered_us: float) -> Measured:
-        made = {}
+        built = {}
         for name, us in ((forms.PLAIN, plain_us), ("FP32", lowered_us)):
-            made[name] = tmp_path / f"{step} {name} {us}.onnx"
-            made[name].write_bytes(f"{step} {name}".encode() * 100)
-        return Measured(made["FP32"], made[forms.PLAIN], made, tmp_path, (), {})
+            built[name] = tmp_path / f"{step} {name} {us}.onnx"
+            built[name].write_bytes(f"{step} {name}".encode() * 100)
+        return Measured(built["FP32"], built[forms.PLAIN], built, tmp_path, (), {})
 
     return measured
 
 
 def baseline(tmp_path: Path, steps: list[Any], target: Target | None = None) -> Baseline:
-    bench: Any = SimpleNamespace(target=target or Target(), cache=tmp_path / "cache", emit=quiet)
-    return Baseline(steps, bench)
+    context: Any = SimpleNamespace(target=target or Target(), cache=tmp_path / "cache", emit=quiet)
+    return Baseline(steps, context)
 
 
 def test_an_exact_conversion_is_no_training(tmp_path: Path, files: Any) -> None:
@@ -81,11 +81,11 @@ def test_an_exact_conversion_is_no_training(tmp_path: Path, files: Any) -> None:
     onnx_only = replace(student, naive=None, forms={})
     chain.add(QUANTIZE, {}, onnx_only)
     assert chain.control == student.naive
-    assert chain.told == "the plain FP32 export of student"
+    assert chain.description == "the plain FP32 export of student"
     assert not chain.retrained
-    found = chain.references()
-    assert (found.control, found.fastest) == ("student: FP32, plain export", "flat: FP32")
-    assert found.run.models["model"].ratio == 19 / 20
+    result = chain.references()
+    assert (result.control, result.fastest) == ("student: FP32, plain export", "flat: FP32")
+    assert result.run.models["model"].ratio == 19 / 20
 
 
 def test_a_conversion_that_is_found_to_be_exact_is_none_either(tmp_path: Path, files: Any) -> None:
@@ -118,8 +118,8 @@ def test_a_form_that_was_only_lucky_is_not_the_fastest(tmp_path: Path, files: An
     chain = baseline(tmp_path, [STUDENT, EXACT], target)
     chain.add(STUDENT, {}, files("student", 20, 22))
     chain.add(EXACT, {"mode": "exact"}, files("flat", 60, 21))
-    found = chain.references()
-    assert found.fastest == found.control == "student: FP32, plain export"
+    result = chain.references()
+    assert result.fastest == result.control == "student: FP32, plain export"
     assert [len(seen) for seen in target.seen] == [4, 2]
     chain.references()
     assert len(target.seen) == 2, "cached"
@@ -146,8 +146,8 @@ def test_says_what_int8_buys(
     model.write_bytes(bytes(size))
     flat.model.write_bytes(b"f" * 1400)
     run = chain.latency(model, chain.control or Path())
-    told = against_fp32(model, run, chain.references(), chain)
-    (sentence,) = told.sentences
+    reported = against_fp32(model, run, chain.references(), chain)
+    (sentence,) = reported.sentences
     assert sentence.startswith(said)
     assert f"{us / 10:.3f} × [{us / 10 - 0.01:.3f}, {us / 10:.3f}] that of the fastest FP32" in (
         sentence
@@ -155,8 +155,8 @@ def test_says_what_int8_buys(
     assert "(flat: FP32, 10.0 µs)" in sentence
     assert f"{us / 20:.3f} × " in sentence
     assert "the plain FP32 export of student (20.0 µs)" in sentence
-    assert told.details["of_fastest_fp32"] == us / 10
-    assert told.details["fastest_fp32_p50_us"] == 10
+    assert reported.details["of_fastest_fp32"] == us / 10
+    assert reported.details["fastest_fp32_p50_us"] == 10
 
 
 def test_after_a_training_in_2d_the_fastest_form_is_what_to_quote(
@@ -169,9 +169,9 @@ def test_after_a_training_in_2d_the_fastest_form_is_what_to_quote(
     flat = files("flat", 60, 15)
     chain.add(RETRAINED, {"mode": "initialised"}, flat)
     run = chain.latency(flat.model, chain.control or Path())
-    told = against_fp32(flat.model, run, chain.references(), chain)
-    assert told.sentences[0].startswith("latency in FP32: 15.0 µs, 1.000 × ")
-    assert told.sentences[1].endswith("the fastest FP32 form, 1.000 × [0.990, 1.000]")
+    reported = against_fp32(flat.model, run, chain.references(), chain)
+    assert reported.sentences[0].startswith("latency in FP32: 15.0 µs, 1.000 × ")
+    assert reported.sentences[1].endswith("the fastest FP32 form, 1.000 × [0.990, 1.000]")
 
 
 def test_a_busy_machine_gives_no_ratio(

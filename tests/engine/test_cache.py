@@ -38,12 +38,12 @@ def names(entries: object) -> list[str]:
 
 
 def test_contents_say_who_used_what_and_when(cache: Path) -> None:
-    found = contents(cache)
-    assert names(found) == ["a", "b", "c"]
-    assert [entry.recipes for entry in found] == [("one", "other"), ("other",), ()]
-    assert [(NOW - entry.used) / DAY_S for entry in found] == [1, 2, 3]
-    assert {(entry.kind, entry.complete) for entry in found} == {("steps", True)}
-    assert total(found) == sum(
+    result = contents(cache)
+    assert names(result) == ["a", "b", "c"]
+    assert [entry.recipes for entry in result] == [("one", "other"), ("other",), ()]
+    assert [(NOW - entry.used) / DAY_S for entry in result] == [1, 2, 3]
+    assert {(entry.kind, entry.complete) for entry in result} == {("steps", True)}
+    assert total(result) == sum(
         file.stat().st_size for file in cache.rglob("*/*/*") if file.is_file()
     )
 

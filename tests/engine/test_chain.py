@@ -11,7 +11,7 @@ from edgekws.core.events import quiet
 from edgekws.core.protocols import STEP
 from edgekws.core.source_code import closure
 from edgekws.engine import chain
-from edgekws.engine.chain import Bench, step_key
+from edgekws.engine.chain import RunContext, step_key
 from edgekws.runtime.front_end import FrontEnd
 from edgekws.targets.host import Target as Host
 
@@ -25,7 +25,7 @@ def step(**fields: Any) -> Any:
     return STEP.validate_python({**table, **fields})
 
 
-def bench(**changed: Any) -> Any:
+def context(**changed: Any) -> Any:
     shared: dict[str, Any] = {
         "seed": 1,
         "threads": 2,
@@ -35,24 +35,24 @@ def bench(**changed: Any) -> Any:
     }
     shared |= {"target": Host()}
     source: Any = SimpleNamespace(key="data")
-    return Bench(source, **{**shared, **changed})
+    return RunContext(source, **{**shared, **changed})
 
 
 def teacher(sha256: str) -> dict[str, Artifact]:
     return {"teacher": Artifact("checkpoint", Path("x"), sha256, CONTRACT)}
 
 
-KEY = step_key(step(), teacher("0"), bench())
+KEY = step_key(step(), teacher("0"), context())
 
 
 def test_name_and_budget_change_nothing() -> None:
     named = step(name="student", budget={"max_params": 10})
-    assert step_key(named, teacher("0"), bench()) == KEY
+    assert step_key(named, teacher("0"), context()) == KEY
 
 
 def test_a_seed_of_its_own_goes_before_the_recipes() -> None:
-    assert step_key(step(seed=2), teacher("0"), bench()) != KEY
-    assert step_key(step(seed=1), teacher("0"), bench(seed=5)) == KEY
+    assert step_key(step(seed=2), teacher("0"), context()) != KEY
+    assert step_key(step(seed=1), teacher("0"), context(seed=5)) == KEY
 
 
 @pytest.mark.parametrize(
@@ -64,32 +64,32 @@ def test_a_seed_of_its_own_goes_before_the_recipes() -> None:
     ],
 )
 def test_a_field_changes_the_key(changed: dict[str, Any]) -> None:
-    assert step_key(step(**changed), teacher("0"), bench()) != KEY
+    assert step_key(step(**changed), teacher("0"), context()) != KEY
 
 
 @pytest.mark.parametrize("changed", [{"seed": 2}, {"threads": 1}, {"device": "cuda"}])
 def test_what_the_step_runs_on_changes_the_key(changed: dict[str, Any]) -> None:
-    assert step_key(step(), teacher("0"), bench(**changed)) != KEY
+    assert step_key(step(), teacher("0"), context(**changed)) != KEY
 
 
 def test_inputs_change_the_key_by_content_and_not_by_place() -> None:
-    assert step_key(step(), teacher("1"), bench()) != KEY
+    assert step_key(step(), teacher("1"), context()) != KEY
     moved = {"teacher": Artifact("checkpoint", Path("elsewhere"), "0", CONTRACT)}
-    assert step_key(step(), moved, bench()) == KEY
+    assert step_key(step(), moved, context()) == KEY
 
 
 def test_data_and_versions_change_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = bench()
+    other = context()
     other.source.key = "other data"
     assert step_key(step(), teacher("0"), other) != KEY
     monkeypatch.setattr(chain, "library_versions", lambda: {"torch": "0"})
-    assert step_key(step(), teacher("0"), bench()) != KEY
+    assert step_key(step(), teacher("0"), context()) != KEY
 
 
 def test_what_the_target_decides_is_in_the_key_and_nothing_else_of_it() -> None:
     quantize = STEP.validate_python({"kind": "quantize", "backend": {"kind": "onnxruntime"}})
     old, new, arm = (
-        step_key(quantize.resolved(frozenset(isa)), teacher("0"), bench())
+        step_key(quantize.resolved(frozenset(isa)), teacher("0"), context())
         for isa in (("x86_64", "avx2"), ("x86_64", "avx2", "avx_vnni"), ("aarch64", "asimd"))
     )
     assert old != new == arm
@@ -103,7 +103,7 @@ def test_a_choice_by_latency_is_keyed_on_the_host_and_no_other_result_is() -> No
     given = teacher("0") | {"input": teacher("1")["teacher"]}
     tune = STEP.validate_python({"kind": "tune", "fp32": "teacher"})
     here, again, there, slower = (
-        step_key(tune, given, bench(**changed))
+        step_key(tune, given, context(**changed))
         for changed in (
             {},
             {},
@@ -113,7 +113,7 @@ def test_a_choice_by_latency_is_keyed_on_the_host_and_no_other_result_is() -> No
     )
     assert here == again
     assert len({here, there, slower}) == 3
-    assert step_key(step(), teacher("0"), bench(target=Elsewhere())) == KEY
+    assert step_key(step(), teacher("0"), context(target=Elsewhere())) == KEY
 
 
 def test_only_a_step_that_is_keyed_on_the_target_may_measure_on_it(
@@ -131,7 +131,7 @@ def test_only_a_step_that_is_keyed_on_the_target_may_measure_on_it(
     for kind, fields in (("tune", {"fp32": "teacher"}), ("simplify", {})):
         one = STEP.validate_python({"kind": kind, **fields})
         monkeypatch.setattr(type(one), "run", note)
-        shared = bench(cache=tmp_path / "cache")
+        shared = context(cache=tmp_path / "cache")
         shared.source.features = None
         with pytest.raises(StopHereError):
             chain.run_step(one, teacher("0"), shared)
@@ -144,4 +144,4 @@ def test_the_source_of_what_runs_changes_the_key(monkeypatch: pytest.MonkeyPatch
 
     assert "edgekws.training.fit" in closure({"edgekws.steps.distill"})
     monkeypatch.setattr(chain, "closure", edited)
-    assert step_key(step(), teacher("0"), bench()) != KEY
+    assert step_key(step(), teacher("0"), context()) != KEY

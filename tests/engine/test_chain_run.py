@@ -40,7 +40,7 @@ def artifact(step: Link) -> Any:
 def test_a_step_gets_the_artifacts_it_names_and_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    def run_step(step: Link, inputs: dict[str, Any], bench: Any, *, force: bool) -> Done:
+    def run_step(step: Link, inputs: dict[str, Any], context: Any, *, force: bool) -> Done:
         names = {role: f"of {given.name}" for role, given in inputs.items()}
         seen.append((step.name, names, force))
         return Done(artifact(step), {}, {}, 0.0, False)
@@ -69,7 +69,7 @@ def test_a_model_is_proved_against_the_one_it_was_made_from(
         chain_run, "run_step", lambda step, *_, **__: Done(artifact(step), {}, {}, 0.0, False)
     )
     monkeypatch.setattr(
-        chain_run, "measure", lambda given, keeps, parent, bench: (given.name, parent)
+        chain_run, "measure", lambda given, keeps, parent, context: (given.name, parent)
     )
     chain: Any = ChainRun(object())  # type: ignore[arg-type]
     measured = []

@@ -56,14 +56,14 @@ def _check(good: Path, guess: Path, loaded: Loaded, emit: Emit) -> None:
 def test_only_the_model_that_guesses_is_named(
     command: Any, models: tuple[Path, Path], loaded: Loaded
 ) -> None:
-    told: list[str] = []
+    reported: list[str] = []
 
     def emit(event: Event) -> None:
         if event.kind == "warning" and "a guess among" in event.text:
-            told.append(event.text)
+            reported.append(event.text)
 
     command(*models, loaded, emit)
-    (text,) = told
+    (text,) = reported
     assert text.startswith(f"{models[1]}: accuracy is 50.0 %")
     assert text.endswith("no better than a guess among 2 labels (50.0 %)")
 

@@ -27,9 +27,9 @@ def rows(source: Source, path: Path) -> list[dict[str, str]]:
 
 def test_every_clip_is_listed_with_its_split(loaded: Loaded, tmp_path: Path) -> None:
     source = Source(loaded.recipe, tmp_path / "cache", quiet)
-    found = rows(source, tmp_path / "clips.csv")
-    assert len(found) == len(source.listing.clips) == 40
-    for row, clip in zip(found, source.listing.clips, strict=True):
+    result = rows(source, tmp_path / "clips.csv")
+    assert len(result) == len(source.listing.clips) == 40
+    for row, clip in zip(result, source.listing.clips, strict=True):
         assert Path(row["file"]) == clip.path
         assert Path(row["file"]).is_absolute()
         assert (row["label"], row["speaker"], row["split"]) == (
@@ -59,9 +59,9 @@ def test_bytes_that_are_not_utf8_come_through_to_the_features(
     dataset = FolderDataset(root=folder, unknown=False, speaker_pattern="^([^_]+)_")
     recipe = loaded.recipe.model_copy(update={"dataset": dataset})
     source = Source(recipe, tmp_path / "cache", quiet)
-    found = rows(source, tmp_path / "clips.csv")
-    assert len(found) == 22
-    assert all("\\udcff" in row["file"] or "\\udcfe" in row["file"] for row in found)
+    result = rows(source, tmp_path / "clips.csv")
+    assert len(result) == 22
+    assert all("\\udcff" in row["file"] or "\\udcfe" in row["file"] for row in result)
     names = source.features.examples("train").names
     assert all("\\udcff" in name for name in names)
     assert [Path(one["path"]).suffix for one in source.summary()["rejected"]] == [".wav"] * 2
@@ -95,13 +95,13 @@ def spoken(tones: Path, tmp_path: Path) -> Loaded:
 def test_of_windows_the_recordings_are_listed(spoken: Loaded, tmp_path: Path) -> None:
     """Their table, as a dataset with given splits, cuts the same windows into the same splits."""
     source = Source(spoken.recipe, tmp_path / "cache", quiet)
-    found = rows(source, tmp_path / "clips.csv")
-    assert len(found) == 20 + 4
-    words = [row for row in found if row["label"] != "_unknown_"]
+    result = rows(source, tmp_path / "clips.csv")
+    assert len(result) == 20 + 4
+    words = [row for row in result if row["label"] != "_unknown_"]
     assert {(row["start_s"], row["end_s"]) for row in words if row["speaker"] == "s3"} == {
         ("1.2", "1.73")
     }
-    others = [row for row in found if row["label"] == "_unknown_"]
+    others = [row for row in result if row["label"] == "_unknown_"]
     assert {(row["speaker"], row["start_s"], row["end_s"]) for row in others} == {
         (name, "", "") for name in "cdef"
     }

@@ -26,12 +26,12 @@ def checks() -> dict[str, Check]:
 
 
 def test_nothing_is_missing_here_and_every_complaint_has_an_advice(cache: Path) -> None:
-    found = checks()
+    result = checks()
     names = {"CPU", "INT8", "cores", "memory", "GPU", "Python", "onnxruntime runs", "cache", "disk"}
-    assert names | {"torch", "onnxsim", "espeak-ng speaks"} <= set(found)
-    assert [c for c in found.values() if c.status == "missing"] == []
-    assert [c.name for c in found.values() if (c.status == "ok") == bool(c.advice)] == []
-    assert float(found["onnxruntime runs"].detail.split()[-2]) > 0
+    assert names | {"torch", "onnxsim", "espeak-ng speaks"} <= set(result)
+    assert [c for c in result.values() if c.status == "missing"] == []
+    assert [c.name for c in result.values() if (c.status == "ok") == bool(c.advice)] == []
+    assert float(result["onnxruntime runs"].detail.split()[-2]) > 0
     assert not list(cache.iterdir())
 
 
@@ -56,8 +56,8 @@ def test_the_features_of_a_cpu_are_told_for_int8(
 
 def test_without_vnni_the_advice_is_what_a_recipe_can_say() -> None:
     advice = tomllib.loads(int8({"avx2"}, "x86_64").advice.partition("say ")[2])["backend"]
-    made = load("Quantizer", advice["kind"]).model_validate(advice)
-    assert made.model_dump()["reduce_range"] is True
+    built = load("Quantizer", advice["kind"]).model_validate(advice)
+    assert built.model_dump()["reduce_range"] is True
 
 
 def test_a_library_is_held_against_its_range() -> None:
@@ -74,11 +74,11 @@ def test_a_cache_that_cannot_be_written_is_missing(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.write_text("a file")
-    found = checks()
-    assert found["cache"].status == "missing"
-    assert "cannot be written: File exists" in found["cache"].detail
-    assert found["cache"].advice == "point EDGEKWS_CACHE at another folder"
-    assert "disk" not in found
+    result = checks()
+    assert result["cache"].status == "missing"
+    assert "cannot be written: File exists" in result["cache"].detail
+    assert result["cache"].advice == "point EDGEKWS_CACHE at another folder"
+    assert "disk" not in result
 
 
 def test_a_home_that_cannot_be_written_is_told_by_the_cache(
@@ -108,8 +108,8 @@ def test_folders_of_results_that_cannot_be_written_are_warnings(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    found = checks()
-    assert found["runs/"].status == found["dist/"].status == "ok"
+    result = checks()
+    assert result["runs/"].status == result["dist/"].status == "ok"
     monkeypatch.chdir("/proc")
     check = checks()["runs/"]
     assert (check.status, check.advice.split()[-2]) == ("warn", "--runs")
@@ -127,7 +127,7 @@ def test_the_size_of_the_cache_is_that_of_its_files(
 
 
 def test_an_onnxruntime_that_dies_is_missing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_ONE_NODE", "import os; os.kill(os.getpid(), 4)")
+    monkeypatch.setattr(doctor, "_TINY_MODEL", "import os; os.kill(os.getpid(), 4)")
     check = checks()["onnxruntime runs"]
     assert (check.status, check.detail) == ("missing", "it died with -4")
     assert "pip install --force-reinstall 'onnx>=" in check.advice
@@ -147,9 +147,9 @@ def test_too_little_room_and_memory_are_warnings(
 ) -> None:
     monkeypatch.setattr(doctor, "ENOUGH_DISK_GIB", 1e9)
     monkeypatch.setattr(doctor, "ENOUGH_MEMORY_GIB", 1e9)
-    found = checks()
-    assert found["disk"].status == found["memory"].status == "warn"
-    assert "EDGEKWS_CACHE" in found["disk"].advice
+    result = checks()
+    assert result["disk"].status == result["memory"].status == "warn"
+    assert "EDGEKWS_CACHE" in result["disk"].advice
 
 
 def test_a_gpu_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,31 +102,31 @@ def final(linear: Linear, tmp_path: Path) -> SimpleNamespace:
     artifact: Any = SimpleNamespace(contract=network.contract)
     measured: Any = SimpleNamespace(model=network.path)
     source = SimpleNamespace(features=data, listing=SimpleNamespace(caveats=()))
-    bench: Any = SimpleNamespace(source=source, emit=quiet)
+    context: Any = SimpleNamespace(source=source, emit=quiet)
     folder = tmp_path / "final"
     folder.mkdir()
-    _build(artifact, measured, {"recipe": "проба"}, bench, None, folder)
-    told = json.loads((folder / "final.json").read_text("utf-8"))
-    value = {m["metric"]: m["value"] for m in told["measurements"]}
-    return SimpleNamespace(data=data, told=told, value=value, bundle=folder / "bundle")
+    _build(artifact, measured, {"recipe": "проба"}, context, None, folder)
+    record = json.loads((folder / "final.json").read_text("utf-8"))
+    value = {m["metric"]: m["value"] for m in record["measurements"]}
+    return SimpleNamespace(data=data, record=record, value=value, bundle=folder / "bundle")
 
 
 def test_the_figures_are_those_of_test(final: SimpleNamespace) -> None:
     test = final.data.examples("test")
     assert final.value["accuracy"] == 0.5
-    (accuracy,) = (m for m in final.told["measurements"] if m["metric"] == "accuracy")
+    (accuracy,) = (m for m in final.record["measurements"] if m["metric"] == "accuracy")
     assert accuracy["n"] == len(test) == 24
     counts = np.bincount(test.targets, minlength=len(LABELS)).tolist()
-    rows, matrix = final.told["details"]["per_class"], final.told["details"]["confusion"]
+    rows, matrix = final.record["details"]["per_class"], final.record["details"]["confusion"]
     assert [row["support"] for row in rows] == counts
     assert [sum(row) for row in matrix] == counts
     assert sum(row["right"] for row in rows) == sum(row[i] for i, row in enumerate(matrix)) == 12
-    assert final.told["parity"]["front_end_max_abs_diff"] <= 1e-5
-    assert final.told["parity"]["label_agreement"] == 1
+    assert final.record["parity"]["front_end_max_abs_diff"] <= 1e-5
+    assert final.record["parity"]["label_agreement"] == 1
 
 
 def test_each_kind_of_clip_stands_apart(final: SimpleNamespace) -> None:
-    rows = {row["label"]: row for row in final.told["details"]["per_class"]}
+    rows = {row["label"]: row for row in final.record["details"]["per_class"]}
     keywords = [rows["да"], rows["нет"]]
     right, support = (sum(row[key] for row in keywords) for key in ("right", "support"))
     assert final.value["keyword_recall"] == right / support
@@ -144,8 +144,8 @@ def test_golden_clips_come_from_dev(final: SimpleNamespace) -> None:
     assert len(paths) == GOLDEN_CLIPS
     for path, window in zip(paths, final.data.waveforms("dev")[chosen], strict=True):
         with wave.open(str(path), "rb") as file:
-            found = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        np.testing.assert_array_equal(found, window)
+            result = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        np.testing.assert_array_equal(result, window)
 
 
 def test_macs_are_those_of_a_second(final: SimpleNamespace) -> None:

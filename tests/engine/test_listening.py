@@ -60,21 +60,21 @@ def test_processes_hear_what_this_one_hears(
     tone_bundle: Path, streams: Path, source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "PART_S", 6.0)
-    heard = read_scores(
+    detected = read_scores(
         listening.hear(tone_bundle, tone_bundle / "detect.py", "dev", source, tmp_path, quiet)
     )
     manifest = read_json(tone_bundle / "manifest.json")
     here = listen(Detector(tone_bundle), manifest, read_streams(streams), quiet)
-    assert all(np.array_equal(a, b) for a, b in zip(heard.counts, here.counts, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(detected.counts, here.counts, strict=True))
     settings = manifest["detection"]
-    assert evaluate_settings(heard, settings, 0.25) == evaluate_settings(here, settings, 0.25)
-    assert heard.people.speakers == 3
+    assert evaluate_settings(detected, settings, 0.25) == evaluate_settings(here, settings, 0.25)
+    assert detected.people.speakers == 3
 
 
 def test_other_thresholds_are_judged_on_what_was_heard_before(
     tone_bundle: Path, source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, _ = listening.judge(
+    result, _ = listening.judge(
         tone_bundle, tone_bundle / "detect.py", "test", source, tmp_path / "cache", quiet
     )
     monkeypatch.setattr(listening, "run_child", None)
@@ -82,7 +82,7 @@ def test_other_thresholds_are_judged_on_what_was_heard_before(
     none, details = listening.judge(
         deaf, deaf / "detect.py", "test", source, tmp_path / "cache", quiet
     )
-    assert {m.metric: m.value for m in found}["miss_rate"] == 0
+    assert {m.metric: m.value for m in result}["miss_rate"] == 0
     assert {m.metric: m.value for m in none} == {"miss_rate": 1, "false_alarms_per_hour": 0}
     (miss_rate, alarms) = none
     assert (miss_rate.n, miss_rate.speakers, alarms.speakers) == (5, 3, 4)
@@ -90,15 +90,15 @@ def test_other_thresholds_are_judged_on_what_was_heard_before(
     assert miss_rate.ci95 is not None
     doubt = f"between {100 * miss_rate.ci95[0]:.1f} and 100.0 % (95 %)"
     assert details["speech"][1:] == [f"5 of 5 keywords missed: 100.0 %, {doubt}", "dev: a note"]
-    made = from_details(details)
-    assert made is not None
-    assert made.total.misses == 5
+    built = from_details(details)
+    assert built is not None
+    assert built.total.misses == 5
 
 
 def test_a_delay_is_what_the_runtime_makes_of_it(
     tone_bundle: Path, streams: Path, source: Any, tmp_path: Path
 ) -> None:
-    found, details = listening.judge(
+    result, details = listening.judge(
         tone_bundle, tone_bundle / "detect.py", "test", source, tmp_path, quiet
     )
     detector, late = Detector(tone_bundle), []
@@ -106,16 +106,16 @@ def test_a_delay_is_what_the_runtime_makes_of_it(
         samples, _ = soundfile.read(one.path, dtype="float32")
         ends = [i.end_s for i in one.labels if i.end_s]
         places = range(0, len(samples), 320)
-        told = [n + 320 for n in places if detector.feed(samples[n : n + 320])]
-        late += [n / RATE - end for n, end in zip(told, ends, strict=True)]
+        reported = [n + 320 for n in places if detector.feed(samples[n : n + 320])]
+        late += [n / RATE - end for n, end in zip(reported, ends, strict=True)]
         detector.flush()
-    (delay,) = (m for m in found if m.metric == "detection_delay_ms")
+    (delay,) = (m for m in result if m.metric == "detection_delay_ms")
     assert len(late) == delay.n == 5
     assert delay.value == pytest.approx(1000 * float(np.median(late)), abs=40)
-    made = from_details(details)
-    assert made is not None
-    assert made.total.delay_p90_ms is not None
-    assert made.total.delay_p90_ms >= delay.value
+    built = from_details(details)
+    assert built is not None
+    assert built.total.delay_p90_ms is not None
+    assert built.total.delay_p90_ms >= delay.value
 
 
 def test_a_runtime_that_fails_says_so(tone_bundle: Path, source: Any, tmp_path: Path) -> None:
@@ -136,14 +136,14 @@ def test_calibrate_chooses_for_a_rate_and_leaves_the_model_alone(
     own = own.for_budget({"max_false_alarms_per_hour": 5})
     assert own.false_alarms_per_hour == 0
 
-    heard = listening.hear(
+    detected = listening.hear(
         tone_bundle, tone_bundle / "detect.py", "dev", source, tmp_path / "cache", quiet
     )
     asked: list[tuple[Path, Path | None]] = []
 
     def hear(model: Path, stream: Path | None) -> Path:
         asked.append((model, stream))
-        return heard
+        return detected
 
     job = Job(None, 0, "cpu", 1, tmp_path, quiet, None, None, hear)  # type: ignore[arg-type]
     model, stream = tone_bundle / "model.onnx", tone_bundle / "stream.onnx"
@@ -159,10 +159,10 @@ def test_calibrate_chooses_for_a_rate_and_leaves_the_model_alone(
     assert set(settings["thresholds"]) == set(TONES)
     assert settings["calibration"]["max_fa_per_hour"] == 0
     assert len(settings["calibration"]["streams_sha256"]) == 64
-    made = from_details(output.details)
-    assert made is not None
-    assert (made.total.misses, made.total.false_alarms) == (0, 0)
-    assert made.notes[0] == "dev: a note"
+    built = from_details(output.details)
+    assert built is not None
+    assert (built.total.misses, built.total.false_alarms) == (0, 0)
+    assert built.notes[0] == "dev: a note"
     assert output.details["allowed_per_hour"] == 0
     assert output.details["shown"][0].startswith("no false alarm in 19 s shows that fewer than")
 

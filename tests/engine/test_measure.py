@@ -24,8 +24,8 @@ def macs(model: Path, window_s: float) -> float:
 
 @pytest.mark.parametrize("window_s", [0.5, 1.0, 2.0])
 def test_macs_are_those_of_a_second_whatever_the_window(linear: Linear, window_s: float) -> None:
-    made = linear("m.onnx", FrontEnd(window_s=window_s), FLAT)
-    assert macs(made.path, window_s) == 40 * 2 / window_s  # a matrix a window, 40 mels, 2 labels
+    built = linear("m.onnx", FrontEnd(window_s=window_s), FLAT)
+    assert macs(built.path, window_s) == 40 * 2 / window_s  # a matrix a window, 40 mels, 2 labels
 
 
 @pytest.mark.parametrize("window_s", [0.5, 2.0])
@@ -50,8 +50,8 @@ def test_a_window_counts_for_its_seconds(tmp_path: Path, window_s: float) -> Non
     )
     opsets = [helper.make_opsetid("", 20)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), str(tmp_path / "m"))
-    found = {one.metric: (one.value, one.unit) for one in count(tmp_path / "m", window_s)}
-    assert found == {
+    result = {one.metric: (one.value, one.unit) for one in count(tmp_path / "m", window_s)}
+    assert result == {
         "params": (15, ""),
         "macs": (15 / window_s, "/s"),
         "size_kib": ((tmp_path / "m").stat().st_size / 1024, "KiB"),
@@ -62,9 +62,9 @@ def test_a_window_counts_for_its_seconds(tmp_path: Path, window_s: float) -> Non
 
 def test_a_hop_counts_for_its_own(tmp_path: Path) -> None:
     """Every 20 ms the classifier of 40 bands and 4 labels, whatever the window."""
-    told = contract()
-    onnx_file.save(streaming_model(told), told, tmp_path / "stream.onnx")
+    reported = contract()
+    onnx_file.save(streaming_model(reported), reported, tmp_path / "stream.onnx")
     for window_s in (1.0, 3.0):
-        found = {one.metric: one.value for one in count(tmp_path / "stream.onnx", window_s)}
-        assert found["macs"] == pytest.approx(40 * 4 / 0.02)
-        assert found["params"] == 40 * 4 + 4
+        result = {one.metric: one.value for one in count(tmp_path / "stream.onnx", window_s)}
+        assert result["macs"] == pytest.approx(40 * 4 / 0.02)
+        assert result["params"] == 40 * 4 + 4

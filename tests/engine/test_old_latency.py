@@ -33,11 +33,11 @@ class Target(host.Target):
 
 @pytest.fixture
 def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
-    made = Target()
-    made.asked.clear()
+    built = Target()
+    built.asked.clear()
     monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(engine, "TARGET", SimpleNamespace(validate_python=lambda table: made))
-    return made
+    monkeypatch.setattr(engine, "TARGET", SimpleNamespace(validate_python=lambda table: built))
+    return built
 
 
 def test_an_old_latency_says_from_when_and_can_be_made_anew(target: Target, bundle: Path) -> None:
@@ -45,8 +45,8 @@ def test_an_old_latency_says_from_when_and_can_be_made_anew(target: Target, bund
 
     def checked(**how: Any) -> tuple[list[float], list[str]]:
         said.clear()
-        found, _ = engine.check(bundle, LIMITS, said.append, **how)
-        values = {m.metric: m.value for m in found}
+        result, _ = engine.check(bundle, LIMITS, said.append, **how)
+        values = {m.metric: m.value for m in result}
         assert "latency_ratio" not in values  # alone, a model has no control
         figures = [values["latency_p90_us"], values["total_latency_p50_us"]]
         notes = [event.text for event in said if event.text != "measuring latency"]
@@ -57,28 +57,28 @@ def test_an_old_latency_says_from_when_and_can_be_made_anew(target: Target, bund
         for what in ("latency", "latency with front end")
     ]
     assert checked() == ([21, 22], waited)
-    figures, told = checked()
+    figures, reported = checked()
     assert figures == [21, 22]
-    assert [line for line in told if line not in waited] == [
+    assert [line for line in reported if line not in waited] == [
         f"{what}: measured {date}, from the cache; --fresh measures again"
-        for what, date in zip(("latency", "latency with front end"), _dates(told), strict=True)
+        for what, date in zip(("latency", "latency with front end"), _dates(reported), strict=True)
     ]
     assert checked(fresh=True) == ([23, 24], waited)
     assert checked()[0] == [23, 24]
 
 
 def _dates(told: list[str]) -> list[str]:
-    found = [line.split("measured ")[1].split(",")[0] for line in told if "measured" in line]
-    assert all(date.startswith("20") and ":" in date for date in found)
-    return found
+    result = [line.split("measured ")[1].split(",")[0] for line in told if "measured" in line]
+    assert all(date.startswith("20") and ":" in date for date in result)
+    return result
 
 
 def test_a_report_says_which_latencies_are_old_and_what_waited() -> None:
-    told = {"measured_at": "2026-01-31 12:00", "blocks": 1000}
+    reported = {"measured_at": "2026-01-31 12:00", "blocks": 1000}
     details = (
-        told | {"left_out_waiting": 0},
-        told | {"left_out_waiting": 12, "measured_at": "2026-01-30 09:00"},
-        told | {"left_out_waiting": 7, "measured_at": "2026-02-01 12:00"},
+        reported | {"left_out_waiting": 0},
+        reported | {"left_out_waiting": 12, "measured_at": "2026-01-30 09:00"},
+        reported | {"left_out_waiting": 7, "measured_at": "2026-02-01 12:00"},
     )
     results = [
         Result(n, n, "", (), details={"latency": d}) for n, d in zip("abc", details, strict=True)

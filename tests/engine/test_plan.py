@@ -32,14 +32,14 @@ budget = {{ max_params = 1, max_latency_p50_us = 100, max_total_macs = 5, max_bu
 kind = "teacher"
 backbone = {{ kind = "inverted_bottleneck" }}
 """)
-    told = plan(load(file), lambda event: None)
-    (row,) = told.rows
+    reported = plan(load(file), lambda event: None)
+    (row,) = reported.rows
     assert row.params > 1
     assert row.latency_p50_us is None
     counted = ["params", "total_macs", "bundle_size_kib"]
-    assert [verdict.limit.metric for verdict in told.verdicts] == counted
-    why, later = told.notes[-2:]
-    params, macs, whole = told.broken
+    assert [verdict.limit.metric for verdict in reported.verdicts] == counted
+    why, later = reported.notes[-2:]
+    params, macs, whole = reported.broken
     assert why.startswith("latency is not estimated: 127.0.0.1 cannot be reached: nothing listens")
     assert (
         f"{file}:6: max_params = 1 cannot be met: the final model has {row.params:,.0f}" == params
@@ -47,7 +47,7 @@ backbone = {{ kind = "inverted_bottleneck" }}
     assert f"{file}:6: max_total_macs = 5 cannot be met: the bundle has " in macs
     assert "max_bundle_size_kib = 9 cannot be met: the bundle has" in whole
     assert "max_latency_p50_us" in later
-    value = {m.metric: m.value for m in told.bundle}
+    value = {m.metric: m.value for m in reported.bundle}
     assert value["total_macs"] == value["macs"] + value["front_end_macs"]
     assert value["front_end_size_kib"] + value["size_kib"] < value["bundle_size_kib"]
     assert not any("latency" in metric for metric in value)
@@ -107,14 +107,14 @@ def test_what_no_training_can_meet_is_told_once_and_first(
     monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "small.toml"
     file.write_text(CHAIN.format(limits=limits, step=step))
-    found = cannot_be_met(load(file), lambda event: None)
-    assert len(found) == len(broken)
-    for line, start in zip(found, broken, strict=True):
+    result = cannot_be_met(load(file), lambda event: None)
+    assert len(result) == len(broken)
+    for line, start in zip(result, broken, strict=True):
         assert line.startswith(f"{file}:{start}")
     if broken:
-        with pytest.raises(BudgetError, match="--keep-going trains all the same") as told:
+        with pytest.raises(BudgetError, match="--keep-going trains anyway") as reported:
             compress(load(file), runs=tmp_path / "runs", dist=tmp_path / "dist", emit=quiet)
-        assert str(told.value).count("cannot be met") == 1
+        assert str(reported.value).count("cannot be met") == 1
         assert not (tmp_path / "runs").exists()
 
 
@@ -127,6 +127,6 @@ def test_a_size_close_to_its_limit_decides_nothing(
     size_kib = plan(load(file), quiet).rows[-1].size_kib
     close = load(file, [f"budget.max_size_kib={size_kib * 0.95}"])
     assert cannot_be_met(close, quiet) == ()
-    made = plan(close, quiet)
-    assert made.broken == ()
-    assert any("max_size_kib" in note and "may not be met" in note for note in made.notes)
+    built = plan(close, quiet)
+    assert built.broken == ()
+    assert any("max_size_kib" in note and "may not be met" in note for note in built.notes)

@@ -31,10 +31,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Return what makes this machine another: cores, device, instruction set."""
 
     def become(cores: int, device: str, isa: list[str]) -> None:
-        told = {"machine": "x86_64", "isa": isa}
+        reported = {"machine": "x86_64", "isa": isa}
         monkeypatch.setattr(chain, "core_count", lambda: cores)
         monkeypatch.setattr(chain, "device_kind", lambda: device)
-        monkeypatch.setattr(Target, "fingerprint", lambda self: told)
+        monkeypatch.setattr(Target, "fingerprint", lambda self: reported)
 
     return become
 

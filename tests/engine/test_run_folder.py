@@ -13,11 +13,11 @@ from edgekws.recipe.load import Loaded
 
 
 def refused(loaded: Loaded, folder: Path, match: str, kind: type[Exception] = UsageError) -> None:
-    told = list[Event]()
+    reported = list[Event]()
     before = sorted(folder.rglob("*"))
     with pytest.raises(kind, match=match):
-        compress(loaded, runs=folder / "runs", dist=folder / "dist", emit=told.append)
-    assert told == []
+        compress(loaded, runs=folder / "runs", dist=folder / "dist", emit=reported.append)
+    assert reported == []
     assert set(before) <= set(folder.rglob("*"))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgekws.engine.teachers import told
+from edgekws.engine.teachers import teacher_warnings
 
 
 @pytest.mark.parametrize(
@@ -21,5 +21,5 @@ def test_a_teacher_that_is_no_better_is_told(teacher: list[int], line: str) -> N
         "teacher": np.array(teacher, bool),
         "good": np.array([1, 1, 1, 1, 1, 1], bool),
     }
-    found = list(told(right, "student"))
-    assert [line in one and '"teacher"' in one for one in found] == [True] * bool(line)
+    result = list(teacher_warnings(right, "student"))
+    assert [line in one and '"teacher"' in one for one in result] == [True] * bool(line)

@@ -26,14 +26,14 @@ def kib(bundle: Path, *names: str) -> float:
 
 def test_front_end_and_network_are_added_up(packed: Path) -> None:
     network, half = count(packed / "model.onnx", 0.5), onnx.load(packed / "frontend.onnx")
-    found = {m.metric: m.value for m in whole_counts(packed, network, 0.5)}
+    result = {m.metric: m.value for m in whole_counts(packed, network, 0.5)}
     own = {m.metric: m.value for m in network}
-    assert found["front_end_macs"] == graph.macs(half) / 0.5
-    assert found["total_macs"] == (graph.macs(half) + graph.macs(packed / "model.onnx")) / 0.5
-    assert found["front_end_size_kib"] == kib(packed, "frontend.onnx")
-    assert found["front_end_peak_ram_kib"] == memory.peak_ram_kib(half)
-    assert found["total_peak_ram_kib"] == memory.peak_ram_kib(half) + own["peak_ram_kib"]
-    assert found["bundle_size_kib"] == bundle_size_kib(packed)
+    assert result["front_end_macs"] == graph.macs(half) / 0.5
+    assert result["total_macs"] == (graph.macs(half) + graph.macs(packed / "model.onnx")) / 0.5
+    assert result["front_end_size_kib"] == kib(packed, "frontend.onnx")
+    assert result["front_end_peak_ram_kib"] == memory.peak_ram_kib(half)
+    assert result["total_peak_ram_kib"] == memory.peak_ram_kib(half) + own["peak_ram_kib"]
+    assert result["bundle_size_kib"] == bundle_size_kib(packed)
 
 
 def test_the_size_is_that_of_what_a_device_needs(bundle: Path) -> None:
@@ -67,20 +67,20 @@ class Stopwatch(Fields):
         return {}
 
     def measure(self, models: Mapping[str, Files], control: str) -> LatencyRun:
-        found = {}
+        result = {}
         for name, files in models.items():
             us = 100.0 * (1 if isinstance(files, Path) else len(files))
             bounds = ((us, us), (2 * us, 2 * us), (3 * us, 3 * us))
-            found[name] = ModelLatency(us, 2 * us, 3 * us, *bounds, 10, None, None)
-        return LatencyRun(found, control, level=True, control_ratio=1.0,
+            result[name] = ModelLatency(us, 2 * us, 3 * us, *bounds, 10, None, None)
+        return LatencyRun(result, control, level=True, control_ratio=1.0,
                           control_ratio_ci95=(1.0, 1.0), attempts=1, fingerprint={})  # fmt: skip
 
 
 def test_latency_is_timed_from_audio_to_label(packed: Path, tmp_path: Path) -> None:
-    found = {
+    result = {
         m.metric: m.value for m in whole_latencies(time_whole(packed, Stopwatch(), tmp_path, quiet))
     }
-    assert found == {
+    assert result == {
         "front_end_latency_p50_us": 100,
         "front_end_latency_p90_us": 200,
         "total_latency_p50_us": 200,
@@ -91,10 +91,10 @@ def test_latency_is_timed_from_audio_to_label(packed: Path, tmp_path: Path) -> N
 
 def test_every_metric_of_a_bundle_is_measured(packed: Path, tmp_path: Path) -> None:
     network: tuple[Measurement, ...] = count(packed / "model.onnx", 1.0)
-    found = whole_counts(packed, network, 1.0) + whole_latencies(
+    result = whole_counts(packed, network, 1.0) + whole_latencies(
         time_whole(packed, Stopwatch(), tmp_path, quiet)
     )
-    assert sorted(m.metric for m in found) == sorted(BUNDLE_METRICS)
+    assert sorted(m.metric for m in result) == sorted(BUNDLE_METRICS)
     assert not {m.metric for m in network} & set(BUNDLE_METRICS)
 
 

@@ -26,8 +26,8 @@ LIMITS = Budget(
 
 
 def test_a_bundle_is_judged_as_a_whole(packed: Path) -> None:
-    found, verdicts = check(packed, LIMITS, lambda event: None)
-    value = {m.metric: m.value for m in found}
+    result, verdicts = check(packed, LIMITS, lambda event: None)
+    value = {m.metric: m.value for m in result}
     assert [verdict.ok for verdict in verdicts] == [True, False, True]
     assert verdicts[0].measured == bundle_size_kib(packed)
     assert value["total_macs"] == value["macs"] + value["front_end_macs"]
@@ -46,8 +46,8 @@ def test_a_model_alone_fails_what_only_a_bundle_has(packed: Path) -> None:
 
 
 def test_a_bundle_shows_its_front_end_unasked(packed: Path) -> None:
-    found, verdicts = check(packed, Budget(), lambda event: None)
-    metrics = {m.metric for m in found}
+    result, verdicts = check(packed, Budget(), lambda event: None)
+    metrics = {m.metric for m in result}
     assert {"size_kib", "front_end_size_kib", "bundle_size_kib", "total_peak_ram_kib"} <= metrics
     assert verdicts == ()
     alone, _ = check(packed / "model.onnx", Budget(), lambda event: None)
@@ -108,16 +108,16 @@ def test_weights_beside_the_file_weigh_as_much_as_those_inside(tmp_path: Path) -
 
 
 def test_a_fixed_batch_counts_as_one_sample(tmp_path: Path) -> None:
-    found = {}
+    result = {}
     warnings: list[str] = []
     for batch in (1, 8):
         onnx.save(network(batch), tmp_path / "m.onnx")
         measured, _ = check(
             tmp_path / "m.onnx", Budget(), lambda event: warnings.append(event.text)
         )
-        found[batch] = {m.metric: m.value for m in measured if m.metric != "size_kib"}
-    assert found[1] == found[8]
-    assert found[8]["macs"] == 300 * 512
+        result[batch] = {m.metric: m.value for m in measured if m.metric != "size_kib"}
+    assert result[1] == result[8]
+    assert result[8]["macs"] == 300 * 512
     assert [w for w in warnings if "at once" in w] == [
         f"{tmp_path / 'm.onnx'} takes 8 samples at once: MACs and peak memory are those of one, "
         "latencies those of all 8; export it with a batch of 1"

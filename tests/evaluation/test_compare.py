@@ -17,8 +17,8 @@ from edgekws.recipe.load import Loaded
 def test_arguments_name_systems_and_their_seeds(tmp_path: Path) -> None:
     odd = tmp_path / "a=b,c.onnx"
     odd.touch()
-    found = read_entrants([str(odd), "x,y", "kd=k1,k2", "z"])
-    assert [(one.name, one.paths) for one in found] == [
+    result = read_entrants([str(odd), "x,y", "kd=k1,k2", "z"])
+    assert [(one.name, one.paths) for one in result] == [
         (str(odd), (odd,)),
         ("x,y", (Path("x"), Path("y"))),
         ("kd", (Path("k1"), Path("k2"))),
@@ -51,30 +51,30 @@ def test_arguments_that_make_no_sense_are_told(
 def models(loaded: Loaded, linear: Any) -> list[str]:
     clips = EvaluationSet(loaded, "test", quiet)
     front_end, normalization = clips._data.front_end, clips._data.normalization
-    made = [linear(f"{i}.onnx", front_end, normalization, seed=i) for i in range(4)]
-    return [str(model.path) for model in made]
+    built = [linear(f"{i}.onnx", front_end, normalization, seed=i) for i in range(4)]
+    return [str(model.path) for model in built]
 
 
 def test_every_pair_is_judged_on_the_same_clips(loaded: Loaded, models: list[str]) -> None:
     events: list[Event] = []
     a, b, c, d = models
-    made = compare([f"two={a},{b}", c, d], loaded, "test", events.append, 0.2)
-    assert [(pair.a, pair.b) for pair in made.pairs] == [("two", c), ("two", d), (c, d)]
-    assert (made.clips, made.speakers, made.split) == (12, 3, "test")
-    assert [len(one.measurements) for one in made.entrants] == [2, 1, 1]
+    built = compare([f"two={a},{b}", c, d], loaded, "test", events.append, 0.2)
+    assert [(pair.a, pair.b) for pair in built.pairs] == [("two", c), ("two", d), (c, d)]
+    assert (built.clips, built.speakers, built.split) == (12, 3, "test")
+    assert [len(one.measurements) for one in built.entrants] == [2, 1, 1]
     means = [
         sum(m.value for one in entrant.measurements for m in one if m.metric == "accuracy")
         / len(entrant.paths)
-        for entrant in made.entrants
+        for entrant in built.entrants
     ]
-    assert made.pairs[0].accuracy.value == pytest.approx(means[0] - means[1])
-    assert made.pairs[2].mcnemar is not None
-    assert made.pairs[0].mcnemar is None  # not defined over seeds
+    assert built.pairs[0].accuracy.value == pytest.approx(means[0] - means[1])
+    assert built.pairs[2].mcnemar is not None
+    assert built.pairs[0].mcnemar is None  # not defined over seeds
     notes = [event.text for event in events if event.kind == "note"]
-    assert notes == list(made.notes)
+    assert notes == list(built.notes)
     assert notes[0] == "3 speakers: read it with care"
     assert notes[1].startswith(f"one model each of {c}, {d}: what another seed would change")
-    for pair in made.pairs:
+    for pair in built.pairs:
         assert pair.p_corrected >= pair.p
         if pair.needed:
             assert pair.needed.difference == 0.2
@@ -85,9 +85,9 @@ def test_without_speakers_clips_are_taken_to_be_independent(
 ) -> None:
     alone = Groups(np.arange(12), 0)
     monkeypatch.setattr("edgekws.metrics.tallies.grouped", lambda speakers: alone)
-    made = compare(models[:2], loaded, "test", quiet)
-    assert made.speakers == 0
-    assert made.notes[0] == "no speakers are known: the intervals take clips to be independent"
+    built = compare(models[:2], loaded, "test", quiet)
+    assert built.speakers == 0
+    assert built.notes[0] == "no speakers are known: the intervals take clips to be independent"
 
 
 def test_one_speaker_has_no_verdict(
@@ -95,6 +95,6 @@ def test_one_speaker_has_no_verdict(
 ) -> None:
     alone = Groups(np.zeros(12, np.int64), 1)
     monkeypatch.setattr("edgekws.metrics.tallies.grouped", lambda speakers: alone)
-    made = compare(models[:2], loaded, "test", quiet)
-    assert made.notes[0] == "all clips are of one speaker: there are no intervals and no verdict"
-    assert made.pairs[0].accuracy.ci95 is None
+    built = compare(models[:2], loaded, "test", quiet)
+    assert built.notes[0] == "all clips are of one speaker: there are no intervals and no verdict"
+    assert built.pairs[0].accuracy.ci95 is None

@@ -29,9 +29,9 @@ def made() -> tuple[np.ndarray, Examples]:
 
 def test_every_class_has_its_figures() -> None:
     logits, examples = made()
-    found = evaluation("m", logits, examples, LABELS)
+    result = evaluation("m", logits, examples, LABELS)
     called = logits.argmax(axis=1)
-    for i, row in enumerate(found.per_class[:3]):
+    for i, row in enumerate(result.per_class[:3]):
         both = sum((called == i) & (examples.targets == i))
         precision, recall = both / sum(called == i), both / sum(examples.targets == i)
         assert row["precision"] == pytest.approx(precision)
@@ -42,11 +42,11 @@ def test_every_class_has_its_figures() -> None:
         assert low <= recall <= high
     silence = {"label": "_silence_", "precision": None, "recall": None, "f1": None}
     empty = {"support": 0, "recall_ci95": None, "precision_ci95": None}
-    assert found.per_class[3] == silence | empty
-    assert [one.label for one in found.detection] == ["да", "no"]
-    assert found.pooled is not None
-    assert found.pooled.label == "all keywords"
-    assert np.sum(found.confusion) == 80
+    assert result.per_class[3] == silence | empty
+    assert [one.label for one in result.detection] == ["да", "no"]
+    assert result.pooled is not None
+    assert result.pooled.label == "all keywords"
+    assert np.sum(result.confusion) == 80
 
 
 def test_the_interval_of_a_recall_is_by_speaker() -> None:
@@ -69,8 +69,8 @@ def test_models_are_evaluated_side_by_side(loaded: Loaded, linear: Any) -> None:
     clips = EvaluationSet(loaded, "test", quiet)
     front_end, normalization = clips._data.front_end, clips._data.normalization
     paths = [linear(f"{i}.onnx", front_end, normalization, seed=i).path for i in (1, 2)]
-    found = evaluate(paths, loaded, "test", quiet)
-    assert [one.name for one in found] == [str(path) for path in paths]
-    for one, path in zip(found, paths, strict=True):
+    result = evaluate(paths, loaded, "test", quiet)
+    assert [one.name for one in result] == [str(path) for path in paths]
+    for one, path in zip(result, paths, strict=True):
         logits = clips.logits(path)
         assert one.measurements == accuracy(logits, clips.examples, clips.labels)

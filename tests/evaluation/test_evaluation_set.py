@@ -1,4 +1,4 @@
-"""Every model hears the clips through the front end of its own contract."""
+"""Every model processes the clips with the front end of its own contract."""
 
 import re
 import shutil
@@ -70,8 +70,8 @@ def test_another_front_end_is_that_of_the_contract(
     own: FrontEnd = replace(clips._data.front_end, **changes)
     size = own.n_mels
     model = linear("m.onnx", own, Normalization(OWN.mean[:size], OWN.std[:size]))
-    found = clips.logits(model.path)
-    np.testing.assert_allclose(found, expected(model, tones, clips), atol=1e-3)
+    result = clips.logits(model.path)
+    np.testing.assert_allclose(result, expected(model, tones, clips), atol=1e-3)
     (warning,) = [event.text for event in events if event.kind == "warning"]
     assert re.search(told, warning)
     assert "clips of dev may be among those" in warning

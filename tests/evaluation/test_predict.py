@@ -48,8 +48,8 @@ def test_rows_are_what_the_runtime_says_sorted_by_name(
     packed: Path, clips: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "new" / "l.csv"
-    found = predict(packed, clips, output, quiet)
-    assert (found.rows, found.unreadable) == (7, ())
+    result = predict(packed, clips, output, quiet)
+    assert (result.rows, result.unreadable) == (7, ())
     classifier = Classifier(packed)
     expected = [["file", "label", "score"]]
     for file in sorted(p for p in clips.rglob("*") if p.is_file()):
@@ -61,11 +61,11 @@ def test_rows_are_what_the_runtime_says_sorted_by_name(
 
 def test_the_next_best_labels_follow(packed: Path, clips: Path, tmp_path: Path) -> None:
     predict(packed, clips, tmp_path / "l.csv", quiet, top_k=4)
-    head, *found = rows(tmp_path / "l.csv")
+    head, *result = rows(tmp_path / "l.csv")
     more = [f"{name}_{k}" for k in (2, 3, 4) for name in ("label", "score")]
     assert head == ["file", "label", "score", *more]
     labels = Classifier(packed).labels
-    for row in found:
+    for row in result:
         scores = [float(score) for score in row[2::2]]
         assert sorted(row[1::2]) == sorted(labels)
         assert scores == sorted(scores, reverse=True)
@@ -112,13 +112,13 @@ def test_rows_of_a_table_keep_their_order_and_times(
         'path,note,start_s,end_s\nz.wav,x,,\n"b/a, b.wav",,0.25,0.75\nz.wav,,0.1,\n', "utf-8"
     )
     predict(packed, table, tmp_path / "l.csv", quiet)
-    head, *found = rows(tmp_path / "l.csv")
+    head, *result = rows(tmp_path / "l.csv")
     assert head == ["file", "start_s", "end_s", "label", "score"]
     cells = [["z.wav", "", ""], ["b/a, b.wav", "0.25", "0.75"], ["z.wav", "0.1", ""]]
-    assert [row[:3] for row in found] == cells
+    assert [row[:3] for row in result] == cells
     classifier = Classifier(packed)
     parts = [(cell[0], float(cell[1] or 0), float(cell[2]) if cell[2] else None) for cell in cells]
-    for row, (name, start, end) in zip(found, parts, strict=True):
+    for row, (name, start, end) in zip(result, parts, strict=True):
         label, score = classifier.classify(read_audio(clips / name, 16_000, start, end))
         assert row[3:] == [label, f"{score:.6f}"]
 
@@ -129,11 +129,11 @@ def test_what_cannot_be_read_is_listed_and_has_no_row(
     (clips / "b" / "bad.wav").write_text("no audio")
     soundfile.write(clips / "nothing.wav", np.zeros(0), 16_000)
     events: list[Event] = []
-    found = predict(packed, clips, tmp_path / "l.csv", events.append)
-    assert [name for name, _ in found.unreadable] == ["b/bad.wav", "nothing.wav"]
-    assert "cannot be read as audio" in found.unreadable[0][1]
-    assert "holds no samples; record it again, or leave it out" in found.unreadable[1][1]
-    assert [e.text for e in events if e.kind == "warning"] == [why for _, why in found.unreadable]
+    result = predict(packed, clips, tmp_path / "l.csv", events.append)
+    assert [name for name, _ in result.unreadable] == ["b/bad.wav", "nothing.wav"]
+    assert "cannot be read as audio" in result.unreadable[0][1]
+    assert "holds no samples; record it again, or leave it out" in result.unreadable[1][1]
+    assert [e.text for e in events if e.kind == "warning"] == [why for _, why in result.unreadable]
     assert len(rows(tmp_path / "l.csv")) == 8
 
 
@@ -150,21 +150,21 @@ def test_bad_data_of_one_file_does_not_stop_the_others(
     for name, (samples, why) in bad.items():
         rate = 39 if "39 Hz" in why else 16_000
         soundfile.write(clips / name, samples, rate, subtype="DOUBLE")
-    found = predict(packed, clips, tmp_path / "l.csv", quiet)
-    assert found.rows == 7
-    assert [name for name, _ in found.unreadable] == list(bad)
-    for (name, told), (_, why) in zip(found.unreadable, bad.values(), strict=True):
-        assert name in told
-        assert why in told
+    result = predict(packed, clips, tmp_path / "l.csv", quiet)
+    assert result.rows == 7
+    assert [name for name, _ in result.unreadable] == list(bad)
+    for (name, reported), (_, why) in zip(result.unreadable, bad.values(), strict=True):
+        assert name in reported
+        assert why in reported
 
 
 def test_a_missing_file_and_an_empty_part_of_a_table_are_named(
     packed: Path, clips: Path, tmp_path: Path
 ) -> None:
     (clips / "t.csv").write_text("file,start_s,end_s\nnone.wav,,\nz.wav,9,10\nz.wav,0,0.2\n")
-    found = predict(packed, clips / "t.csv", tmp_path / "l.csv", quiet)
-    assert [name for name, _ in found.unreadable] == ["none.wav", "z.wav (9–10 s)"]
-    assert "no such file" in found.unreadable[0][1]
+    result = predict(packed, clips / "t.csv", tmp_path / "l.csv", quiet)
+    assert [name for name, _ in result.unreadable] == ["none.wav", "z.wav (9–10 s)"]
+    assert "no such file" in result.unreadable[0][1]
 
 
 def test_not_one_readable_file_leaves_nothing_behind(packed: Path, tmp_path: Path) -> None:
@@ -213,12 +213,12 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
     with part_path(output).open("ab") as part:
         part.write(b'{"row": ["cut o')  # what a kill in the middle of a line leaves
     events: list[Event] = []
-    found = predict(packed, clips, output, events.append)
-    assert found == whole
+    result = predict(packed, clips, output, events.append)
+    assert result == whole
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not part_path(output).exists()
-    assert "4 of 7 are done already; going on" in [event.text for event in events]
-    assert [e.text for e in events if e.kind == "warning"] == [found.unreadable[0][1]]
+    assert "4 of 7 are done already; resuming" in [event.text for event in events]
+    assert [e.text for e in events if e.kind == "warning"] == [result.unreadable[0][1]]
     steps = [(event.done, event.total) for event in events if event.kind == "progress"]
     assert steps == [(0, 3), (2, 3), (3, 3)]
 
@@ -239,9 +239,9 @@ def test_what_is_of_another_run_is_not_gone_on_from(
     if change == "bundle":
         from edgekws.bundle import pack
 
-        told = json.loads((bundle / "manifest.json").read_text("utf-8"))
-        told["origin"]["recipe"] = "another"
-        (bundle / "manifest.json").write_text(json.dumps(told), "utf-8")
+        reported = json.loads((bundle / "manifest.json").read_text("utf-8"))
+        reported["origin"]["recipe"] = "another"
+        (bundle / "manifest.json").write_text(json.dumps(reported), "utf-8")
         pack.seal(bundle, "# card\n")
         used = bundle
     elif change == "top_k":
@@ -292,6 +292,6 @@ def test_a_killed_process_leaves_no_table_and_what_it_had_done(
     assert not output.exists()
     events: list[Event] = []
     predict(packed, clips, output, events.append)
-    assert "3 of 7 are done already; going on" in [event.text for event in events]
+    assert "3 of 7 are done already; resuming" in [event.text for event in events]
     predict(packed, clips, tmp_path / "whole.csv", quiet)
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()

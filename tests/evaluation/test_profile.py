@@ -22,33 +22,33 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_bundle_beside_itself(bundle: Path) -> None:
-    told: list[Event] = []
-    made = profile([bundle, bundle], Target(seconds=0.01, processes=3, warmup=1), told.append)
-    assert made.subjects == (str(bundle), f"{bundle} (2)")
-    for subject in made.subjects:
-        whole = made.timing(subject, "audio → label")
-        ends = made.timing(subject, "front end"), made.timing(subject, "network")
+    reported: list[Event] = []
+    built = profile([bundle, bundle], Target(seconds=0.01, processes=3, warmup=1), reported.append)
+    assert built.subjects == (str(bundle), f"{bundle} (2)")
+    for subject in built.subjects:
+        whole = built.timing(subject, "audio → label")
+        ends = built.timing(subject, "front end"), built.timing(subject, "network")
         assert whole is not None
         assert ends[0] is not None
         assert ends[1] is not None
         assert whole.p50_us > max(ends[0].p50_us, ends[1].p50_us) * 0.8
-        assert made.timing(subject, "network", "I/O binding") is not None
-        assert sum(made.parts(subject).values()) == pytest.approx(1)
-    floor = made.timing("floor", "floor")
+        assert built.timing(subject, "network", "I/O binding") is not None
+        assert sum(built.parts(subject).values()) == pytest.approx(1)
+    floor = built.timing("floor", "floor")
     assert floor is not None
     assert floor.p50_us < 1e3
-    for one in made.operators:
-        timed = made.timing(one.subject, one.what)
+    for one in built.operators:
+        timed = built.timing(one.subject, one.what)
         assert timed is not None
         spent = one.call_us + sum(node.us for node in one.nodes)
         assert spent == pytest.approx(timed.p50_us)
         assert len(one.nodes) > 1
-    assert {m.metric for m in made.weights[0].measurements} >= {"params", "macs", "peak_ram_kib"}
-    assert made.fingerprint["versions"]["onnxruntime"] == made.fingerprint["onnxruntime"]
-    assert [r.what for r in made.ratios] == (
-        ["network", "front end", "audio → label"] if made.level else []
+    assert {m.metric for m in built.weights[0].measurements} >= {"params", "macs", "peak_ram_kib"}
+    assert built.fingerprint["versions"]["onnxruntime"] == built.fingerprint["onnxruntime"]
+    assert [r.what for r in built.ratios] == (
+        ["network", "front end", "audio → label"] if built.level else []
     )
-    assert ("no verdict" in made.sentences[0]) != made.level
+    assert ("no verdict" in built.sentences[0]) != built.level
 
 
 def test_what_can_be_profiled(bundle: Path, tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ def test_what_can_be_profiled(bundle: Path, tmp_path: Path) -> None:
 
 def test_operators_lose_what_the_profiler_costs_and_sum_to_the_median() -> None:
     nodes = [{"name": n, "op": "Conv", "us": us} for n, us in (("a", 9.0), ("b", 12.0), ("c", 6.0))]
-    made = operators("m", "network", {"nodes": nodes, "runs": 7}, p50_us=14.0, call_us=5.0)
-    assert made.profiler_us == pytest.approx(6.0)
-    assert [node.us for node in made.nodes] == pytest.approx([3.0, 6.0, 0.0])
-    assert [node.share for node in made.nodes] == pytest.approx([3 / 14, 6 / 14, 0])
+    built = operators("m", "network", {"nodes": nodes, "runs": 7}, p50_us=14.0, call_us=5.0)
+    assert built.profiler_us == pytest.approx(6.0)
+    assert [node.us for node in built.nodes] == pytest.approx([3.0, 6.0, 0.0])
+    assert [node.share for node in built.nodes] == pytest.approx([3 / 14, 6 / 14, 0])
 
 
 def test_rounding_of_the_profiler_cancels() -> None:
@@ -94,8 +94,8 @@ def test_rounding_of_the_profiler_cancels() -> None:
             now += us
         span = {"ts": int(begin), "dur": int(now) - int(begin), "args": {}, "cat": "Session"}
         events += [span | {"name": name} for name in ("SequentialExecutor::Execute", "model_run")]
-    told = operator_times.node_times(events, 10)
-    assert [node["us"] for node in told["nodes"]] == pytest.approx([0.4, 1.7], abs=0.05)
+    reported = operator_times.node_times(events, 10)
+    assert [node["us"] for node in reported["nodes"]] == pytest.approx([0.4, 1.7], abs=0.05)
 
 
 def test_sentences_and_verdicts() -> None:

@@ -49,12 +49,12 @@ def test_not_told_apart_says_what_would_tell() -> None:
     assert pair.needed.clips is not None
     assert pair.needed.clips > N
     assert pair.needed.speakers == -(-pair.needed.clips * 20 // N)
-    told = (
+    reported = (
         r"a and b are not told apart with this much data "
         r"\([+−]\d\.\d+ points \[−\d\.\d, \d\.\d\]\); "
         r"about [\d,]+ clips \([\d,]+ speakers\) would tell a difference of 0\.5 points"
     )
-    assert re.fullmatch(told, pair.sentence), pair.sentence
+    assert re.fullmatch(reported, pair.sentence), pair.sentence
     (single,) = judge(["a", "b"], made(0.9, 0.895), 0, 0.005)
     assert single.needed is not None
     assert single.needed.speakers is None
@@ -114,10 +114,10 @@ def test_where_seeds_differ_more_than_systems_more_clips_do_not_help() -> None:
     assert pair.needed is not None
     assert pair.needed.clips is None
     assert pair.needed.seeds is not None
-    told = (
+    reported = (
         rf"; no number of clips would tell .* 1\.0 points, about {pair.needed.seeds} seeds of each"
     )
-    assert re.search(told, pair.sentence)
+    assert re.search(reported, pair.sentence)
     assert pair.needed.seeds > 50
 
 

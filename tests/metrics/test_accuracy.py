@@ -38,30 +38,33 @@ pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, ma
 def test_values_equal_the_obvious_loops(rows: list[tuple[int, int]], speakers: bool) -> None:
     targets, predicted = [t for t, _ in rows], [p for _, p in rows]
     names = [f"s{i % 3}" if speakers and i % 5 else "" for i in range(len(rows))]
-    found = {m.metric: m for m in accuracy(logits(predicted), examples(targets, names), LABELS)}
+    result = {m.metric: m for m in accuracy(logits(predicted), examples(targets, names), LABELS)}
 
-    assert found["accuracy"].value == pytest.approx(sum(t == p for t, p in rows) / len(rows))
+    assert result["accuracy"].value == pytest.approx(sum(t == p for t, p in rows) / len(rows))
     recalls = []
     for label in (1, 2, 3):
         mine = [p for t, p in rows if t == label]
         if mine:
             recalls.append(sum(p == label for p in mine) / len(mine))
     if recalls:
-        assert found["macro_recall"].value == pytest.approx(sum(recalls) / len(recalls))
-        assert found["macro_recall"].n == sum(t != 0 for t in targets)
+        assert result["macro_recall"].value == pytest.approx(sum(recalls) / len(recalls))
+        assert result["macro_recall"].n == sum(t != 0 for t in targets)
     unknown = [p for t, p in rows if t == 1]
     if unknown:
         accepted = sum(p in (2, 3) for p in unknown) / len(unknown)
-        assert found["unknown_accepted"].value == pytest.approx(accepted)
-    assert ("macro_recall" in found, "unknown_accepted" in found) == (bool(recalls), bool(unknown))
+        assert result["unknown_accepted"].value == pytest.approx(accepted)
+    assert ("macro_recall" in result, "unknown_accepted" in result) == (
+        bool(recalls),
+        bool(unknown),
+    )
     kinds = {"keyword_recall": (2, 3), "unknown_recall": (1,), "silence_recall": (0,)}
     for metric, labels in kinds.items():
         mine = [t == p for t, p in rows if t in labels]
-        assert (metric in found) == bool(mine)
+        assert (metric in result) == bool(mine)
         if mine:
-            assert found[metric].value == pytest.approx(sum(mine) / len(mine))
-            assert found[metric].n == len(mine)
-    for one in found.values():
+            assert result[metric].value == pytest.approx(sum(mine) / len(mine))
+            assert result[metric].n == len(mine)
+    for one in result.values():
         if one.ci95 is None:  # all clips that count may be of one speaker
             continue
         assert 0 <= one.ci95[0] <= one.ci95[1] <= 1
@@ -70,11 +73,11 @@ def test_values_equal_the_obvious_loops(rows: list[tuple[int, int]], speakers: b
 @settings(max_examples=20, deadline=None)
 @given(pairs)
 def test_tables_equal_the_obvious_loops(rows: list[tuple[int, int]]) -> None:
-    made = examples([t for t, _ in rows]), LABELS
+    built = examples([t for t, _ in rows]), LABELS
     outputs = logits([p for _, p in rows])
-    matrix = confusion(outputs, *made)
+    matrix = confusion(outputs, *built)
     for i in range(4):
-        row = per_class(outputs, *made)[i]
+        row = per_class(outputs, *built)[i]
         mine, called = [p for t, p in rows if t == i], [t for t, p in rows if p == i]
         assert row["label"] == LABELS[i]
         assert row["support"] == len(mine)
@@ -86,8 +89,8 @@ def test_tables_equal_the_obvious_loops(rows: list[tuple[int, int]]) -> None:
 
 
 def interval(predicted: list[int], made: Examples, metric: str) -> tuple[float, float]:
-    found = {m.metric: m for m in accuracy(logits(predicted), made, LABELS)}
-    ci95 = found[metric].ci95
+    result = {m.metric: m for m in accuracy(logits(predicted), made, LABELS)}
+    ci95 = result[metric].ci95
     assert ci95 is not None
     return ci95
 
@@ -106,8 +109,8 @@ def test_the_interval_is_students_over_speakers_on_the_logit_scale() -> None:
 
 
 def test_one_speaker_has_no_interval() -> None:
-    found = accuracy(logits([2, 3, 1, 1]), examples([2, 2, 1, 1], ["a"] * 4), LABELS)
-    assert [one.ci95 for one in found] == [None] * 5
+    result = accuracy(logits([2, 3, 1, 1]), examples([2, 2, 1, 1], ["a"] * 4), LABELS)
+    assert [one.ci95 for one in result] == [None] * 5
     mixed = examples([2, 2, 1, 1], ["a", "b", "a", "a"])
     held = {m.metric: m.ci95 for m in accuracy(logits([2, 3, 1, 1]), mixed, LABELS)}
     assert held["accuracy"]
@@ -119,8 +122,8 @@ def test_one_speaker_has_no_interval() -> None:
 def test_the_intervals_of_a_class_are_those_of_its_own_clips(rows: list[tuple[int, int]]) -> None:
     targets, predicted = np.array([t for t, _ in rows]), np.array([p for _, p in rows])
     names = np.array([f"s{i % 4}" for i in range(len(rows))])
-    made = examples(targets.tolist(), names.tolist())
-    for i, row in enumerate(per_class(logits(predicted.tolist()), made, LABELS)):
+    built = examples(targets.tolist(), names.tolist())
+    for i, row in enumerate(per_class(logits(predicted.tolist()), built, LABELS)):
         for name, asked in (("recall", targets == i), ("precision", predicted == i)):
             if not asked.any():
                 assert (row[name], row[f"{name}_ci95"]) == (None, None)
@@ -188,16 +191,16 @@ def test_intervals_cover_the_truth(speakers: int) -> None:
     mean = (1 / (1 + np.exp(-(2.5 + 0.8 * odds)))).mean()
     targets = np.tile([1, 1, 2, 2, 2, 3], 10 * speakers)
     names = np.repeat([f"s{s}" for s in range(speakers)], 60)
-    made = examples([*targets, *[0] * 30], [*names, *[""] * 30])
+    built = examples([*targets, *[0] * 30], [*names, *[""] * 30])
     truth = dict.fromkeys(("macro_recall", "keyword_recall", "unknown_recall"), mean)
     truth |= {"unknown_accepted": 1 - mean, "silence_recall": 0.9}
     truth["accuracy"] = (mean * len(targets) + 0.9 * 30) / (len(targets) + 30)
     for _ in range(runs):
         talent = np.repeat(1 / (1 + np.exp(-(2.5 + 0.8 * rng.standard_normal(speakers)))), 60)
         right = np.append(rng.random(len(targets)) < talent, rng.random(30) < 0.9)
-        wrong = np.where(made.targets == 2, 3, 2)
-        called = np.where(right, made.targets, wrong).tolist()
-        for one in accuracy(logits(called), made, LABELS):
+        wrong = np.where(built.targets == 2, 3, 2)
+        called = np.where(right, built.targets, wrong).tolist()
+        for one in accuracy(logits(called), built, LABELS):
             assert one.ci95
             held[one.metric] += one.ci95[0] <= truth[one.metric] <= one.ci95[1]
     least = 0.93 - 3 * (0.93 * 0.07 / runs) ** 0.5
@@ -205,8 +208,8 @@ def test_intervals_cover_the_truth(speakers: int) -> None:
 
 
 def test_same_clips_same_interval() -> None:
-    made = examples([2, 3] * 20, [f"s{i % 7}" for i in range(40)])
-    assert accuracy(logits([2] * 40), made, LABELS) == accuracy(logits([2] * 40), made, LABELS)
+    built = examples([2, 3] * 20, [f"s{i % 7}" for i in range(40)])
+    assert accuracy(logits([2] * 40), built, LABELS) == accuracy(logits([2] * 40), built, LABELS)
 
 
 def test_says_what_is_wrong() -> None:

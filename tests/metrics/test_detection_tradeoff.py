@@ -26,32 +26,32 @@ def examples(targets: list[int]) -> Examples:
 def test_rates_are_what_a_loop_counts_at_every_threshold(
     mine: list[float], others: list[float]
 ) -> None:
-    found = tradeoff("да", np.array(mine), np.array(others))
-    assert (found.clips, found.others) == (len(mine), len(others))
+    result = tradeoff("да", np.array(mine), np.array(others))
+    assert (result.clips, result.others) == (len(mine), len(others))
     for threshold, miss, accepted in zip(
-        found.thresholds, found.miss_rate, found.false_accept_rate, strict=True
+        result.thresholds, result.miss_rate, result.false_accept_rate, strict=True
     ):
         assert miss == pytest.approx(sum(s < threshold for s in mine) / len(mine))
         assert accepted == pytest.approx(sum(s >= threshold for s in others) / len(others))
-    assert (found.miss_rate[0], found.false_accept_rate[0]) == (0, 1)
-    assert (found.miss_rate[-1], found.false_accept_rate[-1]) == (1, 0)
-    assert list(found.thresholds) == sorted(found.thresholds)
+    assert (result.miss_rate[0], result.false_accept_rate[0]) == (0, 1)
+    assert (result.miss_rate[-1], result.false_accept_rate[-1]) == (1, 0)
+    assert list(result.thresholds) == sorted(result.thresholds)
 
 
 @settings(max_examples=60, deadline=None)
 @given(scores, scores)
 def test_no_point_off_a_straight_run_is_left_out(mine: list[float], others: list[float]) -> None:
-    found = tradeoff("да", np.array(mine), np.array(others))
+    result = tradeoff("да", np.array(mine), np.array(others))
     truth = np.array([1] * len(mine) + [0] * len(others))
     false_accepts, misses, _ = det_curve(truth, np.array(mine + others))
     for x, y in zip(false_accepts, misses, strict=True):
         on_curve = any(
             min(x0, x1) - 1e-9 <= x <= max(x0, x1) + 1e-9 and min(y0, y1) - 1e-9 <= y <= y1 + 1e-9
             for x0, x1, y0, y1 in zip(
-                found.false_accept_rate,
-                found.false_accept_rate[1:],
-                found.miss_rate,
-                found.miss_rate[1:],
+                result.false_accept_rate,
+                result.false_accept_rate[1:],
+                result.miss_rate,
+                result.miss_rate[1:],
                 strict=False,
             )
         )
@@ -62,7 +62,7 @@ def test_no_point_off_a_straight_run_is_left_out(mine: list[float], others: list
 def test_points_in_the_middle_of_a_straight_run_alone_are_left_out(
     mine: list[float], others: list[float]
 ) -> None:
-    found = tradeoff("да", np.array(mine), np.array(others))
+    result = tradeoff("да", np.array(mine), np.array(others))
     thresholds = sorted({*mine, *others})
     thresholds.append(math.nextafter(thresholds[-1], math.inf))
     counts = [(sum(s < t for s in mine), sum(s < t for s in others)) for t in thresholds]
@@ -72,7 +72,7 @@ def test_points_in_the_middle_of_a_straight_run_alone_are_left_out(
         if i in (0, len(thresholds) - 1)
         or not any(counts[i - 1][k] == counts[i][k] == counts[i + 1][k] for k in (0, 1))
     ]
-    assert list(found.thresholds) == expected
+    assert list(result.thresholds) == expected
 
 
 @settings(max_examples=60, deadline=None)
@@ -112,9 +112,9 @@ def test_keywords_alone_have_curves_each_against_all_other_clips() -> None:
     assert (both.label, both.clips, both.others) == ("all", 3, 9)
     scores = softmax(logits)
     pairs = [(scores[n, k], targets[n] == k) for k in (0, 1) for n in range(6)]
-    for found, kept in ((first, pairs[:6]), (second, pairs[6:]), (both, pairs)):
-        assert found == tradeoff(
-            found.label,
+    for result, kept in ((first, pairs[:6]), (second, pairs[6:]), (both, pairs)):
+        assert result == tradeoff(
+            result.label,
             np.array([score for score, mine in kept if mine]),
             np.array([score for score, mine in kept if not mine]),
         )
@@ -122,8 +122,8 @@ def test_keywords_alone_have_curves_each_against_all_other_clips() -> None:
 
 @given(st.lists(st.tuples(*[st.floats(-30, 30, width=32)] * 4), min_size=1, max_size=5))
 def test_scores_are_the_slow_softmax(rows: list[tuple[float, ...]]) -> None:
-    found = softmax(np.array(rows, np.float32))
-    for row, scored in zip(rows, found, strict=True):
+    result = softmax(np.array(rows, np.float32))
+    for row, scored in zip(rows, result, strict=True):
         odds = [math.exp(x) for x in row]
         assert scored.tolist() == pytest.approx([one / sum(odds) for one in odds], rel=1e-9)
     large = np.array([[1e4, 1e4 - 1, 0, 0], [0, 0, 0, 0]], np.float32)

@@ -93,30 +93,30 @@ def test_a_difference_is_covered_and_level_systems_are_seldom_told_apart(
         ease = np.repeat(rng.normal(0, apart, (2, speakers)), 40, axis=1)
         luck = 0.3 * rng.logistic(size=(2, len(names)))
         called = np.where(talent + ease + luck > 0, 2, 3)
-        found = difference(*systems([[called[0]], [called[1]]], clips, LABELS))
-        assert found.ci95
-        out = not found.ci95[0] <= 0 <= found.ci95[1]
-        assert out == (found.p < 0.05)
+        result = difference(*systems([[called[0]], [called[1]]], clips, LABELS))
+        assert result.ci95
+        out = not result.ci95[0] <= 0 <= result.ci95[1]
+        assert out == (result.p < 0.05)
         wrong += out
     assert wrong / runs <= 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
 
 
 def test_systems_far_apart_are_told_apart() -> None:
     clips, predicted = spread(0, 0.5)
-    found = difference(*systems(predicted, clips, LABELS))
-    assert found.p < 0.01
-    assert found.ci95
-    assert found.ci95[0] > 0.2
+    result = difference(*systems(predicted, clips, LABELS))
+    assert result.p < 0.01
+    assert result.ci95
+    assert result.ci95[0] > 0.2
 
 
 def test_clips_of_one_speaker_allow_no_verdict() -> None:
     clips = examples([2] * 40, ["x"] * 40)
     called = [np.where(np.arange(40) < right, 2, 3) for right in (39, 10)]
-    found = difference(*systems([[called[0]], [called[1]]], clips, LABELS))
-    assert (found.ci95, found.p) == (None, 1.0)
-    assert found.value == pytest.approx(29 / 40)
-    assert (found.speaker_variance, found.seed_variance) == (0.0, 0.0)
-    assert found.clip_variance == pytest.approx(29 / 40**2)
+    result = difference(*systems([[called[0]], [called[1]]], clips, LABELS))
+    assert (result.ci95, result.p) == (None, 1.0)
+    assert result.value == pytest.approx(29 / 40)
+    assert (result.speaker_variance, result.seed_variance) == (0.0, 0.0)
+    assert result.clip_variance == pytest.approx(29 / 40**2)
 
 
 def test_the_other_way_round_is_the_same_with_the_sign_turned() -> None:
@@ -156,20 +156,20 @@ def test_doubt_of_speakers_and_of_seeds_adds_up_with_the_degrees_of_freedom_of_e
     assert seeds.df == 2
     clips, predicted = spread(4, 0.1)
     a, b = systems([[*predicted[0], predicted[1][0]], predicted[1]], clips, LABELS)
-    found = difference(a, b)
+    result = difference(a, b)
     n = 320
     chance = sum(
         ((x.mean() - y.mean()) / n) ** 2 for x, y in zip(a.right.T, b.right.T, strict=True)
     )
-    assert found.clip_variance == pytest.approx(chance)
-    parts = [(max(found.speaker_variance, chance + 1 / n**2), 7)]
+    assert result.clip_variance == pytest.approx(chance)
+    parts = [(max(result.speaker_variance, chance + 1 / n**2), 7)]
     parts += [(np.var(one.right.mean(1), ddof=1) / k, k - 1) for one, k in ((a, 3), (b, 2))]
     total = sum(variance for variance, _ in parts)
     df = total**2 / sum(variance**2 / free for variance, free in parts)
-    assert found.seed_variance == pytest.approx(parts[1][0] + parts[2][0])
+    assert result.seed_variance == pytest.approx(parts[1][0] + parts[2][0])
     half = stats.t.ppf(0.975, df) * total**0.5
-    assert found.ci95 == pytest.approx((found.value - half, found.value + half))
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(found.value) / total**0.5, df))
+    assert result.ci95 == pytest.approx((result.value - half, result.value + half))
+    assert result.p == pytest.approx(2 * stats.t.sf(abs(result.value) / total**0.5, df))
 
 
 def test_speakers_that_agree_by_chance_leave_as_much_doubt_as_clips() -> None:
@@ -177,11 +177,11 @@ def test_speakers_that_agree_by_chance_leave_as_much_doubt_as_clips() -> None:
     clips = examples([2] * 40, ["x"] * 20 + ["y"] * 20)
     a = np.array(([2, 3] + [2] * 18) * 2)
     b = np.array(([3, 2] + [2] * 18) * 2)
-    found = difference(*systems([[a], [b]], clips, LABELS))
-    assert found.speaker_variance == 0
-    assert found.clip_variance == pytest.approx(4 / 40**2)
-    assert found.ci95 == pytest.approx((-12.706 * 5**0.5 / 40, 12.706 * 5**0.5 / 40), abs=1e-3)
-    assert found.p == 1
+    result = difference(*systems([[a], [b]], clips, LABELS))
+    assert result.speaker_variance == 0
+    assert result.clip_variance == pytest.approx(4 / 40**2)
+    assert result.ci95 == pytest.approx((-12.706 * 5**0.5 / 40, 12.706 * 5**0.5 / 40), abs=1e-3)
+    assert result.p == 1
 
 
 def test_without_any_class_but_silence_there_is_no_macro_recall() -> None:

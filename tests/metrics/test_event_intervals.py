@@ -90,10 +90,10 @@ def test_false_alarms_are_covered(groups: int, known: bool, rate: float, apart: 
 
 
 def test_speakers_come_first_and_parts_of_a_recording_are_one() -> None:
-    found = group_recordings(
+    result = group_recordings(
         [("", "b"), ("zoe", "1"), ("", "a"), ("ann", "2"), ("", "b"), ("ann", "3")]
     )
-    assert (found.codes.tolist(), found.speakers) == ([3, 1, 2, 0, 3, 0], 2)
+    assert (result.codes.tolist(), result.speakers) == ([3, 1, 2, 0, 3, 0], 2)
 
 
 def test_what_is_known_decides_over_what_an_interval_is() -> None:

@@ -41,12 +41,12 @@ def posteriors(seed: int, decisions: int) -> np.ndarray:
 def axis(lengths: list[int], labels: dict[str, list[tuple[float, float]]] | None = None) -> Axis:
     apart = round(APART_S / INTERVAL_S)
     begins = np.cumsum([0, *(length + apart for length in lengths[:-1])])
-    told = {
+    reported = {
         word: Spans(*np.array((labels or {}).get(word, []), float).reshape(-1, 2).T)
         for word in WORDS
     }
-    every = Spans(*(np.sort(np.concatenate([told[w][i] for w in WORDS])) for i in (0, 1)))
-    timed = {word: np.ones(len(told[word].start), bool) for word in WORDS}
+    every = Spans(*(np.sort(np.concatenate([reported[w][i] for w in WORDS])) for i in (0, 1)))
+    timed = {word: np.ones(len(reported[word].start), bool) for word in WORDS}
     durations = np.array(lengths) * INTERVAL_S
     groups = group_recordings([("", str(number)) for number in range(len(lengths))])
     return Axis(
@@ -54,7 +54,7 @@ def axis(lengths: list[int], labels: dict[str, list[tuple[float, float]]] | None
         durations_s=durations,
         interval_s=INTERVAL_S,
         first_s=FIRST_S,
-        labels=told,
+        labels=reported,
         timed=timed,
         every_label=every,
         groups=groups,
@@ -65,17 +65,17 @@ def slowly(
     recordings: list[np.ndarray], word: int, threshold: float, timing: Timing
 ) -> list[list[tuple[int, float]]]:
     """What the runtime tells of each recording: decision, centre."""
-    told = {
+    reported = {
         "smoothing_ms": 1000 * timing.span * INTERVAL_S,
         "refractory_ms": 1000 * timing.refractory * INTERVAL_S,
         "thresholds": dict.fromkeys(WORDS, threshold),
     }
-    trigger = Trigger([*WORDS, "_unknown_"], told, INTERVAL_S, timing.longest * INTERVAL_S)
-    found = []
+    trigger = Trigger([*WORDS, "_unknown_"], reported, INTERVAL_S, timing.longest * INTERVAL_S)
+    result = []
     for one in recordings:
-        heard = trigger.feed(one) + trigger.flush()
-        found.append([(h.decision, h.centre) for h in heard if h.keyword == word])
-    return found
+        detected = trigger.feed(one) + trigger.flush()
+        result.append([(h.decision, h.centre) for h in detected if h.keyword == word])
+    return result
 
 
 TIMINGS = st.builds(Timing, st.integers(1, 6), st.integers(0, 12), st.integers(1, 15))
@@ -95,16 +95,16 @@ def test_runs_at_any_threshold_are_those_of_the_runtime(
     where = axis([length for _, length in made])
     for word, track in enumerate(tracks(counts, where, timing.span)):
         for threshold in tried:
-            found = runs(track, level(threshold, timing.span), timing)
+            result = runs(track, level(threshold, timing.span), timing)
             expected = [
-                (told + begin, centre + begin)
+                (reported + begin, centre + begin)
                 for begin, one in zip(
                     where.begins, slowly(recordings, word, threshold, timing), strict=True
                 )
-                for told, centre in one
+                for reported, centre in one
             ]
-            assert found.told.tolist() == [told for told, _ in expected]
-            np.testing.assert_allclose(found.centre, [c for _, c in expected], atol=1e-6)
+            assert result.reported.tolist() == [reported for reported, _ in expected]
+            np.testing.assert_allclose(result.centre, [c for _, c in expected], atol=1e-6)
 
 
 @settings(max_examples=25, deadline=None)
@@ -165,10 +165,10 @@ def test_recordings_do_not_reach_into_each_other() -> None:
     where = axis([20, 20])
     timing = Timing(3, round(60 / INTERVAL_S), 100)
     (track, _) = tracks(counts, where, 3)
-    found = runs(track, level(0.5, 3), timing)
-    assert len(found.told) == 2
-    heard = events(found, where, Placing(-99.0, 0.5))
-    assert heard.end.tolist() == pytest.approx([2.0, where.begins[1] * INTERVAL_S + 2.0])
+    result = runs(track, level(0.5, 3), timing)
+    assert len(result.reported) == 2
+    detected = events(result, where, Placing(-99.0, 0.5))
+    assert detected.end.tolist() == pytest.approx([2.0, where.begins[1] * INTERVAL_S + 2.0])
     assert outcome_at(0.5, track, "a", timing, where, Placing(0.0, 0.5), 0.1).false_alarms == 2
 
 

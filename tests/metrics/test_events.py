@@ -114,26 +114,26 @@ def test_every_event_and_label_is_counted_once(
     events: list[Pair], labels: list[Pair], others: list[Pair], tolerance: int
 ) -> None:
     every = spans(sorted(labels + others))
-    found = outcome(spans(events), spans(labels), every, spans(RECORDINGS), tolerance * UNIT)
+    result = outcome(spans(events), spans(labels), every, spans(RECORDINGS), tolerance * UNIT)
     own = [any(touch(event, label, tolerance) for label in labels) for event in events]
     other = [any(touch(event, label, tolerance) for label in others) for event in events]
     assert touching(spans(events), reached(labels, tolerance)).tolist() == own
-    assert found.hits == most_hits(events, labels, tolerance)
-    assert found.misses == len(labels) - found.hits
-    assert found.repeats == sum(own) - found.hits
-    assert found.confusions == sum(b and not a for a, b in zip(own, other, strict=True))
+    assert result.hits == most_hits(events, labels, tolerance)
+    assert result.misses == len(labels) - result.hits
+    assert result.repeats == sum(own) - result.hits
+    assert result.confusions == sum(b and not a for a, b in zip(own, other, strict=True))
     alarms = [event for event, a, b in zip(events, own, other, strict=True) if not a and not b]
-    assert found.false_alarms == len(alarms)
-    assert found.false_alarms_s.tolist() == [UNIT * start for start, _ in alarms]
-    assert recording_of(found.false_alarms_s, spans(RECORDINGS)).tolist() == [*map(home, alarms)]
-    assert found.mistakes == found.misses + found.repeats + found.confusions
+    assert result.false_alarms == len(alarms)
+    assert result.false_alarms_s.tolist() == [UNIT * start for start, _ in alarms]
+    assert recording_of(result.false_alarms_s, spans(RECORDINGS)).tolist() == [*map(home, alarms)]
+    assert result.mistakes == result.misses + result.repeats + result.confusions
 
 
 def test_of_two_events_the_first_is_the_hit_and_tells_the_time() -> None:
     label = spans([(10, 14)])
-    found = outcome(spans([(8, 12), (11, 15)]), label, label, spans(RECORDINGS), UNIT)
-    assert (found.hits, found.repeats, found.false_alarms) == (1, 1, 0)
-    assert found.end_errors_s.tolist() == [-2 * UNIT]
+    result = outcome(spans([(8, 12), (11, 15)]), label, label, spans(RECORDINGS), UNIT)
+    assert (result.hits, result.repeats, result.false_alarms) == (1, 1, 0)
+    assert result.end_errors_s.tolist() == [-2 * UNIT]
 
 
 @given(disjoint(), disjoint(), st.integers(0, 12))

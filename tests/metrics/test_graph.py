@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 
 def model(nodes: list[Any], weights: dict[str, Any], shape: list[Any]) -> onnx.ModelProto:
     """Return a graph from `x` to `y`."""
-    made = helper.make_graph(
+    built = helper.make_graph(
         nodes,
         "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
@@ -29,7 +29,7 @@ def model(nodes: list[Any], weights: dict[str, Any], shape: list[Any]) -> onnx.M
         [numpy_helper.from_array(np.asarray(v), k) for k, v in weights.items()],
     )
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
-    return helper.make_model(made, opset_imports=opsets, ir_version=10)
+    return helper.make_model(built, opset_imports=opsets, ir_version=10)
 
 
 def normal(*shape: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -117,9 +117,9 @@ def test_agrees_with_torch_hooks(network: nn.Module, path: Path) -> None:
 def test_counts_a_conv1d_by_hand() -> None:
     weights = {"w": normal(6, 2, 5), "b": normal(6)}
     node = helper.make_node("Conv", ["x", "w", "b"], ["y"], group=2, strides=[3], name="c")
-    made = model([node], weights, ["batch", 4, 35])
+    built = model([node], weights, ["batch", 4, 35])
     frames = (35 - 5) // 3 + 1
-    assert graph.layers(made) == (graph.Layer("c", "Conv", 6 * frames * 2 * 5, 66, int8=False),)
+    assert graph.layers(built) == (graph.Layer("c", "Conv", 6 * frames * 2 * 5, 66, int8=False),)
 
 
 def test_counts_products_transposed_and_recurrent_by_hand() -> None:
@@ -137,9 +137,9 @@ def test_counts_products_transposed_and_recurrent_by_hand() -> None:
         assert graph.macs(model([node], {"w": normal(*weight)}, shape)) == expected, node.op_type
     gru = helper.make_node("GRU", ["x", "w", "r", "b"], ["y"], hidden_size=4)
     tensors = {"w": normal(1, 12, 7), "r": normal(1, 12, 4), "b": normal(1, 24)}
-    made = model([gru], tensors, [10, 1, 7])
-    assert graph.macs(made) == 10 * 12 * (7 + 4)
-    assert graph.parameters(made) == 12 * 7 + 12 * 4 + 24
+    built = model([gru], tensors, [10, 1, 7])
+    assert graph.macs(built) == 10 * 12 * (7 + 4)
+    assert graph.parameters(built) == 12 * 7 + 12 * 4 + 24
 
 
 def test_parameters_are_neither_shapes_nor_single_constants() -> None:
@@ -166,10 +166,10 @@ def test_parameters_are_neither_shapes_nor_single_constants() -> None:
         "starts": np.array([0]),
         "ends": np.array([1]),
     }
-    made = model(nodes, weights, ["b", 7])
-    assert graph.parameters(made) == 42 + 6 + 12
-    assert graph.macs(made) == 42
-    assert set(graph.float_weights(made)) == {"w", "bias", "s", "t"}
+    built = model(nodes, weights, ["b", 7])
+    assert graph.parameters(built) == 42 + 6 + 12
+    assert graph.macs(built) == 42
+    assert set(graph.float_weights(built)) == {"w", "bias", "s", "t"}
 
 
 def test_constants_written_as_plain_numbers() -> None:
@@ -183,9 +183,9 @@ def test_constants_written_as_plain_numbers() -> None:
         helper.make_node("Mul", ["r", "half"], ["m"]),
         helper.make_node("Unsqueeze", ["m", "one"], ["y"]),
     ]
-    made = model(nodes, {}, ["b", 3])
-    assert graph.float_weights(made) == ("bias",)
-    assert graph.parameters(made) == 3
+    built = model(nodes, {}, ["b", 3])
+    assert graph.float_weights(built) == ("bias",)
+    assert graph.parameters(built) == 3
     text = helper.make_node("Constant", [], ["word"], value_string=b"no number")
     with pytest.raises(UnsupportedError, match="constant word: value_string is not a dense number"):
         graph.parameters(model([text, *nodes], {}, ["b", 3]))
@@ -215,9 +215,9 @@ def test_a_weight_shared_by_two_layers_counts_once() -> None:
         helper.make_node("Transpose", ["w"], ["t"]),
         helper.make_node("MatMul", ["m", "t"], ["y"], name="second"),
     ]
-    made = model(nodes, {"w": normal(5, 5)}, ["b", 5])
-    assert graph.parameters(made) == 25
-    assert [(layer.name, layer.parameters) for layer in graph.layers(made)] == [
+    built = model(nodes, {"w": normal(5, 5)}, ["b", 5])
+    assert graph.parameters(built) == 25
+    assert [(layer.name, layer.parameters) for layer in graph.layers(built)] == [
         ("first", 25),
         ("second", 0),
     ]
@@ -277,10 +277,10 @@ def test_a_float_layer_between_quantizers_is_not_int8_until_fused() -> None:
         helper.make_node("Conv", ["d", "dw"], ["y"], name="c"),
     ]
     weight = RNG.integers(-127, 127, (4, 3, 3), dtype=np.int8)
-    made = model(nodes, quantizers | {"w": weight}, ["b", 3, 20])
-    assert graph.int8_coverage(made) == 0.0
-    assert graph.parameters(made) == weight.size
-    assert graph.float_weights(made) == ()
+    built = model(nodes, quantizers | {"w": weight}, ["b", 3, 20])
+    assert graph.int8_coverage(built) == 0.0
+    assert graph.parameters(built) == weight.size
+    assert graph.float_weights(built) == ()
 
 
 def test_integers_are_weights_where_they_are_dequantized() -> None:
@@ -295,20 +295,20 @@ def test_integers_are_weights_where_they_are_dequantized() -> None:
         "s": np.float32(0.1),
         "places": np.array([2, 0], np.int32),
     }
-    made = model(nodes, tensors, ["b", 3])
-    assert graph.parameters(made) == 3
-    assert graph.float_weights(made) == ()
+    built = model(nodes, tensors, ["b", 3])
+    assert graph.parameters(built) == 3
+    assert graph.float_weights(built) == ()
 
 
 def test_unknown_operators_are_refused_by_name() -> None:
     einsum = helper.make_node("Einsum", ["x", "w"], ["y"], equation="bi,io->bo", name="mix")
-    made = model([einsum], {"w": normal(5, 3)}, ["b", 5])
+    built = model([einsum], {"w": normal(5, 3)}, ["b", 5])
     with pytest.raises(UnsupportedError, match=r"operator Einsum \(node mix\).*MACs"):
-        graph.macs(made)
+        graph.macs(built)
     blocked = helper.make_node("Conv", ["x", "w"], ["y"], domain="com.microsoft.nchwc")
-    made = model([blocked], {"w": normal(16, 16, 3, 3)}, ["b", 16, 9, 9])
+    built = model([blocked], {"w": normal(16, 16, 3, 3)}, ["b", 16, 9, 9])
     with pytest.raises(UnsupportedError, match=r"com\.microsoft\.nchwc\.Conv"):
-        graph.layers(made)
+        graph.layers(built)
 
 
 def test_graphs_that_cannot_be_counted_say_why() -> None:

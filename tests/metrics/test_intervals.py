@@ -23,9 +23,9 @@ Draw = Callable[[np.random.Generator, int], Interval | None]
 def held(draw: Draw, truth: float, speakers: int, seed: int = 0) -> float:
     """Return the share of simulated intervals that hold the truth."""
     rng = np.random.default_rng(seed)
-    found = [draw(rng, speakers) for _ in range(RUNS)]
-    assert all(found)
-    return float(np.mean([one[0] <= truth <= one[1] for one in found if one]))
+    result = [draw(rng, speakers) for _ in range(RUNS)]
+    assert all(result)
+    return float(np.mean([one[0] <= truth <= one[1] for one in result if one]))
 
 
 def bound() -> float:
@@ -101,9 +101,9 @@ def test_one_speaker_has_no_interval() -> None:
 
 def test_all_or_nothing_is_exact_where_no_speaker_is_known() -> None:
     weight = np.full(50, 0.02)
-    found = [intervals.share(value, 0 * weight, weight, 0.02, 0) for value in (1.0, 0.0)]
-    assert found[0] == pytest.approx((0.9289, 1.0), abs=1e-4)
-    assert found[1] == pytest.approx((0.0, 0.0711), abs=1e-4)
+    result = [intervals.share(value, 0 * weight, weight, 0.02, 0) for value in (1.0, 0.0)]
+    assert result[0] == pytest.approx((0.9289, 1.0), abs=1e-4)
+    assert result[1] == pytest.approx((0.0, 0.0711), abs=1e-4)
     # R, poisson.test(0, 0.5) and poisson.test(4, 2)
     assert intervals.garwood(0, 1800) == pytest.approx((0, 7.3778), abs=1e-4)
     assert intervals.garwood(4, 7200) == pytest.approx((0.5449, 5.1208), abs=1e-4)
@@ -145,13 +145,13 @@ def test_variances_add_up_with_the_degrees_of_freedom_of_both() -> None:
 
 def test_speakers_and_lone_clips_are_two_parts_of_a_variance() -> None:
     influence = np.array([0.2, -0.2, 0.1, -0.05, -0.05])
-    found = intervals.between(influence, 2)
-    assert found
-    assert found.value == pytest.approx(2 * 0.08 + 1.5 * 0.015)
-    found = intervals.between(influence[:2], 0)
-    assert found is not None
-    assert found.value == pytest.approx(0.16)
-    assert found.df == 1.0
+    result = intervals.between(influence, 2)
+    assert result
+    assert result.value == pytest.approx(2 * 0.08 + 1.5 * 0.015)
+    result = intervals.between(influence[:2], 0)
+    assert result is not None
+    assert result.value == pytest.approx(0.16)
+    assert result.df == 1.0
 
 
 def assumed(value: float, clips: Sequence[float], apart: float) -> float:
@@ -175,10 +175,10 @@ def assumed(value: float, clips: Sequence[float], apart: float) -> float:
 def test_a_share_by_hand(right: list[int], clips: list[int], more: Variance | None) -> None:
     n, total, value = len(clips), sum(clips), sum(right) / sum(clips)
     influence = [(r - value * c) / total for r, c in zip(right, clips, strict=True)]
-    heard = [speaker for speaker, count in enumerate(clips) for _ in range(count)]
+    detected = [speaker for speaker, count in enumerate(clips) for _ in range(count)]
     seen = n / (n - 1) * sum(one**2 for one in influence)
     df: float = n - 1
-    variance = max(seen, assumed(value, heard, 0.75))
+    variance = max(seen, assumed(value, detected, 0.75))
     if more:
         both = variance + more.value
         df = both**2 / (variance**2 / df + more.value**2 / more.df)
@@ -186,9 +186,9 @@ def test_a_share_by_hand(right: list[int], clips: list[int], more: Variance | No
     half = stats.t.ppf(0.975, df) * variance**0.5 / (value * (1 - value))
     middle = np.log(value / (1 - value))
     weight = np.array(clips) / total
-    found = intervals.share(value, np.array(influence), weight, 1 / total, n, more)
+    result = intervals.share(value, np.array(influence), weight, 1 / total, n, more)
     ends = [1 / (1 + np.exp(-(middle + side * half))) for side in (-1, 1)]
-    assert found == pytest.approx(ends)
+    assert result == pytest.approx(ends)
 
 
 @pytest.mark.parametrize(
@@ -209,15 +209,15 @@ def test_an_hourly_rate_by_hand(counts: list[int], seconds: list[float]) -> None
     exact = [stats.gamma.ppf(0.025, count), stats.gamma.ppf(0.975, count + 1)]
     low = min(exact[0] / total, rate * np.exp(-half)) * 3600
     high = max(exact[1] / total, rate * np.exp(half)) * 3600
-    found = intervals.hourly(np.array(counts), np.array(seconds), n)
-    assert found == pytest.approx((low, high))
+    result = intervals.hourly(np.array(counts), np.array(seconds), n)
+    assert result == pytest.approx((low, high))
 
 
 def test_events_of_nobody_known_have_the_exact_interval() -> None:
     for counts in ([3], [0], [0, 0, 0]):
         seconds = np.full(len(counts), 1200.0)
-        found = intervals.hourly(np.array(counts), seconds, 0)
-        assert found == intervals.garwood(sum(counts), 1200.0 * len(counts))
+        result = intervals.hourly(np.array(counts), seconds, 0)
+        assert result == intervals.garwood(sum(counts), 1200.0 * len(counts))
 
 
 @pytest.mark.parametrize("speakers", [2, 3, 40])
@@ -247,8 +247,8 @@ def test_quantiles_and_p_values_are_students() -> None:
         assert intervals.quantile(df) == pytest.approx(stats.t.ppf(0.975, df))
         assert intervals.quantile(df, 5) == pytest.approx(stats.t.ppf(0.995, df))
         for value in (-0.3, 0.0, 0.2):
-            found = intervals.p_value(value, Variance(0.04, df))
-            assert found == pytest.approx(2 * stats.t.sf(abs(value) / 0.2, df))
+            result = intervals.p_value(value, Variance(0.04, df))
+            assert result == pytest.approx(2 * stats.t.sf(abs(value) / 0.2, df))
         half = stats.t.ppf(0.975, df) * 0.2
         low, high = intervals.difference(0.1, Variance(0.04, df))
         assert (low, high) == pytest.approx((0.1 - half, 0.1 + half))

@@ -23,7 +23,7 @@ def model(
     nodes: list[Any], shape: list[Any], weights: dict[str, Any] | None = None, output: str = "y"
 ) -> onnx.ModelProto:
     """Return a graph from `x` to `output`."""
-    made = helper.make_graph(
+    built = helper.make_graph(
         nodes,
         "g",
         [helper.make_tensor_value_info("x", FLOAT, shape)],
@@ -31,7 +31,7 @@ def model(
         [numpy_helper.from_array(np.asarray(v), k) for k, v in (weights or {}).items()],
     )
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
-    return helper.make_model(made, opset_imports=opsets, ir_version=10)
+    return helper.make_model(built, opset_imports=opsets, ir_version=10)
 
 
 def convolution(name: str, given: str, channels_in: int, channels: int) -> tuple[Any, Any]:

@@ -14,13 +14,13 @@ right = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=4
 
 @given(right)
 def test_mcnemar_is_the_binomial_sum(rows: list[tuple[bool, bool]]) -> None:
-    found = mcnemar(np.array([a for a, _ in rows]), np.array([b for _, b in rows]))
+    result = mcnemar(np.array([a for a, _ in rows]), np.array([b for _, b in rows]))
     only_a = sum(a and not b for a, b in rows)
     only_b = sum(b and not a for a, b in rows)
     n = only_a + only_b
-    assert (found.only_a, found.only_b) == (only_a, only_b)
+    assert (result.only_a, result.only_b) == (only_a, only_b)
     tail = sum(comb(n, k) for k in range(min(only_a, only_b) + 1)) / 2**n
-    assert found.p == pytest.approx(min(1.0, 2 * tail))
+    assert result.p == pytest.approx(min(1.0, 2 * tail))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))

@@ -24,19 +24,19 @@ def placed(rows: list[list[int]]) -> tuple[list[np.ndarray], list[int]]:
 def slowly(row: list[int], at: int, timing: Timing) -> list[tuple[int, float]]:
     """Decision and centre of every run of one recording, decision by decision."""
     run: list[tuple[int, int]] = []
-    found, free, told = [], 0, False
+    result, free, reported = [], 0, False
     for n, value in enumerate([*row, 0]):
         if value >= at:
-            told = n < free if not run else told
+            reported = n < free if not run else reported
             run.append((n, value))
-        if run and not told and (value < at or len(run) == timing.longest):
+        if run and not reported and (value < at or len(run) == timing.longest):
             heights = [(value - at + 1, n) for n, value in run]
             centre = sum(h * n for h, n in heights) / sum(h for h, _ in heights)
-            found.append((n, centre - (timing.span - 1) / 2))
-            told, free = True, n + timing.refractory
+            result.append((n, centre - (timing.span - 1) / 2))
+            reported, free = True, n + timing.refractory
         if value < at:
             run = []
-    return found
+    return result
 
 
 @given(recordings, st.integers(1, 6), st.integers(0, 3), timings)
@@ -44,24 +44,24 @@ def test_runs_at_the_floor_and_above_are_those_of_a_loop(
     rows: list[list[int]], floor: int, more: int, timing: Timing
 ) -> None:
     parts, begins = placed(rows)
-    found = runs(track(parts, begins, floor), floor + more, timing)
+    result = runs(track(parts, begins, floor), floor + more, timing)
     expected = [
-        (begin + told, begin + centre)
+        (begin + reported, begin + centre)
         for begin, row in zip(begins, rows, strict=True)
-        for told, centre in slowly(row, floor + more, timing)
+        for reported, centre in slowly(row, floor + more, timing)
     ]
-    assert found.told.tolist() == [told for told, _ in expected]
-    np.testing.assert_allclose(found.centre, [centre for _, centre in expected], atol=1e-9)
+    assert result.reported.tolist() == [reported for reported, _ in expected]
+    np.testing.assert_allclose(result.centre, [centre for _, centre in expected], atol=1e-9)
 
 
 def test_a_track_by_hand() -> None:
     """A zero after each stretch, at the decision behind it, and one at every recording's end."""
     parts = [np.array([0, 3, 4, 1, 5, 1, 1]), np.array([2, 2])]
-    found = track(parts, [10, 200], 2)
-    assert found.values.tolist() == [3, 4, 0, 5, 0, 2, 2, 0]
-    assert found.decisions.tolist() == [11, 12, 13, 14, 17, 200, 201, 202]
-    assert found.sums.tolist() == [0, 3, 7, 7, 12, 12, 14, 16, 16]
-    assert found.moments.tolist() == [0, 0, 4, 4, 19, 19, 29, 41, 41]
+    result = track(parts, [10, 200], 2)
+    assert result.values.tolist() == [3, 4, 0, 5, 0, 2, 2, 0]
+    assert result.decisions.tolist() == [11, 12, 13, 14, 17, 200, 201, 202]
+    assert result.sums.tolist() == [0, 3, 7, 7, 12, 12, 14, 16, 16]
+    assert result.moments.tolist() == [0, 0, 4, 4, 19, 19, 29, 41, 41]
 
 
 @given(recordings, st.integers(1, 6))
@@ -86,9 +86,9 @@ def test_peaks_are_the_highest_of_each_stretch_and_the_first_of_equal_ones(
 def test_sums_over_the_last_decisions(rows: list[tuple[int, int]], span: int) -> None:
     counts = np.array(rows, np.int64)
     before = counts.copy()
-    found = smoothed(counts, span)
+    result = smoothed(counts, span)
     for n in range(len(rows)):
-        assert found[n].tolist() == before[max(0, n - span + 1) : n + 1].sum(axis=0).tolist()
+        assert result[n].tolist() == before[max(0, n - span + 1) : n + 1].sum(axis=0).tolist()
     np.testing.assert_array_equal(counts, before)
 
 
@@ -98,7 +98,7 @@ def test_the_level_is_the_first_sum_that_reaches_the_threshold(sums: int, span: 
     whole = sums / (span * UNIT)
     for threshold in (whole, whole + 0.5 / (span * UNIT)):
         exact = Fraction(threshold) * span * UNIT
-        found = level(threshold, span)
-        assert found >= 1
-        assert abs(found - max(Fraction(1), exact)) < 1 + 1e-6
-        assert found >= exact - Fraction(1, 10**6)
+        result = level(threshold, span)
+        assert result >= 1
+        assert abs(result - max(Fraction(1), exact)) < 1 + 1e-6
+        assert result >= exact - Fraction(1, 10**6)

@@ -49,14 +49,14 @@ def test_shares_are_sums_over_single_clips(rows: list[tuple[str, int, bool]], me
         assert not any(each)
         return
     assert weights[targets].tolist() == pytest.approx(each)
-    found = share(every, right, weights, groups.speakers)
+    result = share(every, right, weights, groups.speakers)
     rate = {one: np.mean([h for h, t in zip(hits, labels, strict=True) if t == one])
             for one in labels}  # fmt: skip
-    assert found.value == pytest.approx(sum(w for w, h in zip(each, hits, strict=True) if h))
-    assert found.n == sum(w > 0 for w in each)
-    assert found.squares == pytest.approx(sum(w**2 for w in each))
-    assert found.speakers == len(known)
-    for group, weight, influence in zip(members, found.weight, found.influence, strict=True):
+    assert result.value == pytest.approx(sum(w for w, h in zip(each, hits, strict=True) if h))
+    assert result.n == sum(w > 0 for w in each)
+    assert result.squares == pytest.approx(sum(w**2 for w in each))
+    assert result.speakers == len(known)
+    for group, weight, influence in zip(members, result.weight, result.influence, strict=True):
         assert weight == pytest.approx(sum(each[i] for i in group))
         moved = sum(each[i] * (hits[i] - rate[labels[i]]) for i in group)
         assert influence == pytest.approx(moved, abs=1e-12)
@@ -79,8 +79,8 @@ def test_all_right_is_exactly_one(metric: str, row: list[int]) -> None:
 
 def test_a_share_of_nothing_is_none_of_it() -> None:
     table = np.array([[5, 0, 0, 0]])
-    found = share(table, table, np.zeros(4), 1)
-    assert (found.value, found.n, found.squares) == (0.0, 0, 0.0)
+    result = share(table, table, np.zeros(4), 1)
+    assert (result.value, result.n, result.squares) == (0.0, 0, 0.0)
 
 
 def test_kinds_of_labels() -> None:

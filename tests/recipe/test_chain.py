@@ -168,12 +168,12 @@ def test_calibrate_comes_last(chain: Chain, after: str) -> None:
 def test_a_limit_on_streams_belongs_where_they_are_heard(chain: Chain) -> None:
     limit = "budget = { max_miss_rate = 0.1 }"
     chain.refuse(
-        "steps.0.budget.max_miss_rate: measured after quantize and calibrate, and of the bundle; "
+        "steps.0.budget.max_miss_rate: measured after quantize and calibrate, and on the bundle; "
         "move this limit there, or into the recipe's [budget]",
         f'kind = "teacher", {FLAT}, {limit}',
     )
-    heard = (f'kind = "quantize", {limit}', f'kind = "calibrate", {limit}')
-    assert chain.load(f'kind = "teacher", {FLAT}', *heard) == ()
+    detected = (f'kind = "quantize", {limit}', f'kind = "calibrate", {limit}')
+    assert chain.load(f'kind = "teacher", {FLAT}', *detected) == ()
 
 
 def test_a_window_shorter_than_the_receptive_field(chain: Chain) -> None:
@@ -207,13 +207,13 @@ def test_names_are_told_apart_and_can_be_folders(chain: Chain) -> None:
 
 def test_a_network_is_converted_to_2d_once(chain: Chain) -> None:
     chain.refuse(
-        'c.toml:6: steps.1: "teacher" is in the 2-D representation already; '
+        'c.toml:6: steps.1: "teacher" already has the 2-D representation; '
         'take "to2d" out, or give "teacher" a 3-D backbone',
         f'kind = "teacher", {FLAT}',
         f'kind = "to2d", {FLAT}',
     )
     chain.refuse(
-        'c.toml:7: steps.2: "to2d" is in the 2-D representation already; take "again" out',
+        'c.toml:7: steps.2: "to2d" already has the 2-D representation; take "again" out',
         f'kind = "teacher", {DEEP}',
         'kind = "to2d"',
         f'kind = "to2d", name = "again", {FLAT}',
@@ -227,7 +227,7 @@ def test_a_step_that_nothing_uses_is_noted(chain: Chain) -> None:
         f'kind = "distill", teachers = ["used"], {DEEP}',
     )
     assert notes == (
-        'c.toml:5: nothing uses what "teacher" gives: "used" behind it starts anew, '
+        'c.toml:5: nothing uses the result of "teacher": "used" after it starts from scratch, '
         "and no step names it",
     )
 
@@ -260,7 +260,7 @@ def test_lighter_masks_without_masks_are_noted(chain: Chain) -> None:
 @pytest.mark.parametrize("key", ["max_bundle_size_kib", "max_total_macs", "max_front_end_macs"])
 def test_a_step_has_no_front_end_to_bound(chain: Chain, key: str) -> None:
     chain.refuse(
-        f"c.toml:5: steps.0.budget.{key}: measured of the bundle only; move this limit into the "
+        f"c.toml:5: steps.0.budget.{key}: measured on the bundle only; move this limit into the "
         "recipe's [budget]",
         f'kind = "teacher", {FLAT}, budget = {{ max_params = 9, {key} = 1 }}',
     )

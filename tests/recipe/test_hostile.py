@@ -98,6 +98,6 @@ def test_no_value_stops_the_machine(quickstart: Path, text: str, message: str) -
     if not message:
         assert load(quickstart, [text]).recipe.front_end.n_mels == 40
         return
-    with pytest.raises(RecipeError, match=message) as told:
+    with pytest.raises(RecipeError, match=message) as reported:
         load(quickstart, [text])
-    assert len(str(told.value)) < 2000
+    assert len(str(reported.value)) < 2000

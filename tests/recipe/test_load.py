@@ -191,7 +191,7 @@ def test_overrides_win_and_are_located(quickstart: Path) -> None:
         ("steps.5.x=1", "--set steps.5.x=1: steps has 5 entries, counted from 0"),
         ("steps.distil.x=1", "none of steps is called distil; did you mean distill?"),
         ("steps.to2d.kind=distill", "quickstart.toml:24: steps.2.teachers: is missing"),
-        ("extends=x.toml", "extends stands in the file; it cannot be set here"),
+        ("extends=x.toml", "extends belongs in the file; it cannot be set here"),
         (
             "steps.1.loss.temperatur=1",
             "steps.1.loss.temperatur: no such key; did you mean temperature?",

@@ -75,12 +75,12 @@ def test_a_recipe_is_read_without_torch(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(path), *overrides]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert {str(path), "quickstart"} <= set(told["same"])
-    assert all(told["same"].values())
-    assert told["steps"] == ["teacher", "distill", "to2d", "quantize", "simplify"]
-    assert told["heavy"] == []
-    assert sorted(message.partition(";")[2] for message in told["problems"]) == [
+    reported = json.loads(done.stdout)
+    assert {str(path), "quickstart"} <= set(reported["same"])
+    assert all(reported["same"].values())
+    assert reported["steps"] == ["teacher", "distill", "to2d", "quantize", "simplify"]
+    assert reported["heavy"] == []
+    assert sorted(message.partition(";")[2] for message in reported["problems"]) == [
         " did you mean adamw?",
         " did you mean tau?",
     ]

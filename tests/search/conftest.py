@@ -131,11 +131,11 @@ class Pretender:
         result = None
         if unit.epochs is None:
             value = score(unit, last)
-            made = table(value, int(unit.trial.key[:6], 16))
+            built = table(value, int(unit.trial.key[:6], 16))
             names = ("accuracy", "macro_recall")
             found = [{"metric": name, "value": value} for name in names]
             found += [{"metric": "params", "value": 1000.0}, {"metric": "macs", "value": 2000.0}]
-            result = {"measurements": found, "tables": {"dev": made, "test": made}}
+            result = {"measurements": found, "tables": {"dev": built, "test": built}}
         return Outcome(unit.trial.key, scores, result, None, 1.0, 100.0)
 
     def close(self) -> None:

@@ -16,9 +16,9 @@ START_S = 30
 
 def binary(name: str) -> Path | None:
     """Find a program of the server: on the path, or where Debian puts it."""
-    found = shutil.which(name)
+    result = shutil.which(name)
     beside = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return Path(found) if found else (beside[-1] if beside else None)
+    return Path(result) if result else (beside[-1] if beside else None)
 
 
 def free_port() -> int:
@@ -47,7 +47,7 @@ def postgres(folder: Path) -> Iterator[str]:
     initdb, server, port = binary("initdb"), binary("postgres"), free_port()
     assert initdb is not None
     assert server is not None
-    made: dict[str, Any] = {"cwd": folder, "stdin": subprocess.DEVNULL, **user}
+    built: dict[str, Any] = {"cwd": folder, "stdin": subprocess.DEVNULL, **user}
     init: list[str | Path] = [
         initdb,
         "-D",
@@ -59,11 +59,11 @@ def postgres(folder: Path) -> Iterator[str]:
         "--no-sync",
     ]
     init += ["--pwfile", secret, "-E", "UTF8", "--locale", "C"]
-    subprocess.run(init, check=True, capture_output=True, **made)
+    subprocess.run(init, check=True, capture_output=True, **built)
     run: list[str | Path] = [server, "-D", folder / "data", "-p", str(port), "-k", "", "-F"]
     run += ["-c", "listen_addresses=127.0.0.1"]
     with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(run, stdout=log, stderr=log, **made)
+        process = subprocess.Popen(run, stdout=log, stderr=log, **built)
     try:
         _wait(process, port, folder / "server.log")
         yield f"postgresql://probe:geheim@127.0.0.1:{port}/postgres"

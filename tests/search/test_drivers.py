@@ -63,18 +63,18 @@ class Slow(Pretender):
         time.sleep(UNIT_S)
         if not self.units:
             return []
-        told = super().wait(timeout_s)
+        reported = super().wait(timeout_s)
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(self.done[-1]) + "\n")
-        return told
+        return reported
 
 
 def drive(file: Path, runs: Path, url: str | None, log: Path) -> None:
     """Run a sweep as a process of its own."""
     Slow.log = log
-    found = sweep(load_sweep(file), runs=runs, workers=2, storage=url, emit=quiet, make_crew=Slow)
+    result = sweep(load_sweep(file), runs=runs, workers=2, storage=url, emit=quiet, make_crew=Slow)
     runs.mkdir(exist_ok=True)
-    ranking = json.dumps(found.to_dict()["ranking"])
+    ranking = json.dumps(result.to_dict()["ranking"])
     (runs / "ranking.json").write_text(ranking, encoding="utf-8")
 
 
@@ -95,9 +95,9 @@ def finished(url: str, name: str) -> dict[str, Any]:
     ended = [t for t in store.study.trials if t.state.is_finished()]
     store.database.close()
     counted = [t for t in ended if t.user_attrs["key"] is not None]
-    found = {t.user_attrs["key"]: (t.state, t.value, t.intermediate_values) for t in counted}
-    assert len(found) == len(counted)
-    return found
+    result = {t.user_attrs["key"]: (t.state, t.value, t.intermediate_values) for t in counted}
+    assert len(result) == len(counted)
+    return result
 
 
 @pytest.fixture
@@ -120,8 +120,10 @@ def test_two_drivers_at_once_do_every_unit_once(storage: str, whole: Path, tmp_p
     alone = finished(file_url(whole / "sweeps" / "пробный"), "пробный")
     assert finished(storage, "пробный") == alone
     assert len(alone) == 15 + 2 * 2  # one seed of the finalists was there
-    told = {(tmp_path / name / "ranking.json").read_text("utf-8") for name in ("a", "b", "whole")}
-    assert len(told) == 1
+    reported = {
+        (tmp_path / name / "ranking.json").read_text("utf-8") for name in ("a", "b", "whole")
+    }
+    assert len(reported) == 1
 
 
 def test_a_driver_that_is_killed_leaves_nothing_undone(
@@ -163,11 +165,11 @@ def test_what_a_server_refuses_is_told_without_the_password(
         done = CliRunner().invoke(
             app, ["sweep", file, "--runs", str(tmp_path / "runs"), "--storage", url]
         )
-        told = " ".join(done.output.split())
-        assert (done.exit_code, message in told) == (code, True), told
-        assert "geheim" not in told
-        assert "wr0ng" not in told
-        assert "Traceback" not in told
+        reported = " ".join(done.output.split())
+        assert (done.exit_code, message in reported) == (code, True), reported
+        assert "geheim" not in reported
+        assert "wr0ng" not in reported
+        assert "Traceback" not in reported
 
 
 @pytest.mark.parametrize(
@@ -187,5 +189,5 @@ def test_a_missing_driver_is_named(
     arguments = ["sweep", str(write().path), "--runs", str(tmp_path), "--storage", url]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 6
-    told = " ".join(done.output.split())
-    assert f"its driver {module} is not installed; install it with: {install}" in told
+    reported = " ".join(done.output.split())
+    assert f"its driver {module} is not installed; install it with: {install}" in reported

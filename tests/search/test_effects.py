@@ -9,7 +9,7 @@ import pytest
 from edgekws.metrics.paired import holm
 from edgekws.search.effects import Cell, Effect, effects
 from edgekws.search.space import Axis
-from edgekws.search.statistics import Bench, Estimate
+from edgekws.search.statistics import Estimate, PairedScores
 
 Table = Callable[[float, int], dict[str, Any]]
 
@@ -18,7 +18,7 @@ NOISE = Axis("noise", ("off", "on"), levels={"off": {}, "on": {}})
 RATE = Axis("rate", (8, 16))
 
 
-def grid(made_table: Table, seeds: int = 2) -> tuple[list[Cell], Bench, dict[Any, float]]:
+def grid(made_table: Table, seeds: int = 2) -> tuple[list[Cell], PairedScores, dict[Any, float]]:
     """All combinations of two factors and a plain parameter, and the mean score of each."""
     tables: dict[str, Any] = {}
     cells: list[Cell] = []
@@ -28,15 +28,15 @@ def grid(made_table: Table, seeds: int = 2) -> tuple[list[Cell], Bench, dict[Any
         share = 0.5 + 0.1 * "sml".index(size) + 0.02 * n
         tables |= {key: made_table(share, 7 * n + i) for i, key in enumerate(keys)}
         cells.append(Cell({"size": size, "noise": noise, "rate": rate}, keys))
-    bench = Bench(tables, "accuracy")
+    paired_scores = PairedScores(tables, "accuracy")
     for cell in cells:
-        means[tuple(cell.params.values())] = bench.mean(cell.keys).value
-    return cells, bench, means
+        means[tuple(cell.params.values())] = paired_scores.mean(cell.keys).value
+    return cells, paired_scores, means
 
 
 def test_every_level_and_every_pair_of_levels_by_hand(made_table: Table) -> None:
-    cells, bench, mean = grid(made_table)
-    found = {effect.of: effect for effect in effects((RATE, SIZES, NOISE), cells, bench)}
+    cells, paired_scores, mean = grid(made_table)
+    result = {effect.of: effect for effect in effects((RATE, SIZES, NOISE), cells, paired_scores)}
     expected: dict[tuple[tuple[str, str], ...], float] = {}
     for size in "ml":
         gaps = [mean[size, n, r] - mean["s", n, r] for n in ("off", "on") for r in (8, 16)]
@@ -48,26 +48,28 @@ def test_every_level_and_every_pair_of_levels_by_hand(made_table: Table) -> None
         expected[("size", size), ("noise", "on")] = sum(both) / 2
     gaps = [mean[s, "on", r] - mean[s, "off", r] for s in "sml" for r in (8, 16)]
     expected[(("noise", "on"),)] = sum(gaps) / 6
-    assert {of: one.estimate.value for of, one in found.items()} == pytest.approx(expected)
-    assert found[("size", "l"), ("noise", "on")].against == ("s", "off")
-    p_values = [one.estimate.p for one in found.values()]
-    assert [one.p_corrected for one in found.values()] == list(holm(p_values))
+    assert {of: one.estimate.value for of, one in result.items()} == pytest.approx(expected)
+    assert result[("size", "l"), ("noise", "on")].against == ("s", "off")
+    p_values = [one.estimate.p for one in result.values()]
+    assert [one.p_corrected for one in result.values()] == list(holm(p_values))
 
 
 def test_a_hole_elsewhere_leaves_every_combination_its_weight(made_table: Table) -> None:
     """Combinations are found by name: the order of their values does not matter either."""
-    cells, bench, mean = grid(made_table)
+    cells, paired_scores, mean = grid(made_table)
     hole = {"size": "m", "noise": "off", "rate": 8}
     left = [Cell(dict(reversed([*cell.params.items()])), cell.keys) if n // 2 % 2 else cell
             for n, cell in enumerate(cells) if cell.params != hole]  # fmt: skip
-    found = {one.of: one.estimate.value for one in effects((SIZES, NOISE, RATE), left, bench)}
+    result = {
+        one.of: one.estimate.value for one in effects((SIZES, NOISE, RATE), left, paired_scores)
+    }
     both = [
         mean["l", "on", r] - mean["l", "off", r] - mean["s", "on", r] + mean["s", "off", r]
         for r in (8, 16)
     ]
-    assert found[("size", "l"), ("noise", "on")] == pytest.approx(sum(both) / 2)
+    assert result[("size", "l"), ("noise", "on")] == pytest.approx(sum(both) / 2)
     alone = mean["m", "on", 16] - mean["m", "off", 16] - mean["s", "on", 16] + mean["s", "off", 16]
-    assert found[("size", "m"), ("noise", "on")] == pytest.approx(alone)
+    assert result[("size", "m"), ("noise", "on")] == pytest.approx(alone)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_sentences_give_points_of_a_hundred() -> None:
         "noise: on has no measurable effect against off: -2.00 points"
     )
     for p, words in ((0.01, "more than the sum of both"), (0.2, "no measurable difference from")):
-        told = Effect((size, noise), ("s", "off"), gain, p).sentence()
-        assert told.startswith(f"m and on together: {words}")
+        reported = Effect((size, noise), ("s", "off"), gain, p).sentence()
+        assert reported.startswith(f"m and on together: {words}")
     less = Effect((size, noise), ("s", "off"), Estimate(-0.1, (-0.2, -0.01)), 0.01).sentence()
     assert less == "m and on together: less than the sum of both: -10.00 points [-20.00, -1.00]"

@@ -56,12 +56,12 @@ FULL = [
 def test_means_are_those_of_an_additive_model_with_the_noise_of_its_residuals(
     rows: list[tuple[int, int, float]],
 ) -> None:
-    found = marginals((RATE, WIDTH, MELS), scores(rows), 0)
+    result = marginals((RATE, WIDTH, MELS), scores(rows), 0)
     used = [
         (a, v) for i, a in enumerate((RATE, MELS)) for v in a.values if v in {r[i] for r in rows}
     ]
-    assert [(row["axis"], row["value"]) for row in found] == [(a.name, v) for a, v in used]
-    for (axis, value), row in zip(used, found, strict=True):
+    assert [(row["axis"], row["value"]) for row in result] == [(a.name, v) for a, v in used]
+    for (axis, value), row in zip(used, result, strict=True):
         mean, half = by_differences(rows, axis, value)
         assert row["n"] == sum(value in r[:2] for r in rows)
         assert row["mean"] == pytest.approx(mean)
@@ -71,8 +71,8 @@ def test_means_are_those_of_an_additive_model_with_the_noise_of_its_residuals(
 def test_holes_in_a_grid_do_not_mix_the_parameters() -> None:
     effect = {8: 0.0, 16: 0.1, 10: 0.5, 20: 0.6, 40: 0.8}
     rows = [(r, m, effect[r] + effect[m]) for r, m, _ in FULL if (r, m) != (16, 40)]
-    found = {row["value"]: row["mean"] for row in marginals((RATE, MELS), scores(rows), 0)}
-    assert found == pytest.approx({8: 1.9 / 3, 16: 1.9 / 3 + 0.1, 10: 0.55, 20: 0.65, 40: 0.85})
+    result = {row["value"]: row["mean"] for row in marginals((RATE, MELS), scores(rows), 0)}
+    assert result == pytest.approx({8: 1.9 / 3, 16: 1.9 / 3 + 0.1, 10: 0.55, 20: 0.65, 40: 0.85})
 
 
 def test_as_many_trials_as_the_model_has_numbers_tell_nothing() -> None:
@@ -116,12 +116,12 @@ def test_speakers_leave_their_doubt_too() -> None:
 
 
 def test_all_of_the_variance_is_that_of_the_parameter_that_matters() -> None:
-    found = importance(
+    result = importance(
         (RATE, MELS), [({"rate": r, "mels": m}, 0.01 * m) for r, m, _ in FULL for _ in range(3)]
     )
-    assert sum(found.values()) == pytest.approx(1)
-    assert found["mels"] > 0.95
-    assert list(found) == ["mels", "rate"]
+    assert sum(result.values()) == pytest.approx(1)
+    assert result["mels"] > 0.95
+    assert list(result) == ["mels", "rate"]
 
 
 def test_of_few_trials_or_equal_ones_nothing_is_said() -> None:

@@ -25,9 +25,9 @@ def outcome(folder: Path) -> dict[str, Any]:
     """Return key, state, scores and tables of every trial that is finished."""
     study = Storage(file_url(folder), "пробный").study
     ended = [t for t in study.trials if t.state.is_finished()]
-    found = {t.user_attrs["key"]: (t.state, t.value, t.intermediate_values) for t in ended}
-    assert len(found) == len(ended)
-    return found
+    result = {t.user_attrs["key"]: (t.state, t.value, t.intermediate_values) for t in ended}
+    assert len(result) == len(ended)
+    return result
 
 
 def workers(driver: "subprocess.Popen[str]") -> list[psutil.Process]:
@@ -44,7 +44,7 @@ def workers(driver: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 def killed(command: list[str], environment: dict[str, str]) -> list[str]:
     """Start a sweep, kill one of its workers, and once a unit is done the sweep itself."""
-    told: list[str] = []
+    reported: list[str] = []
     spawned: list[psutil.Process] = []
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8"
@@ -52,17 +52,17 @@ def killed(command: list[str], environment: dict[str, str]) -> list[str]:
         assert driver.stdout is not None
         for line in driver.stdout:
             event = json.loads(line)
-            told.append(event.get("text", ""))
-            if "combinations," in told[-1]:
+            reported.append(event.get("text", ""))
+            if "combinations," in reported[-1]:
                 spawned = workers(driver)
                 spawned[0].kill()
-            if event["event"] == "progress" and "sweep" in told[-1]:
+            if event["event"] == "progress" and "sweep" in reported[-1]:
                 spawned += psutil.Process(driver.pid).children()
                 driver.send_signal(signal.SIGKILL)
                 break
     _, alive = psutil.wait_procs(spawned, timeout=LIMIT_S)
     assert alive == []  # none goes on without its driver
-    return told
+    return reported
 
 
 def test_kill_9_of_worker_and_driver_changes_nothing(
@@ -75,8 +75,8 @@ def test_kill_9_of_worker_and_driver_changes_nothing(
     environment = os.environ | {"EDGEKWS_CACHE": str(tmp_path / "cache"), "PYTHONPATH": root}
     command = [sys.executable, "-m", "edgekws", "sweep", str(loaded.path), "--json"]
     command += ["--runs", str(tmp_path / "killed"), "--workers", "2"]
-    told = killed(command, environment)
-    assert any("a worker was killed (signal 9)" in text for text in told)
+    reported = killed(command, environment)
+    assert any("a worker was killed (signal 9)" in text for text in reported)
     folder = tmp_path / "killed" / "sweeps" / "пробный"
     before = outcome(folder)
     again = subprocess.run(command, env=environment, capture_output=True, check=False)

@@ -20,7 +20,7 @@ Write = Callable[..., LoadedSweep]
         ('"teacher"', '"techer"', r"sweep\.toml:4: until: no step is called techer; did you mean"),
         ("schema = 1", "schema = 2", r"sweep\.toml:1: schema: must be 1, not 2"),
         ('"пробный"', '"a/b"', r"sweep\.toml:2: name: '/' cannot be in a name"),
-        ("[parameters]", "seeds = [1, 1]\n[parameters]", r"seeds: .*stands there twice"),
+        ("[parameters]", "seeds = [1, 1]\n[parameters]", r"seeds: .*is listed twice"),
         ("[parameters]", "trials = 3\n[parameters]", r"trials: a grid runs every combination"),
         ("[parameters]", 'sampler = "tpe"\n[parameters]', r"trials: is missing; tpe must know"),
         ("[parameters]", 'evaluate_on = "test"\n[parameters]', r"test is for the verdict"),
@@ -63,7 +63,7 @@ def test_a_file_must_be_there() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ("[8, 8]", r"sweep\.toml:7: front_end\.n_mels: a value stands there twice"),
+        ("[8, 8]", r"sweep\.toml:7: front_end\.n_mels: a value is listed twice"),
         ("[]", "expected a list of values, or"),
         ("8", "expected a list of values, or"),
         ("{ low = 8, high = 64 }", "a grid needs steps"),
@@ -108,4 +108,4 @@ def test_seeds_are_those_of_the_last_step_that_trains(
         f'schema = 1\nname = "s"\nbase = "wake-words"\nuntil = "{until}"\n'
         "[parameters]\nsteps.distill.training.epochs = [1, 2]\n"
     )
-    assert load_sweep(file).drawing == drawing
+    assert load_sweep(file).seeded_step == drawing

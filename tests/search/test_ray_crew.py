@@ -93,29 +93,29 @@ def cluster() -> Iterator[Path]:
 
 def killed(command: list[str], environment: dict[str, str], cluster: Path) -> list[str]:
     """Start a sweep, kill a worker, and once a unit is done the sweep itself; return its words."""
-    told: list[str] = []
+    reported: list[str] = []
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     ) as driver:
         assert driver.stdout is not None
         for line in driver.stdout:
             event = json.loads(line)
-            told.append(event.get("text", ""))
-            if "combinations," in told[-1]:
+            reported.append(event.get("text", ""))
+            if "combinations," in reported[-1]:
                 within_limit(lambda: bool(working(cluster)))
                 working(cluster)[0].kill()
-            if event["event"] == "progress" and "sweep" in told[-1]:
+            if event["event"] == "progress" and "sweep" in reported[-1]:
                 driver.send_signal(signal.SIGKILL)
                 break
-    return told
+    return reported
 
 
 def models(cache: Path) -> dict[str, bytes]:
     """Return the networks that trials have trained to their end."""
     done = [marker.parent for marker in (cache / "steps").glob("*/complete")]
     files = [file for folder in done for file in sorted(folder.rglob("*.safetensors"))]
-    found = [file for file in files if not file.name.startswith("training.")]  # with times
-    return {str(file.relative_to(cache)): file.read_bytes() for file in found}
+    result = [file for file in files if not file.name.startswith("training.")]  # with times
+    return {str(file.relative_to(cache)): file.read_bytes() for file in result}
 
 
 @needs_ray
@@ -131,8 +131,8 @@ def test_kill_9_of_a_ray_worker_and_of_the_driver_changes_nothing(
     address = (cluster / "ray_current_cluster").read_text()
     command = [sys.executable, "-m", "edgekws", "sweep", str(loaded.path), "--json"]
     command += ["--runs", str(tmp_path / "ray"), "--engine", "ray", "--ray-address", address]
-    told = killed(command, environment, cluster)
-    assert any("a worker was killed (WorkerCrashedError); its trial" in text for text in told)
+    reported = killed(command, environment, cluster)
+    assert any("a worker was killed (WorkerCrashedError); its trial" in text for text in reported)
     within_limit(lambda: not working(cluster))  # none goes on without its driver
     again = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert (again.returncode, again.stderr) == (0, b"")
@@ -191,9 +191,9 @@ def test_a_node_that_runs_something_else_is_told() -> None:
 
 def test_a_unit_whose_worker_is_killed_again_and_again_is_given_up() -> None:
     deaths: dict[str, int] = {}
-    told = [after_death(deaths, "key", "why") for _ in range(3)]
-    assert [type(one) for one in told[:2]] == [Event, Event]
-    assert getattr(told[2], "error", None) == (
+    reported = [after_death(deaths, "key", "why") for _ in range(3)]
+    assert [type(one) for one in reported[:2]] == [Event, Event]
+    assert getattr(reported[2], "error", None) == (
         "the worker was killed 3 times (why); is there enough memory?"
     )
 

@@ -35,13 +35,13 @@ def run(pretender: Any) -> Run:
     """Run a sweep with a crew that pretends; return what came out, and the crew."""
 
     def go(loaded: LoadedSweep, runs: Path, **crew: Any) -> tuple[Results, Any]:
-        made: list[Any] = []
+        built: list[Any] = []
 
         def make(size: int, *places: Path) -> Any:
-            made.append(pretender(size, *places, **crew))
-            return made[0]
+            built.append(pretender(size, *places, **crew))
+            return built[0]
 
-        return sweep(loaded, runs=runs, workers=3, emit=quiet, make_crew=make), made[0]
+        return sweep(loaded, runs=runs, workers=3, emit=quiet, make_crew=make), built[0]
 
     return go
 
@@ -50,9 +50,9 @@ def finished(loaded: LoadedSweep, runs: Path) -> dict[str, Any]:
     """Return everything that the storage holds of finished trials."""
     study = Storage(file_url(runs / "sweeps" / loaded.sweep.name), loaded.sweep.name).study
     trials = [t for t in study.trials if t.state.is_finished()]
-    found = {t.user_attrs["key"]: (t.state, t.value, t.intermediate_values) for t in trials}
-    assert len(found) == len(trials)  # nothing was counted twice
-    return found
+    result = {t.user_attrs["key"]: (t.state, t.value, t.intermediate_values) for t in trials}
+    assert len(result) == len(trials)  # nothing was counted twice
+    return result
 
 
 def ranking(found: Results) -> list[Any]:
@@ -61,18 +61,18 @@ def ranking(found: Results) -> list[Any]:
 
 def test_the_best_half_goes_on_at_each_rung(write: Write, run: Run, tmp_path: Path) -> None:
     loaded = write(("200, 400]", "200]"), more=PRUNING + FINALISTS)
-    found, crew = run(loaded, tmp_path)
-    assert (found.valid, found.invalid) == (6, 2)
+    result, crew = run(loaded, tmp_path)
+    assert (result.valid, result.invalid) == (6, 2)
     trained = [epochs for _, epochs in crew.done]
     assert [trained.count(epochs) for epochs in (1, 2, None)] == [6, 3, 2 + 4]
-    states = [one.state for one in found.standings]
+    states = [one.state for one in result.standings]
     assert states == ["final", "final", "pruned", "pruned", "pruned", "pruned"]
-    assert all(one.params["front_end.n_mels"] == 16 for one in found.standings[:2])
-    assert [one.epochs for one in found.standings] == [4, 4, 2, 1, 1, 1]
-    assert found.standings[0].seeds == (1, 2, 3)
-    mels, hop = found.importance["front_end.n_mels"], found.importance["front_end.hop_length"]
+    assert all(one.params["front_end.n_mels"] == 16 for one in result.standings[:2])
+    assert [one.epochs for one in result.standings] == [4, 4, 2, 1, 1, 1]
+    assert result.standings[0].seeds == (1, 2, 3)
+    mels, hop = result.importance["front_end.n_mels"], result.importance["front_end.hop_length"]
     assert mels > 0.9 > hop
-    best = [row for row in found.marginals if row["axis"] == "front_end.n_mels"]
+    best = [row for row in result.marginals if row["axis"] == "front_end.n_mels"]
     assert [row["value"] for row in sorted(best, key=lambda row: -row["mean"])] == [16, 12, 8]
 
 
@@ -80,13 +80,13 @@ def test_the_base_is_trained_beside_the_finalists(write: Write, run: Run, tmp_pa
     base = ("front_end.n_mels=8", "front_end.hop_length=200")
     loaded = write(("200, 400]", "200]"), more=PRUNING + FINALISTS + "base = true\n")
     loaded = replace(loaded, overrides=base)
-    found, crew = run(loaded, tmp_path)
+    result, crew = run(loaded, tmp_path)
     assert [epochs for _, epochs in crew.done].count(None) == 2 + 4 + 3
-    states = [(one.state, one.base) for one in found.standings]
+    states = [(one.state, one.base) for one in result.standings]
     assert states[:3] == [("final", False), ("final", False), ("final", True)]
-    assert [one.state for one in found.standings if one.base] == ["final"]
-    assert found.standings[2].params == {"front_end.n_mels": 8, "front_end.hop_length": 200}
-    assert found.standings[2].behind is not None
+    assert [one.state for one in result.standings if one.base] == ["final"]
+    assert result.standings[2].params == {"front_end.n_mels": 8, "front_end.hop_length": 200}
+    assert result.standings[2].behind is not None
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
@@ -110,16 +110,16 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 
 def test_a_sweep_may_get_more_values(write: Write, run: Run, tmp_path: Path) -> None:
     fewer = run(write(("12, 16, 300", "300")), tmp_path)[1]
-    found, crew = run(write(), tmp_path)
+    result, crew = run(write(), tmp_path)
     assert (len(fewer.done), len(crew.done)) == (2, 4), "what was done is not done again"
-    assert ranking(found) == ranking(run(write(), tmp_path / "whole")[0])
+    assert ranking(result) == ranking(run(write(), tmp_path / "whole")[0])
 
 
 def test_what_fails_is_listed_and_tried_again(write: Write, run: Run, tmp_path: Path) -> None:
     loaded = write(more=PRUNING)
-    found, _ = run(loaded, tmp_path, fails=(12,))
-    assert [one["error"] for one in found.failures] == ["it broke"] * 2
-    assert [one.state for one in found.standings].count("failed") == 2
+    result, _ = run(loaded, tmp_path, fails=(12,))
+    assert [one["error"] for one in result.failures] == ["it broke"] * 2
+    assert [one.state for one in result.standings].count("failed") == 2
     again, crew = run(loaded, tmp_path)
     assert again.failures == []
     assert {epochs for _, epochs in crew.done} >= {1}
@@ -154,8 +154,8 @@ def test_what_is_drawn_depends_on_results_alone(
 
 def test_drawing_ends_where_nothing_new_is_left(write: Write, run: Run, tmp_path: Path) -> None:
     loaded = write(("[parameters]", 'sampler = "random"\ntrials = 50\n[parameters]'))
-    found, _ = run(loaded, tmp_path)
-    assert (found.valid, found.invalid) == (6, 6)
+    result, _ = run(loaded, tmp_path)
+    assert (result.valid, result.invalid) == (6, 6)
 
 
 def test_another_driver_is_left_alone_and_taken_over_when_it_is_gone(
@@ -173,9 +173,9 @@ def test_another_driver_is_left_alone_and_taken_over_when_it_is_gone(
 
 def test_the_best_is_a_recipe(write: Write, run: Run, tmp_path: Path) -> None:
     loaded = write(more="\n[set]\nsteps.teacher.training.epochs = 3\n")
-    found, _ = run(loaded, tmp_path)
+    result, _ = run(loaded, tmp_path)
     folder = tmp_path / "sweeps" / loaded.sweep.name
-    found.save(folder)
+    result.save(folder)
     write_best(folder, tmp_path / "best.toml")
     recipe: Any = load(tmp_path / "best.toml").recipe
     assert recipe.front_end.n_mels == 16
@@ -189,23 +189,23 @@ def test_best_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"results\.json is not there; name a folder that sweep"):
         write_best(tmp_path, tmp_path / "best.toml")
     (tmp_path / "results.json").write_text("{")
-    with pytest.raises(DataError, match=r"is no JSON; run the sweep again"):
+    with pytest.raises(DataError, match=r"is not JSON; run the sweep again"):
         write_best(tmp_path, tmp_path / "best.toml")
     (tmp_path / "results.json").write_text("[1]")
     with pytest.raises(DataError, match="is not the result of a sweep"):
         write_best(tmp_path, tmp_path / "best.toml")
     (tmp_path / "results.json").write_text('{"best": null, "objective": "a", "name": "b"}')
-    with pytest.raises(DataError, match="no trial came to its end"):
+    with pytest.raises(DataError, match="no trial was completed"):
         write_best(tmp_path, tmp_path / "best.toml")
 
 
 def test_the_plan_counts_without_training(write: Write, run: Run, tmp_path: Path) -> None:
     loaded = write(more=PRUNING + FINALISTS)
-    told = plan(loaded, tmp_path, 2, None, quiet)
-    assert (told.valid, told.invalid, told.trials) == (6, 6, 6 + 2 * 3)
-    assert told.epochs == 6 * 1 + 3 * 1 + 2 * 2 + 2 * 3 * 4
-    assert told.estimated_s is None
-    assert "in no valid combination: front_end.n_mels=300" in told.notes[0]
+    reported = plan(loaded, tmp_path, 2, None, quiet)
+    assert (reported.valid, reported.invalid, reported.trials) == (6, 6, 6 + 2 * 3)
+    assert reported.epochs == 6 * 1 + 3 * 1 + 2 * 2 + 2 * 3 * 4
+    assert reported.estimated_s is None
+    assert "in no valid combination: front_end.n_mels=300" in reported.notes[0]
     run(loaded, tmp_path)
     assert (plan(loaded, tmp_path, 2, None, quiet).estimated_s or 0) > 0
 
@@ -233,8 +233,8 @@ def test_progress_ends_where_it_said_it_would(write: Write, tmp_path: Path, pret
     events: list[Event] = []
     loaded = write(more=PRUNING + FINALISTS)
     sweep(loaded, runs=tmp_path, workers=2, emit=events.append, make_crew=pretender)
-    told = [e for e in events if e.kind == "progress" and e.text == "epochs of the sweep"]
-    assert told[-1].done == told[-1].total == 6 + 3 + 2 * 2 + 2 * 2 * 4  # one seed is there
+    reported = [e for e in events if e.kind == "progress" and e.text == "epochs of the sweep"]
+    assert reported[-1].done == reported[-1].total == 6 + 3 + 2 * 2 + 2 * 2 * 4  # one seed is there
     assert any("best so far" in e.text for e in events)
 
 
@@ -245,9 +245,9 @@ def test_the_best_is_first_however_long_it_was_trained(
     loaded = write(
         ("front_end.n_mels = [8, 12, 16, 300]\nfront_end.hop_length = [160, 200, 400]\n", epochs)
     )
-    found, _ = run(loaded, tmp_path)
-    values = [one.value for one in found.standings if one.value is not None]
-    assert len(values) == len(found.standings)
+    result, _ = run(loaded, tmp_path)
+    values = [one.value for one in result.standings if one.value is not None]
+    assert len(values) == len(result.standings)
     assert values == sorted(values, reverse=True)
-    assert [one.params["front_end.n_mels"] for one in found.standings] == [16, 16, 8, 8]
-    assert {one.epochs for one in found.standings[:2]} == {2, 4}
+    assert [one.params["front_end.n_mels"] for one in result.standings] == [16, 16, 8, 8]
+    assert {one.epochs for one in result.standings[:2]} == {2, 4}

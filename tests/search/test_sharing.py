@@ -16,7 +16,7 @@ from edgekws.search.run import sweep
 from edgekws.search.size import shared_epochs, total_epochs
 from edgekws.search.space import axes, combinations
 from edgekws.search.storage import Storage, file_url
-from edgekws.search.trial import Outcome, Plan
+from edgekws.search.trial import Outcome, TrialFactory
 
 Write = Callable[..., LoadedSweep]
 FACTOR = (
@@ -40,8 +40,8 @@ def two(
 ) -> tuple[Storage, Storage, Any]:
     """Two drivers, of which the second takes the first for another one, and a trial."""
     loaded = write()
-    found = axes(loaded)
-    trial = Plan(loaded, found).trial(next(iter(combinations(found))), 1)
+    result = axes(loaded)
+    trial = TrialFactory(loaded, result).trial(next(iter(combinations(result))), 1)
     stores = [Storage(file_url(tmp_path), "s") for _ in range(2)]
     monkeypatch.setattr("edgekws.search.storage._runs", lambda _: True)
     numbers = iter(range(1, 1000))
@@ -113,7 +113,9 @@ def test_a_database_that_breaks_meanwhile_is_told(
         crew.wait = wait
         return crew
 
-    with pytest.raises(MachineError, match=r"study\.db: failed \(.*the same command goes on"):
+    with pytest.raises(
+        MachineError, match=r"study\.db: failed \(.*the same command resumes from here"
+    ):
         sweep(write(), runs=tmp_path, workers=1, emit=quiet, make_crew=make)
 
 
@@ -121,23 +123,23 @@ def test_the_means_of_an_ablation_are_told_by_seed(
     write: Write, tmp_path: Path, pretender: Any
 ) -> None:
     loaded = write(NO_PARAMETERS, more=FACTOR)
-    found = sweep(loaded, runs=tmp_path, workers=1, emit=quiet, make_crew=pretender)
-    assert [cell["params"] for cell in found.cells] == [{"mels": "few"}, {"mels": "many"}]
-    for cell in found.cells:
+    result = sweep(loaded, runs=tmp_path, workers=1, emit=quiet, make_crew=pretender)
+    assert [cell["params"] for cell in result.cells] == [{"mels": "few"}, {"mels": "many"}]
+    for cell in result.cells:
         assert cell["split"] == "test"
         assert set(cell["by_seed"]) == {1, 2, 3}
         assert cell["mean"] == pytest.approx(sum(cell["by_seed"].values()) / 3)
         assert cell["ci95"][0] < cell["mean"] < cell["ci95"][1]
-    gap = found.cells[1]["mean"] - found.cells[0]["mean"]
-    assert found.effects[0]["value"] == pytest.approx(gap)
-    assert found.to_dict()["cells"] == found.cells
-    tables, _ = result_tables(found)
+    gap = result.cells[1]["mean"] - result.cells[0]["mean"]
+    assert result.effects[0]["value"] == pytest.approx(gap)
+    assert result.to_dict()["cells"] == result.cells
+    tables, _ = result_tables(result)
     title, head, rows = next(table for table in tables if "on test" in table[0])
     assert (title, len(head), len(rows)) == ("accuracy on test, mean over seeds", 3, 2)
-    write_page(found, tmp_path / "page.html")
+    write_page(result, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "<h3>Means on test</h3>" in page
-    assert f"{100 * found.cells[1]['mean']:.1f} %" in page
+    assert f"{100 * result.cells[1]['mean']:.1f} %" in page
 
 
 def test_where_the_worst_are_given_up_no_effect_is_told(
@@ -145,9 +147,9 @@ def test_where_the_worst_are_given_up_no_effect_is_told(
 ) -> None:
     pruning = "\n[pruning]\nrungs = [1]\nkeep = 0.5\n"
     loaded = write((NO_PARAMETERS[0], ""), more=FACTOR + pruning)
-    found = sweep(loaded, runs=tmp_path, workers=1, emit=quiet, make_crew=pretender)
-    assert (found.effects, found.cells) == ([], [])
-    assert any(note.startswith("no effects of factors") for note in found.notes)
+    result = sweep(loaded, runs=tmp_path, workers=1, emit=quiet, make_crew=pretender)
+    assert (result.effects, result.cells) == ([], [])
+    assert any(note.startswith("no effects of factors") for note in result.notes)
 
 
 SIMPLIFIED = (
@@ -163,13 +165,13 @@ def test_epochs_are_those_of_the_last_step_that_trains(tmp_path: Path, until: st
     key = "steps.distill.loss.temperature = [1.0, 2.0, 3.0]"
     file.write_text(SIMPLIFIED.format(until=until, key=key), encoding="utf-8")
     loaded = load_sweep(file)
-    trials = Plan(loaded, axes(loaded))
-    assert loaded.drawing == "distill"
+    trials = TrialFactory(loaded, axes(loaded))
+    assert loaded.seeded_step == "distill"
     assert total_epochs(trials, 3) == 3 * 2 * 7
     params = list(combinations(trials.axes))
     assert shared_epochs(trials, params) == 5  # one teacher for all
-    told = plan(loaded, tmp_path, 1, None, quiet)
-    assert (told.epochs, told.shared_epochs) == (42, 5)
+    reported = plan(loaded, tmp_path, 1, None, quiet)
+    assert (reported.epochs, reported.shared_epochs) == (42, 5)
 
 
 def test_each_front_end_needs_a_teacher_of_its_own(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_each_front_end_needs_a_teacher_of_its_own(tmp_path: Path) -> None:
     key = "front_end.n_mels = [20, 40]\nsteps.distill.loss.temperature = [1.0, 2.0]"
     file.write_text(SIMPLIFIED.format(until="distill", key=key), encoding="utf-8")
     loaded = load_sweep(file)
-    trials = Plan(loaded, axes(loaded))
+    trials = TrialFactory(loaded, axes(loaded))
     assert shared_epochs(trials, combinations(trials.axes)) == 2 * 5
 
 
@@ -185,5 +187,5 @@ def test_a_step_that_does_not_train_has_nothing_to_give_up_at(tmp_path: Path) ->
     file = tmp_path / "s.toml"
     text = SIMPLIFIED.format(until="to2d", key="front_end.n_mels = [20, 40]")
     file.write_text(text + "[pruning]\nrungs = [2]\n", encoding="utf-8")
-    with pytest.raises(RecipeError, match='"to2d" has no epochs to give up at'):
+    with pytest.raises(RecipeError, match='"to2d" has no epochs to prune at'):
         load_sweep(file)

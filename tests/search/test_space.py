@@ -15,7 +15,7 @@ from edgekws.search.chain import needed
 from edgekws.search.load import LoadedSweep, load_sweep
 from edgekws.search.size import shared_epochs, total_epochs
 from edgekws.search.space import axes, combinations, enumerate_all, recipe_of
-from edgekws.search.trial import Plan
+from edgekws.search.trial import TrialFactory
 
 Write = Callable[..., LoadedSweep]
 
@@ -30,9 +30,9 @@ def test_what_is_invalid_is_what_physics_forbids(write: Write) -> None:
     for mels, rate, length in itertools.product((8, 12, 16, 300), rates, lengths):
         front_end = FrontEnd(rate, 1.0, 256, length, 200, mels, 20.0, rate / 2)
         brute[mels, rate, length] = {f"front_end.{key}" for key, _ in problems(front_end)}
-    found = {tuple(p.values()): set[str]() for p in space.valid}
-    found |= {tuple(one.params.values()): {k for k, _ in one.reasons} for one in space.invalid}
-    assert found == brute
+    result = {tuple(p.values()): set[str]() for p in space.valid}
+    result |= {tuple(one.params.values()): {k for k, _ in one.reasons} for one in space.invalid}
+    assert result == brute
     assert len(space.valid) == 6
     counts = {row["key"]: row["count"] for row in space.reasons()}
     assert counts["front_end.win_length"] == sum(
@@ -58,7 +58,7 @@ def test_the_built_in_ablation_is_two_by_two(tmp_path: Path) -> None:
     space = enumerate_all(loaded, quiet)
     assert len(space.valid) == 4
     assert space.invalid == ()
-    assert loaded.drawing == "distill"
+    assert loaded.seeded_step == "distill"
     plain: Any
     both: Any
     plain, both = (recipe_of(loaded, space.axes, space.valid[n]) for n in (0, 3))
@@ -82,9 +82,9 @@ def test_a_built_in_sweep_is_all_valid_and_trains_so_much(
     loaded = load_sweep(name)
     space = enumerate_all(loaded, quiet)
     assert (len(space.valid), space.invalid) == (valid, ())
-    plan = Plan(loaded, space.axes)
-    assert total_epochs(plan, valid) == epochs
-    assert shared_epochs(plan, space.valid) == shared
+    factory = TrialFactory(loaded, space.axes)
+    assert total_epochs(factory, valid) == epochs
+    assert shared_epochs(factory, space.valid) == shared
     recipes = [recipe_of(loaded, space.axes, params) for params in space.valid]
     steps = {str(needed(recipe.steps, loaded.sweep.until)) for recipe in recipes}
     assert len(steps) == valid  # no two are the same

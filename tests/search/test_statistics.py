@@ -12,8 +12,8 @@ from edgekws.search.effects import Cell, effects
 from edgekws.search.importance import marginals
 from edgekws.search.space import Axis
 from edgekws.search.statistics import (
-    Bench,
     Estimate,
+    PairedScores,
     Scored,
     average,
     difference,
@@ -41,11 +41,11 @@ def clips(table: dict[str, Any]) -> list[tuple[str, int, int]]:
 
 def slow(table: dict[str, Any], objective: str) -> float:
     """Return the objective from single clips."""
-    heard = clips(table)
+    detected = clips(table)
     if objective == "accuracy":
-        return float(np.mean([right for _, _, right in heard]))
+        return float(np.mean([right for _, _, right in detected]))
     labels = [i for i, name in enumerate(table["labels"]) if name != "_silence_"]
-    recalls = [[right for _, label, right in heard if label == one] for one in labels]
+    recalls = [[right for _, label, right in detected if label == one] for one in labels]
     return float(np.mean([np.mean(recall) for recall in recalls if recall]))
 
 
@@ -59,29 +59,35 @@ def with_silence(table: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("objective", ["accuracy", "macro_recall"])
 def test_scores_are_those_of_single_clips(made_table: Table, objective: str) -> None:
     tables = {key: with_silence(made_table(0.8, n)) for n, key in enumerate("ab")}
-    bench = Bench(tables, objective)
+    paired_scores = PairedScores(tables, objective)
     for key, table in tables.items():
-        assert bench.shares[key].value == pytest.approx(slow(table, objective))
-        assert bench.level([key]) == bench.shares[key].ci95()
+        assert paired_scores.shares[key].value == pytest.approx(slow(table, objective))
+        assert paired_scores.level([key]) == paired_scores.shares[key].ci95()
 
 
 def test_a_gap_has_the_doubt_of_speakers_and_of_seeds(made_table: Table) -> None:
     tables = {f"{s}{c}": made_table(0.7 + 0.1 * c, 10 * s + c) for s in range(3) for c in range(2)}
-    bench = Bench(tables, "accuracy")
-    gap = difference(bench.mean(["01", "11", "21"]), bench.mean(["00", "10", "20"]))
-    by_seed = [bench.shares[f"{s}1"].value - bench.shares[f"{s}0"].value for s in range(3)]
+    paired_scores = PairedScores(tables, "accuracy")
+    gap = difference(paired_scores.mean(["01", "11", "21"]), paired_scores.mean(["00", "10", "20"]))
+    by_seed = [
+        paired_scores.shares[f"{s}1"].value - paired_scores.shares[f"{s}0"].value for s in range(3)
+    ]
     influence = np.mean(
-        [bench.shares[f"{s}1"].influence - bench.shares[f"{s}0"].influence for s in range(3)], 0
+        [
+            paired_scores.shares[f"{s}1"].influence - paired_scores.shares[f"{s}0"].influence
+            for s in range(3)
+        ],
+        0,
     )
     speakers, seeds = 10 / 9 * np.square(influence).sum(), np.var(by_seed, ddof=1) / 3
     error = (speakers + seeds) ** 0.5
     df = (speakers + seeds) ** 2 / (speakers**2 / 9 + seeds**2 / 2)
-    found = bench.estimate(gap)
+    result = paired_scores.estimate(gap)
     value = float(np.mean(by_seed))
     half = stats.t.ppf(0.975, df) * error
-    assert found.value == pytest.approx(value)
-    assert found.ci95 == pytest.approx((value - half, value + half))
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(value) / error, df))
+    assert result.value == pytest.approx(value)
+    assert result.ci95 == pytest.approx((value - half, value + half))
+    assert result.p == pytest.approx(2 * stats.t.sf(abs(value) / error, df))
 
 
 def test_one_speaker_leaves_everything_open(made_table: Table) -> None:
@@ -89,9 +95,9 @@ def test_one_speaker_leaves_everything_open(made_table: Table) -> None:
     for table in tables.values():
         table["speakers"], table["groups"] = 1, table["groups"][:1]
         table["cells"] = table["cells"][:2]
-    bench = Bench(tables, "accuracy")
-    assert bench.level(["a"]) is None
-    gap = bench.estimate(difference(bench.mean(["a"]), bench.mean(["b"])))
+    paired_scores = PairedScores(tables, "accuracy")
+    assert paired_scores.level(["a"]) is None
+    gap = paired_scores.estimate(difference(paired_scores.mean(["a"]), paired_scores.mean(["b"])))
     assert (gap.ci95, gap.p) == (None, 1.0)
 
 
@@ -108,11 +114,11 @@ def test_sums_take_the_seeds_that_all_have_and_the_smallest_step() -> None:
         Scored(0.5, np.array([0.1, -0.1]), np.array([0.4, 0.6]), 0.02),
         Scored(0.2, np.array([0.0, 0.2]), np.array([0.1, 0.2, 0.3]), 0.05),
     )
-    found = weighted(parts, np.array([2.0, -0.5]))
-    assert found.value == pytest.approx(0.9)
-    assert found.influence.tolist() == pytest.approx([0.2, -0.3])
-    assert found.by_seed.tolist() == pytest.approx([0.75, 1.1])
-    assert found.step == pytest.approx(0.025)
+    result = weighted(parts, np.array([2.0, -0.5]))
+    assert result.value == pytest.approx(0.9)
+    assert result.influence.tolist() == pytest.approx([0.2, -0.3])
+    assert result.by_seed.tolist() == pytest.approx([0.75, 1.1])
+    assert result.step == pytest.approx(0.025)
     assert average(parts).step == pytest.approx(0.01)
 
 
@@ -127,17 +133,19 @@ def test_tables_may_hold_some_of_the_speakers_or_nothing_that_counts(made_table:
     whole = made_table(0.8, 1)
     part = {**whole, "speakers": 7, "groups": whole["groups"][:7], "cells": whole["cells"][:14]}
     for tables in ({"a": whole, "b": part}, {"b": part, "a": whole}):
-        assert Bench(tables, "accuracy").speakers == 10
-    assert Bench({}, "accuracy").speakers == 0
+        assert PairedScores(tables, "accuracy").speakers == 10
+    assert PairedScores({}, "accuracy").speakers == 0
     silent = {**whole, "labels": ["_silence_", "_silence_"]}
-    mean = Bench({"a": silent}, "macro_recall").mean(["a"])
+    mean = PairedScores({"a": silent}, "macro_recall").mean(["a"])
     assert (mean.value, mean.step) == (0.0, 0.0)
 
 
 def test_a_step_is_one_clip_of_one_trial(made_table: Table) -> None:
-    bench = Bench({key: made_table(0.8, n) for n, key in enumerate("abc")}, "accuracy")
-    assert bench.mean(["a"]).step == pytest.approx(1 / 200)
-    assert bench.mean(["a", "b", "c"]).step == pytest.approx(1 / 600)
+    paired_scores = PairedScores(
+        {key: made_table(0.8, n) for n, key in enumerate("abc")}, "accuracy"
+    )
+    assert paired_scores.mean(["a"]).step == pytest.approx(1 / 200)
+    assert paired_scores.mean(["a", "b", "c"]).step == pytest.approx(1 / 600)
 
 
 @pytest.mark.parametrize("speakers", [2, 3, 6, 10, 25])
@@ -159,13 +167,13 @@ def test_a_sweep_of_nothing_finds_something_in_one_case_of_twenty_at_most(speake
                           for s in range(speakers) for label in range(2)],
             }  # fmt: skip
             cells.append(Cell(dict(zip("pqrs", levels, strict=True)), (str(n),)))
-        found = effects(axes, cells, Bench(tables, "accuracy"))
-        assert len(found) == 10
-        wrong += any(effect.sign for effect in found)
+        result = effects(axes, cells, PairedScores(tables, "accuracy"))
+        assert len(result) == 10
+        wrong += any(effect.sign for effect in result)
     assert wrong / runs <= 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
 
 
-def cells_and_bench(made_table: Table, shares: dict[tuple[str, str], float]) -> Any:
+def cells_and_scores(made_table: Table, shares: dict[tuple[str, str], float]) -> Any:
     tables: dict[str, Any] = {}
     cells: list[Cell] = []
     for (sound, teacher), share in shares.items():
@@ -173,18 +181,18 @@ def cells_and_bench(made_table: Table, shares: dict[tuple[str, str], float]) -> 
         chance = len(tables)
         tables |= {key: made_table(share, chance + n) for n, key in enumerate(keys)}
         cells.append(Cell({"sound": sound, "teacher": teacher}, keys))
-    return cells, Bench(tables, "accuracy")
+    return cells, PairedScores(tables, "accuracy")
 
 
 def test_effects_are_differences_of_means_and_the_verdict_says_which_way(made_table: Table) -> None:
     shares = {("plain", "none"): 0.6, ("plain", "one"): 0.6,
               ("augmented", "none"): 0.9, ("augmented", "one"): 0.9}  # fmt: skip
-    cells, bench = cells_and_bench(made_table, shares)
+    cells, paired_scores = cells_and_scores(made_table, shares)
     value = {
-        tuple(c.params.values()): np.mean([bench.shares[key].value for key in c.keys])
+        tuple(c.params.values()): np.mean([paired_scores.shares[key].value for key in c.keys])
         for c in cells
     }
-    sound, teacher, both = effects(AXES, cells, bench)
+    sound, teacher, both = effects(AXES, cells, paired_scores)
     means = [value["augmented", t] - value["plain", t] for t in ("none", "one")]
     assert sound.estimate.value == pytest.approx(np.mean(means))
     assert both.estimate.value == pytest.approx(means[1] - means[0])
@@ -197,32 +205,32 @@ def test_effects_are_differences_of_means_and_the_verdict_says_which_way(made_ta
 def test_what_hurts_is_said_to_hurt(made_table: Table) -> None:
     shares = {("plain", "none"): 0.9, ("plain", "one"): 0.5,
               ("augmented", "none"): 0.9, ("augmented", "one"): 0.9}  # fmt: skip
-    _, teacher, both = effects(AXES, *cells_and_bench(made_table, shares))
+    _, teacher, both = effects(AXES, *cells_and_scores(made_table, shares))
     assert teacher.verdict == "hurts"
     assert "together: more than the sum of both" in both.sentence()
 
 
 def test_a_missing_combination_leaves_out_what_is_compared_with_it(made_table: Table) -> None:
     shares = {("plain", "none"): 0.6, ("augmented", "none"): 0.9, ("augmented", "one"): 0.7}
-    cells, bench = cells_and_bench(made_table, shares)
-    found = effects(AXES, cells, bench)
-    assert [effect.of for effect in found] == [(("sound", "augmented"),), (("teacher", "one"),)]
-    gap = bench.mean(cells[1].keys).value - bench.mean(cells[0].keys).value
-    assert found[0].estimate.value == pytest.approx(gap)
+    cells, paired_scores = cells_and_scores(made_table, shares)
+    result = effects(AXES, cells, paired_scores)
+    assert [effect.of for effect in result] == [(("sound", "augmented"),), (("teacher", "one"),)]
+    gap = paired_scores.mean(cells[1].keys).value - paired_scores.mean(cells[0].keys).value
+    assert result[0].estimate.value == pytest.approx(gap)
 
 
-def grid(bench: Bench, cells: list[Cell]) -> Any:
-    return [(cell.params, bench.mean(cell.keys)) for cell in cells]
+def grid(paired_scores: PairedScores, cells: list[Cell]) -> Any:
+    return [(cell.params, paired_scores.mean(cell.keys)) for cell in cells]
 
 
 def test_means_at_every_value_have_the_doubt_of_speakers_and_seeds(made_table: Table) -> None:
     shares = {(s, t): 0.7 for s in ("plain", "augmented") for t in ("none", "one")}
-    cells, bench = cells_and_bench(made_table, shares)
-    for row in marginals(AXES, grid(bench, cells), bench.speakers):
+    cells, paired_scores = cells_and_scores(made_table, shares)
+    for row in marginals(AXES, grid(paired_scores, cells), paired_scores.speakers):
         mine = [c for c in cells if c.params[row["axis"]] == row["value"]]
-        mean = average([bench.mean(cell.keys) for cell in mine])
+        mean = average([paired_scores.mean(cell.keys) for cell in mine])
         assert row["mean"] == pytest.approx(mean.value)
-        low, high = bench.estimate(mean).ci95 or (0, 0)
+        low, high = paired_scores.estimate(mean).ci95 or (0, 0)
         assert row["ci95"][0] <= low + 1e-9  # or wider, by what the residuals say
         assert row["ci95"][1] >= high - 1e-9
 

@@ -98,13 +98,13 @@ def power_at(wave: np.ndarray, hz: float) -> float:
 
 
 def test_every_word_is_where_the_table_says_and_nowhere_else(folder: Path, tmp_path: Path) -> None:
-    heard = streams(listing(folder), "dev", tmp_path)
-    labels = [label for one in heard for label in one.labels]
+    detected = streams(listing(folder), "dev", tmp_path)
+    labels = [label for one in detected for label in one.labels]
     assert sorted((i.keyword, i.speaker) for i in labels) == sorted(
         (word, speaker) for word in WORDS for speaker in "bc" for _ in range(2)
     )
-    assert {one.speaker for one in heard} == {"b", "c"}
-    for one in heard:
+    assert {one.speaker for one in detected} == {"b", "c"}
+    for one in detected:
         wave = samples(one)
         rest = np.ones(len(wave), bool)
         for label in one.labels:
@@ -119,7 +119,7 @@ def test_every_word_is_where_the_table_says_and_nowhere_else(folder: Path, tmp_p
             rest[start : end + round(0.35 * RATE)] = False
         for hz in WORDS.values():
             assert power_at(wave[rest], hz) < 1e-3 * power_at(wave[rest], 200)
-    starts = sorted(i.start_s for i in heard[0].labels)
+    starts = sorted(i.start_s for i in detected[0].labels)
     assert len(starts) == 1 or min(np.diff(starts)) > 1
     (summary,) = read_notes(tmp_path / "streams")
     assert summary == "dev: 1.7 minutes of speech without keywords, 8 keywords in them"
@@ -139,8 +139,8 @@ def test_they_are_the_same_again_and_differ_between_splits(folder: Path, tmp_pat
 def test_too_little_speech_takes_as_many_of_each_keyword(folder: Path, tmp_path: Path) -> None:
     listed = listing(folder)
     short = Clip(folder / "speech-b.flac", UNKNOWN, "b", "dev", 0.0, 4 * APART_S)
-    heard = streams(Listing(listed.labels, listed.clips, negatives=(short,)), "dev", tmp_path)
-    said = [label.keyword for one in heard for label in one.labels]
+    detected = streams(Listing(listed.labels, listed.clips, negatives=(short,)), "dev", tmp_path)
+    said = [label.keyword for one in detected for label in one.labels]
     assert sorted(said) == ["да", "да", "нет", "нет"]
     assert read_notes(tmp_path / "streams")[1:] == ["dev: 4 of 8 keyword clips find no room"]
 
@@ -148,8 +148,8 @@ def test_too_little_speech_takes_as_many_of_each_keyword(folder: Path, tmp_path:
 def test_without_speech_other_words_take_its_place(folder: Path, tmp_path: Path) -> None:
     listed = listing(folder, speech=False)
     more = [Clip(folder / f"other-{s}.wav", UNKNOWN, s, "test") for s in "d"]
-    heard = streams(listed, "dev", tmp_path)
-    assert sum(len(samples(one)) for one in heard) >= 2 * RATE * len(more)
+    detected = streams(listed, "dev", tmp_path)
+    assert sum(len(samples(one)) for one in detected) >= 2 * RATE * len(more)
     notes = read_notes(tmp_path / "streams")
     assert "of other words and silence, joined with pauses" in notes[0]
     assert notes[1] == "dev: the data has no speech without keywords; give dataset.negatives"

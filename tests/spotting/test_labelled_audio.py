@@ -60,20 +60,20 @@ def test_the_speaker_of_a_recording_is_known_from_the_table_or_the_folder(audio:
     ]
     assert {one.speaker for one in list_positives(audio, {}, WORDS, quiet)} == {""}
     soundfile.write(audio / "noise.wav", np.zeros(1600), 16_000)
-    found = list_negatives([audio], quiet)
-    assert [one.speaker for one in found] == ["", "да", "другое", "нет"]
+    result = list_negatives([audio], quiet)
+    assert [one.speaker for one in result] == ["", "да", "другое", "нет"]
 
 
 def test_rows_are_chosen_by_column(audio: Path) -> None:
     rows = ("path,label,split", "да/1.wav,да,dev", "нет/1.wav,нет,test", "другое/1.wav,да,train")
     path = table(audio, *rows)
-    found = list_positives(path, parse_where(["split=dev, test", "label=нет"]), WORDS, quiet)
-    assert [one.path.parent.name for one in found] == ["нет"]
+    result = list_positives(path, parse_where(["split=dev, test", "label=нет"]), WORDS, quiet)
+    assert [one.path.parent.name for one in result] == ["нет"]
 
 
 def test_folders_are_keywords(audio: Path) -> None:
-    found = list_positives(audio, {}, WORDS, quiet)
-    assert {one.path.parent.name: one.labels for one in found} == {
+    result = list_positives(audio, {}, WORDS, quiet)
+    assert {one.path.parent.name: one.labels for one in result} == {
         "да": (Label("да"),), "нет": (Label("нет"),), "другое": (),
     }  # fmt: skip
     assert list_negatives([audio / "да", audio / "нет"], quiet) == [

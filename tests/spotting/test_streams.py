@@ -19,19 +19,19 @@ AUDIO = track(4.0, {0.6: "низкий", 2.2: "высокий"})
 
 
 def events(bundle: Path) -> list[tuple[str, float, float, float]]:
-    with streams.detector(bundle, quiet) as found:
-        heard = [event for events in streams.listen(found, [AUDIO]) for event in events]
-    return [(e.keyword, e.start_s, e.end_s, e.score) for e in heard]
+    with streams.detector(bundle, quiet) as result:
+        detected = [event for events in streams.listen(result, [AUDIO]) for event in events]
+    return [(e.keyword, e.start_s, e.end_s, e.score) for e in detected]
 
 
 @pytest.mark.parametrize("to", ["zip", "ort"])
 def test_other_forms_of_a_bundle_hear_the_same(tone_bundle: Path, tmp_path: Path, to: str) -> None:
     expected = events(tone_bundle)
     assert [event[0] for event in expected] == ["низкий", "высокий"]
-    made = export(tone_bundle, EXPORTER.validate_python({"kind": to}), tmp_path / "b.zip")
-    for found, told in zip(events(made.output), expected, strict=True):
-        assert found[0] == told[0]
-        assert found[1:] == pytest.approx(told[1:], abs=1e-4)
+    built = export(tone_bundle, EXPORTER.validate_python({"kind": to}), tmp_path / "b.zip")
+    for result, reported in zip(events(built.output), expected, strict=True):
+        assert result[0] == reported[0]
+        assert result[1:] == pytest.approx(reported[1:], abs=1e-4)
 
 
 def test_a_damaged_bundle_is_not_run(tone_bundle: Path, tmp_path: Path) -> None:
@@ -48,10 +48,10 @@ def test_another_runtime_is_told_and_not_run(tone_bundle: Path, tmp_path: Path) 
     bundle = Path(shutil.copytree(tone_bundle, tmp_path / "b"))
     (bundle / "detect.py").write_text("raise SystemExit")
     pack.seal(bundle, "# card\n")
-    told: list[Event] = []
-    with streams.detector(bundle, told.append):
+    reported: list[Event] = []
+    with streams.detector(bundle, reported.append):
         pass
-    assert "detect.py is another runtime version" in told[0].text
+    assert "detect.py is another runtime version" in reported[0].text
 
 
 def test_a_recording_without_samples_is_bad_data(tone_bundle: Path, tmp_path: Path) -> None:

@@ -11,24 +11,24 @@ from edgekws.spotting.thresholds import allocate, centred, worth
 
 @st.composite
 def curves(draw: st.DrawFn) -> dict[str, list[Point]]:
-    made = {}
+    built = {}
     for word in ("a", "b", "c")[: draw(st.integers(1, 3))]:
         counts = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=5))
         rows = [Point(0.1 * (n + 1), m, 0, 0, f) for n, (m, f) in enumerate(counts)]
-        made[word] = [*rows, Point(NEVER, 6, 0, 0, 0)]
-    return made
+        built[word] = [*rows, Point(NEVER, 6, 0, 0, 0)]
+    return built
 
 
 @given(curves(), st.integers(0, 12))
 def test_no_combination_is_better(points: dict[str, list[Point]], allowed: int) -> None:
-    found = allocate(points, allowed)
-    assert list(found) == list(points)
+    result = allocate(points, allowed)
+    assert list(result) == list(points)
     fitting = [
         chosen
         for row in product(*points.values())
         if worth(chosen := dict(zip(points, row, strict=True)))[1] <= allowed
     ]
-    assert worth(found) == min(map(worth, fitting))
+    assert worth(result) == min(map(worth, fitting))
 
 
 def test_the_middle_between_false_alarms_and_hits_is_taken() -> None:
