@@ -74,7 +74,7 @@ def test_speech_without_a_keyword_beside_recordings(tmp_path: Path) -> None:
     without = recipe(tmp_path, "yes", data=root)
     assert "negatives" not in without["dataset"]
     assert [s["kind"] for s in without["steps"]] == [
-        *("teacher", "distill", "to2d", "quantize", "simplify", "stream")
+        *("teacher", "distill", "to2d", "quantize", "simplify", "stream", "calibrate")
     ]
     talk = (tmp_path / "talk", tmp_path / 'a "b".csv')
     given = recipe(tmp_path, "yes", data=root, negatives=talk)
