@@ -5,21 +5,22 @@
     >>> planned.value.rows[-1].params < 10_000
     True
 
-Paths are `str` or `Path`, a recipe is a file or the name of a built-in one, `overrides` are texts
+Paths are `str` or `Path`. A recipe is a file, the name of a built-in one, or a mapping of what a
+file holds: `{"extends": "base.toml", "seed": 1}`. `overrides` are texts
 such as `"steps.distill.loss.temperature=2"`. Nothing is printed: `emit` gets the events of what
 goes on, which by default nobody hears. What comes back prints as the command line shows it.
 """
 
-import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from edgekws.core.events import Emit, Event, quiet
 from edgekws.core.measurement import Measurement, Verdict
 from edgekws.errors import UsageError
-from edgekws.report import tables
+from edgekws.report import results
+from edgekws.report.shown import Shown
 from edgekws.report.tables import Table
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AnyPath = str | Path
+AnyRecipe = AnyPath | Mapping[str, Any]
 Judged = tuple[tuple[Measurement, ...], tuple[Verdict, ...]]
 
 __all__ = [
@@ -65,21 +67,32 @@ class Result(Generic[T]):
     """
 
     value: T
-    tables: tuple[Table, ...] = ()
-    lines: tuple[str, ...] = ()
+    shown: Shown
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        """The tables, each a title, heads and rows."""
+        return self.shown.tables
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The lines under the tables."""
+        return self.shown.lines
+
+    @property
+    def ok(self) -> bool:
+        """Whether every limit is met; where not, the result ends with those that are exceeded."""
+        return not self.shown.problem
 
     def __str__(self) -> str:
         """Return the tables and lines as text."""
-        return "\n\n".join(
-            [*map(_text, self.tables), *(["\n".join(self.lines)] * bool(self.lines))]
-        )
+        return self.shown.text()
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """Return the tables and lines as a notebook shows them."""
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self.lines)
-        return "".join(map(_html, self.tables)) + lines
+        return self.shown.html()
 
 
 class Spotter:
@@ -186,7 +199,7 @@ def load(bundle: AnyPath, *, threshold: float | None = None, emit: Emit = quiet)
 
 
 def compress(
-    recipe: AnyPath,
+    recipe: AnyRecipe,
     *,
     overrides: Sequence[str] = (),
     force: Sequence[str] = (),
@@ -196,14 +209,17 @@ def compress(
     dist: AnyPath = "dist",
     emit: Emit = quiet,
 ) -> "Result[Report]":
-    """Run the chain of a recipe; `value.ok` tells whether the budget is met.
+    """Run the chain of a recipe; `ok` tells whether the budget is met.
+
+    A budget that the run turned out to exceed is no exception: the result holds what was measured,
+    has `ok` False, and prints the limits that are exceeded at its end.
 
     The report is in `runs`, as JSON and as a page, the bundle in `dist`. What has been done before
     comes from the cache.
 
     Raises:
         RecipeError: the recipe is wrong.
-        BudgetError: a limit cannot be met, or a step breaks its own.
+        BudgetError: a limit cannot be met, whatever is trained; nothing was trained.
         EdgekwsError: whatever a step raises; what was done before it is kept.
     """
     from edgekws.engine import run
@@ -233,18 +249,13 @@ def compress(
     for folder in folders:
         write_html(report, folder / "report.html")
         emit(Event("note", f"report in {folder / 'report.html'}"))
-    bundles = [result for result in report.results if result.kind == "bundle"]
-    shown = (
-        *tables.step_tables(report, wide=True),
-        *(table for one in bundles for table in _bundle(one.measurements)),
-        *(table for one in bundles for table in tables.heard_tables(one)),
-        *tables.budget_tables(report.deciding()),
-    )
-    return Result(report, shown, report.notes)
+    return Result(report, results.report_result(report))
 
 
-def plan(recipe: AnyPath, *, overrides: Sequence[str] = (), emit: Emit = quiet) -> "Result[Plan]":
+def plan(recipe: AnyRecipe, *, overrides: Sequence[str] = (), emit: Emit = quiet) -> "Result[Plan]":
     """Predict size, MACs and latency after every step, without data or training.
+
+    `ok` is False where a limit on parameters, MACs or size cannot be met.
 
     Raises:
         RecipeError: the recipe is wrong.
@@ -252,22 +263,22 @@ def plan(recipe: AnyPath, *, overrides: Sequence[str] = (), emit: Emit = quiet) 
     from edgekws.engine import plan as engine
     from edgekws.recipe.load import load as read
 
-    made = engine.plan(read(recipe, overrides), emit)
-    budget = tables.budget_tables(tables.bounded(made.verdicts, "final model"))
-    shown = (tables.plan_table(made), *_bundle(made.bundle), *budget)
-    return Result(made, shown, made.notes)
+    planned = engine.plan(read(recipe, overrides), emit)
+    return Result(planned, results.plan_result(planned))
 
 
 def check(
     model: AnyPath,
     *,
     budget: AnyPath | None = None,
-    recipe: AnyPath | None = None,
+    recipe: AnyRecipe | None = None,
     overrides: Sequence[str] = (),
     fresh: bool = False,
     emit: Emit = quiet,
 ) -> Result[Judged]:
     """Measure any ONNX file or bundle, and judge it by a budget file or that of a recipe.
+
+    `ok` is False where a limit is exceeded or its metric was not measured.
 
     Raises:
         UsageError: neither `budget` nor `recipe` is given.
@@ -285,14 +296,12 @@ def check(
     else:
         raise UsageError("check needs a budget, a recipe, or both")
     found, verdicts = engine.check(Path(model), limits, emit, loaded, fresh=fresh)
-    measured = ("measured", ("metric", "value"), list(tables.measured_lines(found)))
-    judged = tables.budget_tables(tables.bounded(verdicts, "model"))
-    return Result((found, verdicts), (measured, *_bundle(found), *judged))
+    return Result((found, verdicts), results.check_result(found, verdicts))
 
 
 def evaluate(
     *models: AnyPath,
-    recipe: AnyPath,
+    recipe: AnyRecipe,
     overrides: Sequence[str] = (),
     split: "Split" = "dev",
     emit: Emit = quiet,
@@ -305,17 +314,16 @@ def evaluate(
     """
     from edgekws.evaluation import evaluate as engine
     from edgekws.recipe.load import load as read
-    from edgekws.report.evaluation_tables import evaluation_tables
 
     if not models:
         raise UsageError("evaluate needs a model")
     made = engine.evaluate([Path(m) for m in models], read(recipe, overrides), split, emit)
-    return Result(made, tuple(evaluation_tables(made)))
+    return Result(made, results.evaluation_result(made))
 
 
 def compare(
     *systems: AnyPath,
-    recipe: AnyPath,
+    recipe: AnyRecipe,
     overrides: Sequence[str] = (),
     split: "Split" = "dev",
     points: float | None = None,
@@ -331,13 +339,11 @@ def compare(
     """
     from edgekws.evaluation import compare as engine
     from edgekws.recipe.load import load as read
-    from edgekws.report.evaluation_tables import comparison_tables
 
     engine.check_points(points)
     asked = points / 100 if points is not None else None
     made = engine.compare([str(s) for s in systems], read(recipe, overrides), split, emit, asked)
-    lines = tuple(pair.sentence for pair in made.pairs)
-    return Result(made, tuple(comparison_tables(made)), lines)
+    return Result(made, results.comparison_result(made))
 
 
 def profile(
@@ -359,7 +365,6 @@ def profile(
     from pydantic import ValidationError
 
     from edgekws.evaluation import profile as engine
-    from edgekws.report.profile_tables import profile_tables
     from edgekws.targets.host import Target
 
     fields = {"seconds": seconds, "threads": threads, "warmup": warmup, "seed": seed}
@@ -369,8 +374,7 @@ def profile(
         (name, *_), text = error.errors()[0]["loc"], error.errors()[0]["msg"]
         raise UsageError(f"{name}: {text}") from error
     made = engine.profile([Path(model) for model in models], target, emit)
-    shown, lines = profile_tables(made)
-    return Result(made, tuple(shown), tuple(lines))
+    return Result(made, results.profile_result(made))
 
 
 def predict(
@@ -385,11 +389,10 @@ def predict(
     from edgekws.evaluation import predict as engine
 
     made = engine.predict(Path(bundle), Path(source), Path(output), emit, top_k)
-    left_out = [f"cannot be read: {name}" for name in made.unreadable]
-    return Result(made, (), (f"{made.rows} labels in {output}", *map(str, left_out)))
+    return Result(made, results.predicted_result(made, Path(output)))
 
 
-def verify(bundle: AnyPath) -> "Result[Verified]":
+def verify(bundle: AnyPath, *, emit: Emit = quiet) -> "Result[Verified]":
     """Check a bundle: its files, what it declares, and the golden clips.
 
     Raises:
@@ -399,10 +402,11 @@ def verify(bundle: AnyPath) -> "Result[Verified]":
     from edgekws.bundle import verify as room
 
     found = room.verify(Path(bundle))
-    return Result(found, (), (*tables.verified_lines(found, Path(bundle)), *found.notes))
+    _warn(found, bundle, emit)
+    return Result(found, results.verified_result(found, Path(bundle)))
 
 
-def export(bundle: AnyPath, to: str, output: AnyPath) -> "Result[Exported]":
+def export(bundle: AnyPath, to: str, output: AnyPath, *, emit: Emit = quiet) -> "Result[Exported]":
     """Write a bundle in another form: `folder`, `zip`, `ort` or `waveform`.
 
     Raises:
@@ -416,7 +420,8 @@ def export(bundle: AnyPath, to: str, output: AnyPath) -> "Result[Exported]":
     if to not in kinds("Exporter"):
         raise UsageError(f"{to}: no such form{closest(to, kinds('Exporter'))}")
     made = room.export(Path(bundle), EXPORTER.validate_python({"kind": to}), Path(output))
-    return Result(made, (), tuple(tables.verified_lines(made.verified, made.output)))
+    _warn(made.verified, bundle, emit)
+    return Result(made, results.exported_result(made))
 
 
 def _download(dataset: "Dataset", emit: Emit) -> None:
@@ -426,32 +431,6 @@ def _download(dataset: "Dataset", emit: Emit) -> None:
     fetch(emit)
 
 
-def _bundle(found: Iterable[Measurement]) -> Iterator[Table]:
-    if rows := tables.whole_rows(found):
-        yield "on the device", tables.WHOLE_HEADS, rows
-
-
-def _text(table: Table) -> str:
-    """Write a table as text, its columns aligned."""
-    title, heads, rows = table
-    lines = [tuple(heads), *(tuple(map(str, row)) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        [
-            title,
-            *("  ".join(map(_padded, line, widths, range(len(line)))).rstrip() for line in lines),
-        ]
-    )
-
-
-def _padded(cell: str, width: int, column: int) -> str:
-    return cell.rjust(width) if column else cell.ljust(width)
-
-
-def _html(table: Table) -> str:
-    title, heads, rows = table
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows
-    )
-    return f"<table><caption>{html.escape(title)}</caption><tr>{head}</tr>{body}</table>"
+def _warn(verified: "Verified", bundle: AnyPath, emit: Emit) -> None:
+    for note in verified.notes:
+        emit(Event("warning", f"{bundle}: {note}"))

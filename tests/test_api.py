@@ -10,7 +10,7 @@ import pytest
 
 import edgekws
 from edgekws.core.events import Event
-from edgekws.errors import DataError, UsageError
+from edgekws.errors import DataError, RecipeError, UsageError
 from tests.tone_bundle import RATE, TONES, make, track
 
 LOW, HIGH = TONES
@@ -124,6 +124,23 @@ def test_a_plan_prints_and_shows_its_tables(
     assert max(widths) < 100
 
 
+def test_a_recipe_may_be_a_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgekws.recipe.load import builtins, load
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base.toml").write_bytes(builtins()["quickstart"].read_bytes())
+    given = {"extends": "base.toml", "seed": 7}
+    loaded = load(given, ["threads=1"])
+    assert (loaded.recipe.seed, loaded.recipe.threads, loaded.path) == (7, 1, None)
+    assert loaded.recipe.steps == load("quickstart").recipe.steps
+    assert loaded.sources == (Path("base.toml"),)
+    assert given == {"extends": "base.toml", "seed": 7}
+    with pytest.raises(RecipeError, match="recipe: seeed: "):
+        edgekws.plan({"extends": "base.toml", "seeed": 7})
+    with pytest.raises(RecipeError, match=r"there is no file other\.toml"):
+        edgekws.compress({"extends": "other.toml"})
+
+
 def test_wrong_calls_are_told(bundle: Path) -> None:
     with pytest.raises(UsageError, match="check needs a budget, a recipe, or both"):
         edgekws.check(bundle)
@@ -144,7 +161,11 @@ def test_a_bundle_is_checked_and_timed(bundle: Path, tmp_path: Path) -> None:
     measurements, verdicts = made.value
     assert [verdict.ok for verdict in verdicts] == [False, True]
     assert {"params", "bundle_size_kib"} <= {m.metric for m in measurements}
-    assert "broken" in str(made)
+    assert not made.ok
+    assert str(made).split("\n\n")[-1].startswith("the budget is not met: max_params = 10 (")
+    assert "<strong>the budget is not met: max_params = 10 (" in made._repr_html_()
+    budget.write_text("max_size_kib = 1_000\n")
+    assert edgekws.check(bundle, budget=budget).ok
     timed = edgekws.profile(bundle, seconds=0.2)
     assert "latency of one inference" in str(timed)
 

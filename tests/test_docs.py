@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from edgekws.core import figures
 from edgekws.core.measurement import METRICS
 from edgekws.recipe.json_schema import properties, recipe_schema
 from tools import reference_pages, render_docs
@@ -175,7 +176,7 @@ def test_more_seeds_are_told_with_their_mean(copy: Path) -> None:
     at = accuracy.index("accuracy")
     first = json.loads(path.read_text())["results"][-1]["measurements"][at]["value"]
     change(path, first - 0.1, "results", -1, "measurements", at, "value")
-    mean = render_docs.share(first - 0.05)
+    mean = figures.share(first - 0.05)
     pages = render(copy)
     assert f"{mean} (mean of 2 seeds)" in pages["index.md"]
     assert f"**{mean}**" in pages["arabic-40.md"]

@@ -13,8 +13,8 @@ from inspect import getdoc
 from pathlib import Path
 
 from edgekws import errors
+from edgekws.core import figures
 from edgekws.core.measurement import ACCURACIES, BUNDLE_METRICS, CONTINUOUS, METRICS
-from edgekws.report import _numbers
 from tools.command_reference import commands_page
 from tools.recipe_reference import recipe_page, sweep_page
 
@@ -142,7 +142,7 @@ def _metric_row(metric: str, unit: str) -> str:
     of = "bundle" if metric in BUNDLE_METRICS else "step"
     of += ", clips" if metric in ACCURACIES else ", streams" if metric in CONTINUOUS else ""
     unit = {"": "–", "/s": "1/s", "/h": "1/h", "× plain export": "–"}.get(unit, unit)
-    title = _numbers.title(metric).replace("_unknown_", "`_unknown_`")
+    title = figures.title(metric).replace("_unknown_", "`_unknown_`")
     title = title.replace("_silence_", "`_silence_`")
     return f"| `{metric}` | {title} | {unit} | {of} | {MEANINGS[metric]} |"
 

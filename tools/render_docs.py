@@ -23,7 +23,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edgekws.report import _numbers
+from edgekws.core import figures
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATES = "docs/pages"
@@ -106,7 +106,7 @@ def value(result: Json, metric: str) -> float:
 
 def figure(number: float, name: str) -> str:
     """Write a number as the product writes the metric `name`."""
-    return _numbers.figure(name, number)
+    return figures.figure(name, number)
 
 
 def metric(result: Json, name: str, interval: bool = True) -> str:
@@ -122,8 +122,7 @@ def metric(result: Json, name: str, interval: bool = True) -> str:
 
 def bounds(ci95: Sequence[float], name: str) -> str:
     """Write a 95 % interval without its unit: `[95.3, 98.2]`."""
-    low, high = (figure(bound, name).split(" ")[0] for bound in ci95)
-    return f"[{low}, {high}]"
+    return figures.interval(name, ci95)
 
 
 def if_measured(result: Json, name: str, text: str = "{}") -> str:
@@ -142,31 +141,14 @@ def marginal(sweep: Json, axis: str, at: object) -> float:
     return float(next(rows)["mean"])
 
 
-def share(number: float, digits: int = 1) -> str:
-    """Write a share: `96.7 %`."""
-    return f"{100 * number:.{digits}f} %"
-
-
-def points(number: float, digits: int = 2) -> str:
-    """Write a difference of shares with its sign: `+0.33`."""
-    return f"{100 * number:+.{digits}f}".replace("-", "−")
-
-
 def ratio(number: float, ci95: Sequence[float] | None = None) -> str:
-    """Write a ratio to three digits, with its interval where there is one."""
-    text = f"{number:.3f}"
-    return f"{text} [{ci95[0]:.3f}, {ci95[1]:.3f}]" if ci95 else text
+    """Write a ratio with its interval, where there is one."""
+    return figures.estimate("latency_ratio", number, ci95)
 
 
 def decimal(number: float, digits: int = 1) -> str:
     """Write a number with as many decimals."""
     return f"{number:,.{digits}f}"
-
-
-def duration(seconds: float) -> str:
-    """Write a wall time: `6 min 51 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def confusions(result: Json) -> list[Json]:
@@ -236,14 +218,15 @@ def environment(root: Path = ROOT) -> Environment:
         keep_trailing_newline=True,
     )
     data = Data(root)
-    filters: list[Callable[..., Any]] = [metric, figure, bounds, share, points, ratio, decimal]
-    filters += [duration, step, value, having, marginal, confusions]
+    filters: list[Callable[..., Any]] = [metric, figure, bounds, ratio, decimal]
+    filters += [figures.share, figures.points, figures.large, figures.count, figures.duration]
+    filters += [step, value, having, marginal, confusions]
     found.filters |= {function.__name__: function for function in filters}
-    found.filters |= {"large": _numbers.large, "count": "{:,.0f}".format, "mean": mean}
+    found.filters["mean"] = mean
     found.globals |= {
         "json": data.json,
         "seeds": data.seeds,
-        "title": _numbers.title,
+        "title": figures.title,
     }
     found.globals |= {"holds": holds, "measurement": measurement, "if_measured": if_measured}
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.core.contract import Contract
 from edgekws.core.measurement import BUNDLE_METRICS, WHOLE, WHOLE_NOTE, Measurement
 from edgekws.metrics.class_counts import class_cells
@@ -91,18 +92,14 @@ def latency_section(sentences: Sequence[str]) -> str:
 
 
 def _row(m: Measurement) -> str:
-    interval = f"{m.ci95[0]:.4g} to {m.ci95[1]:.4g}" if m.ci95 else ""
-    interval = ", ".join(filter(None, (interval, care(m.speakers))))
-    return f"| {m.metric} | {_value(m)} {m.unit} | {interval} | {m.n or ''} |"
-
-
-def _value(m: Measurement) -> str:
-    return f"{m.value:,.0f}" if m.value == int(m.value) else f"{m.value:.4g}"
+    value = figures.figure(m.metric, m.value)
+    interval = ", ".join(filter(None, (figures.interval(m.metric, m.ci95), care(m.speakers))))
+    return f"| {figures.title(m.metric)} | {value} | {interval} | {m.n or ''} |"
 
 
 def _whole(measurements: Sequence[Measurement]) -> Iterator[str]:
     """Yield a row for every cost that was measured of the network, the front end and both."""
-    cells = {m.metric: f"{_value(m)} {m.unit}" for m in measurements}
+    cells = {m.metric: figures.figure(m.metric, m.value) for m in measurements}
     for name, metrics in WHOLE.items():
         if cells.keys() >= set(metrics):
             yield f"| {name} | {' | '.join(cells[metric] for metric in metrics)} |"

@@ -73,6 +73,25 @@ def deliver(folder: Path, destination: Path, card: str | None = None) -> None:
                 shutil.rmtree(old, ignore_errors=True)
 
 
+def replace_folder(folder: Path, destination: Path) -> None:
+    """Copy a folder that is no bundle to `destination`, in place of what is there.
+
+    Raises:
+        OSError: the destination cannot be written.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    fresh, old = _temporary_folders(destination)
+    with locked(destination.parent):
+        _recover(destination)
+        try:
+            shutil.copytree(folder, fresh)
+            _put(fresh, destination, old)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+            if destination.exists():
+                shutil.rmtree(old, ignore_errors=True)
+
+
 def recover(destination: Path) -> None:
     """Clean up after an interrupted delivery to `destination`.
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekws.bundle.archive import unpacked
-from edgekws.bundle.delivery import deliver, obstacle
+from edgekws.bundle.delivery import deliver, obstacle, replace_folder
+from edgekws.bundle.members import SUMS
 from edgekws.bundle.verify import errors_named, verify_folder
 from edgekws.core.output import OTHER_OUTPUT, write_bytes
 from edgekws.core.protocols import Exporter
@@ -76,6 +77,9 @@ def place(fresh: Path, output: Path) -> None:
     """
     if fresh.is_dir():
         with writing(output, OTHER_OUTPUT):
-            deliver(fresh, output)
+            if (fresh / SUMS).is_file():
+                deliver(fresh, output)
+            else:
+                replace_folder(fresh, output)
     else:
         write_bytes(output, fresh.read_bytes())

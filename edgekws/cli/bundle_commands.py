@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from edgekws.cli.commands import Json, view_for
-from edgekws.core.events import Event
 from edgekws.core.kinds import closest, kinds, summary
 from edgekws.errors import UsageError
 
@@ -28,13 +27,10 @@ def verify(bundle: Bundle, json: Json = False) -> None:
       edgekws verify dist/quickstart
       edgekws verify quickstart.zip --json
     """
-    from edgekws.bundle import verify as room
+    from edgekws import api
 
     with view_for(json) as view:
-        found = room.verify(bundle)
-        for note in found.notes:
-            view.emit(Event("warning", f"{bundle}: {note}"))
-        view.show_verified(found, bundle)
+        view.show(api.verify(bundle, emit=view.emit).shown)
 
 
 def export(
@@ -60,13 +56,9 @@ def export(
       edgekws export dist/quickstart --to ort --output device/quickstart
       edgekws export dist/quickstart --to waveform --output quickstart.onnx
     """
-    from edgekws.bundle import export as room
-    from edgekws.core.protocols import EXPORTER
+    from edgekws import api
 
     if to not in _FORMS:
         raise UsageError(f"--to {to}: no such form{closest(to, _FORMS)}")
     with view_for(json) as view:
-        made = room.export(bundle, EXPORTER.validate_python({"kind": to}), output)
-        for note in made.verified.notes:
-            view.emit(Event("warning", f"{bundle}: {note}"))
-        view.show_exported(made)
+        view.show(api.export(bundle, to, output, emit=view.emit).shown)

@@ -10,6 +10,7 @@ import typer
 
 from edgekws.cli.commands import Json, view_for
 from edgekws.errors import UsageError
+from edgekws.report.shown import Shown
 
 if TYPE_CHECKING:
     from edgekws.engine.cache import Entry
@@ -44,7 +45,7 @@ def show(ctx: typer.Context, json: Json = False) -> None:
     folder = cache_folder()
     entries = contents(folder)
     with view_for(json) as view:
-        view.show_tables("cache", _told(folder, entries), _tables(entries), (str(folder),))
+        view.show(Shown("cache", (_told(folder, entries),), _tables(entries), (str(folder),)))
 
 
 @cache.command()
@@ -96,7 +97,7 @@ def prune(
     line = f"{word} {_entries(len(removed))}, {_size(total(removed))}, from {folder}"
     with view_for(json) as view:
         told = {"dry_run": dry_run, **_told(folder, removed)}
-        view.show_tables("cache_pruned", told, (), (line,))
+        view.show(Shown("cache_pruned", (told,), (), (line,)))
 
 
 def _told(folder: Path, entries: "Iterable[Entry]") -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 from edgekws.cli.bundle_commands import Bundle
 from edgekws.cli.commands import Json, view_for
 from edgekws.core.events import Event
+from edgekws.report.shown import Shown
 
 Positives = Annotated[
     Path,
@@ -106,7 +107,7 @@ def calibrate(
         found = made.evaluation
         table = (event_rows.title(found), event_rows.HEADS, event_rows.rows(found))
         lines = [*event_rows.lines(found), f"{output} is written; sha256 {made.verified.sha256}"]
-        view.show_tables("calibrated", asdict(made), [table], lines)
+        view.show(Shown("calibrated", (asdict(made),), [table], lines))
         if page is not None:
             for file in event_page.write_files(found, str(output), page):
                 view.emit(Event("note", f"written: {file}"))
@@ -162,7 +163,7 @@ def evaluate_events(
         for note in made.notes:
             view.emit(Event("warning", note))
         table = (event_rows.title(made), event_rows.HEADS, event_rows.rows(made))
-        view.show_tables("events", asdict(made), [table], event_rows.lines(made))
+        view.show(Shown("events", (asdict(made),), [table], event_rows.lines(made)))
         if output is not None:
             for file in event_page.write_files(made, str(bundle), output):
                 view.emit(Event("note", f"written: {file}"))

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
+from edgekws.core import figures
 from edgekws.core.measurement import Measurement, Verdict
 from edgekws.core.output import write_bytes
 from edgekws.core.printable import printable
-from edgekws.report import numbers
 
 OTHER_JUNIT = "name another --junit"
 
@@ -38,9 +38,8 @@ def told(verdict: Verdict) -> str:
     'max_params: 103, must be ≤ 100 (−3.1 %)'
     """
     limit = verdict.limit
-    bound = f"{'≤' if limit.op == 'max' else '≥'} {numbers.metric(limit.metric, limit.value)}"
-    measured = numbers.metric(limit.metric, verdict.measured)
-    return f"{limit.key}: {measured}, must be {bound} ({numbers.margin(verdict)})"
+    measured = figures.figure(limit.metric, verdict.measured)
+    return f"{limit.key}: {measured}, must be {figures.bound(verdict)} ({figures.margin(verdict)})"
 
 
 def write_junit(

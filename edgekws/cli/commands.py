@@ -1,7 +1,6 @@
 """The commands. Each imports what it needs when it is called, so that `--help` is quick."""
 
 import webbrowser
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekws.core.events import Event
-from edgekws.core.measurement import Verdict
 from edgekws.errors import BudgetError, DataError, UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +118,7 @@ def compress(
     from edgekws import api
 
     with view_for(json) as view:
-        report = api.compress(
+        result = api.compress(
             recipe,
             overrides=overrides or (),
             force=force or (),
@@ -129,10 +127,10 @@ def compress(
             runs=runs,
             dist=dist,
             emit=view.emit,
-        ).value
-        view.show_report(report)
-    if not report.ok:
-        raise BudgetError(_broken(verdict for _, verdict in report.deciding()))
+        )
+        view.show(result.shown)
+    if not result.ok:
+        raise BudgetError(result.shown.problem)
 
 
 def plan(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> None:
@@ -145,15 +143,13 @@ def plan(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> Non
       edgekws plan quickstart
       edgekws plan recipe.toml --set steps.to2d.backbone.channels=24
     """
-    from edgekws.engine import plan as engine
-    from edgekws.recipe.load import load
+    from edgekws import api
 
-    loaded = load(recipe, overrides or ())
     with view_for(json) as view:
-        made = engine.plan(loaded, view.emit)
-        view.show_plan(made)
-    if made.broken:
-        raise BudgetError("\n".join(made.broken))
+        result = api.plan(recipe, overrides=overrides or (), emit=view.emit)
+        view.show(result.shown)
+    if not result.ok:
+        raise BudgetError(result.shown.problem)
 
 
 def check(
@@ -195,34 +191,36 @@ def check(
       edgekws check dist/quickstart --recipe runs/quickstart/latest/recipe.lock.toml
       edgekws check dist/quickstart --budget budget.toml --junit budget.xml --format github
     """
+    from edgekws import api
     from edgekws.cli import check_forms
     from edgekws.cli.process import write_line
     from edgekws.core.output import check_output
-    from edgekws.evaluation import check as engine
-    from edgekws.recipe.load import load, load_budget
 
     if form and json:
         raise UsageError("--json is a format already; leave --format out")
     if junit is not None:
         check_output(junit, check_forms.OTHER_JUNIT)
-    loaded = load(recipe, overrides or ()) if recipe is not None else None
-    if budget is not None:
-        limits = load_budget(budget)
-    elif loaded is not None:
-        limits = loaded.recipe.limits
-    else:
+    if budget is None and recipe is None:
         raise UsageError("check needs --budget FILE, --recipe FILE or both")
     with view_for(json) as view:
-        found, verdicts = engine.check(model, limits, view.emit, loaded, fresh=fresh)
-        view.show_check(found, verdicts)
+        result = api.check(
+            model,
+            budget=budget,
+            recipe=recipe,
+            overrides=overrides or (),
+            fresh=fresh,
+            emit=view.emit,
+        )
+        found, verdicts = result.value
+        view.show(result.shown)
         if junit is not None:
             check_forms.write_junit(junit, model, found, verdicts)
             view.emit(Event("note", f"written: {junit}"))
     if not json and check_forms.for_github(form):
         for line in check_forms.annotations(model, verdicts):
             write_line(line)
-    if not all(verdict.ok for verdict in verdicts):
-        raise BudgetError(_broken(verdicts))
+    if not result.ok:
+        raise BudgetError(result.shown.problem)
 
 
 def report(
@@ -249,6 +247,7 @@ def report(
     """
     from edgekws.report.html import write_html
     from edgekws.report.plots import check_picture, write_overview
+    from edgekws.report.results import report_result
 
     if picture is not None:
         check_picture(picture)
@@ -258,7 +257,7 @@ def report(
     if picture is not None:
         write_overview(found, picture)
     with view_for(json) as view:
-        view.show_file(found, page)
+        view.show(report_result(found, page))
     if browser:
         webbrowser.open(page.resolve().as_uri())
 
@@ -278,16 +277,3 @@ def _read_report(run: Path) -> tuple["Report", Path]:
         return Report.load(file), file.parent
     except ValidationError as error:
         raise DataError(f"{file} is not the report of a run; run compress again") from error
-
-
-def _broken(verdicts: Iterable[Verdict]) -> str:
-    """Name the limits that are broken, and by how much."""
-    from edgekws.report import numbers
-
-    told = [
-        f"{v.limit.key} = {numbers.metric(v.limit.metric, v.limit.value)} "
-        f"({numbers.metric(v.limit.metric, v.measured)}, {numbers.margin(v)})"
-        for v in verdicts
-        if not v.ok
-    ]
-    return "the budget is not met: " + ("; ".join(told))

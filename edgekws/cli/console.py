@@ -2,9 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, JustifyMethod  # noqa: TID251
 from rich.live import Live  # noqa: TID251
@@ -14,38 +13,13 @@ from rich.table import Table  # noqa: TID251
 from edgekws.cli.pace import Heartbeat, Pace, counted
 from edgekws.cli.plain_text import Text
 from edgekws.cli.process import drop_output
+from edgekws.core import figures
 from edgekws.core.events import Event
-from edgekws.core.measurement import WHOLE_NOTE, Measurement, Verdict
 from edgekws.core.printable import one_line
-from edgekws.report import numbers
-from edgekws.report.evaluation_tables import comparison_tables, evaluation_tables
-from edgekws.report.tables import (
-    MET,
-    WHOLE_HEADS,
-    Row,
-    bounded,
-    budget_tables,
-    heard_tables,
-    is_figures,
-    measured_lines,
-    plan_table,
-    side_by_side,
-    step_line,
-    step_tables,
-    verified_lines,
-    whole_rows,
-)
+from edgekws.report.tables import BROKEN, MET, is_figures, side_by_side, step_line
 
 if TYPE_CHECKING:
-    from edgekws.bundle.export import Exported
-    from edgekws.core.report import Report
-    from edgekws.core.verified import Verified
-    from edgekws.engine.doctor import Check
-    from edgekws.engine.plan import Plan
-    from edgekws.evaluation.compare import Comparison
-    from edgekws.evaluation.evaluate import Evaluation
-    from edgekws.evaluation.predict import Predicted
-    from edgekws.report.tables import Table as Shown
+    from edgekws.report.shown import Shown
 
 PLAIN_WIDTH = 140
 """Columns of a table that goes to a file or a pipe."""
@@ -56,7 +30,8 @@ PLAIN_EVERY_S = 60.0
 WIDE = 120
 """Columns of a terminal on which the whole table of steps has room."""
 
-_STATUS = {"ok": "green", "warn": "yellow", "missing": "bold red"}
+_MARKS = {"ok": "green", "warn": "yellow", "missing": "bold red"}
+_VERDICTS = {MET: ("green", "green"), BROKEN: ("red", "bold red")}
 
 
 class _Console(Console):
@@ -78,12 +53,21 @@ def _console(*, stderr: bool) -> Console:
     )
 
 
-def _styled(line: Sequence[str]) -> list[str | Text]:
-    """Colour the margin and the word of a limit that is met or broken."""
-    *cells, margin, word = line
-    met = word == MET
-    styles = ("green", "green") if met else ("red", "bold red")
-    return [*cells, Text(margin, styles[0]), Text(word, styles[1])]
+def _styled(row: Sequence[str]) -> Sequence[str | Text]:
+    """Colour the margin and the word of a limit, in a row that ends with them."""
+    if not row or row[-1] not in _VERDICTS:
+        return row
+    *cells, margin, word = row
+    margin_style, word_style = _VERDICTS[word]
+    return [*cells, Text(margin, margin_style), Text(word, word_style)]
+
+
+def _marked(line: str) -> Text:
+    """Return a line, the mark that it begins with coloured."""
+    mark, space, rest = one_line(line).partition(" ")
+    text = Text(mark, _MARKS.get(mark, "default"))
+    text.add(space + rest, "default")
+    return text
 
 
 def show_error(text: str) -> None:
@@ -164,7 +148,7 @@ class Terminal:
         """Show from time to time that a task goes on of which nothing more is heard."""
 
         def beat(passed_s: float) -> None:
-            text = f"{line} {numbers.duration(passed_s)}"
+            text = f"{line} {figures.duration(passed_s)}"
             if self._err.is_terminal:
                 self._bar(text, 0, 1)
             else:
@@ -226,124 +210,15 @@ class Terminal:
         self._out.print(table)
         self._out.print()
 
-    def show_report(self, report: "Report") -> None:
-        """Show a row a step, what the bundle weighs as a whole and hears, then the budget."""
-        self._steps(report)
-        self._bundle(report)
-        self._budget(report.deciding())
-
-    def _steps(self, report: "Report") -> None:
+    def show(self, result: "Shown") -> None:
+        """Show the tables of a result, and its lines under them."""
         self._clear()
-        for table in step_tables(report, wide=self._out.width >= WIDE):
-            self._table(*table)
-        for note in report.notes:
-            self._out.print(Text(f"note: {note}"), soft_wrap=True)
-
-    def _bundle(self, report: "Report") -> None:
-        """Show what the bundle weighs with its front end, and what it hears."""
-        for result in report.results:
-            if result.kind == "bundle":
-                self._whole(result.measurements)
-                for table in heard_tables(result):
-                    self._table(*table)
-
-    def _whole(self, found: Sequence[Measurement]) -> None:
-        """Show front end and network side by side, where both were measured."""
-        if rows := whole_rows(found):
-            self._table("on the device", WHOLE_HEADS, rows)
-            self._out.print(Text(WHOLE_NOTE, "dim"))
+        narrow = result.narrow if self._out.width < WIDE else None
+        for title, head, rows in result.tables if narrow is None else narrow:
+            self._table(title, head, [_styled(row) for row in rows])
+        if result.caption:
+            self._out.print(Text(result.caption, "dim"))
             self._out.print()
-
-    def _budget(self, rows: Sequence[Row]) -> None:
-        for title, head, lines in budget_tables(rows):
-            styled = [_styled(line) for line in lines]
-            self._table(title, head, styled)
-
-    def show_plan(self, plan: "Plan") -> None:
-        """Show what every step will weigh, and what of the budget is known already."""
-        self._clear()
-        self._table(*plan_table(plan))
-        self._whole(plan.bundle)
-        self._budget(bounded(plan.verdicts, "final model"))
-        for note in plan.notes:
-            self._out.print(Text(f"note: {note}"), soft_wrap=True)
-
-    def show_check(self, found: Sequence[Measurement], verdicts: Sequence[Verdict]) -> None:
-        """Show every measurement, and the budget."""
-        self._clear()
-        self._table("measured", ("metric", "value"), list(measured_lines(found)))
-        self._whole(found)
-        self._budget(bounded(verdicts, "model"))
-
-    def show_evaluations(self, evaluations: Sequence["Evaluation"]) -> None:
-        """Show accuracies, a row a class, and the labels most often confused."""
-        self._clear()
-        for table in evaluation_tables(evaluations):
-            self._table(*table)
-
-    def show_comparison(self, made: "Comparison") -> None:
-        """Show the systems and their differences, and end with a sentence a pair."""
-        self._clear()
-        for table in comparison_tables(made):
-            self._table(*table)
-        for pair in made.pairs:
-            self._out.print(Text(pair.sentence, "bold"), soft_wrap=True)
-
-    def show_predicted(self, predicted: "Predicted", output: Path) -> None:
-        """Say how many labels were written, and what could not be read."""
-        self._clear()
-        left_out = len(predicted.unreadable)
-        text = f"{numbers.count(predicted.rows)} labels in {one_line(str(output))}"
-        if left_out:
-            text += f"; {numbers.count(left_out)} files could not be read and have no row"
-        self._out.print(Text(text), soft_wrap=True)
-
-    def show_verified(self, found: "Verified", bundle: Path) -> None:
-        """Say that a bundle is whole, and what it hears."""
-        self._clear()
-        for line in verified_lines(found, bundle):
-            self._out.print(Text(line), soft_wrap=True)
-
-    def show_exported(self, made: "Exported") -> None:
-        """Say what was written, and that it was verified."""
-        self.show_verified(made.verified, made.output)
-
-    def show_file(self, report: "Report", path: Path) -> None:
-        """Show a row a step, the bundle, and where the report is."""
-        self._steps(report)
-        self._bundle(report)
-        self._budget(report.deciding())
-        self._out.print(Text(one_line(str(path))), soft_wrap=True)
-
-    def show_recipe(self, path: Path) -> None:
-        """Say where a recipe was written, and what to do with it."""
-        text = f"Wrote {path}. Next: edgekws plan {path}, then edgekws compress {path}"
-        self._out.print(Text(one_line(text)), soft_wrap=True)
-
-    def show_recipes(self, found: Sequence[tuple[str, str, Path]]) -> None:
-        """Show name and description of every built-in recipe, and where they lie."""
-        widest = max((len(name) for name, _, _ in found), default=0)
-        for name, told, _ in found:
-            self._out.print(Text(f"{name:<{widest}}  {told}"), soft_wrap=True)
-        for folder in sorted({str(path.parent) for _, _, path in found}):
-            self._out.print(Text(f"in {folder}"), soft_wrap=True)
-
-    def show_doctor(self, checks: Sequence["Check"]) -> None:
-        """Show a line for every check, and under it what to do where something is wrong."""
-        widest = max(len(check.name) for check in checks)
-        for check in checks:
-            line = Text(f"{check.status:<8}", _STATUS[check.status])
-            line.add(f"{check.name:<{widest}}  {check.detail}", "default")
-            self._out.print(line, soft_wrap=True)
-            if check.advice:
-                self._out.print(Text(f"{'':<{widest + 10}}{check.advice}"), soft_wrap=True)
-
-    def show_tables(
-        self, event: str, told: dict[str, Any], tables: "Sequence[Shown]", lines: Sequence[str]
-    ) -> None:
-        """Show tables, and lines under them; `event` and `told` are for machines."""
-        self._clear()
-        for table in tables:
-            self._table(*table)
-        for line in lines:
-            self._out.print(Text(one_line(line)), soft_wrap=True)
+        for line in result.lines:
+            text = _marked(line) if result.marked else Text(one_line(line))
+            self._out.print(text, soft_wrap=True)

@@ -9,6 +9,7 @@ import typer
 from edgekws.cli.commands import Json, Overrides, view_for
 from edgekws.core.events import Event, quiet
 from edgekws.errors import DataError
+from edgekws.report.shown import Shown
 
 data = typer.Typer(
     name="data",
@@ -78,7 +79,7 @@ def explore(
         found = look(given, emit)
         page = write_exploration(found, output or Path("runs/data") / found.name)
         told = found.to_dict() | {"page": str(page)}
-        view.show_tables("data", told, *exploration_tables(found))
+        view.show(Shown("data", (told,), *exploration_tables(found)))
         emit(Event("note", f"page in {page}"))
 
 
@@ -128,7 +129,7 @@ def augment(
         made = make(given, output, copies, form.value, drawn, view.emit)
         line = f"{made.originals:,} originals and {made.augmented:,} augmented clips in {output}"
         use = f'dataset = {{ kind = "manifest", path = "{output / "manifest.csv"}" }}'
-        view.show_tables("augmented", asdict(made), (), (line, use))
+        view.show(Shown("augmented", (asdict(made),), (), (line, use)))
     if made.unreadable:
         raise DataError(f"{len(made.unreadable)} clips are not in {output}: cannot be read")
 
@@ -178,4 +179,4 @@ def synth(
         )
         shares = ", ".join(f"{split} {count:,}" for split, count in made.splits.items())
         line = f"{made.clips:,} clips of {len(made.words)} words by {made.voices} voices ({shares})"
-        view.show_tables("spoken", asdict(made), (), (f"{line} in {output}",))
+        view.show(Shown("spoken", (asdict(made),), (), (f"{line} in {output}",)))

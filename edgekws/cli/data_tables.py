@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from edgekws.report import numbers
+from edgekws.core import figures
 from edgekws.report.tables import Table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def exploration_tables(found: "Exploration") -> tuple[list[Table], list[str]]:
     if found.findings:
         rows: list[tuple[str, ...]] = []
         for one in found.findings:
-            rows.append((one.title, one.level, numbers.count(one.count), numbers.count(one.of)))
+            rows.append((one.title, one.level, figures.count(one.count), figures.count(one.of)))
             rows += [(f"  {text}", "", "", "") for text in (one.advice, f"e.g. {one.examples[0]}")]
         tables.append(("what to fix", ("what", "", "found", "of"), rows))
     tables.append(_classes(found))
@@ -41,7 +41,7 @@ def _classes(found: "Exploration") -> Table:
     rows = []
     for label in labels:
         cells = [
-            f"{numbers.count(found.counts[label][s])} ({found.speakers[label][s]})"
+            f"{figures.count(found.counts[label][s])} ({found.speakers[label][s]})"
             for s in found.splits
         ]
         level = found.levels.get(label)

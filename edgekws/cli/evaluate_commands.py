@@ -51,13 +51,14 @@ def evaluate(
     from edgekws.evaluation import evaluate as engine
     from edgekws.recipe.load import load
     from edgekws.report import evaluation_file
+    from edgekws.report.results import evaluation_result
 
     if output is not None:
         evaluation_file.check_output(output)
     loaded = load(recipe, overrides or ())
     with view_for(json) as view:
         made = engine.evaluate(models, loaded, split.value, view.emit)
-        view.show_evaluations(made)
+        view.show(evaluation_result(made))
         if output is not None:
             about = {"recipe": loaded.recipe.name, "split": split.value}
             for file in evaluation_file.write_evaluations(made, about, output):
@@ -101,14 +102,18 @@ def compare(
       edgekws compare dist/small dist/large bundle.zip --recipe recipe.toml --split test
       edgekws compare plain=p1.onnx,p2.onnx kd=k1.onnx,k2.onnx --recipe recipe.toml --points 0.5
     """
-    from edgekws.evaluation import compare as engine
-    from edgekws.recipe.load import load
+    from edgekws import api
 
-    engine.check_points(points)
-    loaded = load(recipe, overrides or ())
-    asked = points / 100 if points is not None else None
     with view_for(json) as view:
-        view.show_comparison(engine.compare(systems, loaded, split.value, view.emit, asked))
+        result = api.compare(
+            *systems,
+            recipe=recipe,
+            overrides=overrides or (),
+            split=split.value,
+            points=points,
+            emit=view.emit,
+        )
+        view.show(result.shown)
 
 
 def predict(
@@ -143,10 +148,10 @@ def predict(
       edgekws predict dist/quickstart recordings --output labels.csv
       edgekws predict quickstart.zip clips.csv --output labels.csv --top-k 3
     """
-    from edgekws.evaluation import predict as engine
+    from edgekws import api
 
     with view_for(json) as view:
-        predicted = engine.predict(bundle, source, output, view.emit, top_k)
-        view.show_predicted(predicted, output)
-    if predicted.unreadable:
-        raise DataError(f"{len(predicted.unreadable)} files are not in {output}: cannot be read")
+        result = api.predict(bundle, source, output, top_k=top_k, emit=view.emit)
+        view.show(result.shown)
+    if unreadable := result.value.unreadable:
+        raise DataError(f"{len(unreadable)} files are not in {output}: cannot be read")

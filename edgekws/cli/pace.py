@@ -5,8 +5,8 @@ from collections.abc import Callable
 from threading import Event as Stopped
 from threading import Thread
 
+from edgekws.core import figures
 from edgekws.core.events import Event
-from edgekws.report import numbers
 
 
 class Pace:
@@ -26,7 +26,7 @@ class Pace:
         if done <= self._from:
             return ""
         passed = time.monotonic() - self._started
-        return numbers.duration(passed * (total - done) / (done - self._from)) + " left"
+        return figures.duration(passed * (total - done) / (done - self._from)) + " left"
 
     def is_due(self, every_s: float) -> bool:
         """Tell whether that much time has passed since this was last true."""

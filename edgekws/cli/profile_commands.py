@@ -64,11 +64,9 @@ def profile(
       edgekws profile runs/quickstart --output profile.html
       edgekws profile dist/old dist/new --json > profile.jsonl
     """
-    from dataclasses import asdict
-
     from edgekws.evaluation import profile as engine
     from edgekws.report import profile_page
-    from edgekws.report.profile_tables import profile_tables
+    from edgekws.report.results import profile_result
     from edgekws.targets.host import Target
 
     if output is not None:
@@ -77,7 +75,7 @@ def profile(
     target = Target(**fields, seed=seed, affinity=_cpus(affinity))
     with view_for(json) as view:
         made = engine.profile(models, target, view.emit)
-        view.show_tables("profile", asdict(made), *profile_tables(made))
+        view.show(profile_result(made))
         if output is not None:
             for file in profile_page.write(made, output):
                 view.emit(Event("note", f"written: {file}"))

@@ -11,6 +11,7 @@ import typer
 from edgekws.cli.commands import Json, Overrides, view_for
 from edgekws.core.events import Event, quiet
 from edgekws.errors import UsageError
+from edgekws.report.shown import Shown, recipe_result
 
 if TYPE_CHECKING:
     from edgekws.search.run import MakeCrew
@@ -141,7 +142,7 @@ def _run(
         found.save(folder)
         write_page(found, folder / "report.html")
         view.emit(Event("note", f"results in {folder}: report.html, results.json, ranking.csv"))
-        view.show_tables("sweep", found.to_dict(), *result_tables(found))
+        view.show(Shown("sweep", (found.to_dict(),), *result_tables(found)))
 
 
 def _plan(
@@ -163,7 +164,7 @@ def _plan(
     with hands as (workers, _), view_for(json) as view:
         emit = quiet if json else view.emit
         found = plan(loaded, runs, workers, storage, emit)
-        view.show_tables("sweep_plan", asdict(found), *plan_tables(found))
+        view.show(Shown("sweep_plan", (asdict(found),), *plan_tables(found)))
 
 
 def _best(run: Path | None, output: Path | None, *, json: bool) -> None:
@@ -175,4 +176,4 @@ def _best(run: Path | None, output: Path | None, *, json: bool) -> None:
     check_output(output)
     write_best(run, output)
     with view_for(json) as view:
-        view.show_recipe(output)
+        view.show(recipe_result(output))

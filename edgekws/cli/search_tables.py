@@ -1,9 +1,9 @@
 """The tables of a sweep that people see, without a terminal in sight."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgekws.report import numbers
+from edgekws.core import figures
 from edgekws.report.tables import Table
 from edgekws.search.names import short_names
 
@@ -18,22 +18,22 @@ MOST = 15
 def plan_tables(plan: "SweepPlan") -> tuple[list[Table], list[str]]:
     """Return what a sweep will do: the reasons of what cannot be, and its size."""
     rows = [
-        [one["key"], numbers.count(one["count"]), _params(one["first"][0]), one["message"]]
+        [one["key"], figures.count(one["count"]), _params(one["first"][0]), one["message"]]
         for one in plan.reasons
     ]
     head = ("key", "combinations", "e.g.", "reason")
     tables: list[Table] = [("cannot be", head, rows)] if rows else []
     of = "" if plan.listed else " of those drawn"
     lines = [
-        f"{numbers.count(plan.valid)} valid, {numbers.count(plan.invalid)} invalid{of}",
-        f"{numbers.count(plan.trials)} trials, {numbers.count(plan.epochs)} epochs at most, "
+        f"{figures.count(plan.valid)} valid, {figures.count(plan.invalid)} invalid{of}",
+        f"{figures.count(plan.trials)} trials, {figures.count(plan.epochs)} epochs at most, "
         f"seeds {', '.join(map(str, plan.seeds))}, {plan.workers} workers",
     ]
     if plan.shared_epochs:
-        epochs = numbers.count(plan.shared_epochs)
+        epochs = figures.count(plan.shared_epochs)
         lines.append(f"before them {epochs} epochs of steps that trials share")
     if plan.estimated_s is not None:
-        lines.append(f"about {numbers.duration(plan.estimated_s)}, as the trials so far went")
+        lines.append(f"about {figures.duration(plan.estimated_s)}, as the trials so far went")
     return tables, [*lines, *plan.notes]
 
 
@@ -41,14 +41,14 @@ def result_tables(found: "Results") -> tuple[list[Table], list[str]]:
     """Return ranking, importance, the factors' verdicts, and what failed."""
     tables: list[Table] = [_ranking(found)]
     if found.importance:
-        rows = [[name, numbers.share(share)] for name, share in found.importance.items()]
+        rows = [[name, figures.share(share)] for name, share in found.importance.items()]
         tables.append(("importance (fANOVA)", ("parameter", "share of the variance"), rows))
     if found.cells:
         rows = [
             [
                 _params(one["params"]),
-                numbers.metric("accuracy", one["mean"]),
-                _interval(one["ci95"]),
+                figures.share(one["mean"]),
+                figures.interval("accuracy", one["ci95"]),
             ]
             for one in found.cells
         ]
@@ -66,7 +66,7 @@ def _ranking(found: "Results") -> Table:
     title = f"{found.name}: {found.objective} on dev"
     if len(shown) < len(found.standings):
         title += f", the first {MOST} of {len(found.standings)}"
-    head = ("combination", "", "score", "95 %", "behind", "params", "MACs")
+    head = ("combination", "", "score", "95 %", "behind", *map(figures.short, ("params", "macs")))
     return title, head, [_row(one) for one in shown]
 
 
@@ -79,10 +79,10 @@ def _row(one: "Standing") -> list[str]:
     return [
         _params(one.params),
         state,
-        numbers.metric("accuracy", one.value),
-        _interval(one.ci95),
+        figures.share(one.value),
+        figures.interval("accuracy", one.ci95),
         _behind(one),
-        *(numbers.metric(metric, one.measured.get(metric)) for metric in ("params", "macs")),
+        *(figures.figure(metric, one.measured.get(metric)) for metric in ("params", "macs")),
     ]
 
 
@@ -91,13 +91,9 @@ def _params(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{names[key]} {value}" for key, value in params.items())
 
 
-def _interval(bounds: Sequence[float] | None) -> str:
-    return "" if bounds is None else f"[{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]"
-
-
 def _behind(one: "Standing") -> str:
     if one.best:
         return "best"
     if one.behind is None:
         return ""
-    return "tie" if one.tied else f"{100 * one.behind[0]:+.1f}"
+    return "tie" if one.tied else figures.points(one.behind[0])

@@ -2,14 +2,19 @@
 
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgekws.cli.commands import Json, view_for
 from edgekws.core.output import is_stream, write_text
 from edgekws.errors import MissingPartError, UsageError
+from edgekws.report.shown import Shown, recipe_result
+
+if TYPE_CHECKING:
+    from edgekws.engine.doctor import Check
 
 _LIMITS = {
     "max_params": "Parameters, at most",
@@ -79,7 +84,7 @@ def init(
         told = _ask(told)
     write_text(output, _recipe(told | {"target": target, "host": host}, output))
     with view_for(json) as view:
-        view.show_recipe(output)
+        view.show(recipe_result(output))
 
 
 def doctor(json: Json = False) -> None:
@@ -96,20 +101,42 @@ def doctor(json: Json = False) -> None:
 
     checks = tuple(examine())
     with view_for(json) as view:
-        view.show_doctor(checks)
+        view.show(_doctor_result(checks))
     if missing := [check for check in checks if check.status == "missing"]:
         raise MissingPartError(
             "missing: " + "; ".join(f"{check.name} ({check.advice})" for check in missing)
         )
 
 
+def _doctor_result(checks: "Sequence[Check]") -> Shown:
+    """Return a line for every check, and under it what to do where something is wrong."""
+    from dataclasses import asdict
+
+    ok = all(check.status != "missing" for check in checks)
+    widest = max(len(check.name) for check in checks)
+    lines = []
+    for check in checks:
+        lines.append(f"{check.status:<8}{check.name:<{widest}}  {check.detail}")
+        lines += [f"{'':<{widest + 10}}{check.advice}"] if check.advice else []
+    record = {"ok": ok, "checks": [asdict(check) for check in checks]}
+    return Shown("doctor", (record,), (), lines, marked=True)
+
+
 def _list(*, json: bool) -> None:
     from edgekws.recipe.load import builtin_sweeps, builtins
 
     ready = builtins() | builtin_sweeps()
-    found = [(name, _first_comment(path), path) for name, path in ready.items()]
+    widest = max(map(len, ready), default=0)
+    about = {name: _first_comment(path) for name, path in ready.items()}
+    records = [
+        {"name": name, "description": about[name], "path": str(path)}
+        for name, path in ready.items()
+    ]
+    folders = sorted({str(path.parent) for path in ready.values()})
+    lines = [f"{name:<{widest}}  {text}" for name, text in about.items()]
+    lines += [f"in {folder}" for folder in folders]
     with view_for(json) as view:
-        view.show_recipes(found)
+        view.show(Shown("recipe", records, (), lines))
 
 
 def _first_comment(path: Path) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Examples, Split
+from edgekws.core.details import Kinds
 from edgekws.core.events import Emit
 from edgekws.core.latency_run import Files, LatencyRun
 from edgekws.runtime.front_end import FrontEnd
@@ -103,7 +104,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Output:
-    """Result of a step: the file it wrote, and details for the report."""
+    """Result of a step: the file it wrote, and details for the report.
+
+    `kinds` names the details that are also drawn.
+    """
 
     path: Path
     details: dict[str, Any] = field(default_factory=dict)
+    kinds: Kinds = field(default_factory=dict)

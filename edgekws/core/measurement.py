@@ -49,7 +49,7 @@ BUNDLE_METRICS = tuple(m for m in METRICS if m.startswith(("front_end_", "total_
 
 WHOLE = {
     "size": ("size_kib", "front_end_size_kib", "bundle_size_kib"),
-    "MACs": ("macs", "front_end_macs", "total_macs"),
+    "MACs/s": ("macs", "front_end_macs", "total_macs"),
     "peak RAM": ("peak_ram_kib", "front_end_peak_ram_kib", "total_peak_ram_kib"),
     "latency p50": ("latency_p50_us", "front_end_latency_p50_us", "total_latency_p50_us"),
     "latency p90": ("latency_p90_us", "front_end_latency_p90_us", "total_latency_p90_us"),

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from edgekws.core.details import Kinds
 from edgekws.core.measurement import Measurement, Verdict
 from edgekws.core.output import in_utf8, write_bytes
 
@@ -18,7 +19,7 @@ class Result:
     `verdicts` are the binding ones: of the step's budget and, for the final model and the bundle,
     of the recipe's. `to_go` are the recipe's limits, applied to earlier steps. `parity` holds the
     parity checks (max |Δlogit|, label agreement); `details` what the step reported (training
-    curves, calibrations tried, the latency's control).
+    curves, calibrations tried, the latency's control), and `kinds` which of them are drawn.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Result:
     to_go: tuple[Verdict, ...] = ()
     parity: dict[str, Any] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    kinds: Kinds = field(default_factory=dict)
     seconds: float = 0.0
     cached: bool = False
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.core.canonical import sha256_file
 from edgekws.core.latency_run import LatencyRun, ModelLatency
 from edgekws.core.protocols import Step
@@ -138,10 +139,10 @@ def against_fp32(
     }
     naive = against_control.models["naive"]
     times = (
-        f"{against_control.models['model'].p50_us:.1f} µs, {_format_ratio(timing)} that of the "
-        f"fastest FP32 form ({references.fastest}, {fp32_timing.p50_us:.1f} µs), "
+        f"{_p50(against_control.models['model'])}, {_format_ratio(timing)} that of the fastest "
+        f"FP32 form ({references.fastest}, {_p50(fp32_timing)}), "
         f"{_format_ratio(against_control.models['model'])} that of {baseline.description} "
-        f"({naive.p50_us:.1f} µs)"
+        f"({_p50(naive)})"
     )
     sentences = [f"{_describe_gain(model, fp32, timing)}: {times}"]
     if baseline.retrained and references.fastest != references.control:
@@ -155,9 +156,9 @@ def against_fp32(
 def card_lines(run: LatencyRun) -> tuple[str, ...]:
     """Return the lines of a model card on a bundle's latency, without the comparison with FP32."""
     timing, threads = run.models["model"], run.fingerprint["threads"]
-    figures = (
-        f"p{q} {value:.1f} µs [{low:.1f}, {high:.1f}]"
-        for q, value, (low, high) in (
+    percentiles = (
+        f"p{q} {figures.estimate('latency_p50_us', value, ci95)}"
+        for q, value, ci95 in (
             (50, timing.p50_us, timing.p50_ci95),
             (90, timing.p90_us, timing.p90_ci95),
             (99, timing.p99_us, timing.p99_ci95),
@@ -166,7 +167,7 @@ def card_lines(run: LatencyRun) -> tuple[str, ...]:
     where = f"{run.fingerprint['cpu']}, {threads} thread{'s' * (threads > 1)}"
     blocks = f"{timing.left_out} of {timing.blocks} blocks of runs"
     waiting = f"{blocks}, spent waiting for a CPU, do not count"
-    return f"one inference on {where}, {run.measured_at}: {', '.join(figures)}", waiting
+    return f"one inference on {where}, {run.measured_at}: {', '.join(percentiles)}", waiting
 
 
 def conditions(results: Sequence[Result], since: str) -> list[str]:
@@ -192,7 +193,12 @@ def conditions(results: Sequence[Result], since: str) -> list[str]:
 def _format_ratio(timing: ModelLatency) -> str:
     if timing.ratio is None or timing.ratio_ci95 is None:
         return "(no ratio, the machine was too busy) beside"
-    return f"{timing.ratio:.2f} × [{timing.ratio_ci95[0]:.2f}, {timing.ratio_ci95[1]:.2f}]"
+    bounds = figures.interval("latency_ratio", timing.ratio_ci95)
+    return f"{figures.ratio(timing.ratio)} × {bounds}"
+
+
+def _p50(timing: ModelLatency) -> str:
+    return figures.figure("latency_p50_us", timing.p50_us)
 
 
 def _describe_gain(model: Path, fp32: Path, timing: ModelLatency) -> str:
@@ -207,7 +213,8 @@ def _describe_gain(model: Path, fp32: Path, timing: ModelLatency) -> str:
     size = "size" if sizes[0] < sizes[1] else "no size"
     faster = timing.ratio_ci95 is not None and timing.ratio_ci95[1] < 1
     speed = "and speed" if faster else "and not speed" if size == "size" else "and no speed"
-    return f"INT8 buys {size} ({sizes[0]:.1f} instead of {sizes[1]:.1f} KiB) {speed}"
+    own, other = (figures.figure("size_kib", kib) for kib in sizes)
+    return f"INT8 buys {size} ({own} instead of {other}) {speed}"
 
 
 def _size_kib(path: Path) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact, Contract
+from edgekws.core.details import Kinds
 from edgekws.core.environment import core_count, device_kind, library_versions
 from edgekws.core.events import Emit
 from edgekws.core.job import STATES, Job
@@ -20,7 +21,7 @@ from edgekws.engine.data import Source
 from edgekws.engine.listening import listen
 from edgekws.recipe.model import Recipe
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of `result.json`; increase it when the format changes."""
 
 
@@ -30,6 +31,7 @@ class Done:
 
     artifact: Artifact
     details: dict[str, Any]
+    kinds: Kinds
     seconds: float
     cached: bool
 
@@ -127,7 +129,7 @@ def run_step(
     path = target / result["file"]
     contract = Contract.from_json(json.dumps(result["contract"]))
     artifact = Artifact(step.gives, path, result["sha256"], contract)
-    return Done(artifact, result["details"], result["seconds"], cached)
+    return Done(artifact, result["details"], result["kinds"], result["seconds"], cached)
 
 
 def _seed(step: Step, context: RunContext) -> int:
@@ -168,6 +170,7 @@ def _run(step: Step, inputs: Mapping[str, Artifact], context: RunContext, folder
         "sha256": sha256_file(output.path),
         "contract": json.loads((contract or read(output.path)[1]).to_json()),
         "details": output.details,
+        "kinds": dict(output.kinds),
         "seconds": seconds,
     }
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")

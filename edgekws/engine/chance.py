@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable
 
+from edgekws.core import figures
 from edgekws.core.events import Emit, Event
 from edgekws.core.measurement import Measurement
 
-_JUDGED = {
-    "accuracy": "accuracy",
-    "macro_recall": "macro recall",
-    "keyword_recall": "recall of keywords",
-}
+_JUDGED = ("accuracy", "macro_recall", "keyword_recall")
 
 
 def chance_warning(measurements: Iterable[Measurement], n_labels: int) -> str | None:
@@ -22,13 +19,12 @@ def chance_warning(measurements: Iterable[Measurement], n_labels: int) -> str | 
     >>> chance_warning([Measurement("accuracy", 0.9, ci95=(0.85, 0.95))], 7)
     """
     for measurement in measurements:
-        value = measurement.value
-        low = measurement.ci95[0] if measurement.ci95 else value
+        low = measurement.ci95[0] if measurement.ci95 else measurement.value
         if measurement.metric in _JUDGED and low <= 1 / n_labels:
+            value = f"{figures.share(measurement.value)}, 95 % interval from {figures.share(low)}"
             return (
-                f"{_JUDGED[measurement.metric]} is {_share(value)}, "
-                f"95 % interval from {_share(low)}: "
-                f"no better than a guess among {n_labels} labels ({_share(1 / n_labels)})"
+                f"{figures.title(measurement.metric)} is {value}: "
+                f"no better than a guess among {n_labels} labels ({figures.share(1 / n_labels)})"
             )
     return None
 
@@ -39,7 +35,3 @@ def warn_of_chance(
     """Emit the warning of `chance_warning`, if any, with the name of the model."""
     if (text := chance_warning(measurements, n_labels)) is not None:
         emit(Event("warning", f"{name}: {text}"))
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"

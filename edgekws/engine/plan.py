@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from edgekws.core import figures
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import BESIDE, Contract, Normalization
 from edgekws.core.environment import cache_folder, library_versions
 from edgekws.core.events import Emit, progress
 from edgekws.core.latency_run import Files
-from edgekws.core.measurement import BUNDLE_METRICS, METRICS, WHOLE, Measurement, Verdict
+from edgekws.core.measurement import BUNDLE_METRICS, WHOLE, Measurement, Verdict
 from edgekws.core.protocols import QUANTIZER, Backbone, Step, Target
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.source_code import closure, modules_of
@@ -69,7 +70,7 @@ class _Known:
     measured_at: str = ""
 
 
-COUNTED = ("params", *WHOLE["MACs"], *WHOLE["size"])
+COUNTED = ("params", *WHOLE["MACs/s"], *WHOLE["size"])
 """Metrics counted independently of the weights; all others are measured or estimated."""
 
 _SIZE_ROOM = 0.1
@@ -167,9 +168,8 @@ def _certain(verdict: Verdict) -> bool:
 
 
 def _describe(verdict: Verdict, what: str, judged: str = "cannot be met") -> str:
-    limit, unit = verdict.limit, METRICS[verdict.limit.metric]
-    figure = f"{verdict.measured:,.1f}" if unit in ("KiB", "µs") else f"{verdict.measured:,.0f}"
-    figure = f"{figure} {unit}".replace(" /s", " a second").strip()
+    limit = verdict.limit
+    figure = figures.figure(limit.metric, verdict.measured)
     return f"{limit.key} = {limit.value:g} {judged}: {what} has {figure}"
 
 

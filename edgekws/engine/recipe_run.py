@@ -130,6 +130,7 @@ class RecipeRun:
                 to_go=to_go,
                 parity=measured.parity,
                 details=details,
+                kinds=done.kinds,
                 seconds=done.seconds,
                 cached=done.cached,
             )

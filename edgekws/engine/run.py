@@ -77,6 +77,8 @@ def compress(
 def _command(loaded: Loaded) -> str:
     """Return the command that runs the recipe again."""
     name = loaded.recipe.name
+    if loaded.path is None:
+        return ""  # it came from a program
     recipe = name if builtins().get(name) == loaded.path else str(loaded.path)
     sets = [part for override in loaded.overrides for part in ("--set", override)]
     return shlex.join(["edgekws", "compress", recipe, *sets])

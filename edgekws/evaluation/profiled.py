@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from edgekws.core import figures
 from edgekws.core.measurement import Measurement
 
 What = Literal["network", "front end", "audio → label", "floor"]
@@ -104,17 +105,16 @@ class Profile:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """One line for each ratio, and one for the control."""
-        low, high = self.control_ratio_ci95
-        itself = f"{self.control_ratio:.3f} × itself [{low:.3f}, {high:.3f}]"
+        """One line for each ratio, and ratio for the control."""
+        itself = f"{figures.ratio(self.control_ratio)} × itself {_bounds(self.control_ratio_ci95)}"
         if not self.level:
             return (
                 f"no verdict: {self.control} measured {itself}, whose interval does not lie within "
                 "3 % of 1; close other programs, or measure longer with --seconds",
             )
         lines = [
-            f"{ratio.what}: {ratio.of} takes {ratio.ratio:.3f} × the time of {ratio.to} "
-            f"[{ratio.ci95[0]:.3f}, {ratio.ci95[1]:.3f}]: {ratio.verdict}"
+            f"{ratio.what}: {ratio.of} takes {figures.ratio(ratio.ratio)} × the time of {ratio.to} "
+            f"{_bounds(ratio.ci95)}: {ratio.verdict}"
             for ratio in self.ratios
         ]
         return *lines, f"control: {self.control} measured {itself}: level"
@@ -148,3 +148,7 @@ def judged(ci95: tuple[float, float]) -> Literal["faster", "slower", "not told a
     if ci95[1] < 1:
         return "faster"
     return "slower" if ci95[0] > 1 else "not told apart"
+
+
+def _bounds(ci95: tuple[float, float]) -> str:
+    return figures.interval("latency_ratio", ci95)

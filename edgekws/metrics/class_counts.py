@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.core.contract import UNKNOWN
 
 
@@ -52,4 +53,6 @@ def class_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _share(clips: int | None, of: int) -> str:
-    return f"{100 * clips / of:.1f} % ({clips:,}/{of:,})" if of and clips is not None else "–"
+    if not of or clips is None:
+        return figures.NOTHING
+    return f"{figures.share(clips / of)} ({clips:,}/{of:,})"

@@ -1,6 +1,6 @@
 """Load a typed recipe from a TOML file, reporting all errors at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,24 @@ from edgekws.errors import Problem, RecipeError
 from edgekws.recipe import chain
 from edgekws.recipe.messages import explain
 from edgekws.recipe.model import Recipe, budget_problems, limits, parse_step
-from edgekws.recipe.sources import Values, dotted, override, read
+from edgekws.recipe.sources import Values, dotted, given, override, read
 from edgekws.recipe.toml_lines import KeyPath, parse_toml, read_toml
+
+AnyRecipe = Path | str | Mapping[str, Any]
+"""A recipe's file, the name of a built-in one, or its tables."""
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A recipe and its origin.
 
-    `sources` are the file and those that it extends, in this order; `notes` describe what looks
+    `path` is its file, `None` for a mapping. `sources` are the file and those that it extends,
+    in this order; `notes` describe what looks
     unintended, each with file and line.
     """
 
     recipe: Recipe
-    path: Path
+    path: Path | None
     sources: tuple[Path, ...]
     overrides: tuple[str, ...]
     notes: tuple[str, ...]
@@ -64,33 +68,33 @@ def _is_sweep(path: Path) -> bool:
         return False
 
 
-def load(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
-    """Read the recipe in the file `path`, or the built-in one of that name.
+def load(recipe: AnyRecipe, overrides: Sequence[str] = ()) -> Loaded:
+    """Read a recipe: a file, the built-in one of a name, or the tables themselves as a mapping.
 
     `overrides` are `key=value` texts, such as `steps.distill.loss.temperature=2`.
 
     Raises:
         RecipeError: the recipe is invalid; contains every problem with its file, line and key.
     """
-    file = _find(path)
-    values = read(file)
+    file = None if isinstance(recipe, Mapping) else _find(recipe)
+    values = given(recipe) if isinstance(recipe, Mapping) else read(_find(recipe))
     problems = override(values, overrides)
     steps = [parse_step(table) for table in _tables(values.data.get("steps"))]
     located = dict(chain.problems(steps))
     try:
-        recipe = Recipe.model_validate(values.data)
-        located |= chain.too_short(recipe.steps, recipe.front_end.front_end().n_frames)
+        model = Recipe.model_validate(values.data)
+        located |= chain.too_short(model.steps, model.front_end.front_end().n_frames)
     except ValidationError as error:
         located = explain(Recipe, values.data, error.errors()) | located
-        recipe = None
+        model = None
     problems += [Problem(values.where(at), dotted(at), message) for at, message in located.items()]
-    if problems or recipe is None:
+    if problems or model is None:
         raise RecipeError(sorted(problems, key=_by_line))
-    remarks = chain.notes(recipe.steps)
-    if recipe.augment.spec_augment is None:
-        remarks += chain.idle_masking(recipe.steps)
+    remarks = chain.notes(model.steps)
+    if model.augment.spec_augment is None:
+        remarks += chain.idle_masking(model.steps)
     notes = tuple(f"{values.where(at)}: {text}" for at, text in remarks)
-    return Loaded(recipe, file, tuple(values.files), tuple(overrides), notes, values)
+    return Loaded(model, file, tuple(values.files), tuple(overrides), notes, values)
 
 
 def load_budget(path: Path) -> Budget:

@@ -1,7 +1,8 @@
 """The origin of every value of a recipe: file and line, or the command line."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,15 +98,28 @@ def read(path: Path) -> Values:
 def _read(path: Path, above: tuple[Path, ...]) -> Values:
     data, lines = read_toml(path)
     origins = {key: f"{path}:{line}" for key, line in lines.items()}
-    extension = Values(data, origins, [path])
-    if "extends" not in data:
+    return _extended(Values(data, origins, [path]), path, (*above, path.resolve()))
+
+
+def given(data: Mapping[str, Any]) -> Values:
+    """Return the values of a recipe given as a mapping; `extends` is relative to here.
+
+    Raises:
+        RecipeError: as `read`, for the recipe that it extends.
+    """
+    extension = Values(deepcopy(dict(data)), {(key,): "recipe" for key in data})
+    return _extended(extension, Path("recipe"), ())
+
+
+def _extended(extension: Values, path: Path, above: tuple[Path, ...]) -> Values:
+    """Return the values of the recipe `path` merged over those that it extends."""
+    if "extends" not in extension.data:
         return extension
-    base = _base(extension, path, (*above, path.resolve()))
-    values = _read(base, (*above, path.resolve()))
-    del data["extends"]
-    del origins[("extends",)]
+    values = _read(_base(extension, path, above), above)
+    del extension.data["extends"]
+    del extension.origins[("extends",)]
     values.merge(extension)
-    values.files.insert(0, path)
+    values.files[:0] = extension.files
     return values
 
 

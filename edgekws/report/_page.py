@@ -6,6 +6,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from edgekws.core import figures
+
 _HERE = Path(__file__).parent
 _PICTURE = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 _NAME = re.compile(r'(<\w+ id="|url\(#|href="#)(?=[\w-])')
@@ -28,7 +30,9 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     style, script = (Markup((_HERE / name).read_text(encoding="utf-8")) for name in _FRAME)
-    page = environment.get_template(template).render(**values, style=style, script=script)
+    page = environment.get_template(template).render(
+        **values, style=style, script=script, figures=figures
+    )
     return _with_own_names(page) + "\n"
 
 

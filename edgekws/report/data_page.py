@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgekws.core.figures import amount
 from edgekws.core.output import check_form, is_folder, write_text
 from edgekws.core.table import csv_text, inert_path
 from edgekws.curation.explore import Exploration
 from edgekws.report import _page
-from edgekws.report._numbers import amount
 from edgekws.report.data_plots import MOST_LABELS, classes_svg, histograms_svg, speakers_svg
 
 PAGES = (".html", ".htm")

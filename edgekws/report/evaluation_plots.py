@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekws.core import figures
 from edgekws.evaluation.evaluate import Evaluation
 from edgekws.report.plots import write_figure
 
@@ -122,7 +123,7 @@ def _det(axes: "Axes", one: Evaluation) -> None:
 
 
 def _curve(axes: "Axes", found: "Tradeoff", color: str, width: float, label: str | None) -> None:
-    text = f"{100 * found.eer:.1f} %  {label}" if label is not None else None
+    text = f"{figures.share(found.eer)}  {label}" if label is not None else None
     across, up = _deviates(found.false_accept_rate), _deviates(found.miss_rate)
     axes.plot(across, up, color=color, linewidth=width, label=text, clip_on=False)
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgekws.core import figures
 from edgekws.core.measurement import Measurement
-from edgekws.report import numbers
 from edgekws.report.tables import confused, measured_lines
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def _one(one: "Evaluation") -> Iterator[Table]:
     rows = [
         [
             row["label"],
-            numbers.metric("precision", row["precision"]),
-            _recall(row),
-            numbers.metric("f1", row["f1"]),
-            numbers.metric("eer", _errors(one).get(row["label"])),
-            numbers.count(row["support"]),
+            figures.share(row["precision"]),
+            figures.estimate("accuracy", row["recall"], row["recall_ci95"]),
+            figures.share(row["f1"]),
+            figures.share(_errors(one).get(row["label"])),
+            figures.count(row["support"]),
         ]
         for row in one.per_class
     ]
@@ -52,16 +52,16 @@ def _one(one: "Evaluation") -> Iterator[Table]:
 def _side_by_side(evaluations: Sequence["Evaluation"]) -> Iterator[Table]:
     names = [one.name for one in evaluations]
     found = [{m.metric: m for m in one.measurements} for one in evaluations]
-    rows = [[metric, *(numbers.measured(one.get(metric)) for one in found)] for metric in found[0]]
+    rows = [[metric, *(figures.measured(one.get(metric)) for one in found)] for metric in found[0]]
     pooled = [one.pooled.eer if one.pooled else None for one in evaluations]
-    rows.append(["EER, all keywords", *(numbers.metric("eer", eer) for eer in pooled)])
+    rows.append(["EER, all keywords", *(figures.share(eer) for eer in pooled)])
     yield "side by side", ("metric", *names), rows
     classes = [[row["label"], *map(_three, rows)] for row, *rows in _by_class(evaluations)]
     yield "per class: precision, recall, F1 in %", ("label", *names), classes
     if any(one.detection for one in evaluations):
         errors = [_errors(one) for one in evaluations]
         rows = [
-            [label, *(numbers.metric("eer", each.get(label)) for each in errors)]
+            [label, *(figures.share(each.get(label)) for each in errors)]
             for label in (row["label"] for row in evaluations[0].per_class)
             if any(label in each for each in errors)
         ]
@@ -79,12 +79,6 @@ def _three(row: dict[str, Any]) -> str:
     return "  ".join("    –" if share is None else f"{100 * share:5.1f}" for share in shares)
 
 
-def _recall(row: dict[str, Any]) -> str:
-    if row["recall"] is None:
-        return "–"
-    return numbers.measured(Measurement("recall", row["recall"], ci95=row["recall_ci95"]))
-
-
 def _errors(one: "Evaluation") -> dict[str, float]:
     return {found.label: found.eer for found in one.detection}
 
@@ -97,7 +91,7 @@ def comparison_tables(made: "Comparison") -> Iterator[Table]:
         [one.name, str(len(one.paths)), *(_over_seeds(one.measurements, m) for m in metrics)]
         for one in made.entrants
     ]
-    title = f"{made.split}: {numbers.count(made.clips)} clips{speakers}"
+    title = f"{made.split}: {figures.count(made.clips)} clips{speakers}"
     heads = ("system", "seeds", "accuracy", "macro recall", "unknown accepted")
     yield title, heads, rows
     names = ("accuracy, points", "macro recall, points", "only a : b right", "p", "Holm")
@@ -108,10 +102,10 @@ def _over_seeds(models: Sequence[Sequence[Measurement]], metric: str) -> str:
     """Write the measurement of one model, or mean and range of several."""
     found = [m for model in models for m in model if m.metric == metric]
     if len(found) < 2:
-        return numbers.measured(found[0] if found else None)
+        return figures.measured(found[0] if found else None)
     values = [m.value for m in found]
     low, high = 100 * min(values), 100 * max(values)
-    return f"{numbers.share(sum(values) / len(values))} ({low:.1f} … {high:.1f})"
+    return f"{figures.share(sum(values) / len(values))} ({low:.1f} … {high:.1f})"
 
 
 def _pair(pair: "Pair") -> list[str]:
@@ -122,9 +116,7 @@ def _pair(pair: "Pair") -> list[str]:
 
 
 def _difference(found: "Difference") -> str:
-    value, *bounds = (
-        f"{100 * bound:+.2f}".replace("-", "−") for bound in (found.value, *(found.ci95 or ()))
-    )
+    value, *bounds = (figures.points(bound, 2) for bound in (found.value, *(found.ci95 or ())))
     return f"{value} [{', '.join(bounds)}]" if bounds else value
 
 

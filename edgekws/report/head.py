@@ -1,9 +1,9 @@
 """The head of a run's page: the verdict, what was run where, and what to do next."""
 
+from edgekws.core import figures
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.measurement import Verdict
 from edgekws.core.report import Report
-from edgekws.report import _numbers
 
 
 def banner(report: Report) -> dict[str, str]:
@@ -70,7 +70,7 @@ def _next_step(report: Report) -> str:
 
 
 def _advice(worst: Verdict) -> str:
-    title = _numbers.title(worst.limit.metric)
+    title = figures.title(worst.limit.metric)
     if worst.margin is None:
         return f"{title} was not measured: take the limit out, or give what it is measured on"
-    return f"{title} is furthest off ({_numbers.margin(worst)}): loosen the limit or change a step"
+    return f"{title} is furthest off ({figures.margin(worst)}): loosen the limit or change a step"

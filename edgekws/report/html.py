@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import SPLITS
 from edgekws.core.measurement import (
@@ -17,8 +18,8 @@ from edgekws.core.measurement import (
 )
 from edgekws.core.output import write_text
 from edgekws.core.report import Report, Result
-from edgekws.report import _numbers, _page, event_rows, head
-from edgekws.report._details import Block, block, heading
+from edgekws.report import _page, event_rows, head
+from edgekws.report._details import Block, block, details_block, heading, scalar
 from edgekws.report.event_plots import curves_svg
 from edgekws.report.plots import frontier_svg, history_svg, overview_svg
 from edgekws.spotting.results import EventEvaluation, from_details
@@ -48,9 +49,9 @@ def _values(report: Report) -> dict[str, Any]:
         "heard": [_heard(r) for r in report.results if r.kind == "bundle"],
         "speech": [_speech(made, r) for r in report.results if (made := from_details(r.details))],
         "overview": Markup(overview_svg(report)) if report.results else "",
-        "columns": [_numbers.title(metric) for metric in _metrics(report)],
+        "columns": [figures.title(metric) for metric in _metrics(report)],
         "steps": [_step(result, _metrics(report)) for result in report.results],
-        "reference_columns": [_numbers.title(metric) for metric in _OF_REFERENCES],
+        "reference_columns": [figures.title(metric) for metric in _OF_REFERENCES],
         "references": [_reference(result) for result in _beside(report)],
         "classes": [_classes(r) for r in report.results if "per_class" in r.details],
         "data": _data(report.data),
@@ -68,13 +69,12 @@ def _identity(report: Report) -> dict[str, str]:
 def _budget_row(verdict: Verdict) -> dict[str, Any]:
     """Return a limit with its margin as a bar: `width` in percent of half the bar's room."""
     limit, margin = verdict.limit, verdict.margin
-    measured = verdict.measured
     return {
         "key": limit.key,
-        "title": _numbers.title(limit.metric),
-        "bound": ("≤ " if limit.op == "max" else "≥ ") + _numbers.figure(limit.metric, limit.value),
-        "measured": "not measured" if measured is None else _numbers.figure(limit.metric, measured),
-        "margin": _numbers.margin(verdict),
+        "title": figures.title(limit.metric),
+        "bound": figures.bound(verdict),
+        "measured": figures.figure(limit.metric, verdict.measured),
+        "margin": figures.margin(verdict),
         "width": 50.0 if margin is None else round(50 * min(abs(margin), 1.0), 2),
         "ok": verdict.ok,
     }
@@ -134,10 +134,13 @@ def _step(result: Result, metrics: Sequence[str]) -> dict[str, Any]:
         "result": result,
         "split": "test" if result.kind == "bundle" else "dev",
         "cells": [_cell(found.get(metric)) for metric in metrics],
-        "parity": [(heading(k), _numbers.told(k, v)) for k, v in _flat(result.parity)],
+        "parity": [(heading(k), scalar(k, v)) for k, v in _flat(result.parity)],
         "limits": [_budget_row(v) for v in (*result.verdicts, *result.to_go)],
         "uneven": _uneven(result.details.get("latency")),
-        "told": block("", {k: v for k, v in result.details.items() if k not in _OWN_SECTION}),
+        "details": details_block(
+            {k: v for k, v in result.details.items() if k not in _OWN_SECTION}, result.kinds
+        ),
+        "time": figures.duration(result.seconds),
     }
 
 
@@ -146,8 +149,8 @@ def _cell(one: Measurement | None) -> dict[str, str]:
         return {"value": "–", "interval": "", "n": ""}
     n = "" if one.n is None else f"n = {one.n:,}"
     return {
-        "value": _numbers.figure(one.metric, one.value),
-        "interval": _numbers.interval(one),
+        "value": figures.figure(one.metric, one.value),
+        "interval": figures.interval(one.metric, one.ci95),
         "n": n,
     }
 
@@ -181,8 +184,7 @@ def _uneven(latency: object) -> str:
     """Return why there is no ratio, empty where there is one."""
     if not isinstance(latency, Mapping) or latency.get("level", True):
         return ""
-    ratio = _numbers.plain(latency.get("control_ratio"))
-    return f"the control measured {ratio} × itself: no ratio"
+    return f"the control measured {figures.ratio(latency['control_ratio'])} × itself: no ratio"
 
 
 def _classes(result: Result) -> dict[str, Any]:
@@ -206,28 +208,16 @@ def _class(row: Mapping[str, Any], unknown: int) -> dict[str, Any]:
     accepted = row.get("unknown_accepted")
     return {
         "label": row["label"],
-        "recall": _share(row["recall"]),
-        "recall_ci95": _bounds(row.get("recall_ci95")),
-        "precision": _share(row["precision"]),
-        "precision_ci95": _bounds(row.get("precision_ci95")),
+        "recall": figures.share(row["recall"]),
+        "recall_ci95": figures.interval("accuracy", row.get("recall_ci95")),
+        "precision": figures.share(row["precision"]),
+        "precision_ci95": figures.interval("accuracy", row.get("precision_ci95")),
         "called": f"{row['called']:,}" if "called" in row else "–",
-        "accepted": "–" if accepted is None else _share(accepted / unknown),
+        "accepted": figures.NOTHING if accepted is None else figures.share(accepted / unknown),
         "accepted_of": "" if accepted is None else f"{accepted:,} of {unknown:,}",
         "width": round(100 * (row["recall"] or 0), 1),
         "support": row["support"],
     }
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def _bounds(ci95: Sequence[float] | None) -> str:
-    """Return an interval of a share, empty where there is none."""
-    if ci95 is None:
-        return ""
-    low, high = ci95
-    return f"{100 * low:.1f}–{100 * high:.1f} %"
 
 
 def _data(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekws.core import figures
 from edgekws.core.environment import cache_folder
 from edgekws.core.measurement import WHOLE
 from edgekws.core.output import PICTURES, check_form, write_bytes
 from edgekws.core.report import Report, Result
-from edgekws.report import _numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,7 +134,7 @@ def _logarithmic(axis: "Axis") -> None:
     subs = (1, 2, 5) if decades <= 1 else (1, 3) if decades <= 2.5 else (1,)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(lambda value, _: _numbers.large(value))
+    axis.set_major_formatter(lambda value, _: figures.tick(value))
 
 
 def _overview(report: Report) -> "Figure":
@@ -193,7 +193,7 @@ def _dots(axes: "Axes", results: Sequence[Result], metric: str) -> None:
         color = _ORANGE if result.kind == "bundle" else _BLUE
         axes.plot([low, high], [row, row], color=color, linewidth=2, alpha=0.45)
         axes.plot(one.value, row, "o", color=color, markersize=6)
-        text = _numbers.figure(metric, one.value)
+        text = figures.figure(metric, one.value)
         axes.annotate(text, (one.value, row), (0, 6), ha="center", fontsize=8,
                       textcoords="offset points")  # fmt: skip
     axes.set_xlim(lowest - 0.15 * (1.02 - lowest) - 0.005, 1.02)
@@ -219,7 +219,7 @@ def _amounts(axes: "Axes", results: Sequence[Result], metric: str) -> None:
         ends.append(end)
         if p90:
             axes.plot([p90, p90], [row - 0.2, row + 0.2], color=color, linewidth=1.6, alpha=0.7)
-        text = _numbers.large(value) if metric == "macs" else _numbers.amount(value)
+        text = figures.large(value) if metric == "macs" else figures.amount(value)
         axes.annotate(text, (end, row), (6, 0), va="center", fontsize=8,
                       textcoords="offset points")  # fmt: skip
     axes.set_xscale("log")

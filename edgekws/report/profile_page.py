@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.core.output import check_form, is_folder, write_text
 from edgekws.evaluation.profiled import Operators, Profile
 from edgekws.report import _page, profile_rows
@@ -86,12 +87,14 @@ def _banner(made: Profile) -> dict[str, str]:
         return {"kind": "broken", "words": "No verdict", "rests": rests}
     network = [one for one in made.ratios if one.what == "network"]
     if len(network) == 1:
-        words = f"{network[0].ratio:.3f} × the time of {network[0].to}: {network[0].verdict}"
+        words = (
+            f"{figures.ratio(network[0].ratio)} × the time of {network[0].to}: {network[0].verdict}"
+        )
         return {"kind": "ok", "words": words, "rests": rests}
     whole = made.timing(made.subjects[0], "audio → label")
     shown = whole or made.timing(made.subjects[0], "network")
     assert shown is not None
-    words = f"{shown.what}: {profile_rows.bounded(shown.p50_us, shown.p50_ci95)}"
+    words = f"{shown.what}: {figures.estimate('latency_p50_us', shown.p50_us, shown.p50_ci95)}"
     return {"kind": "ok", "words": words, "rests": f"median; {rests}"}
 
 
@@ -99,7 +102,7 @@ def _operators(one: Operators, made: Profile) -> dict[str, Any]:
     several = len(made.subjects) > 1
     return {
         "title": f"{one.subject}: {one.what}" if several else one.what,
-        "profiler": f"{one.profiler_us:.1f} µs",
+        "profiler": figures.figure("latency_p50_us", one.profiler_us),
         "runs": one.runs,
         "nodes": _table(profile_rows.operator_nodes(one)),
     }

@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from edgekws.core import figures
 from edgekws.evaluation.profiled import Operators, Profile
-from edgekws.report import _numbers
 from edgekws.report.plots import _BLUE as BLUE
 from edgekws.report.plots import _FAINT as FAINT
 from edgekws.report.plots import _ORANGE as ORANGE
@@ -58,7 +58,7 @@ def _spread(made: Profile) -> "Figure":
         for name, value, ci95, mark in (*marks, ("p99", one.p99_us, one.p99_ci95, "x")):
             axes.plot(ci95, [row, row], color=color, linewidth=3, alpha=0.4)
             axes.plot(value, row, mark, color=color, markersize=6, label=name)
-        text = _numbers.figure("latency_p50_us", one.p50_us)
+        text = figures.figure("latency_p50_us", one.p50_us)
         axes.annotate(text, (one.p50_us, row), (0, 6), ha="center", fontsize=8,
                       textcoords="offset points")  # fmt: skip
     axes.set_xscale("log")

@@ -1,11 +1,9 @@
 """The rows of a profile's tables, for terminal and page alike."""
 
-import math
 from collections import Counter
-from collections.abc import Sequence
 
+from edgekws.core import figures
 from edgekws.evaluation.profiled import Operators, Profile, Timing
-from edgekws.report import _numbers
 
 Rows = tuple[tuple[str, ...], list[list[str]]]
 """Heads of the columns, and rows."""
@@ -33,7 +31,7 @@ def ends(made: Profile) -> Rows:
     for subject in made.subjects:
         whole, parts = made.timing(subject, "audio → label"), made.parts(subject)
         if whole and parts:
-            shares = [_share(share) for share in parts.values()]
+            shares = [figures.share(share) for share in parts.values()]
             rows.append([subject, _us(whole.p50_us), *shares])
     return ("audio → label", "p50", "front end", "network", "rest"), rows
 
@@ -43,11 +41,10 @@ def weights(made: Profile) -> Rows:
     metrics = ("params", "macs", "size_kib", "int8_coverage", "peak_ram_kib")
     rows = []
     for one in made.weights:
-        found = {m.metric: _numbers.figure(m.metric, m.value) for m in one.measurements}
-        resident = [_kib(kib) for kib in (one.session_kib, one.runs_kib)]
-        rows.append([one.subject, *(found.get(m, "–") for m in metrics), *resident])
-    head = ("model", "params", "MACs/s", "size", "INT8", "peak RAM", "RSS loaded", "RSS run")
-    return head, rows
+        found = {m.metric: figures.figure(m.metric, m.value) for m in one.measurements}
+        resident = [figures.figure("size_kib", kib) for kib in (one.session_kib, one.runs_kib)]
+        rows.append([one.subject, *(found.get(m, figures.NOTHING) for m in metrics), *resident])
+    return ("model", *map(figures.short, metrics), "RSS loaded", "RSS run"), rows
 
 
 def operator_types(one: Operators) -> Rows:
@@ -56,16 +53,16 @@ def operator_types(one: Operators) -> Rows:
     spent = {op: sum(node.us for node in one.nodes if node.op == op) for op in often}
     whole = one.call_us + sum(spent.values())
     rows = [
-        [op, str(often[op]), _us(us), _share(us / whole)]
+        [op, str(often[op]), _us(us), figures.share(us / whole)]
         for op, us in sorted(spent.items(), key=lambda item: -item[1])
     ]
-    rows.append(["the call itself", "", _us(one.call_us), _share(one.call_us / whole)])
+    rows.append(["the call itself", "", _us(one.call_us), figures.share(one.call_us / whole)])
     return ("operator", "nodes", "time", "share"), rows
 
 
 def operator_nodes(one: Operators) -> Rows:
     """Return every node in the order of execution."""
-    rows = [[node.name, node.op, _us(node.us), _share(node.share)] for node in one.nodes]
+    rows = [[node.name, node.op, _us(node.us), figures.share(node.share)] for node in one.nodes]
     return ("node", "operator", "time", "share"), rows
 
 
@@ -87,38 +84,20 @@ def machine(made: Profile) -> list[tuple[str, str]]:
     ]
 
 
-def bounded(value: float, ci95: Sequence[float]) -> str:
-    """Write a time with its interval.
-
-    >>> bounded(24.13, (24.0, 24.4)), bounded(8451.2, (8213.6, 9000))
-    ('24.1 µs [24, 24.4]', '8,451 µs [8,214, 9,000]')
-    """
-    low, high = (_numbers.amount(bound) for bound in ci95)
-    return f"{_us(value)} [{low}, {high}]"
-
-
 def _latency(one: Timing, *, several: bool) -> list[str]:
     named = f"{one.subject}: {one.what}" if several else one.what
     return [
         "floor (a graph of one node)" if one.what == "floor" else named,
         one.how,
-        bounded(one.p50_us, one.p50_ci95),
-        bounded(one.p90_us, one.p90_ci95),
-        bounded(one.p99_us, one.p99_ci95),
+        figures.estimate("latency_p50_us", one.p50_us, one.p50_ci95),
+        figures.estimate("latency_p50_us", one.p90_us, one.p90_ci95),
+        figures.estimate("latency_p50_us", one.p99_us, one.p99_ci95),
         _us(one.cpu_us),
-        "–" if one.waited is None else _share(one.waited),
+        figures.share(one.waited),
         f"{one.left_out:,} of {one.blocks:,}",
         f"{one.n:,}",
     ]
 
 
 def _us(value: float) -> str:
-    return _numbers.figure("latency_p50_us", value)
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _kib(value: float) -> str:
-    return "–" if math.isnan(value) else _numbers.figure("size_kib", value)
+    return figures.figure("latency_p50_us", value)

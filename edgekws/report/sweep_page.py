@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.core.output import write_text
-from edgekws.report import _numbers, _page
+from edgekws.report import _page
 from edgekws.report.sweep_plots import fronts_svg, marginals_svg, parallel_svg
 from edgekws.search.names import short_names
 from edgekws.search.results import Results, Standing
@@ -47,17 +48,10 @@ def _banner(found: Results) -> dict[str, str]:
     ties = sum(one.tied for one in found.standings if one.state == best.state) - 1
     names = short_names(best.params)
     chosen = ", ".join(f"{names[key]} {value}" for key, value in best.params.items())
-    rests = f"{_score(best)} {_interval(best)} {found.objective} on dev"
+    score = figures.estimate("accuracy", best.value, best.ci95)
+    rests = f"{score} {found.objective} on dev"
     more = f"; {ties} more cannot be told from it" if ties > 0 else ""
     return {"kind": "neutral", "words": f"Best: {chosen}", "rests": rests + more}
-
-
-def _score(one: Standing) -> str:
-    return "–" if one.value is None else f"{100 * one.value:.1f} %"
-
-
-def _interval(one: Standing) -> str:
-    return "" if one.ci95 is None else f"[{100 * one.ci95[0]:.1f}, {100 * one.ci95[1]:.1f}]"
 
 
 def _row(rank: int, one: Standing) -> dict[str, Any]:
@@ -65,9 +59,9 @@ def _row(rank: int, one: Standing) -> dict[str, Any]:
     if one.best:
         behind = "best"
     elif one.behind is not None:
-        gap, low, high = (100 * part for part in one.behind)
-        behind = "tie" if one.tied else f"{gap:+.1f}"
-        behind += f" [{low:+.1f}, {high:+.1f}]" if gap else ""
+        gap, low, high = map(figures.points, one.behind)
+        behind = "tie" if one.tied else gap
+        behind += f" [{low}, {high}]" if one.behind[0] else ""
     return {
         "rank": rank,
         "choices": [str(value) for value in one.params.values()],
@@ -75,12 +69,12 @@ def _row(rank: int, one: Standing) -> dict[str, Any]:
         "base": one.base,
         "epochs": one.epochs,
         "seeds": len(one.seeds),
-        "score": _score(one),
-        "interval": _interval(one),
+        "score": figures.share(one.value),
+        "interval": figures.interval("accuracy", one.ci95),
         "behind": behind,
         "gap": "" if one.behind is None else one.behind[0],
         "weight": [
-            _numbers.figure(metric, one.measured[metric]) if metric in one.measured else ""
+            figures.figure(metric, one.measured[metric]) if metric in one.measured else ""
             for metric in ("params", "macs")
         ],
     }

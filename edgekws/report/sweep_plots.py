@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgekws.report import _numbers
+from edgekws.core import figures
 from edgekws.report.plots import _BLUE as BLUE
 from edgekws.report.plots import _FAINT as FAINT
 from edgekws.report.plots import _ORANGE as ORANGE
@@ -128,9 +128,9 @@ def _fronts(found: Results) -> "Figure":
             if one.ci95 and on:
                 axes.plot([x, x], one.ci95, color=color, linewidth=1.5, alpha=0.4)
             axes.plot(x, y, "o", color=color, markersize=5 if on else 3, alpha=1 if on else 0.5)
-        axes.set_title(f"{found.objective} on dev against {_numbers.title(metric)}")
+        axes.set_title(f"{found.objective} on dev against {figures.title(metric)}")
         axes.yaxis.set_major_formatter(_percent)
-        axes.xaxis.set_major_formatter(lambda x, _: _numbers.large(x))
+        axes.xaxis.set_major_formatter(lambda x, _: figures.tick(x))
         axes.margins(x=0.35 if named else 0.1)
         if _spread(one.measured[metric] for one in ended) > 5:
             axes.set_xscale("log")

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekws.core import figures
 from edgekws.core.measurement import BUNDLE_METRICS, CLIP_KINDS, WHOLE, Measurement, Verdict
 from edgekws.core.printable import one_line
 from edgekws.metrics.class_counts import class_cells
 from edgekws.metrics.intervals import care
-from edgekws.report import numbers
 
 if TYPE_CHECKING:
     from edgekws.core.report import Report, Result
@@ -24,48 +24,21 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 LONGEST_FIGURE = 32
 """Characters of a cell that is not broken over lines; longer ones are sentences."""
 
-WEIGHT = {
-    "params": "params",
-    "macs": "MACs",
-    "size_kib": "size",
-    "peak_ram_kib": "RAM",
-    "int8_coverage": "INT8",
-}
-WORTH = {
-    "accuracy": "accuracy",
-    "macro_recall": "macro recall",
-}
-SPEECH = {
-    "miss_rate": "misses",
-    "false_alarms_per_hour": "false alarms",
-    "detection_delay_ms": "delay",
-}
+WEIGHT = ("params", "macs", "size_kib", "peak_ram_kib", "int8_coverage")
+WORTH = ("accuracy", "macro_recall")
+SPEECH = ("miss_rate", "false_alarms_per_hour", "detection_delay_ms")
 """In continuous speech."""
-TIME = {
-    "latency_p50_us": "p50",
-    "latency_p90_us": "p90",
-    "latency_ratio": "vs plain",
-}
+TIME = ("latency_p50_us", "latency_p90_us", "latency_ratio")
 
 MET, BROKEN = "met", "broken"
+
 WHOLE_HEADS = ("", "network", "front end", "whole")
 
-_SHORT = {
-    "params": "params",
-    "macs": "MACs",
-    "size_kib": "",
-    "int8_coverage": "INT8",
-    "accuracy": "accuracy",
-    "miss_rate": "misses",
-    "false_alarms_per_hour": "false alarms",
-    "latency_p50_us": "p50",
-}
-
-_SHORT_WHOLE = {
-    "bundle_size_kib": "with front end",
-    "total_macs": "MACs",
-    "total_latency_p50_us": "p50",
-}
+_LINE = (
+    "params", "macs", "size_kib", "int8_coverage", "accuracy", "miss_rate",
+    "false_alarms_per_hour", "latency_p50_us",
+)  # fmt: skip
+_LINE_WHOLE = ("bundle_size_kib", "total_macs", "total_latency_p50_us")
 
 
 def is_figures(cells: Iterable[str]) -> bool:
@@ -103,13 +76,10 @@ def side_by_side(rows: Sequence[Sequence[str]], width: int) -> list[tuple[int, .
 def step_line(step: str, data: Mapping[str, Any]) -> str:
     """Return one line on a step that has been measured, from the data of its event."""
     found = {m["metric"]: Measurement(**m) for m in data.get("measurements", ())}
-    parts = [
-        f"{label} {numbers.with_care(found[metric])}".strip()
-        for metric, label in (_SHORT | _SHORT_WHOLE).items()
-        if metric in found
-    ]
+    names = {m: figures.short(m) for m in _LINE} | {m: figures.title(m) for m in _LINE_WHOLE}
+    parts = [f"{name} {with_care(found[m])}" for m, name in names.items() if m in found]
     seconds = data.get("seconds", 0.0)
-    parts.append("from the cache" if data.get("cached") else numbers.duration(seconds))
+    parts.append("from the cache" if data.get("cached") else figures.duration(seconds))
     return f"{step}: {', '.join(parts)}"
 
 
@@ -119,7 +89,8 @@ def step_tables(report: "Report", *, wide: bool) -> Iterator[Table]:
     A figure of few speakers has a `†`, and the title of its table says how many they are. What was
     tested in continuous speech has a table of its own.
     """
-    for columns in [WEIGHT | WORTH | TIME] if wide else [WEIGHT, WORTH, TIME]:
+    for columns in [WEIGHT + WORTH + TIME] if wide else [WEIGHT, WORTH, TIME]:
+        heads = map(figures.short, columns)
         rows: list[list[str]] = []
         for result in (*report.results, *report.references):
             found = {m.metric: m for m in result.measurements}
@@ -128,7 +99,7 @@ def step_tables(report: "Report", *, wide: bool) -> Iterator[Table]:
             name = "bundle (test)" if result.kind == "bundle" else result.name
             rows.append([name, *(_marked(found.get(m)) for m in columns)])
         title = f"{report.name}: the network after every step"
-        yield title + _few(report, columns), ("step", *columns.values()), rows
+        yield title + _few(report, columns), ("step", *heads), rows
     yield from speech_tables(report)
 
 
@@ -139,16 +110,25 @@ def speech_tables(report: "Report") -> Iterator[Table]:
         found = {m.metric: m for m in result.measurements if m.metric in SPEECH}
         if found:
             name = "bundle (test)" if result.kind == "bundle" else f"{result.name} (dev)"
-            heard = result.details.get("continuous", {}).get("keyword_free_s", 0.0)
-            figures = (_marked(found.get(m)) for m in SPEECH)
-            rows.append([name, *figures, numbers.duration(heard)])
+            free_s = result.details.get("continuous", {}).get("keyword_free_s", 0.0)
+            cells = (_marked(found.get(m)) for m in SPEECH)
+            rows.append([name, *cells, figures.duration(free_s)])
     if rows:
         title = "in continuous speech" + _few(report, SPEECH)
-        yield title, ("", *SPEECH.values(), "without keywords"), rows
+        yield title, ("", *map(figures.short, SPEECH), "without keywords"), rows
+
+
+def with_care(found: Measurement) -> str:
+    """Write a measurement, and where it rests on few speakers, on how many.
+
+    >>> with_care(Measurement("accuracy", 0.951, ci95=(0.85, 0.99), speakers=3))
+    '95.1 % [85.0, 99.0], 3 speakers: read it with care'
+    """
+    return ", ".join(filter(None, (figures.measured(found), care(found.speakers))))
 
 
 def _marked(found: Measurement | None) -> str:
-    return numbers.measured(found) + (" †" if found and care(found.speakers) else "")
+    return figures.measured(found) + (" †" if found and care(found.speakers) else "")
 
 
 def _few(report: "Report", metrics: Iterable[str]) -> str:
@@ -165,16 +145,12 @@ def _few(report: "Report", metrics: Iterable[str]) -> str:
 
 def plan_table(plan: "Plan") -> Table:
     """Return what every step will weigh."""
+    metrics = ("params", "macs", "size_kib", "latency_p50_us")
     rows = [
-        [
-            row.name,
-            *(numbers.metric(m, getattr(row, m)) for m in ("params", "macs", "size_kib")),
-            numbers.metric("latency_p50_us", row.latency_p50_us),
-            row.note,
-        ]
+        [row.name, *(figures.figure(m, getattr(row, m)) for m in metrics), row.note]
         for row in plan.rows
     ]
-    return "plan", ("step", "params", "MACs", "size", "p50", "note"), rows
+    return "plan", ("step", *map(figures.short, metrics), "note"), rows
 
 
 def bounded(verdicts: Iterable[Verdict], network: str) -> list[Row]:
@@ -187,11 +163,10 @@ def budget_tables(rows: Sequence[Row]) -> Iterator[Table]:
     lines = []
     for where, verdict in rows:
         limit = verdict.limit
-        sign = "≤" if limit.op == "max" else "≥"
-        bound = f"{sign} {numbers.metric(limit.metric, limit.value)}"
-        value = numbers.metric(limit.metric, verdict.measured)
+        bound = figures.bound(verdict)
+        value = figures.figure(limit.metric, verdict.measured)
         word = MET if verdict.ok else BROKEN
-        lines.append([limit.key, where, bound, value, numbers.margin(verdict), word])
+        lines.append([limit.key, where, bound, value, figures.margin(verdict), word])
     if lines:
         yield "budget", ("limit", "of", "bound", "measured", "margin", ""), lines
 
@@ -199,8 +174,8 @@ def budget_tables(rows: Sequence[Row]) -> Iterator[Table]:
 def measured_lines(found: Iterable[Measurement]) -> Iterator[list[str]]:
     """Yield name and value of every measurement, with the samples behind it."""
     for measurement in found:
-        behind = f"  (n = {numbers.count(measurement.n)})" if measurement.n else ""
-        yield [measurement.metric, numbers.with_care(measurement) + behind]
+        behind = f"  (n = {figures.count(measurement.n)})" if measurement.n else ""
+        yield [measurement.metric, with_care(measurement) + behind]
 
 
 def whole_rows(found: Iterable[Measurement]) -> list[list[str]]:
@@ -210,7 +185,7 @@ def whole_rows(found: Iterable[Measurement]) -> list[list[str]]:
     """
     by_metric = {m.metric: m for m in found}
     return [
-        [name, *(numbers.measured(by_metric.get(metric)) for metric in metrics)]
+        [name, *(figures.measured(by_metric.get(metric)) for metric in metrics)]
         for name, metrics in WHOLE.items()
         if by_metric.keys() & metrics[1:]
     ]
@@ -230,7 +205,7 @@ def heard_tables(result: "Result") -> Iterator[Table]:
     """Yield how a bundle hears each kind of clip, and each class, with the clips behind it."""
     found = {m.metric: m for m in result.measurements}
     kinds = [(name, found[metric]) for name, metric in CLIP_KINDS.items() if metric in found]
-    rows = [[name, numbers.with_care(m), numbers.count(m.n or 0)] for name, m in kinds]
+    rows = [[name, with_care(m), figures.count(m.n or 0)] for name, m in kinds]
     yield "what the bundle hears (test)", ("", "share", "clips"), rows
     classes = result.details.get("per_class", ())
     if classes and "called" in classes[0]:
@@ -250,4 +225,4 @@ def confused(
         if i != j and clips
     ]
     mistakes.sort(key=lambda mistake: (-mistake[0], mistake[1:]))
-    return [[labels[i], labels[j], numbers.count(clips)] for clips, i, j in mistakes[:most]]
+    return [[labels[i], labels[j], figures.count(clips)] for clips, i, j in mistakes[:most]]

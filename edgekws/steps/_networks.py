@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from edgekws.core.contract import Artifact, Contract
+from edgekws.core.details import Kinds
 from edgekws.core.events import Event
 from edgekws.core.job import Data, Job, Output
 from edgekws.core.protocols import Backbone
@@ -14,6 +15,9 @@ from edgekws.errors import Problem, RecipeError
 from edgekws.lowering import checkpoint, parity
 from edgekws.lowering.folding import folded
 from edgekws.training.model import Model
+
+HISTORIES: Kinds = {"history": "history", "control_history": "history"}
+"""The details of a step that trained, where it has them, that are those of `training.fit`."""
 
 
 def new_contract(backbone: Backbone, data: Data) -> Contract:
@@ -56,7 +60,7 @@ def save_trained(
         job.emit(Event("note", f"branches folded into one, max |Δlogit| {worst:.1e}"))
         details = {**details, "folded_max_abs_diff": worst}
     checkpoint.save(result, new, path)
-    return Output(path, details)
+    return Output(path, details, {key: HISTORIES[key] for key in HISTORIES if key in details})
 
 
 def load_teachers(names: Sequence[str], inputs: Mapping[str, Artifact], data: Data) -> list[Model]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekws.core import figures
 from edgekws.core.contract import Contract
 from edgekws.core.corpus import Examples
 from edgekws.core.latency_run import LatencyRun, ModelLatency
@@ -68,10 +69,11 @@ class Limits:
         if row.drop > self.max_drop:
             return f"costs {row.drop:.4f} of accuracy, max_drop = {self.max_drop:g}"
         if row.int8_coverage < self.min_int8_coverage:
-            limit = f"min_int8_coverage = {self.min_int8_coverage:g}"
-            return f"{row.int8_coverage:.1%} of the MACs run as INT8, {limit}"
+            wanted = f"min_int8_coverage = {self.min_int8_coverage:g}"
+            return f"{figures.share(row.int8_coverage)} of the MACs run as INT8, {wanted}"
         if self.max_size_kib is not None and row.size_kib > self.max_size_kib:
-            return f"{row.size_kib:.1f} KiB, max_size_kib = {self.max_size_kib:g}"
+            size = figures.figure("size_kib", row.size_kib)
+            return f"{size}, max_size_kib = {self.max_size_kib:g}"
         return ""
 
 
@@ -202,8 +204,10 @@ def describe_int8_gain(shipped: Candidate, rows: Sequence[Candidate]) -> str:
     if not shipped.int8 or fastest is None or not fastest.latency or not shipped.latency:
         return ""
     int8, fp32 = shipped.latency, fastest.latency
-    size = f"{shipped.size_kib:.1f} instead of {fastest.size_kib:.1f} KiB"
-    speed = f"{int8.p50_us:.1f} µs against {fp32.p50_us:.1f} µs of the fastest FP32 form"
+    own, others = (figures.figure("size_kib", row.size_kib) for row in (shipped, fastest))
+    size = f"{own} instead of {others}"
+    p50, reference = (figures.figure("latency_p50_us", row.p50_us) for row in (int8, fp32))
+    speed = f"{p50} against {reference} of the fastest FP32 form"
     if int8.p50_ci95[1] < fp32.p50_ci95[0]:
         return f"INT8 buys size ({size}) and speed: {speed} ({fastest.name})"
     if int8.p50_ci95[0] > fp32.p50_ci95[1]:

@@ -83,7 +83,8 @@ class Step(FinetuningFields):
         path = job.workdir / "checkpoint.safetensors"
         checkpoint.save(network, contract, path)
         changes = {form: _before_and_after(before[form], after[form]) for form in forms}
-        return Output(path, {"kept": kept, **changes, "history": history})
+        details = {"kept": kept, **changes, "history": history}
+        return Output(path, details, {"history": "history"})
 
     def _fake_quantized(
         self, network: "nn.Module", contract: Contract, job: Job

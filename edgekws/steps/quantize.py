@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgekws.core.contract import Artifact, Format
+from edgekws.core.details import Kinds
 from edgekws.core.events import Event, progress, working
 from edgekws.core.job import Job, Output
 from edgekws.core.protocols import QUANTIZER, AnyQuantizer, Quantizer
@@ -131,7 +132,8 @@ class Step(StepFields):
             "calibration_clips": [train.names[i] for i in indices],
             "shortfalls": shortfalls,
         }
-        return Output(job.workdir / "model.onnx", details)
+        kinds: Kinds = {"frontier": "frontier"} if "frontier" in details else {}
+        return Output(job.workdir / "model.onnx", details, kinds)
 
     def _analyse_layers(
         self, network: "QuantizedNetwork", bench: "_CalibrationBench"

@@ -101,14 +101,14 @@ def test_compress_tells_people_plainly_where_there_is_no_terminal(engine: Engine
         "run demo in runs/demo/1",
         "1/1 teacher …",
         "warning: two clips left out",
-        "1/1 teacher: params 9,184, MACs 0.52 M/s, 13.4 KiB, INT8 99.8 %, "
+        "1/1 teacher: params 9,184, MACs/s 523 k, size 13.4 KiB, INT8 99.8 %, "
         "accuracy 95.1 % [93.0, 96.8], p50 24.1 µs, 1 min 05 s",
         "bundle in dist/demo",
         "report in runs/demo/1/report.html",
     ]
     assert pages == [Path("runs/demo/1/report.html")]
     assert "demo: the network after every step" in result.stdout
-    row = r"bundle \(test\) +9,184 +0\.52 M/s +13\.4 KiB +– +99\.8 % +95\.1 % \[93\.0, 96\.8\]"
+    row = r"bundle \(test\) +9,184 +523 k +13\.4 KiB +– +99\.8 % +95\.1 % \[93\.0, 96\.8\]"
     assert re.search(row, result.stdout)
     assert re.search(r"max_params +bundle +≤ 10,000 +9,184 +\+8\.2 % +met", result.stdout)
     assert "\x1b" not in result.output
@@ -233,8 +233,8 @@ def test_plan_shows_weights_and_what_cannot_be_met(engine: Engine) -> None:
     engine("edgekws.engine.plan", "plan", lambda loaded, emit: made)
     result = run("plan", "r.toml")
     assert result.exit_code == 0, result.output
-    assert re.search(r"student +9,184 +0\.52 M/s +40\.2 KiB +– +3-D", result.stdout)
-    assert re.search(r"to2d +9,000 +26\.0 M/s +13\.0 KiB +24\.1 µs", result.stdout)
+    assert re.search(r"student +9,184 +523 k +40\.2 KiB +– +3-D", result.stdout)
+    assert re.search(r"to2d +9,000 +26\.0 M +13\.0 KiB +24\.1 µs", result.stdout)
     assert re.search(r"min_accuracy +final model .* broken", result.stdout)
     assert "note: accuracy is known only after the run" in result.stdout
     (told,) = lines(run("plan", "r.toml", "--json"))

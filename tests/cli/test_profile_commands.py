@@ -42,7 +42,7 @@ def test_profile_shows_tables_and_writes_a_page(engine: list[Any], tmp_path: Pat
     assert done.exit_code == 0, done.output
     (paths, target), *_ = engine
     assert (paths, target.affinity, target.seconds) == ([Path("a")], (0, 1), 3.0)
-    for words in ("audio → label", "24 µs [23.5, 24.7]", "80.0 %", "the 12 longest of"):
+    for words in ("audio → label", "24.0 µs [23.5, 24.7]", "80.0 %", "the 12 longest of"):
         assert words in done.stdout
     assert "control: музыка measured 1.001 × itself [0.990, 1.010]: level" in done.stdout
     assert page.is_file()

@@ -21,6 +21,7 @@ from edgekws.core.events import Event as Fact
 from edgekws.core.measurement import Limit, Verdict
 from edgekws.curation.synth import words_of
 from edgekws.errors import UsageError
+from edgekws.report.shown import Shown
 from edgekws.runtime.detect import Event
 from tests.tone_bundle import RATE, TONES, make, track
 
@@ -113,7 +114,7 @@ def test_a_line_feed_in_a_name_breaks_no_line(capsys: pytest.CaptureFixture[str]
     terminal = Terminal()
     terminal.emit(Fact("warning", "a\nb.wav: cannot be read"))
     assert capsys.readouterr().err == "warning: a\\x0ab.wav: cannot be read\n"
-    terminal.show_tables("t", {}, [("t", ("name", "n"), [["a\nb.wav", "1"]])], ["c\nd.wav"])
+    terminal.show(Shown("t", (), [("t", ("name", "n"), [["a\nb.wav", "1"]])], ["c\nd.wav"]))
     out = capsys.readouterr().out.splitlines()
     assert [line.split() for line in out[1:3]] == [["name", "n"], ["a\\x0ab.wav", "1"]]
     assert out[-1] == "c\\x0ad.wav"

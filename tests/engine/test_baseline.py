@@ -128,9 +128,9 @@ def test_a_form_that_was_only_lucky_is_not_the_fastest(tmp_path: Path, files: An
 @pytest.mark.parametrize(
     ("us", "size", "said"),
     [
-        (26, 10, "INT8 buys size (0.0 instead of 1.4 KiB) and not speed: 26.0 µs, "),
-        (9, 10, "INT8 buys size (0.0 instead of 1.4 KiB) and speed: 9.0 µs, "),
-        (26, 4096, "INT8 buys no size (4.0 instead of 1.4 KiB) and no speed: 26.0 µs, "),
+        (26, 10, "INT8 buys size (0.00977 KiB instead of 1.37 KiB) and not speed: 26.0 µs, "),
+        (9, 10, "INT8 buys size (0.00977 KiB instead of 1.37 KiB) and speed: 9.00 µs, "),
+        (26, 4096, "INT8 buys no size (4.00 KiB instead of 1.37 KiB) and no speed: 26.0 µs, "),
     ],
 )
 def test_says_what_int8_buys(
@@ -149,11 +149,11 @@ def test_says_what_int8_buys(
     reported = against_fp32(model, run, chain.references(), chain)
     (sentence,) = reported.sentences
     assert sentence.startswith(said)
-    assert f"{us / 10:.2f} × [{us / 10 - 0.01:.2f}, {us / 10:.2f}] that of the fastest FP32" in (
+    assert f"{us / 10:.3f} × [{us / 10 - 0.01:.3f}, {us / 10:.3f}] that of the fastest FP32" in (
         sentence
     )
     assert "(flat: FP32, 10.0 µs)" in sentence
-    assert f"{us / 20:.2f} × " in sentence
+    assert f"{us / 20:.3f} × " in sentence
     assert "the plain FP32 export of student (20.0 µs)" in sentence
     assert reported.details["of_fastest_fp32"] == us / 10
     assert reported.details["fastest_fp32_p50_us"] == 10
@@ -170,8 +170,8 @@ def test_after_a_training_in_2d_the_fastest_form_is_what_to_quote(
     chain.add(RETRAINED, {"mode": "initialised"}, flat)
     run = chain.latency(flat.model, chain.control or Path())
     reported = against_fp32(flat.model, run, chain.references(), chain)
-    assert reported.sentences[0].startswith("latency in FP32: 15.0 µs, 1.00 × ")
-    assert reported.sentences[1].endswith("the fastest FP32 form, 1.00 × [0.99, 1.00]")
+    assert reported.sentences[0].startswith("latency in FP32: 15.0 µs, 1.000 × ")
+    assert reported.sentences[1].endswith("the fastest FP32 form, 1.000 × [0.990, 1.000]")
 
 
 def test_a_busy_machine_gives_no_ratio(

@@ -43,7 +43,7 @@ def test_a_step_gets_the_artifacts_it_names_and_the_newest(monkeypatch: pytest.M
     def run_step(step: Link, inputs: dict[str, Any], context: Any, *, force: bool) -> Done:
         names = {role: f"of {given.name}" for role, given in inputs.items()}
         seen.append((step.name, names, force))
-        return Done(artifact(step), {}, 0.0, False)
+        return Done(artifact(step), {}, {}, 0.0, False)
 
     monkeypatch.setattr(chain_run, "run_step", run_step)
     chain: Any = ChainRun(object())  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ def test_a_model_is_proved_against_the_one_it_was_made_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        chain_run, "run_step", lambda step, *_, **__: Done(artifact(step), {}, 0.0, False)
+        chain_run, "run_step", lambda step, *_, **__: Done(artifact(step), {}, {}, 0.0, False)
     )
     monkeypatch.setattr(
         chain_run, "measure", lambda given, keeps, parent, context: (given.name, parent)

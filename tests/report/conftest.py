@@ -105,6 +105,7 @@ def report() -> Report:
             found(702_116, 58e6, 2754.2, 0.0, 0.9812, 1450),
             parity={"model_max_abs_diff": 2.1e-06, "naive_max_abs_diff": 1.4e-06},
             details={"history": history(12, 0.98), "latency": LATENCY},
+            kinds={"history": "history"},
             seconds=512.3,
             cached=True,
         ),
@@ -114,10 +115,12 @@ def report() -> Report:
             found(8_764, 452_310, 41.2, 0.0, 0.9617, 23.5),
             details={
                 "history": history(20, 0.96),
-                "control": {"what": "random start", "history": history(20, 0.94)},
-                "mode": "initialised from the 3-D weights",
+                "control_history": history(20, 0.94),
+                "mode": "initialised",
+                "start": {"random": {"label_agreement": 0.1}},
                 "latency": LATENCY | {"level": False, "control_ratio": 1.083, "attempts": 2},
             },
+            kinds={"history": "history", "control_history": "history"},
             seconds=260.0,
         ),
         result(
@@ -132,6 +135,7 @@ def report() -> Report:
                 "calibration_clips": [f"музыка/clip-{i}.wav" for i in range(60)],
                 "shortfalls": [],
             },
+            kinds={"frontier": "frontier"},
             seconds=31.0,
         ),
         result(

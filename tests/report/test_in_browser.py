@@ -179,8 +179,8 @@ def test_tables_are_sorted_by_mouse_and_keyboard(shown: Shown) -> None:
 
 def test_figures_are_read_with_their_units(shown: Shown) -> None:
     read = shown.page.evaluate("texts => texts.map(numberOf)", [
-        "8,529 µs [8,377, 12,364]", "3.37 M", "809 k", "22.8 KiB", "≤ 1 M", "-0.12 pp",
-        "[-30.2, -9.1]", "1e-06", "+ stem",
+        "8,529 µs [8,377, 12,364]", "3.37 M", "809 k", "22.8 KiB", "≤ 1 M", "−0.12 pp",
+        "[−30.2, −9.1]", "1e-06", "+ stem",
     ])  # fmt: skip
     assert read[:-1] == [8529, 3.37e6, 809e3, 22.8, 1e6, -0.12, -30.2, 1e-6]
     assert read[-1] != read[-1]

@@ -35,7 +35,12 @@ def test_no_verdict_is_said() -> None:
 def test_shares_of_a_bundle() -> None:
     made = profiles.profile()
     assert profile_rows.ends(made)[1] == [["музыка", "200 µs", "80.0 %", "12.0 %", "8.0 %"]]
-    assert profile_rows.operator_types(made.operators[0])[1][0] == ["Add", "10", "10 µs", "41.7 %"]
+    assert profile_rows.operator_types(made.operators[0])[1][0] == [
+        "Add",
+        "10",
+        "10.0 µs",
+        "41.7 %",
+    ]
     assert "Audio to label" in profile_page.page(made)
 
 

@@ -76,14 +76,14 @@ def test_shows_everything_and_escapes_it(found: Results, tmp_path: Path) -> None
     assert "<b>x" not in page
     assert "prefers-color-scheme: dark" in page
     assert "90.0 %" in page
-    assert "-10.0 [-20.0, -1.0]" in page
+    assert "−10.0 [−20.0, −1.0]" in page
 
 
 def test_the_best_is_not_tied_with_itself(found: Results, tmp_path: Path) -> None:
     found.standings[1].tied = True
     write_page(found, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert re.findall(r'data-value="[-0-9.]+">([^<]*)<', page) == ["best", "tie [-20.0, -1.0]"]
+    assert re.findall(r'data-value="[-0-9.]+">([^<]*)<', page) == ["best", "tie [−20.0, −1.0]"]
     rows = result_tables(found)[0][0][2]
     assert [row[4] for row in rows] == ["best", "tie", "", ""]
 

@@ -113,7 +113,9 @@ def test_a_database_that_breaks_meanwhile_is_told(
         crew.wait = wait
         return crew
 
-    with pytest.raises(MachineError, match=r"study\.db: failed \(.*the same command resumes from here"):
+    with pytest.raises(
+        MachineError, match=r"study\.db: failed \(.*the same command resumes from here"
+    ):
         sweep(write(), runs=tmp_path, workers=1, emit=quiet, make_crew=make)
 
 

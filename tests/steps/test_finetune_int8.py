@@ -196,6 +196,7 @@ def test_from_teachers_in_3d_and_with_a_running_mean(
     assert contract == inputs["input"].contract
     assert network(torch.zeros(2, 1, 16, 25)).shape == (2, 3)
     assert len(output.details["history"]["epochs"]) == 3
+    assert output.kinds == {"history": "history"}
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])

@@ -172,6 +172,7 @@ def test_without_a_false_alarm_the_network_stays(trained: Artifact, tmp_path: Pa
     output = step(min_score=0.99999).run({"input": trained}, job(tmp_path, emit=events.append))
     assert output.details["mined"] == 0
     assert "history" not in output.details
+    assert output.kinds == {}
     assert output.path.read_bytes() == trained.path.read_bytes()
     (note,) = [event.text for event in events if event.kind == "note"]
     assert "windows of the training negatives scores 0.99999; the network is unchanged" in note

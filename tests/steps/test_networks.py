@@ -99,6 +99,7 @@ def test_it_computes_what_was_trained(tmp_path: Path) -> None:
     job = Job(Noise(), 7, "cpu", 1, tmp_path, quiet)
     output = _networks.save_trained(network.eval(), contract, {"history": {}}, job)
     assert output.details.keys() == {"history", "folded_max_abs_diff"}
+    assert output.kinds == {"history": "history"}
     loaded, new = checkpoint.load(output.path)
     before = parity.torch_logits(network, features, contract)
     assert np.abs(before).max() > 0.1

@@ -155,7 +155,7 @@ def test_the_table_lists_every_form_and_why_it_is_not_shipped(
         INPUT, NAIVE, "FP32", "FP32, Conv1d", "FP32, ReduceMean", "INT8 per tensor",
         "INT8, Conv1d", "INT8, ReduceMean", "INT8, S8 activations", "INT8, padded channels",
     }  # fmt: skip
-    assert lines["FP32"]["verdict"].startswith("0.0% of the MACs run as INT8, min_int8_coverage")
+    assert lines["FP32"]["verdict"].startswith("0.0 % of the MACs run as INT8, min_int8_coverage")
     assert lines[NAIVE]["verdict"] == "it is the control"
     assert lines["INT8, Conv1d"]["nodes_run"] < lines[INPUT]["nodes_run"]
     assert lines["INT8, Conv1d"]["max_abs_diff"] == lines["INT8, padded channels"]["drop"] == 0

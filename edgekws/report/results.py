@@ -1,0 +1,133 @@
+"""The results of the commands that the library has too."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekws.core import figures
+from edgekws.core.measurement import WHOLE_NOTE, Measurement, Verdict
+from edgekws.core.printable import one_line
+from edgekws.report import tables
+from edgekws.report.evaluation_tables import comparison_tables, evaluation_tables
+from edgekws.report.shown import Shown
+from edgekws.report.tables import Table
+
+if TYPE_CHECKING:
+    from edgekws.bundle.export import Exported
+    from edgekws.core.report import Report
+    from edgekws.core.verified import Verified
+    from edgekws.engine.plan import Plan
+    from edgekws.evaluation.compare import Comparison
+    from edgekws.evaluation.evaluate import Evaluation
+    from edgekws.evaluation.predict import Predicted
+    from edgekws.evaluation.profiled import Profile
+
+
+def report_result(report: "Report", page: Path | None = None) -> Shown:
+    """Return a run: a row a step, what the bundle weighs and hears, and the budget."""
+    record = ({"html": str(page)} if page else {}) | asdict(report)
+    bundles = [result for result in report.results if result.kind == "bundle"]
+    rest: list[Table] = []
+    for bundle in bundles:
+        rest += [*_whole(bundle.measurements), *tables.heard_tables(bundle)]
+    rest += tables.budget_tables(report.deciding())
+    notes = [f"note: {note}" for note in report.notes]
+    return Shown(
+        "report",
+        (record,),
+        (*tables.step_tables(report, wide=True), *rest),
+        (*notes, *([str(page)] if page else [])),
+        (*tables.step_tables(report, wide=False), *rest),
+        caption=_whole_note(m for bundle in bundles for m in bundle.measurements),
+        problem="" if report.ok else _over_budget(verdict for _, verdict in report.deciding()),
+    )
+
+
+def plan_result(plan: "Plan") -> Shown:
+    """Return what every step will weigh, and what of the budget is known already."""
+    budget = tables.budget_tables(tables.bounded(plan.verdicts, "final model"))
+    shown = (tables.plan_table(plan), *_whole(plan.bundle), *budget)
+    return Shown(
+        "plan",
+        (asdict(plan),),
+        shown,
+        [f"note: {note}" for note in plan.notes],
+        caption=_whole_note(plan.bundle),
+        problem="\n".join(plan.broken),
+    )
+
+
+def check_result(measurements: Sequence[Measurement], verdicts: Sequence[Verdict]) -> Shown:
+    """Return every measurement, and the budget."""
+    record = {
+        "measurements": [asdict(m) for m in measurements],
+        "verdicts": [asdict(v) for v in verdicts],
+        "ok": all(v.ok for v in verdicts),
+    }
+    measured = ("measured", ("metric", "value"), list(tables.measured_lines(measurements)))
+    budget = tables.budget_tables(tables.bounded(verdicts, "model"))
+    shown = (measured, *_whole(measurements), *budget)
+    problem = "" if record["ok"] else _over_budget(verdicts)
+    note = _whole_note(measurements)
+    return Shown("check", (record,), shown, caption=note, problem=problem)
+
+
+def evaluation_result(evaluations: Sequence["Evaluation"]) -> Shown:
+    """Return accuracies, a row a class, and the labels most often confused."""
+    records = [asdict(evaluation) for evaluation in evaluations]
+    return Shown("evaluation", records, list(evaluation_tables(evaluations)))
+
+
+def comparison_result(comparison: "Comparison") -> Shown:
+    """Return the systems and their differences, and a sentence a pair."""
+    lines = [pair.sentence for pair in comparison.pairs]
+    return Shown("comparison", (asdict(comparison),), list(comparison_tables(comparison)), lines)
+
+
+def profile_result(profile: "Profile") -> Shown:
+    """Return latencies, shares, weights and operators."""
+    from edgekws.report.profile_tables import profile_tables
+
+    return Shown("profile", (asdict(profile),), *profile_tables(profile))
+
+
+def predicted_result(predicted: "Predicted", output: Path) -> Shown:
+    """Return how many labels were written, and how many files could not be read."""
+    line = f"{figures.count(predicted.rows)} labels in {one_line(str(output))}"
+    if left_out := len(predicted.unreadable):
+        line += f"; {figures.count(left_out)} files could not be read and have no row"
+    return Shown("predicted", ({"output": str(output), **asdict(predicted)},), (), (line,))
+
+
+def verified_result(verified: "Verified", bundle: Path) -> Shown:
+    """Return what a bundle is and hears."""
+    record = {"bundle": str(bundle), **asdict(verified)}
+    return Shown("verified", (record,), (), tables.verified_lines(verified, bundle))
+
+
+def exported_result(exported: "Exported") -> Shown:
+    """Return what was written, and that it was verified."""
+    lines = tables.verified_lines(exported.verified, exported.output)
+    return Shown("exported", (asdict(exported),), (), lines)
+
+
+def _over_budget(verdicts: Iterable[Verdict]) -> str:
+    """Name the limits that are not met, and by how much."""
+    limits = [
+        f"{v.limit.key} = {figures.figure(v.limit.metric, v.limit.value)} "
+        f"({figures.figure(v.limit.metric, v.measured)}, {figures.margin(v)})"
+        for v in verdicts
+        if not v.ok
+    ]
+    return f"the budget is not met: {'; '.join(limits)}"
+
+
+def _whole(measurements: Iterable[Measurement]) -> Iterator[Table]:
+    """Yield front end and network side by side, where both were measured."""
+    if rows := tables.whole_rows(measurements):
+        yield "on the device", tables.WHOLE_HEADS, rows
+
+
+def _whole_note(measurements: Iterable[Measurement]) -> str:
+    return WHOLE_NOTE if tables.whole_rows(measurements) else ""

@@ -1,0 +1,160 @@
+"""A bundle as C: compiled, run on the golden clips, and on a stream beside the Python runtime."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from edgekws.bundle import pack
+from edgekws.bundle.export import Exported
+from edgekws.bundle.export import export as export_as
+from edgekws.codegen import packing
+from edgekws.core.contract import Contract, Normalization
+from edgekws.core.protocols import BACKBONE, EXPORTER, QUANTIZER
+from edgekws.errors import ParityError, UnsupportedError, UsageError
+from edgekws.exporters import _c_proof
+from edgekws.lowering import onnx_file
+from edgekws.lowering.export import export_lowered
+from edgekws.lowering.stream import streaming_form
+from edgekws.runtime.detect import Detector
+from edgekws.runtime.front_end import FrontEnd
+from tests.quantizers.conftest import log_mel_like, settle
+
+LABELS = ("да", 'нет?"\\', "_unknown_", "_silence_")
+FIELDS = {"channels": 8, "blocks": 1, "head": 0, "padding": "valid"}
+
+
+def export(bundle: Path, output: Path) -> Exported:
+    return export_as(bundle, EXPORTER.validate_python({"kind": "c"}), output)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An INT8 network with random weights, in a folder with its streaming form."""
+    folder = tmp_path_factory.mktemp("model")
+    shape = (40, FrontEnd().n_frames)
+    normalization = Normalization((-6.0,) * 40, (3.0,) * 40)
+    contract = Contract(FrontEnd(), normalization, LABELS, shape, {"kind": "x"})
+    torch.manual_seed(0)
+    backbone = BACKBONE.validate_python({"kind": "inverted_bottleneck", **FIELDS})
+    network = settle(backbone.build(40, len(LABELS)), log_mel_like(shape, 16, seed=0))
+    source: Any = export_lowered(network, contract)
+    quantizer = QUANTIZER.validate_python({"kind": "onnxruntime"})
+    quantized = quantizer.quantize(source, log_mel_like(shape, 16, seed=1), "minmax")
+    onnx_file.save(quantized, contract, folder / "model.onnx")
+    stream = streaming_form(onnx_file.load(folder / "model.onnx")[0], contract)
+    onnx_file.save(stream, contract, folder / "stream.onnx")
+    return folder
+
+
+@pytest.fixture(params=[False, True], ids=["windowed", "streaming"])
+def bundle(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Path:
+    return pack_bundle(model, tmp_path / "bundle", streaming=request.param)
+
+
+def pack_bundle(model: Path, folder: Path, streaming: bool) -> Path:
+    folder.mkdir()
+    _, contract = onnx_file.load(model / "model.onnx")
+    stream = model / "stream.onnx" if streaming else None
+    pack.pack(folder, model / "model.onnx", contract, noise(4), {"recipe": "x"}, stream)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    manifest["detection"]["thresholds"] = dict.fromkeys(LABELS[:2], 0.3)
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    pack.seal(folder, "# card\n")
+    return folder
+
+
+def noise(windows: int) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
+    generator = np.random.default_rng(3)
+    loudness = 10 ** generator.uniform(1, 4, (windows, 1))
+    return (generator.standard_normal((windows, 16_000)) * loudness).astype(np.int16)
+
+
+def needs(*programs: str) -> None:
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
+def test_it_is_compiled_and_proven_on_the_golden_clips(bundle: Path, tmp_path: Path) -> None:
+    needs("gcc", "make")
+    exported = export(bundle, tmp_path / "c")
+    assert (exported.verified.clips, exported.verified.notes) == (4, ())
+    assert exported.verified.labels == LABELS
+    warnings = "-O1 -Wall -Wextra -Wpedantic -Wconversion -Werror"
+    sanitized = f"CFLAGS={warnings} -fsanitize=address,undefined -fno-sanitize-recover=all"
+    command = ["make", "test", "CC=gcc", sanitized]
+    done = subprocess.run(command, cwd=exported.output, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "all golden clips have their labels" in done.stdout
+    assert "accumulators" in (exported.output / "README.md").read_text("utf-8")
+    assert export(bundle, tmp_path / "c").output == tmp_path / "c"  # replaced
+
+
+def test_a_stream_has_the_events_of_the_python_runtime(bundle: Path, tmp_path: Path) -> None:
+    needs("gcc", "make")
+    folder = export(bundle, tmp_path / "c").output
+    subprocess.run(["make", "-s", "CC=gcc", "CFLAGS=-O2"], cwd=folder, check=True)
+    samples = noise(20).ravel()
+    detector = Detector(bundle)
+    events = [event for piece in np.split(samples, 50) for event in detector.feed(piece)]
+    events += detector.flush()
+    program: list[str | Path] = [folder / "kws", "-"]
+    done = subprocess.run(program, input=samples.tobytes(), capture_output=True, check=True)
+    expected = [f"-\t{e.keyword}\t{e.start_s:.3f}\t{e.end_s:.3f}\t{e.score:.4f}" for e in events]
+    assert done.stdout.decode().splitlines() == expected
+    assert len(expected) > 3
+
+
+def test_the_same_bundle_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
+    bundle = pack_bundle(model, tmp_path / "bundle", streaming=True)
+    folders = [export(bundle, tmp_path / name).output for name in ("one", "two")]
+    first, second = (
+        {path.relative_to(f): path.read_bytes() for path in f.rglob("*") if path.is_file()}
+        for f in folders
+    )
+    assert first == second
+    assert len(first) > 40
+
+
+def test_without_a_compiler_it_is_written_with_a_note(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_c_proof, "COMPILERS", ("no-such-compiler",))
+    exported = export(pack_bundle(model, tmp_path / "bundle", streaming=False), tmp_path / "c")
+    assert (exported.output / "kws.h").is_file()
+    assert exported.verified.clips == 0
+    (note,) = exported.verified.notes
+    assert note.startswith("there is no C compiler here")
+
+
+def test_logits_that_differ_in_a_bit_are_no_export(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("cc")
+    pack_weights = packing.pack
+    monkeypatch.setattr(packing, "pack", lambda weights: pack_weights(weights) ^ 1)
+    with pytest.raises(ParityError, match="4 of 4 golden clips have other logits in C"):
+        export(pack_bundle(model, tmp_path / "bundle", streaming=False), tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_folder_of_something_else_is_not_replaced(model: Path, tmp_path: Path) -> None:
+    bundle = pack_bundle(model, tmp_path / "bundle", streaming=False)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "notes.txt").write_text("x")
+    with pytest.raises(UsageError, match=r"c holds notes\.txt, which is no file of an export to"):
+        export(bundle, tmp_path / "c")
+    (tmp_path / "c" / "notes.txt").rename(tmp_path / "c" / "main.c")
+    with pytest.raises(UsageError, match=r"c is a folder that holds no kws\.h"):
+        export(bundle, tmp_path / "c")
+
+
+def test_a_network_in_fp32_is_refused(packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="features of this model are not quantized"):
+        export(packed, tmp_path / "c")
