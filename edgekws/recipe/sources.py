@@ -102,24 +102,24 @@ def _read(path: Path, above: tuple[Path, ...]) -> Values:
 
 
 def given(data: Mapping[str, Any]) -> Values:
-    """Return the values of a recipe that is a mapping; `extends` is a path from here.
+    """Return the values of a recipe given as a mapping; `extends` is relative to here.
 
     Raises:
-        RecipeError: as `read`, of what it extends.
+        RecipeError: as `read`, for the recipe that it extends.
     """
-    own = Values(deepcopy(dict(data)), {(key,): "recipe" for key in data})
-    return _extended(own, Path("recipe"), ())
+    extension = Values(deepcopy(dict(data)), {(key,): "recipe" for key in data})
+    return _extended(extension, Path("recipe"), ())
 
 
-def _extended(own: Values, path: Path, above: tuple[Path, ...]) -> Values:
-    """Return the values of the recipe `path` over those that it extends."""
-    if "extends" not in own.data:
-        return own
-    values = _read(_base(own, path, above), above)
-    del own.data["extends"]
-    del own.origins[("extends",)]
-    values.merge(own)
-    values.files[:0] = own.files
+def _extended(extension: Values, path: Path, above: tuple[Path, ...]) -> Values:
+    """Return the values of the recipe `path` merged over those that it extends."""
+    if "extends" not in extension.data:
+        return extension
+    values = _read(_base(extension, path, above), above)
+    del extension.data["extends"]
+    del extension.origins[("extends",)]
+    values.merge(extension)
+    values.files[:0] = extension.files
     return values
 
 
