@@ -38,6 +38,7 @@ def spotter_header(
 #ifndef KWS_H
 #define KWS_H
 
+#include "front_end_hop.h"
 #include "kws_detector.h"
 #include "kws_front_end.h"
 #include "kws_network.h"
