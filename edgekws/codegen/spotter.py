@@ -116,7 +116,7 @@ def _string(text: str) -> str:
     """Return a text as a string literal in ASCII.
 
     >>> print(_string('où? "'))
-    "o\\\\303\\\\271\\\\077 \\\\042"
+    "o\\303\\271\\077 \\042"
     """
     plain = (chr(byte) if chr(byte) in _PLAIN else f"\\{byte:03o}" for byte in text.encode())
     return f'"{"".join(plain)}"'
