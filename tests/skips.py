@@ -19,7 +19,7 @@ ALLOWED = {
     r"mounting is not allowed": "only root may mount",
     r"mounting needs root": "only root may mount",
     r"lets nobody trace a process": "some containers forbid it",
-    r"this machine.s CPU has no": "kernels are compiled for CPUs that not everybody has",
+    r"this machine's CPU has no": "kernels are compiled for CPUs that not everybody has",
 }
 """Reasons for which a test may be skipped anywhere, and why: none of them is a missing package."""
 

@@ -38,6 +38,7 @@ def spotter_header(
 #ifndef KWS_H
 #define KWS_H
 
+#include "front_end_hop.h"
 #include "kws_detector.h"
 #include "kws_front_end.h"
 #include "kws_network.h"
@@ -115,7 +116,7 @@ def _string(text: str) -> str:
     """Return a text as a string literal in ASCII.
 
     >>> print(_string('où? "'))
-    "o\\\\303\\\\271\\\\077 \\\\042"
+    "o\\303\\271\\077 \\042"
     """
     plain = (chr(byte) if chr(byte) in _PLAIN else f"\\{byte:03o}" for byte in text.encode())
     return f'"{"".join(plain)}"'
