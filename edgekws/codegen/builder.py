@@ -23,13 +23,15 @@ class Builder:
     """Views by the names of tensors, storages, and the operators so far.
 
     A storage that is to be a part of another one (behind the frames that a layer keeps, within
-    padding) is placed there if it lies nowhere else, so that nothing is copied.
+    padding) is placed there if it lies nowhere else, so that nothing is copied. `dequantized` are
+    the bytes of float tensors, with the node that gives them their scale.
     """
 
     def __init__(self, constants: dict[str, Array]) -> None:
         """Begin with the constants of a graph."""
         self.constants = constants
         self.views: dict[str, View] = {}
+        self.dequantized: dict[str, tuple[View, Node]] = {}
         self.n_labels = 0
         self._storages: dict[str, _Storage] = {}
         self._operators: list[Operator] = []

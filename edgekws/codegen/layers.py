@@ -141,7 +141,18 @@ def lookup(builder: Builder, node: Node) -> None:
     view = builder.view(node, node.inputs[0])
     x, y = _in_order(builder, node, (view, view))
     spans = (builder.span(x), builder.span(y))
-    builder.add(Lookup(node.name, *spans, table_of(node, builder.constants)))
+    builder.add(Lookup(node.name, *spans, table_of([node], builder.constants)))
+
+
+def requantization(builder: Builder, node: Node) -> None:
+    """Read QuantizeLinear of bytes that were dequantized, and perhaps moved: another scale."""
+    if node.inputs[0] not in builder.dequantized:
+        raise node.refuse("its input is not made of bytes alone; quantize all layers")
+    view, dequantized = builder.dequantized[node.inputs[0]]
+    x, y = _in_order(builder, node, (view, view))
+    spans = (builder.span(x), builder.span(y))
+    table = table_of([dequantized, node], builder.constants)
+    builder.add(Lookup(node.name, *spans, table))
 
 
 def concatenation(builder: Builder, node: Node) -> None:

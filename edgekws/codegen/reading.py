@@ -25,6 +25,7 @@ LAYERS: dict[str, Callable[[Builder, Node], None]] = {
     "QLinearAveragePool": layers.average_pool,
     "NhwcMaxPool": layers.max_pool,
     "MaxPool": layers.max_pool,
+    "QuantizeLinear": layers.requantization,
     "QLinearSigmoid": layers.lookup,
     "QLinearLeakyRelu": layers.lookup,
     "Concat": layers.concatenation,
@@ -47,7 +48,7 @@ def read(model: onnx.ModelProto) -> Network:
         builder.add_state(state.input, state.shape, int(state.fill))
     for node in graph.nodes:
         if node.outputs != first.outputs:
-            _read_node(builder, node)
+            _read_node(builder, node, graph.outputs)
     if stream:
         _add_shifts(builder, stream)
     return Network(
@@ -62,8 +63,14 @@ def read(model: onnx.ModelProto) -> Network:
     )
 
 
-def _read_node(builder: Builder, node: Node) -> None:
-    if node.op == "Split":
+def _read_node(builder: Builder, node: Node, outputs: tuple[str, ...]) -> None:
+    if node.op == "DequantizeLinear" and node.outputs[0] not in outputs:
+        builder.dequantized[node.outputs[0]] = (builder.view(node, node.inputs[0]), node)
+    elif node.op in MOVEMENTS and node.inputs[0] in builder.dequantized:
+        source, scale = builder.dequantized[node.inputs[0]]
+        index = MOVEMENTS[node.op](node, builder.constants, source.index)
+        builder.dequantized[node.outputs[0]] = (replace(source, index=index), scale)
+    elif node.op == "Split":
         source = builder.view(node, node.inputs[0])
         parts = split(node, builder.constants, source.index)
         for name, index in zip(node.outputs, parts, strict=True):

@@ -102,7 +102,8 @@ def _texts(
         }
     except ValueError as error:
         raise UnsupportedError(f"the bundle has no form in C: {error}") from error
-    shown = {name: _shown(value) for name, value in manifest["detection"].items()}
+    detection = manifest["detection"].items()
+    shown = {name: _shown(value) for name, value in detection if name != "calibration"}
     return {
         **{name: f"{origin}\n{text}" for name, text in parts.items()},
         "kws.h": spotter.spotter_header(origin, version(), read, contract.labels, shown),

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from edgekws.codegen.ir import Network, reads, writes
+from edgekws.codegen.ir import Lookup, Network, reads, writes
 from edgekws.codegen.memory_plan import plan
 from edgekws.codegen.oracle import Oracle
 from edgekws.codegen.reading import read
@@ -84,6 +84,28 @@ def test_squeeze_and_excitation_gives_the_logits_of_onnxruntime() -> None:
 
 def test_the_other_quantizer_gives_the_logits_of_onnxruntime() -> None:
     assert_equal_to_onnxruntime(quantized("inverted_bottleneck", "neural_compressor"))
+
+
+def test_bytes_that_change_their_scale_on_the_way_to_a_sum() -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(quantized("inverted_bottleneck", padding="valid", blocks=2))
+    sliced = {node.output[0] for node in model.graph.node if node.op_type == "Slice"}
+    rescaled = {
+        name: f"{name} of a slice"
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear" and node.input[0] in sliced
+        for name in node.input[1:2]
+    }
+    assert rescaled
+    outputs = {n.output[0] for n in model.graph.node if n.input[0] in sliced}
+    for node in model.graph.node:
+        if node.input[0] in sliced | outputs and node.op_type.endswith("Linear"):
+            node.input[1] = rescaled[node.input[1]]
+    for tensor in [t for t in model.graph.initializer if t.name in rescaled]:
+        scale = onnx.numpy_helper.to_array(tensor) * np.float32(1.3)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(scale, rescaled[tensor.name]))
+    network = assert_equal_to_onnxruntime(model)
+    assert any(isinstance(operator, Lookup) for operator in network.operators)
 
 
 def test_c_gives_the_logits_of_onnxruntime(tmp_path: Path) -> None:

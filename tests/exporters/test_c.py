@@ -13,6 +13,7 @@ import torch
 from edgekws.bundle import pack
 from edgekws.bundle.export import Exported
 from edgekws.bundle.export import export as export_as
+from edgekws.bundle.settings import write_settings
 from edgekws.codegen import packing
 from edgekws.core.contract import Contract, Normalization
 from edgekws.core.protocols import BACKBONE, EXPORTER, QUANTIZER
@@ -161,3 +162,15 @@ def test_a_folder_of_something_else_is_not_replaced(model: Path, tmp_path: Path)
 def test_a_network_in_fp32_is_refused(packed: Path, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="features of this model are not quantized"):
         export(packed, tmp_path / "c")
+
+
+def test_a_calibrated_bundle_has_its_settings_in_the_header(model: Path, tmp_path: Path) -> None:
+    packed = pack_bundle(model, tmp_path / "bundle", streaming=False)
+    detection = json.loads((packed / "manifest.json").read_text("utf-8"))["detection"]
+    record = {"keywords": {"да": {"labels": 3, "misses": 1}}, "keyword_free_s": 60.0}
+    settings = detection | {"source": "calibrated", "calibration": record, "smoothing_ms": 300.0}
+    write_settings(packed, settings, tmp_path / "calibrated")
+    header = (export(tmp_path / "calibrated", tmp_path / "c").output / "kws.h").read_text("utf-8")
+    assert " *   source: calibrated\n" in header
+    assert " *   smoothing_ms: 300\n" in header
+    assert "misses" not in header
