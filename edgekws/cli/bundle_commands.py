@@ -53,6 +53,7 @@ def export(
     \b
     Examples:
       edgekws export dist/quickstart --to zip --output quickstart.zip
+      edgekws export dist/quickstart --to c --output quickstart-c
       edgekws export dist/quickstart --to ort --output device/quickstart
       edgekws export dist/quickstart --to waveform --output quickstart.onnx
     """
