@@ -188,6 +188,7 @@ def _everything(recipe: Loaded, folder: Path, emit: Emit = quiet) -> Path:
         spoken = Synthetic(
             keywords=("stop",), unknown_words=("tree",), near_sounding=0,
             clips_per_keyword=2, dev_clips_per_keyword=2, test_clips_per_keyword=2,
+            speech_minutes=0.05, dev_speech_minutes=0.05, test_speech_minutes=0.05,
         )  # fmt: skip
         spoken.list_clips(FrontEnd(), 3, cache, emit)
     assert report.bundle_sha256
