@@ -18,7 +18,6 @@ from edgekws.core.protocols import QUANTIZER, Backbone, Step, Target
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder, used_by
-from edgekws.engine.data import Source
 from edgekws.engine.final import UNTESTED
 from edgekws.engine.measure import count, now
 from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
@@ -182,7 +181,8 @@ def _few_speakers(recipe: Recipe, emit: Emit) -> tuple[str, ...]:
     if not any(hasattr(recipe.dataset, key) for key in ("root", "path")):
         return ()  # the run generates its clips
     try:
-        clips = Source(recipe, cache_folder(), emit).listing.clips
+        front_end = recipe.front_end.front_end()
+        clips = recipe.dataset.list_clips(front_end, recipe.seed, cache_folder(), emit).clips
     except DataError:  # a plan needs no data; compress reports what is wrong with it
         return ()
     counts = {s: len({c.speaker for c in clips if c.split == s} - {None}) for s in ("dev", "test")}
