@@ -18,6 +18,7 @@ from edgekws.core.measurement import (
 )
 from edgekws.core.output import write_text
 from edgekws.core.report import Report, Result
+from edgekws.metrics.intervals import care
 from edgekws.report import _page, event_rows, head
 from edgekws.report._details import Block, block, details_block, heading, scalar
 from edgekws.report.event_plots import curves_svg
@@ -150,7 +151,9 @@ def _cell(one: Measurement | None) -> dict[str, str]:
     n = "" if one.n is None else f"n = {one.n:,}"
     return {
         "value": figures.figure(one.metric, one.value),
-        "interval": figures.interval(one.metric, one.ci95),
+        "interval": ", ".join(
+            filter(None, (figures.interval(one.metric, one.ci95), care(one.speakers)))
+        ),
         "n": n,
     }
 

@@ -325,7 +325,7 @@ def _insert_word(
 
 
 def _write_wav(path: Path, samples: NDArray[np.int16], sample_rate: int) -> None:
-    with wave.open(str(path), "wb") as file:
+    with path.open("wb") as raw, wave.open(raw, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(sample_rate)

@@ -93,7 +93,7 @@ class Step(FinetuningFields):
             shutil.rmtree(folder)
         path = job.workdir / "checkpoint.safetensors"
         checkpoint.save(network, contract, path)
-        return Output(path, details, {"history": "history"} if mined else {})
+        return Output(path, details, {"history": "history"} if history else {})
 
     def _hop_frames(self, front_end: FrontEnd) -> int:
         frame_ms = 1000 * front_end.hop_length / front_end.sample_rate

@@ -20,9 +20,9 @@ def test_the_card_states_what_was_measured() -> None:
         {"label": UNKNOWN, "support": 120, "right": 44, "called": 0, "unknown_accepted": None},
     ]
     card = model_card(contract, {"recipe": "проба"}, measurements, classes, "ab" * 32)
-    assert "| params | 9,184  |  |  |" in card
-    assert "| accuracy | 0.951  | 0.93 to 0.968 | 400 |" in card
-    assert "| size | 23 KiB | 186 KiB | 251.6 KiB |" in card
+    assert "| parameters | 9,184 |  |  |" in card
+    assert "| accuracy | 95.1 % | [93.0, 96.8] | 400 |" in card
+    assert "| size | 23.0 KiB | 186 KiB | 252 KiB |" in card
     assert "| MACs |" not in card
     assert "front_end_size_kib" not in card
     assert "| да | 97.5 % (78/80) | 83.0 % (78/94) | 10.8 % (13/120) |" in card

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import soundfile
 
 from edgekws.bundle.verify import verify
 from edgekws.core import store
+from edgekws.core.contract import UNKNOWN
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event, quiet
+from edgekws.datasets.listing.continuous import Continuous, with_windows
 from edgekws.datasets.synthetic import Dataset as Synthetic
 from edgekws.engine import plan
 from edgekws.engine.data import Source
@@ -191,6 +194,10 @@ def _everything(recipe: Loaded, folder: Path, emit: Emit = quiet) -> Path:
             speech_minutes=0.05, dev_speech_minutes=0.05, test_speech_minutes=0.05,
         )  # fmt: skip
         spoken.list_clips(FrontEnd(), 3, cache, emit)
+        front_end = recipe.recipe.front_end.front_end()
+        words = recipe.recipe.dataset.list_clips(front_end, 3, cache, emit)
+        words = replace(words, recordings=(), labels=("low", UNKNOWN))
+        with_windows(words, Continuous(in_speech=2), front_end, 3, cache, emit)
     assert report.bundle_sha256
     return folder
 

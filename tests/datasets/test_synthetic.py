@@ -84,9 +84,9 @@ def test_labels_and_counts_are_what_the_fields_say(
 
 
 def test_sentences_are_as_long_as_asked_for(
-    made: tuple[Path, Listing, list[Event]],
+    generated: tuple[Path, Listing, list[Event]],
 ) -> None:
-    _, listing, _ = made
+    _, listing, _ = generated
     for split, wanted_s in zip(SPLITS, (18, 6, 6), strict=True):
         sentences = [clip for clip in listing.negatives if clip.split == split]
         lengths = [len(wave_of(clip)) / FRONT_END.sample_rate for clip in sentences]

@@ -188,7 +188,7 @@ def _write(
             emit,
             "composing windows",
         )
-        with wave.open(str(folder / f"{table}.wav"), "wb") as file:
+        with (folder / f"{table}.wav").open("wb") as raw, wave.open(raw, "wb") as file:
             file.setparams((1, 2, front_end.sample_rate, 0, "NONE", ""))
             for window in windows:
                 file.writeframes(window.astype("<i2").tobytes())
