@@ -21,7 +21,10 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-LONG = ("test_guide.py", "test_crash.py", "test_examples.py", "test_compress.py", "test_drivers.py")
+LONG = (
+    "test_builders.py", "test_guide.py", "test_compress.py", "test_crash.py", "test_cases.py",
+    "test_operators.py", "test_continuous.py", "test_examples.py", "test_drivers.py",
+)  # fmt: skip
 """Files that take minutes: begun first, so that no worker is left alone with one at the end."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CASES = {"recipes": 80, "tables": 80, "audio": 60, "bundles": 80, "caches": 5}
+CASES = {"recipes": 50, "tables": 40, "audio": 25, "bundles": 50, "caches": 5}
 
 
 def fuzz(*arguments: object) -> "subprocess.CompletedProcess[str]":
