@@ -37,7 +37,8 @@ lint: .venv/.installed-dev
 
 # A worker on each core, and one thread in each: threads that spin would slow the others down.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
+		$(PYTEST_OPTIONS)
 
 docs: .venv/.installed-docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env \

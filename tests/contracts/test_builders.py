@@ -120,7 +120,7 @@ Build = Callable[[Path], None]
 
 
 class _Interruptions:
-    """Stands in for `store._build_locked`: each build is interrupted at writes 1, 2, 4, 8, …"""
+    """Stands in for `store._build_locked`: each build is interrupted at writes 1, 4, 16, …"""
 
     def __init__(self) -> None:
         self._whole = store._build_locked
@@ -130,7 +130,7 @@ class _Interruptions:
         at = 1
         while self._is_interrupted(target, build, resumes, at):
             self.builders[_module(build)] += 1
-            at *= 2
+            at *= 4
 
     def _is_interrupted(self, target: Path, build: Build, resumes: Any, at: int) -> bool:
         partial = target.with_name(f"{target.name}.partial")

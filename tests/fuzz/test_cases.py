@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CASES = {"recipes": 50, "tables": 40, "audio": 25, "bundles": 50, "caches": 5}
+CASES = {"recipes": 30, "tables": 20, "audio": 12, "bundles": 30, "caches": 3}
 
 
 def fuzz(*arguments: object) -> "subprocess.CompletedProcess[str]":
