@@ -49,18 +49,18 @@ class FrontEndLibrary:
             "sizes.c": SIZES,
         }
         kernels = kernel_paths(FRONT_END)
-        self.library = compile_library(folder, kernels, generated, compiler, flags)
+        self.compiled = compile_library(folder, kernels, generated, compiler, flags)
         self.front_end = front_end
-        self._scratch = ctypes.create_string_buffer(self.library.scratch_size())
+        self._scratch = ctypes.create_string_buffer(self.compiled.scratch_size())
         self._dtype = np.int8 if quantization.signed else np.uint8
 
     def features(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
         """Return the normalised log-mel `(T, n_mels)` of all frames."""
-        return self._call(self.library.kws_front_end_float, pcm, np.dtype(np.float32))
+        return self._call(self.compiled.kws_front_end_float, pcm, np.dtype(np.float32))
 
     def codes(self, pcm: NDArray[np.int16]) -> NDArray[Any]:
         """Return the quantized features `(T, n_mels)`."""
-        return self._call(self.library.kws_front_end, pcm, np.dtype(self._dtype))
+        return self._call(self.compiled.kws_front_end, pcm, np.dtype(self._dtype))
 
     def _call(self, function: Any, pcm: NDArray[np.int16], dtype: np.dtype[Any]) -> NDArray[Any]:
         pcm = np.ascontiguousarray(pcm)

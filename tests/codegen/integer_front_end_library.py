@@ -55,7 +55,7 @@ class IntegerFrontEndLibrary:
             "driver.c": DRIVER,
         }
         kernels = kernel_paths(INTEGER_FRONT_END)
-        self.library = compile_library(folder, kernels, generated, compiler, flags)
+        self.compiled = compile_library(folder, kernels, generated, compiler, flags)
         self.front_end = front_end
         self._dtype = np.int8 if quantization.signed else np.uint8
 
@@ -66,6 +66,6 @@ class IntegerFrontEndLibrary:
         codes = np.zeros((frames, self.front_end.n_mels), self._dtype)
         logs = np.zeros(codes.shape, np.int32)
         given, *outputs = (ctypes.c_void_p(array.ctypes.data) for array in (pcm, codes, logs))
-        self.library.features_and_logs(given, ctypes.c_int32(frames), *outputs)
+        self.compiled.features_and_logs(given, ctypes.c_int32(frames), *outputs)
         exponent = mel_units(self.front_end.n_fft).exponent
         return codes, (logs / 65536 - exponent) * math.log(2)

@@ -188,26 +188,26 @@ def test_codes_are_those_of_quantize_linear(
 
 def test_ties_are_rounded_to_even(library: FrontEndLibrary) -> None:
     values = np.arange(-140, 140, 0.5, dtype=np.float32)
-    quantize = library.library.kws_quantize_features
+    quantize = library.compiled.kws_quantize_features
     quantize.argtypes = [
         *(ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32, ctypes.c_float),
         *(ctypes.c_int32, ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p),
     ]
-    lanes = library.library.lanes()
+    lanes = library.compiled.lanes()
     mels, codes = np.repeat(values[:, None], lanes, axis=1), np.zeros(len(values), np.int8)
     quantize(mels.ctypes.data, 1, len(values), 1.0, -3, -128, 127, codes.ctypes.data)
     np.testing.assert_array_equal(codes, np.clip(np.rint(values) - 3, -128, 127))
 
 
 def test_the_logarithm_is_within_its_bound(library: FrontEndLibrary) -> None:
-    lanes = library.library.lanes()
+    lanes = library.compiled.lanes()
     rng = np.random.default_rng(0)
     mels = np.exp(rng.uniform(np.log(1e-9), np.log(1e9), (40 * 2_000, lanes))).astype(np.float32)
     mels[0] = 0
     expected = np.log((mels + np.float32(1e-6)).astype(np.float64))
     ones, zeros = np.ones(len(mels), np.float32), np.zeros(len(mels), np.float32)
     data = (ctypes.c_void_p(array.ctypes.data) for array in (mels, ones, zeros))
-    library.library.kws_log_normalise(*data, ctypes.c_int32(len(mels)))
+    library.compiled.kws_log_normalise(*data, ctypes.c_int32(len(mels)))
     assert np.abs(mels - expected).max() < 1.5e-6
 
 
@@ -219,7 +219,7 @@ def test_a_stream_gives_the_bits_of_the_window(
     size = DEFAULT.n_fft + (hop_frames - 1) * DEFAULT.hop_length
     step = hop_frames * DEFAULT.hop_length
     buffer, filled = np.zeros(size, np.int16), ctypes.c_int32(0)
-    take, advance = library.library.kws_hop_take, library.library.kws_hop_advance
+    take, advance = library.compiled.kws_hop_take, library.compiled.kws_hop_advance
     address, features = ctypes.c_void_p(buffer.ctypes.data), []
     for piece in np.split(pcm, np.cumsum(pieces)[:-1]):
         rest = piece.copy()
