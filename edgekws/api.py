@@ -1,20 +1,20 @@
-"""edgekws as a library: what a notebook imports.
+"""The Python API, for notebooks and programs.
 
     >>> import edgekws
     >>> planned = edgekws.plan("quickstart")
     >>> planned.value.rows[-1].params < 10_000
     True
 
-Paths are `str` or `Path`. A recipe is a file, the name of a built-in one, or a mapping of what a
-file holds: `{"extends": "base.toml", "seed": 1}`. `overrides` are texts
-such as `"steps.distill.loss.temperature=2"`. Nothing is printed: `emit` gets the events of what
-goes on, which by default nobody hears. What comes back prints as the command line shows it.
+Paths are `str` or `Path`. A recipe is a file, the name of a built-in one, or a mapping with the
+contents of a file: `{"extends": "base.toml", "seed": 1}`. `overrides` are strings such as
+`"steps.distill.loss.temperature=2"`. Nothing is printed: `emit` receives progress events, which are
+ignored by default. Results print the way the command line shows them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from edgekws.core.events import Emit, Event, quiet
 from edgekws.core.measurement import Measurement, Verdict
@@ -22,10 +22,9 @@ from edgekws.errors import UsageError
 from edgekws.report import results
 from edgekws.report.shown import Shown
 from edgekws.report.tables import Table
+from edgekws.spotting.spotter import Spotter, load
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from edgekws.bundle.export import Exported
     from edgekws.core.corpus import Split
     from edgekws.core.protocols import Dataset
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from edgekws.evaluation.evaluate import Evaluation
     from edgekws.evaluation.predict import Predicted
     from edgekws.evaluation.profiled import Profile
-    from edgekws.runtime import detect
 
 T = TypeVar("T")
 AnyPath = str | Path
@@ -61,7 +59,7 @@ __all__ = [
 
 @dataclass(frozen=True, repr=False)
 class Result(Generic[T]):
-    """What a function found: `value`, and the tables and lines that show it.
+    """The result of a function: `value`, and the tables and lines that show it.
 
     `print(result)` shows them as text; a notebook shows them as tables.
     """
@@ -71,17 +69,17 @@ class Result(Generic[T]):
 
     @property
     def tables(self) -> Sequence[Table]:
-        """The tables, each a title, heads and rows."""
+        """The tables, each with title, heads and rows."""
         return self.shown.tables
 
     @property
     def lines(self) -> Sequence[str]:
-        """The lines under the tables."""
+        """The lines below the tables."""
         return self.shown.lines
 
     @property
     def ok(self) -> bool:
-        """Whether every limit is met; where not, the result ends with those that are exceeded."""
+        """Whether every limit is met; if not, the result ends with those exceeded."""
         return not self.shown.problem
 
     def __str__(self) -> str:
@@ -91,111 +89,8 @@ class Result(Generic[T]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """Return the tables and lines as a notebook shows them."""
+        """Return the tables and lines as HTML for notebooks."""
         return self.shown.html()
-
-
-class Spotter:
-    """A bundle that listens: labels for clips, and keywords as they are heard in a stream.
-
-    Samples are int16 or floats in [-1, 1], mono, at `sample_rate`.
-    """
-
-    def __init__(
-        self, bundle: AnyPath, *, threshold: float | None = None, emit: Emit = quiet
-    ) -> None:
-        """Verify the bundle, a folder or a zip, and load it; see `load`."""
-        from edgekws.bundle.archive import unpacked
-        from edgekws.bundle.verify import errors_named
-        from edgekws.runtime.detect import Classifier
-        from edgekws.spotting.streams import opened
-
-        path = Path(bundle)
-        with unpacked(path) as folder, errors_named(path):
-            self._detector = opened(folder, emit, threshold)[0]
-            self._classifier = Classifier(folder)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The class names, in the order of the logits."""
-        return tuple(self._classifier.labels)
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples a second of what it hears."""
-        return self._classifier.sample_rate
-
-    def classify(self, clip: "AnyPath | np.ndarray") -> tuple[str, float]:
-        """Return the label of a clip, an audio file or samples, and its score.
-
-        Raises:
-            DataError: the file cannot be read.
-            ValueError: samples of another kind, or none.
-        """
-        import numpy as np
-
-        from edgekws.audio.reading import read_blocks
-
-        if isinstance(clip, str | Path):
-            return self._classifier.classify_blocks(read_blocks(Path(clip), self.sample_rate))
-        return self._classifier.classify(np.asarray(clip))
-
-    def feed(self, samples: "np.ndarray") -> "list[detect.Event]":
-        """Hear the next samples of a stream, and return the keywords that they make known.
-
-        Raises:
-            ValueError: samples of another kind.
-        """
-        import numpy as np
-
-        return self._detector.feed(np.asarray(samples))
-
-    def flush(self) -> "list[detect.Event]":
-        """End the stream, and return the keywords that were still open."""
-        return self._detector.flush()
-
-    def reset(self) -> None:
-        """Begin a new stream."""
-        self._detector.reset()
-
-    def stream(self, file: AnyPath) -> "Iterator[detect.Event]":
-        """Yield the keywords of a recording, from its beginning to its end.
-
-        Raises:
-            DataError: the file cannot be read, or has no samples.
-        """
-        from edgekws.spotting.streams import listen, source
-
-        self.reset()
-        try:
-            for events in listen(self._detector, source(str(file), self.sample_rate, None)):
-                yield from events
-        finally:
-            self.reset()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Begin anew: what was heard is forgotten."""
-        self.reset()
-
-    def __repr__(self) -> str:
-        """Name the labels."""
-        return f"<Spotter: {', '.join(self.labels)}; {self.sample_rate} Hz>"
-
-
-def load(bundle: AnyPath, *, threshold: float | None = None, emit: Emit = quiet) -> Spotter:
-    """Load a bundle, a folder or a zip, to listen with; it is verified first.
-
-    `threshold` stands in for those that the bundle came with.
-
-    Raises:
-        DataError: no bundle, a damaged one, or one that cannot hear streams.
-        ParityError: its golden clips give other logits here.
-    """
-    return Spotter(bundle, threshold=threshold, emit=emit)
 
 
 def compress(
@@ -209,18 +104,18 @@ def compress(
     dist: AnyPath = "dist",
     emit: Emit = quiet,
 ) -> "Result[Report]":
-    """Run the chain of a recipe; `ok` tells whether the budget is met.
+    """Run the chain of a recipe; `ok` is whether the budget is met.
 
-    A budget that the run turned out to exceed is no exception: the result holds what was measured,
-    has `ok` False, and prints the limits that are exceeded at its end.
+    A measured figure over budget raises nothing: the result contains the measurements, has `ok`
+    False, and ends with the limits exceeded.
 
-    The report is in `runs`, as JSON and as a page, the bundle in `dist`. What has been done before
-    comes from the cache.
+    The report goes to `runs`, as JSON and HTML, the bundle to `dist`. Finished steps come from the
+    cache.
 
     Raises:
-        RecipeError: the recipe is wrong.
-        BudgetError: a limit cannot be met, whatever is trained; nothing was trained.
-        EdgekwsError: whatever a step raises; what was done before it is kept.
+        RecipeError: the recipe is invalid.
+        BudgetError: a limit cannot be met by any training; nothing was trained.
+        EdgekwsError: a step failed; finished steps are kept.
     """
     from edgekws.engine import run
     from edgekws.recipe.load import load as read
@@ -233,7 +128,7 @@ def compress(
         _download(loaded.recipe.dataset, emit)
     folders: list[Path] = []
 
-    def heard(event: Event) -> None:
+    def note_folder(event: Event) -> None:
         if event.kind == "run":
             folders.append(Path(event.data["folder"]))
         emit(event)
@@ -244,7 +139,7 @@ def compress(
         dist=Path(dist),
         force=force,
         keep_going=keep_going,
-        emit=heard,
+        emit=note_folder,
     )
     for folder in folders:
         write_html(report, folder / "report.html")
@@ -255,10 +150,10 @@ def compress(
 def plan(recipe: AnyRecipe, *, overrides: Sequence[str] = (), emit: Emit = quiet) -> "Result[Plan]":
     """Predict size, MACs and latency after every step, without data or training.
 
-    `ok` is False where a limit on parameters, MACs or size cannot be met.
+    `ok` is False if a limit on parameters, MACs or size cannot be met.
 
     Raises:
-        RecipeError: the recipe is wrong.
+        RecipeError: the recipe is invalid.
     """
     from edgekws.engine import plan as engine
     from edgekws.recipe.load import load as read
@@ -276,13 +171,13 @@ def check(
     fresh: bool = False,
     emit: Emit = quiet,
 ) -> Result[Judged]:
-    """Measure any ONNX file or bundle, and judge it by a budget file or that of a recipe.
+    """Measure any ONNX file or bundle, and judge it by a budget file or a recipe's budget.
 
-    `ok` is False where a limit is exceeded or its metric was not measured.
+    `ok` is False if a limit is exceeded or its metric was not measured.
 
     Raises:
         UsageError: neither `budget` nor `recipe` is given.
-        DataError: no model there, or a damaged bundle.
+        DataError: the model is missing, or the bundle is damaged.
     """
     from edgekws.evaluation import check as engine
     from edgekws.recipe.load import load as read
@@ -306,11 +201,11 @@ def evaluate(
     split: "Split" = "dev",
     emit: Emit = quiet,
 ) -> "Result[list[Evaluation]]":
-    """Report how models do on one split of a recipe's data, class by class.
+    """Evaluate models on one split of a recipe's data, class by class.
 
     Raises:
-        UsageError: no model.
-        DataError: no model there, or one with other labels.
+        UsageError: no model is given.
+        DataError: a model is missing, or has other labels.
     """
     from edgekws.evaluation import evaluate as engine
     from edgekws.recipe.load import load as read
@@ -329,9 +224,9 @@ def compare(
     points: float | None = None,
     emit: Emit = quiet,
 ) -> "Result[Comparison]":
-    """Say which of two or more models is better, on the same clips of a recipe's data.
+    """Compare two or more models on the same clips of a recipe's data.
 
-    A system is a path, `"a.onnx,b.onnx"` over its seeds, or `"name=a.onnx,b.onnx"`.
+    A system is a path, `"a.onnx,b.onnx"` for several seeds, or `"name=a.onnx,b.onnx"`.
 
     Raises:
         UsageError: fewer than two systems, or `points` out of range.
@@ -355,12 +250,12 @@ def profile(
     seed: int = 0,
     emit: Emit = quiet,
 ) -> "Result[Profile]":
-    """Time models, bundles or the steps of a run, interleaved, and say where the time goes.
+    """Time models, bundles or the steps of a run, interleaved, and show where the time goes.
 
     Raises:
-        UsageError: no model, or an option out of its bounds.
-        DataError: no model there.
-        MachineError: the harness failed.
+        UsageError: no model is given, or an option is out of range.
+        DataError: a model is missing.
+        MachineError: the benchmark process failed.
     """
     from pydantic import ValidationError
 
@@ -380,11 +275,11 @@ def profile(
 def predict(
     bundle: AnyPath, source: AnyPath, output: AnyPath, *, top_k: int = 1, emit: Emit = quiet
 ) -> "Result[Predicted]":
-    """Write a table of file, label and score for audio without labels, a folder or a table.
+    """Label audio, a folder or a table: write a table of file, label and score.
 
     Raises:
-        DataError: no bundle, no audio there, or not one file that can be read.
-        UsageError: `top_k` does not fit the bundle.
+        DataError: the bundle or the audio is missing, or no file can be read.
+        UsageError: `top_k` exceeds the number of labels.
     """
     from edgekws.evaluation import predict as engine
 
@@ -397,7 +292,7 @@ def verify(bundle: AnyPath, *, emit: Emit = quiet) -> "Result[Verified]":
 
     Raises:
         DataError: a file is missing, changed or harmful.
-        ParityError: the golden clips give other logits than those written down.
+        ParityError: the logits of the golden clips differ from those recorded.
     """
     from edgekws.bundle import verify as room
 
@@ -407,11 +302,11 @@ def verify(bundle: AnyPath, *, emit: Emit = quiet) -> "Result[Verified]":
 
 
 def export(bundle: AnyPath, to: str, output: AnyPath, *, emit: Emit = quiet) -> "Result[Exported]":
-    """Write a bundle in another form: `folder`, `zip`, `ort` or `waveform`.
+    """Export a bundle in another form: `folder`, `zip`, `ort`, `waveform` or `c`.
 
     Raises:
-        UsageError: no such form, or `output` holds something else.
-        DataError, ParityError: as `verify`, of what was written too.
+        UsageError: there is no such form, or `output` exists and is something else.
+        DataError, ParityError: as `verify`, also for what was written.
     """
     from edgekws.bundle import export as room
     from edgekws.core.kinds import closest, kinds

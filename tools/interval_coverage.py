@@ -4,7 +4,7 @@
 
 Simulates speakers who differ from each other, and calls the functions whose intervals are printed:
 accuracy, macro recall and acceptance of `_unknown_`, the difference of two models, the effects of
-a sweep, misses and false alarms an hour. Each row holds the lowest and the mean coverage over the
+a sweep, misses and false alarms per hour. Each row holds the lowest and the mean coverage over the
 settings that are simulated for one number of speakers; under the null, the share of comparisons and
 of whole sweeps that end in a verdict though no model is better.
 
@@ -146,7 +146,7 @@ def sweeps(rng: np.random.Generator, speakers: int, runs: int) -> Iterator[tuple
 
 
 def events(rng: np.random.Generator, speakers: int, runs: int) -> Iterator[tuple[str, bool]]:
-    """Yield whether the interval of false alarms an hour held, for every setting."""
+    """Yield whether the interval of false alarms per hour held, for every setting."""
     for rate, spread, seconds in itertools.product((2.0, 20.0), SPREADS, (120.0, 600.0)):
         for _ in range(runs):
             each = rng.gamma(spread**-2, spread**2, speakers) if spread else np.ones(speakers)

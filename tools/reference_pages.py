@@ -132,7 +132,7 @@ intervals by speaker or by recording:
 | figure | meaning |
 |---|---|
 | misses | Labelled keywords that no event overlaps, with the tolerance of `--tolerance-s`. |
-| false alarms an hour | Events that hit no label, for each hour of audio without keywords. |
+| false alarms per hour | Events that hit no label, for each hour of audio without keywords. |
 | error of the end | How far the end of an event is from the end of its label, as a median. |
 | repeats | Further events on a label that was hit already; they are no false alarms. |
 

@@ -1,4 +1,4 @@
-"""The application: global options, and what becomes of every error."""
+"""The application: global options and error handling."""
 
 import math
 import sys
@@ -28,7 +28,7 @@ from edgekws.cli.process import encode_plainly, write_line
 from edgekws.core.paths import UNUSABLE, user_path
 from edgekws.errors import EdgekwsError, UsageError, reason
 
-_AGAIN = "interrupted; run the same command again to go on from what is done"
+_AGAIN = "interrupted; run the same command again to resume"
 
 
 class _Group(TyperGroup):
@@ -95,13 +95,13 @@ def _fail(text: str, exit_code: int, *, debug: bool | None) -> None:
 
 
 def show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say in one line that an unexpected exception is a bug; the traceback comes with --debug."""
+    """Report an unexpected exception in one line; --debug adds the traceback."""
     from edgekws.cli.console import show_error
 
     if "--debug" in sys.argv[1:]:
         traceback.print_exception(kind, error, trace)
-    told = str(error).strip().splitlines() or [""]
-    show_error(f"a bug: {kind.__name__}: {told[0]}; run again with edgekws --debug … to see where")
+    lines = str(error).strip().splitlines() or [""]
+    show_error(f"a bug: {kind.__name__}: {lines[0]}; run again with edgekws --debug … to see where")
 
 
 app = typer.Typer(

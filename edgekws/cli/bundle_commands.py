@@ -1,4 +1,4 @@
-"""The commands that take a bundle as it is: check one, give one away in another form."""
+"""The commands on bundles: verify one, export it in another form."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +19,8 @@ _FORMS_TOLD = "; ".join(f"{kind}: {summary('Exporter', kind).rstrip('.')}" for k
 def verify(bundle: Bundle, json: Json = False) -> None:
     """Check a bundle: its files, what it declares, and the golden clips.
 
-    No code of the bundle is run. The exit code is 5 where a file is missing, changed or harmful,
-    and 4 where the golden clips give other logits than those written down.
+    No code from the bundle is run. The exit code is 5 if a file is missing, changed or harmful,
+    and 4 if the logits of the golden clips differ from those recorded.
 
     \b
     Examples:
@@ -44,11 +44,11 @@ def export(
     ],
     json: Json = False,
 ) -> None:
-    """Write a bundle in another form, verified before and proven as written.
+    """Export a bundle in another form; both the bundle and what is written are verified.
 
-    The same bundle gives the same bytes, but with ort, onnxruntime's own format. waveform takes
-    float32 samples (batch, window) in [-1, 1] and gives the scores of all labels; its metadata
-    holds labels and sample rate.
+    The same bundle gives the same bytes, except with ort, onnxruntime's own format. waveform takes
+    float32 samples (batch, window) in [-1, 1] and returns the scores of all labels; its metadata
+    contains labels and sample rate.
 
     \b
     Examples:

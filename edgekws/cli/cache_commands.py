@@ -45,33 +45,36 @@ def show(ctx: typer.Context, json: Json = False) -> None:
     folder = cache_folder()
     entries = contents(folder)
     with view_for(json) as view:
-        view.show(Shown("cache", (_told(folder, entries),), _tables(entries), (str(folder),)))
+        view.show(Shown("cache", (_record(folder, entries),), _tables(entries), (str(folder),)))
 
 
 @cache.command()
 def prune(
     older_than: Annotated[
         float | None,
-        typer.Option("--older-than", min=0, metavar="DAYS", help="What was not used for so long."),
+        typer.Option("--older-than", min=0, metavar="DAYS", help="Entries not used for so long."),
     ] = None,
     max_size: Annotated[
         float | None,
         typer.Option(
-            "--max-size", min=0, metavar="GIB", help="What was used longest ago, down to this size."
+            "--max-size",
+            min=0,
+            metavar="GIB",
+            help="Least recently used entries, down to this size.",
         ),
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", metavar="NAME", help="What no other recipe has used."),
+        typer.Option("--recipe", metavar="NAME", help="Entries no other recipe has used."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
+        bool, typer.Option("--dry-run", help="List what would be removed; remove nothing.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Remove from the cache what all the given options name.
+    """Remove the cache entries that match all the given options.
 
-    Whatever is removed is computed again when it is needed. Runs and bundles are not in the cache.
+    Removed entries are computed again when needed. Runs and bundles are not in the cache.
 
     \b
     Examples:
@@ -96,11 +99,11 @@ def prune(
     word = "would remove" if dry_run else "removed"
     line = f"{word} {_entries(len(removed))}, {_size(total(removed))}, from {folder}"
     with view_for(json) as view:
-        told = {"dry_run": dry_run, **_told(folder, removed)}
-        view.show(Shown("cache_pruned", (told,), (), (line,)))
+        record = {"dry_run": dry_run, **_record(folder, removed)}
+        view.show(Shown("cache_pruned", (record,), (), (line,)))
 
 
-def _told(folder: Path, entries: "Iterable[Entry]") -> dict[str, Any]:
+def _record(folder: Path, entries: "Iterable[Entry]") -> dict[str, Any]:
     rows = [
         {
             "path": str(entry.path),
@@ -143,7 +146,7 @@ def _rows(groups: "dict[str, list[Entry]]") -> list[tuple[str, str, str, str]]:
 
 
 def _entries(count: int) -> str:
-    """Write how many entries.
+    """Format a number of entries.
 
     >>> _entries(1), _entries(1200)
     ('1 entry', '1,200 entries')
@@ -152,7 +155,7 @@ def _entries(count: int) -> str:
 
 
 def _size(size: int) -> str:
-    """Write a number of bytes.
+    """Format a number of bytes.
 
     >>> _size(3 * GIB // 2), _size(5 * MIB), _size(12_000)
     ('1.5 GiB', '5.0 MiB', '11.7 KiB')

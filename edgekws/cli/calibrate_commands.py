@@ -1,4 +1,4 @@
-"""The commands that choose and judge how a bundle detects: on labelled continuous audio."""
+"""The commands that calibrate and evaluate detection on labelled continuous audio."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ Positives = Annotated[
     typer.Option(
         "--positives",
         metavar="TABLE|DIR",
-        help="A table with file, keyword, speaker, start_s, end_s; or a folder with one a keyword.",
+        help="A table with file, keyword, speaker, start_s, end_s; or one folder per keyword.",
     ),
 ]
 Negatives = Annotated[
@@ -24,7 +24,7 @@ Negatives = Annotated[
     typer.Option(
         "--negatives",
         metavar="DIR|TABLE",
-        help="Audio in which no keyword is said, a folder a speaker; may be repeated.",
+        help="Audio without keywords, one folder per speaker; may be repeated.",
     ),
 ]
 Where = Annotated[
@@ -32,12 +32,12 @@ Where = Annotated[
     typer.Option(
         "--where",
         metavar="COLUMN=VALUE",
-        help="Only rows of the positives with it; VALUE,VALUE allows either; may be repeated.",
+        help="Use only these rows of the positives; VALUE,VALUE allows either; repeatable.",
     ),
 ]
 Tolerance = Annotated[
     float,
-    typer.Option("--tolerance-s", metavar="S", min=0, help="How far an event may be off a label."),
+    typer.Option("--tolerance-s", metavar="S", min=0, help="Tolerance around a label."),
 ]
 
 
@@ -51,7 +51,7 @@ def calibrate(
             metavar="X",
             min=0,
             max=1e6,
-            help="False alarms of all keywords together.",
+            help="Highest rate of false alarms, all keywords together.",
         ),
     ],
     output: Annotated[
@@ -69,12 +69,12 @@ def calibrate(
 ) -> None:
     """Choose thresholds, smoothing and refractory time of a bundle for a rate of false alarms.
 
-    The fewest misses are sought with at most --max-fa-per-hour events of all keywords in audio
-    that is free of them: the negatives, and the positives but for the labelled stretches. Times of
-    labels also set where events are placed. The bundle that is written holds the settings and the
-    curves that they come from; the one that was read stays as it is.
+    Minimizes misses subject to at most --max-fa-per-hour events, all keywords together, in audio
+    without keywords: the negatives, and the positives outside their labels. The times of labels
+    also set the placement of events. The new bundle contains the settings and the curves they were
+    chosen on; the original is not changed.
 
-    Use recordings of other speakers than the test's; they may be those of dev.
+    Use recordings of other speakers than the test's, such as those of dev.
 
     \b
     Examples:
@@ -106,7 +106,7 @@ def calibrate(
             view.emit(Event("warning", note))
         found = made.evaluation
         table = (event_rows.title(found), event_rows.HEADS, event_rows.rows(found))
-        lines = [*event_rows.lines(found), f"{output} is written; sha256 {made.verified.sha256}"]
+        lines = [*event_rows.lines(found), f"Wrote {output}; sha256 {made.verified.sha256}"]
         view.show(Shown("calibrated", (asdict(made),), [table], lines))
         if page is not None:
             for file in event_page.write_files(found, str(output), page):
@@ -129,19 +129,19 @@ def evaluate_events(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Report what a bundle misses in continuous audio, and its false alarms an hour.
+    """Report misses and false alarms per hour of a bundle in continuous audio.
 
-    Per keyword: misses and false alarms an hour with their 95 % intervals, the median error of the
-    event's end, and in page and picture the curve of misses against false alarms over thresholds.
-    No false alarm in 20 minutes is reported as what it shows: fewer than 11 an hour.
+    Per keyword: misses and false alarms per hour with their 95 % intervals, the median error of the
+    event's end, and, in page and picture, misses against false alarms over thresholds.
+    No false alarm in 20 minutes is reported as what it shows: fewer than 11 per hour.
 
     Intervals are by speaker: the column speaker of a table, and the folders directly under
-    --negatives. Where no two speakers are known they are by recording; from one speaker there is
-    none, and from one recording the interval that holds if its events are independent.
+    --negatives. With fewer than two known speakers they are by recording; one speaker gives no
+    interval, and one recording gives one that assumes independent events.
 
-    An event that overlaps a label of its keyword, --tolerance-s allowed, is a hit; one event hits
-    one label. Further events there are repeats, events on a label of another keyword are told
-    apart, and all others are false alarms, counted in the time that is free of keywords.
+    An event that overlaps a label of its keyword, within --tolerance-s, is a hit; one event hits
+    one label. Further events there are repeats, events on a label of another keyword are counted
+    separately, and all others are false alarms, in the time without keywords.
 
     \b
     Examples:

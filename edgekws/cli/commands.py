@@ -1,4 +1,4 @@
-"""The commands. Each imports what it needs when it is called, so that `--help` is quick."""
+"""The commands. Each imports what it needs when called, so that `--help` stays fast."""
 
 import webbrowser
 from enum import StrEnum
@@ -24,7 +24,7 @@ def complete_recipe(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-Json = Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON lines to standard output.")]
 Recipe = Annotated[
     str,
     typer.Argument(
@@ -58,21 +58,21 @@ RequiredRecipe = Annotated[
 
 
 class CheckFormat(StrEnum):
-    """The forms in which `check` tells people its verdict."""
+    """The formats of verdicts for people."""
 
     text = "text"
     github = "github"
 
 
 class Split(StrEnum):
-    """The splits on which a model can be evaluated."""
+    """The splits a model can be evaluated on."""
 
     dev = "dev"
     test = "test"
 
 
 def view_for(json: bool) -> "Terminal | JsonLines":
-    """Return what shows events and results: to people, or to machines."""
+    """Return a view of events and results: for people, or for machines."""
     if json:
         from edgekws.cli.json_lines import JsonLines
 
@@ -90,7 +90,7 @@ def compress(
         typer.Option("--force", metavar="STEP", help="Run this step again; may be repeated."),
     ] = None,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Go on to the bundle where a limit is broken.")
+        bool, typer.Option("--keep-going", help="Build the bundle even if a limit is exceeded.")
     ] = False,
     runs: Annotated[
         Path, typer.Option("--runs", metavar="DIR", help="Where reports are written.")
@@ -99,14 +99,13 @@ def compress(
         Path, typer.Option("--dist", metavar="DIR", help="Where the bundle is written.")
     ] = Path("dist"),
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch the recipe's data first, if it can be.")
+        bool, typer.Option("--download", help="Download the recipe's data first, where possible.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Run the chain of a recipe, measured and judged at every step.
 
-    Steps that have been run before come from the cache; a run that was stopped goes on where it
-    was with the same command.
+    Finished steps come from the cache; to resume an interrupted run, repeat the command.
 
     \b
     Examples:
@@ -134,9 +133,9 @@ def compress(
 
 
 def plan(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> None:
-    """Say what a recipe will weigh, without data or training.
+    """Predict size, MACs and latency of a recipe, without data or training.
 
-    The exit code is 3 where a limit on parameters, MACs or size cannot be met.
+    The exit code is 3 if a limit on parameters, MACs or size cannot be met.
 
     \b
     Examples:
@@ -169,20 +168,20 @@ def check(
     form: Annotated[
         CheckFormat | None,
         typer.Option(
-            "--format", help="github adds annotations; by itself where GITHUB_ACTIONS is true."
+            "--format", help="github adds annotations (default if GITHUB_ACTIONS is true)."
         ),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Measure latency again, whatever the cache holds.")
+        bool, typer.Option("--fresh", help="Measure latency again, ignoring the cache.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Judge any ONNX file or bundle against a budget.
 
-    The exit code is 3 where a limit is broken or its metric was not measured. With --recipe,
-    accuracy is measured on the dev split of its data, and its [budget] is taken unless --budget
-    names another. The recipe.lock.toml of a run is a recipe too. Latency is that of the model on a
-    CPU that it has: blocks of runs in which the process waited for one are left out, and counted.
+    The exit code is 3 if a limit is exceeded or its metric was not measured. With --recipe,
+    accuracy is measured on the dev split of its data, and its [budget] applies unless --budget
+    names another. The recipe.lock.toml of a run works as a recipe. Latency excludes blocks of runs
+    in which the process waited for a CPU; their number is reported.
 
     \b
     Examples:
@@ -227,13 +226,13 @@ def report(
     run: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN", help="A run's folder, e.g. runs/quickstart; the newest one in it."
+            metavar="RUN", help="A run, or a folder of runs (its newest), e.g. runs/quickstart."
         ),
     ],
-    browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     picture: Annotated[
         Path | None,
-        typer.Option("--picture", metavar="FILE", help="Also draw its overview: .png, .svg, .pdf."),
+        typer.Option("--picture", metavar="FILE", help="Also draw the overview: .png, .svg, .pdf."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The commands about data: look at it, make more of it, have it spoken."""
+"""The commands on data: explore, augment, synthesize."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -15,12 +15,12 @@ data = typer.Typer(
     name="data",
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Look at data, make more of it, have it spoken.",
+    help="Explore, augment and synthesize data.",
 )
 
 
 class AudioForm(StrEnum):
-    """The formats in which clips can be written."""
+    """The formats of written clips."""
 
     WAV = "wav"
     FLAC = "flac"
@@ -44,20 +44,20 @@ def explore(
             "--output",
             metavar="DIR|FILE.html",
             help="A folder for page, clips.csv and explore.json, or the page alone; "
-            "runs/data/NAME if omitted.",
+            "default: runs/data/NAME.",
         ),
     ] = None,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Look at a dataset: what there is of each class, how it sounds, and what to fix.
+    """Explore a dataset: what each class contains, how it sounds, and what to fix.
 
     Clips and speakers of every class and split; lengths, loudness, clipping, silence, offsets and
-    rates; repeated recordings, also those made louder, cut or converted; speakers or recordings in
-    two splits; files that cannot be read. Broken data is told, not refused: the exit code is 0,
-    and 5 where nothing can be read at all.
+    rates; duplicate recordings, also if amplified, cut or converted; speakers or recordings in two
+    splits; unreadable files. Faulty data is reported, not refused: the exit code is 0, or 5 if
+    nothing at all can be read.
 
-    A folder or table takes the keys of a recipe's [dataset] and [front_end] by --set. --json
+    For a folder or table, --set takes the keys of a recipe's [dataset] and [front_end]. --json
     prints one object.
 
     \b
@@ -87,29 +87,29 @@ def explore(
 def augment(
     source: Source,
     output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="The folder to write; it is new.")
+        Path, typer.Option("--output", metavar="DIR", help="The new folder to write.")
     ],
     copies: Annotated[
-        int, typer.Option("--copies", metavar="N", min=1, help="Of each training clip.")
+        int, typer.Option("--copies", metavar="N", min=1, help="Copies of each training clip.")
     ] = 1,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Of all draws; the recipe's if omitted.")
+        int | None, typer.Option("--seed", min=0, help="Random seed (default: the recipe's).")
     ] = None,
     form: Annotated[
-        AudioForm, typer.Option("--format", help="Of the clips, 16 bit.")
+        AudioForm, typer.Option("--format", help="Format of the clips, 16 bit.")
     ] = AudioForm.WAV,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Write augmented clips beside their originals, in a folder of their own.
+    """Write augmented clips and their originals to a new folder.
 
-    What is done is what [augment] says, by --set where there is no recipe: speed, pitch_semitones,
-    room, time_shift_ms, noise, gain_db. Only clips of train are augmented; dev and test are
-    written as they are. manifest.csv lists every clip and what was drawn for it, and is a dataset
+    [augment] of the recipe, or --set without one, chooses what is applied: speed, pitch_semitones,
+    room, time_shift_ms, noise, gain_db. Only training clips are augmented; dev and test are
+    written unchanged. manifest.csv lists every clip with the values drawn for it, and is a dataset
     of kind manifest. The same data, options and versions give the same bytes.
 
-    The folder appears when it is whole; after an interruption the same command goes on. Files that
-    cannot be read are told, left out, and make the exit code 5.
+    The folder appears once it is complete; to resume an interrupted run, repeat the command.
+    Unreadable files are reported and skipped, and the exit code is 5.
 
     \b
     Examples:
@@ -137,30 +137,37 @@ def augment(
 @data.command()
 def synth(
     words: Annotated[
-        str, typer.Argument(metavar="WORDS|FILE", help="Words with commas, or a file, one a line.")
+        str,
+        typer.Argument(
+            metavar="WORDS|FILE", help="Words separated by commas, or a file with one per line."
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="The folder to write; it is new.")
+        Path, typer.Option("--output", metavar="DIR", help="The new folder to write.")
     ],
-    clips: Annotated[int, typer.Option("--clips", metavar="N", min=1, help="Of each word.")] = 100,
+    clips: Annotated[
+        int, typer.Option("--clips", metavar="N", min=1, help="Clips per word.")
+    ] = 100,
     voices: Annotated[
         str | None,
-        typer.Option("--voices", metavar="N|NAMES", help="How many speak, or which; all."),
+        typer.Option(
+            "--voices", metavar="N|NAMES", help="How many voices, or which (default: all)."
+        ),
     ] = None,
     language: Annotated[
         str, typer.Option("--language", metavar="CODE", help="Of espeak-ng: en, en-us, de, ar, …")
     ] = "en",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all draws.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed.")] = 0,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Have words spoken by espeak-ng into a folder in the layout of Speech Commands.
+    """Synthesize words with espeak-ng into a folder in the layout of Speech Commands.
 
-    WORD/VOICE_nohash_N.wav, 16 kHz, 16 bit, one second; another rate or length by
+    WORD/VOICE_nohash_N.wav, 16 kHz, 16 bit, one second; change rate or length with
     --set front_end.sample_rate=8000, --set front_end.window_s=1.5. A voice is an accent of the
-    language with a variant (en-us+f1) and stands for a speaker; no variant is in two splits.
-    manifest.csv, validation_list.txt and testing_list.txt say which is in which, so that the
-    folder is a dataset of kind folder or manifest. The same options give the same bytes.
+    language with a variant (en-us+f1) and counts as a speaker; no variant is in two splits.
+    manifest.csv, validation_list.txt and testing_list.txt list the splits, so the folder is a
+    dataset of kind folder or manifest. The same options give the same bytes.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The commands that put models on data: how good they are, which is better, what they hear."""
+"""The commands that run models on data: evaluate, compare, predict."""
 
 from pathlib import Path
 from typing import Annotated
@@ -36,11 +36,11 @@ def evaluate(
     """Report how good models are on the data of a recipe, class by class.
 
     Precision, recall with its interval by speaker, F1, the labels most often confused, and the
-    equal error rate (EER) of each keyword over thresholds of its score; several models stand side
-    by side. Each model hears the clips through its own front end, and a warning says where that
-    is not the recipe's. The confusion matrix and the DET curves are in the picture.
+    equal error rate (EER) of each keyword, for several models side by side. Each model uses its
+    own front end; a warning is shown if it differs from the recipe's. The picture shows the
+    confusion matrix and the DET curves.
 
-    The choice between models is made on dev; a model that was chosen on test has no honest figure.
+    Choose between models on dev: the test figure of a model chosen on test is biased.
 
     \b
     Examples:
@@ -48,20 +48,25 @@ def evaluate(
       edgekws evaluate a.onnx b.onnx --recipe recipe.toml --output ab.png
       edgekws evaluate bundle.zip --recipe recipe.toml --split test --output report
     """
-    from edgekws.evaluation import evaluate as engine
+    from edgekws import api
     from edgekws.recipe.load import load
     from edgekws.report import evaluation_file
-    from edgekws.report.results import evaluation_result
 
     if output is not None:
         evaluation_file.check_output(output)
-    loaded = load(recipe, overrides or ())
     with view_for(json) as view:
-        made = engine.evaluate(models, loaded, split.value, view.emit)
-        view.show(evaluation_result(made))
+        result = api.evaluate(
+            *models,
+            recipe=recipe,
+            overrides=overrides or (),
+            split=split.value,
+            emit=view.emit,
+        )
+        view.show(result.shown)
         if output is not None:
-            about = {"recipe": loaded.recipe.name, "split": split.value}
-            for file in evaluation_file.write_evaluations(made, about, output):
+            name = load(recipe, overrides or ()).recipe.name
+            about = {"recipe": name, "split": split.value}
+            for file in evaluation_file.write_evaluations(result.value, about, output):
                 view.emit(Event("note", f"written: {file}"))
 
 
@@ -70,7 +75,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="A B…",
-            help="What evaluate takes; PATH,PATH is one system over its seeds, NAME=… names it.",
+            help="As for evaluate; PATH,PATH is one system over several seeds, NAME=… names it.",
         ),
     ],
     recipe: RequiredRecipe,
@@ -81,20 +86,20 @@ def compare(
         typer.Option(
             "--points",
             metavar="POINTS",
-            help="Say how much data would tell this difference, in percentage points; by default "
-            "the one observed.",
+            help="Estimate the data needed to detect this difference, in percentage points "
+            "(default: the one observed).",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Say which of two or more models is better, on the same clips of a recipe's data.
 
-    Each pair ends in a sentence: better, worse, or not told apart with this much data, and how
-    much would tell. Behind it stand the exact McNemar test and the 95 % interval of the
-    difference, from resampling speakers and, where a system has several, seeds; p-values are
-    corrected for the number of pairs (Holm). The clips needed are those of a power of 0.8.
+    The verdict on each pair is better, worse, or no difference detected with this much data, and
+    how much data would be needed. It rests on the exact McNemar test and the 95 % interval of the
+    difference, from resampling speakers and, for systems with several, seeds; p-values are
+    corrected for the number of pairs (Holm). The clips needed are those for a power of 0.8.
 
-    The choice between models is made on dev; on test, only to report it.
+    Choose between models on dev; use test only to report the choice.
 
     \b
     Examples:
@@ -132,16 +137,15 @@ def predict(
     ],
     top_k: Annotated[
         int,
-        typer.Option("--top-k", metavar="N", help="Also write the next best labels, N in all."),
+        typer.Option("--top-k", metavar="N", help="Write the N best labels."),
     ] = 1,
     json: Json = False,
 ) -> None:
-    """Label audio: writes a table of file, label and score.
+    """Label audio: write a table of file, label and score.
 
-    The files of a folder come sorted, the rows of a table in their order; its columns start_s and
-    end_s cut a clip out of a file. The table appears when it is complete: after an interruption,
-    the same command goes on from what is done. Files that cannot be read are listed, left out,
-    and make the exit code 5.
+    The files of a folder are sorted, the rows of a table keep their order; its columns start_s and
+    end_s cut a clip out of a file. The table appears once it is complete; to resume an interrupted
+    run, repeat the command. Unreadable files are listed and skipped, and the exit code is 5.
 
     \b
     Examples:

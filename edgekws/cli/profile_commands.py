@@ -1,4 +1,4 @@
-"""The command that looks at time: where it goes, and which of two models is faster."""
+"""The command that measures time: where it goes, and which of two models is faster."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ def profile(
         list[Path],
         typer.Argument(
             metavar="MODEL|BUNDLE|RUN…",
-            help="ONNX files or bundles (folder or zip), the first is compared with; or a run.",
+            help="ONNX files or bundles (folder or zip), compared with the first; or a run.",
         ),
     ],
     seconds: Annotated[
@@ -32,9 +32,9 @@ def profile(
         typer.Option("--affinity", metavar="CPUS", help="Bind to these CPUs, e.g. 0 or 0,1."),
     ] = None,
     warmup: Annotated[
-        int, typer.Option("--warmup", min=1, help="Untimed runs of every new session.")
+        int, typer.Option("--warmup", min=1, help="Untimed runs of each new session.")
     ] = 20,
-    seed: Annotated[int, typer.Option("--seed", help="Of inputs, order and resampling.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of inputs, order and resampling.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -45,17 +45,17 @@ def profile(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say where a model's time goes, and which of two models is faster.
+    """Show where a model's time goes, and which of two models is faster.
 
-    All entries are timed interleaved, in several processes one after the other: short blocks in
-    random order, sessions made anew in every epoch, since where weights and libraries lie in memory
-    shifts times by some percent. Intervals are over the processes; blocks in which a process waited
-    for a CPU are left out, and counted. A bundle is timed from audio to label, with the shares of
-    front end and network. The floor, a graph of one node, stands beside it.
+    All entries are timed interleaved, in several consecutive processes: short blocks in random
+    order, with new sessions in every epoch, because the location of weights and libraries in memory
+    shifts times by a few percent. Intervals are over processes; blocks in which a process waited
+    for a CPU are excluded and counted. A bundle is timed from audio to label, with the shares of
+    front end and network. The floor, a graph of one node, is shown for comparison.
 
-    Of several models, the others are compared with the first, which is entered twice. Where it
-    does not equal itself (95 % interval within 3 % of 1), there is no verdict.
-    Of a run, every step is compared with its plain FP32 export.
+    Several models are compared with the first, which is entered twice. If it does not equal itself
+    (95 % interval within 3 % of 1), there is no verdict.
+    For a run, every step is compared with its plain FP32 export.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The command that searches: run a sweep, say what it would do, take its best recipe."""
+"""The command that searches: run a sweep, count its trials, write its best recipe."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Engine(StrEnum):
-    """Who does the trials."""
+    """What runs the trials."""
 
     LOCAL = "local"
     RAY = "ray"
@@ -44,40 +44,46 @@ def sweep(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", min=1, metavar="N", help="Trials at once, one core each; all if omitted."
+            "--workers",
+            min=1,
+            metavar="N",
+            help="Trials at once, one core each (default: all cores).",
         ),
     ] = None,
     engine: Annotated[
         Engine,
-        typer.Option("--engine", help="Processes here, or tasks of a Ray cluster that runs."),
+        typer.Option("--engine", help="Local processes, or tasks of a running Ray cluster."),
     ] = Engine.LOCAL,
     ray_address: Annotated[
         str | None,
         typer.Option(
             "--ray-address",
             metavar="HOST:PORT",
-            help="The cluster; RAY_ADDRESS or this machine's if omitted.",
+            help="The cluster (default: RAY_ADDRESS, or this machine's).",
         ),
     ] = None,
     storage: Annotated[
         str | None,
-        typer.Option("--storage", metavar="URL", help="A database instead of a file in RUNS."),
+        typer.Option(
+            "--storage", metavar="URL", help="A database, instead of a file in the runs folder."
+        ),
     ] = None,
     overrides: Overrides = None,
     runs: Annotated[
-        Path, typer.Option("--runs", metavar="DIR", help="Results are in its sweeps/NAME.")
+        Path, typer.Option("--runs", metavar="DIR", help="Results go to its sweeps/NAME.")
     ] = Path("runs"),
     json: Json = False,
 ) -> None:
     """Search over any keys of a recipe: grids, lists, ranges, factors of an ablation.
 
-    Combinations that cannot be are counted and told with the reason. A sweep that was stopped
-    goes on with the same command: no finished trial is run again or counted twice. Trials that
-    fail are listed. With --storage, several machines share one sweep.
+    Invalid combinations are counted and reported with the reason. To resume an interrupted sweep,
+    repeat the command: no finished trial is run again or counted twice. Failed trials are listed.
+    With --storage, several machines share one sweep.
 
-    With --engine ray, run it on a node of a cluster that runs (ray start --head, and on others
-    ray start --address HOST:PORT). Every node needs the same edgekws, the dataset under the same
-    path, and the cache folder too: where it is not shared, features and trainings begin anew.
+    With --engine ray, run it on a node of a running cluster (ray start --head, and on the others
+    ray start --address HOST:PORT). Every node needs the same edgekws, and the dataset and the cache
+    folder under the same paths; without a shared cache, each node computes features itself and
+    interrupted trainings restart.
 
     \b
     Examples:
@@ -100,7 +106,7 @@ def sweep(
 def _hands(
     engine: Engine, address: str | None, workers: int | None
 ) -> "Iterator[tuple[int, MakeCrew]]":
-    """Yield how many trials are in work at once, and what makes the workers."""
+    """Yield the number of concurrent trials, and what creates the workers."""
     from edgekws.core.environment import core_count
     from edgekws.search.crew import LocalCrew
     from edgekws.search.ray_crew import RayCrew, connected

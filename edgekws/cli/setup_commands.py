@@ -1,4 +1,4 @@
-"""The commands before the first run: a recipe to start from, and a look at the machine."""
+"""The commands before the first run: init writes a recipe, doctor checks the machine."""
 
 import sys
 import unicodedata
@@ -22,8 +22,8 @@ _LIMITS = {
     "max_size_kib": "Size in KiB, at most",
 }
 
-Told = dict[str, Any]
-"""What the command line or its user said; `None` where nothing was said."""
+Given = dict[str, Any]
+"""Options and answers; `None` where there is none."""
 
 
 def init(
@@ -40,21 +40,22 @@ def init(
         typer.Option(
             "--negatives",
             metavar="PATH",
-            help="Speech without a keyword, beside --data: folder, recording or table; repeatable.",
+            help="With --data, speech without a keyword: folder, recording or table; repeatable.",
         ),
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option("--language", help="Of the synthesizer, where there are no recordings."),
+        typer.Option("--language", help="Language of the synthesizer, without --data."),
     ] = None,
     max_params: Annotated[
-        int | None, typer.Option("--max-params", min=1, help="Parameters at most (10000).")
+        int | None, typer.Option("--max-params", min=1, help="Most parameters (10000).")
     ] = None,
     max_macs: Annotated[
-        int | None, typer.Option("--max-macs", min=1, help="MACs a second at most (1000000).")
+        int | None,
+        typer.Option("--max-macs", min=1, help="Most MACs per second of audio (1000000)."),
     ] = None,
     max_size_kib: Annotated[
-        int | None, typer.Option("--max-size-kib", min=1, help="Size at most, in KiB (40).")
+        int | None, typer.Option("--max-size-kib", min=1, help="Largest size, in KiB (40).")
     ] = None,
     target: Annotated[
         str, typer.Option("--target", help="Where latency is measured: host, or ssh with --host.")
@@ -66,13 +67,13 @@ def init(
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE", help="The recipe to write.")
     ] = Path("recipe.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="Show the built-in recipes.")] = False,
     json: Json = False,
 ) -> None:
     """Write a commented recipe to start from.
 
-    What is not said is asked for where there is a terminal; elsewhere it takes its default.
+    On a terminal, init asks for missing options; elsewhere they take their defaults.
     Without --keywords, every word folder of --data is a keyword.
 
     \b
@@ -88,18 +89,18 @@ def init(
         raise UsageError(f"{output} is there already; --output names another, --force replaces it")
     limits = {"max_params": max_params, "max_macs": max_macs, "max_size_kib": max_size_kib}
     source = {"keywords": keywords, "data": data, "negatives": negatives, "language": language}
-    told: Told = source | limits
+    given: Given = source | limits
     if sys.stdin is not None and sys.stdin.isatty() and not json:
-        told = _ask(told)
-    write_text(output, _recipe(told | {"target": target, "host": host}, output))
+        given = _ask(given)
+    write_text(output, _recipe(given | {"target": target, "host": host}, output))
     with view_for(json) as view:
         view.show(recipe_result(output))
 
 
 def doctor(json: Json = False) -> None:
-    """Say what this machine has, what is missing, and what to do about it.
+    """Check this machine: what is installed, what is missing, and how to get it.
 
-    The exit code is 6 where something is missing that is needed.
+    The exit code is 6 if something required is missing.
 
     \b
     Examples:
@@ -118,7 +119,7 @@ def doctor(json: Json = False) -> None:
 
 
 def _doctor_result(checks: "Sequence[Check]") -> Shown:
-    """Return a line for every check, and under it what to do where something is wrong."""
+    """Return a line per check, followed by advice where something is wrong."""
     from dataclasses import asdict
 
     ok = all(check.status != "missing" for check in checks)
@@ -153,42 +154,42 @@ def _first_comment(path: Path) -> str:
     return line.lstrip("# ") if line.startswith("#") else ""
 
 
-def _ask(told: Told) -> Told:
-    """Ask for what was not said; an empty answer takes the default."""
+def _ask(given: Given) -> Given:
+    """Ask for what is missing; an empty answer takes the default."""
     from edgekws.recipe.template import Answers
 
     try:
-        if told["keywords"] is None and told["data"] is None:
-            told |= {"keywords": _prompt("Words to spot, separated by commas", "lights, music")}
+        if given["keywords"] is None and given["data"] is None:
+            given |= {"keywords": _prompt("Words to spot, separated by commas", "lights, music")}
             folder = _prompt("Folder of recordings (empty: spoken by a synthesizer)", "")
-            told |= {"data": Path(folder) if folder else None}
-        if told["data"] is None and told["language"] is None:
-            told |= {"language": _prompt("Language of the synthesizer", Answers.language)}
+            given |= {"data": Path(folder) if folder else None}
+        if given["data"] is None and given["language"] is None:
+            given |= {"language": _prompt("Language of the synthesizer", Answers.language)}
         asked = {
             key: _prompt(question, getattr(Answers, key))
             for key, question in _LIMITS.items()
-            if told[key] is None
+            if given[key] is None
         }
     except typer.Abort as error:
         raise KeyboardInterrupt from error
-    return told | asked
+    return given | asked
 
 
 def _prompt(question: str, default: str | int) -> Any:
     return typer.prompt(question, default=default, err=True)
 
 
-def _recipe(told: Told, output: Path) -> str:
+def _recipe(given: Given, output: Path) -> str:
     from edgekws.recipe.template import Answers, recipe_text
 
-    composed = unicodedata.normalize("NFC", told["keywords"] or "")
+    composed = unicodedata.normalize("NFC", given["keywords"] or "")
     words = tuple(word.strip() for word in composed.split(",") if word.strip())
-    if not words and told["data"] is None:
+    if not words and given["data"] is None:
         raise UsageError("init needs --keywords WORDS, or --data DIR with a folder for each word")
-    if told["data"] is not None and told["language"] is not None:
+    if given["data"] is not None and given["language"] is not None:
         raise UsageError("--language is the synthesizer's; it has no effect with --data")
-    if told["data"] is None and told["negatives"]:
+    if given["data"] is None and given["negatives"]:
         raise UsageError("--negatives has no effect without --data: sentences are spoken instead")
-    answers = {key: value for key, value in told.items() if value is not None}
-    lists = {"keywords": words, "negatives": tuple(told["negatives"] or ())}
+    answers = {key: value for key, value in given.items() if value is not None}
+    lists = {"keywords": words, "negatives": tuple(given["negatives"] or ())}
     return recipe_text(Answers(**(answers | lists)), output)

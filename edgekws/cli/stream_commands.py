@@ -1,4 +1,4 @@
-"""The commands for continuous audio: which keyword, and when."""
+"""The command for continuous audio: which keyword, and when."""
 
 import sys
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from edgekws.spotting.streams import Blocks
 
 MICROPHONE = "microphone"
-"""What stands for the file of an event that the microphone heard."""
+"""The file name in events from the microphone."""
 
 
 class EventFormat(StrEnum):
-    """The forms in which events can be written."""
+    """The formats of events."""
 
     TEXT = "text"
     CSV = "csv"
@@ -57,24 +57,22 @@ def detect(
         typer.Option("--hop-ms", metavar="MS", help="Time between decisions, not the bundle's."),
     ] = None,
     form: Annotated[
-        EventFormat | None, typer.Option("--format", help="How events are written; text.")
+        EventFormat | None, typer.Option("--format", help="Format of events (default: text).")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", metavar="FILE", help="Output file; standard output where omitted."
-        ),
+        typer.Option("--output", metavar="FILE", help="Output file (default: stdout)."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say which keyword is heard in continuous audio, and when.
+    """Detect keywords in continuous audio: which, and when.
 
     Files may be of any length, format and rate; they are read block by block. PCM on standard
     input is 16-bit little-endian mono, at the model's rate or at --rate. Thresholds, smoothing and
-    refractory time are those of the bundle. --json writes a line an event: file, keyword, start_s,
+    refractory time come from the bundle. --json writes one line per event: file, keyword, start_s,
     end_s, score. The bundle's own detect.py --stream gives the same events.
 
-    Files that cannot be read are told, left out, and make the exit code 5.
+    Unreadable files are reported and skipped, and the exit code is 5.
 
     \b
     Examples:
@@ -117,7 +115,7 @@ def detect(
 
 @contextmanager
 def _until_nobody_reads() -> Iterator[None]:
-    """End the block where the reader of standard output has gone, and events go nowhere else."""
+    """End the block quietly when the reader of standard output has closed it."""
     try:
         yield
     except BrokenPipeError:
@@ -125,13 +123,13 @@ def _until_nobody_reads() -> Iterator[None]:
 
 
 def _sources(audio: list[str], microphone: bool, rate: int | None) -> list[str]:
-    """Return what is listened to, by name."""
+    """Return the names of the sources."""
     if microphone == bool(audio):
         raise UsageError("name audio files, - for standard input, or --microphone; one of these")
     if audio.count("-") > 1:
-        raise UsageError("standard input, -, can be heard once only")
+        raise UsageError("standard input, -, can be read only once")
     if rate is not None and "-" not in audio:
-        raise UsageError("--rate is for PCM on standard input, -; files tell their own rate")
+        raise UsageError("--rate is for PCM on standard input, -; files state their own rate")
     return [MICROPHONE] if microphone else audio
 
 
@@ -160,7 +158,7 @@ def _listen(
     live: "LiveScores",
     emit: Emit,
 ) -> bool:
-    """Write the events of one source; say whether it could be read to its end."""
+    """Write the events of one source; return whether all of it was read."""
     from edgekws.spotting.streams import listen
 
     try:

@@ -122,7 +122,7 @@ def _memory() -> Check:
     if memory.available >= ENOUGH_MEMORY_GIB * _GIB:
         return Check("memory", "ok", text)
     return Check(
-        "memory", "warn", text, f"training wants {ENOUGH_MEMORY_GIB:g} GiB; close programs"
+        "memory", "warn", text, f"training needs {ENOUGH_MEMORY_GIB:g} GiB; close programs"
     )
 
 

@@ -77,8 +77,7 @@ def missing_part(error: ModuleNotFoundError) -> MissingPartError | None:
         return None
     part = known[asking[-1]]
     return MissingPartError(
-        f"{part.name} lacks a package of its own ({error}); what is missing comes with: "
-        f"{pip_line(part)}"
+        f"{part.name} has a missing dependency ({error}); install it with: {pip_line(part)}"
     )
 
 

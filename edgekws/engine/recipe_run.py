@@ -357,5 +357,5 @@ def _other_rate(step: Any, budget: Mapping[str, float]) -> tuple[str, ...]:
     allowed = budget.get("max_false_alarms_per_hour")
     if allowed is None or allowed == step.false_alarms_per_hour:
         return ()
-    chosen = f"{step.false_alarms_per_hour:g} false alarms an hour"
-    return (f"{step.name}: thresholds were chosen for {chosen}, and the budget allows {allowed:g}",)
+    chosen = f"{step.false_alarms_per_hour:g} false alarms per hour"
+    return (f"{step.name}: thresholds were chosen for {chosen}, but the budget allows {allowed:g}",)

@@ -122,7 +122,7 @@ def _entrant(argument: str) -> Entrant:
     if not paths or not name:
         raise UsageError(f"{argument!r} names no model; give PATH, PATH,PATH or NAME=PATH,PATH")
     if len(set(paths)) < len(paths):
-        raise UsageError(f"{argument}: a path is in it twice; each seed has a model of its own")
+        raise UsageError(f"{argument}: a path is given twice; name a different model for each seed")
     return Entrant(name if equals else argument, paths)
 
 

@@ -80,8 +80,8 @@ def read_model(file: Path) -> tuple["onnx.ModelProto", Contract | None]:
         for weights in onnx_file.external_files(file):
             if not weights.is_file():
                 raise DataError(
-                    f"{weights}: no such file; {file.name} keeps weights there: put it beside the "
-                    "model, or export the model with its weights inside"
+                    f"{weights}: no such file; {file.name} stores weights there: put it next to "
+                    "the model, or export the model with its weights inside"
                 )
         model = onnx.load(str(file))
         onnx.checker.check_model(model)
@@ -124,7 +124,7 @@ def contract_of(file: Path, labels: Sequence[str], *, name: Path) -> Contract:
 
     model, contract = read_model(file)
     if stream_of(model):
-        raise DataError(f"{name} takes audio hop by hop, not clips; name the model.onnx beside it")
+        raise DataError(f"{name} takes hops of audio, not clips; name the model.onnx next to it")
     if contract is None:
         raise DataError(f"{name} has no contract: its labels and its front end are not known")
     if sorted(contract.labels) != sorted(labels):

@@ -82,7 +82,7 @@ class Ratio:
     what: What
     ratio: float
     ci95: tuple[float, float]
-    verdict: Literal["faster", "slower", "not told apart"]
+    verdict: Literal["faster", "slower", "no measurable difference"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,15 +140,15 @@ class Profile:
         return None
 
 
-def judged(ci95: tuple[float, float]) -> Literal["faster", "slower", "not told apart"]:
+def judged(ci95: tuple[float, float]) -> Literal["faster", "slower", "no measurable difference"]:
     """Return the verdict for the interval of a ratio.
 
     >>> judged((0.91, 0.97)), judged((0.99, 1.01)), judged((1.002, 1.02))
-    ('faster', 'not told apart', 'slower')
+    ('faster', 'no measurable difference', 'slower')
     """
     if ci95[1] < 1:
         return "faster"
-    return "slower" if ci95[0] > 1 else "not told apart"
+    return "slower" if ci95[0] > 1 else "no measurable difference"
 
 
 def _bounds(ci95: tuple[float, float]) -> str:

@@ -14,8 +14,6 @@ from edgekws.metrics.paired import McNemar
 LEAST = 0.001
 """The smallest difference whose cost in clips is reported by default."""
 
-Outcome = Literal["better", "worse", "not told apart"]
-
 
 @dataclass(frozen=True)
 class Needed:
@@ -46,7 +44,7 @@ class Pair:
     mcnemar: McNemar | None
     p: float
     p_corrected: float
-    outcome: Outcome
+    outcome: Literal["better", "worse", "no measurable difference"]
     needed: Needed | None
     sentence: str
 
@@ -96,7 +94,7 @@ def _tested(names: tuple[str, str], a: System, b: System) -> Pair:
         mcnemar=counted,
         p=p,
         p_corrected=p,
-        outcome="not told apart",
+        outcome="no measurable difference",
         needed=None,
         sentence="",
     )
@@ -158,18 +156,18 @@ def _sentence(pair: Pair, ground: Ground) -> str:
     seen = f"{points(pair.accuracy.value, '+')} points [{points(low)}, {points(high)}]"
     if pair.p < paired.ALPHA <= pair.p_corrected:
         seen += f", corrected for {ground.comparisons} comparisons"
-    text = f"{pair.a} and {pair.b} are not told apart with this much data ({seen})"
+    text = f"{pair.a} and {pair.b} show no measurable difference with this much data ({seen})"
     return f"{text}; {_cost(pair.needed, ground)}" if pair.needed else text
 
 
 def _cost(needed: Needed, ground: Ground) -> str:
     what = f"a difference of {points(needed.difference)} points"
     if needed.clips is None:
-        return f"no number of clips would tell {what}, about {needed.seeds} seeds of each would"
+        return f"no number of clips would show {what}, about {needed.seeds} seeds of each would"
     if needed.clips <= ground.clips:
-        return f"this much is enough to tell {what}"
+        return f"this much is enough to show {what}"
     speakers = f" ({_rough(needed.speakers)} speakers)" if needed.speakers else ""
-    return f"about {_rough(needed.clips)} clips{speakers} would tell {what}"
+    return f"about {_rough(needed.clips)} clips{speakers} would show {what}"
 
 
 def points(share: float, sign: str = "-") -> str:

@@ -92,8 +92,8 @@ def _schedule(model: onnx.ModelProto) -> Schedule:
     for node in model.graph.node:
         if any(attribute.type in _INNER for attribute in node.attribute):
             raise UnsupportedError(
-                f"operator {node.op_type} (node {node.name or node.output[0]}) holds a graph of "
-                "its own: its memory cannot be planned; export the model without control flow"
+                f"operator {node.op_type} (node {node.name or node.output[0]}) contains a "
+                "subgraph: its memory cannot be planned; export the model without control flow"
             )
     constants = {tensor.name for tensor in model.graph.initializer}
     return Schedule(

@@ -114,8 +114,8 @@ def _name(step: Step, earlier: Earlier) -> Iterator[Note]:
 _WHAT = {
     "checkpoint": "a checkpoint (a torch network)",
     "onnx": "an ONNX model",
-    "stream": "a streaming graph, which stands beside the bundle's model",
-    "detection": "settings of detection, which stand beside the bundle's model",
+    "stream": "a streaming graph, which accompanies the bundle's model",
+    "detection": "detection settings, which accompany the bundle's model",
 }
 
 

@@ -64,7 +64,7 @@ def budget_problems(budget: Mapping[str, float]) -> list[tuple[str, str]]:
     """Return `(key, message)` for every invalid limit of a budget table."""
     known = tuple(f"{op}_{metric}" for metric in METRICS for op in ("max", "min"))
     wrong = [
-        (key, f"{value:g} can never be met or never be broken: a share lies between 0 and 1")
+        (key, f"{value:g} is always or never met: shares are between 0 and 1")
         for key, value in budget.items()
         if key.partition("_")[2] in SHARES
         and isinstance(value, int | float)

@@ -1,4 +1,4 @@
-"""The curve of misses against false alarms an hour, keyword by keyword."""
+"""The curve of misses against false alarms per hour, keyword by keyword."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ def write_picture(made: EventEvaluation, path: Path) -> None:
 
 def curves_svg(made: EventEvaluation) -> str:
     """Return the same picture as an SVG element in the ink of the page around it."""
-    return svg(lambda: _figure(made), "Misses against false alarms an hour, a panel a keyword")
+    return svg(lambda: _figure(made), "Misses against false alarms per hour, one panel per keyword")
 
 
 def _figure(made: EventEvaluation) -> "Figure":
@@ -50,7 +50,7 @@ def _figure(made: EventEvaluation) -> "Figure":
         axes.grid(color=FAINT, alpha=0.25, linewidth=0.5)
     for axes in panels[len(made.keywords) :]:
         axes.set_visible(False)
-    figure.supxlabel("false alarms an hour (left edge: none)", fontsize=8)
+    figure.supxlabel("false alarms per hour (left edge: none)", fontsize=8)
     figure.supylabel("misses, %", fontsize=8)
     return figure
 

@@ -7,7 +7,7 @@ from edgekws.spotting.results import EventEvaluation, KeywordEvents
 
 HEADS = (
     *("keyword", "threshold", "labels", "misses", "% [95 %]", "false alarms", "per hour [95 %]"),
-    *("repeats", "heard as another", "end off by", "delay"),
+    *("repeats", "other keyword", "end error", "delay"),
 )
 
 

@@ -63,7 +63,7 @@ def _next_step(report: Report) -> str:
     broken = [verdict for _, verdict in report.deciding() if not verdict.ok]
     if report.ok:
         bundle = report.environment.get("bundle", "BUNDLE")
-        return f"hear it: edgekws detect {bundle} --microphone"
+        return f"try it: edgekws detect {bundle} --microphone"
     if broken:
         return _advice(min(broken, key=lambda v: -float("inf") if v.margin is None else v.margin))
     return "run the same command again: finished steps come from the cache"
@@ -72,5 +72,5 @@ def _next_step(report: Report) -> str:
 def _advice(worst: Verdict) -> str:
     title = figures.title(worst.limit.metric)
     if worst.margin is None:
-        return f"{title} was not measured: take the limit out, or give what it is measured on"
+        return f"{title} was not measured: remove the limit, or provide what it is measured on"
     return f"{title} is furthest off ({figures.margin(worst)}): loosen the limit or change a step"

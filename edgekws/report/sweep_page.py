@@ -50,7 +50,7 @@ def _banner(found: Results) -> dict[str, str]:
     chosen = ", ".join(f"{names[key]} {value}" for key, value in best.params.items())
     score = figures.estimate("accuracy", best.value, best.ci95)
     rests = f"{score} {found.objective} on dev"
-    more = f"; {ties} more cannot be told from it" if ties > 0 else ""
+    more = f"; {ties} more are not measurably worse" if ties > 0 else ""
     return {"kind": "neutral", "words": f"Best: {chosen}", "rests": rests + more}
 
 

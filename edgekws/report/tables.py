@@ -206,7 +206,7 @@ def heard_tables(result: "Result") -> Iterator[Table]:
     found = {m.metric: m for m in result.measurements}
     kinds = [(name, found[metric]) for name, metric in CLIP_KINDS.items() if metric in found]
     rows = [[name, with_care(m), figures.count(m.n or 0)] for name, m in kinds]
-    yield "what the bundle hears (test)", ("", "share", "clips"), rows
+    yield "clips by kind (test)", ("", "share", "clips"), rows
     classes = result.details.get("per_class", ())
     if classes and "called" in classes[0]:
         heads = ("label", "recall", "precision", "_unknown_ taken for it")

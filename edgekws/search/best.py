@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.core.output import write_text
 from edgekws.errors import DataError, UsageError
 
@@ -20,11 +21,10 @@ def write_best(folder: Path, output: Path) -> None:
     best = results["best"]
     if best is None:
         raise DataError(f"{folder}: no trial was completed, so there is no best one")
-    bounds = ", ".join(f"{100 * bound:.1f}" for bound in best["ci95"] or ())
-    interval = f" [{bounds}]" if bounds else ""
-    score = f"{results['objective']} {100 * best['value']:.1f} %{interval} on dev"
+    score = figures.estimate(results["objective"], best["value"], best["ci95"])
     head = [
-        f"# The best of the sweep {results['name']}: {score}, in the sweep's own short training."
+        f"# The best of the sweep {results['name']}: {results['objective']} {score} on dev, "
+        "in the sweep's own short training."
     ]
     head += [f"#   {text}" for text in best["overrides"]]
     write_text(output, "\n".join([*head, best["recipe"]]))

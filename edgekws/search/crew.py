@@ -14,7 +14,7 @@ from typing import Protocol
 from edgekws.core.environment import ONE_THREAD, environ_set
 from edgekws.core.events import Event
 from edgekws.core.worker import end_with_parent, terminal_signals_blocked
-from edgekws.search.trial import Outcome, Unit
+from edgekws.search.trial import Unit, UnitResult
 
 DEATHS = 3
 """Give up a unit after its worker was killed this many times."""
@@ -30,7 +30,7 @@ class Crew(Protocol):
     def submit(self, unit: Unit) -> None:
         """Start a unit; at most `size` may be running."""
 
-    def wait(self, timeout_s: float) -> list[Outcome | Event]:
+    def wait(self, timeout_s: float) -> list[UnitResult | Event]:
         """Return the outcomes and events received within that time."""
 
     def close(self) -> None:
@@ -68,29 +68,29 @@ class LocalCrew:
         with suppress(OSError):  # it is dead; `wait` will find out
             member.pipe.send(unit)
 
-    def wait(self, timeout_s: float) -> list[Outcome | Event]:
+    def wait(self, timeout_s: float) -> list[UnitResult | Event]:
         """Return outcomes and events when there are any."""
         pipes = {member.pipe: member for member in self._members if member.unit}
         if not pipes:
             time.sleep(timeout_s)
         ready = connection.wait(list(pipes), timeout_s)
-        results: list[Outcome | Event] = []
+        results: list[UnitResult | Event] = []
         for pipe in ready:
             assert isinstance(pipe, Connection)
             results += self._receive(pipes[pipe])
         return results
 
-    def _receive(self, member: _Member) -> Iterator[Outcome | Event]:
+    def _receive(self, member: _Member) -> Iterator[UnitResult | Event]:
         try:
             message = member.pipe.recv()
         except (EOFError, OSError):
             yield from self._replace(member)
             return
-        if isinstance(message, Outcome):
+        if isinstance(message, UnitResult):
             member.unit = None
         yield message
 
-    def _replace(self, member: _Member) -> Iterator[Outcome | Event]:
+    def _replace(self, member: _Member) -> Iterator[UnitResult | Event]:
         """Replace a dead worker, and restart its unit."""
         unit = member.unit
         assert unit is not None
@@ -99,7 +99,7 @@ class LocalCrew:
         self._members.remove(member)
         key, code = unit.trial.key, member.process.exitcode or 0
         if code > 0:
-            yield Outcome(key, error=f"the worker ended in a bug: {last_line(self._places[2])}")
+            yield UnitResult(key, error=f"the worker ended in a bug: {last_line(self._places[2])}")
             return
         result = after_death(self._deaths, key, f"signal {-code}")
         yield result
@@ -117,7 +117,7 @@ class LocalCrew:
         self._members.clear()
 
 
-def after_death(deaths: dict[str, int], key: str, how: str) -> Outcome | Event:
+def after_death(deaths: dict[str, int], key: str, how: str) -> UnitResult | Event:
     """Count the death of a trial's worker; return a warning, or finally a failed outcome.
 
     After a warning, restart the trial.
@@ -126,13 +126,13 @@ def after_death(deaths: dict[str, int], key: str, how: str) -> Outcome | Event:
     if deaths[key] < DEATHS:
         return Event("warning", f"a worker was killed ({how}); its trial is restarted")
     text = f"the worker was killed {DEATHS} times ({how}); is there enough memory?"
-    return Outcome(key, error=text)
+    return UnitResult(key, error=text)
 
 
 def last_line(log: Path) -> str:
     """Return the last line of a log, and its path."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return f"{lines[-1]} (all of it in {log})" if lines else f"exit without a word in {log}"
+    return f"{lines[-1]} (full log: {log})" if lines else f"exit without output in {log}"
 
 
 def _start(cache: Path, shelf: Path, log: Path) -> _Member:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from edgekws.core import figures
 from edgekws.metrics import paired
 from edgekws.search.space import Axis, Params
 from edgekws.search.statistics import Estimate, PairedScores, Scored, average, difference
@@ -39,18 +40,18 @@ class Effect:
 
     def sentence(self) -> str:
         """Return the verdict with its figures, in percentage points."""
-        figures = f"{100 * self.estimate.value:+.2f} points"
+        shown = f"{figures.points(self.estimate.value, 2)} points"
         if self.estimate.ci95:
-            low, high = (100 * bound for bound in self.estimate.ci95)
-            figures += f" [{low:+.2f}, {high:+.2f}]"
+            low, high = (figures.points(bound, 2) for bound in self.estimate.ci95)
+            shown += f" [{low}, {high}]"
         if len(self.of) == 1:
             ((factor, level),) = self.of
             verdict = self.verdict if self.sign else f"has {self.verdict}"
-            return f"{factor}: {level} {verdict} against {self.against[0]}: {figures}"
+            return f"{factor}: {level} {verdict} against {self.against[0]}: {shown}"
         names = " and ".join(level for _, level in self.of)
         more = {1: "more than the sum of both", -1: "less than the sum of both"}
         word = more.get(self.sign, "no measurable difference from the sum of both")
-        return f"{names} together: {word}: {figures}"
+        return f"{names} together: {word}: {shown}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as data."""

@@ -83,7 +83,7 @@ class Finalists(Fields):
     count: int = Field(default=5, ge=1, le=1000, description="number of finalists")
     base: bool = Field(
         default=False,
-        description="add the combination of the base, whatever its rank",
+        description="add the combination of the base, regardless of its rank",
     )
     seeds: Seeds = Field(
         default=(1, 2, 3), description="each finalist is trained with all of these"

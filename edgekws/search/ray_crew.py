@@ -16,7 +16,7 @@ from edgekws.core.events import Event
 from edgekws.core.source_code import whole_package
 from edgekws.errors import MissingPartError, UsageError
 from edgekws.search.crew import after_death, last_line
-from edgekws.search.trial import Outcome, Unit
+from edgekws.search.trial import Unit, UnitResult
 
 ANSWER_S = 5.0
 """How long a cluster may take to answer at its address."""
@@ -90,7 +90,7 @@ class RayCrew:
         """Submit a unit to the cluster; it starts when a CPU is free."""
         self._running[self._task.remote(unit, *self._places)] = unit
 
-    def wait(self, timeout_s: float) -> list[Outcome | Event]:
+    def wait(self, timeout_s: float) -> list[UnitResult | Event]:
         """Return the outcome of the next finished unit and its worker's warnings."""
         if not self._running:
             time.sleep(timeout_s)
@@ -98,7 +98,7 @@ class RayCrew:
         ready, _ = _ray().wait(list(self._running), timeout=timeout_s)
         return [result for task in ready for result in self._receive(task)]
 
-    def _receive(self, task: Any) -> Iterator[Outcome | Event]:
+    def _receive(self, task: Any) -> Iterator[UnitResult | Event]:
         from ray.exceptions import RayError, RayTaskError
 
         unit = self._running.pop(task)
@@ -108,7 +108,7 @@ class RayCrew:
             with self._log.open("a", encoding="utf-8") as log:
                 log.write(f"{error}\n")
             text = f"the worker ended in a bug: {last_line(self._log)}"
-            yield Outcome(unit.trial.key, error=text)
+            yield UnitResult(unit.trial.key, error=text)
         except RayError as error:
             result = after_death(self._deaths, unit.trial.key, type(error).__name__)
             yield result
@@ -129,7 +129,7 @@ class RayCrew:
             ray.wait(tasks, num_returns=len(tasks), timeout=CLOSE_S)
 
 
-def _do(unit: Unit, cache: Path, shelf: Path, home: Path) -> tuple[list[Event], Outcome]:
+def _do(unit: Unit, cache: Path, shelf: Path, home: Path) -> tuple[list[Event], UnitResult]:
     """Run a unit in a worker of the cluster; return its warnings and outcome."""
     from edgekws.search.worker import work
 

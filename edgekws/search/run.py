@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event, progress
+from edgekws.core.figures import share
 from edgekws.errors import DataError, writing
 from edgekws.search.crew import Crew, LocalCrew
 from edgekws.search.load import LoadedSweep
@@ -20,7 +21,7 @@ from edgekws.search.shelf import trim
 from edgekws.search.size import kept, total_epochs
 from edgekws.search.space import Params, Space, axes, enumerate_all
 from edgekws.search.storage import Storage, file_url
-from edgekws.search.trial import Outcome, TrialFactory, Unit
+from edgekws.search.trial import TrialFactory, Unit, UnitResult
 
 MakeCrew = Callable[[int, Path, Path, Path], Crew]
 """Creates the workers from their number, the cache, the folder of features, and the log."""
@@ -238,7 +239,7 @@ class _Driver:
                     running[key] = unit
                     self.crew.submit(unit)
 
-    def _finish(self, outcome: Outcome, running: dict[str, Unit]) -> None:
+    def _finish(self, outcome: UnitResult, running: dict[str, Unit]) -> None:
         unit = running.pop(outcome.key)
         self.store.record(outcome)
         self.units += 1
@@ -249,7 +250,7 @@ class _Driver:
         self._advance([unit])
         self._note_best(outcome, unit)
 
-    def _note_best(self, outcome: Outcome, unit: Unit) -> None:
+    def _note_best(self, outcome: UnitResult, unit: Unit) -> None:
         """Emit a note on a new best completed trial."""
         if outcome.result is None:
             return
@@ -257,7 +258,7 @@ class _Driver:
         if value > self.best:
             self.best = value
             settings = ", ".join(texts(unit.trial.params))
-            self._note(f"best so far {100 * value:.1f} % on dev: {settings}")
+            self._note(f"best so far {share(value)} on dev: {settings}")
 
     def _reached(self, unit: Unit) -> bool:
         return self.store.rows[unit.trial.key].reached(unit.epochs)

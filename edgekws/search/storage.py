@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgekws.core.canonical import canonical_json
 from edgekws.search.claims import Claim, Claims
 from edgekws.search.database import Database
-from edgekws.search.trial import Outcome, Trial
+from edgekws.search.trial import Trial, UnitResult
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -145,7 +145,7 @@ class Storage:
             self._ids[number] = find(self._study_id, number)
         return self._ids[number]
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: UnitResult) -> None:
         """Write the outcome of a unit, unless another driver has taken over and ended the trial."""
         from optuna.exceptions import UpdateFinishedTrialError
 
@@ -154,7 +154,7 @@ class Storage:
         except UpdateFinishedTrialError:
             self._reread(outcome.key)
 
-    def _write(self, row: Row, outcome: Outcome) -> None:
+    def _write(self, row: Row, outcome: UnitResult) -> None:
         store, number = self.database.rdb, self._id(row.number)
         for epoch, score in outcome.scores:
             if epoch not in row.scores:

@@ -65,7 +65,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class UnitResult:
     """The outcome of a unit.
 
     `scores` are `(epoch, objective on dev)`; `result` holds measurements and tables once the trial

@@ -23,10 +23,10 @@ from edgekws.errors import EdgekwsError
 from edgekws.search.chain import needed
 from edgekws.search.shelf import in_use
 from edgekws.search.table import table
-from edgekws.search.trial import Outcome, Unit, read_recipe
+from edgekws.search.trial import Unit, UnitResult, read_recipe
 
 
-def work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
+def work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> UnitResult:
     """Run a unit; earlier results come from the cache.
 
     `cache` is the common cache, `shelf` holds the features of this sweep. The error of a failed
@@ -42,7 +42,7 @@ def work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
         except (EdgekwsError, RuntimeError, ValueError, MemoryError, OSError) as error:
             described = f"{type(error).__name__}: {error}"
             text = str(error) if isinstance(error, EdgekwsError) else described
-            outcome = Outcome(trial.key, error=text)
+            outcome = UnitResult(trial.key, error=text)
     _release_memory()
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return replace(outcome, seconds=time.monotonic() - started, rss_mib=rss)
@@ -54,7 +54,7 @@ def _release_memory() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
+def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> UnitResult:
     trial = unit.trial
     recipe = resolved(read_recipe(trial.recipe))
     source = Source(recipe, cache, emit, features_in=shelf)
@@ -64,13 +64,13 @@ def _work(unit: Unit, cache: Path, shelf: Path, emit: Emit) -> Outcome:
     steps = needed(recipe.steps, trial.until)
     for step in steps:
         if step.name == trial.until and unit.epochs is not None:
-            return Outcome(trial.key, _train_to(step, chain.inputs(step), shared, unit))
+            return UnitResult(trial.key, _train_to(step, chain.inputs(step), shared, unit))
         rows = chain.run(step).details.get("history", {}).get("epochs", [])
         scores = _scores(rows, trial.objective) or scores  # of the last step that trains
         if step.name in _lineage(steps):
             chain.measure(step)
     assert chain.measured is not None
-    return Outcome(trial.key, scores, _result(chain.measured, shared, trial.evaluate_on))
+    return UnitResult(trial.key, scores, _result(chain.measured, shared, trial.evaluate_on))
 
 
 def _lineage(steps: list[Any]) -> set[str]:

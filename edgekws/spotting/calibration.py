@@ -216,13 +216,13 @@ def _false_alarm_evidence(
     seconds = free_s(scores, tolerance_s)
     none = alarms_per_hour(np.zeros(len(seconds), np.int64), seconds, scores.axis.groups)
     shown = f"{seconds.sum() / 60:.0f} minutes free of keywords"
-    limit = f"{max_fa_per_hour:g} false alarms an hour"
+    limit = f"{max_fa_per_hour:g} false alarms per hour"
     if none.ci95 is None:
         yield f"{shown} are of one speaker, and cannot show {limit} of others"
     elif none.ci95[1] > max_fa_per_hour:
         yield (
-            f"{shown} cannot show {limit}: even with none in them, up to {none.ci95[1]:.1f} an "
-            f"hour may come (95 %, {none.basis.kind})"
+            f"{shown} cannot show {limit}: even with none in them, up to {none.ci95[1]:.1f} "
+            f"per hour are possible (95 %, {none.basis.kind})"
         )
 
 

@@ -25,8 +25,8 @@ def proof(total: KeywordEvents, seconds: float) -> str:
     low, high = (figure(bound) for bound in ci95)
     doubt = f"(95 %, {total.false_alarms_per_hour_basis.kind})"
     if none:
-        return f"{count} in {time} shows that fewer than {high} an hour come {doubt}"
-    return f"{count} in {time}: between {low} and {high} an hour {doubt}"
+        return f"{count} in {time} shows fewer than {high} per hour {doubt}"
+    return f"{count} in {time}: between {low} and {high} per hour {doubt}"
 
 
 def figure(rate: float) -> str:

@@ -33,8 +33,8 @@ class Step(StepFields):
         None,
         ge=0,
         le=10_000,
-        description="false alarms of all keywords that are allowed in an hour; the recipe's "
-        f"{LIMIT} where omitted, and {ALLOWED_PER_HOUR:g} where there is none",
+        description="false alarms allowed per hour, all keywords together (default: the "
+        f"recipe's {LIMIT}, or {ALLOWED_PER_HOUR:g} without one)",
     )
 
     @property

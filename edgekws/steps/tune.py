@@ -35,8 +35,8 @@ class Step(StepFields):
 
     kind: Literal["tune"] = "tune"
     fp32: str = Field(
-        description="the earlier step from whose checkpoint the model was built, for the forms "
-        "that are quantized again and those in FP32"
+        description="the earlier step with the checkpoint the model was built from, for the "
+        "forms that are requantized and those in FP32"
     )
     max_drop: float = Field(
         0.0, ge=0, le=1, description="accuracy on dev that a form may lose to the input"
@@ -140,8 +140,8 @@ class Step(StepFields):
         network, network_contract = checkpoint.load(inputs[self.fp32].path)
         if network_contract != contract:
             message = (
-                f'"{self.fp32}" is not the network from which the model was built; name the step '
-                "whose checkpoint was quantized or exported"
+                f'"{self.fp32}" is not the network the model was built from; name the step '
+                "with the checkpoint that was quantized or exported"
             )
             raise RecipeError([Problem("", f"steps.{self.name or self.kind}.fp32", message)])
         indices = job.data.calibration(self.calibration_clips)

@@ -193,7 +193,7 @@ def test_json_is_one_object_a_line(engine: Engine) -> None:
         (MemoryError(), 1, "error: this machine has not enough memory; close other programs"),
         (OSError(errno.ENOSPC, "x", "out"), 1, "error: the disk is full: out"),
         (OSError(errno.EACCES, "x"), 1, "error: access is denied"),
-        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume"),
     ],
 )
 def test_every_cause_has_its_exit_code(

@@ -153,7 +153,7 @@ def compared() -> Comparison:
     )
     better = Difference(0.025, (0.012, 0.038), 0.0002, 1e-5, 1e-5, 1e-6)
     level = Difference(0.001, (-0.002, 0.004), 0.4, 1e-5, 1e-5, 0.0)
-    told = ("kd[1] is better than plain by 2.5 points", "x and y are not told apart")
+    told = ("kd[1] is better than plain by 2.5 points", "x and y show no measurable difference")
     needed = Needed(0.001, 5000, 12, None)
     pairs = (
         Pair(
@@ -176,7 +176,7 @@ def compared() -> Comparison:
             mcnemar=McNemar(9, 5, 0.42),
             p=0.42,
             p_corrected=0.42,
-            outcome="not told apart",
+            outcome="no measurable difference",
             needed=needed,
             sentence=told[1],
         ),

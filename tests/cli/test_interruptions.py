@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 EDGEKWS = [sys.executable, "-m", "edgekws"]
-AGAIN = b"interrupted; run the same command again to go on from what is done\n"
+AGAIN = b"interrupted; run the same command again to resume\n"
 LIMIT_S = 60
 
 

@@ -30,7 +30,7 @@ edgekws.recipe.load.load = load
 sys.argv = ["edgekws", "plan", "quickstart"]
 main()
 """
-AGAIN = "interrupted; run the same command again to go on from what is done\n"
+AGAIN = "interrupted; run the same command again to resume\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

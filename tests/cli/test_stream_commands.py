@@ -95,7 +95,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_heard(
     [
         ([], "name audio files, - for standard input, or --microphone"),
         (["a.wav", "--microphone"], "or --microphone; one of these"),
-        (["-", "-"], "can be heard once only"),
+        (["-", "-"], "can be read only once"),
         (["a.wav", "--rate", "8000"], "--rate is for PCM on standard input"),
         (["a.wav", "--json", "--format", "csv"], "--json is a format already"),
         (["a.wav", "b.wav", "--format", "audacity"], "belongs to one recording"),

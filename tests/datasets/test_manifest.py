@@ -317,9 +317,11 @@ def test_clips_that_end_after_their_file_are_reported(tmp_path: Path, rows: Rows
     ends = {0: "0.55", 1: "9", 2: "7.5", 3: "3"}  # of half a second; the last is no audio
     timed = [row | {"end_s": ends.get(i, "")} for i, row in enumerate(rows)]
     (tmp_path / rows[3]["path"]).write_bytes(b"")
-    (note,) = (n for n in listed(save(tmp_path / "t.csv", timed)).notes if "said to end" in n)
-    assert note.startswith("clips said to end after their file: 2, taken to its end; the first is ")
-    assert note.endswith(f"{rows[1]['path']}, 0.5 s long, said to end at 9 s")
+    (note,) = (n for n in listed(save(tmp_path / "t.csv", timed)).notes if "after the end" in n)
+    assert note.startswith(
+        "clips with end_s after the end of their file: 2, cut there; the first is "
+    )
+    assert note.endswith(f"{rows[1]['path']}, 0.5 s long, end_s 9 s")
     on_time = [row | {"end_s": ends[0]} for row in rows]
     assert not any("said" in note for note in listed(save(tmp_path / "t.csv", on_time)).notes)
 

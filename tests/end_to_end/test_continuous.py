@@ -83,7 +83,7 @@ def test_another_budget_chooses_anew_or_says_for_what_was_chosen(
         "--set", "budget.max_false_alarms_per_hour=4000",
         "--set", "steps.calibrate.false_alarms_per_hour=5000",
     )  # fmt: skip
-    note = "thresholds were chosen for 5000 false alarms an hour, and the budget allows 4000"
+    note = "thresholds were chosen for 5000 false alarms per hour, but the budget allows 4000"
     assert note in again.stdout
     before, after = report_of(home / "runs"), report_of(home / "r7")
     assert [r.sha256 for r in after.results[:5]] == [r.sha256 for r in before.results[:5]]

@@ -63,9 +63,7 @@ def test_a_module_that_another_version_had_is_told_as_such() -> None:
 
 def test_what_a_package_lacks_comes_with_that_package() -> None:
     error = raised("import no_such_package", "onnxscript.values")
-    assert "onnxscript lacks a package of its own (No module named 'no_such_package')" in told(
-        error
-    )
+    assert "onnxscript has a missing dependency (No module named 'no_such_package')" in told(error)
     assert "pip install 'onnxscript>=" in told(error)
 
 

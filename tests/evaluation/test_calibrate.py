@@ -125,7 +125,7 @@ def test_it_keeps_to_the_false_alarms_and_finds_every_tone(calibrated: Calibrate
     assert record["keywords"][LOW]["curve"][-1][1:] == [3, 0]
     assert all(0.05 <= threshold <= 1 for threshold in reported["thresholds"].values())
     (note,) = built.notes
-    assert "cannot show 0 false alarms an hour: even with none in them, up to" in note
+    assert "cannot show 0 false alarms per hour: even with none in them, up to" in note
     assert note.endswith("(95 %, by speaker)")
     assert built.total.miss_rate_basis == Basis("by speaker", 3, 0)
     assert built.total.false_alarms_per_hour_basis == Basis("by speaker", 3, 2)
@@ -244,7 +244,7 @@ def test_one_speaker_shows_nothing_of_others(tones: Path, tmp_path: Path) -> Non
     assert total.false_alarms_per_hour_ci95 is None
     assert total.miss_rate_basis == total.false_alarms_per_hour_basis == Basis("one speaker", 1, 0)
     assert built.evaluation.notes == (
-        "0 minutes free of keywords are of one speaker, and cannot show 2 false alarms an hour of "
+        "0 minutes free of keywords are of one speaker, and cannot show 2 false alarms per hour of "
         "others",
     )
 

@@ -102,7 +102,7 @@ def test_weights_beside_the_file_weigh_as_much_as_those_inside(tmp_path: Path) -
     assert two.measured == pytest.approx(one.measured, rel=0.01)
     files[1].unlink()
     with pytest.raises(
-        DataError, match=r"b\.onnx\.data: no such file; b\.onnx keeps weights there"
+        DataError, match=r"b\.onnx\.data: no such file; b\.onnx stores weights there"
     ):
         check(outside, budget, lambda event: None)
 

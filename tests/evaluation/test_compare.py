@@ -32,7 +32,7 @@ def test_arguments_name_systems_and_their_seeds(tmp_path: Path) -> None:
         (["a"], "compare needs two systems or more: A B, or A1,A2 B1,B2 over seeds"),
         (["a", "a"], "a is named twice; give each system once, under its own name"),
         (["kd=a", "kd=b"], "kd is named twice"),
-        (["a", "b,b"], "b,b: a path is in it twice; each seed has a model of its own"),
+        (["a", "b,b"], "b,b: a path is given twice; name a different model for each seed"),
         (["a", "kd="], "'kd=' names no model; give PATH, PATH,PATH or NAME=PATH,PATH"),
         (["a", "=b"], "'=b' names no model"),
         (["a", ""], "'' names no model"),

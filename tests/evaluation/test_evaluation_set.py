@@ -101,7 +101,7 @@ def test_a_streaming_graph_is_refused(loaded: Loaded, linear: Any) -> None:
     model = onnx.load(path)
     model.metadata_props.add(key=stream_state.KEY, value=Stream(2, 98, ()).to_json())
     onnx.save(model, path)
-    message = r"stream\.onnx takes audio hop by hop, not clips; name the model\.onnx beside it"
+    message = r"stream\.onnx takes hops of audio, not clips; name the model\.onnx next to it"
     for logits in (clips.logits, lambda file: model_logits(file, clips._data, clips.examples)):
         with pytest.raises(DataError, match=message):
             logits(path)

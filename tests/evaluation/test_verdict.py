@@ -1,4 +1,4 @@
-"""The sentence that a comparison ends in, and what data would tell more."""
+"""The sentence that a comparison ends in, and what data would show more."""
 
 import re
 
@@ -44,15 +44,15 @@ def test_better_and_worse_are_each_others_mirror() -> None:
 
 def test_not_told_apart_says_what_would_tell() -> None:
     (pair,) = judge(["a", "b"], made(0.9, 0.895), 20, 0.005)
-    assert pair.outcome == "not told apart"
+    assert pair.outcome == "no measurable difference"
     assert pair.needed is not None
     assert pair.needed.clips is not None
     assert pair.needed.clips > N
     assert pair.needed.speakers == -(-pair.needed.clips * 20 // N)
     reported = (
-        r"a and b are not told apart with this much data "
+        r"a and b show no measurable difference with this much data "
         r"\([+−]\d\.\d+ points \[−\d\.\d, \d\.\d\]\); "
-        r"about [\d,]+ clips \([\d,]+ speakers\) would tell a difference of 0\.5 points"
+        r"about [\d,]+ clips \([\d,]+ speakers\) would show a difference of 0\.5 points"
     )
     assert re.fullmatch(reported, pair.sentence), pair.sentence
     (single,) = judge(["a", "b"], made(0.9, 0.895), 0, 0.005)
@@ -93,7 +93,7 @@ def test_without_a_question_the_cost_is_of_what_was_observed() -> None:
 
 def test_this_much_may_be_enough_for_a_larger_difference() -> None:
     (pair,) = judge(["a", "b"], made(0.9, 0.895), 20, 0.2)
-    assert pair.sentence.endswith("; this much is enough to tell a difference of 20.0 points")
+    assert pair.sentence.endswith("; this much is enough to show a difference of 20.0 points")
 
 
 def test_several_comparisons_are_corrected_for() -> None:
@@ -106,7 +106,7 @@ def test_several_comparisons_are_corrected_for() -> None:
     assert lost
     assert all("points [" in p.sentence for p in lost)
     assert all(p.sentence.count(", corrected for 28 comparisons)") == 1 for p in lost)
-    assert all(p.outcome == "not told apart" for p in lost)
+    assert all(p.outcome == "no measurable difference" for p in lost)
 
 
 def test_where_seeds_differ_more_than_systems_more_clips_do_not_help() -> None:
@@ -115,7 +115,7 @@ def test_where_seeds_differ_more_than_systems_more_clips_do_not_help() -> None:
     assert pair.needed.clips is None
     assert pair.needed.seeds is not None
     reported = (
-        rf"; no number of clips would tell .* 1\.0 points, about {pair.needed.seeds} seeds of each"
+        rf"; no number of clips would show .* 1\.0 points, about {pair.needed.seeds} seeds of each"
     )
     assert re.search(reported, pair.sentence)
     assert pair.needed.seeds > 50
@@ -132,5 +132,5 @@ def test_a_little_spread_of_seeds_costs_more_clips() -> None:
 
 def test_one_speaker_allows_no_verdict() -> None:
     (pair,) = judge(["a", "b"], made(0.95, 0.7, speakers=1), 1, None)
-    assert (pair.outcome, pair.needed) == ("not told apart", None)
+    assert (pair.outcome, pair.needed) == ("no measurable difference", None)
     assert pair.sentence.endswith(" points, all of one speaker; that allows no verdict")

@@ -323,7 +323,7 @@ def test_a_wrong_budget_file_is_told(tmp_path: Path, text: str, message: str) ->
 @pytest.mark.parametrize(
     ("limit", "message"),
     [
-        ("min_accuracy = 95", "95 can never be met or never be broken: a share lies between 0 and"),
+        ("min_accuracy = 95", "95 is always or never met: shares are between 0 and"),
         ("max_size_kib = -1", "-1 is below 0, where no measurement lies"),
     ],
 )

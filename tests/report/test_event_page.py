@@ -69,10 +69,11 @@ def evaluation(false_alarms: int, basis: Basis = SPEAKERS) -> EventEvaluation:
 @pytest.mark.parametrize(
     ("basis", "false_alarms", "expected"),
     [
-        (SPEAKERS, 0, "no false alarm in 20.0 min shows that fewer than 11 an hour come (95 %, "
+        (SPEAKERS, 0, "no false alarm in 20.0 min shows fewer than 11 per hour (95 %, "
          "by speaker)"),
-        (SPEAKERS, 1, "1 false alarm in 20.0 min: between 0.076 and 17 an hour (95 %, by speaker)"),
-        (ALONE, 0, "no false alarm in 20.0 min shows that fewer than 11 an hour come (95 %, "
+        (SPEAKERS, 1, "1 false alarm in 20.0 min: between 0.076 and 17 per hour (95 %, "
+         "by speaker)"),
+        (ALONE, 0, "no false alarm in 20.0 min shows fewer than 11 per hour (95 %, "
          "if independent)"),
         (ONE, 0, "no false alarm in 20.0 min of one speaker: no interval, others may differ"),
         (ONE, 2, "2 false alarms in 20.0 min of one speaker: no interval, others may differ"),

@@ -11,7 +11,7 @@ import soundfile
 from edgekws.core.canonical import sha256_of
 from edgekws.core.events import Event
 from edgekws.search.load import LoadedSweep, load_sweep
-from edgekws.search.trial import Outcome, Unit
+from edgekws.search.trial import Unit, UnitResult
 
 BASE = """
 schema = 1
@@ -115,7 +115,7 @@ class Pretender:
         assert len(self.units) < self.size
         self.units.append(unit)
 
-    def wait(self, timeout_s: float) -> list[Outcome | Event]:
+    def wait(self, timeout_s: float) -> list[UnitResult | Event]:
         if not self.left:
             raise KeyboardInterrupt
         self.left -= 1
@@ -123,9 +123,9 @@ class Pretender:
         self.done.append((unit.trial.key, unit.epochs))
         return [self._outcome(unit)]
 
-    def _outcome(self, unit: Unit) -> Outcome:
+    def _outcome(self, unit: Unit) -> UnitResult:
         if unit.trial.params.get("front_end.n_mels") in self.fails:
-            return Outcome(unit.trial.key, error="it broke", seconds=1.0)
+            return UnitResult(unit.trial.key, error="it broke", seconds=1.0)
         last = unit.epochs or unit.trial.epochs
         scores = tuple((epoch, score(unit, epoch)) for epoch in range(1, last + 1))
         result = None
@@ -136,7 +136,7 @@ class Pretender:
             found = [{"metric": name, "value": value} for name in names]
             found += [{"metric": "params", "value": 1000.0}, {"metric": "macs", "value": 2000.0}]
             result = {"measurements": found, "tables": {"dev": built, "test": built}}
-        return Outcome(unit.trial.key, scores, result, None, 1.0, 100.0)
+        return UnitResult(unit.trial.key, scores, result, None, 1.0, 100.0)
 
     def close(self) -> None:
         self.units.clear()

@@ -18,7 +18,7 @@ from edgekws.core.events import Event, quiet
 from edgekws.search.load import LoadedSweep, load_sweep
 from edgekws.search.run import sweep
 from edgekws.search.storage import Storage, file_url
-from edgekws.search.trial import Outcome
+from edgekws.search.trial import UnitResult
 from tests.search.conftest import Pretender
 from tests.search.postgres_server import binary, free_port, postgres
 
@@ -59,7 +59,7 @@ class Slow(Pretender):
 
     log: Path
 
-    def wait(self, timeout_s: float) -> list[Outcome | Event]:
+    def wait(self, timeout_s: float) -> list[UnitResult | Event]:
         time.sleep(UNIT_S)
         if not self.units:
             return []

@@ -96,10 +96,10 @@ def test_sentences_give_points_of_a_hundred() -> None:
         "noise: on helps against off: +1.23 points [+0.10, +2.36]"
     )
     assert Effect((noise,), ("off",), Estimate(-0.02, None)).sentence() == (
-        "noise: on has no measurable effect against off: -2.00 points"
+        "noise: on has no measurable effect against off: −2.00 points"
     )
     for p, words in ((0.01, "more than the sum of both"), (0.2, "no measurable difference from")):
         reported = Effect((size, noise), ("s", "off"), gain, p).sentence()
         assert reported.startswith(f"m and on together: {words}")
     less = Effect((size, noise), ("s", "off"), Estimate(-0.1, (-0.2, -0.01)), 0.01).sentence()
-    assert less == "m and on together: less than the sum of both: -10.00 points [-20.00, -1.00]"
+    assert less == "m and on together: less than the sum of both: −10.00 points [−20.00, −1.00]"

@@ -16,7 +16,7 @@ from edgekws.search.run import sweep
 from edgekws.search.size import shared_epochs, total_epochs
 from edgekws.search.space import axes, combinations
 from edgekws.search.storage import Storage, file_url
-from edgekws.search.trial import Outcome, TrialFactory
+from edgekws.search.trial import TrialFactory, UnitResult
 
 Write = Callable[..., LoadedSweep]
 FACTOR = (
@@ -55,7 +55,7 @@ def test_a_trial_is_claimed_by_one_even_from_what_was_read_before(two: Any) -> N
     second.refresh()
     assert first.claim(trial.key)
     assert not second.claim(trial.key)
-    first.record(Outcome(trial.key, ((1, 0.5),), None, None, 1.0, 100.0))
+    first.record(UnitResult(trial.key, ((1, 0.5),), None, None, 1.0, 100.0))
     second.rows[trial.key].claim = None  # as it was before any of this
     assert second.claim(trial.key)
     assert second.rows[trial.key].reached(1)  # so that it is not trained again
@@ -79,7 +79,7 @@ def test_a_trial_that_two_begin_has_one_row(two: Any) -> None:
     first.add([trial])
     second.add([trial])  # it has not read what the first wrote
     assert first.rows[trial.key].number == second.rows[trial.key].number
-    first.record(Outcome(trial.key, ((1, 0.5),), None, None, 1.0, 100.0))
+    first.record(UnitResult(trial.key, ((1, 0.5),), None, None, 1.0, 100.0))
     first.close(trial.key, "pruned", 0.5)
     second.refresh()
     assert second.rows[trial.key].state == "pruned"
@@ -91,7 +91,7 @@ def test_what_is_ended_by_another_is_not_written_again(two: Any) -> None:
     first.add([trial])
     second.refresh()
     first.close(trial.key, "failed")
-    second.record(Outcome(trial.key, ((1, 0.5),), None, None, 1.0, 100.0))
+    second.record(UnitResult(trial.key, ((1, 0.5),), None, None, 1.0, 100.0))
     assert second.rows[trial.key].state == "failed"
     second.renew([trial.key])
     assert not second.claim(trial.key)

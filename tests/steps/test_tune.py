@@ -241,7 +241,7 @@ def test_the_network_must_be_the_one_of_the_model(
     step = STEP.validate_python({"kind": "tune", "fp32": "network"})
     unread: Any = None
     job = Job(unread, 7, "cpu", 1, tmp_path, lambda event: None)
-    with pytest.raises(RecipeError, match='"network" is not the network from which the model was'):
+    with pytest.raises(RecipeError, match='"network" is not the network the model was'):
         step.run({"input": artifacts["int8"], "network": artifacts["network"]}, job)
 
 

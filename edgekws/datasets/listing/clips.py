@@ -198,7 +198,7 @@ def unheard_notes(clips: Sequence[Clip]) -> list[str]:
     if not any(held_out.values()):
         return [
             "every word of _unknown_ in dev and test is in train too: figures do not show how "
-            "often an unheard word is taken for a keyword"
+            "often an unseen word is taken for a keyword"
         ]
     counts = ", ".join(
         f"{split} {len(held_out[split])} of {len(words[split])}" for split in held_out

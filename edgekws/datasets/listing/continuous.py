@@ -61,7 +61,7 @@ class Continuous(Fields):
         ge=0,
         le=100,
         description="windows for each keyword clip that hold a quarter to half of the keyword, and "
-        "speech or silence beside it, as _unknown_",
+        "speech or silence next to it, as _unknown_",
     )
     pairs: float = Field(
         default=0.1,

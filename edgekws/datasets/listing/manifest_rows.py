@@ -126,8 +126,8 @@ def beyond_the_end(listed: Sequence[Recording]) -> Iterator[str]:
     if late:
         recording, whole_s = late[0]
         yield (
-            f"clips said to end after their file: {len(late)}, taken to its end; the first is "
-            f"{recording.path}, {whole_s:g} s long, said to end at {recording.end_s:g} s"
+            f"clips with end_s after the end of their file: {len(late)}, cut there; the first is "
+            f"{recording.path}, {whole_s:g} s long, end_s {recording.end_s:g} s"
         )
 
 
