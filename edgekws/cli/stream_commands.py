@@ -18,8 +18,8 @@ from edgekws.errors import DataError, UsageError
 if TYPE_CHECKING:
     from edgekws.cli.event_lines import Write
     from edgekws.cli.live_scores import LiveScores
-    from edgekws.runtime.detect import Detector
-    from edgekws.spotting.streams import Blocks
+    from edgekws.spotting.event_audio import EventAudio
+    from edgekws.spotting.streams import Blocks, StreamDetector
 
 MICROPHONE = "microphone"
 """The file name in events from the microphone."""
@@ -31,6 +31,13 @@ class EventFormat(StrEnum):
     TEXT = "text"
     CSV = "csv"
     AUDACITY = "audacity"
+
+
+class Runtime(StrEnum):
+    """What runs the bundle."""
+
+    ONNXRUNTIME = "onnxruntime"
+    C = "c"
 
 
 def detect(
@@ -56,6 +63,16 @@ def detect(
         float | None,
         typer.Option("--hop-ms", metavar="MS", help="Time between decisions, not the bundle's."),
     ] = None,
+    runtime: Annotated[
+        Runtime,
+        typer.Option("--runtime", help="c compiles the bundle's portable C and runs that."),
+    ] = Runtime.ONNXRUNTIME,
+    save_events: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-events", metavar="DIR", help="Also write the audio of each event as WAV."
+        ),
+    ] = None,
     form: Annotated[
         EventFormat | None, typer.Option("--format", help="Format of events (default: text).")
     ] = None,
@@ -72,6 +89,11 @@ def detect(
     refractory time come from the bundle. --json writes one line per event: file, keyword, start_s,
     end_s, score. The bundle's own detect.py --stream gives the same events.
 
+    --save-events writes the audio around each event to a new folder, with a table, events.csv.
+    Listen to the false alarms, and add a folder of them to `negatives` of the recipe.
+
+    --runtime c needs a C compiler. It takes 16-bit samples and the bundle's own thresholds.
+
     Unreadable files are reported and skipped, and the exit code is 5.
 
     \b
@@ -81,19 +103,30 @@ def detect(
       edgekws detect dist/quickstart talk.mp3 --format audacity --output talk.txt
       arecord -q -f S16_LE -c 1 -r 44100 -t raw | edgekws detect dist/quickstart - --rate 44100
       edgekws detect dist/quickstart --microphone --threshold 0.6
+      edgekws detect dist/quickstart talks/*.flac --save-events events
     """
     names = _sources(audio or [], microphone, rate)
     _check_form(len(names), form, output, json)
+    if runtime is Runtime.C and not (threshold is None and hop_ms is None):
+        raise UsageError("--runtime c has the bundle's settings; leave --threshold, --hop-ms out")
     from edgekws.cli.console import Terminal
     from edgekws.cli.event_lines import json_lines, while_read
     from edgekws.cli.live_scores import LiveScores
     from edgekws.core.output import whole_text
     from edgekws.spotting import streams as engine
+    from edgekws.spotting.event_audio import EventAudio
 
     unreadable = 0
     with ExitStack() as stack, _until_nobody_reads():
         notes = stack.enter_context(Terminal())  # on standard error, with --json as well
-        detector = stack.enter_context(engine.detector(bundle, notes.emit, threshold, hop_ms))
+        detector: StreamDetector
+        if runtime is Runtime.C:
+            from edgekws.spotting.c_detector import c_detector
+
+            detector = stack.enter_context(c_detector(bundle, notes.emit))
+        else:
+            detector = stack.enter_context(engine.detector(bundle, notes.emit, threshold, hop_ms))
+        saved = EventAudio(save_events, detector.sample_rate) if save_events else None
         writers = [json_lines(sys.stdout)] if json else []
         if output:
             file = stack.enter_context(whole_text(output))
@@ -108,7 +141,7 @@ def detect(
                 if microphone
                 else engine.source(name, detector.sample_rate, rate)
             )
-            unreadable += not _listen(detector, name, blocks, writers, live, notes.emit)
+            unreadable += not _listen(detector, name, blocks, writers, saved, live, notes.emit)
     if unreadable:
         raise DataError(f"{unreadable} of {len(names)} could not be read; their events are missing")
 
@@ -151,10 +184,11 @@ def _writer(form: EventFormat | None, file: TextIO, sources: int) -> "Write":
 
 
 def _listen(
-    detector: "Detector",
+    detector: "StreamDetector",
     name: str,
     blocks: "Blocks",
     writers: list["Write"],
+    saved: "EventAudio | None",
     live: "LiveScores",
     emit: Emit,
 ) -> bool:
@@ -162,11 +196,11 @@ def _listen(
     from edgekws.spotting.streams import listen
 
     try:
-        for events in listen(detector, blocks):
+        for events in listen(detector, saved.through(blocks) if saved else blocks):
             if events:
                 live.clear()
             for event in events:
-                for write in writers:
+                for write in (*writers, *([saved.add] if saved else ())):
                     write(name, event)
             live.show(name, detector.heard_s, detector.scores)
     except DataError as error:
@@ -174,4 +208,7 @@ def _listen(
         emit(Event("warning", str(error)))
         detector.reset()
         return False
+    finally:
+        if saved:
+            saved.end()
     return True

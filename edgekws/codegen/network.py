@@ -58,6 +58,8 @@ HEADERS = (
     "network_sums_armv8.h",
 )
 
+ALIGNED_WEIGHTS = "int8_t KWS_ALIGNED"
+
 
 @dataclass(frozen=True)
 class NetworkSource:
@@ -174,7 +176,7 @@ class _Writer:
     @write.register
     def _(self, conv: Conv) -> None:
         name = self._names.unique(conv.name)
-        self._array("int8_t", f"{name}_weights", packing.pack(conv.weights))
+        self._array(ALIGNED_WEIGHTS, f"{name}_weights", packing.pack(conv.weights))
         fields = {
             "window": self._window(name, conv.window),
             "tap_size": str(conv.weights.shape[2]),
@@ -185,7 +187,7 @@ class _Writer:
     @write.register
     def _(self, conv: Depthwise) -> None:
         name = self._names.unique(conv.name)
-        self._array("int8_t", f"{name}_weights", packing.pack_depthwise(conv.weights))
+        self._array(ALIGNED_WEIGHTS, f"{name}_weights", packing.pack_depthwise(conv.weights))
         fields = {
             "window": self._window(name, conv.window, packing.four_taps(conv.window.taps)),
             **self._sums(name, conv.bias, conv.rounding),
@@ -283,8 +285,8 @@ class _Writer:
 
     def _sums(self, name: str, bias: NDArray[np.int32], rounding: Rounding) -> dict[str, str]:
         """Write bias and scales; return the members of a layer that they are."""
-        self._array("int32_t", f"{name}_bias", packing.whole_groups(bias))
-        self._array("float", f"{name}_scale", packing.whole_groups(rounding.scale))
+        self._array("int32_t KWS_ALIGNED", f"{name}_bias", packing.whole_groups(bias))
+        self._array("float KWS_ALIGNED", f"{name}_scale", packing.whole_groups(rounding.scale))
         return {
             "channels": str(len(rounding.scale)),
             "weights": f"{name}_weights",

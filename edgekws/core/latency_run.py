@@ -29,7 +29,7 @@ class ModelLatency:
 
     `ratio` is its median over the control's, `None` if the control was not level; intervals
     are 95 %, over the measuring processes. Of `blocks` of runs, `left_out` were spent waiting for
-    a CPU and are not counted.
+    a CPU and are not counted. `form` is what ran, where the target leaves that open.
     """
 
     p50_us: float
@@ -43,6 +43,7 @@ class ModelLatency:
     ratio_ci95: tuple[float, float] | None
     blocks: int = 0
     left_out: int = 0
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class LatencyRun:
         """
         model = self.models[name]
         remarks = [f"measured {self.measured_at}, from the cache"] if self.cached else []
+        if model.form:
+            remarks.append(model.form)
         if model.left_out:
             share = f"{model.left_out} of {model.blocks} blocks of runs"
             remarks.append(f"{share} left out, spent waiting for a CPU")

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.pack import identity
+from edgekws.codegen.compiler import COMPILERS, Compiler, found
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.verified import Verified
 from edgekws.errors import ParityError
 from edgekws.lowering.stream_parity import StreamSession
 from edgekws.runtime import detect
-
-COMPILERS = ("cc", "gcc", "clang")
 
 _PROGRAM = """
 #include <stdio.h>
@@ -48,10 +47,11 @@ def prove(written: Path, folder: Path) -> Verified:
 
     Raises:
         ParityError: a bit of a logit, or a label, is another one.
+        MachineError: the compiler fails.
     """
     contract, rows = read_contract(folder), read_json(folder / "golden" / "golden.json")
     files = sum(path.is_file() for path in written.rglob("*"))
-    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    compiler = found()
     if compiler is None:
         note = f"there is no C compiler here ({', '.join(COMPILERS)}): run make test before use"
         return Verified(identity(folder), contract.labels, files, 0, 0.0, (note,))
@@ -61,8 +61,8 @@ def prove(written: Path, folder: Path) -> Verified:
     reference = np.stack(list(_reference(folder, features)))
     if different := int((reference != logits).any(axis=1).sum()):
         raise ParityError(
-            f"{different} of {len(clips)} golden clips have other logits in C ({compiler}) than in "
-            "onnxruntime, from the same features; please report it"
+            f"{different} of {len(clips)} golden clips have other logits in C ({compiler.version}) "
+            "than in onnxruntime, from the same features; please report it"
         )
     if (expected.argmax(axis=1) != logits.argmax(axis=1)).any():
         raise ParityError("a golden clip has another label in C than in the bundle")
@@ -71,19 +71,15 @@ def prove(written: Path, folder: Path) -> Verified:
 
 
 def _run(
-    written: Path, compiler: str, clips: list[Path], shape: tuple[int, ...]
+    written: Path, compiler: Compiler, clips: list[Path], shape: tuple[int, ...]
 ) -> tuple[Floats, Floats]:
     """Return the features `(clips, T, n_mels)` and the logits `(clips, n_labels)` of the C."""
     with scratch_folder("c-proof") as scratch:
-        (scratch / "proof.c").write_text(_PROGRAM)
-        sources = sorted(path.name for path in written.glob("*.c") if path.name != "main.c")
-        command = [compiler, "-std=c99", "-O2", "-ffp-contract=off", "-I.", *sources]
-        command += [str(scratch / "proof.c"), "-o", str(scratch / "proof")]
-        done = subprocess.run(command, cwd=written, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ParityError(f"{compiler} does not compile the C: {done.stderr[:500]}")
+        shutil.copytree(written, scratch / "proof")
+        (scratch / "proof" / "main.c").write_text(_PROGRAM)
+        compiler.program(scratch / "proof", scratch / "run", ["-O2"])
         windows = b"".join(_samples(clip) for clip in clips)
-        output = subprocess.run([scratch / "proof"], input=windows, capture_output=True, check=True)
+        output = subprocess.run([scratch / "run"], input=windows, capture_output=True, check=True)
     numbers = np.frombuffer(output.stdout, np.float32).reshape(len(clips), -1)
     n_mels, frames = shape[-2:]
     features, logits = np.split(numbers, [n_mels * frames], axis=1)

@@ -18,6 +18,7 @@ the ratios are meaningless and are left out.
 """
 
 import argparse
+import ctypes
 import gc
 import json
 import math
@@ -92,7 +93,8 @@ class LatencyError(Exception):
 class Spec:
     """What to measure: files by name, and the name of the control.
 
-    Several files under one name are a chain; each takes the first output of the previous one.
+    Several files under one name are a chain; each takes the first output of the previous one. A
+    shared library (`.so`) is a model compiled from C, with the functions of `timing.c`.
     `bound` names the models that are called with I/O binding instead of plain `session.run`.
     `threads` is the number of intra-op threads of onnxruntime; `affinity` the CPUs to bind the
     process to, all if `None`; `warmup` the untimed runs of each new session; `processes` the number
@@ -371,10 +373,24 @@ def _bound(paths: Sequence[str], spec: Spec) -> Call:
     return lambda: session.run_with_iobinding(binding)
 
 
+def _compiled(path: str) -> Call:
+    """Return the call of a model that is compiled, with memory of its own."""
+    library = ctypes.CDLL(path)
+    library.kws_timing_bytes.restype = ctypes.c_size_t
+    memory = ctypes.create_string_buffer(library.kws_timing_bytes())
+    library.kws_timing_begin(memory)
+    run = library.kws_timing_run
+    run.argtypes, run.restype = (ctypes.c_void_p,), None
+    reference = ctypes.byref(memory)  # keeps the memory
+    return lambda: run(reference)
+
+
 def _entry(key: Key, spec: Spec) -> Call:
     """Return the call of an entry, in a new session."""
     files = spec.models[key[0]]
     paths = [files] if isinstance(files, str) else list(files)
+    if paths[0].endswith(".so"):
+        return _compiled(paths[0])
     return _bound(paths, spec) if key[0] in spec.bound else _chain(paths, spec)
 
 

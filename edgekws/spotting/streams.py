@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,32 @@ from edgekws.runtime import detect
 from edgekws.runtime.detect import Detector
 
 Blocks = Iterable[NDArray[np.float32]]
+
+
+class StreamDetector(Protocol):
+    """What detects keywords in a stream: the runtime of a bundle, or its C."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second."""
+
+    @property
+    def heard_s(self) -> float:
+        """The length of the stream so far, in seconds."""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The current score of each keyword, if it has any."""
+
+    def feed(self, samples: NDArray[Any]) -> list[detect.Event]:
+        """Process the next samples and return new events."""
+
+    def flush(self) -> list[detect.Event]:
+        """End the stream and return its last events."""
+
+    def reset(self) -> None:
+        """Start a new stream."""
+
 
 MICROPHONE_BLOCK_S = 0.02
 """Length of a block from the microphone."""
@@ -61,7 +87,7 @@ def opened(
         return opened_detector, read_json(folder / "manifest.json")
 
 
-def listen(detector: Detector, blocks: Blocks) -> Iterator[list[detect.Event]]:
+def listen(detector: StreamDetector, blocks: Blocks) -> Iterator[list[detect.Event]]:
     """Yield the events reported after each block of a stream, and the rest at the end."""
     for block in blocks:
         yield detector.feed(block)

@@ -1,6 +1,7 @@
 """The machine that the chain runs on, measured in a clean interpreter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,9 +27,18 @@ class Target(Harness):
             MissingPartError: onnxruntime is not installed for this interpreter.
             MachineError: the harness failed; the message ends with its error.
         """
-        fields = self.model_dump(mode="json", exclude={"kind"})
-        paths = {name: [str(p.resolve()) for p in chain(files)] for name, files in models.items()}
-        limit_s = 120 + 6 * self.seconds * (1 + len(models))
-        spec = {"models": paths, "control": control} | fields
-        run = parse_latency_run(run_in_clean_process(Path(latency.__file__), spec, limit_s))
-        return LatencyRun(**{**vars(run), "fingerprint": self.fingerprint()})
+        run = run_harness(self, {name: chain(files) for name, files in models.items()}, control)
+        return replace(run, fingerprint=self.fingerprint())
+
+
+def run_harness(target: Harness, models: Mapping[str, Sequence[Path]], control: str) -> LatencyRun:
+    """Measure chains of ONNX files or compiled libraries in a clean interpreter.
+
+    Raises:
+        MissingPartError, MachineError: as `Target.measure`.
+    """
+    fields = {name: getattr(target, name) for name in Harness.model_fields}
+    paths = {name: [str(path.resolve()) for path in files] for name, files in models.items()}
+    limit_s = 120 + 6 * target.seconds * (1 + len(models))
+    spec = {"models": paths, "control": control} | fields
+    return parse_latency_run(run_in_clean_process(Path(latency.__file__), spec, limit_s))

@@ -4,30 +4,18 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from edgekws.bundle import pack
 from edgekws.bundle.export import Exported
 from edgekws.bundle.export import export as export_as
 from edgekws.bundle.settings import write_settings
-from edgekws.codegen import packing
-from edgekws.core.contract import Contract, Normalization
-from edgekws.core.protocols import BACKBONE, EXPORTER, QUANTIZER
+from edgekws.codegen import compiler, packing
+from edgekws.core.protocols import EXPORTER
 from edgekws.errors import ParityError, UnsupportedError, UsageError
-from edgekws.exporters import _c_proof
-from edgekws.lowering import onnx_file
-from edgekws.lowering.export import export_lowered
-from edgekws.lowering.stream import streaming_form
 from edgekws.runtime.detect import Detector
-from edgekws.runtime.front_end import FrontEnd
-from tests.quantizers.conftest import log_mel_like, settle
-
-LABELS = ("да", 'нет?"\\', "_unknown_", "_silence_")
-FIELDS = {"channels": 8, "blocks": 1, "head": 0, "padding": "valid"}
+from tests.int8_bundle import LABELS, noise, pack_bundle, write_model
 
 
 def export(bundle: Path, output: Path) -> Exported:
@@ -38,45 +26,13 @@ def export(bundle: Path, output: Path) -> Exported:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An INT8 network with random weights, in a folder with its streaming form."""
     folder = tmp_path_factory.mktemp("model")
-    shape = (40, FrontEnd().n_frames)
-    normalization = Normalization((-6.0,) * 40, (3.0,) * 40)
-    contract = Contract(FrontEnd(), normalization, LABELS, shape, {"kind": "x"})
-    torch.manual_seed(0)
-    backbone = BACKBONE.validate_python({"kind": "inverted_bottleneck", **FIELDS})
-    network = settle(backbone.build(40, len(LABELS)), log_mel_like(shape, 16, seed=0))
-    source: Any = export_lowered(network, contract)
-    quantizer = QUANTIZER.validate_python({"kind": "onnxruntime"})
-    quantized = quantizer.quantize(source, log_mel_like(shape, 16, seed=1), "minmax")
-    onnx_file.save(quantized, contract, folder / "model.onnx")
-    stream = streaming_form(onnx_file.load(folder / "model.onnx")[0], contract)
-    onnx_file.save(stream, contract, folder / "stream.onnx")
+    write_model(folder)
     return folder
 
 
 @pytest.fixture(params=[False, True], ids=["windowed", "streaming"])
 def bundle(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Path:
     return pack_bundle(model, tmp_path / "bundle", streaming=request.param)
-
-
-def pack_bundle(model: Path, folder: Path, streaming: bool) -> Path:
-    folder.mkdir()
-    _, contract = onnx_file.load(model / "model.onnx")
-    stream = model / "stream.onnx" if streaming else None
-    pack.pack(folder, model / "model.onnx", contract, noise(4), {"recipe": "x"}, stream)
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    posteriors = np.concatenate(list(Detector(folder).posteriors(noise(20).ravel())))
-    often = np.quantile(posteriors, 0.7, axis=0)
-    thresholds = {label: float(often[number]) for number, label in enumerate(LABELS[:2])}
-    manifest["detection"]["thresholds"] = thresholds
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    pack.seal(folder, "# card\n")
-    return folder
-
-
-def noise(windows: int) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
-    generator = np.random.default_rng(3)
-    loudness = 10 ** generator.uniform(1, 4, (windows, 1))
-    return (generator.standard_normal((windows, 16_000)) * loudness).astype(np.int16)
 
 
 def needs(*programs: str) -> None:
@@ -129,7 +85,8 @@ def test_the_same_bundle_gives_the_same_bytes(model: Path, tmp_path: Path) -> No
 def test_without_a_compiler_it_is_written_with_a_note(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_c_proof, "COMPILERS", ("no-such-compiler",))
+    monkeypatch.setattr(compiler, "COMPILERS", ("no-such-compiler",))
+    monkeypatch.delenv("CC", raising=False)
     exported = export(pack_bundle(model, tmp_path / "bundle", streaming=False), tmp_path / "c")
     assert (exported.output / "kws.h").is_file()
     assert exported.verified.clips == 0

@@ -37,9 +37,14 @@ void kws_conv(const kws_conv_layer *layer, const uint8_t *x, uint8_t *y)
     const kws_window *window = &layer->window;
 
     for (int32_t row = 0; row < window->rows; row++) {
-        for (int32_t column = 0; column < window->columns;) {
-            const int32_t left = window->columns - column;
-            const int32_t n = left < KWS_PLACES ? 1 : KWS_PLACES;
+        int32_t column = 0;
+        while (column < window->columns) {
+            const int32_t n = window->columns < KWS_PLACES ? 1 : KWS_PLACES;
+            if (column + n > window->columns) {
+                /* the last places again, with those before them that make a full set */
+                y -= (column + n - window->columns) * layer->channels;
+                column = window->columns - n;
+            }
             const uint8_t *from = x + row * window->row_step + column * window->column_step;
             for (int32_t group = 0; group < KWS_GROUPS(layer->channels); group++) {
                 if (n == KWS_PLACES) {

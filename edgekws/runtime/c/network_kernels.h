@@ -22,6 +22,13 @@
 #define KWS_DEPTH 4  /* neighbouring bytes that are multiplied at once; weights are padded to it */
 #define KWS_SLACK 64
 
+/* Tables begin with a cache line where a register is as long as one. */
+#if defined(__AVX2__) && defined(__GNUC__)
+#define KWS_ALIGNED __attribute__((aligned(64)))
+#else
+#define KWS_ALIGNED
+#endif
+
 /* Bytes of packed weights, of bias and of scale for so many channels, taps and bytes of a tap. */
 #define KWS_GROUPS(channels) (((channels) + KWS_BLOCK - 1) / KWS_BLOCK)
 #define KWS_DEPTHS(size) (((size) + KWS_DEPTH - 1) / KWS_DEPTH)

@@ -8,7 +8,7 @@
 
 #include "network_kernels.h"
 
-#define KWS_PLACES 4
+#define KWS_PLACES 8
 
 typedef struct {
     __m512i sum;

@@ -1,0 +1,58 @@
+"""Events of a bundle's C beside those of its Python runtime."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekws.codegen import compiler
+from edgekws.core.events import quiet
+from edgekws.errors import MissingPartError
+from edgekws.runtime.detect import Detector, Event
+from edgekws.spotting.c_detector import c_detector
+from tests.int8_bundle import noise, pack_bundle, write_model
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("c-detector")
+    write_model(folder)
+    return pack_bundle(folder, folder / "bundle", streaming=True)
+
+
+def lines(events: list[Event]) -> list[dict[str, str | float]]:
+    """Return the events as they are printed."""
+    return [event.line("-") for event in events]
+
+
+def test_events_are_those_of_the_python_runtime_in_pieces_of_any_length(bundle: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    samples = noise(20).ravel()
+    detector = Detector(bundle)
+    expected = lines(detector.feed(samples) + detector.flush())
+    assert len(expected) > 3
+    with c_detector(bundle, quiet) as compiled:
+        for pieces in (1, 7, 501):
+            parts = np.array_split(samples, pieces)
+            events = [event for part in parts for event in compiled.feed(part)]
+            assert compiled.heard_s == pytest.approx(20)
+            assert lines(events + compiled.flush()) == expected
+        compiled.feed(samples[:9_000])
+        compiled.reset()
+        assert compiled.heard_s == 0
+        real = samples.astype(np.float32) / 32768
+        assert lines(compiled.feed(real) + compiled.flush()) == expected
+
+
+def test_without_a_compiler_the_error_says_how_to_get_one(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "COMPILERS", ("no-such-compiler",))
+    monkeypatch.delenv("CC", raising=False)
+    with (
+        pytest.raises(MissingPartError, match="apt install gcc"),
+        c_detector(bundle, quiet),
+    ):
+        pass
