@@ -243,6 +243,7 @@ def compare(
 
 def profile(
     *models: AnyPath,
+    target: str = "host",
     seconds: float = 10.0,
     threads: int = 1,
     affinity: Sequence[int] | None = None,
@@ -252,6 +253,8 @@ def profile(
 ) -> "Result[Profile]":
     """Time models, bundles or the steps of a run, interleaved, and show where the time goes.
 
+    With the target `c_host`, they are also timed as compiled C.
+
     Raises:
         UsageError: no model is given, or an option is out of range.
         DataError: a model is missing.
@@ -260,15 +263,16 @@ def profile(
     from pydantic import ValidationError
 
     from edgekws.evaluation import profile as engine
-    from edgekws.targets.host import Target
 
+    if target not in engine.TARGETS:
+        raise UsageError(f"target {target}: profile knows {' and '.join(engine.TARGETS)}")
     fields = {"seconds": seconds, "threads": threads, "warmup": warmup, "seed": seed}
     try:
-        target = Target.model_validate({**fields, "affinity": affinity})
+        chosen = engine.TARGETS[target].model_validate({**fields, "affinity": affinity})
     except ValidationError as error:
-        (name, *_), text = error.errors()[0]["loc"], error.errors()[0]["msg"]
+        (*_, name), text = error.errors()[0]["loc"], error.errors()[0]["msg"]
         raise UsageError(f"{name}: {text}") from error
-    made = engine.profile([Path(model) for model in models], target, emit)
+    made = engine.profile([Path(model) for model in models], chosen, emit)
     return Result(made, results.profile_result(made))
 
 

@@ -53,14 +53,19 @@ ELSEWHERE = {
 ON_RESULTS = "commands with which figures of the page were measured, on corpora"
 """Why those in docs/results/ are only read."""
 
+QUICK = " --set target.seconds=0.05 --set target.processes=2"
+"""Latency measured for no longer than a test needs."""
+
 SHORT = {
-    "edgekws compress lights.toml": "edgekws plan lights.toml",
+    "edgekws plan lights.toml": f"edgekws plan lights.toml{QUICK}",
+    "edgekws plan own.toml": f"edgekws plan own.toml --set target.kind=host{QUICK}",
+    "edgekws compress lights.toml": f"edgekws plan lights.toml{QUICK}",
     "edgekws sweep widths.toml": "edgekws sweep widths.toml --dry-run",
     "edgekws sweep widths.toml --workers 2": "edgekws sweep widths.toml --workers 2 --dry-run",
     "edgekws compress own.toml": "edgekws compress own.toml --set augment.copies=1"
     " --set steps.teacher.training.epochs=1 --set steps.distill.training.epochs=1"
     " --set budget.min_macro_recall=0 --set budget.max_latency_p90_us=1000000"
-    " --set target.kind=host --set target.seconds=0.2 --set target.processes=3",
+    f" --set target.kind=host{QUICK}",
 }
 """What trains for long, and what is run instead: counted only, or with little training."""
 
@@ -212,6 +217,8 @@ class Reader:
 
     def type(self, command: str) -> None:
         """Run a command as a shell does."""
+        if command.startswith("edgekws compress lights.toml --set"):
+            command += QUICK
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", command],
             cwd=self.folder,

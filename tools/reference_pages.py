@@ -63,6 +63,7 @@ MEANINGS = {
 }
 
 READ = {
+    "CC": "C compiler of `detect --runtime c`, of exports to C and of the target `c_host`.",
     "EDGEKWS_CACHE": "Folder of cached steps and features. Without it: `edgekws` in the user's "
     "cache folder, which `XDG_CACHE_HOME` moves.",
     "GITHUB_ACTIONS": "`true` makes `edgekws check` write annotations for GitHub, as "

@@ -1,7 +1,7 @@
 """The command that measures time: where it goes, and which of two models is faster."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,6 +18,10 @@ def profile(
             help="ONNX files or bundles (folder or zip), compared with the first; or a run.",
         ),
     ],
+    target: Annotated[
+        str,
+        typer.Option("--target", metavar="host|c_host", help="c_host also times compiled C."),
+    ] = "host",
     seconds: Annotated[
         float,
         typer.Option(
@@ -62,22 +66,28 @@ def profile(
       edgekws profile dist/quickstart
       edgekws profile a.onnx b.onnx --seconds 30 --affinity 0
       edgekws profile runs/quickstart --output profile.html
+      edgekws profile dist/quickstart --target c_host
       edgekws profile dist/old dist/new --json > profile.jsonl
     """
-    from edgekws.evaluation import profile as engine
+    from edgekws import api
     from edgekws.report import profile_page
-    from edgekws.report.results import profile_result
-    from edgekws.targets.host import Target
 
     if output is not None:
         profile_page.check_output(output)
-    fields: dict[str, Any] = {"threads": threads, "warmup": warmup, "seconds": seconds}
-    target = Target(**fields, seed=seed, affinity=_cpus(affinity))
     with view_for(json) as view:
-        made = engine.profile(models, target, view.emit)
-        view.show(profile_result(made))
+        result = api.profile(
+            *models,
+            target=target,
+            seconds=seconds,
+            threads=threads,
+            affinity=_cpus(affinity),
+            warmup=warmup,
+            seed=seed,
+            emit=view.emit,
+        )
+        view.show(result.shown)
         if output is not None:
-            for file in profile_page.write(made, output):
+            for file in profile_page.write(result.value, output):
                 view.emit(Event("note", f"written: {file}"))
 
 

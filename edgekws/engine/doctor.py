@@ -13,6 +13,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
+from edgekws.codegen.compiler import INSTALL, found
 from edgekws.core.environment import cache_folder, core_count, device_kind
 from edgekws.core.kinds import kinds
 from edgekws.engine.parts import installed, pip_line, requirements
@@ -77,6 +78,7 @@ def examine() -> Iterator[Check]:
     yield from _cache(cache_folder())
     yield _temporary()
     yield from (_output(Path(name)) for name in ("runs", "dist"))
+    yield _compiler()
     if "ssh" in kinds("Target"):
         yield _ssh()
 
@@ -233,6 +235,14 @@ def _size(folder: Path) -> int:
             except FileNotFoundError:  # another run has just renamed it
                 continue
     return total
+
+
+def _compiler() -> Check:
+    compiler = found()
+    if compiler:
+        return Check("C compiler", "ok", f"{compiler.version}: exports to C are proven and timed")
+    advice = f"to prove and time exports to C, {INSTALL}"
+    return Check("C compiler", "warn", "none (optional)", advice)
 
 
 def _ssh() -> Check:

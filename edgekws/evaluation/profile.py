@@ -31,7 +31,11 @@ from edgekws.evaluation.profiled import (
     judged,
 )
 from edgekws.runtime import latency, operator_times
-from edgekws.targets.host import Target
+from edgekws.targets import c_host, host
+from edgekws.targets._fields import Harness
+
+Target = host.Target | c_host.Target
+TARGETS: dict[str, type[Target]] = {"host": host.Target, "c_host": c_host.Target}
 
 OPERATOR_RUNS = 500
 _JSON = TypeAdapter(dict[str, Any])
@@ -40,9 +44,12 @@ _JSON = TypeAdapter(dict[str, Any])
 def profile(paths: Sequence[Path], target: Target, emit: Emit) -> Profile:
     """Profile models, bundles or a run, all interleaved in the same processes.
 
+    On `c_host`, what has a form in C is also timed compiled.
+
     Raises:
         UsageError: no path, or a run together with other paths.
         DataError: no model there.
+        MissingPartError: the target needs a C compiler, and there is none.
         MachineError: the harness failed; the message contains the end of its output.
     """
     if not paths:
@@ -56,6 +63,8 @@ def profile(paths: Sequence[Path], target: Target, emit: Emit) -> Profile:
         folder = stack.enter_context(scratch_folder("floor"))
         profiled = subjects(paths, stack)
         entries = _entries(profiled, _floor(folder))
+        if isinstance(target, c_host.Target):
+            entries |= _compiled(entries, target, folder, emit)
         emit(Event("note", f"measuring {len(entries)} entries for {target.seconds:g} s …"))
         latencies = _harness(entries, _key(0, "network", "session.run"), target)
         timings = [_timing(latencies, key, profiled) for key in entries]
@@ -101,6 +110,21 @@ def _entries(profiled: Sequence[Subject], floor: Path) -> dict[str, tuple[Path, 
     return entries
 
 
+def _compiled(
+    entries: Mapping[str, tuple[Path, ...]], target: c_host.Target, folder: Path, emit: Emit
+) -> dict[str, tuple[Path, ...]]:
+    """Return entries for what has a form in C, and emit a note on what has none."""
+    plain = {key: entries[key] for key in entries if key.endswith("|session.run")}
+    del plain[_key(-1, "floor", "session.run")]
+    compiled = {}
+    for key, (files, form) in target.compiled(plain, folder).items():
+        if files == plain[key]:
+            emit(Event("note", f"{files[-1]}: {form}"))
+        else:
+            compiled[key.replace("session.run", "C")] = files
+    return compiled
+
+
 def _floor(folder: Path) -> Path:
     """Write a graph with a single trivial node."""
     import onnx
@@ -120,7 +144,7 @@ def _harness(
         "models": {key: [str(p.resolve()) for p in paths] for key, paths in entries.items()},
         "control": control,
         "bound": [key for key in entries if key.endswith("I/O binding")],
-        **target.model_dump(mode="json", exclude={"kind"}),
+        **{name: getattr(target, name) for name in Harness.model_fields},
     }
     limit_s = 300 + 6 * target.seconds * (1 + len(entries))
     output = run_in_clean_process(Path(latency.__file__), spec, limit_s)

@@ -7,7 +7,7 @@ from edgekws.core import figures
 from edgekws.core.measurement import Measurement
 
 What = Literal["network", "front end", "audio → label", "floor"]
-How = Literal["session.run", "I/O binding"]
+How = Literal["session.run", "I/O binding", "C"]
 
 
 @dataclass(frozen=True)

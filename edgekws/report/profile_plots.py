@@ -39,7 +39,7 @@ def operators_svg(one: Operators) -> str:
 
 def entry_name(made: Profile, subject: str, what: str, how: str) -> str:
     """Return what an entry is called in a picture: not longer than there is room for."""
-    called = "" if how == "session.run" else ", I/O binding"
+    called = "" if how == "session.run" else f", {how}"
     if what == "floor" or len(made.subjects) == 1:
         return f"{what}{called}"
     short = subject if len(subject) <= 28 else f"…{subject[-27:]}"

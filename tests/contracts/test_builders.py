@@ -55,7 +55,8 @@ n_mels = 10
 f_max = 4000
 [target]
 kind = "host"
-seconds = 0.05
+seconds = 0.02
+processes = 2
 [[steps]]
 kind = "teacher"
 backbone = {{ kind = "inverted_bottleneck", channels = 4, blocks = 1, head = 0, padding = "valid" }}

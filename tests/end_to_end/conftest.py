@@ -32,8 +32,8 @@ copies = 1
 
 [target]
 kind = "host"
-seconds = 0.2
-processes = 3
+seconds = 0.05
+processes = 2
 
 [budget]
 max_params = 10_000

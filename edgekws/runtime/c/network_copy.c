@@ -40,8 +40,10 @@ void kws_copy(const kws_copy_layer *layer, const uint8_t *x, uint8_t *y)
         for (int32_t j = 0; j < sizes[1]; j++) {
             const uint8_t *source = x + i * from[0] + j * from[1];
             uint8_t *target = y + i * to[0] + j * to[1];
-            if (neighbours && sizes[3] == 8) { /* a constant, so that no loop is left */
+            if (neighbours && sizes[3] == 8) { /* constants leave no loop over a row */
                 copy_rows(source, from[2], target, to[2], sizes[2], 8);
+            } else if (neighbours && sizes[3] == 16) {
+                copy_rows(source, from[2], target, to[2], sizes[2], 16);
             } else if (neighbours) {
                 copy_rows(source, from[2], target, to[2], sizes[2], sizes[3]);
             } else {
