@@ -18,8 +18,8 @@ from edgekws.datasets import synthetic
 from edgekws.datasets.synthesis import rendering
 from edgekws.datasets.synthesis.espeak import Espeak, accents_of
 from edgekws.datasets.synthesis.filler_words import filler_words, sentence
-from edgekws.datasets.synthesis.plan import _vocabulary
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, speak
+from edgekws.datasets.synthesis.vocabulary import vocabulary
 from edgekws.datasets.synthesis.voice_families import families
 from edgekws.datasets.synthesis.voices import (
     Voice,
@@ -99,13 +99,13 @@ def test_sentences_are_as_long_as_asked_for(
 def test_no_word_of_unknown_is_in_two_splits() -> None:
     wanted = Dataset(keywords=("music", "one"), near_sounding=6)
     with Espeak() as espeak:
-        vocabulary = _vocabulary(wanted, espeak, 7)
-    fillers = [set(vocabulary.fillers[split]) for split in SPLITS]
-    near = [{t for ts in vocabulary.near[split].values() for t in ts} for split in SPLITS]
+        spoken = vocabulary(wanted, espeak, 7)
+    fillers = [set(spoken.fillers[split]) for split in SPLITS]
+    near = [{t for ts in spoken.near[split].values() for t in ts} for split in SPLITS]
     for parts in (fillers, near):
         assert all(parts)
         assert sum(map(len, parts)) == len(set.union(*parts))
-    assert {"music", "one"} <= vocabulary.avoided
+    assert {"music", "one"} <= spoken.avoided
 
 
 def test_no_sentence_holds_a_keyword() -> None:
@@ -271,14 +271,12 @@ def test_what_cannot_be_spoken_is_refused(
 def test_homophones_and_spelt_words_are_reported() -> None:
     with Espeak() as espeak:
         wanted = Dataset(keywords=("two", "hmph"), unknown_words=("too", "water"))
-        vocabulary = _vocabulary(wanted, espeak, 7)
-    assert vocabulary.fillers == dict.fromkeys(SPLITS, ("water",))
-    assert vocabulary.avoided == {"two", "too", "to", "hmph"}
-    assert "left out, sounding like a keyword: to, too" in vocabulary.notes
-    assert "_unknown_: the same 1 words in every split; 3 are needed to split" in vocabulary.notes
-    assert (
-        "espeak-ng reads letter by letter: hmph; respell what is said as a word" in vocabulary.notes
-    )
+        spoken = vocabulary(wanted, espeak, 7)
+    assert spoken.fillers == dict.fromkeys(SPLITS, ("water",))
+    assert spoken.avoided == {"two", "too", "to", "hmph"}
+    assert "left out, sounding like a keyword: to, too" in spoken.notes
+    assert "_unknown_: the same 1 words in every split; 3 are needed to split" in spoken.notes
+    assert "espeak-ng reads letter by letter: hmph; respell what is said as a word" in spoken.notes
 
 
 def test_accents_of_a_language_leave_other_scripts_out() -> None:

@@ -40,9 +40,18 @@ def spoken(words: Iterable[Word]) -> str:
     return f"[[{' '.join('|'.join(word) for word in words)}]]"
 
 
-def sound_of(words: Iterable[Word]) -> str:
+def sound_of(words: Iterable[Iterable[str]]) -> str:
     """Return the phonemes without stress, equal for words that sound the same."""
     return "".join(plain(p) for word in words for p in word)
+
+
+def sound_of_text(text: str) -> str:
+    """Return the phonemes of text made by `spoken`, without stress.
+
+    >>> sound_of_text("[[l|'aI|t '0|n]]")
+    'laIt0n'
+    """
+    return sound_of(word.split("|") for word in text.strip("[]").split())
 
 
 def near_sounding(

@@ -1,6 +1,6 @@
 """Plan the utterances of a synthetic dataset, and synthesise them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,20 +12,13 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
 from edgekws.core.events import Emit, progress
 from edgekws.datasets.listing.silence import silence_clips
-from edgekws.datasets.listing.speakers import three_way
-from edgekws.datasets.synthesis.espeak import Espeak, accents_of
-from edgekws.datasets.synthesis.filler_words import filler_words, sentence, small_words
-from edgekws.datasets.synthesis.near_sounding import Word, near_sounding, sound_of
+from edgekws.datasets.synthesis.espeak import Espeak
 from edgekws.datasets.synthesis.noise_recordings import make_noise
-from edgekws.datasets.synthesis.pronunciation import borrowed, distinct, speakable, spelt
 from edgekws.datasets.synthesis.rendering import Fit, Format, Utterance, VoiceTask, render
+from edgekws.datasets.synthesis.vocabulary import SpokenFields, Vocabulary, vocabulary
 from edgekws.datasets.synthesis.voice_families import Family, families
 from edgekws.datasets.synthesis.voices import Variants, Voice, distinct_variants, voices_per_split
-from edgekws.errors import DataError
 from edgekws.runtime.front_end import FrontEnd
-
-HELD_OUT = 0.2
-"""Share of the words of `_unknown_` that only test has, and of the others only dev."""
 
 SENTENCES = 9_999
 """What sentences have in place of the number of a label."""
@@ -37,47 +30,14 @@ _NOISE_S = (10, 60)
 _RECORDINGS = 5
 
 
-class SyntheticFields(Protocol):
+class SyntheticFields(SpokenFields, Protocol):
     """The fields of `synthetic.Dataset` used here."""
-
-    @property
-    def keywords(self) -> tuple[str, ...]:
-        """The keywords, each a label."""
-
-    @property
-    def language(self) -> str:
-        """The language, as an espeak-ng code."""
-
-    @property
-    def unknown_words(self) -> tuple[str, ...] | None:
-        """The words of `_unknown_`; `None` for the default list."""
-
-    @property
-    def near_sounding(self) -> int:
-        """The number of near-sounding words per keyword in `_unknown_`."""
 
     def clips(self, label: str, split: Split) -> int:
         """Return the number of clips of `label` in `split`."""
 
     def speech_s(self, split: Split) -> float:
         """Return how many seconds of sentences there are in `split`."""
-
-
-class Vocabulary(NamedTuple):
-    """What is spoken: accents, and by split the filler words and near-sounding words.
-
-    `avoided` are the words that sound like a keyword, and the keywords: no sentence has them.
-    """
-
-    accents: tuple[tuple[str, str], ...]
-    fillers: dict[Split, tuple[str, ...]]
-    near: dict[Split, dict[str, tuple[str, ...]]]
-    avoided: frozenset[str]
-    notes: tuple[str, ...]
-
-    def unknown(self, split: Split, accent: str) -> tuple[str, ...]:
-        """Return the texts of `_unknown_` in `accent`."""
-        return self.fillers[split] + self.near[split][accent]
 
 
 class Synthesised(NamedTuple):
@@ -93,98 +53,25 @@ def synthesise(
 ) -> Synthesised:
     """Write clips, sentences and noise under `folder`."""
     with Espeak() as espeak:
-        vocabulary = _vocabulary(fields, espeak, seed)
+        words = vocabulary(fields, espeak, seed)
         data = espeak.data
-    variants = distinct_variants(data, vocabulary.accents[0][1], fields.keywords[0])
+    variants = distinct_variants(data, words.accents[0][1], fields.keywords[0])
     kept = families(data, variants.kept)
-    voices = voices_per_split(vocabulary.accents, kept, seed)
-    spoken = list(chain.from_iterable(_plan(fields, vocabulary, voices, seed)))
-    told = [s for split in SPLITS for s in _sentences(fields, vocabulary, voices, split, seed)]
+    voices = voices_per_split(words.accents, kept, seed)
+    spoken = list(chain.from_iterable(_plan(fields, words, voices, seed)))
+    read = [s for split in SPLITS for s in _sentences(fields, words, voices, split, seed)]
     wave_format = Format(front_end.sample_rate, front_end.window_samples)
-    render(_by_voice([*spoken, *told]), wave_format, seed, folder, emit)
+    render(_by_voice([*spoken, *read]), wave_format, seed, folder, emit)
     clips, sentences = (
         [Clip(folder / u.path, label, v.name, split) for split, label, v, u in part]
-        for part in (spoken, told)
+        for part in (spoken, read)
     )
     clips += _silence(fields, clips, front_end, seed, folder, emit)
-    notes = _notes(vocabulary, variants, kept, clips)
+    notes = _notes(words, variants, kept, clips)
     return Synthesised(clips, sentences, [*notes, *_sentence_notes(sentences)])
 
 
 Spoken = tuple[Split, str, Voice, Utterance]
-
-
-def _vocabulary(fields: SyntheticFields, espeak: Espeak, seed: int) -> Vocabulary:
-    accents = accents_of(fields.language, espeak.accents(), espeak.names())
-    words = fields.unknown_words or filler_words(fields.language)
-    small = small_words(fields.language)
-    near: dict[str, tuple[str, ...]] = {}
-    homophones: set[str] = set()
-    foreign: set[str] = set()
-    letters: set[str] = set()
-    notes: list[str] = []
-    for _, accent in accents:
-        espeak.use(accent)
-        keywords = speakable(fields.keywords, fields.language, espeak)
-        distinct(keywords, fields.language)
-        fillers = speakable(words, fields.language, espeak)
-        foreign |= set(borrowed(keywords))
-        letters |= set(spelt(keywords, espeak))
-        taken = frozenset(map(sound_of, keywords.values()))
-        spoken = fillers | speakable(small, fields.language, espeak)
-        homophones |= {w for w, p in spoken.items() if sound_of(p) in taken}
-        near[accent] = _near(keywords, fillers, fields.near_sounding, taken, seed)
-    if letters:
-        spelt_out = ", ".join(sorted(letters))
-        notes.append(
-            f"espeak-ng reads letter by letter: {spelt_out}; respell what is said as a word"
-        )
-    if foreign:
-        notes.append(f"espeak-ng reads as another language's: {', '.join(sorted(foreign))}")
-    if others := homophones.difference(fields.keywords):
-        left_out = ", ".join(sorted(others))
-        notes.append(f"left out, sounding like a keyword: {left_out}")
-    kept = tuple(word for word in dict.fromkeys(words) if word not in homophones)
-    if not kept:
-        raise DataError("unknown_words: all sound like a keyword; name others")
-    parts = _apart(kept, seed)
-    near_parts = _apart({text for texts in near.values() for text in texts}, seed)
-    if parts["train"] == parts["test"]:
-        notes.append(f"_unknown_: the same {len(kept)} words in every split; 3 are needed to split")
-    return Vocabulary(
-        accents,
-        parts,
-        {
-            split: {a: tuple(t for t in texts if t in of) for a, texts in near.items()}
-            for split, of in near_parts.items()
-        },
-        frozenset(homophones).union(fields.keywords),
-        tuple(notes),
-    )
-
-
-def _apart(words: Iterable[str], seed: int) -> dict[Split, tuple[str, ...]]:
-    """Share words out to the splits: none is in two, unless there are fewer than three."""
-    words = tuple(words)
-    if len(words) < len(SPLITS):
-        return dict.fromkeys(SPLITS, words)
-    names = three_way(words, HELD_OUT, HELD_OUT, ["words", seed])
-    return {split: tuple(w for w in words if w in frozenset(names[split])) for split in SPLITS}
-
-
-def _near(
-    keywords: dict[str, tuple[Word, ...]],
-    fillers: dict[str, tuple[Word, ...]],
-    count: int,
-    taken: frozenset[str],
-    seed: int,
-) -> tuple[str, ...]:
-    inventory = [p for word in chain(*fillers.values(), *keywords.values()) for p in word]
-    near: list[str] = []
-    for keyword, phonemes in keywords.items():
-        rng = np.random.default_rng([seed, *keyword.encode()])
-        near += near_sounding(phonemes, inventory, count, taken, rng)
-    return tuple(dict.fromkeys(near))
 
 
 def _plan(
@@ -236,11 +123,12 @@ def _sentences(
     left, spoken = fields.speech_s(split) / 60 * WORDS_PER_MINUTE, list[Spoken]()
     while left > 0:
         i = len(spoken)
-        text = sentence(fields.language, vocabulary.fillers[split], vocabulary.avoided, rng)
+        voice = voices[split][order[i % len(order)]]
+        text = vocabulary.sentence(fields.language, split, voice.accent, rng)
         left -= len(text.split())
         number = (place * 10_000 + SENTENCES) * 1_000_000 + i
         said = Utterance(text, f"{split}/sentences/{i:05d}.flac", number, "long")
-        spoken.append((split, UNKNOWN, voices[split][order[i % len(order)]], said))
+        spoken.append((split, UNKNOWN, voice, said))
     return spoken
 
 

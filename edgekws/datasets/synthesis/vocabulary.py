@@ -1,0 +1,180 @@
+"""The words that a synthetic dataset speaks, by split and accent."""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from edgekws.core.corpus import SPLITS, Split
+from edgekws.datasets.listing.speakers import three_way
+from edgekws.datasets.synthesis.espeak import Espeak, accents_of
+from edgekws.datasets.synthesis.filler_words import filler_words, sentence, small_words
+from edgekws.datasets.synthesis.near_sounding import (
+    Word,
+    near_sounding,
+    sound_of,
+    sound_of_text,
+)
+from edgekws.datasets.synthesis.pronunciation import borrowed, distinct, speakable, spelt
+from edgekws.errors import DataError
+
+HELD_OUT = 0.2
+"""Share of the words of `_unknown_` that only test has, and of the others only dev."""
+
+INVENTED, NEAR = 0.2, 0.01
+"""Shares of the words of sentences replaced by invented and by near-sounding words."""
+
+PER_FILLER = 3
+"""Invented words for each filler word."""
+
+
+class SpokenFields(Protocol):
+    """The fields of `synthetic.Dataset` that name words."""
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The keywords, each a label."""
+
+    @property
+    def language(self) -> str:
+        """The language, as an espeak-ng code."""
+
+    @property
+    def unknown_words(self) -> tuple[str, ...] | None:
+        """The words of `_unknown_`; `None` for the default list."""
+
+    @property
+    def near_sounding(self) -> int:
+        """The number of near-sounding words per keyword in `_unknown_`."""
+
+
+class Vocabulary(NamedTuple):
+    """What is spoken: accents, and by split the filler, near-sounding and invented words.
+
+    Invented words are to the filler words what near-sounding words are to the keywords: they give
+    sentences more sounds next to each other than a few hundred words have.
+    `avoided` are the words that sound like a keyword, and the keywords: no sentence has them.
+    """
+
+    accents: tuple[tuple[str, str], ...]
+    fillers: dict[Split, tuple[str, ...]]
+    near: dict[Split, dict[str, tuple[str, ...]]]
+    invented: dict[Split, dict[str, tuple[str, ...]]]
+    avoided: frozenset[str]
+    notes: tuple[str, ...]
+
+    def unknown(self, split: Split, accent: str) -> tuple[str, ...]:
+        """Return the texts of `_unknown_` in `accent`."""
+        return self.fillers[split] + self.near[split][accent]
+
+    def sentence(self, language: str, split: Split, accent: str, rng: np.random.Generator) -> str:
+        """Return a sentence without a keyword, some of its words invented or near-sounding."""
+        text = sentence(language, self.fillers[split], self.avoided, rng)
+        invented, near = self.invented[split][accent], self.near[split][accent]
+        words = []
+        for word in text.split():
+            draw = rng.random()
+            others = near if draw < NEAR else invented if draw < NEAR + INVENTED else ()
+            words.append(others[int(rng.integers(len(others)))] if others else word)
+        return " ".join(words)
+
+
+def vocabulary(fields: SpokenFields, espeak: Espeak, seed: int) -> Vocabulary:
+    """Return the words of a dataset, and notes on how espeak-ng reads them.
+
+    Raises:
+        DataError: a keyword is not speakable or sounds like another, or no other word is left.
+    """
+    accents = accents_of(fields.language, espeak.accents(), espeak.names())
+    words = fields.unknown_words or filler_words(fields.language)
+    small = small_words(fields.language)
+    near: dict[str, tuple[str, ...]] = {}
+    invented: dict[str, dict[str, tuple[str, ...]]] = {}
+    homophones: set[str] = set()
+    foreign: set[str] = set()
+    letters: set[str] = set()
+    notes: list[str] = []
+    for _, accent in accents:
+        espeak.use(accent)
+        keywords = speakable(fields.keywords, fields.language, espeak)
+        distinct(keywords, fields.language)
+        fillers = speakable(words, fields.language, espeak)
+        foreign |= set(borrowed(keywords))
+        letters |= set(spelt(keywords, espeak))
+        taken = frozenset(map(sound_of, keywords.values()))
+        spoken = fillers | speakable(small, fields.language, espeak)
+        homophones |= {w for w, p in spoken.items() if sound_of(p) in taken}
+        near[accent] = _near(keywords, fillers, fields.near_sounding, taken, seed)
+        invented[accent] = _invented(fillers, taken, seed)
+    if letters:
+        spelt_out = ", ".join(sorted(letters))
+        notes.append(
+            f"espeak-ng reads letter by letter: {spelt_out}; respell what is said as a word"
+        )
+    if foreign:
+        notes.append(f"espeak-ng reads as another language's: {', '.join(sorted(foreign))}")
+    if others := homophones.difference(fields.keywords):
+        left_out = ", ".join(sorted(others))
+        notes.append(f"left out, sounding like a keyword: {left_out}")
+    kept = tuple(word for word in dict.fromkeys(words) if word not in homophones)
+    if not kept:
+        raise DataError("unknown_words: all sound like a keyword; name others")
+    parts = _apart(kept, seed)
+    near_parts = _apart({text for texts in near.values() for text in texts}, seed)
+    if parts["train"] == parts["test"]:
+        notes.append(f"_unknown_: the same {len(kept)} words in every split; 3 are needed to split")
+    return Vocabulary(
+        accents,
+        parts,
+        {
+            split: {a: tuple(t for t in texts if t in of) for a, texts in near.items()}
+            for split, of in near_parts.items()
+        },
+        {
+            split: {
+                a: tuple(t for word in of for t in texts.get(word, ()))
+                for a, texts in invented.items()
+            }
+            for split, of in parts.items()
+        },
+        frozenset(homophones).union(fields.keywords),
+        tuple(notes),
+    )
+
+
+def _apart(words: Iterable[str], seed: int) -> dict[Split, tuple[str, ...]]:
+    """Share words out to the splits: none is in two, unless there are fewer than three."""
+    words = tuple(words)
+    if len(words) < len(SPLITS):
+        return dict.fromkeys(SPLITS, words)
+    names = three_way(words, HELD_OUT, HELD_OUT, ["words", seed])
+    return {split: tuple(w for w in words if w in frozenset(names[split])) for split in SPLITS}
+
+
+def _near(
+    keywords: dict[str, tuple[Word, ...]],
+    fillers: dict[str, tuple[Word, ...]],
+    count: int,
+    taken: frozenset[str],
+    seed: int,
+) -> tuple[str, ...]:
+    inventory = [p for word in chain(*fillers.values(), *keywords.values()) for p in word]
+    near: list[str] = []
+    for keyword, phonemes in keywords.items():
+        rng = np.random.default_rng([seed, *keyword.encode()])
+        near += near_sounding(phonemes, inventory, count, taken, rng)
+    return tuple(dict.fromkeys(near))
+
+
+def _invented(
+    fillers: dict[str, tuple[Word, ...]], taken: frozenset[str], seed: int
+) -> dict[str, tuple[str, ...]]:
+    """Return words made from each filler word, none of which contains a keyword's sounds."""
+    inventory = frozenset(p for word in chain(*fillers.values()) for p in word)
+    invented = {}
+    for filler, phonemes in fillers.items():
+        rng = np.random.default_rng([seed, *filler.encode()])
+        words = near_sounding(phonemes, inventory, PER_FILLER, taken, rng)
+        invented[filler] = tuple(w for w in words if not any(t in sound_of_text(w) for t in taken))
+    return invented

@@ -1,0 +1,53 @@
+"""Words of sentences: apart between splits, and none with the sounds of a keyword."""
+
+import numpy as np
+import pytest
+
+from edgekws.core.corpus import SPLITS
+from edgekws.datasets.synthesis.espeak import Espeak
+from edgekws.datasets.synthesis.near_sounding import sound_of, sound_of_text
+from edgekws.datasets.synthesis.vocabulary import Vocabulary, vocabulary
+from edgekws.datasets.synthetic import Dataset
+
+KEYWORDS = {"en": ("lights", "stop"), "ru": ("свет", "музыка")}
+
+
+@pytest.fixture(scope="module", params=KEYWORDS)
+def words(request: pytest.FixtureRequest) -> tuple[str, Vocabulary]:
+    fields = Dataset(keywords=KEYWORDS[request.param], language=request.param)
+    with Espeak() as espeak:
+        return request.param, vocabulary(fields, espeak, 7)
+
+
+def test_invented_words_are_apart_between_splits_and_hold_no_keyword(
+    words: tuple[str, Vocabulary],
+) -> None:
+    language, built = words
+    with Espeak() as espeak:
+        for _, accent in built.accents:
+            espeak.use(accent)
+            keywords = {sound_of(espeak.phonemes(word)) for word in KEYWORDS[language]}
+            parts = [set(built.invented[split][accent]) for split in SPLITS]
+            assert all(len(part) > 10 for part in parts)
+            for part in parts:
+                assert not [w for w in part if any(k in sound_of_text(w) for k in keywords)]
+            assert len(parts[0] & parts[2]) <= 0.05 * len(parts[2])
+
+
+def test_sentences_hold_invented_words_and_the_same_seed_gives_the_same(
+    words: tuple[str, Vocabulary],
+) -> None:
+    language, built = words
+    accent = built.accents[0][1]
+    first, second = (
+        [
+            built.sentence(language, "train", accent, np.random.default_rng(seed))
+            for seed in range(99)
+        ]
+        for _ in range(2)
+    )
+    assert first == second
+    spoken = " ".join(first).split()
+    share = sum(word.startswith("[[") for word in spoken) / len(spoken)
+    assert 0.15 < share < 0.3
+    assert not built.avoided & set(spoken)
