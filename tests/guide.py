@@ -13,11 +13,11 @@ from edgekws.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 SHELLS = ("sh", "bash", "console")
-FILES = ("toml", "python", "yaml")
+FILES = ("toml", "python", "yaml", "c")
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<!`)`(edgekws [^`\n]+)`(?!`)")
-_NAMED = re.compile(r"# ([\w./-]+\.\w+)\n")
+_NAMED = re.compile(r"(?:#|/\*) ([\w./-]+\.\w+)(?: \*/)?\n")
 _OPERATORS = set("|&;<>()")
 
 

@@ -16,7 +16,7 @@ from edgekws.cli.process import drop_output
 from edgekws.core import figures
 from edgekws.core.events import Event
 from edgekws.core.printable import one_line
-from edgekws.report.tables import BROKEN, MET, is_figures, side_by_side, step_line
+from edgekws.report.tables import EXCEEDED, MET, is_figures, side_by_side, step_line
 
 if TYPE_CHECKING:
     from edgekws.report.shown import Shown
@@ -31,7 +31,7 @@ WIDE = 120
 """Columns of a terminal on which the whole table of steps has room."""
 
 _MARKS = {"ok": "green", "warn": "yellow", "missing": "bold red"}
-_VERDICTS = {MET: ("green", "green"), BROKEN: ("red", "bold red")}
+_VERDICTS = {MET: ("green", "green"), EXCEEDED: ("red", "bold red")}
 
 
 class _Console(Console):

@@ -87,8 +87,9 @@ class Job:
 
     `workdir` is the step's folder, in which only the files named in `STATES` survive a killed run.
     `device` is `cpu` or `cuda`. `measure` is set for a step that `times_on_target`, `listen` for
-    one that `listens`. A training with more epochs than `stop_after` stops there with
-    `TrainingStopped`.
+    one that `listens`, and so is `streams`: it returns the folder of the dev streams, which
+    `spotting.held_out.read_streams` reads. A training with more epochs than `stop_after` stops
+    there with `TrainingStopped`.
     """
 
     data: Data
@@ -100,6 +101,7 @@ class Job:
     measure: Measure | None = None
     stop_after: int | None = None
     listen: Listen | None = None
+    streams: Callable[[], Path] | None = None
 
 
 @dataclass(frozen=True)

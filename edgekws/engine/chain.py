@@ -159,6 +159,7 @@ def _run(step: Step, inputs: Mapping[str, Artifact], context: RunContext, folder
         measure=measure,
         stop_after=context.stop_after,
         listen=hear if step.listens else None,
+        streams=partial(context.source.streams, "dev") if step.listens else None,
     )
     started = time.monotonic()
     output = step.run(inputs, job)

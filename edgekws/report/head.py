@@ -14,7 +14,7 @@ def banner(report: Report) -> dict[str, str]:
         words = "Fits the budget" if limits else "Done, without a budget"
     else:
         words = "Does not fit the budget" if broken else "Not finished"
-    kept = f"{len(limits) - len(broken)} of {len(limits)} limits kept"
+    kept = f"{len(limits) - len(broken)} of {len(limits)} limits met"
     where = f"by {report.results[-1].name}" if report.results else "before the first step ended"
     if report.bundle_sha256:
         where = "by the packed bundle, run by its own runtime on the test split"

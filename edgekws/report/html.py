@@ -23,9 +23,12 @@ from edgekws.report import _page, event_rows, head
 from edgekws.report._details import Block, block, details_block, heading, scalar
 from edgekws.report.event_plots import curves_svg
 from edgekws.report.plots import frontier_svg, history_svg, overview_svg
+from edgekws.report.spectrogram import as_png
+from edgekws.spotting import mistakes
+from edgekws.spotting.mistakes import Mistake
 from edgekws.spotting.results import EventEvaluation, from_details
 
-_OWN_SECTION = ("per_class", "confusion", "continuous")
+_OWN_SECTION = ("per_class", "confusion", "continuous", "mistakes")
 _OF_REFERENCES = ("size_kib", "latency_p50_us", "latency_p90_us", "latency_ratio")
 
 
@@ -119,6 +122,19 @@ def _speech(made: EventEvaluation, result: Result) -> dict[str, Any]:
         "lines": [*event_rows.lines(made), *made.notes],
         "curves": Markup(curves_svg(made)) if bundled else "",
         "open": bundled,
+        "mistakes": [_mistake(mistake) for mistake in mistakes.from_details(result.details)],
+    }
+
+
+def _mistake(mistake: Mistake) -> dict[str, Any]:
+    """Return a mistake on dev with its sound and its picture."""
+    sign = "≥" if mistake.kind == "false alarm" else "<"
+    return {
+        "title": f"{mistake.kind}: {mistake.keyword}",
+        "score": f"score {mistake.score:.2f} {sign} threshold {mistake.threshold:.2f}",
+        "place": f"recording {mistake.recording}, {mistake.start_s:.2f} s",
+        "audio": mistake.audio,
+        "picture": as_png(*mistakes.samples_of(mistake)),
     }
 
 

@@ -44,7 +44,7 @@ def _banner(found: Results) -> dict[str, str]:
     best = found.standings[0] if found.standings else None
     if best is None or best.value is None:
         rests = f"{len(found.failures)} failed"
-        return {"kind": "broken", "words": "Nothing came to its end", "rests": rests}
+        return {"kind": "broken", "words": "No trial was completed", "rests": rests}
     ties = sum(one.tied for one in found.standings if one.state == best.state) - 1
     names = short_names(best.params)
     chosen = ", ".join(f"{names[key]} {value}" for key, value in best.params.items())

@@ -30,7 +30,7 @@ SPEECH = ("miss_rate", "false_alarms_per_hour", "detection_delay_ms")
 """In continuous speech."""
 TIME = ("latency_p50_us", "latency_p90_us", "latency_ratio")
 
-MET, BROKEN = "met", "broken"
+MET, EXCEEDED = "met", "exceeded"
 
 WHOLE_HEADS = ("", "network", "front end", "whole")
 
@@ -165,7 +165,7 @@ def budget_tables(rows: Sequence[Row]) -> Iterator[Table]:
         limit = verdict.limit
         bound = figures.bound(verdict)
         value = figures.figure(limit.metric, verdict.measured)
-        word = MET if verdict.ok else BROKEN
+        word = MET if verdict.ok else EXCEEDED
         lines.append([limit.key, where, bound, value, figures.margin(verdict), word])
     if lines:
         yield "budget", ("limit", "of", "bound", "measured", "margin", ""), lines

@@ -61,22 +61,27 @@ class Step(StepFields):
         Raises:
             DataError: there is no speech without keywords to count false alarms in.
         """
+        from edgekws.spotting import mistakes
         from edgekws.spotting.calibration import calibrate_on
-        from edgekws.spotting.held_out import TABLE, read_notes
+        from edgekws.spotting.held_out import TABLE, read_notes, read_streams
         from edgekws.spotting.proof import summary
         from edgekws.spotting.results import as_details
         from edgekws.spotting.scores import TOLERANCE_S, read_scores
 
         assert job.listen is not None
+        assert job.streams is not None
         assert self.false_alarms_per_hour is not None
         stream = inputs.get("stream")
         heard = job.listen(inputs["input"].path, stream.path if stream else None)
         origin = {"streams_sha256": sha256_file(heard / TABLE)}
+        scores = read_scores(heard)
         settings, made = calibrate_on(
-            read_scores(heard), self.false_alarms_per_hour, TOLERANCE_S, job.emit, origin
+            scores, self.false_alarms_per_hour, TOLERANCE_S, job.emit, origin
         )
         made = replace(made, notes=(*read_notes(heard), *made.notes))
         path = job.workdir / "detection.json"
         path.write_text(json.dumps(settings, ensure_ascii=False, indent=1), encoding="utf-8")
         details = {"allowed_per_hour": self.false_alarms_per_hour, "shown": summary(made)}
-        return Output(path, details | as_details(made))
+        recordings = [recording.path for recording in read_streams(job.streams())]
+        worst = mistakes.with_audio(mistakes.worst(scores, settings, TOLERANCE_S), recordings)
+        return Output(path, details | as_details(made) | mistakes.as_details(worst))

@@ -56,7 +56,7 @@ def page_of(report: Report, folder: Path) -> Page:
 
 def test_fp32_stands_beside_the_bundle(report: Report, tmp_path: Path) -> None:
     text = page_of(report, tmp_path).text
-    start = text.index("Beside the same network in FP32")
+    start = text.index("Compared with the same network in FP32")
     beside = text[start : start + 700]
     assert "to2d: FP32, <Conv1d> 41.2 KiB" in beside
     for p50 in ("61.0 µs", "19.7 µs", "24.4 µs"):
@@ -67,7 +67,7 @@ def test_fp32_stands_beside_the_bundle(report: Report, tmp_path: Path) -> None:
 def test_shows_everything_of_a_run(report: Report, tmp_path: Path) -> None:
     page = page_of(report, tmp_path)
     expected = (
-        "Fits the budget", "6 of 6 limits kept by the packed bundle", "≤ 10,000", "8,764",
+        "Fits the budget", "6 of 6 limits met by the packed bundle", "≤ 10,000", "8,764",
         "+12.4 %", "95.8 %", "[93.8, 97.0]", "3.96 M", "298 µs", "logit error steps median",
         "neural_compressor", "percentile", "control history", "epoch 18 kept", "60 entries",
         "no sample above -60 dBFS", "carved from train", "AMD EPYC", "2.13.0", "avx512_vnni",
@@ -139,7 +139,7 @@ def test_a_broken_limit_does_not_fit(report: Report, tmp_path: Path) -> None:
     failed = replace(report, results=(judged,), ok=False, bundle_sha256=None)
     text = page_of(failed, tmp_path).text
     assert "Does not fit the budget" in text
-    assert "0 of 2 limits kept by quantize" in text
+    assert "0 of 2 limits met by quantize" in text
     assert "not measured" in text
     assert "−75.3 %" in text
     assert "front end MACs/s was not measured" in text

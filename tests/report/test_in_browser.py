@@ -22,7 +22,7 @@ Scheme = Literal["light", "dark"]
 Media = Literal["screen", "print"]
 SECTIONS = {
     "run": [
-        *("Budget", "On the device: bundle", "What it hears: bundle"),
+        *("Budget", "On the device: bundle", "Clips by kind: bundle"),
         *("What each step costs and gains", "Steps", "Classes: bundle", "Data", "Environment"),
     ],
     "data": ["What to fix", "Classes", "Lengths and levels", "Speakers", "Files"],

@@ -109,7 +109,7 @@ def test_a_sweep_of_which_nothing_came_to_its_end_has_a_page(
 ) -> None:
     bare = replace(found, standings=found.standings[3:], importance={}, marginals=[], effects=[])
     write_page(bare, tmp_path / "page.html")
-    assert "Nothing came to its end" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "No trial was completed" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_names_in_the_scatter_do_not_lie_on_one_another(found: Results) -> None:

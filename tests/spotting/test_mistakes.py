@@ -1,0 +1,64 @@
+"""The worst mistakes: those that the evaluation counts, with the audio around them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edgekws.core.events import quiet
+from edgekws.report.spectrogram import as_png
+from edgekws.spotting import mistakes
+from edgekws.spotting.labelled_audio import Label, Labelled
+from edgekws.spotting.results import evaluate_settings
+from edgekws.spotting.scores import Scores, listen
+from edgekws.spotting.streams import opened
+from tests import tone_bundle
+
+TOLERANCE_S = 0.25
+LOW, HIGH = tone_bundle.TONES
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scores, list[Path]]:
+    """Keywords: said and labelled, labelled but silent, and said but not labelled."""
+    folder = tmp_path_factory.mktemp("ошибки")
+    bundle = tone_bundle.make(folder, streaming=True)
+    paths = [folder / "a.wav", folder / "b.wav"]
+    for path, said in zip(paths, ({1.0: LOW, 4.0: HIGH}, {2.0: HIGH}), strict=True):
+        soundfile.write(path, tone_bundle.track(7.0, said), tone_bundle.RATE)
+    end = tone_bundle.BURST_S
+    labels = (Label(LOW, 1.0, 1.0 + end), Label(LOW, 5.5, 5.5 + end), Label(HIGH, 4.0, 4.0 + end))
+    recordings = [Labelled(paths[0], labels, speaker="a"), Labelled(paths[1], (), speaker="b")]
+    detector, manifest = opened(bundle, quiet)
+    return listen(detector, manifest, recordings, quiet), paths
+
+
+def test_they_are_the_counted_ones(heard: tuple[Scores, list[Path]]) -> None:
+    scores, _ = heard
+    evaluation = evaluate_settings(scores, scores.settings, TOLERANCE_S)
+    worst = mistakes.worst(scores, scores.settings, TOLERANCE_S)
+    kinds = [mistake.kind for mistake in worst]
+    assert kinds.count("false alarm") == evaluation.total.false_alarms == 1
+    assert kinds.count("miss") == evaluation.total.misses == 1
+    alarm, miss = worst
+    assert (alarm.keyword, alarm.recording) == (HIGH, 1)
+    assert alarm.start_s == pytest.approx(2.0, abs=0.6)
+    assert alarm.score >= alarm.threshold
+    assert (miss.keyword, miss.recording, miss.start_s) == (LOW, 0, 5.5)
+    assert miss.score < miss.threshold
+
+
+def test_their_audio_is_that_of_the_recording(heard: tuple[Scores, list[Path]]) -> None:
+    scores, paths = heard
+    worst = mistakes.worst(scores, scores.settings, TOLERANCE_S)
+    details = json.loads(json.dumps(mistakes.as_details(mistakes.with_audio(worst, paths))))
+    for mistake in mistakes.from_details(details):
+        samples, rate = mistakes.samples_of(mistake)
+        whole, _ = soundfile.read(paths[mistake.recording], dtype="float32")
+        first = max(0, round((mistake.start_s - mistakes.AROUND_S) * rate))
+        assert np.array_equal(samples, whole[first : first + len(samples)])
+        assert len(samples) >= 0.6 * rate
+        assert as_png(samples, rate).startswith("data:image/png;base64,")
+        assert len(mistake.audio) < 60_000
