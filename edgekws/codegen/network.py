@@ -31,32 +31,7 @@ from edgekws.codegen.ir import (
     Window,
 )
 from edgekws.codegen.memory_plan import MemoryPlan
-
-KERNELS: dict[type[Operator], str] = {
-    Conv: "network_conv.c",
-    Depthwise: "network_depthwise.c",
-    Dense: "network_dense.c",
-    Dequantize: "network_dequantize.c",
-    Add: "network_add.c",
-    Multiply: "network_multiply.c",
-    AveragePool: "network_average_pool.c",
-    FloatAveragePool: "network_float_average_pool.c",
-    MaxPool: "network_max_pool.c",
-    Lookup: "network_lookup.c",
-    Copy: "network_copy.c",
-    Shift: "network_shift.c",
-}
-"""The file of the kernel of each operator; a `Fill` is a memset."""
-
-HEADERS = (
-    "network_kernels.h",
-    "network_rounding.h",
-    "network_sums.h",
-    "network_sums_plain.h",
-    "network_sums_avx2.h",
-    "network_sums_vnni.h",
-    "network_sums_armv8.h",
-)
+from edgekws.runtime.c import NETWORK, NETWORK_HEADERS
 
 ALIGNED_WEIGHTS = "int8_t KWS_ALIGNED"
 
@@ -75,9 +50,10 @@ def write_network(network: Network, memory: MemoryPlan, origin: str) -> NetworkS
     writer = _Writer(memory)
     for operator in network.operators:
         writer.write(operator)
-    used = {KERNELS[type(op)] for op in network.operators if type(op) in KERNELS}
+    names = {type(operator).__name__ for operator in network.operators}
+    used = sorted(NETWORK[name] for name in names & NETWORK.keys())
     texts = _header(network, memory, origin), _source(network, writer, origin)
-    return NetworkSource(*texts, (*sorted(used), *HEADERS))
+    return NetworkSource(*texts, (*used, *NETWORK_HEADERS))
 
 
 def _header(network: Network, memory: MemoryPlan, origin: str) -> str:

@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 
 from edgekws.codegen.ir import Network
 
-FILES = ("kws.c", "main.c", "Makefile")
-"""Files of `runtime/c` that are the same for every bundle."""
-
 _PLAIN = frozenset(f"{string.ascii_letters}{string.digits} _-.,+")
 
 

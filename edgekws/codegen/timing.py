@@ -8,9 +8,7 @@ from edgekws.codegen.compiler import Compiler
 from edgekws.core.contract import Contract
 from edgekws.errors import UnsupportedError
 from edgekws.lowering import onnx_file
-from edgekws.runtime.c import FRONT_END, kernel_paths
-
-_TIMING = ("timing.c",)
+from edgekws.runtime.c import FRONT_END, TIMING, kernel_paths
 
 
 def write_library(
@@ -29,7 +27,7 @@ def write_library(
     folder.mkdir()
     loaded, contract = onnx_file.load(model)
     read = reading.read(loaded)
-    files = list(_TIMING)
+    files = list(TIMING)
     if "network" in times:
         source = network.write_network(read, memory_plan.plan(read), "")
         (folder / "kws_network.h").write_text(source.header, encoding="utf-8")

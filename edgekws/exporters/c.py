@@ -14,7 +14,7 @@ from edgekws.core.fields import Fields
 from edgekws.core.verified import Verified
 from edgekws.errors import ParityError, UnsupportedError, UsageError
 from edgekws.exporters import _c_folder, _c_proof
-from edgekws.runtime.c import DETECTOR, FRONT_END, kernel_paths
+from edgekws.runtime.c import DETECTOR, FRONT_END, SPOTTER, kernel_paths
 
 
 class Exporter(Fields):
@@ -55,7 +55,7 @@ class Exporter(Fields):
         texts["README.md"] = _c_folder.readme(contract, read, memory, _proven(read))
         for name, text in texts.items():
             (target / name).write_text(text, encoding="utf-8")
-        for path in kernel_paths((*spotter.FILES, *FRONT_END, *DETECTOR, *source.files)):
+        for path in kernel_paths((*SPOTTER, *FRONT_END, *DETECTOR, *source.files)):
             _c_folder.copy_source(path, target)
         _c_folder.copy_golden(folder, target, contract)
         return target

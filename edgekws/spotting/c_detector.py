@@ -19,7 +19,7 @@ from edgekws.core.events import Emit, Event
 from edgekws.core.scratch import scratch_folder
 from edgekws.exporters.c import Exporter
 from edgekws.runtime import detect
-from edgekws.runtime.c import kernel_paths
+from edgekws.runtime.c import LIBRARY, kernel_paths
 
 _FLAGS = ("-O3", "-march=native")
 _COLUMNS = 4
@@ -44,7 +44,7 @@ def c_detector(bundle: Path, emit: Emit) -> Iterator["CDetector"]:
             written = Exporter().write(folder, scratch)
             manifest = read_json(folder / "manifest.json")
         (written / "main.c").unlink()
-        for path in kernel_paths(("library.c",)):
+        for path in kernel_paths(LIBRARY):
             shutil.copy(path, written)
         library = scratch / "kws.so"
         chosen.library(written, library, _FLAGS)

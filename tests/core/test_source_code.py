@@ -65,3 +65,12 @@ def test_the_template_of_a_recipe_is_source() -> None:
     tree = ast.parse(Path(PACKAGE, "recipe", "template.py").read_text())
     files = source_code._named_files(tree, PACKAGE / "recipe")
     assert [path.name for path in files] == ["template.toml.jinja"]
+
+
+@pytest.mark.parametrize("module", ["edgekws.targets.c_host", "edgekws.spotting.c_detector"])
+def test_every_kernel_in_c_is_source_of_what_compiles_it(module: str) -> None:
+    assert "edgekws.runtime.c" in closure([module])
+    folder = PACKAGE / "runtime" / "c"
+    tree = ast.parse((folder / "__init__.py").read_text())
+    files = {path for path in folder.iterdir() if path.suffix in (".c", ".h")}
+    assert set(source_code._named_files(tree, folder)) == files

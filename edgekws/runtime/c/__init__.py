@@ -1,4 +1,7 @@
-"""Kernels in C99 that ship to a device: no heap, no libraries."""
+"""Kernels in C99 that ship to a device: no heap, no libraries.
+
+Every file is named in this module, so that an edit changes the cache keys of its results.
+"""
 
 from pathlib import Path
 
@@ -20,6 +23,38 @@ DETECTOR = (
     *("detector_samples.c", "detector_seconds.c"),
 )
 """Files of the detector."""
+
+
+NETWORK = {
+    "Conv": "network_conv.c",
+    "Depthwise": "network_depthwise.c",
+    "Dense": "network_dense.c",
+    "Dequantize": "network_dequantize.c",
+    "Add": "network_add.c",
+    "Multiply": "network_multiply.c",
+    "AveragePool": "network_average_pool.c",
+    "FloatAveragePool": "network_float_average_pool.c",
+    "MaxPool": "network_max_pool.c",
+    "Lookup": "network_lookup.c",
+    "Copy": "network_copy.c",
+    "Shift": "network_shift.c",
+}
+"""The kernel of each operator of `codegen.ir`; a `Fill` is a memset."""
+
+NETWORK_HEADERS = (
+    *("network_kernels.h", "network_rounding.h", "network_sums.h", "network_sums_plain.h"),
+    *("network_sums_avx2.h", "network_sums_vnni.h", "network_sums_armv8.h"),
+)
+"""Headers of the kernels."""
+
+SPOTTER = ("kws.c", "main.c", "Makefile")
+"""Files that are the same for every bundle."""
+
+LIBRARY = ("library.c",)
+"""What a spotter that is called from Python has more."""
+
+TIMING = ("timing.c",)
+"""What a latency harness calls."""
 
 
 def kernel_paths(names: tuple[str, ...]) -> tuple[Path, ...]:
