@@ -32,7 +32,6 @@ from edgekws.evaluation.profiled import (
 )
 from edgekws.runtime import latency, operator_times
 from edgekws.targets import c_host, host
-from edgekws.targets._fields import Harness
 
 Target = host.Target | c_host.Target
 TARGETS: dict[str, type[Target]] = {"host": host.Target, "c_host": c_host.Target}
@@ -144,7 +143,7 @@ def _harness(
         "models": {key: [str(p.resolve()) for p in paths] for key, paths in entries.items()},
         "control": control,
         "bound": [key for key in entries if key.endswith("I/O binding")],
-        **{name: getattr(target, name) for name in Harness.model_fields},
+        **target.harness_settings(),
     }
     limit_s = 300 + 6 * target.seconds * (1 + len(entries))
     output = run_in_clean_process(Path(latency.__file__), spec, limit_s)

@@ -1,6 +1,6 @@
 """Fields of every target: the settings of the latency harness."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -37,3 +37,7 @@ class Harness(Fields):
         lt=2**32,
         description="of the random inputs, the order and the resampling of intervals",
     )
+
+    def harness_settings(self) -> dict[str, Any]:
+        """Return the fields of every target, as the harness takes them."""
+        return {name: getattr(self, name) for name in Harness.model_fields}

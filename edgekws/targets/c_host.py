@@ -14,7 +14,7 @@ from edgekws.core.scratch import scratch_folder
 from edgekws.errors import UnsupportedError, UsageError
 from edgekws.runtime import latency
 from edgekws.targets._fields import Harness
-from edgekws.targets.host import run_harness
+from edgekws.targets._harness import run_harness
 
 IN_ONNXRUNTIME = "onnxruntime"
 

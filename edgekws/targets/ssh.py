@@ -106,8 +106,7 @@ class Target(Harness):
         fingerprint = self.fingerprint()  # raises if a part is missing there
         paths = {path: f"model-{i}.onnx" for i, path in enumerate(_all(models))}
         names = {name: [paths[path] for path in chain(models[name])] for name in models}
-        fields = {name: getattr(self, name) for name in Harness.model_fields}
-        spec = {"models": names, "control": control} | fields
+        spec = {"models": names, "control": control} | self.harness_settings()
         files = {"latency.py": _HARNESS, "spec.json": json.dumps(spec).encode()}
         files |= {name: _content(path) for path, name in paths.items()}
         limit_s = self.timeout_s + 6 * self.seconds * (1 + len(models))
