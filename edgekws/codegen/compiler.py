@@ -51,8 +51,8 @@ class Compiler:
 
 def found(asked: str | None = None) -> Compiler | None:
     """Return the compiler `asked` for, else that of CC, else the first of `COMPILERS`, if any."""
-    names = [asked] if asked else [*filter(None, [os.environ.get("CC")]), *COMPILERS]
-    for name in names:
+    asked = asked or os.environ.get("CC")
+    for name in [asked] if asked else COMPILERS:
         command = tuple(shlex.split(name))
         if command and shutil.which(command[0]):
             return Compiler(command, _version(command))
@@ -67,7 +67,7 @@ def required(asked: str | None = None) -> Compiler:
     """
     compiler = found(asked)
     if compiler is None:
-        names = asked or ", ".join(COMPILERS)
+        names = asked or os.environ.get("CC") or ", ".join(COMPILERS)
         raise MissingPartError(f"there is no C compiler here ({names}); {INSTALL}")
     return compiler
 

@@ -86,8 +86,7 @@ def profile(paths: Sequence[Path], target: Target, emit: Emit) -> Profile:
         processes=latencies["processes"],
         attempts=latencies["attempts"],
         settings=target.model_dump(mode="json"),
-        fingerprint=target.fingerprint()
-        | {"load": load, "versions": library_versions()},
+        fingerprint=target.fingerprint() | {"load": load, "versions": library_versions()},
     )
 
 
