@@ -3,10 +3,10 @@
     python tools/soak_c.py dist/quickstart --hours 100
     python tools/soak_c.py dist/quickstart --hours 5 --cflags "-O1 -fsanitize=address,undefined"
 
-The audio is noise, silence, square waves at full scale and single samples, each for a random time;
-streams are ended, reset and begun again, and keywords switched off and on. The result is JSON:
-hours, pieces, streams and events, and the size of the state, which is all the memory there is.
-A sanitizer's finding ends the program, and its report is the message.
+The audio is the golden clips of the bundle, noise, silence, square waves at full scale and single
+samples, each for a random time; streams are ended and reset, keywords switched off and on. The
+result is JSON: hours, pieces, streams and events, and the size of the state, which is all the
+memory there is. A sanitizer's finding ends the program, and its report is the message.
 """
 
 import argparse
@@ -17,8 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+import soundfile
+
 from edgekws.bundle.archive import unpacked
 from edgekws.codegen import compiler
+from edgekws.codegen.c_tables import table
 from edgekws.exporters.c import Exporter
 
 SANITIZED = "-O2 -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -34,7 +38,7 @@ PROGRAM = """
 static kws_state state;
 static int16_t pcm[LONGEST];
 static kws_event events[KWS_EVENTS(LONGEST) + KWS_FLUSH_EVENTS];
-static uint32_t seed;
+static uint32_t seed, place;
 
 static uint32_t drawn(uint32_t below)
 {
@@ -50,7 +54,8 @@ static void fill(int32_t n, uint32_t kind)
         pcm[i] = (int16_t)(kind == 0   ? 0
                            : kind == 1 ? (i / 20 % 2 ? 32767 : -32768)
                            : kind == 2 ? (i == n / 2 ? 32767 : 0)
-                                       : noise);
+                           : kind == 3 ? noise
+                                       : golden[place++ % GOLDEN]);
     }
 }
 
@@ -65,17 +70,17 @@ int main(int argc, char **argv)
     while (fed < wanted) {
         const int32_t n = (int32_t)drawn(LONGEST);
         if (drawn(50) == 0) {
-            kind = drawn(6);
+            kind = drawn(8);
         }
-        if (drawn(20000) == 0) {
+        if (drawn(2000) == 0) {
             count += kws_flush(&state, events);
             streams++;
         }
-        if (drawn(20000) == 0) {
+        if (drawn(2000) == 0) {
             kws_reset(&state);
             streams++;
         }
-        if (drawn(20000) == 0) {
+        if (drawn(2000) == 0) {
             kws_switch(&state, (int32_t)drawn(KWS_KEYWORDS), (int32_t)drawn(2));
         }
         fill(n, kind);
@@ -90,6 +95,15 @@ int main(int argc, char **argv)
 """
 
 
+def golden(bundle: Path) -> str:
+    """Return the samples of the golden clips as a table in C."""
+    clips = [soundfile.read(path, dtype="int16")[0] for path in sorted(bundle.glob("golden/*.wav"))]
+    samples = np.concatenate(clips)
+    return f"#define GOLDEN {len(samples)}u\n#include <stdint.h>\n" + table(
+        "int16_t", "golden", samples
+    )
+
+
 def main() -> int:
     """Print the result; return 1 where the program found something."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -102,7 +116,7 @@ def main() -> int:
     chosen = compiler.required(options.compiler)
     with tempfile.TemporaryDirectory() as scratch, unpacked(options.bundle) as folder:
         written = Exporter().write(folder, Path(scratch))
-        (written / "main.c").write_text(PROGRAM, encoding="utf-8")
+        (written / "main.c").write_text(golden(folder) + PROGRAM, encoding="utf-8")
         chosen.program(written, Path(scratch) / "soak", options.cflags.split())
         started = time.monotonic()
         command = [str(Path(scratch) / "soak"), str(options.hours), str(options.seed)]

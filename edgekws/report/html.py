@@ -112,7 +112,7 @@ def _speech(made: EventEvaluation, result: Result) -> dict[str, Any]:
     """Return how a model does in continuous speech: its figures, and for the bundle the curves."""
     from markupsafe import Markup
 
-    bundled = result.kind == "bundle"
+    bundled, worst = result.kind == "bundle", mistakes.from_details(result.details)
     return {
         "name": result.name,
         "split": "test" if bundled else "dev",
@@ -121,8 +121,8 @@ def _speech(made: EventEvaluation, result: Result) -> dict[str, Any]:
         "rows": event_rows.rows(made),
         "lines": [*event_rows.lines(made), *made.notes],
         "curves": Markup(curves_svg(made)) if bundled else "",
-        "open": bundled,
-        "mistakes": [_mistake(mistake) for mistake in mistakes.from_details(result.details)],
+        "open": bundled or bool(worst),
+        "mistakes": [_mistake(mistake) for mistake in worst],
     }
 
 

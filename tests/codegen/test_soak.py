@@ -26,5 +26,6 @@ def test_a_soak_finds_nothing_and_says_how_much_it_fed(tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result["hours"] == 0.05
     assert result["pieces"] > 1000
+    assert result["events"] > 0
     assert result["state_bytes"] > 0
     assert "-fsanitize=address,undefined" in result["cflags"]
