@@ -19,22 +19,23 @@ def for_github(form: str | None) -> bool:
 
 
 def annotations(model: Path, verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Yield workflow commands of GitHub: an error for every broken limit, a notice if all are met.
+    """Yield workflow commands of GitHub: an error for every exceeded limit, else a notice.
 
     The form is that of "Workflow commands for GitHub Actions".
     """
     broken = [verdict for verdict in verdicts if not verdict.ok]
     for verdict in broken:
-        yield f"::error title={_property(verdict.limit.key)}::{_data(f'{model}: {told(verdict)}')}"
+        text = _data(f"{model}: {sentence(verdict)}")
+        yield f"::error title={_property(verdict.limit.key)}::{text}"
     if verdicts and not broken:
         yield f"::notice title=budget::{_data(f'{model}: all {len(verdicts)} limits are met')}"
 
 
-def told(verdict: Verdict) -> str:
-    """Say how a limit came out.
+def sentence(verdict: Verdict) -> str:
+    """Return the verdict on a limit in words.
 
     >>> from edgekws.core.measurement import Limit
-    >>> told(Verdict(Limit("params", "max", 100), 103.1, -0.031, ok=False))
+    >>> sentence(Verdict(Limit("params", "max", 100), 103.1, -0.031, ok=False))
     'max_params: 103, must be ≤ 100 (−3.1 %)'
     """
     limit = verdict.limit
@@ -69,11 +70,11 @@ def _add_case(suite: Xml.Element, model: Path, verdict: Verdict) -> None:
     names = {"classname": _text(str(model)), "name": verdict.limit.key, "time": "0"}
     case = Xml.SubElement(suite, "testcase", names)
     if verdict.ok:
-        Xml.SubElement(case, "system-out").text = told(verdict)
+        Xml.SubElement(case, "system-out").text = sentence(verdict)
         return
     kind = "broken" if verdict.margin is not None else "not measured"
-    failure = Xml.SubElement(case, "failure", {"type": kind, "message": told(verdict)})
-    failure.text = told(verdict)
+    failure = Xml.SubElement(case, "failure", {"type": kind, "message": sentence(verdict)})
+    failure.text = sentence(verdict)
 
 
 def _text(value: str) -> str:

@@ -145,7 +145,7 @@ class Terminal:
             self._go_on_saying(line)
 
     def _go_on_saying(self, line: str) -> None:
-        """Show from time to time that a task goes on of which nothing more is heard."""
+        """Show now and then that a silent task is still running."""
 
         def beat(passed_s: float) -> None:
             text = f"{line} {figures.duration(passed_s)}"

@@ -78,8 +78,8 @@ def explore(
         emit = quiet if json else view.emit
         found = look(given, emit)
         page = write_exploration(found, output or Path("runs/data") / found.name)
-        told = found.to_dict() | {"page": str(page)}
-        view.show(Shown("data", (told,), *exploration_tables(found)))
+        record = found.to_dict() | {"page": str(page)}
+        view.show(Shown("data", (record,), *exploration_tables(found)))
         emit(Event("note", f"page in {page}"))
 
 

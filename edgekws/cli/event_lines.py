@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgekws.runtime.detect import Event
 
 Write = Callable[[str, "Event"], None]
-"""Writes the event that was heard in a file."""
+"""Writes an event of the named file."""
 
 COLUMNS = ("file", "keyword", "start_s", "end_s", "score")
 

@@ -17,7 +17,7 @@ class JsonLines:
     """Writes every event, and at the end the result, as `{"event": …}`."""
 
     def __enter__(self) -> Self:
-        """Begin; nothing is to be set up."""
+        """Do nothing: there is nothing to set up."""
         return self
 
     def __exit__(
@@ -26,7 +26,7 @@ class JsonLines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End; nothing is to be put away."""
+        """Do nothing: there is nothing to clean up."""
 
     def emit(self, event: Event) -> None:
         """Write an event as it happens."""

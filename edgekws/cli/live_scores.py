@@ -1,4 +1,4 @@
-"""What a person sees while a stream is heard: the score of every keyword, now."""
+"""The live view of a stream: the current score of every keyword."""
 
 import time
 from types import TracebackType
@@ -12,20 +12,20 @@ from rich.table import Table  # noqa: TID251
 from edgekws.cli.plain_text import Text
 
 SHOW_S = 0.1
-"""The view changes no more often than this."""
+"""Shortest time between two updates of the view."""
 
 
 class LiveScores:
-    """A bar a keyword on standard error where that is a terminal; nothing elsewhere."""
+    """A bar per keyword on standard error if that is a terminal; nothing elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
-        """Look where standard error goes."""
+        """Use `console`, else standard error."""
         self._console = console or Console(stderr=True, highlight=False)
         self._live: Live | None = None
         self._shown = 0.0
 
     def __enter__(self) -> Self:
-        """Begin; the view comes with the first scores."""
+        """Start; the view appears with the first scores."""
         return self
 
     def __exit__(
@@ -34,11 +34,11 @@ class LiveScores:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the view away, also after an error."""
+        """Remove the view, also after an error."""
         self.clear()
 
     def clear(self) -> None:
-        """Take the view away until there are new scores: something else is to be written."""
+        """Remove the view until there are new scores, so that something else can be written."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -62,7 +62,7 @@ class LiveScores:
 
 
 def score_table(name: str, position_s: float, scores: dict[str, float]) -> Table:
-    """Return a row a keyword: its name, a bar and the score."""
+    """Return a row per keyword: its name, a bar and the score."""
     table = Table.grid(padding=(0, 1))
     table.add_row(Text(name, "dim"), Text(f"{position_s:.1f} s", "dim"))
     for keyword, score in scores.items():

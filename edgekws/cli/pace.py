@@ -10,7 +10,7 @@ from edgekws.core.events import Event
 
 
 class Pace:
-    """The pace of a task from where it was first heard of, which need not be its beginning."""
+    """The pace of a task since its first report, which need not be its start."""
 
     def __init__(self, task: str, done: int) -> None:
         """Begin to watch a task of which so much is done."""
@@ -18,7 +18,7 @@ class Pace:
         self._started = self._told = time.monotonic()
 
     def goes_on(self, task: str, done: int) -> bool:
-        """Tell whether this is still the same task, and not one of its name that began anew."""
+        """Return whether this is still the same task, not a new one of the same name."""
         return task == self.task and done >= self._from
 
     def left(self, done: int, total: int) -> str:

@@ -1,4 +1,4 @@
-"""Text for a terminal in which nothing steers it, whoever chose the names that stand in it."""
+"""Text for a terminal without control sequences, even from untrusted names."""
 
 from rich.text import Text as RichText  # noqa: TID251
 

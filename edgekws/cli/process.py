@@ -17,7 +17,7 @@ _ASCII = {
 """What stands for the signs of our own texts where an encoding lacks them."""
 
 INTERRUPTED = Event()
-"""Set once a signal has interrupted the command, whatever a library makes of the exception."""
+"""Set once a signal has interrupted the command, even if a library swallows the exception."""
 
 _AGAIN_S = 0.01
 
@@ -80,7 +80,7 @@ def write_line(text: str) -> None:
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # go on without a reader: what a command makes is made
+    except BrokenPipeError:  # continue without a reader: the results are still written
         drop_output(sys.stdout)
 
 

@@ -10,7 +10,7 @@ from edgekws.runtime.front_end import FrontEnd
 
 Format = Literal["checkpoint", "onnx", "stream", "detection"]
 BESIDE: tuple[Format, ...] = ("stream", "detection")
-"""Formats that stand beside the model of the chain, and do not take its place."""
+"""Formats that accompany the model of the chain, and do not replace it."""
 
 Representation = Literal["2d", "3d"]
 

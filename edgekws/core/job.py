@@ -83,7 +83,7 @@ class TrainingStopped(Exception):  # noqa: N818 not an error
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that a step may use besides its fields and inputs.
+    """Everything a step may use in addition to its fields and inputs.
 
     `workdir` is the step's folder, in which only the files named in `STATES` survive a killed run.
     `device` is `cpu` or `cuda`. `measure` is set for a step that `times_on_target`, `listen` for

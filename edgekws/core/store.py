@@ -224,7 +224,7 @@ def _build_locked(target: Path, build: Callable[[Path], None], resumes: Collecti
 
 
 def _remove(path: Path) -> None:
-    """Remove a folder, or the file or link that stands in its place."""
+    """Remove a folder, or the file or link in its place."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

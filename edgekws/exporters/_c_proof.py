@@ -43,7 +43,7 @@ Floats = NDArray[np.float32]
 
 
 def prove(written: Path, folder: Path) -> Verified:
-    """Return what came of comparing the golden clips, bit for bit from the features on.
+    """Return the result of comparing the golden clips, bit for bit from the features on.
 
     Raises:
         ParityError: a bit of a logit, or a label, is another one.

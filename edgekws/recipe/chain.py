@@ -199,7 +199,7 @@ def _early_ratio(step: Step, n: int, later: Sequence[Step | None]) -> Iterator[N
             yield (
                 ("steps", n, "budget", key),
                 "the ratio is to the plain export of the last network trained, and "
-                f'"{trained[-1]}" trains it later; move {key} to "{trained[-1]}" or behind it, '
+                f'"{trained[-1]}" trains it later; move {key} to "{trained[-1]}" or after it, '
                 "or limit latency_p50_us here",
             )
 

@@ -59,7 +59,7 @@ def details_block(details: Mapping[str, Any], kinds: Kinds) -> Block:
 
 
 def block(title: str, value: object) -> Block:
-    """Return how to show `value`: nothing is left out, whatever its form."""
+    """Return how to show `value`, without leaving anything out."""
     if isinstance(value, Mapping):
         return _mapping(title, value)
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -141,7 +141,7 @@ def _figures(cells: Sequence[str]) -> bool:
 
 
 def _with_bounds(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping whose intervals stand beside what they belong to."""
+    """Return a mapping with each interval next to its value."""
     return {
         key: bounded(key, item, value[f"{key}_ci95"]) if f"{key}_ci95" in value else item
         for key, item in value.items()
@@ -204,7 +204,7 @@ def _history(title: str, history: Mapping[str, Any]) -> Block:
 
 
 def _frontier(title: str, points: Sequence[Mapping[str, Any]]) -> Block:
-    """Return the points, each row naming the layer that it keeps in FP32 besides those above."""
+    """Return the points, each row naming the layer it keeps in FP32 in addition to those above."""
     rows = [
         {"in FP32": f"+ {point['layers'][-1]}" if point["layers"] else "none"}
         | {key: value for key, value in point.items() if key != "layers"}

@@ -84,8 +84,8 @@ def _banner(found: Exploration) -> dict[str, str]:
         words = f"{errors} to fix before training"
     else:
         words = "Ready to train on" if not warnings else "Usable, with something to look at"
-    told = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-    rests = f"{told} in {found.clips:,} clips"
+    summary = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    rests = f"{summary} in {found.clips:,} clips"
     return {"kind": "broken" if errors else "ok", "words": words, "rests": rests}
 
 

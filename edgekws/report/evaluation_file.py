@@ -43,8 +43,8 @@ def write_evaluations(
 
 
 def _write_json(evaluations: Sequence[Evaluation], about: dict[str, Any], file: Path) -> None:
-    told = {"schema": 1, **about, "evaluations": [asdict(one) for one in evaluations]}
-    text = json.dumps(told, ensure_ascii=False, allow_nan=False, indent=1)
+    content = {"schema": 1, **about, "evaluations": [asdict(one) for one in evaluations]}
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
     write_text(file, text + "\n")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _INK, _FAINT, _BLUE = "#1b1f24", "#8a8f98", "#3b7ddd"
 _WORST = ("#d0453b", "#e08a1e", "#3b7ddd", "#2c9c6a", "#8457c5", "#a3622f")
-"""Colours of the keywords that are told apart; all others are drawn faintly."""
+"""Colours of the keywords drawn distinctly; all others are drawn faintly."""
 
 _TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 _LOWEST, _HIGHEST = 0.0005, 0.5

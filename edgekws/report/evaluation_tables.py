@@ -29,7 +29,7 @@ def evaluation_tables(evaluations: Sequence["Evaluation"]) -> Iterator[Table]:
         for row in confused(one.per_class, one.confusion)
     ]
     if mistakes:
-        heads = ("label", "heard as", "clips")
+        heads = ("label", "predicted", "clips")
         yield "most often confused", heads if len(evaluations) == 1 else ("model", *heads), mistakes
 
 

@@ -26,10 +26,11 @@ def rows(made: EventEvaluation) -> list[list[str]]:
 
 def settings_line(made: EventEvaluation) -> str:
     """Return the settings that all keywords share."""
-    told = made.settings
+    settings = made.settings
     return (
-        f"smoothing {told['smoothing_ms']:g} ms, refractory {told['refractory_ms']:g} ms, "
-        f"timing offset {told['timing_offset_ms']:g} ms, tolerance {1000 * made.tolerance_s:g} ms"
+        f"smoothing {settings['smoothing_ms']:g} ms, refractory {settings['refractory_ms']:g} ms, "
+        f"timing offset {settings['timing_offset_ms']:g} ms, "
+        f"tolerance {1000 * made.tolerance_s:g} ms"
     )
 
 

@@ -139,7 +139,7 @@ def _mistake(mistake: Mistake) -> dict[str, Any]:
 
 
 def _heard(result: Result) -> dict[str, Any]:
-    """Return how well a bundle hears each kind of clip."""
+    """Return the accuracy of a bundle by kind of clip."""
     found = {m.metric: m for m in result.measurements}
     kinds = [(name, found[metric]) for name, metric in CLIP_KINDS.items() if metric in found]
     return {"name": result.name, "kinds": [(name, _cell(m), m.n or 0) for name, m in kinds]}

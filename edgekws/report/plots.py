@@ -77,20 +77,20 @@ def write_figure(draw: Callable[[], "Figure"], path: Path) -> None:
 
 def overview_svg(report: Report) -> str:
     """Return the same picture as an SVG element in the ink of the page around it."""
-    told = "Accuracy, parameters, size, MACs per second and latency after each step"
-    return _svg(lambda: _overview(report), told)
+    title = "Accuracy, parameters, size, MACs per second and latency after each step"
+    return _svg(lambda: _overview(report), title)
 
 
 def history_svg(epochs: Sequence[Mapping[str, Any]], kept_epoch: int | None) -> str:
     """Return loss and dev scores over the epochs as an SVG element."""
-    told = f"Loss and dev scores over {len(epochs)} epochs"
-    return _svg(lambda: _history(epochs, kept_epoch), told)
+    title = f"Loss and dev scores over {len(epochs)} epochs"
+    return _svg(lambda: _history(epochs, kept_epoch), title)
 
 
 def frontier_svg(points: Sequence[Mapping[str, Any]]) -> str:
     """Return accuracy against INT8 coverage, layer by layer put back to FP32, as an SVG element."""
-    told = "Accuracy against INT8 coverage, layer by layer put back to FP32"
-    return _svg(lambda: _frontier(points), told)
+    title = "Accuracy against INT8 coverage, layer by layer put back to FP32"
+    return _svg(lambda: _frontier(points), title)
 
 
 @contextmanager
@@ -108,10 +108,10 @@ def _drawing(ink: str) -> Iterator[None]:
         yield
 
 
-def _svg(draw: Callable[[], "Figure"], told: str) -> str:
+def _svg(draw: Callable[[], "Figure"], title: str) -> str:
     """Return a figure as SVG that takes its ink from the page, the same bytes every time.
 
-    `told` is what a reader is told who does not see it.
+    `title` is the text for readers who do not see the picture.
     """
     text = StringIO()
     with _drawing(_INK):
@@ -119,10 +119,10 @@ def _svg(draw: Callable[[], "Figure"], told: str) -> str:
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # several figures stand in one page
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # a page has several figures
     size = r'(<svg[^>]*?) width="([\d.]+)pt" height="[^"]*"'
-    told = escape(told)
-    return re.sub(size, rf'\1 role="img" aria-label="{told}" style="--points: \2"', svg, count=1)
+    label = escape(title)
+    return re.sub(size, rf'\1 role="img" aria-label="{label}" style="--points: \2"', svg, count=1)
 
 
 def _logarithmic(axis: "Axis") -> None:

@@ -63,8 +63,8 @@ def page(made: Profile) -> str:
 
 
 def _json(made: Profile) -> str:
-    told = {"schema": 1, **asdict(made)}
-    return json.dumps(_finite(told), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    content = {"schema": 1, **asdict(made)}
+    return json.dumps(_finite(content), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def _finite(value: Any) -> Any:

@@ -68,16 +68,16 @@ def operator_nodes(one: Operators) -> Rows:
 
 def machine(made: Profile) -> list[tuple[str, str]]:
     """Return what the times depend on: the host, and how it was measured."""
-    told, settings = made.fingerprint, made.settings
+    host, settings = made.fingerprint, made.settings
     bound = settings["affinity"]
     return [
-        ("CPU", f"{told['cpu']} ({told['machine']}, {told['cores']} cores)"),
-        ("instructions", ", ".join(told["isa"]) or "none that matter here"),
-        ("governor", told["governor"] or "unknown"),
-        ("load", f"{told['load']:.1f}"),
-        ("kernel", told["kernel"]),
-        *((name, told[name]) for name in ("onnxruntime", "numpy", "python")),
-        ("threads", str(told["threads"])),
+        ("CPU", f"{host['cpu']} ({host['machine']}, {host['cores']} cores)"),
+        ("instructions", ", ".join(host["isa"]) or "none that matter here"),
+        ("governor", host["governor"] or "unknown"),
+        ("load", f"{host['load']:.1f}"),
+        ("kernel", host["kernel"]),
+        *((name, host[name]) for name in ("onnxruntime", "numpy", "python")),
+        ("threads", str(host["threads"])),
         ("CPUs used", ", ".join(map(str, bound)) if bound else "any"),
         ("warm-up", f"{settings['warmup']} runs of every session"),
         ("processes", f"{made.processes}, each with new sessions in every epoch"),

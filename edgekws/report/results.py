@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def report_result(report: "Report", page: Path | None = None) -> Shown:
-    """Return a run: a row a step, what the bundle weighs and hears, and the budget."""
+    """Return a run: a row per step, size and accuracy of the bundle, and the budget."""
     record = ({"html": str(page)} if page else {}) | asdict(report)
     bundles = [result for result in report.results if result.kind == "bundle"]
     rest: list[Table] = []
@@ -101,7 +101,7 @@ def predicted_result(predicted: "Predicted", output: Path) -> Shown:
 
 
 def verified_result(verified: "Verified", bundle: Path) -> Shown:
-    """Return what a bundle is and hears."""
+    """Return the contents of a bundle, and its labels."""
     record = {"bundle": str(bundle), **asdict(verified)}
     return Shown("verified", (record,), (), tables.verified_lines(verified, bundle))
 

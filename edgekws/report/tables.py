@@ -51,7 +51,7 @@ def is_figures(cells: Iterable[str]) -> bool:
 
 
 def side_by_side(rows: Sequence[Sequence[str]], width: int) -> list[tuple[int, ...]]:
-    """Return which columns stand in one table after another, so that no figure is broken.
+    """Return the columns of each table, so that no figure wraps.
 
     `rows` include the head. Every table begins with the first column, which may be folded to a
     third of the `width`, as may a column of sentences.
@@ -172,7 +172,7 @@ def budget_tables(rows: Sequence[Row]) -> Iterator[Table]:
 
 
 def measured_lines(found: Iterable[Measurement]) -> Iterator[list[str]]:
-    """Yield name and value of every measurement, with the samples behind it."""
+    """Yield name and value of every measurement, with its number of samples."""
     for measurement in found:
         behind = f"  (n = {figures.count(measurement.n)})" if measurement.n else ""
         yield [measurement.metric, with_care(measurement) + behind]
@@ -181,7 +181,7 @@ def measured_lines(found: Iterable[Measurement]) -> Iterator[list[str]]:
 def whole_rows(found: Iterable[Measurement]) -> list[list[str]]:
     """Return size, MACs, RAM and latency of the network, of its front end and of the whole.
 
-    There are none where nothing was measured besides a network.
+    There are none if only a network was measured.
     """
     by_metric = {m.metric: m for m in found}
     return [
@@ -202,7 +202,7 @@ def verified_lines(found: "Verified", bundle: Path) -> list[str]:
 
 
 def heard_tables(result: "Result") -> Iterator[Table]:
-    """Yield how a bundle hears each kind of clip, and each class, with the clips behind it."""
+    """Yield the accuracy of a bundle by kind of clip and by class, with the number of clips."""
     found = {m.metric: m for m in result.measurements}
     kinds = [(name, found[metric]) for name, metric in CLIP_KINDS.items() if metric in found]
     rows = [[name, with_care(m), figures.count(m.n or 0)] for name, m in kinds]
@@ -216,7 +216,7 @@ def heard_tables(result: "Result") -> Iterator[Table]:
 def confused(
     per_class: Sequence[Mapping[str, Any]], confusion: Sequence[Sequence[int]], most: int = 5
 ) -> list[list[str]]:
-    """Return label, what it was heard as, and how often, for the `most` frequent mistakes."""
+    """Return label, prediction and count of the `most` frequent confusions."""
     labels = [row["label"] for row in per_class]
     mistakes = [
         (clips, i, j)

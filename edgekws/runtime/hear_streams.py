@@ -25,14 +25,14 @@ def keyword_posteriors(
 ) -> tuple[np.ndarray, float]:
     """Return the posteriors `(D, keywords)` that a trigger would get of a stream, and its seconds.
 
-    `detector` is that of the runtime, which hears windows of `window_s`.
+    `detector` is that of the runtime, with windows of `window_s`.
     """
     columns = [detector.labels.index(word) for word in detector.trigger.keywords]
     parts = [np.zeros((0, len(detector.labels)))]
     for block in blocks:
         parts += detector.posteriors(block)
     seconds = detector.heard_s
-    # As the end of a stream is heard: before silence, so that the last word is in the middle once.
+    # As at the end of a stream: silence follows, so that the last word is centred in a window once.
     silence = np.zeros(round(window_s * detector.sample_rate) // 2, np.float32)
     parts += detector.posteriors(silence)
     detector.reset()
@@ -40,7 +40,7 @@ def keyword_posteriors(
 
 
 def main(detect: Path, bundle: Path, output: Path, *recordings: Path) -> None:
-    """Let the runtime `detect` hear every recording as a stream of its own.
+    """Run the runtime `detect` over every recording as a separate stream.
 
     Raises:
         RuntimeError: the runtime pulled in a training library.

@@ -151,7 +151,7 @@ class _Driver:
                 self._close(standing)
             going_on = {standing.id for standing in ranked[:keep]}
             alive = [s for s in alive if s.id in going_on]  # in the order of the grid
-            self._note(f"after {rung} epochs {len(alive)} of {len(ranked)} go on")
+            self._note(f"after {rung} epochs {len(alive)} of {len(ranked)} continue")
         self.complete([Unit(t, None, before) for standing in alive for t in standing.trials])
         for standing in alive:
             if self._judge(standing, None):

@@ -19,8 +19,8 @@ LIMIT = "max_false_alarms_per_hour"
 class Step(StepFields):
     """Choose thresholds, smoothing and refractory time on streams of the dev split.
 
-    The model hears them once, as a device would. Of all settings those are taken that make the
-    fewest mistakes where keywords are said, with no more false alarms than
+    The model processes them once, as a device would. The chosen settings make the fewest mistakes
+    where keywords are said, with no more false alarms than
     `false_alarms_per_hour`, of all keywords together. The model stays as it is, to the byte.
     """
 
@@ -72,13 +72,13 @@ class Step(StepFields):
         assert job.streams is not None
         assert self.false_alarms_per_hour is not None
         stream = inputs.get("stream")
-        heard = job.listen(inputs["input"].path, stream.path if stream else None)
-        origin = {"streams_sha256": sha256_file(heard / TABLE)}
-        scores = read_scores(heard)
+        folder = job.listen(inputs["input"].path, stream.path if stream else None)
+        origin = {"streams_sha256": sha256_file(folder / TABLE)}
+        scores = read_scores(folder)
         settings, made = calibrate_on(
             scores, self.false_alarms_per_hour, TOLERANCE_S, job.emit, origin
         )
-        made = replace(made, notes=(*read_notes(heard), *made.notes))
+        made = replace(made, notes=(*read_notes(folder), *made.notes))
         path = job.workdir / "detection.json"
         path.write_text(json.dumps(settings, ensure_ascii=False, indent=1), encoding="utf-8")
         details = {"allowed_per_hour": self.false_alarms_per_hour, "shown": summary(made)}

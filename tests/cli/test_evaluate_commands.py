@@ -87,7 +87,7 @@ def test_evaluate_reports_a_model_class_by_class(engine: Engine) -> None:
     assert re.search(row, result.stdout)
     assert re.search(r"_unknown_ +2\.4 % +100\.0 % \[40\.0, 100\.0\] +4\.7 % +– +3", result.stdout)
     assert re.search(r"_silence_ +– +– +– +– +0", result.stdout)
-    assert re.search(r"most often confused *\nlabel +heard as +clips", result.stdout)
+    assert re.search(r"most often confused *\nlabel +predicted +clips", result.stdout)
     assert re.search(r"نعم +_unknown_ +120", result.stdout)
     assert "\x1b" not in result.output
 

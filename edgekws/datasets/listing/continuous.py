@@ -1,6 +1,6 @@
 """Training windows as they occur in continuous speech, composed of clips and other speech.
 
-A network that has heard nothing but single words takes parts of words, two words at once and
+A network trained on single words alone takes parts of words, two words at once and
 running speech for keywords, and misses keywords inside sentences.
 """
 
@@ -36,7 +36,7 @@ AROUND_DB = (-20.0, 0.0)
 """Level of the words before and after a keyword, relative to it."""
 
 BETWEEN = 0.5
-"""Share of the windows with a keyword whose speech stops for it; in the others it goes on below."""
+"""Share of the windows with a keyword whose speech stops for it; in others it continues below."""
 
 SPOKEN, QUIET_DB = 0.7, -40.0
 """Share of the partial windows with speech beside the word; in the others it is so quiet."""
@@ -131,8 +131,8 @@ def with_windows(
         "with parts of two": sum(plan.table == "pair" for plan in plans),
         "with a keyword inside speech": sum(plan.table == "word" for plan in plans),
     }
-    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    note = (f"training windows as in continuous speech: {told}",) if told else ()
+    kinds = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    note = (f"training windows as in continuous speech: {kinds}",) if kinds else ()
     return replace(
         listing,
         clips=(*listing.clips, *windows, *composed),
@@ -220,7 +220,7 @@ def _word(clip: Clip, rate: int, size: int) -> Wave:
 
 
 def _speech(clip: Clip, rate: int, size: int, rng: np.random.Generator) -> Wave:
-    """Return a window of speech, with silence behind it where it is shorter."""
+    """Return a window of speech, followed by silence if it is shorter."""
     end_s = length_s(clip.path) if clip.end_s is None else clip.end_s
     room_s = max(0.0, end_s - clip.start_s - size / rate)
     start_s = clip.start_s + rng.uniform(0, room_s)
@@ -255,7 +255,7 @@ def _with_pair(
 def _with_word(
     words: Sequence[Wave], around: Sequence[Wave], size: int, rate: int, rng: np.random.Generator
 ) -> Wave:
-    """Return a window with a whole word inside speech, which stops for it or goes on below it."""
+    """Return a window with a whole word inside speech, which stops for it or continues below it."""
     word = words[0]
     start = int(rng.integers(size - len(word) + 1))
     if rng.random() < BETWEEN:

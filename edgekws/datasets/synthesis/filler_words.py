@@ -99,7 +99,7 @@ def filler_words(language: str) -> tuple[str, ...]:
 
 
 def small_words(language: str) -> tuple[str, ...]:
-    """Return the words that sentences have besides those of `filler_words`."""
+    """Return the words of sentences that are not in `filler_words`."""
     if not is_english(language):
         return ()
     phrases = (*_PLACES, *_WHEN, *_WHO, *_WHICH, *_STARTS, *_HABITS, *_LINKS)

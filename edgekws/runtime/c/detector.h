@@ -46,7 +46,7 @@ typedef struct {
     int32_t oldest;  /* row of `counts` that the next posteriors replace */
 } kws_clock;
 
-/* A keyword that was heard. Its run has its centre at decision start + moment / weight. */
+/* A detected keyword. Its run has its centre at decision start + moment / weight. */
 typedef struct {
     int32_t keyword;
     int32_t peak;     /* highest sum of `span` posteriors */
