@@ -46,7 +46,11 @@ def pack_bundle(model: Path, folder: Path, streaming: bool) -> Path:
     posteriors = np.concatenate(list(Detector(folder).posteriors(noise(20).ravel())))
     often = np.quantile(posteriors, 0.7, axis=0)
     thresholds = {label: float(often[number]) for number, label in enumerate(LABELS[:2])}
-    manifest["detection"]["thresholds"] = thresholds
+    manifest["detection"] |= {
+        "thresholds": thresholds,
+        "keyword_lengths_ms": {LABELS[0]: 333.3},
+        "timing_offsets_ms": dict(zip(LABELS[:2], (150.1, -20.7), strict=True)),
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     pack.seal(folder, "# card\n")
     return folder

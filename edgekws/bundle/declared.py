@@ -30,6 +30,9 @@ _LEAST_MS = {
     "timing_offset_ms": -LONGEST_MS,
 }
 
+_LEAST_MS_EACH = {"keyword_lengths_ms": 0.0, "timing_offsets_ms": -LONGEST_MS}
+"""The same for settings of single keywords."""
+
 LONGEST_WINDOW_S = 60.0
 """Maximum length of a window."""
 
@@ -156,6 +159,18 @@ def _setting_problem(settings: Any, contract: Contract) -> str:
         return "thresholds does not hold exactly one for every keyword"
     if invalid := [word for word in words if not _number(thresholds[word], 0.0, math.inf)]:
         return f"thresholds.{invalid[0]} {thresholds[invalid[0]]} is not a number from 0 up"
+    return _placing_problem(settings, words)
+
+
+def _placing_problem(settings: dict[str, Any], words: list[str]) -> str:
+    """Return what is invalid in the settings of single keywords, empty if nothing is."""
+    for key, least in _LEAST_MS_EACH.items():
+        each = settings.get(key, {})
+        if not isinstance(each, dict) or not set(each) <= set(words):
+            return f"{key} does not hold values of keywords"
+        for word, value in each.items():
+            if not _number(value, least, LONGEST_MS):
+                return f"{key}.{word} {value} is not from {least:g} to {LONGEST_MS:g}"
     return ""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekws.codegen.c_tables import table
-from edgekws.runtime.detect import FILLERS, UNIT, decision_hops
+from edgekws.runtime.detect import FILLERS, UNIT, decision_hops, placing
 
 MOST_LABELS = 256
 """The odds of so many labels have a sum below 2^63."""
@@ -20,7 +20,8 @@ class DetectorSettings:
 
     `columns` are the labels that are keywords, `thresholds` those of their summed posteriors.
     `first` is the hop of the first decision; `frames_end` counts samples from the start of a hop to
-    the end of its frames, `silence` those of digital silence before the stream.
+    the end of its frames, `silence` those of digital silence before the stream. `offsets_s` and
+    `lengths_s` are those of `runtime.detect.placing` for each keyword.
     """
 
     n_labels: int
@@ -35,8 +36,8 @@ class DetectorSettings:
     hop_samples: int
     frames_end: int
     silence: int
-    offset_s: float
-    keyword_s: float
+    offsets_s: tuple[float, ...]
+    lengths_s: tuple[float, ...]
 
 
 def detector_settings(manifest: dict[str, Any]) -> DetectorSettings:
@@ -57,6 +58,7 @@ def detector_settings(manifest: dict[str, Any]) -> DetectorSettings:
     span = max(1, round(settings["smoothing_ms"] / 1000 / interval_s))
     _check_sizes(len(labels), len(columns), span)
     full = span * UNIT
+    placings = [placing(settings, labels[i]) for i in columns]
     thresholds = (math.ceil(settings["thresholds"][labels[i]] * full) for i in columns)
     return DetectorSettings(
         n_labels=len(labels),
@@ -71,8 +73,8 @@ def detector_settings(manifest: dict[str, Any]) -> DetectorSettings:
         hop_samples=hop_samples,
         frames_end=front_end["n_fft"] + hop_samples - front_end["hop_length"],
         silence=window_samples // 2,
-        offset_s=settings["timing_offset_ms"] / 1000,
-        keyword_s=settings["keyword_ms"] / 1000,
+        offsets_s=tuple(offset_s for offset_s, _ in placings),
+        lengths_s=tuple(length_s for _, length_s in placings),
     )
 
 
@@ -147,9 +149,13 @@ def detector_source(settings: DetectorSettings) -> str:
     timing = (
         *(rate, settings.hop_samples, settings.frames_end, settings.silence),
         *(settings.first, settings.every, settings.span),
-        *(round(settings.offset_s * rate), round(settings.keyword_s * rate)),
-        *(settings.offset_s, settings.keyword_s),
+        *("offsets", "lengths", "offsets_s", "lengths_s"),
     )
+    samples = {"offsets": settings.offsets_s, "lengths": settings.lengths_s}
+    placings = [
+        *(table("int32_t", name, [round(s * rate) for s in of]) for name, of in samples.items()),
+        *(_seconds(f"{name}_s", of) for name, of in samples.items()),
+    ]
     return f"""\
 #include "kws_detector.h"
 
@@ -157,10 +163,16 @@ def detector_source(settings: DetectorSettings) -> str:
 
 {columns}
 {thresholds}
+{chr(10).join(placings)}
 /* In the order of their declaration in detector.h. */
 static const kws_detector_settings settings = {{{", ".join(map(str, numbers))}}};
 const kws_timing kws_detector_timing = {{{", ".join(map(str, timing))}}};
 {_FUNCTIONS}"""
+
+
+def _seconds(name: str, values: tuple[float, ...]) -> str:
+    """Return the definition of an array of seconds, in the digits that keep their bits."""
+    return f"static const double {name}[{len(values)}] = {{{', '.join(map(repr, values))}}};"
 
 
 _FUNCTIONS = """

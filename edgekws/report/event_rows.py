@@ -1,5 +1,8 @@
 """Misses and false alarms as people read them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from edgekws.metrics.event_intervals import Basis
 from edgekws.metrics.intervals import FEW_SPEAKERS, Interval, care
 from edgekws.spotting.proof import proof, span
@@ -29,9 +32,16 @@ def settings_line(made: EventEvaluation) -> str:
     settings = made.settings
     return (
         f"smoothing {settings['smoothing_ms']:g} ms, refractory {settings['refractory_ms']:g} ms, "
-        f"timing offset {settings['timing_offset_ms']:g} ms, "
-        f"tolerance {1000 * made.tolerance_s:g} ms"
+        f"timing offset {_offset(settings)}, tolerance {1000 * made.tolerance_s:g} ms"
     )
+
+
+def _offset(settings: Mapping[str, Any]) -> str:
+    """Return the timing offset, or the range of those of the keywords."""
+    each = settings.get("timing_offsets_ms")
+    if not each:
+        return f"{settings['timing_offset_ms']:g} ms"
+    return f"{min(each.values()):g} to {max(each.values()):g} ms"
 
 
 def lines(made: EventEvaluation) -> list[str]:

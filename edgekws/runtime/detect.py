@@ -769,7 +769,8 @@ class Detector:
 
     The times of an event are estimates: the centre of its run of decisions, weighted by the height
     above the threshold and corrected by half the smoothing, is the decision on a window that ends
-    `timing_offset_ms` after the keyword; the keyword starts `keyword_ms` before its end.
+    `timing_offset_ms` after the keyword; the keyword starts `keyword_ms` before its end. Keywords
+    in `timing_offsets_ms` and `keyword_lengths_ms` have values of their own.
 
     Raises:
         FileNotFoundError: a file of the bundle is missing.
@@ -803,8 +804,7 @@ class Detector:
         interval_s = self._every * self._front_end.hop_samples / self.sample_rate
         window_s = self._front_end.window_samples / self.sample_rate
         self.trigger = Trigger(self.labels, settings, interval_s, window_s)
-        self._offset_s = settings["timing_offset_ms"] / 1000
-        self._keyword_s = settings["keyword_ms"] / 1000
+        self._placings = [placing(settings, word) for word in self.trigger.keywords]
         front_end, block = self._front_end, (BLOCKS[0] - 1) * self._front_end.hop_samples
         self._buffer = np.zeros(front_end.samples + block, np.float32)
         self._windows = front_end.windows(self._buffer)
@@ -876,8 +876,9 @@ class Detector:
         return self._fed / self.sample_rate
 
     def _event(self, detection: Detection) -> Event:
-        end_s = max(0.0, self.seconds(detection.centre) - self._offset_s)
-        start_s = max(0.0, end_s - self._keyword_s)
+        offset_s, length_s = self._placings[detection.keyword]
+        end_s = max(0.0, self.seconds(detection.centre) - offset_s)
+        start_s = max(0.0, end_s - length_s)
         return Event(start_s, end_s, self.trigger.keywords[detection.keyword], detection.score)
 
     def _logits(self, samples: np.ndarray) -> Iterator[np.ndarray]:
@@ -923,6 +924,16 @@ def decision_hops(hop_ms: float, frame_hop_ms: float) -> int:
             f"a decision every {hop_ms:g} ms is not possible; use a multiple of {frame_hop_ms:g} ms"
         )
     return hops
+
+
+def placing(settings: dict[str, Any], keyword: str) -> tuple[float, float]:
+    """Return how far a keyword ends before the window, and how long it is, in seconds.
+
+    `settings` is the manifest's `detection`; what was not measured for a keyword is that of all.
+    """
+    offset_ms = settings.get("timing_offsets_ms", {}).get(keyword, settings["timing_offset_ms"])
+    length_ms = settings.get("keyword_lengths_ms", {}).get(keyword, settings["keyword_ms"])
+    return offset_ms / 1000, length_ms / 1000
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekws.core.events import Emit, progress
 from edgekws.metrics.event_intervals import alarms_per_hour
-from edgekws.metrics.event_tradeoff import Placing, Point, outcome_at, tracks, tradeoff
+from edgekws.metrics.event_tradeoff import Point, outcome_at, tracks, tradeoff
 from edgekws.metrics.events import HOUR_S
 from edgekws.metrics.score_tracks import Timing, Track, peaks
 from edgekws.runtime.detect import UNIT
@@ -32,14 +33,20 @@ REFRACTORY_MS = (250, 500, 1000, 2000)
 FAR_TOO_MANY = 4
 """Multiple of the allowed false alarms at which the search for lower thresholds ends."""
 
+LEAST_MEASURED = 8
+"""Least labels with times for which a keyword gets a length and an offset of its own."""
+
 CLEAR = 0.3
 """A smoothed posterior above it locates a keyword."""
+
+
+Values = NDArray[np.float64]
 
 
 class _Choice(NamedTuple):
     worth: Worth
     timing: Timing
-    placing: Placing
+    settings: dict[str, Any]
     points: dict[str, Point]
 
 
@@ -56,7 +63,8 @@ def calibrate_on(
     smoothings, refractory times and thresholds, those with the fewest mistakes near spoken
     keywords (misses, confusions, repeats) are chosen, with at most `max_fa_per_hour` false alarms
     of all keywords together in keyword-free audio. If labels have times, `timing_offset_ms` makes
-    the median error of an event's end zero, and `keyword_ms` is the median length of a label.
+    the median error of an event's end zero, and `keyword_ms` is the median length of a label;
+    `timing_offsets_ms` and `keyword_lengths_ms` are those of each keyword with enough labels.
 
     Raises:
         DataError: there is no keyword-free audio.
@@ -75,16 +83,16 @@ def choose(
     """Return the manifest's `detection` with the best settings on the recordings."""
     free_hours = float(free_s(scores, tolerance_s).sum()) / HOUR_S
     allowed = int(max_fa_per_hour * free_hours + 1e-9)
-    placing = _keyword_length(scores)
+    settings = {**scores.settings, **_lengths(scores)}
     best: _Choice | None = None
     spans = _spans(scores)
     for number, span in enumerate(spans):
         progress(emit, "calibrate", number, len(spans))
         keyword_tracks = tracks(scores.counts, scores.axis, span)
-        with_offset = _first_offset(scores, keyword_tracks, span, placing)
+        with_offsets = {**settings, **_first_offsets(scores, keyword_tracks, span)}
         for timing in _timings(scores, span):
             choice = _best_thresholds(
-                scores, keyword_tracks, timing, with_offset, allowed, tolerance_s
+                scores, keyword_tracks, timing, with_offsets, allowed, tolerance_s
             )
             if best is None or choice.worth < best.worth:
                 best = choice
@@ -110,16 +118,19 @@ def _best_thresholds(
     scores: Scores,
     keyword_tracks: Sequence[Track],
     timing: Timing,
-    placing: Placing,
+    settings: dict[str, Any],
     allowed: int,
     tolerance_s: float,
 ) -> _Choice:
-    """Return the best thresholds for one smoothing and refractory time."""
+    """Return the best thresholds for one smoothing and refractory time.
+
+    `settings` place the events.
+    """
     tried_thresholds = candidates(scores, keyword_tracks, timing)
     at = {
         word: partial(
-            _point, track=track, keyword=word, timing=timing, axis=scores.axis, placing=placing,
-            tolerance_s=tolerance_s,
+            _point, track=track, keyword=word, timing=timing, axis=scores.axis,
+            placing=placing_of(settings, word), tolerance_s=tolerance_s,
         )
         for word, track in zip(scores.keywords, keyword_tracks, strict=True)
     }  # fmt: skip
@@ -128,7 +139,7 @@ def _best_thresholds(
     }
     chosen = allocate(points, allowed)
     middle = {word: centred(point, points[word], at[word]) for word, point in chosen.items()}
-    return _Choice(worth(middle), timing, placing, middle)
+    return _Choice(worth(middle), timing, settings, middle)
 
 
 def _point(threshold: float, **rest: Any) -> Point:
@@ -148,62 +159,74 @@ def _worth_trying(
     return points[::-1]
 
 
-def _keyword_length(scores: Scores) -> Placing:
-    """Return the bundle's placing with the median length of the labels with times."""
-    placing = placing_of(scores.settings)
+def _lengths(scores: Scores) -> dict[str, Any]:
+    """Return the settings that hold the median lengths of the labels with times, in ms."""
     axis = scores.axis
-    lengths = [
-        (axis.labels[word].end - axis.labels[word].start)[axis.timed[word]]
+    lengths_ms = {
+        word: 1000 * (axis.labels[word].end - axis.labels[word].start)[axis.timed[word]]
         for word in scores.keywords
-    ]
-    all_lengths = np.concatenate(lengths)
-    return (
-        placing._replace(keyword_s=float(np.median(all_lengths))) if len(all_lengths) else placing
-    )
+    }
+    return _measured(scores.settings, "keyword_ms", "keyword_lengths_ms", lengths_ms)
 
 
-def _first_offset(
-    scores: Scores, keyword_tracks: Sequence[Track], span: int, placing: Placing
-) -> Placing:
-    """Return the placing with the median offset of the clear peaks at labels with times."""
-    axis, offsets = scores.axis, []
+def _first_offsets(scores: Scores, keyword_tracks: Sequence[Track], span: int) -> dict[str, Any]:
+    """Return the settings that hold the median offsets of clear peaks at labels with times."""
+    axis, offsets_ms = scores.axis, {}
     for word, track in zip(scores.keywords, keyword_tracks, strict=True):
         values, decisions = peaks(track)
         times_s = axis.seconds(decisions - (span - 1) / 2)
         clear = values >= CLEAR * span * UNIT
         times_s, values = times_s[clear], values[clear]
-        timed = axis.timed[word]
+        timed, offsets = axis.timed[word], []
         for start, end in zip(*(of[timed] for of in axis.labels[word]), strict=True):
             near = np.flatnonzero((times_s >= start) & (times_s <= end + scores.window_s))
             if len(near):
                 offsets.append(float(times_s[near[values[near].argmax()]] - end))
-    return placing._replace(offset_s=float(np.median(offsets))) if offsets else placing
+        offsets_ms[word] = 1000 * np.array(offsets)
+    return _measured(scores.settings, "timing_offset_ms", "timing_offsets_ms", offsets_ms)
+
+
+def _measured(
+    before: Mapping[str, Any], shared: str, each: str, values_ms: Mapping[str, Values]
+) -> dict[str, Any]:
+    """Return the settings `shared` and `each`: the medians of all values, and of each keyword's.
+
+    Settings without enough values stay as they were `before`.
+    """
+    together = np.concatenate(list(values_ms.values()))
+    enough = {word: of for word, of in values_ms.items() if len(of) >= LEAST_MEASURED}
+    medians = {word: round(float(np.median(of)), 1) for word, of in enough.items()}
+    measured: dict[str, Any] = {}
+    if len(together):
+        measured[shared] = round(float(np.median(together)), 1)
+    if medians:
+        measured[each] = {**before.get(each, {}), **medians}
+    return measured
 
 
 def _refined(scores: Scores, best: _Choice, allowed: int, tolerance_s: float) -> _Choice:
-    """Return the choice with the offset of its own hits, and thresholds for that offset."""
+    """Return the choice with the offsets of its own hits, and thresholds for these offsets."""
     keyword_tracks = tracks(scores.counts, scores.axis, best.timing.span)
-    errors = []
+    offsets_ms = {}
     for word, track in zip(scores.keywords, keyword_tracks, strict=True):
+        placing = placing_of(best.settings, word)
         threshold = best.points[word].threshold
-        rest = (word, best.timing, scores.axis, best.placing, tolerance_s)
+        rest = (word, best.timing, scores.axis, placing, tolerance_s)
         result = outcome_at(threshold, track, *rest)
-        errors.append(result.end_errors_s[scores.axis.timed[word][result.hit_labels]])
-    all_errors = np.concatenate(errors)
-    if not len(all_errors):
-        return best
-    placing = best.placing._replace(offset_s=best.placing.offset_s + float(np.median(all_errors)))
-    return _best_thresholds(scores, keyword_tracks, best.timing, placing, allowed, tolerance_s)
+        errors_s = result.end_errors_s[scores.axis.timed[word][result.hit_labels]]
+        offsets_ms[word] = 1000 * (placing.offset_s + errors_s)
+    offsets = _measured(best.settings, "timing_offset_ms", "timing_offsets_ms", offsets_ms)
+    return _best_thresholds(
+        scores, keyword_tracks, best.timing, best.settings | offsets, allowed, tolerance_s
+    )
 
 
 def _settings(scores: Scores, best: _Choice) -> dict[str, Any]:
     interval_ms = 1000 * scores.axis.interval_s
     return {
-        **{key: value for key, value in scores.settings.items() if key != "calibration"},
+        **{key: value for key, value in best.settings.items() if key != "calibration"},
         "smoothing_ms": round(best.timing.span * interval_ms, 3),
         "refractory_ms": round(best.timing.refractory * interval_ms, 3),
-        "keyword_ms": round(1000 * best.placing.keyword_s, 1),
-        "timing_offset_ms": round(1000 * best.placing.offset_s, 1),
         "thresholds": {word: point.threshold for word, point in best.points.items()},
         "source": "calibrated",
     }

@@ -77,7 +77,7 @@ def _mistakes(
     word: str, track: Track, scores: Scores, settings: Mapping[str, Any], tolerance_s: float
 ) -> Iterator[Mistake]:
     axis, threshold = scores.axis, settings["thresholds"][word]
-    timing, placing = timing_of(settings, scores), placing_of(settings)
+    timing, placing = timing_of(settings, scores), placing_of(settings, word)
     result = outcome_at(threshold, track, word, timing, axis, placing, tolerance_s)
     detected = events(runs(track, level(threshold, timing.span), timing), axis, placing)
     labels = axis.labels[word]

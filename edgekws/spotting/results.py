@@ -26,6 +26,7 @@ from edgekws.metrics.events import HOUR_S, Outcome, recording_of
 from edgekws.metrics.intervals import Interval
 from edgekws.metrics.score_tracks import Ints, Timing, Track
 from edgekws.metrics.tallies import Groups
+from edgekws.runtime.detect import placing
 from edgekws.spotting.scores import Scores
 
 ALL_KEYWORDS = "all keywords"
@@ -145,9 +146,9 @@ def longest(scores: Scores) -> int:
     return max(1, round(scores.window_s / scores.axis.interval_s))
 
 
-def placing_of(settings: Mapping[str, Any]) -> Placing:
-    """Return the placing of events from the manifest's `detection`."""
-    return Placing(settings["timing_offset_ms"] / 1000, settings["keyword_ms"] / 1000)
+def placing_of(settings: Mapping[str, Any], keyword: str) -> Placing:
+    """Return the placing of a keyword's events from the manifest's `detection`."""
+    return Placing(*placing(dict(settings), keyword))
 
 
 def candidates(
@@ -169,14 +170,14 @@ def evaluate_settings(
     Raises:
         DataError: there is no keyword-free audio.
     """
-    timing, placing = timing_of(settings, scores), placing_of(settings)
+    timing = timing_of(settings, scores)
     lowest = min(LOWEST, *settings["thresholds"].values())
     keyword_tracks = tracks(scores.counts, scores.axis, timing.span, lowest)
     tried_thresholds = candidates(scores, keyword_tracks, timing)
     seconds = free_s(scores, tolerance_s)
     rows, counted = [], []
     for word, track in zip(scores.keywords, keyword_tracks, strict=True):
-        rest = (word, timing, scores.axis, placing, tolerance_s)
+        rest = (word, timing, scores.axis, placing_of(settings, word), tolerance_s)
         threshold = settings["thresholds"][word]
         result = outcome_at(threshold, track, *rest)
         delays = delays_s(result, threshold, track, word, timing, scores.axis)

@@ -96,8 +96,9 @@ class CTiming(ctypes.Structure):
 
     _fields_ = (
         *((name, INT32) for name in ("sample_rate", "hop_samples", "frames_end", "silence")),
-        *((name, INT32) for name in ("first", "every", "span", "offset", "keyword")),
-        *((name, ctypes.c_double) for name in ("offset_s", "keyword_s")),
+        *((name, INT32) for name in ("first", "every", "span")),
+        *((name, ctypes.POINTER(INT32)) for name in ("offsets", "lengths")),
+        *((name, ctypes.POINTER(ctypes.c_double)) for name in ("offsets_s", "lengths_s")),
     )
 
 

@@ -53,6 +53,7 @@ def test_settings_are_those_of_the_python_runtime(tone_bundle: Path) -> None:
     assert list(result.thresholds) == trigger._thresholds
     assert (result.span, result.refractory) == (trigger._span, trigger._refractory)
     assert (result.longest, result.silence) == (trigger._longest, len(detector._silence))
+    assert list(zip(result.offsets_s, result.lengths_s, strict=True)) == detector._placings
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from edgekws.metrics.event_intervals import Basis
 from edgekws.metrics.events import Spans, outcome
 from edgekws.metrics.intervals import garwood
 from edgekws.runtime.detect import Event
+from edgekws.spotting.calibration import LEAST_MEASURED
 from edgekws.spotting.labelled_audio import Label, Labelled
 from edgekws.spotting.results import EventEvaluation, evaluate_settings
 from edgekws.spotting.scores import listen as record
@@ -130,6 +131,31 @@ def test_it_keeps_to_the_false_alarms_and_finds_every_tone(calibrated: Calibrate
     assert built.total.miss_rate_basis == Basis("by speaker", 3, 0)
     assert built.total.false_alarms_per_hour_basis == Basis("by speaker", 3, 2)
     assert built.keywords[1].miss_rate_basis == Basis("by speaker", 2, 0)
+
+
+def test_keywords_with_enough_labels_get_a_length_and_an_offset_of_their_own(
+    tones: Path, tmp_path: Path
+) -> None:
+    """Labels of the low tone begin 0.2 s before it, and all are timed as the tones are."""
+    rows, before_s = ["file,keyword,speaker,start_s,end_s"], {LOW: 0.2, HIGH: 0.0}
+    for number in range(LEAST_MEASURED):
+        said = {1.0: LOW, 3.5: HIGH} if number else {1.0: LOW}
+        name = write(tmp_path, f"{number}.wav", track(5.0, said, seed=number))
+        rows += [
+            f"{name},{word},s{number},{t - before_s[word]},{t + BURST_S}"
+            for t, word in said.items()
+        ]
+    (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")
+    built = calibrate(
+        tones, tmp_path / "t.csv", [], tmp_path / "b", quiet, max_fa_per_hour=0.0, **LABELS
+    )
+    reported = settings(tmp_path / "b")
+    assert reported["keyword_lengths_ms"] == {LOW: pytest.approx(1000 * (BURST_S + 0.2), abs=1)}
+    assert reported["timing_offsets_ms"].keys() == {LOW}
+    low, _ = built.evaluation.keywords
+    assert low.end_bias_ms == pytest.approx(0, abs=1)
+    (first, *_), *_ = heard(tmp_path / "b", [tmp_path / "0.wav"])
+    assert first.end_s - first.start_s == pytest.approx(BURST_S + 0.2, abs=0.001)
 
 
 def test_more_false_alarms_are_never_bought_than_allowed(

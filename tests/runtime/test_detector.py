@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from edgekws.runtime import detect
 from edgekws.runtime.detect import Detector, Event, Trigger
-from tests.tone_bundle import BURST_S, RATE, make, track
+from tests.tone_bundle import BURST_S, RATE, TONES, make, track
 
 SPOKEN = {0.1: "низкий", 2.0: "высокий", 3.6: "низкий", 5.55: "высокий"}
 AUDIO = track(6.0, SPOKEN)
@@ -61,7 +61,7 @@ def test_times_of_events_are_those_of_their_centres(tone_bundle: Path) -> None:
         (detection["timing_offset_ms"], detection["keyword_ms"]),
         (900, 1000),
     ):
-        detector._offset_s, detector._keyword_s = offset_ms / 1000, keyword_ms / 1000
+        detector._placings = [(offset_ms / 1000, keyword_ms / 1000)] * len(TONES)
         detector.reset()
         for event, run in zip(detector.feed(AUDIO), heard, strict=True):
             end_s = max(0.0, detector.seconds(run.centre) - offset_ms / 1000)
@@ -70,6 +70,26 @@ def test_times_of_events_are_those_of_their_centres(tone_bundle: Path) -> None:
             assert event.score == pytest.approx(run.score)
             assert event.keyword == detector.labels[run.keyword]
     assert detector.heard_s == 6.0
+
+
+def test_a_keyword_has_the_length_and_offset_that_were_measured_for_it(
+    tone_bundle: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tone_bundle, tmp_path / "bundle")
+    path = tmp_path / "bundle" / "manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    shared = events(Detector(tone_bundle), AUDIO, 1000)[1:]
+    detection = manifest["detection"]
+    detection["keyword_lengths_ms"] = {"высокий": 250.0}
+    detection["timing_offsets_ms"] = {"низкий": detection["timing_offset_ms"] + 40}
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    own = events(Detector(tmp_path / "bundle"), AUDIO, 1000)[1:]
+    assert {event.keyword for event in own} == set(TONES)
+    for event, before in zip(own, shared, strict=True):
+        low = event.keyword == "низкий"
+        assert event.end_s == pytest.approx(before.end_s - (0.04 if low else 0))
+        length_s = before.end_s - before.start_s if low else 0.25
+        assert event.end_s - event.start_s == pytest.approx(length_s)
 
 
 def test_noise_silence_and_fillers_make_no_event(tone_bundle: Path) -> None:

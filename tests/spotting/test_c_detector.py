@@ -1,6 +1,9 @@
 """Events of a bundle's C beside those of its Python runtime."""
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from edgekws.core.events import quiet
 from edgekws.errors import MissingPartError
 from edgekws.runtime.detect import Detector, Event
 from edgekws.spotting.c_detector import c_detector
+from edgekws.spotting.spotter import load
 from tests.int8_bundle import noise, pack_bundle, write_model
 
 
@@ -26,6 +30,20 @@ def lines(events: list[Event]) -> list[dict[str, str | float]]:
     return [event.line("-") for event in events]
 
 
+def spotted(bundle: Path, samples: np.ndarray, piece: int) -> list[Event]:
+    """Return the events of the Python API."""
+    spotter = load(bundle)
+    parts = np.split(samples, range(piece, len(samples), piece))
+    return [event for part in parts for event in spotter.feed(part)] + spotter.flush()
+
+
+def own_runtime(bundle: Path, samples: np.ndarray) -> list[dict[str, str | float]]:
+    """Return the lines that the bundle's own `detect.py` prints for raw PCM on its input."""
+    command = [sys.executable, "-I", str(bundle / "detect.py"), "--stream", "-"]
+    done = subprocess.run(command, input=samples.tobytes(), capture_output=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def test_events_are_those_of_the_python_runtime_in_pieces_of_any_length(bundle: Path) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
@@ -33,6 +51,8 @@ def test_events_are_those_of_the_python_runtime_in_pieces_of_any_length(bundle: 
     detector = Detector(bundle)
     expected = lines(detector.feed(samples) + detector.flush())
     assert len(expected) > 3
+    assert lines(spotted(bundle, samples, 999)) == expected
+    assert own_runtime(bundle, samples) == expected
     with c_detector(bundle, quiet) as compiled:
         for pieces in (1, 7, 501):
             parts = np.array_split(samples, pieces)

@@ -66,10 +66,11 @@ typedef struct {
     int32_t first;      /* hop of the first decision */
     int32_t every;      /* hops between decisions */
     int32_t span;       /* decisions that are averaged */
-    int32_t offset;     /* samples from the end of a keyword to that of the window at its centre */
-    int32_t keyword;    /* samples of a keyword */
-    double offset_s;    /* both in seconds */
-    double keyword_s;
+    /* Of each keyword: samples from its end to that of the window at its centre, and its length. */
+    const int32_t *offsets;
+    const int32_t *lengths;
+    const double *offsets_s; /* both in seconds */
+    const double *lengths_s;
 } kws_timing;
 
 /* Elements of the buffer of counts. */

@@ -20,12 +20,12 @@ static int64_t unbounded_end(const kws_timing *timing, const kws_event *event)
     const int64_t centre = event->start * step + in_run;
     const int64_t first = (int64_t)timing->first * timing->hop_samples;
     const int64_t end = first + centre + timing->frames_end - timing->silence;
-    return not_negative(end - timing->offset);
+    return not_negative(end - timing->offsets[event->keyword]);
 }
 
 int64_t kws_event_start_sample(const kws_timing *timing, const kws_event *event)
 {
-    return not_negative(unbounded_end(timing, event) - timing->keyword);
+    return not_negative(unbounded_end(timing, event) - timing->lengths[event->keyword]);
 }
 
 int64_t kws_event_end_sample(const kws_timing *timing, const kws_event *event)

@@ -15,12 +15,12 @@ static double unbounded_end_s(const kws_timing *timing, const kws_event *event)
     const double centre = run - (timing->span - 1) / 2.0;
     const double hop = timing->first + centre * timing->every;
     const double end = hop * timing->hop_samples + timing->frames_end - timing->silence;
-    return not_negative(end / timing->sample_rate - timing->offset_s);
+    return not_negative(end / timing->sample_rate - timing->offsets_s[event->keyword]);
 }
 
 double kws_event_start_s(const kws_timing *timing, const kws_event *event)
 {
-    return not_negative(unbounded_end_s(timing, event) - timing->keyword_s);
+    return not_negative(unbounded_end_s(timing, event) - timing->lengths_s[event->keyword]);
 }
 
 double kws_event_end_s(const kws_timing *timing, const kws_event *event)
