@@ -60,6 +60,8 @@ SHORT = {
     "edgekws plan lights.toml": f"edgekws plan lights.toml{QUICK}",
     "edgekws plan own.toml": f"edgekws plan own.toml --set target.kind=host{QUICK}",
     "edgekws compress lights.toml": f"edgekws plan lights.toml{QUICK}",
+    "edgekws profile dist/lights --target c_host --seconds 1": "edgekws profile dist/lights"
+    " --target c_host --seconds 0.05",
     "edgekws sweep widths.toml": "edgekws sweep widths.toml --dry-run",
     "edgekws sweep widths.toml --workers 2": "edgekws sweep widths.toml --workers 2 --dry-run",
     "edgekws compress own.toml": "edgekws compress own.toml --set augment.copies=1"

@@ -160,7 +160,7 @@ def test_a_broken_budget_ends_with_the_table_and_code_3(engine: Engine) -> None:
     )
     result = run("compress", "r.toml")
     assert result.exit_code == 3
-    assert re.search(r"min_accuracy +bundle +≥ 97\.0 % +95\.1 % +−1\.9 pp +broken", result.stdout)
+    assert re.search(r"min_accuracy +bundle +≥ 97\.0 % +95\.1 % +−1\.9 pp +exceeded", result.stdout)
     assert re.search(BROKEN_LINE, result.stderr)
 
 
@@ -235,7 +235,7 @@ def test_plan_shows_weights_and_what_cannot_be_met(engine: Engine) -> None:
     assert result.exit_code == 0, result.output
     assert re.search(r"student +9,184 +523 k +40\.2 KiB +– +3-D", result.stdout)
     assert re.search(r"to2d +9,000 +26\.0 M +13\.0 KiB +24\.1 µs", result.stdout)
-    assert re.search(r"min_accuracy +final model .* broken", result.stdout)
+    assert re.search(r"min_accuracy +final model .* exceeded", result.stdout)
     assert "note: accuracy is known only after the run" in result.stdout
     (told,) = lines(run("plan", "r.toml", "--json"))
     assert told["event"] == "plan"

@@ -57,6 +57,7 @@ FOLDERS = {
     ("sweep", "--runs"),
     ("augment", "--output"),
     ("synth", "--output"),
+    ("detect", "--save-events"),
 }
 """Options that name a folder to write."""
 

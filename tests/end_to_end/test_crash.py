@@ -42,7 +42,7 @@ def test_killed_again_and_again_a_run_ends_with_the_same_bytes(recipe: Path) -> 
 def test_without_room_a_run_says_where_and_ends_with_the_same_bytes_later(recipe: Path) -> None:
     if os.geteuid():
         pytest.skip("mounting needs root")
-    found = told("starve.py", recipe, "dist", "cache", "--growth", "8")
+    found = told("starve.py", recipe, "dist", "cache", "--growth", "16")
     for place in ("dist", "cache"):
         assert found[place]["problems"] == []
         assert sum(found[place]["failures when full"].values()) >= 1

@@ -59,7 +59,7 @@ def test_the_ratio_is_limited_where_its_control_is_trained(chain: Chain) -> None
     ratio = "budget = { max_latency_ratio = 0.5 }"
     chain.refuse(
         "steps.0.budget.max_latency_ratio: the ratio is to the plain export of the last network "
-        'trained, and "to2d" trains it later; move max_latency_ratio to "to2d" or behind it, or '
+        'trained, and "to2d" trains it later; move max_latency_ratio to "to2d" or after it, or '
         "limit latency_p50_us here",
         f'kind = "teacher", {DEEP}, {ratio}',
         f'kind = "to2d", {FLAT}',
@@ -132,7 +132,7 @@ def test_nothing_takes_a_streaming_graph(chain: Chain) -> None:
     assert chain.load(*before) == ()
     chain.refuse(
         'c.toml:8: steps.3: "simplify" needs an ONNX model, but "stream" before it gives a '
-        'streaming graph, which stands beside the bundle\'s model; move "stream" to the end',
+        'streaming graph, which accompanies the bundle\'s model; move "stream" to the end',
         *before,
         'kind = "simplify"',
     )
@@ -150,7 +150,7 @@ def test_calibrate_comes_last(chain: Chain, after: str) -> None:
     assert chain.load(*before, 'kind = "stream"', 'kind = "calibrate"') == ()
     chain.refuse(
         f'c.toml:8: steps.3: "{after}" needs an ONNX model, but "calibrate" before it gives '
-        "settings of detection, which stand beside the bundle's model; "
+        "detection settings, which accompany the bundle's model; "
         'move "calibrate" to the end',
         *before,
         'kind = "calibrate"',
