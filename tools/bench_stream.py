@@ -3,7 +3,8 @@
     python tools/bench_stream.py [BUNDLE] [--wav speech.wav] [--repeats 200] [--hour]
         [--output docs/results/streaming.json]
 
-The control recomputes the last second every 100 ms with the windowed bundle. All cases take turns
+The control recomputes the last second every 100 ms with the windowed bundle. The floor is a call of
+the front end and one of the network for each hop, without any other work. All cases take turns
 on the same second of audio; what is printed are low quantiles of the process's CPU time, because
 other load on a machine slows its caches and its clock down, never up. Without a bundle a network
 with untrained weights is taken, in INT8; without a WAV file the audio is noise whose loudness
@@ -30,13 +31,14 @@ from edgekws.lowering.export import export_lowered
 from edgekws.lowering.simplify import simplify
 from edgekws.lowering.stream import streaming_form
 from edgekws.runtime import latency
-from edgekws.runtime.detect import Classifier, Detector, read_wav
+from edgekws.runtime.detect import Classifier, Detector, StreamingNetwork, model_file, read_wav
 from edgekws.runtime.front_end import FrontEnd
 
 Audio = NDArray[np.float32]
 
 PIECES_S = (0.02, 0.1, 0.5, 1.0)
 CONTROL_S = 0.1
+FLOOR = "floor: both graphs, hop by hop"
 CONTROL = f"control: the last window every {1000 * CONTROL_S:g} ms"
 
 
@@ -93,6 +95,8 @@ def cases(bundle: Path, audio: Audio) -> Iterator[tuple[str, Callable[[Audio], N
     yield CONTROL, control
     for piece_s in PIECES_S:
         yield f"pieces of {piece_s:g} s", _streamed(Detector(bundle), round(piece_s * rate))
+    if model_file(bundle, "stream").is_file():
+        yield FLOOR, _graphs_alone(Detector(bundle))
 
 
 def _streamed(detector: Detector, piece: int) -> Callable[[Audio], None]:
@@ -101,6 +105,19 @@ def _streamed(detector: Detector, piece: int) -> Callable[[Audio], None]:
             detector.feed(second[start : start + piece])
 
     return feed
+
+
+def _graphs_alone(detector: Detector) -> Callable[[Audio], None]:
+    front_end, network = detector._front_end, detector._network
+    assert isinstance(network, StreamingNetwork)
+    bindings = front_end._graphs[1], network._graphs[1][0]
+
+    def run(second: Audio) -> None:
+        for _ in range(len(second) // front_end.hop_samples):
+            for binding in bindings:
+                binding.run()
+
+    return run
 
 
 def measure(bundle: Path, audio: Audio, sample_rate: int, repeats: int) -> dict[str, list[float]]:

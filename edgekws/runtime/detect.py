@@ -815,7 +815,8 @@ class Detector:
         """Start a new stream."""
         self._network.reset()
         self.trigger.reset()
-        self._filled = self._hop = self._fed = 0
+        self._filled = self._fed = 0
+        self._to_next = self._first  # hops before the next decision
         for _ in self._logits(self._silence):
             pass  # no decision within half a window
 
@@ -882,7 +883,7 @@ class Detector:
         return Event(start_s, end_s, self.trigger.keywords[detection.keyword], detection.score)
 
     def _logits(self, samples: np.ndarray) -> Iterator[np.ndarray]:
-        """Buffer the samples; process all complete hops when they end or the buffer is full.
+        """Buffer the samples; process complete hops up to a decision, or when the buffer is full.
 
         Yields the logits `(D, n_labels)` of their decisions, valid until the next are yielded.
         """
@@ -894,7 +895,7 @@ class Detector:
             done += len(part)
             if self._filled < front_end.samples:
                 return
-            hops = 1 + (self._filled - front_end.samples) // front_end.hop_samples
+            hops = self._due(1 + (self._filled - front_end.samples) // front_end.hop_samples)
             for features in front_end.features(self._windows[:hops]):
                 logits = self._decide(features)
                 if len(logits):
@@ -903,12 +904,21 @@ class Detector:
             self._filled -= used
             self._buffer[: self._filled] = self._buffer[used : used + self._filled]
 
+    def _due(self, hops: int) -> int:
+        """Return how many of the complete hops to process now.
+
+        Hops after the last decision can wait for the next one: a batch costs less.
+        """
+        if hops == len(self._windows):
+            return hops
+        after_first = hops - 1 - self._to_next
+        return hops - after_first % self._every if after_first >= 0 else 0
+
     def _decide(self, features: np.ndarray) -> np.ndarray:
         """Return the logits `(D, n_labels)` of the decisions at these hops."""
         hops = features.shape[1] // self._front_end.hop_frames
-        to_next = self._first - self._hop
-        wanted = range(to_next if to_next > 0 else to_next % self._every, hops, self._every)
-        self._hop += hops
+        wanted = range(self._to_next, hops, self._every)
+        self._to_next += len(wanted) * self._every - hops
         return self._network.logits(features, wanted)
 
 

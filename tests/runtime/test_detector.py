@@ -10,6 +10,7 @@ import tracemalloc
 import wave
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -126,6 +127,25 @@ def test_posteriors_are_the_same_bits_whatever_the_pieces(
     assert len(whole) > 200
     for piece in (320, 111, 9_999):
         np.testing.assert_array_equal(posteriors(piece), whole)
+
+
+@pytest.mark.parametrize("every", [1, 5, 7, 60])
+def test_hops_wait_for_the_next_decision(tmp_path: Path, every: int) -> None:
+    """The posteriors are those of a decision every hop, and small pieces share calls."""
+    bundle = make(tmp_path, streaming=True)
+
+    def posteriors(detector: Detector, piece: int) -> np.ndarray:
+        parts = np.split(AUDIO, range(piece, len(AUDIO), piece))
+        return np.concatenate([p for part in parts for p in detector.posteriors(part)])
+
+    expected = posteriors(Detector(bundle, hop_ms=20), len(AUDIO))[::every]
+    for piece in (320, 777, 40_000):
+        detector = Detector(bundle, hop_ms=20 * every)
+        network = Mock(wraps=detector._network)
+        detector._network = network
+        np.testing.assert_array_equal(posteriors(detector, piece), expected)
+        if (piece, every) == (320, 5):
+            assert network.logits.call_count < 1.2 * len(expected) + 10
 
 
 def test_the_streaming_form_hears_what_the_windowed_network_hears(tmp_path: Path) -> None:
