@@ -10,7 +10,7 @@ interval.
 A variance estimated from few speakers is often too small by chance. So it is never taken to be
 less than that of speakers who differ by `SPREAD` on the logit scale (rates: by `RATE_SPREAD` of
 their mean), an assumption that fades out above `MANY_SPEAKERS` speakers, and never less than that
-of independent samples. `tools/interval_coverage.py` simulates how often the intervals contain the
+of independent samples. For rates of two or three groups the assumption stands alone. `tools/interval_coverage.py` simulates how often the intervals contain the
 true value.
 """
 
@@ -24,6 +24,9 @@ SPREAD = 0.75
 
 RATE_SPREAD = 1.0
 """Smallest standard deviation assumed for the rates of speakers, as a share of the mean."""
+
+LEAST_DF = 3.0
+"""Degrees of freedom below which the spread of rates between groups is not estimated alone."""
 
 MANY_SPEAKERS = 25
 """Above this number of speakers, the assumed spread fades out."""
@@ -146,10 +149,13 @@ def hourly(counts: NDArray[np.int64], seconds: Array, speakers: int) -> Interval
     It is Student's on the log scale, and never narrower than that of Garwood (1936) for
     independent events, which is used alone if no speakers are known. Without events, it ends at
     the rate at which speakers with Gamma-distributed rates would have none in one of 40 cases.
-    `None` with a single speaker.
+    Below `LEAST_DF` degrees of freedom, where Student's ends nowhere in practice, such rates give
+    both ends. `None` with a single speaker.
 
     >>> [round(bound, 1) for bound in hourly(np.array([0, 0]), np.array([600.0, 600.0]), 2)]
     [0.0, 31.9]
+    >>> [round(bound, 1) for bound in hourly(np.array([1, 0]), np.array([600.0, 600.0]), 2)]
+    [0.1, 57.6]
     """
     if speakers == 1:
         return None
@@ -163,9 +169,29 @@ def hourly(counts: NDArray[np.int64], seconds: Array, speakers: int) -> Interval
     if variance is None:
         return low, high
     expected = float(np.square(rate * seconds).sum())
+    if variance.df < LEAST_DF:
+        apart = max(apart, (variance.value * total_s**2 - count) / expected) if speakers else 0.0
+        least, most = _of_differing(count, seconds, apart) if apart else (low, high)
+        return min(low, least), max(high, most)
     variance = variance.at_least((count + apart * expected) / total_s**2)
     factor = float(np.exp(quantile(variance.df) * variance.value**0.5 / rate))
     return min(low, HOUR_S * rate / factor), max(high, HOUR_S * rate * factor)
+
+
+def _of_differing(count: int, seconds: Array, apart: float) -> Interval:
+    """Return the hourly rates at which so few, or so many, events have probability `_TAIL`.
+
+    The rates of the groups are Gamma-distributed with the squared coefficient of variation
+    `apart`. Their sum is taken as Gamma-distributed with the same mean and variance, which is
+    exact for groups of equal length; the count is then negative binomial.
+    """
+    from scipy.special import betaincinv
+
+    total_s = float(seconds.sum())
+    shape = total_s**2 / (apart * float(np.square(seconds).sum()))
+    chances = (betaincinv(shape, count, 1 - _TAIL), betaincinv(shape, count + 1, _TAIL))
+    low, high = (HOUR_S * shape * (1 - p) / p / total_s for p in chances)
+    return float(low), float(high)
 
 
 def _loudest_silence(seconds: Array, apart: float) -> float:

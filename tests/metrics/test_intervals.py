@@ -194,9 +194,9 @@ def test_a_share_by_hand(right: list[int], clips: list[int], more: Variance | No
 @pytest.mark.parametrize(
     ("counts", "seconds"),
     [
-        ([3, 4, 5], [600.0, 900.0, 900.0]),
-        ([12, 0, 1], [600.0, 900.0, 300.0]),
-        ([1, 1], [60.0, 9.0]),
+        ([3, 4, 5, 4], [600.0, 900.0, 900.0, 500.0]),
+        ([12, 0, 1, 0], [600.0, 900.0, 300.0, 60.0]),
+        ([1, 1, 0, 0], [60.0, 9.0, 10.0, 10.0]),
     ],
 )
 def test_an_hourly_rate_by_hand(counts: list[int], seconds: list[float]) -> None:
@@ -213,8 +213,32 @@ def test_an_hourly_rate_by_hand(counts: list[int], seconds: list[float]) -> None
     assert result == pytest.approx((low, high))
 
 
+@pytest.mark.parametrize("counts", [[1, 0], [7, 6], [30, 0], [1, 0, 0], [2, 3, 9]])
+def test_an_hourly_rate_of_two_or_three_ends_where_so_few_or_many_are_one_in_forty(
+    counts: list[int],
+) -> None:
+    """The rates of groups are Gamma distributed, apart by their mean or what the counts show."""
+    n, count, mean = len(counts), sum(counts), sum(counts) / len(counts)
+    seen = n / (n - 1) * sum((c - mean) ** 2 for c in counts)
+    shape = 1 / max(1.0, (seen - count) / (n * mean**2))
+    low, high = intervals.hourly(np.array(counts), np.full(n, 600.0), n) or (0, 0)
+    for end, at_least in ((low, True), (high, False)):
+        alike, apart = (
+            stats.poisson(n * end / 6),
+            stats.nbinom(n * shape, shape / (shape + end / 6)),
+        )
+        tails = [of.sf(count - 1) if at_least else of.cdf(count) for of in (alike, apart)]
+        assert max(tails) == pytest.approx(0.025)
+
+
+def test_two_recordings_with_an_alarm_between_them_have_a_bound_that_says_something() -> None:
+    """Student's quantile of one degree of freedom made it 17 million an hour."""
+    low, high = intervals.hourly(np.array([1, 0]), np.array([600.0, 600.0]), 2) or (0, 0)
+    assert 0 < low < 3 < intervals.garwood(1, 1200)[1] < high < 100
+
+
 def test_events_of_nobody_known_have_the_exact_interval() -> None:
-    for counts in ([3], [0], [0, 0, 0]):
+    for counts in ([3], [0], [0, 0, 0], [2, 0]):
         seconds = np.full(len(counts), 1200.0)
         result = intervals.hourly(np.array(counts), seconds, 0)
         assert result == intervals.garwood(sum(counts), 1200.0 * len(counts))
