@@ -125,7 +125,7 @@ int32_t kws_detector_hop(kws_detector *detector);
 
 /* Take the logits (KWS_LABELS) of such a hop. Writes up to KWS_KEYWORDS events; returns how
  * many. */
-int32_t kws_detector_decide(kws_detector *detector, const float *logits, kws_event *events);
+int32_t kws_detector_decide(kws_detector *detector, const kws_real *logits, kws_event *events);
 
 /* End a stream of `samples` samples. Writes up to KWS_KEYWORDS events; returns how many. */
 int32_t kws_detector_flush(kws_detector *detector, int64_t samples, kws_event *events);
@@ -197,7 +197,7 @@ int32_t kws_detector_hop(kws_detector *detector)
     return kws_clock_hop(&settings, &detector->clock);
 }
 
-int32_t kws_detector_decide(kws_detector *detector, const float *logits, kws_event *events)
+int32_t kws_detector_decide(kws_detector *detector, const kws_real *logits, kws_event *events)
 {
     int32_t posteriors[KWS_LABELS];
     kws_posteriors(logits, KWS_LABELS, posteriors);

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.codegen import c_names, packing
-from edgekws.codegen.c_tables import literal, table
+from edgekws.codegen.c_tables import real, table
 from edgekws.codegen.ir import (
     Add,
     AveragePool,
@@ -63,7 +63,7 @@ def _header(network: Network, memory: MemoryPlan, origin: str) -> str:
 #ifndef KWS_NETWORK_H
 #define KWS_NETWORK_H
 
-#include <stdint.h>
+#include "kws_real.h"
 
 #define KWS_N_LABELS {network.n_labels}
 #define KWS_N_MELS {network.n_mels}
@@ -77,7 +77,7 @@ void kws_network_reset(uint8_t memory[KWS_NETWORK_MEMORY]);
 uint8_t *kws_network_features(uint8_t memory[KWS_NETWORK_MEMORY]);
 {slide}
 /* Compute the logits of the frames that were set. */
-void kws_network_run(uint8_t memory[KWS_NETWORK_MEMORY], float logits[KWS_N_LABELS]);
+void kws_network_run(uint8_t memory[KWS_NETWORK_MEMORY], kws_real logits[KWS_N_LABELS]);
 
 #endif
 """
@@ -114,7 +114,7 @@ uint8_t *kws_network_features(uint8_t memory[KWS_NETWORK_MEMORY])
     return {features};
 }}
 {slide}
-void kws_network_run(uint8_t memory[KWS_NETWORK_MEMORY], float logits[KWS_N_LABELS])
+void kws_network_run(uint8_t memory[KWS_NETWORK_MEMORY], kws_real logits[KWS_N_LABELS])
 {{
 {"".join(writer.calls)}}}
 """
@@ -175,7 +175,7 @@ class _Writer:
         name = self._names.unique(dense.name)
         self._array("int8_t", f"{name}_weights", packing.pack(dense.weights[:, None]))
         self._array("int32_t", f"{name}_bias", dense.bias)
-        self._array("float", f"{name}_scale", dense.scale)
+        self._reals("kws_real", f"{name}_scale", dense.scale)
         channels, size = dense.weights.shape
         fields = {
             "size": str(size),
@@ -189,7 +189,7 @@ class _Writer:
 
     @write.register
     def _(self, last: Dequantize) -> None:
-        scale, zero = literal(last.quantization.scale), last.quantization.zero
+        scale, zero = real(last.quantization.scale), last.quantization.zero
         ends = f"{self.place(last.x)}, {scale}, {zero}, logits, {last.x.size}"
         self._call("kws_dequantize", ends)
 
@@ -207,7 +207,7 @@ class _Writer:
     def _(self, pool: AveragePool) -> None:
         name = self._names.unique(pool.name)
         members = ("images", "places", "channels", "x_zero", "scale", "zero")
-        fields = {member: literal(getattr(pool, member)) for member in members}
+        fields = {member: real(getattr(pool, member)) for member in members}
         self._layer("kws_average_pool", name, fields, pool.x, pool.y)
 
     @write.register
@@ -216,9 +216,9 @@ class _Writer:
         fields = {
             "window": self._window(name, pool.window),
             "channels": str(pool.channels),
-            "x_scale": literal(pool.input.scale),
+            "x_scale": real(pool.input.scale),
             "x_zero": str(pool.input.zero),
-            "y_scale": literal(pool.output.scale),
+            "y_scale": real(pool.output.scale),
             "y_zero": str(pool.output.zero),
         }
         self._layer("kws_float_average_pool", name, fields, pool.x, pool.y)
@@ -256,13 +256,17 @@ class _Writer:
         image = shift.y.size // shift.images
         self._call("kws_shift", f"{self.place(shift.y)}, {shift.images}, {image}, {shift.keep}")
 
+    def _reals(self, c_type: str, name: str, values: NDArray[np.float32]) -> None:
+        self.tables.append(table(c_type, name, values, real) + "\n")
+
     def _array(self, c_type: str, name: str, values: NDArray[Any] | Iterable[int]) -> None:
         self.tables.append(table(c_type, name, values) + "\n")
 
     def _sums(self, name: str, bias: NDArray[np.int32], rounding: Rounding) -> dict[str, str]:
         """Write bias and scales; return the members of a layer that they are."""
         self._array("int32_t KWS_ALIGNED", f"{name}_bias", packing.whole_groups(bias))
-        self._array("float KWS_ALIGNED", f"{name}_scale", packing.whole_groups(rounding.scale))
+        scales = packing.whole_groups(rounding.scale)
+        self._reals("kws_real KWS_ALIGNED", f"{name}_scale", scales)
         return {
             "channels": str(len(rounding.scale)),
             "weights": f"{name}_weights",
@@ -278,7 +282,7 @@ class _Writer:
 
     def _elementwise(self, kernel: str, operator: Add | Multiply, fields: dict[str, float]) -> None:
         name = self._names.unique(operator.name)
-        texts = {field: literal(value) for field, value in fields.items()}
+        texts = {field: real(value) for field, value in fields.items()}
         self.tables.append(c_names.record(f"{kernel}_layer", f"{name}_layer", texts) + "\n")
         a, b, y = (self.place(span) for span in (operator.a, operator.b, operator.y))
         self._call(kernel, f"&{name}_layer, {a}, {b}, {y}, {operator.y.size}")

@@ -66,7 +66,9 @@ def _prove_channel(low: int, high: int, scale: np.float32, zero: int) -> int:
     for start in range(first, last + 1, _CHUNK):
         sums = np.arange(start, min(start + _CHUNK, last + 1), dtype=np.int32)
         expected = arithmetic.requantize(sums, np.array(scale), zero)
-        wrong += int((round_as_kernel(sums.astype(np.float32) * scale, zero) != expected).sum())
+        in_floats = round_as_kernel(sums.astype(np.float32) * scale, zero)
+        in_integers = round_in_integers(sums, scale, zero)
+        wrong += int(((in_floats != expected) | (in_integers != expected)).sum())
     return wrong
 
 
@@ -76,6 +78,34 @@ def round_as_kernel(values: NDArray[np.float32], zero: int) -> NDArray[np.uint8]
     bounded = np.minimum(np.where(values > low, values, low), high)
     whole = ((bounded + _SHIFT) - _SHIFT).astype(np.int32)
     return (whole + zero).astype(np.uint8)
+
+
+def round_in_integers(sums: NDArray[np.int32], scale: np.float32, zero: int) -> NDArray[np.uint8]:
+    """Return what `kws_round_product` in `network_integer.h` does."""
+    fraction, exponent = np.frexp(scale)
+    digits, shift = np.int64(fraction * 2**24), 24 - int(exponent)
+    exact = _to_24_bits(sums.astype(np.int64))
+    product = exact * digits
+    if not 0 < shift <= 62:
+        whole = np.sign(product) * (512 if shift <= 0 else 0)
+    else:
+        part = (product + (1 << shift >> 1)) & ((1 << shift) - 1)
+        near = 1 << max(shift - 16, 0)
+        doubtful = (part <= near) | (part >= (1 << shift) - near) | (shift < 17)
+        doubtful |= np.abs(sums.astype(np.int64)) >= 1 << 24
+        product[doubtful] = _to_24_bits(product[doubtful])
+        raised = product + (1 << shift >> 1)
+        whole = raised >> shift
+        whole -= (doubtful & (raised == whole << shift) & (whole % 2 == 1)).astype(np.int64)
+    result: NDArray[np.uint8] = np.clip(whole + zero, 0, 255).astype(np.uint8)
+    return result
+
+
+def _to_24_bits(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return integers below 2^53, rounded half to even to 24 significant bits."""
+    excess = np.maximum(np.frexp(values.astype(np.float64))[1] - 24, 0)
+    rounded: NDArray[np.int64] = np.rint(np.ldexp(values, -excess)).astype(np.int64) << excess
+    return rounded
 
 
 def _pairs() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

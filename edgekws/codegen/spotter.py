@@ -61,6 +61,13 @@ typedef struct {{
     uint8_t network[KWS_NETWORK_MEMORY];
 }} kws_state;
 
+/* The softmax of a label: 0 … 1, or in an integer build 0 … KWS_UNIT. */
+#if defined(KWS_INTEGER)
+typedef int32_t kws_score;
+#else
+typedef float kws_score;
+#endif
+
 extern const char *const kws_labels[KWS_LABELS];     /* UTF-8 */
 extern const char *const kws_keywords[KWS_KEYWORDS]; /* those of the labels that make events */
 
@@ -71,7 +78,8 @@ void kws_init(kws_state *state);
 void kws_reset(kws_state *state);
 
 /* Take the next samples; write the events that they complete, and return how many. Times of an
- * event: kws_event_start_s(&kws_detector_timing, &event) and others in detector.h. */
+ * event: kws_event_start_s(&kws_detector_timing, &event) and others in detector.h; in an integer
+ * build only those in samples, kws_event_start_sample and kws_event_end_sample. */
 int32_t kws_push(kws_state *state, const int16_t *pcm, int32_t n, kws_event *events);
 
 /* End the stream; write its last events, return how many, and begin another one. */
@@ -82,11 +90,12 @@ void kws_switch(kws_state *state, int32_t keyword, int32_t on);
 
 /* Classify one window; return the label and write the softmax of all. A stream is reset. */
 int32_t kws_classify(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
-                     float scores[KWS_LABELS]);
+                     kws_score scores[KWS_LABELS]);
 
-/* The logits of one window. A stream is spoilt: reset it. */
+/* The logits of one window, in an integer build the bits of floats. A stream is spoilt: reset
+ * it. */
 void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
-                float logits[KWS_LABELS]);
+                kws_real logits[KWS_LABELS]);
 
 #endif
 """

@@ -86,6 +86,10 @@ headers. Written by edgekws {version()}.
 chooses AVX2, AVX-512 VNNI or the dot product of Armv8; all give the same bits. `-ffast-math` is
 refused.
 
+`make INTEGER=1` (`-DKWS_INTEGER`, without the files that the Makefile lists as FLOATS) builds it
+without floating point, for CPUs that have none. The network computes the same bits. Its front end
+is an integer one, whose features differ slightly; times are in samples, scores in units of 1/65536.
+
 | | bytes |
 |---|---|
 | weights, biases and scales of the network, constant | {sum(_constants(network)):,} |
@@ -94,7 +98,8 @@ refused.
 
 For each {kind}, the network computes the integers that onnxruntime computes at full
 optimization from the same features. The rounding was compared on all {proven.accumulators:,}
-accumulators that its channels can reach and on {proven.pairs:,} pairs of bytes: none differs.
+accumulators that its channels can reach, in floats and in integers, and on {proven.pairs:,} pairs
+of bytes: none differs.
 
 The code is under the Apache License 2.0 (https://www.apache.org/licenses/LICENSE-2.0): you may
 ship it in products, with that notice. Weights and tables are yours as the bundle is.

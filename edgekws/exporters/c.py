@@ -8,13 +8,23 @@ import onnx
 from edgekws.about import version
 from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.pack import identity
-from edgekws.codegen import detector, front_end, ir, memory_plan, network, proof, reading, spotter
+from edgekws.codegen import (
+    detector,
+    front_end,
+    integer_front_end,
+    ir,
+    memory_plan,
+    network,
+    proof,
+    reading,
+    spotter,
+)
 from edgekws.core.contract import Contract
 from edgekws.core.fields import Fields
 from edgekws.core.verified import Verified
 from edgekws.errors import ParityError, UnsupportedError, UsageError
 from edgekws.exporters import _c_folder, _c_proof
-from edgekws.runtime.c import DETECTOR, FRONT_END, SPOTTER, kernel_paths
+from edgekws.runtime.c import DETECTOR, FRONT_END, INTEGER_FRONT_END, SPOTTER, kernel_paths
 
 
 class Exporter(Fields):
@@ -55,7 +65,8 @@ class Exporter(Fields):
         texts["README.md"] = _c_folder.readme(contract, read, memory, _proven(read))
         for name, text in texts.items():
             (target / name).write_text(text, encoding="utf-8")
-        for path in kernel_paths((*SPOTTER, *FRONT_END, *DETECTOR, *source.files)):
+        kernels = (*SPOTTER, *FRONT_END, *INTEGER_FRONT_END, *DETECTOR, *source.files)
+        for path in kernel_paths(tuple(dict.fromkeys(kernels))):
             _c_folder.copy_source(path, target)
         _c_folder.copy_golden(folder, target, contract)
         return target
@@ -93,10 +104,7 @@ def _texts(
     try:
         settings = detector.detector_settings(manifest)
         parts = {
-            "kws_front_end.h": front_end.front_end_header(contract.front_end),
-            "kws_front_end.c": front_end.front_end_source(
-                contract.front_end, contract.normalization, quantization
-            ),
+            **_front_ends(contract, quantization),
             "kws_detector.h": detector.detector_header(settings),
             "kws_detector.c": detector.detector_source(settings),
         }
@@ -109,6 +117,30 @@ def _texts(
         "kws.h": spotter.spotter_header(origin, version(), read, contract.labels, shown),
         "kws_labels.c": spotter.labels_source(origin, contract.labels, settings.columns),
     }
+
+
+def _front_ends(contract: Contract, quantization: front_end.InputQuantization) -> dict[str, str]:
+    """Return the files of the front end, with and without floating point.
+
+    Raises:
+        ValueError: `n_fft` is longer than the kernels can transform.
+    """
+    given = contract.front_end, contract.normalization, quantization
+    header = front_end.front_end_header(contract.front_end)
+    source = front_end.front_end_source(*given)
+    integer_header = integer_front_end.integer_front_end_header(contract.front_end)
+    try:
+        integer_source = integer_front_end.integer_front_end_source(*given)
+    except ValueError as error:
+        integer_source = f'#error "{error}"\n'
+    return {
+        "kws_front_end.h": _either(integer_header, header),
+        "kws_front_end.c": _either(integer_source, source),
+    }
+
+
+def _either(integer: str, floating: str) -> str:
+    return f"#if defined(KWS_INTEGER)\n{integer}\n#else\n{floating}\n#endif\n"
 
 
 def _shown(value: object) -> str:

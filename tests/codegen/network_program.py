@@ -25,7 +25,7 @@ static uint8_t memory[KWS_NETWORK_MEMORY];
 
 int main(void)
 {
-    float logits[KWS_N_LABELS];
+    kws_real logits[KWS_N_LABELS];
     kws_network_reset(memory);
     while (fread(kws_network_features(memory), KWS_N_MELS, KWS_FRAMES, stdin) == KWS_FRAMES) {
         kws_network_run(memory, logits);
@@ -58,6 +58,7 @@ class Build:
 _VNNI = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma")
 _QEMU = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
 _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+_NO_FPU = ("-DKWS_INTEGER", "-mgeneral-regs-only")
 BUILDS = (
     Build("gcc-plain", "gcc", ("-O2", "-DKWS_PLAIN")),
     Build("gcc-sanitized", "gcc", ("-O1", "-DKWS_PLAIN", *_SANITIZERS)),
@@ -67,6 +68,9 @@ BUILDS = (
     Build("clang-avx2", "clang", ("-O2", "-mavx2", "-mfma"), needs="avx2"),
     Build("clang-vnni", "clang", ("-O2", *_VNNI), needs="avx512_vnni"),
     Build("clang-sanitized", "clang", ("-O1", "-mavx2", "-mfma", *_SANITIZERS), needs="avx2"),
+    Build("gcc-integer", "gcc", ("-O2", "-DKWS_INTEGER")),
+    Build("clang-integer", "clang", ("-O1", "-DKWS_INTEGER", *_SANITIZERS)),
+    Build("aarch64-integer", "aarch64-linux-gnu-gcc", ("-O2", *_NO_FPU), _QEMU),
     Build("aarch64", "aarch64-linux-gnu-gcc", ("-O2", "-march=armv8.2-a+dotprod"), _QEMU),
     Build("aarch64-plain", "aarch64-linux-gnu-gcc", ("-O2", "-march=armv8-a"), _QEMU),
 )

@@ -19,8 +19,8 @@ INTEGER_FRONT_END = (
 """Files of the front end without floating point."""
 
 DETECTOR = (
-    *("exact_floats.h", "detector.h", "detector.c", "detector_posteriors.c"),
-    *("detector_samples.c", "detector_seconds.c"),
+    *("exact_floats.h", "kws_real.h", "detector.h", "detector.c"),
+    *("detector_posteriors.c", "detector_samples.c", "detector_seconds.c"),
 )
 """Files of the detector."""
 
@@ -42,8 +42,9 @@ NETWORK = {
 """The kernel of each operator of `codegen.ir`; a `Fill` is a memset."""
 
 NETWORK_HEADERS = (
-    *("network_kernels.h", "network_rounding.h", "network_sums.h", "network_sums_plain.h"),
-    *("network_sums_avx2.h", "network_sums_vnni.h", "network_sums_armv8.h"),
+    *("kws_real.h", "network_kernels.h", "network_rounding.h", "network_integer.h"),
+    *("network_sums.h", "network_sums_plain.h", "network_sums_avx2.h", "network_sums_vnni.h"),
+    "network_sums_armv8.h",
 )
 """Headers of the kernels."""
 

@@ -8,7 +8,7 @@
 #ifndef KWS_DETECTOR_H
 #define KWS_DETECTOR_H
 
-#include <stdint.h>
+#include "kws_real.h"
 
 /* Posteriors are counted in units of 1 / KWS_UNIT. */
 #define KWS_UNIT 65536
@@ -80,7 +80,7 @@ typedef struct {
  *
  * Before rounding it is exact to n * 2^-38 of a unit: where a softmax in double precision rounds to
  * another count, it was that close to a tie itself. */
-void kws_posteriors(const float *logits, int32_t n, int32_t *posteriors);
+void kws_posteriors(const kws_real *logits, int32_t n, int32_t *posteriors);
 
 /* Forget the stream; keywords stay switched as they are. */
 void kws_tracks_reset(const kws_detector_settings *settings, kws_clock *clock, kws_track *tracks,

@@ -19,7 +19,7 @@ static uint64_t high_product(uint64_t a, uint64_t b)
 }
 
 /* A logit in fixed point; beyond +-2^13, and where it is no number, the largest or smallest. */
-static int64_t fixed_point(float logit)
+static int64_t fixed_point(kws_real logit)
 {
     uint32_t bits;
     memcpy(&bits, &logit, sizeof bits);
@@ -88,7 +88,7 @@ static int32_t ratio(uint64_t part, uint64_t whole)
     return (int32_t)(quotient + (2 * rest > whole));
 }
 
-void kws_posteriors(const float *logits, int32_t n, int32_t *posteriors)
+void kws_posteriors(const kws_real *logits, int32_t n, int32_t *posteriors)
 {
     uint64_t sum = 0;
     int64_t largest = -LARGEST;

@@ -12,7 +12,7 @@ static const int16_t silence[KWS_HOP_SAMPLES];
 static int32_t hop(kws_state *state, kws_event *events)
 {
     uint8_t *features = kws_network_features(state->network);
-    float logits[KWS_LABELS];
+    kws_real logits[KWS_LABELS];
 
 #if KWS_STREAMING
     kws_front_end(state->samples, HOP_FRAMES, features, &state->scratch);
@@ -104,7 +104,7 @@ void kws_switch(kws_state *state, int32_t keyword, int32_t on)
 
 #if KWS_STREAMING
 void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
-                float logits[KWS_LABELS])
+                kws_real logits[KWS_LABELS])
 {
     uint8_t *features = kws_network_features(state->network);
 
@@ -122,7 +122,7 @@ void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
 }
 #else
 void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
-                float logits[KWS_LABELS])
+                kws_real logits[KWS_LABELS])
 {
     kws_front_end(clip, KWS_FRAMES, kws_network_features(state->network), &state->scratch);
     kws_network_run(state->network, logits);
@@ -130,16 +130,20 @@ void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
 #endif
 
 int32_t kws_classify(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
-                     float scores[KWS_LABELS])
+                     kws_score scores[KWS_LABELS])
 {
-    float logits[KWS_LABELS];
+    kws_real logits[KWS_LABELS];
     int32_t posteriors[KWS_LABELS], best = 0;
 
     kws_logits(state, clip, logits);
     kws_posteriors(logits, KWS_LABELS, posteriors);
     for (int32_t label = 0; label < KWS_LABELS; label++) {
+#if defined(KWS_INTEGER)
+        scores[label] = posteriors[label];
+#else
         scores[label] = (float)posteriors[label] / KWS_UNIT;
-        best = logits[label] > logits[best] ? label : best;
+#endif
+        best = kws_less(logits[best], logits[label]) ? label : best;
     }
     kws_reset(state);
     return best;

@@ -6,6 +6,7 @@
  *     kws -                     the same in raw 16-bit PCM on standard input, as it comes
  *     kws --clip FILE.wav ...   the label of clips of up to one window
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,13 +69,43 @@ static int32_t read_samples(FILE *file, int16_t *pcm, int32_t n)
     return done;
 }
 
+#if defined(KWS_INTEGER)
+
+/* Start and end in samples and the score in units of 1 / KWS_UNIT, as a small CPU has them. */
+static void print_event(const char *name, const kws_event *event)
+{
+    const kws_timing *timing = &kws_detector_timing;
+    printf("%s\t%s\t%" PRId64 "\t%" PRId64 "\t%" PRId32 "\n", name, kws_keywords[event->keyword],
+           kws_event_start_sample(timing, event), kws_event_end_sample(timing, event),
+           event->peak / timing->span);
+}
+
+static void print_score(const char *name, int32_t label, kws_score score)
+{
+    printf("%s\t%s\t%" PRId32 "\n", name, kws_labels[label], score);
+}
+
+#else
+
+static void print_event(const char *name, const kws_event *event)
+{
+    const kws_timing *timing = &kws_detector_timing;
+    printf("%s\t%s\t%.3f\t%.3f\t%.4f\n", name, kws_keywords[event->keyword],
+           kws_event_start_s(timing, event), kws_event_end_s(timing, event),
+           kws_event_score(timing, event));
+}
+
+static void print_score(const char *name, int32_t label, kws_score score)
+{
+    printf("%s\t%s\t%.4f\n", name, kws_labels[label], (double)score);
+}
+
+#endif
+
 static void print(const char *name, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) {
-        const kws_timing *timing = &kws_detector_timing;
-        printf("%s\t%s\t%.3f\t%.3f\t%.4f\n", name, kws_keywords[events[i].keyword],
-               kws_event_start_s(timing, &events[i]), kws_event_end_s(timing, &events[i]),
-               kws_event_score(timing, &events[i]));
+        print_event(name, &events[i]);
     }
     fflush(stdout);
 }
@@ -96,7 +127,7 @@ static void detect(const char *name, FILE *file, int64_t left)
 static int classify(const char *name, FILE *file, int64_t samples)
 {
     static int16_t clip[KWS_WINDOW_SAMPLES];
-    float scores[KWS_LABELS];
+    kws_score scores[KWS_LABELS];
     int32_t label;
 
     if (samples > KWS_WINDOW_SAMPLES) {
@@ -107,7 +138,7 @@ static int classify(const char *name, FILE *file, int64_t samples)
     memset(clip, 0, sizeof clip);
     read_samples(file, clip + (KWS_WINDOW_SAMPLES - samples) / 2, (int32_t)samples);
     label = kws_classify(&state, clip, scores);
-    printf("%s\t%s\t%.4f\n", name, kws_labels[label], (double)scores[label]);
+    print_score(name, label, scores[label]);
     return 0;
 }
 

@@ -3,6 +3,21 @@
 #include "network_kernels.h"
 #include "network_rounding.h"
 
+#if defined(KWS_INTEGER)
+
+void kws_add(const kws_add_layer *layer, const uint8_t *a, const uint8_t *b, uint8_t *y, int32_t n)
+{
+    const kws_number offset = kws_number_of(layer->offset);
+
+    for (int32_t i = 0; i < n; i++) {
+        const kws_number inner = kws_rounded(kws_sum(kws_times(b[i], layer->b_scale), offset));
+        const kws_number outer = kws_sum(kws_times(a[i], layer->a_scale), inner);
+        y[i] = kws_round_number(kws_rounded(outer), 0);
+    }
+}
+
+#else
+
 /*
  * a * b + c, rounded once. Without such an instruction in double: the product is exact there; that
  * the second rounding changes no result was tried for all pairs of bytes when this was generated.
@@ -29,3 +44,5 @@ void kws_add(const kws_add_layer *layer, const uint8_t *a, const uint8_t *b, uin
 {
     add(layer->a_scale, layer->b_scale, layer->offset, a, b, y, n);
 }
+
+#endif

@@ -17,7 +17,7 @@ void kws_average_pool(const kws_average_pool_layer *layer, const uint8_t *x, uin
             }
             for (int32_t lane = 0; lane < n; lane++) {
                 const int32_t sum = sums[lane] - layer->places * layer->x_zero;
-                y[first + lane] = kws_round((float)sum * layer->scale, layer->zero);
+                y[first + lane] = kws_round_product(sum, layer->scale, layer->zero);
             }
         }
         x += layer->places * layer->channels;

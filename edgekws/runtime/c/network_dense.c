@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last matrix product of a network, to float logits. */
+/* The last matrix product of a network, to logits. */
 #include "network_kernels.h"
+#include "network_rounding.h"
 
-void kws_dense(const kws_dense_layer *layer, const uint8_t *x, float *logits)
+void kws_dense(const kws_dense_layer *layer, const uint8_t *x, kws_real *logits)
 {
     const int32_t depths = KWS_DEPTHS(layer->size);
 
@@ -15,6 +16,6 @@ void kws_dense(const kws_dense_layer *layer, const uint8_t *x, float *logits)
             const int32_t depth = place / KWS_DEPTH;
             sum += x[place] * w[depth * KWS_BLOCK * KWS_DEPTH + place % KWS_DEPTH];
         }
-        logits[channel] = (float)sum * layer->scale[channel];
+        logits[channel] = kws_product(sum, layer->scale[channel]);
     }
 }

@@ -7,6 +7,38 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
+#if defined(KWS_INTEGER)
+
+static inline uint8_t mean(const kws_float_average_pool_layer *layer, const uint8_t *from)
+{
+    const kws_number n = {layer->window.n_taps, 0}, zero = {layer->y_zero, 0};
+    kws_number sum = {0, 0};
+
+    for (int32_t tap = 0; tap < layer->window.n_taps; tap++) {
+        const int32_t value = from[layer->window.taps[tap]] - layer->x_zero;
+        sum = kws_rounded(kws_sum(sum, kws_rounded(kws_times(value, layer->x_scale))));
+    }
+    sum = kws_rounded(kws_quotient(sum, n));
+    sum = kws_rounded(kws_quotient(sum, kws_number_of(layer->y_scale)));
+    return kws_round_number(kws_rounded(kws_sum(sum, zero)), 0);
+}
+
+#else
+
+static inline uint8_t mean(const kws_float_average_pool_layer *layer, const uint8_t *from)
+{
+    float sum = 0.0f;
+
+    for (int32_t tap = 0; tap < layer->window.n_taps; tap++) {
+        const int32_t value = from[layer->window.taps[tap]] - layer->x_zero;
+        sum += (float)value * layer->x_scale;
+    }
+    sum = sum / (float)layer->window.n_taps / layer->y_scale;
+    return kws_round(sum + (float)layer->y_zero, 0);
+}
+
+#endif
+
 void kws_float_average_pool(const kws_float_average_pool_layer *layer, const uint8_t *x,
                             uint8_t *y)
 {
@@ -16,13 +48,7 @@ void kws_float_average_pool(const kws_float_average_pool_layer *layer, const uin
         for (int32_t column = 0; column < window->columns; column++) {
             const uint8_t *from = x + row * window->row_step + column * window->column_step;
             for (int32_t channel = 0; channel < layer->channels; channel++) {
-                float sum = 0.0f;
-                for (int32_t tap = 0; tap < window->n_taps; tap++) {
-                    const int32_t value = from[window->taps[tap] + channel] - layer->x_zero;
-                    sum += (float)value * layer->x_scale;
-                }
-                sum = sum / (float)window->n_taps / layer->y_scale;
-                *y++ = kws_round(sum + (float)layer->y_zero, 0);
+                *y++ = mean(layer, from + channel);
             }
         }
     }

@@ -9,13 +9,15 @@
 #ifndef KWS_NETWORK_KERNELS_H
 #define KWS_NETWORK_KERNELS_H
 
-#include <stdint.h>
+#include "kws_real.h"
 
+#if !defined(KWS_INTEGER)
 #if defined(__FAST_MATH__)
 #error "results would not be exact: compile without -ffast-math"
 #endif
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
 #error "results would not be exact: compile for a CPU that rounds to float (-msse2 -mfpmath=sse)"
+#endif
 #endif
 
 #define KWS_BLOCK 16 /* channels that are computed at once; weights are padded to it */
@@ -43,7 +45,7 @@ typedef struct {
 
 /* From an int32 accumulator to a byte: round(accumulator * scale) + zero, saturated. */
 typedef struct {
-    const float *scale; /* one a channel */
+    const kws_real *scale; /* one a channel */
     int32_t zero;
 } kws_rounding;
 
@@ -68,25 +70,25 @@ typedef struct {
     int32_t size, channels;
     const int8_t *weights; /* [channels / 16][size / 4][16][4] */
     const int32_t *bias;
-    const float *scale;
+    const kws_real *scale;
 } kws_dense_layer;
 
 /* fma(a, a_scale, fma(b, b_scale, offset)), rounded and saturated. */
 typedef struct {
-    float a_scale, b_scale, offset;
+    kws_real a_scale, b_scale, offset;
 } kws_add_layer;
 
 /* (a - a_zero) (b - b_zero) scale + zero, rounded and saturated. */
 typedef struct {
     int32_t a_zero, b_zero;
-    float scale;
+    kws_real scale;
     int32_t zero;
 } kws_multiply_layer;
 
 /* The mean over each whole image: the sum of (x - x_zero), times scale, rounded as kws_rounding. */
 typedef struct {
     int32_t images, places, channels, x_zero;
-    float scale;
+    kws_real scale;
     int32_t zero;
 } kws_average_pool_layer;
 
@@ -94,9 +96,9 @@ typedef struct {
 typedef struct {
     kws_window window;
     int32_t channels;
-    float x_scale;
+    kws_real x_scale;
     int32_t x_zero;
-    float y_scale;
+    kws_real y_scale;
     int32_t y_zero;
 } kws_float_average_pool_layer;
 
@@ -112,7 +114,7 @@ typedef struct {
 
 void kws_conv(const kws_conv_layer *layer, const uint8_t *x, uint8_t *y);
 void kws_depthwise(const kws_depthwise_layer *layer, const uint8_t *x, uint8_t *y);
-void kws_dense(const kws_dense_layer *layer, const uint8_t *x, float *logits);
+void kws_dense(const kws_dense_layer *layer, const uint8_t *x, kws_real *logits);
 void kws_add(const kws_add_layer *layer, const uint8_t *a, const uint8_t *b, uint8_t *y,
              int32_t n);
 void kws_multiply(const kws_multiply_layer *layer, const uint8_t *a, const uint8_t *b,
@@ -124,6 +126,6 @@ void kws_max_pool(const kws_max_pool_layer *layer, const uint8_t *x, uint8_t *y)
 void kws_lookup(const uint8_t table[256], const uint8_t *x, uint8_t *y, int32_t n);
 void kws_copy(const kws_copy_layer *layer, const uint8_t *x, uint8_t *y);
 void kws_shift(uint8_t *buffer, int32_t images, int32_t image_size, int32_t keep);
-void kws_dequantize(const uint8_t *x, float scale, int32_t zero, float *y, int32_t n);
+void kws_dequantize(const uint8_t *x, kws_real scale, int32_t zero, kws_real *y, int32_t n);
 
 #endif

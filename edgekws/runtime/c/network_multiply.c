@@ -3,6 +3,22 @@
 #include "network_kernels.h"
 #include "network_rounding.h"
 
+#if defined(KWS_INTEGER)
+
+void kws_multiply(const kws_multiply_layer *layer, const uint8_t *a, const uint8_t *b,
+                  uint8_t *restrict y, int32_t n)
+{
+    const kws_number zero = {layer->zero, 0};
+
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t product = (a[i] - layer->a_zero) * (b[i] - layer->b_zero);
+        const kws_number scaled = kws_rounded(kws_times(product, layer->scale));
+        y[i] = kws_round_number(kws_rounded(kws_sum(scaled, zero)), 0);
+    }
+}
+
+#else
+
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #endif
@@ -21,3 +37,5 @@ void kws_multiply(const kws_multiply_layer *layer, const uint8_t *a, const uint8
         y[i] = kws_round(scaled + zero, 0);
     }
 }
+
+#endif

@@ -3,7 +3,11 @@
 #ifndef KWS_NETWORK_ROUNDING_H
 #define KWS_NETWORK_ROUNDING_H
 
-#include <stdint.h>
+#include "kws_real.h"
+
+#if defined(KWS_INTEGER)
+#include "network_integer.h"
+#else
 
 /*
  * The value rounded half to even, plus `zero`, from 0 to 255; NaN gives 0.
@@ -16,5 +20,17 @@ static inline uint8_t kws_round(float value, int32_t zero)
     bounded = bounded < high ? bounded : high;
     return (uint8_t)((int32_t)((bounded + shift) - shift) + zero);
 }
+
+static inline kws_real kws_product(int32_t sum, kws_real scale)
+{
+    return (float)sum * scale;
+}
+
+static inline uint8_t kws_round_product(int32_t sum, kws_real scale, int32_t zero)
+{
+    return kws_round(kws_product(sum, scale), zero);
+}
+
+#endif
 
 #endif

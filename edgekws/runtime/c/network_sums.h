@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sixteen accumulators side by side, in the instructions of the CPU that is compiled for, or in
- * plain C where KWS_PLAIN is defined.
+ * plain C where KWS_PLAIN or KWS_INTEGER is defined.
  *
  * kws_sums           16 sums, int32
  * KWS_PLACES         places that share a load of weights
@@ -12,7 +12,7 @@
 #ifndef KWS_SUMS_H
 #define KWS_SUMS_H
 
-#if defined(KWS_PLAIN)
+#if defined(KWS_PLAIN) || defined(KWS_INTEGER)
 #include "network_sums_plain.h"
 #elif defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #include "network_sums_vnni.h"

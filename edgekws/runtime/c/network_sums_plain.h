@@ -40,12 +40,12 @@ static inline void kws_sums_dot_rows(kws_sums *sums, const uint8_t *const x[KWS_
     }
 }
 
-static inline void kws_sums_store(const kws_sums *sums, const float *restrict scale,
+static inline void kws_sums_store(const kws_sums *sums, const kws_real *restrict scale,
                                   int32_t zero, uint8_t *restrict y, int32_t n)
 {
     n = n < KWS_BLOCK ? n : KWS_BLOCK;
     for (int32_t i = 0; i < n; i++) {
-        y[i] = kws_round((float)sums->sum[i] * scale[i], zero);
+        y[i] = kws_round_product(sums->sum[i], scale[i], zero);
     }
 }
 

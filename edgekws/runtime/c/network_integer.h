@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The roundings of network_rounding.h without floating point, bit for bit.
+ *
+ * A float has 24 significant bits. Each function rounds to them, half to even, where a float does.
+ * Numbers are normal, as scales and logits are. Right shifts of negative numbers round down.
+ */
+#ifndef KWS_NETWORK_INTEGER_H
+#define KWS_NETWORK_INTEGER_H
+
+#include "kws_real.h"
+
+/* digits * 2^exponent */
+typedef struct {
+    int64_t digits;
+    int32_t exponent;
+} kws_number;
+
+static inline kws_number kws_number_of(kws_real real)
+{
+    const int32_t field = (int32_t)(real >> 23 & 0xff);
+    const int64_t digits = field ? (int64_t)((real & 0x7fffff) | 0x800000) : 0;
+    const kws_number number = {real >> 31 ? -digits : digits, field - 150};
+    return number;
+}
+
+static inline kws_number kws_times(int32_t factor, kws_real real)
+{
+    kws_number number = kws_number_of(real);
+    number.digits *= factor;
+    return number;
+}
+
+/* Return how many bits a magnitude takes. */
+static inline int32_t kws_bits(int64_t digits)
+{
+    uint64_t left = (uint64_t)(digits < 0 ? -digits : digits);
+    int32_t bits = 0;
+    for (int32_t step = 32; step > 0; step /= 2) {
+        if (left >> step) {
+            left >>= step;
+            bits += step;
+        }
+    }
+    return bits + (int32_t)left;
+}
+
+/* Divide by 2^n, 0 < n < 63, rounding half to even. */
+static inline int64_t kws_halved(int64_t digits, int32_t n)
+{
+    const int64_t raised = digits + ((int64_t)1 << (n - 1)), whole = raised >> n;
+    return whole - (raised == whole * ((int64_t)1 << n) && whole % 2);
+}
+
+static inline kws_number kws_rounded(kws_number number)
+{
+    const int32_t excess = kws_bits(number.digits) - 24;
+    if (excess > 0) {
+        number.digits = kws_halved(number.digits, excess);
+        number.exponent += excess;
+    }
+    return number;
+}
+
+/* Add two numbers below 2^61, exact until it is rounded: what is too small to be added sets the
+ * last bit. */
+static inline kws_number kws_sum(kws_number a, kws_number b)
+{
+    if (a.digits == 0 || b.digits == 0) {
+        return a.digits == 0 ? b : a;
+    }
+    if (a.exponent < b.exponent) {
+        const kws_number other = a;
+        a = b;
+        b = other;
+    }
+    const int32_t room = 61 - kws_bits(a.digits), distance = a.exponent - b.exponent;
+    const int32_t left = distance < room ? distance : room, right = distance - left;
+    a.digits *= (int64_t)1 << left;
+    a.exponent -= left;
+    if (right > 62) {
+        b.digits = b.digits < 0 ? -1 : 1;
+    } else if (right > 0) {
+        const int64_t whole = b.digits >> right;
+        b.digits = whole | (whole * ((int64_t)1 << right) != b.digits);
+    }
+    a.digits += b.digits;
+    return a;
+}
+
+/* Divide by a positive number, exact until it is rounded. */
+static inline kws_number kws_quotient(kws_number a, kws_number b)
+{
+    const int32_t room = 61 - kws_bits(a.digits);
+    const int64_t digits = a.digits * ((int64_t)1 << room), rest = digits % b.digits;
+    const kws_number quotient = {2 * (digits / b.digits) + (rest > 0) - (rest < 0),
+                                 a.exponent - room - b.exponent - 1};
+    return quotient;
+}
+
+static inline uint8_t kws_saturated(int64_t value)
+{
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/* The number rounded half to even, plus `zero`, from 0 to 255. */
+static inline uint8_t kws_round_number(kws_number number, int32_t zero)
+{
+    if (number.exponent < -62) {
+        number.digits = 0; /* below 1/2, as a rounded number has 24 bits */
+    } else if (number.exponent < 0) {
+        number.digits = kws_halved(number.digits, -number.exponent);
+    } else if (number.exponent > 8) {
+        number.digits *= 256;
+    } else {
+        number.digits *= (int64_t)1 << number.exponent;
+    }
+    return kws_saturated(number.digits + zero);
+}
+
+/*
+ * The product of a sum and a positive scale, as kws_round_number.
+ *
+ * To round to 24 bits before can change the result only next to a tie: by 2^-17 where the product
+ * is below 256. Elsewhere one rounding does.
+ */
+static inline uint8_t kws_round_product(int32_t sum, kws_real scale, int32_t zero)
+{
+    const kws_number factor = kws_number_of(scale);
+    const int32_t shift = -factor.exponent;
+
+    if (shift < 17 || shift > 62 || sum >= 1 << 24 || sum <= -(1 << 24)) {
+        const kws_number whole = {sum, 0}, exact = kws_rounded(whole);
+        kws_number product = {exact.digits * factor.digits, factor.exponent + exact.exponent};
+        return kws_round_number(kws_rounded(product), zero);
+    }
+    const int64_t product = sum * factor.digits, near = (int64_t)1 << (shift - 16);
+    const int64_t raised = product + ((int64_t)1 << (shift - 1));
+    const int64_t part = raised & (((int64_t)1 << shift) - 1);
+    if (part <= near || part >= ((int64_t)1 << shift) - near) {
+        const kws_number tie = {product, factor.exponent};
+        return kws_round_number(kws_rounded(tie), zero);
+    }
+    return kws_saturated((raised >> shift) + zero);
+}
+
+/* The same product as the bits of a float. */
+static inline kws_real kws_product(int32_t sum, kws_real scale)
+{
+    const kws_number whole = {sum, 0}, exact = kws_rounded(whole), factor = kws_number_of(scale);
+    const kws_number product = {exact.digits * factor.digits, 0}, rounded = kws_rounded(product);
+    const int32_t bits = kws_bits(rounded.digits);
+    const int32_t field =
+        rounded.exponent + exact.exponent + factor.exponent + bits - 24 + 150;
+    const uint64_t magnitude =
+        (uint64_t)(rounded.digits < 0 ? -rounded.digits : rounded.digits);
+    const uint64_t digits = bits > 24 ? magnitude >> 1 : magnitude << (24 - bits);
+
+    if (magnitude == 0 || field <= 0) {
+        return 0;
+    }
+    return (kws_real)(rounded.digits < 0) << 31 | (kws_real)field << 23 |
+           (kws_real)(digits & 0x7fffff);
+}
+
+#endif
