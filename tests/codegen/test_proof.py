@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from edgekws.codegen import arithmetic, proof
-from edgekws.codegen.arithmetic import Floats
 from edgekws.codegen.ir import Conv, Depthwise
 from tests.codegen.random_operators import random_network
 
@@ -30,7 +29,7 @@ def test_rounding_is_half_to_even_and_saturates() -> None:
     assert arithmetic.to_bytes(values, 10).tolist() == [10, 12, 10, 255, 0, 255, 0, 0]
 
 
-def test_every_reachable_accumulator_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_reachable_accumulator_is_tried() -> None:
     network = random_network(seed=1, n=1)
     result = proof.prove(network)
     layers = [op for op in network.operators if isinstance(op, Conv | Depthwise)]
@@ -40,8 +39,10 @@ def test_every_reachable_accumulator_is_tried(monkeypatch: pytest.MonkeyPatch) -
     )
     assert (result.accumulators, result.pairs, result.different) == (reachable, 2 << 16, 0)
 
-    def round_half_up(values: Floats, zero: int) -> arithmetic.Bytes:
-        return arithmetic.to_bytes(np.floor(values + np.float32(0.5)), zero)
 
-    monkeypatch.setattr(proof, "round_as_kernel", round_half_up)
-    assert proof.prove(network).different > 0
+@pytest.mark.parametrize("kernel", ["round_as_kernel", "round_in_integers"])
+def test_a_kernel_that_rounds_otherwise_is_found(
+    kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, kernel, lambda values, *given: np.zeros(len(values), np.uint8))
+    assert proof.prove(random_network(seed=1, n=1)).different > 0
