@@ -10,8 +10,8 @@ interval.
 A variance estimated from few speakers is often too small by chance. So it is never taken to be
 less than that of speakers who differ by `SPREAD` on the logit scale (rates: by `RATE_SPREAD` of
 their mean), an assumption that fades out above `MANY_SPEAKERS` speakers, and never less than that
-of independent samples. For rates of two or three groups the assumption stands alone. `tools/interval_coverage.py` simulates how often the intervals contain the
-true value.
+of independent samples. For rates of two or three groups the assumption stands alone.
+`tools/interval_coverage.py` simulates how often the intervals contain the true value.
 """
 
 from dataclasses import dataclass
