@@ -1,7 +1,8 @@
 """Log-mel of whole recordings, from which the features of any window can be cut."""
 
 import json
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def write(
     """Write the normalised log-mel of `clips`, each at full length, into `folder`.
 
     Frame `t` of a clip is the first frame of the window that starts at sample `t * hop_length`. A
-    clip shorter than one frame has none.
+    clip shorter than one frame has none. Memory does not depend on the lengths of the clips.
 
     Raises:
         DataError: a clip cannot be read.
@@ -45,20 +46,27 @@ def write(
     mean = np.array(normalization.mean)[:, None]
     std = np.array(normalization.std)[:, None]
 
-    def features(start: int, index: int) -> NDArray[np.float32]:
+    def write_part(start: int, index: int) -> int:
+        """Write the frames `(T, n_mels)` of a clip into a file of its own; return `T`."""
         clip = clips[start + index]
         blocks = read_blocks(clip.path, front_end.sample_rate, BLOCK_S, clip.start_s, clip.end_s)
-        long = _log_mel((to_float32(to_int16(block)) for block in blocks), front_end)
-        return np.ascontiguousarray(((long - mean) / std).T, np.float32)  # (T, n_mels)
+        length = 0
+        with _part(folder, index).open("wb") as part:
+            for piece in _log_mel((to_float32(to_int16(block)) for block in blocks), front_end):
+                part.write(np.ascontiguousarray(((piece - mean) / std).T, np.float32).data)
+                length += piece.shape[1]
+        return length
 
-    lengths = []
+    lengths: list[int] = []
     with (folder / "frames.f32").open("wb") as file:
         for start in range(0, len(clips), BLOCK):
             count = min(BLOCK, len(clips) - start)
             text = f"negatives {start} to {start + count} of {len(clips)}"
-            for part in in_parallel(partial(features, start), count, emit, text):
-                lengths.append(len(part))
-                file.write(part.data)
+            lengths += in_parallel(partial(write_part, start), count, emit, text)
+            for index in range(count):
+                with _part(folder, index).open("rb") as part:
+                    shutil.copyfileobj(part, file)
+                _part(folder, index).unlink()
     (folder / "lengths.json").write_text(json.dumps(lengths))
 
 
@@ -71,17 +79,22 @@ def read(folder: Path, n_mels: int) -> tuple[NDArray[np.float32], ...]:
     return tuple(part.T for part in np.split(frames, np.cumsum(lengths)[:-1]))
 
 
-def _log_mel(blocks: Iterable[NDArray[np.float32]], front_end: FrontEnd) -> NDArray[np.float32]:
+def _part(folder: Path, index: int) -> Path:
+    return folder / f"part-{index}.f32"
+
+
+def _log_mel(
+    blocks: Iterable[NDArray[np.float32]], front_end: FrontEnd
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the log-mel `(n_mels, T)` of audio, piece by piece."""
     hop, overlap = front_end.hop_length, front_end.n_fft - front_end.hop_length
     piece = PIECE_FRAMES * hop
     rest = np.zeros(0, np.float32)
-    pieces = [np.empty((front_end.n_mels, 0), np.float32)]
     for block in blocks:
         rest = np.concatenate([rest, block])
         while len(rest) >= piece + overlap:
-            pieces.append(log_mel(rest[: piece + overlap], front_end))
+            yield log_mel(rest[: piece + overlap], front_end)
             rest = rest[piece:]
     count = max(0, (len(rest) - overlap) // hop)
     if count:
-        pieces.append(log_mel(rest[: count * hop + overlap], front_end))
-    return np.concatenate(pieces, axis=1)
+        yield log_mel(rest[: count * hop + overlap], front_end)

@@ -1,5 +1,8 @@
 """Features of whole recordings: every window's are a part of them."""
 
+import itertools
+import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from edgekws.audio import long_features
 from edgekws.audio.augmentation import Augment
 from edgekws.audio.decoding import decode
 from edgekws.audio.features import Features
+from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Clip, Listing
 from edgekws.core.events import quiet
 from edgekws.errors import DataError
@@ -60,6 +64,28 @@ def test_the_features_of_a_window_are_a_part(
         np.testing.assert_allclose(whole[:, frame : frame + 28], window, atol=2e-4)
     again = Features(corpus, small, Augment(copies=0), 7, tmp_path / "cache", quiet)
     np.testing.assert_array_equal(again.negatives()[0], whole)
+
+
+def test_memory_does_not_grow_with_the_length_of_a_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = np.random.default_rng(0).uniform(-0.1, 0.1, 160_000).astype(np.float32)
+
+    def peak(minutes: int) -> int:
+        monkeypatch.setattr(
+            long_features, "read_blocks", lambda *_: itertools.repeat(block, 6 * minutes)
+        )
+        clip = Clip(tmp_path / "long.wav", "_unknown_", None, "train")
+        normalization = Normalization((0.0,) * 40, (1.0,) * 40)
+        tracemalloc.start()
+        long_features.write([clip], FrontEnd(), normalization, quiet, tmp_path)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert json.loads((tmp_path / "lengths.json").read_text()) == [6000 * minutes - 3]
+        return highest
+
+    assert peak(20) < 1.1 * peak(3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frames.f32", "lengths.json"]
 
 
 def test_a_changed_file_is_read_anew_and_a_lost_one_told(
