@@ -1,12 +1,13 @@
 """List recordings without a keyword, split by speaker."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from edgekws.audio.folders import audio_files_under
-from edgekws.core.canonical import file_state
+from edgekws.core.canonical import file_state, sha256_file
 from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
 from edgekws.core.events import quiet
@@ -36,7 +37,7 @@ def list_negatives(
 
     Raises:
         DataError: a source is missing or empty, a row is wrong, there are fewer than three new
-            speakers, or a recording is among `words`.
+            speakers, a recording or a copy of it is among `words`, or its copies are in two splits.
     """
     known = {clip.speaker or clip.path.name: clip.split for clip in words}
     parts: dict[tuple[Path, float], _Part] = {}
@@ -49,6 +50,7 @@ def list_negatives(
         for part in parts.values()
     ]
     _refuse_in_both(words, negatives, source)
+    _refuse_copies(words, negatives, source)
     return negatives
 
 
@@ -101,6 +103,29 @@ def _refuse_in_both(words: Iterable[Clip], negatives: Iterable[Clip], source: Pa
                 f"{clip.path}: is in {source} and under dataset.negatives; its parts without a "
                 "keyword are already used, remove it from dataset.negatives"
             )
+
+
+def _refuse_copies(words: Iterable[Clip], negatives: Iterable[Clip], source: Path) -> None:
+    """Raise `DataError` for a negative with the bytes of a word, or of one in another split.
+
+    Only files of equal size are read.
+    """
+    by_size: dict[int, dict[Path, tuple[Clip, bool]]] = defaultdict(dict)
+    for clip, free in chain(((c, False) for c in words), ((c, True) for c in negatives)):
+        path = clip.path.resolve()
+        by_size[file_state(path)[1]][path] = clip, free
+    for size, alike in by_size.items():  # empty and missing files are refused when they are read
+        if size <= 0 or len(alike) < 2 or not any(free for _, free in alike.values()):
+            continue
+        first: dict[str, tuple[Clip, bool]] = {}
+        for path, (clip, free) in alike.items():  # the words first
+            other, is_free = first.setdefault(sha256_file(path), (clip, free))
+            if free and other is not clip and (not is_free or other.split != clip.split):
+                place = "in dataset.negatives" if is_free else f"in {source}"
+                raise DataError(
+                    f"{clip.path}: is a copy of {other.path}, which is {place} ({other.split}); "
+                    "remove one of them"
+                )
 
 
 def _part(path: Path, folder: Path, rule: Rule) -> _Part:

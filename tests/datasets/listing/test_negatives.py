@@ -1,5 +1,6 @@
 """Speech without a keyword: from files, folders and tables, for every kind of dataset."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from edgekws.core.corpus import SPLITS, Listing
 from edgekws.core.events import quiet
 from edgekws.core.family import load
 from edgekws.errors import DataError
+from edgekws.runtime.detect import Event
 from edgekws.runtime.front_end import FrontEnd
+from edgekws.spotting.event_audio import EventAudio
 from tests.contracts.test_datasets import KINDS, SAMPLE_FIELDS, record, record_commands
 
 
@@ -101,3 +104,41 @@ def test_what_cannot_be_used_is_refused(negatives: list[str], message: str, home
     (home / "bad.csv").write_text("name\nx\n")
     with pytest.raises(DataError, match=message):
         listed("folder", negatives)
+
+
+def test_a_copy_of_a_word_is_refused(home: Path) -> None:
+    shutil.copy(home / "words" / "left" / "s1_left.wav", home / "talk" / "p3" / "cough.wav")
+    with pytest.raises(
+        DataError, match=r"cough\.wav: is a copy of .*s1_left\.wav, which is in words"
+    ):
+        listed("folder", ["talk"])
+
+
+def test_copies_in_two_splits_are_refused_and_in_one_are_not(home: Path) -> None:
+    split_of = {str(clip.speaker): clip.split for clip in listed("folder", ["talk"]).negatives}
+    first = next(speaker for speaker, split in split_of.items() if split == "dev")
+    shutil.copy(home / "talk" / first / "a.flac", home / "talk" / first / "b.flac")
+    assert len(listed("folder", ["talk"]).negatives) == 10
+    other = next(speaker for speaker, split in split_of.items() if split == "train")
+    shutil.copy(home / "talk" / first / "a.flac", home / "talk" / other / "c.flac")
+    with pytest.raises(DataError, match=r"is a copy of .*, which is in dataset\.negatives \("):
+        listed("folder", ["talk"])
+
+
+def test_the_folder_of_saved_events_holds_negatives(home: Path) -> None:
+    stream = np.random.default_rng(0).uniform(-0.1, 0.1, 20 * 16_000).astype(np.float32)
+    saved = EventAudio(home / "events", 16_000)
+    for _ in saved.through(np.split(stream, 20)):
+        pass
+    for start_s in (2.0, 7.0, 12.0, 17.0):
+        saved.add("talk.wav", Event(start_s, start_s + 0.5, "left", 0.9))
+    saved.end()
+    (home / "events" / "00004_left.partial").write_bytes(b"RIFF")  # of a run that was killed
+    listing = listed("folder", ["events", "talk"])
+    events = [clip for clip in listing.negatives if clip.path.parent.name == "events"]
+    assert sorted(clip.path.name for clip in events) == sorted(
+        path.name for path in (home / "events").glob("*.wav")
+    )
+    assert len(events) == 4
+    assert {clip.label for clip in events} == {"_unknown_"}
+    assert {(clip.start_s, clip.end_s) for clip in events} == {(0.0, None)}
