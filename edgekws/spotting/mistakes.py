@@ -21,6 +21,9 @@ from edgekws.spotting.scores import Scores
 MOST = 3
 """Mistakes of each kind that are kept."""
 
+LONGEST_S = 2.0
+"""Of a longer label, the part before the highest score is kept."""
+
 AROUND_S = 0.3
 """Audio before and after a mistake."""
 
@@ -88,8 +91,13 @@ def _mistakes(
     times = axis.seconds(track.decisions)
     reach_s = scores.window_s + timing.span * axis.interval_s
     for kind, start, end in spans:
-        near = track.values[(times >= start) & (times <= end + reach_s)]
-        peak = float(near.max(initial=0)) / (timing.span * UNIT)
+        near = np.flatnonzero((times >= start) & (times <= end + reach_s))
+        values = track.values[near]
+        peak = float(values.max(initial=0)) / (timing.span * UNIT)
+        if end - start > LONGEST_S:
+            last = times[near[values.argmax()]] if len(near) else start
+            start = min(max(start, last - LONGEST_S), end - LONGEST_S)
+            end = start + LONGEST_S
         number = int(recording_of(np.array([start]), axis.recordings)[0])
         zero = float(axis.recordings.start[number])
         place = (round(float(start) - zero, 3), round(float(end) - zero, 3))

@@ -50,6 +50,27 @@ def test_they_are_the_counted_ones(heard: tuple[Scores, list[Path]]) -> None:
     assert miss.score < miss.threshold
 
 
+def test_of_a_label_without_an_end_two_seconds_are_kept(tmp_path: Path) -> None:
+    """The keyword is said too softly; its recording is much longer."""
+    detector, manifest = opened(tone_bundle.make(tmp_path, streaming=True), quiet)
+    wave = tone_bundle.track(40.0, {})
+    start = round(25.0 * tone_bundle.RATE)
+    burst = tone_bundle.burst(LOW)
+    wave[start : start + len(burst)] += (burst * 0.05).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", wave, tone_bundle.RATE)
+    said = Labelled(tmp_path / "a.wav", (Label(LOW),))
+    free = Labelled(tmp_path / "a.wav")
+    scores = listen(detector, manifest, [said, free], quiet)
+    settings = {**scores.settings, "thresholds": dict.fromkeys((LOW, HIGH), 1.01)}
+    (miss,) = mistakes.worst(scores, settings, TOLERANCE_S)
+    assert miss.end_s - miss.start_s == pytest.approx(mistakes.LONGEST_S)
+    assert miss.score > 0
+    assert miss.start_s < 25.2 < miss.end_s
+    (kept,) = mistakes.with_audio([miss], [tmp_path / "a.wav"] * 2)
+    samples, rate = mistakes.samples_of(kept)
+    assert len(samples) <= (mistakes.LONGEST_S + 2 * mistakes.AROUND_S) * rate + 1
+
+
 def test_their_audio_is_that_of_the_recording(heard: tuple[Scores, list[Path]]) -> None:
     scores, paths = heard
     worst = mistakes.worst(scores, scores.settings, TOLERANCE_S)
