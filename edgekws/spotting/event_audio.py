@@ -18,6 +18,9 @@ BEFORE_S, AFTER_S = 1.0, 0.5
 _KEPT_S = 20.0
 """How far back an event may start: longer than any keyword and its report take."""
 
+_LONGEST_NAME = 25
+"""Characters of a source and of a keyword in the name of a file."""
+
 OTHER = "name another folder with --save-events"
 TABLE = "events.csv"
 _COLUMNS = ("file", "source", "keyword", "start_s", "end_s", "score")
@@ -36,7 +39,10 @@ def check_folder(folder: Path) -> None:
 
 
 class EventAudio:
-    """Writes a WAV file for each event of a stream, and a table of them."""
+    """Writes a WAV file for each event of a stream, and a table of them.
+
+    A name holds a number, the source, the start, the keyword and the score.
+    """
 
     def __init__(self, folder: Path, sample_rate: int) -> None:
         """Create the folder.
@@ -90,8 +96,10 @@ class EventAudio:
         start = max(round((event.start_s - BEFORE_S) * self._rate), self._first)
         end = min(round((event.end_s + AFTER_S) * self._rate), self._end)
         audio = np.concatenate([*self._recent])[start - self._first : end - self._first]
-        stem = f"{len(self._rows):05d}_{event.keyword}_{event.start_s:.2f}s_{event.score:.2f}"
-        path = self._folder / f"{stem.replace('/', '_')}.wav"
+        source = Path(name).stem[:_LONGEST_NAME]
+        place = f"{event.start_s:.2f}s_{event.keyword[:_LONGEST_NAME]}_{event.score:.2f}"
+        stem = f"{len(self._rows):05d}_{source}_{place}".replace("/", "_")
+        path = self._folder / f"{stem}.wav"
         partial = path.with_suffix(".partial")
         row = (path.name, name, event.keyword, f"{event.start_s:.3f}", f"{event.end_s:.3f}")
         self._rows.append((*row, f"{event.score:.4f}"))

@@ -31,17 +31,21 @@ def test_audio_around_each_event_whatever_the_pieces(tmp_path: Path, pieces: int
     for block in recorder.through(np.array_split(stream, pieces)):
         heard += len(block) / RATE
         while todo and todo[0].end_s <= heard:
-            recorder.add("a.wav", todo.pop(0))
+            recorder.add("talks/a.wav", todo.pop(0))
     recorder.end()
     for audio, event in zip(saved(tmp_path / "events"), events, strict=True):
         start = round((event.start_s - BEFORE_S) * RATE)
         end = round(min(event.end_s + AFTER_S, 30) * RATE)
         assert np.abs(audio - stream[start:end]).max() < 1 / 32768
+    assert [path.name for path in sorted((tmp_path / "events").glob("*.wav"))] == [
+        "00000_a_4.00s_да_нет_0.90.wav",
+        "00001_a_29.00s_stop_0.50.wav",
+    ]
     with (tmp_path / "events" / "events.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["keyword"], row["start_s"], row["source"]) for row in rows] == [
-        ("да/нет", "4.000", "a.wav"),
-        ("stop", "29.000", "a.wav"),
+        ("да/нет", "4.000", "talks/a.wav"),
+        ("stop", "29.000", "talks/a.wav"),
     ]
     assert all((tmp_path / "events" / row["file"]).is_file() for row in rows)
 
