@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CASES = {"recipes": 30, "tables": 20, "audio": 12, "bundles": 30, "caches": 3}
+CASES = {"recipes": 15, "tables": 10, "audio": 6, "bundles": 15, "caches": 2}
 
 
 def fuzz(*arguments: object) -> "subprocess.CompletedProcess[str]":
