@@ -52,9 +52,9 @@ def c_detector(bundle: Path, emit: Emit) -> Iterator["CDetector"]:
 
 
 class CDetector:
-    """The C of a bundle as a detector: the same events as `runtime.detect.Detector`.
+    """The C of a bundle as a detector, with the keywords that `runtime.detect.Detector` finds.
 
-    Samples are rounded to the 16 bits that the C takes.
+    Samples are rounded to the 16 bits that the C takes, so times and scores may differ slightly.
     """
 
     def __init__(self, library: Path, manifest: dict[str, Any]) -> None:
