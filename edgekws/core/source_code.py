@@ -1,7 +1,7 @@
 """The source code that a result depends on: the part of a cache key that outdates old results."""
 
-import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
@@ -24,21 +24,26 @@ def _file(module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+_IMPORT = re.compile(
+    rb"^[ \t]*(?:from (edgekws[\w.]*) import (?:\(([^)]*)\)|(.*))|import (edgekws\.[\w.]+))", re.M
+)
+"""Reads 200 files in milliseconds, where parsing them would take seconds of every command."""
+
+
+def _imports(code: bytes) -> Iterator[str]:
     """Yield every module of this package that the code imports, inside functions too."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for match in _IMPORT.finditer(code):
+        module, *names, alone = ((part or b"").decode() for part in match.groups())
+        if alone or module != "edgekws":
+            yield alone or module
+        yield from (f"{module}.{name}" for part in names for name in re.findall(r"\w+", part))
 
 
-def _named_files(tree: ast.AST, folder: Path) -> Iterator[Path]:
+def _named_files(code: bytes, folder: Path) -> Iterator[Path]:
     """Yield the templates and other non-Python files in `folder` that the code names."""
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    known = {path.name: path for path in folder.iterdir() if path.suffix not in ("", ".py")}
-    yield from (known[name] for name in sorted(known.keys() & texts))
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in ("", ".py") and f'"{path.name}"'.encode() in code:
+            yield path
 
 
 @cache
@@ -50,11 +55,9 @@ def _read(module: str) -> tuple[str, tuple[str, ...]]:
     path = _file(module)
     assert path is not None, module
     code = path.read_bytes()
-    tree = ast.parse(code)
-    names = {name for name in _imports(tree) if name.startswith("edgekws.")}
-    imported = tuple(sorted(name for name in names if _file(name)))
+    imported = tuple(sorted(name for name in set(_imports(code)) if _file(name)))
     content = hashlib.sha256(code)
-    for file in _named_files(tree, path.parent):
+    for file in _named_files(code, path.parent):
         content.update(file.read_bytes())
     return content.hexdigest(), imported
 

@@ -6,12 +6,25 @@ import pytest
 from edgekws.about import PACKAGE
 from edgekws.core import source_code
 from edgekws.core.family import load
-from edgekws.core.source_code import _imports, closure, fingerprint, modules_of
+from edgekws.core.source_code import _file, _imports, closure, fingerprint, modules_of
 
 
 def test_imports_inside_functions_count() -> None:
-    code = "import a.b\ndef f():\n    from c.d import e\n    import g"
-    assert set(_imports(ast.parse(code))) == {"a.b", "c.d", "c.d.e", "g"}
+    code = b"import edgekws.b\ndef f():\n    from edgekws.d import (  # why\n  e,\n  f,\n)"
+    assert set(_imports(code)) >= {"edgekws.b", "edgekws.d", "edgekws.d.e", "edgekws.d.f"}
+    assert set(_imports(b"from edgekws import api")) == {"edgekws.api"}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_imports_are_those_of_the_syntax_tree(path: Path) -> None:
+    parsed = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            parsed |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            parsed |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    modules = {name for name in parsed if name.startswith("edgekws.") and _file(name)}
+    assert {name for name in _imports(path.read_bytes()) if _file(name)} == modules
 
 
 def test_closure_holds_what_is_imported_at_any_depth() -> None:
@@ -62,8 +75,8 @@ def test_a_fingerprint_holds_the_versions_of_libraries() -> None:
 
 
 def test_the_template_of_a_recipe_is_source() -> None:
-    tree = ast.parse(Path(PACKAGE, "recipe", "template.py").read_text())
-    files = source_code._named_files(tree, PACKAGE / "recipe")
+    code = Path(PACKAGE, "recipe", "template.py").read_bytes()
+    files = source_code._named_files(code, PACKAGE / "recipe")
     assert [path.name for path in files] == ["template.toml.jinja"]
 
 
@@ -71,6 +84,6 @@ def test_the_template_of_a_recipe_is_source() -> None:
 def test_every_kernel_in_c_is_source_of_what_compiles_it(module: str) -> None:
     assert "edgekws.runtime.c" in closure([module])
     folder = PACKAGE / "runtime" / "c"
-    tree = ast.parse((folder / "__init__.py").read_text())
+    code = (folder / "__init__.py").read_bytes()
     files = {path for path in folder.iterdir() if path.suffix in (".c", ".h")}
-    assert set(source_code._named_files(tree, folder)) == files
+    assert set(source_code._named_files(code, folder)) == files
