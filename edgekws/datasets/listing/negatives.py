@@ -140,7 +140,8 @@ def _splits(units: set[str], rule: Rule, seed: int) -> dict[str, Split]:
     if len(units) < len(SPLITS):
         raise DataError(
             f"dataset.negatives: {len(units)} speakers ({', '.join(sorted(units))}), but 3 are "
-            "needed, one for each split; put every speaker's recordings into a separate folder"
+            "needed, one for each split; put every speaker's recordings into a separate folder, or "
+            "name the folders that hold the recordings, and each recording counts as a speaker"
         )
     names = three_way(units, rule.dev_fraction, rule.test_fraction, ["negatives", seed])
     return {unit: split for split in SPLITS for unit in names[split]}
