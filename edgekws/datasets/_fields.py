@@ -53,7 +53,8 @@ Negatives = Annotated[
     Field(
         description="Speech without a keyword, to train _unknown_ and to count false alarms: audio "
         "files, folders (each folder in them is a speaker) and tables with a column file, and "
-        "perhaps speaker, start_s and end_s; split by speaker"
+        "perhaps speaker, start_s and end_s; split by speaker, a quarter or more each for dev and "
+        "test"
     ),
 ]
 NoiseFolder = Annotated[

@@ -18,6 +18,9 @@ from edgekws.datasets.listing.tables import SUFFIXES
 from edgekws.datasets.listing.unlabelled import list_unlabelled
 from edgekws.errors import DataError
 
+HELD_OUT = 0.25
+"""Least share of the speakers in dev and in test: false alarms are counted by the hour."""
+
 
 def list_negatives(
     sources: Sequence[Path],
@@ -33,7 +36,8 @@ def list_negatives(
     perhaps `speaker`, `start_s` and `end_s`. Without that column a recording's speaker is its
     folder directly under the source, or the one that `rule` extracts from its name, or the
     recording itself. Speakers of `words`, the clips of `source`, keep their split; others are held
-    out by `rule`. `ignored` counts files that are not recordings.
+    out by `rule`, at least `HELD_OUT` of them in dev and in test. `ignored` counts files that are
+    not recordings.
 
     Raises:
         DataError: a source is missing or empty, a row is wrong, there are fewer than three new
@@ -143,5 +147,6 @@ def _splits(units: set[str], rule: Rule, seed: int) -> dict[str, Split]:
             "needed, one for each split; put every speaker's recordings into a separate folder, or "
             "name the folders that hold the recordings, and each recording counts as a speaker"
         )
-    names = three_way(units, rule.dev_fraction, rule.test_fraction, ["negatives", seed])
+    dev, test = (max(part, HELD_OUT) for part in (rule.dev_fraction, rule.test_fraction))
+    names = three_way(units, dev, test, ["negatives", seed])
     return {unit: split for split in SPLITS for unit in names[split]}
