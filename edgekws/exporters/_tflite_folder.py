@@ -85,9 +85,9 @@ of the ONNX models. The front end is not in them: `{RECORD}` holds its settings.
 
 {_ends_table(forms)}
 
-A streaming network keeps its state in resource variables, which a run of subgraph 1 fills when the
-interpreter is created. The arena is what TFLM uses on a machine of 64 bits; with 32 bits it is
-less. Logits are integers: multiply by their scale before a softmax.
+A streaming network keeps its state in resource variables, which its first run fills. For another
+stream, create another interpreter. The arena is what TFLM needs on a machine of 64 bits; with 32
+bits it is less. Logits are integers: multiply by their scale before a softmax.
 
 ## How far they differ
 
