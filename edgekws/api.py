@@ -306,11 +306,12 @@ def verify(bundle: AnyPath, *, emit: Emit = quiet) -> "Result[Verified]":
 
 
 def export(bundle: AnyPath, to: str, output: AnyPath, *, emit: Emit = quiet) -> "Result[Exported]":
-    """Export a bundle in another form: `folder`, `zip`, `ort`, `waveform` or `c`.
+    """Export a bundle in another form: `folder`, `zip`, `ort`, `waveform`, `c` or `tflite`.
 
     Raises:
         UsageError: there is no such form, or `output` exists and is something else.
         DataError, ParityError: as `verify`, also for what was written.
+        MissingPartError: the form needs a package that is not installed.
     """
     from edgekws.bundle import export as room
     from edgekws.core.kinds import closest, kinds

@@ -22,6 +22,7 @@ CLUSTER = "needs a database or a cluster"
 CORPUS = "needs a corpus, and trains for long"
 RESULT = "needs the result of a command that trains for long"
 BENCH = "measures for long"
+ELSEWHERE_TESTED = "tests/exporters runs it, on a network that is not trained"
 RELEASE = "writes what is committed; other tests check that it is current"
 
 ELSEWHERE = {
@@ -47,6 +48,8 @@ ELSEWHERE = {
     "edgekws sweep ablation": CORPUS,
     "edgekws sweep backbones-sweep": CORPUS,
     "python tools/mutate.py": BENCH,
+    "edgekws export dist/lights --to tflite": ELSEWHERE_TESTED,
+    "vela": INSTALL,
 }
 """How a command begins that is only read by the real command line, and why."""
 
@@ -74,7 +77,7 @@ WHOLE = {"edgekws compress lights.toml": "trains for long; the page's run with f
 """Commands that are only read where nothing follows them, and why."""
 
 FOREIGN = {"ssh", "scp", "ssh-copy-id", "arecord", "pytest", "python3", ".", "pip", "make"}
-FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws"}
+FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws", "vela"}
 """Programs that are no part of edgekws."""
 
 README = ROOT / "README.md"

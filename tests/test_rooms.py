@@ -16,6 +16,7 @@ ROOMS = (
         "datasets",
         "quantizers",
         "codegen",
+        "tflite",
         "targets",
         "recipe",
         "bundle",

@@ -54,6 +54,7 @@ def export(
     Examples:
       edgekws export dist/quickstart --to zip --output quickstart.zip
       edgekws export dist/quickstart --to c --output quickstart-c
+      edgekws export dist/quickstart --to tflite --output quickstart-tflite
       edgekws export dist/quickstart --to ort --output device/quickstart
       edgekws export dist/quickstart --to waveform --output quickstart.onnx
     """

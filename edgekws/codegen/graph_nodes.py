@@ -17,7 +17,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Node:
-    """An operator: `inputs` and `outputs` are names, empty where one is left out."""
+    """An operator: `inputs` and `outputs` are names, empty where one is left out.
+
+    `form` is what the network is to be written in, for messages.
+    """
 
     op: str
     name: str
@@ -25,10 +28,13 @@ class Node:
     outputs: tuple[str, ...]
     attributes: dict[str, Any]
     proto: onnx.NodeProto
+    form: str = "C"
 
     def refuse(self, reason: str) -> UnsupportedError:
         """Return the error that this layer has no portable form."""
-        return UnsupportedError(f"layer {self.name} ({self.op}) has no form in C: {reason}")
+        return UnsupportedError(
+            f"layer {self.name} ({self.op}) has no form in {self.form}: {reason}"
+        )
 
 
 @dataclass(frozen=True)
@@ -41,16 +47,25 @@ class OptimizedGraph:
     outputs: tuple[str, ...]
 
 
-def optimized_graph(model: onnx.ModelProto) -> OptimizedGraph:
+def optimized_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return what onnxruntime runs of a model at full optimization, for one clip or one hop.
 
     Raises:
         UnsupportedError: the graph cannot be loaded.
     """
     single = of_one_hop(model) if stream_of(model) else _of_one_clip(model)
-    graph = optimized(single, "ORT_ENABLE_ALL").graph
+    return optimized(single, "ORT_ENABLE_ALL")
+
+
+def optimized_graph(model: onnx.ModelProto, form: str = "C") -> OptimizedGraph:
+    """Return the nodes of `optimized_model`, which is to be written in another form.
+
+    Raises:
+        UnsupportedError: the graph cannot be loaded.
+    """
+    graph = optimized_model(model).graph
     return OptimizedGraph(
-        tuple(_node(proto) for proto in graph.node),
+        tuple(_node(proto, form) for proto in graph.node),
         {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer},
         {value.name: _shape(value) for value in graph.input},
         tuple(value.name for value in graph.output),
@@ -69,10 +84,12 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
 
 
-def _node(proto: onnx.NodeProto) -> Node:
+def _node(proto: onnx.NodeProto, form: str) -> Node:
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
     name = re.sub(r"_token_\d+$", "", proto.name) or proto.output[0]
-    return Node(proto.op_type, name, tuple(proto.input), tuple(proto.output), attributes, proto)
+    return Node(
+        proto.op_type, name, tuple(proto.input), tuple(proto.output), attributes, proto, form
+    )
 
 
 def scalar(constants: dict[str, Array], name: str) -> Any:
