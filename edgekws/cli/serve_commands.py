@@ -81,8 +81,11 @@ def serve(
         return
     _check_wyoming()
     from edgekws.cli.console import Terminal
+    from edgekws.serving.discovery import check_announceable
     from edgekws.serving.spotters import spotters
 
+    if zeroconf:
+        check_announceable(address)
     with Terminal() as notes:
         lent = spotters(bundle, notes.emit, clients, languages or [])
         log = _json_line if json else _text_line
@@ -110,14 +113,16 @@ async def _serve(
 ) -> None:
     from contextlib import AsyncExitStack
 
-    from edgekws.serving.discovery import announced
+    from edgekws.serving.discovery import announced, check_announceable
     from edgekws.serving.records import Record
     from edgekws.serving.server import Server, stop_signals
 
     async with AsyncExitStack() as stack:
         stopped = stack.enter_context(stop_signals())
         actual = await stack.enter_async_context(Server(spotters, log).listening(address))
-        name = await stack.enter_async_context(announced(actual)) if zeroconf else None
+        name = None
+        if zeroconf:
+            name = await stack.enter_async_context(announced(check_announceable(actual)))
         _advise(spotters, actual, emit)
         keywords = spotters.info.wake[0].models
         names = [model.name for model in keywords]
@@ -128,11 +133,15 @@ async def _serve(
 
 
 def _advise(spotters: "Spotters", address: "Address", emit: Emit) -> None:
-    share = f"each takes {100 * spotters.load:.2g} % of a core"
+    share = f"detection takes {100 * spotters.load:.2g} % of a core for each"
     emit(Event("note", f"up to {spotters.clients} clients at once; {share}"))
     if spotters.load * spotters.clients > 1:
         most = int(1 / spotters.load)
-        emit(Event("warning", f"one core keeps up with {most} clients; with more, events are late"))
+        emit(
+            Event(
+                "warning", f"one core keeps up with at most {most} clients; events of more are late"
+            )
+        )
     if address.is_private:
         emit(Event("note", f"only this machine can connect; --uri {OPEN} opens it to the network"))
 

@@ -133,9 +133,10 @@ class Client:
         stream = self._stream or self._start_stream(pcm, sent_ms)
         if pcm != stream.pcm:
             raise ProtocolError(f"the format changed within a stream, from {stream.pcm} to {pcm}")
-        for matches in stream.add(event.payload or b"", sent_ms):
+        for number, matches in enumerate(stream.add(event.payload or b"", sent_ms)):
+            if number:
+                await asyncio.sleep(0)
             await self._send_wanted(matches)
-            await asyncio.sleep(0)
 
     async def _stop(self) -> None:
         if self._stream is not None:

@@ -13,25 +13,35 @@ _ROUTED = "224.0.0.251"
 """The group of multicast DNS: the address of this machine on the way to it is its own."""
 
 
-@asynccontextmanager
-async def announced(address: Address) -> AsyncIterator[str]:
-    """Announce an open server while the block runs; yield the name.
+def check_announceable(address: Address) -> TcpAddress:
+    """Return an address that can be announced.
 
     Raises:
         UsageError: the server cannot be reached from the network.
         MissingPartError: zeroconf is not installed.
-        MachineError: there is no network.
     """
     if not isinstance(address, TcpAddress) or address.is_private:
         raise UsageError(f"--zeroconf announces to the network what is open to it: --uri {OPEN}")
     try:
-        from zeroconf import Error
-        from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+        import zeroconf  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingPartError(
             "--zeroconf needs the package zeroconf; install it with: pip install "
             "'edgekws[zeroconf]'"
         ) from error
+    return address
+
+
+@asynccontextmanager
+async def announced(address: TcpAddress) -> AsyncIterator[str]:
+    """Announce a server while the block runs; yield the name.
+
+    Raises:
+        MachineError: there is no network.
+    """
+    from zeroconf import Error
+    from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+
     host = socket.gethostname().partition(".")[0][:40]
     name = f"edgekws-{host}-{address.port}"
     try:

@@ -41,9 +41,12 @@ async def read_event(reader: asyncio.StreamReader, within_s: float | None = None
         async with asyncio.timeout(within_s):
             line = await reader.readuntil(b"\n")
         header = _json_object(line, "header")
-        async with asyncio.timeout(STALL_S):
-            more = await reader.readexactly(_length(header, "data_length", MAX_DATA))
-            payload = await reader.readexactly(_length(header, "payload_length", MAX_PAYLOAD))
+        more_length = _length(header, "data_length", MAX_DATA)
+        length = more_length + _length(header, "payload_length", MAX_PAYLOAD)
+        rest = b""
+        if length:
+            async with asyncio.timeout(STALL_S):
+                rest = await reader.readexactly(length)
     except asyncio.IncompleteReadError as error:
         if error.expected is None and not error.partial:
             return None
@@ -52,7 +55,7 @@ async def read_event(reader: asyncio.StreamReader, within_s: float | None = None
         raise ProtocolError(f"a header is longer than {MAX_LINE} bytes") from error
     except TimeoutError as error:
         raise ProtocolError("no complete event arrived in time") from error
-    return _event(header, more, payload)
+    return _event(header, rest[:more_length], rest[more_length:])
 
 
 def _event(header: dict[str, Any], more: bytes, payload: bytes) -> Event:

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("wyoming", reason="wyoming is not installed: pip install '.[serve]'")
 
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
-from wyoming.client import AsyncTcpClient
+from wyoming.client import AsyncClient, AsyncTcpClient
 from wyoming.event import Event
 from wyoming.wake import Detect
 
@@ -91,7 +91,7 @@ async def send(
     await client.write_event(AudioStop().event())
 
 
-async def answers(client: AsyncTcpClient, until: int) -> list[Event]:
+async def answers(client: AsyncClient, until: int) -> list[Event]:
     """Return the next events of the server."""
     events = [await client.read_event() for _ in range(until)]
     return [event for event in events if event is not None]
