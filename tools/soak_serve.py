@@ -9,7 +9,8 @@ over recordings of `--audio`, or over noise. What the bundle's runtime detects i
 and after which chunk, is known beforehand: an event that does not come is lost, one that is not
 expected is extra, and lateness is the time from the sending of that chunk to the arrival of the
 event. It includes the delays of the clients, which share the machine; those of their own event loop
-are measured beside it, on a timer.
+are measured beside it, on a timer. So is the time for which the server was ready to run and had no
+core: where other programs take them, events are late, whatever the server does.
 
 Then malformed sessions: those of `tests/serving/malformed.py` and random damage to sound ones, each
 ended by the client in one of four ways, beside a client whose events are still checked. Memory,
@@ -21,6 +22,7 @@ The exit code is 1 where an event was lost, extra or more than 100 ms late, or s
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -194,9 +196,21 @@ class Served:
 
     def __init__(self, bundle: Path, clients: int) -> None:
         uri = "tcp://127.0.0.1:0"
-        command = [sys.executable, "-m", "edgekws", "serve", str(bundle), "--uri", uri, "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "edgekws",
+            "serve",
+            str(bundle.resolve()),
+            "--uri",
+            uri,
+            "--json",
+        ]
         self._process = subprocess.Popen(
-            [*command, "--clients", str(clients)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+            [*command, "--uri", uri, "--clients", str(clients)],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
         )
         assert self._process.stdout is not None
         self.port = int(json.loads(self._process.stdout.readline())["uri"].rpartition(":")[2])
@@ -211,13 +225,14 @@ class Served:
             self.kinds[json.loads(line)["event"]] += 1
 
     def held(self) -> dict[str, float]:
-        """Return memory, descriptors, threads and processor time so far."""
-        times = self._info.cpu_times()
+        """Return memory, descriptors, threads, and seconds on a core and waiting for one."""
+        schedule = Path(f"/proc/{self._process.pid}/schedstat").read_text().split()
         return {
             "rss_kib": self._info.memory_info().rss / 1024,
             "descriptors": self._info.num_fds(),
             "threads": self._info.num_threads(),
-            "cpu_s": round(times.user + times.system, 2),
+            "cpu_s": round(int(schedule[0]) / 1e9, 2),
+            "waited_s": round(int(schedule[1]) / 1e9, 2),
         }
 
     def stop(self) -> int:
@@ -257,6 +272,13 @@ def summary(values: list[float]) -> dict[str, float]:
     return {"n": len(values), **{name: round(value, 2) for name, value in figures.items()}}
 
 
+def most_waited(samples: list[dict[str, float]]) -> float:
+    """Return the largest share of the time between two samples in which a core was waited for."""
+    pairs = itertools.pairwise(samples)
+    shares = [(b["waited_s"] - a["waited_s"]) / (b["at_s"] - a["at_s"]) for a, b in pairs]
+    return max(shares, default=0.0)
+
+
 async def soak(served: Served, tracks: list[Track], rate: int, minutes: float) -> dict[str, Any]:
     """Serve all clients for some minutes."""
     tally, held = Tally(), [served.held()]
@@ -279,6 +301,8 @@ async def soak(served: Served, tracks: list[Track], rate: int, minutes: float) -
         "later_than_100_ms": sum(late > LATE_MS for late in tally.late_ms),
         "timer_late_ms": summary(tally.loop_late_ms),
         "cpu_share": round((held[1]["cpu_s"] - held[0]["cpu_s"]) / passed_s, 4),
+        "waited_share": round((held[1]["waited_s"] - held[0]["waited_s"]) / passed_s, 4),
+        "most_waited_share": round(most_waited(samples), 4),
         "rss_kib": {"settled": memory[0], "end": memory[-1], "max": max(memory)},
         "load_average": [round(load, 2) for load in os.getloadavg()],
     }
@@ -372,6 +396,13 @@ def faults(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def nice() -> dict[str, int]:
+    """Return the priority of this process, and that of its session where Linux schedules those."""
+    path = Path("/proc/self/autogroup")
+    session = {"session": int(path.read_text().split()[-1])} if path.is_file() else {}
+    return {"process": os.nice(0), **session}
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Soak a server, and return the result."""
     detector = Detector(options.bundle)
@@ -398,8 +429,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    nice = os.nice(0)
-    result = {"command": " ".join(["python", *sys.argv]), "nice": nice, **run(options)}
+    result = {"command": " ".join(["python", *sys.argv]), "nice": nice(), **run(options)}
     result["faults"] = faults(result)
     text = json.dumps(result, indent=1)
     print(text)
