@@ -396,11 +396,10 @@ def faults(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def nice() -> dict[str, int]:
-    """Return the priority of this process, and that of its session where Linux schedules those."""
-    path = Path("/proc/self/autogroup")
-    session = {"session": int(path.read_text().split()[-1])} if path.is_file() else {}
-    return {"process": os.nice(0), **session}
+def priority() -> dict[str, object]:
+    """Return how Linux schedules this process, and the server with it."""
+    realtime = os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO)
+    return {"realtime": realtime, "nice": os.nice(0)}
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -429,7 +428,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    result = {"command": " ".join(["python", *sys.argv]), "nice": nice(), **run(options)}
+    result = {"command": " ".join(["python", *sys.argv]), "priority": priority(), **run(options)}
     result["faults"] = faults(result)
     text = json.dumps(result, indent=1)
     print(text)

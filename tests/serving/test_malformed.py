@@ -175,6 +175,33 @@ def test_a_client_that_floods_does_not_delay_another(lent: Spotters) -> None:
     assert np.median(waits) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("sent", "parts"),
+    [(chunk(bytes(MAX_PAYLOAD)), MAX_PAYLOAD // 3200), (2000 * event("ping"), 2000)],
+    ids=["audio", "pings"],
+)
+def test_others_have_their_turn_between_two_parts_of_what_a_client_sends(
+    lent: Spotters, sent: bytes, parts: int
+) -> None:
+    async def work() -> int:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with serving(lent) as setup:
+            counting = asyncio.create_task(count())
+            await raw(setup, sent, half_close=True)
+            counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
+        return turns
+
+    assert asyncio.run(work()) > parts
+
+
 def test_stopping_disconnects_everybody(lent: Spotters) -> None:
     async def work() -> list[str]:
         async with serving(lent) as setup:
