@@ -18,6 +18,29 @@ from tests.serving.conftest import answers, choose, expected, send
 from tests.tone_bundle import TONES, make, track
 
 LOW, HIGH = TONES
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = ROOT / "examples" / "serve" / "requirements.txt"
+
+SLIM = """
+import sys
+from importlib.metadata import packages_distributions
+from packaging.utils import canonicalize_name
+
+listed = {canonicalize_name(name) for name in sys.argv[1].split()}
+hidden = {m for m, names in packages_distributions().items()
+          if not listed & {canonicalize_name(name) for name in names}}
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in hidden - {"edgekws"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+from edgekws.cli import main
+sys.argv[1:] = sys.argv[2:]
+main()
+"""
+"""The command line where only the listed packages are installed."""
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +48,19 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("serve"), streaming=True)
 
 
+def requirements() -> dict[str, str]:
+    """Return the versions of what an image for the server installs."""
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    parts = [line.partition("==") for line in lines if not line.startswith("#")]
+    return {name: version for name, _, version in parts}
+
+
 def edgekws(*arguments: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "edgekws", "serve", *map(str, arguments)]
+    return started("-m", "edgekws", "serve", *arguments)
+
+
+def started(*arguments: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, *map(str, arguments)]
 
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -38,10 +72,12 @@ def failed(*arguments: object) -> tuple[int, str]:
 
 
 def test_events_over_tcp_are_those_of_the_runtime_and_sigterm_ends_it(bundle: Path) -> None:
+    """It runs without the packages for training, as in the image of examples/serve."""
     from wyoming.client import AsyncTcpClient
 
     samples = (track(6.0, {1.0: LOW, 3.5: HIGH}) * 32767).astype(np.int16)
-    process = edgekws(bundle, "--uri", "tcp://127.0.0.1:0", "--clients", 2, "--json")
+    slim = ("-c", SLIM, " ".join(requirements()), "serve")
+    process = started(*slim, bundle, "--uri", "tcp://127.0.0.1:0", "--clients", 2, "--json")
     assert process.stdout is not None
     listening = json.loads(process.stdout.readline())
     assert listening["keywords"] == list(TONES)
@@ -65,6 +101,12 @@ def test_events_over_tcp_are_those_of_the_runtime_and_sigterm_ends_it(bundle: Pa
     assert [(r["name"], r["timestamp"]) for r in records[2:4]] == wanted
     assert "only this machine can connect; --uri tcp://0.0.0.0:10400 opens it" in err
     assert "Traceback" not in err
+
+
+def test_the_image_installs_the_versions_of_the_constraints() -> None:
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert {f"{name}=={version}" for name, version in requirements().items()} <= set(constraints)
+    assert not {"torch", "onnxsim", "scipy"} & set(requirements())
 
 
 def test_ctrl_c_ends_it_and_lines_are_for_people(bundle: Path, tmp_path: Path) -> None:
