@@ -23,6 +23,7 @@ CORPUS = "needs a corpus, and trains for long"
 RESULT = "needs the result of a command that trains for long"
 BENCH = "measures for long"
 ELSEWHERE_TESTED = "tests/exporters runs it, on a network that is not trained"
+SERVER = "runs until it is stopped: tests/cli/test_serve_commands.py starts and stops it"
 RELEASE = "writes what is committed; other tests check that it is current"
 
 ELSEWHERE = {
@@ -50,6 +51,10 @@ ELSEWHERE = {
     "python tools/mutate.py": BENCH,
     "edgekws export dist/lights --to tflite": ELSEWHERE_TESTED,
     "vela": INSTALL,
+    "edgekws serve": SERVER,
+    "sudo": MACHINE,
+    "docker": MACHINE,
+    "pip download": INSTALL,
 }
 """How a command begins that is only read by the real command line, and why."""
 
@@ -77,7 +82,7 @@ WHOLE = {"edgekws compress lights.toml": "trains for long; the page's run with f
 """Commands that are only read where nothing follows them, and why."""
 
 FOREIGN = {"ssh", "scp", "ssh-copy-id", "arecord", "pytest", "python3", ".", "pip", "make"}
-FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws", "vela"}
+FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws", "vela", "docker", "sudo"}
 """Programs that are no part of edgekws."""
 
 README = ROOT / "README.md"

@@ -25,7 +25,7 @@ ROOMS = (
         "steps",
         "engine",
     ),
-    *("evaluation", "curation", "search", "report", "api", "cli"),
+    *("evaluation", "curation", "serving", "search", "report", "api", "cli"),
 )
 FAMILIES = ("datasets", "backbones", "targets", "quantizers", "steps", "exporters")
 FRONT_DOOR = ("edgekws", "edgekws.__main__", "edgekws.about")
@@ -202,7 +202,7 @@ def test_imports_inside_functions_count() -> None:
     assert set(_imported(source)) == {"edgekws.cli.app", "rich.table"}
 
 
-def test_help_imports_neither_torch_nor_onnx_nor_numpy() -> None:
+def test_help_imports_neither_torch_nor_onnx_nor_numpy_nor_wyoming() -> None:
     program = """
 import sys
 import edgekws.cli
@@ -210,7 +210,7 @@ sys.argv = ["edgekws", "--help"]
 try:
     edgekws.cli.main()
 except SystemExit as end:
-    heavy = {"torch", "onnx", "onnxruntime", "numpy"} & set(sys.modules)
+    heavy = {"torch", "onnx", "onnxruntime", "numpy", "wyoming"} & set(sys.modules)
     print(sorted(heavy), end.code, len(sys.modules) > 50)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -21,6 +21,7 @@ from edgekws.cli import (
     process,
     profile_commands,
     search_commands,
+    serve_commands,
     setup_commands,
     stream_commands,
 )
@@ -153,6 +154,7 @@ for _command in (
     evaluate_commands.compare,
     evaluate_commands.predict,
     stream_commands.detect,
+    serve_commands.serve,
     calibrate_commands.calibrate,
     calibrate_commands.evaluate_events,
     search_commands.sweep,

@@ -1,0 +1,1 @@
+"""A bundle as a Wyoming wake-word server."""
