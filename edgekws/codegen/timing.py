@@ -5,7 +5,9 @@ from pathlib import Path
 
 from edgekws.codegen import front_end, ir, memory_plan, network, reading
 from edgekws.codegen.compiler import Compiler
+from edgekws.codegen.library_cache import cached_library, files_of
 from edgekws.core.contract import Contract
+from edgekws.core.events import quiet
 from edgekws.errors import UnsupportedError
 from edgekws.lowering import onnx_file
 from edgekws.runtime.c import FRONT_END, TIMING, kernel_paths
@@ -16,12 +18,13 @@ def write_library(
 ) -> None:
     """Compile what `times` names, `front end`, `network` or both in this order, of a model.
 
-    The sources stay in a folder beside `output`.
+    The sources are written into a folder beside `output`; compiled before, the library comes from
+    the cache.
 
     Raises:
         UsageError: the model has no contract, so that its front end is not known.
         UnsupportedError: a layer or the front end has no form in C; the message names it.
-        MachineError: the compiler fails.
+        MachineError: the compiler fails, or the cache cannot be written.
     """
     folder = output.with_suffix("")
     folder.mkdir()
@@ -40,7 +43,9 @@ def write_library(
         shutil.copy(path, folder)
     macros = {"KWS_TIMES_FRONT_END": "front end" in times, "KWS_TIMES_NETWORK": "network" in times}
     defined = [f"-D{name}={int(value)}" for name, value in macros.items()]
-    compiler.library(folder, output, [*flags, *defined])
+    options = [*flags, *defined]
+    library = cached_library(files_of(folder), lambda: folder, compiler, options, quiet)
+    shutil.copyfile(library, output)
 
 
 def _write_front_end(contract: Contract, read: ir.Network, folder: Path) -> None:
