@@ -40,6 +40,13 @@ static inline void kws_sums_dot_rows(kws_sums *sums, const uint8_t *const x[KWS_
     }
 }
 
+static inline void kws_sums_read(const kws_sums *sums, int32_t *numbers)
+{
+    for (int32_t i = 0; i < KWS_BLOCK; i++) {
+        numbers[i] = sums->sum[i];
+    }
+}
+
 static inline void kws_sums_store(const kws_sums *sums, const kws_real *restrict scale,
                                   int32_t zero, uint8_t *restrict y, int32_t n)
 {
