@@ -107,6 +107,18 @@ def _clip(values: Sequence[Tensor | None], a: Attributes) -> Tensor:
     return x.clamp(low, high)
 
 
+def _slice(values: Sequence[Tensor], a: Attributes) -> Tensor:
+    x, starts, ends, *rest = values
+    axes = rest[0].tolist() if rest else list(range(len(starts)))
+    steps = rest[1].tolist() if len(rest) > 1 else [1] * len(starts)
+    for axis, start, end, step in zip(axes, starts.tolist(), ends.tolist(), steps, strict=True):
+        size = x.shape[axis]
+        first, last = (min(max(n + size * (n < 0), 0), size) for n in (start, end))
+        x = x.narrow(axis, first, last - first)
+        x = x if step == 1 else x[(slice(None),) * (axis % x.dim()) + (slice(None, None, step),)]
+    return x
+
+
 _OPERATORS: dict[str, Callable[[Sequence[Any], Attributes], Tensor]] = {
     "Conv": _conv,
     "BatchNormalization": _batch_norm,
@@ -128,5 +140,6 @@ _OPERATORS: dict[str, Callable[[Sequence[Any], Attributes], Tensor]] = {
     "Transpose": lambda v, a: v[0].permute(list(a["perm"])),
     "Concat": lambda v, a: torch.cat(list(v), a["axis"]),
     "Gather": lambda v, a: v[0].index_select(a.get("axis", 0), v[1]),
+    "Slice": _slice,
     "Identity": lambda v, a: v[0],
 }

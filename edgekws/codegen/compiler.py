@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from edgekws.core.canonical import file_state
 from edgekws.errors import MachineError, MissingPartError
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -15,6 +17,13 @@ COMPILERS = ("cc", "gcc", "clang")
 
 EXACT = ("-std=c99", "-ffp-contract=off")
 """Options without which results are not exact."""
+
+_ENVIRONMENT = ("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX")
+"""Variables that gcc and clang read."""
+
+_CPUINFO = Path("/proc/cpuinfo")
+_CPU = ("vendor_id", "model name", "stepping", "cache size", "flags", "Features", "CPU part")
+"""Its lines that tell what `-march=native` stands for."""
 
 INSTALL = "install one, on Debian with: apt install gcc libc6-dev"
 
@@ -48,6 +57,13 @@ class Compiler:
         """
         self.program(folder, output, [*options, "-shared", "-fPIC"])
 
+    def identity(self, options: Sequence[str]) -> list[Any]:
+        """Return, as JSON, what a library depends on besides its sources."""
+        program = Path(shutil.which(self.command[0]) or self.command[0]).resolve()
+        environment = {name: os.environ.get(name) for name in _ENVIRONMENT}
+        asked = [*self.command, *options, *EXACT]
+        return [self.version, file_state(program), asked, environment, _cpu()]
+
 
 def found(asked: str | None = None) -> Compiler | None:
     """Return the compiler `asked` for, else that of CC, else the first of `COMPILERS`, if any."""
@@ -75,3 +91,11 @@ def required(asked: str | None = None) -> Compiler:
 def _version(command: tuple[str, ...]) -> str:
     done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
     return (done.stdout.splitlines() or [shlex.join(command)])[0]
+
+
+def _cpu() -> list[str]:
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    return sorted({line for line in lines if line.partition(":")[0].strip() in _CPU})

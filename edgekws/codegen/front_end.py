@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.codegen.c_tables import literal, table
-from edgekws.core.contract import Normalization
+from edgekws.codegen.ir import Network
+from edgekws.core.contract import Contract, Normalization
+from edgekws.errors import UnsupportedError
 from edgekws.runtime.front_end import FrontEnd, analysis_window, mel_filterbank
 
 MOST_POINTS = 1 << 16
@@ -113,6 +115,26 @@ void kws_front_end(const int16_t *pcm, int32_t frames, uint8_t *features,
 def butterfly_radix(n_fft: int) -> int:
     """Return the largest radix that is transformed in a buffer of its own; 0 if there is none."""
     return max((p.radix for p in passes(n_fft) if p.radix not in (2, 4)), default=0)
+
+
+def input_of(network: Network) -> InputQuantization:
+    """Return how a network takes its features."""
+    return InputQuantization(float(network.input.scale), network.input.zero, signed=False)
+
+
+def front_end_files(contract: Contract, network: Network) -> dict[str, str]:
+    """Return the files of the float front end of a network, by name.
+
+    Raises:
+        UnsupportedError: `n_fft` is longer than the kernels can transform.
+    """
+    front_end = contract.front_end
+    try:
+        header = front_end_header(front_end)
+        source = front_end_source(front_end, contract.normalization, input_of(network))
+    except ValueError as error:
+        raise UnsupportedError(f"the front end has no form in C: {error}") from error
+    return {"kws_front_end.h": header, "kws_front_end.c": source}
 
 
 def front_end_header(front_end: FrontEnd) -> str:

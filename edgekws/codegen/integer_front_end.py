@@ -20,13 +20,16 @@ from edgekws.codegen.front_end import (
     Pass,
     butterfly_radix,
     filter_bins,
+    input_of,
     n_points,
     passes,
     places,
     roots_of_unity,
     size_macros,
 )
-from edgekws.core.contract import Normalization
+from edgekws.codegen.ir import Network
+from edgekws.core.contract import Contract, Normalization
+from edgekws.errors import UnsupportedError
 from edgekws.runtime.front_end import LOG_FLOOR, FrontEnd, analysis_window, mel_filterbank
 
 WEIGHT_BITS = 14
@@ -54,6 +57,22 @@ def mel_units(n_fft: int) -> MelUnits:
     full = exponent - 58 + 2 * math.log2(n_points(n_fft))
     shift = max(0, WEIGHT_BITS - math.ceil(full))
     return MelUnits(exponent, shift, 2.0 ** (full + shift))
+
+
+def integer_front_end_files(contract: Contract, network: Network) -> dict[str, str]:
+    """Return the files of the integer front end of a network, by name.
+
+    Raises:
+        UnsupportedError: `n_fft` is longer than the kernels can transform, or a feature leaves 32
+            bits.
+    """
+    front_end = contract.front_end
+    try:
+        header = integer_front_end_header(front_end)
+        source = integer_front_end_source(front_end, contract.normalization, input_of(network))
+    except ValueError as error:
+        raise UnsupportedError(f"the integer front end has no form in C: {error}") from error
+    return {"kws_front_end.h": header, "kws_front_end.c": source}
 
 
 def integer_front_end_header(front_end: FrontEnd) -> str:

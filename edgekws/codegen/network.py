@@ -173,8 +173,8 @@ class _Writer:
     @write.register
     def _(self, dense: Dense) -> None:
         name = self._names.unique(dense.name)
-        self._array("int8_t", f"{name}_weights", packing.pack(dense.weights[:, None]))
-        self._array("int32_t", f"{name}_bias", dense.bias)
+        self._array(ALIGNED_WEIGHTS, f"{name}_weights", packing.pack(dense.weights[:, None]))
+        self._array("int32_t KWS_ALIGNED", f"{name}_bias", packing.whole_groups(dense.bias))
         self._reals("kws_real", f"{name}_scale", dense.scale)
         channels, size = dense.weights.shape
         fields = {

@@ -89,6 +89,7 @@ refused.
 `make INTEGER=1` (`-DKWS_INTEGER`, without the files that the Makefile lists as FLOATS) builds it
 without floating point, for CPUs that have none. The network computes the same bits. Its front end
 is an integer one, whose features differ slightly; times are in samples, scores in units of 1/65536.
+Only this build needs the files `integer_front_end*`; without it they may be removed.
 
 | | bytes |
 |---|---|

@@ -100,11 +100,10 @@ def _texts(
     """Return the generated files but for the network, by name."""
     if "detection" not in manifest:
         raise UsageError("the bundle has no settings for detection; pack it again")
-    quantization = front_end.InputQuantization(float(read.input.scale), read.input.zero, False)
     try:
         settings = detector.detector_settings(manifest)
         parts = {
-            **_front_ends(contract, quantization),
+            **_front_ends(contract, read),
             "kws_detector.h": detector.detector_header(settings),
             "kws_detector.c": detector.detector_source(settings),
         }
@@ -119,24 +118,18 @@ def _texts(
     }
 
 
-def _front_ends(contract: Contract, quantization: front_end.InputQuantization) -> dict[str, str]:
-    """Return the files of the front end, with and without floating point.
+def _front_ends(contract: Contract, read: ir.Network) -> dict[str, str]:
+    """Return the files of the front end, each with and without floating point.
 
     Raises:
-        ValueError: `n_fft` is longer than the kernels can transform.
+        UnsupportedError: `n_fft` is longer than the kernels can transform.
     """
-    given = contract.front_end, contract.normalization, quantization
-    header = front_end.front_end_header(contract.front_end)
-    source = front_end.front_end_source(*given)
-    integer_header = integer_front_end.integer_front_end_header(contract.front_end)
+    floating = front_end.front_end_files(contract, read)
     try:
-        integer_source = integer_front_end.integer_front_end_source(*given)
-    except ValueError as error:
-        integer_source = f'#error "{error}"\n'
-    return {
-        "kws_front_end.h": _either(integer_header, header),
-        "kws_front_end.c": _either(integer_source, source),
-    }
+        integer = integer_front_end.integer_front_end_files(contract, read)
+    except UnsupportedError as error:
+        integer = dict.fromkeys(floating, f'#error "{error}"\n')
+    return {name: _either(integer[name], text) for name, text in floating.items()}
 
 
 def _either(integer: str, floating: str) -> str:

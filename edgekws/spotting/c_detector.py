@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from edgekws.bundle.archive import unpacked
 from edgekws.bundle.declared import read_json
+from edgekws.bundle.pack import identity
 from edgekws.bundle.verify import errors_named, verify_folder
 from edgekws.codegen import compiler
 from edgekws.codegen.detector import detector_settings
+from edgekws.codegen.library_cache import cached_library
+from edgekws.core.environment import library_versions
 from edgekws.core.events import Emit, Event
 from edgekws.core.scratch import scratch_folder
-from edgekws.exporters.c import Exporter
+from edgekws.core.source_code import whole_package
 from edgekws.runtime import detect
 from edgekws.runtime.c import LIBRARY, kernel_paths
 
@@ -30,25 +33,33 @@ _FULL_SCALE = 32768
 def c_detector(bundle: Path, emit: Emit) -> Iterator["CDetector"]:
     """Yield the detector of a verified bundle, a folder or a zip, compiled from its C.
 
+    The library is kept in the cache, for this bundle, version of edgekws, compiler and CPU.
+
     Raises:
         MissingPartError: there is no C compiler.
         UsageError, UnsupportedError: the bundle has no form in C; the message says why.
         DataError: there is no bundle, or it is damaged.
-        MachineError: the compiler fails.
+        MachineError: the compiler fails, or the cache cannot be written.
     """
     chosen = compiler.required()
-    with scratch_folder("c-detector") as scratch:
-        with unpacked(bundle) as folder, errors_named(bundle):
-            for note in verify_folder(folder).notes:
-                emit(Event("warning", f"{bundle}: {note}"))
-            written = Exporter().write(folder, scratch)
-            manifest = read_json(folder / "manifest.json")
-        (written / "main.c").unlink()
-        for path in kernel_paths(LIBRARY):
-            shutil.copy(path, written)
-        library = scratch / "kws.so"
-        chosen.library(written, library, _FLAGS)
-        yield CDetector(library, manifest)
+    with scratch_folder("c-detector") as scratch, unpacked(bundle) as folder, errors_named(bundle):
+        for note in verify_folder(folder).notes:
+            emit(Event("warning", f"{bundle}: {note}"))
+        sources = [identity(folder), whole_package(), library_versions()]
+        library = cached_library(sources, lambda: _write(folder, scratch), chosen, _FLAGS, emit)
+        detector = CDetector(library, read_json(folder / "manifest.json"))
+    yield detector
+
+
+def _write(bundle: Path, scratch: Path) -> Path:
+    """Write the C of a bundle as a library; return its folder."""
+    from edgekws.exporters.c import Exporter  # imports torch, which a compiled bundle does not need
+
+    written = Exporter().write(bundle, scratch)
+    (written / "main.c").unlink()
+    for path in kernel_paths(LIBRARY):
+        shutil.copy(path, written)
+    return written
 
 
 class CDetector:

@@ -30,6 +30,9 @@ from edgekws.codegen.ir import (
 SIZE = 4096
 """Bytes of every buffer."""
 
+LABELS = 20
+"""More than a kernel computes at once."""
+
 X = Span("features", 0, SIZE)
 
 
@@ -41,19 +44,20 @@ def random_network(seed: int, n: int) -> Network:
     quantization = Quantization(np.float32(0.02), 117)
     features = Buffer("features", SIZE, "features")
     return Network(
-        X, SIZE // 64, 64, quantization, 7, (features, *buffers), tuple(operators), False
+        X, SIZE // 64, 64, quantization, LABELS, (features, *buffers), tuple(operators), False
     )
 
 
 def _one_of_each(random: np.random.Generator, name: str) -> Iterator[Operator]:
     yield _conv(random, f"conv {name}")
-    yield _depthwise(random, f"depthwise {name}")
+    yield _depthwise(random, f"depthwise {name}", _window(random))
+    yield _depthwise(random, f"sliding {name}", _sliding_window(random))
     yield from _pools(random, name)
     yield from _elementwise(random, name)
     yield from _moves(random, name)
-    weights = random.integers(-128, 128, (7, int(random.integers(1, 70))), dtype=np.int8)
-    bias = random.integers(-(2**20), 2**20, 7, dtype=np.int32)
-    scale = random.uniform(1e-4, 1e-2, 7).astype(np.float32)
+    weights = random.integers(-128, 128, (LABELS, int(random.integers(1, 70))), dtype=np.int8)
+    bias = random.integers(-(2**20), 2**20, LABELS, dtype=np.int32)
+    scale = random.uniform(1e-4, 1e-2, LABELS).astype(np.float32)
     yield Dense(f"dense {name}", Span("features", 0, weights.shape[1]), weights, bias, scale)
 
 
@@ -94,8 +98,15 @@ def _window(random: np.random.Generator) -> Window:
     return Window(2, 900, int(random.integers(1, 14)), int(random.integers(1, 40)), taps)
 
 
-def _depthwise(random: np.random.Generator, name: str) -> Depthwise:
-    channels, window = int(random.integers(1, 40)), _window(random)
+def _sliding_window(random: np.random.Generator) -> Window:
+    """Return a window whose taps at one place are those of the place before, moved on by one."""
+    taps, columns, step = (int(random.integers(1, most)) for most in (19, 14, 40))
+    start = int(random.integers(0, 500))
+    return Window(2, 900, columns, step, tuple(start + step * tap for tap in range(taps)))
+
+
+def _depthwise(random: np.random.Generator, name: str, window: Window) -> Depthwise:
+    channels = int(random.integers(1, 40))
     weights = random.integers(-128, 128, (len(window.taps), channels), dtype=np.int8)
     y = _span(name, window.rows * window.columns * channels)
     rounding = _rounding(random, channels)

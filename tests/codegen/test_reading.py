@@ -108,10 +108,12 @@ def test_bytes_that_change_their_scale_on_the_way_to_a_sum() -> None:
     assert any(isinstance(operator, Lookup) for operator in network.operators)
 
 
-def test_c_gives_the_logits_of_onnxruntime(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["gcc-plain", "gcc-integer"])
+def test_c_gives_the_logits_of_onnxruntime(name: str, tmp_path: Path) -> None:
     model = quantized("bcresnet")
     clips = clips_of(10)
-    program = build_program(read(model), BUILDS[0], tmp_path)
+    build = next(build for build in BUILDS if build.name == name)
+    program = build_program(read(model), build, tmp_path)
     expected = [logits.tobytes() for logits in logits_of(model, clips)]
     assert [logits for logits, _ in program.run(clips)] == expected
 

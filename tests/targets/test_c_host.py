@@ -1,6 +1,7 @@
 """Latency of compiled C: what has a form in C is compiled, the rest says why not."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKWS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def needs_gcc() -> None:
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
@@ -64,7 +72,9 @@ def test_networks_front_ends_and_both_are_compiled(models: Path) -> None:
     assert run.fingerprint["compiler"] == compiler.required("gcc").version
 
 
-def test_what_is_timed_computes_the_network(models: Path, tmp_path: Path) -> None:
+def test_what_is_timed_computes_the_network_and_is_compiled_once(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The inputs are random, so the output of a run is compared through the library itself."""
     needs_gcc()
     import ctypes
@@ -75,6 +85,12 @@ def test_what_is_timed_computes_the_network(models: Path, tmp_path: Path) -> Non
     timing.write_library(
         models / "model.onnx", library, compiler.required("gcc"), ["-O1"], times=("network",)
     )
+    monkeypatch.setattr(compiler.Compiler, "library", None)
+    again = tmp_path / "again.so"
+    timing.write_library(
+        models / "model.onnx", again, compiler.required("gcc"), ["-O1"], times=("network",)
+    )
+    assert again.read_bytes() == library.read_bytes()
     loaded = ctypes.CDLL(str(library))
     loaded.kws_timing_bytes.restype = ctypes.c_size_t
     memory = ctypes.create_string_buffer(loaded.kws_timing_bytes())

@@ -17,6 +17,9 @@
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
 #pragma GCC optimize("fp-contract=off")
+#if defined(__AVX512F__)
+#pragma GCC target("prefer-vector-width=256") /* its loops over 512 bits are slower */
+#endif
 #endif
 
 #endif

@@ -3,32 +3,35 @@
 #include "network_kernels.h"
 #include "network_sums.h"
 
-/* Compute 16 channels at `n` neighbouring places. */
+/* Compute 16 channels at `n` neighbouring places. Locals, as `y` might alias the layer. */
 static inline void compute(const kws_conv_layer *layer, int32_t group, const uint8_t *restrict x,
                            uint8_t *restrict y, int32_t n)
 {
-    const int32_t depths = KWS_DEPTHS(layer->tap_size), step = layer->window.column_step;
-    const int8_t *restrict w =
-        layer->weights + group * layer->window.n_taps * depths * KWS_BLOCK * KWS_DEPTH;
-    const int32_t first = group * KWS_BLOCK, left = layer->channels - first;
+    const int32_t n_taps = layer->window.n_taps, step = layer->window.column_step;
+    const int32_t depths = KWS_DEPTHS(layer->tap_size), channels = layer->channels;
+    const int32_t first = group * KWS_BLOCK, zero = layer->rounding.zero;
+    const int32_t *restrict taps = layer->window.taps;
+    const int8_t *restrict w = layer->weights + group * n_taps * depths * KWS_BLOCK * KWS_DEPTH;
+    const kws_real *restrict scale = layer->rounding.scale + first;
     kws_sums sums[KWS_PLACES];
 
     for (int32_t place = 0; place < n; place++) {
         sums[place] = kws_sums_load(layer->bias + first);
     }
-    for (int32_t tap = 0; tap < layer->window.n_taps; tap++) {
-        const uint8_t *restrict from = x + layer->window.taps[tap];
-        for (int32_t depth = 0; depth < depths; depth++) {
+    int32_t tap = 0;
+    do { /* at least once, which leaves the sums in registers */
+        const uint8_t *restrict from = x + taps[tap];
+        int32_t depth = 0;
+        do {
             for (int32_t place = 0; place < n; place++) {
                 kws_sums_dot(&sums[place], from + place * step, w);
             }
             from += KWS_DEPTH;
             w += KWS_BLOCK * KWS_DEPTH;
-        }
-    }
+        } while (++depth < depths);
+    } while (++tap < n_taps);
     for (int32_t place = 0; place < n; place++) {
-        kws_sums_store(&sums[place], layer->rounding.scale + first, layer->rounding.zero,
-                       y + place * layer->channels + first, left);
+        kws_sums_store(&sums[place], scale, zero, y + place * channels + first, channels - first);
     }
 }
 

@@ -2,20 +2,24 @@
 /* The last matrix product of a network, to logits. */
 #include "network_kernels.h"
 #include "network_rounding.h"
+#include "network_sums.h"
 
 void kws_dense(const kws_dense_layer *layer, const uint8_t *x, kws_real *logits)
 {
     const int32_t depths = KWS_DEPTHS(layer->size);
+    const int8_t *w = layer->weights;
 
-    for (int32_t channel = 0; channel < layer->channels; channel++) {
-        const int32_t group = channel / KWS_BLOCK, lane = channel % KWS_BLOCK;
-        const int8_t *w =
-            layer->weights + (group * depths * KWS_BLOCK + lane) * KWS_DEPTH;
-        int32_t sum = layer->bias[channel];
-        for (int32_t place = 0; place < layer->size; place++) {
-            const int32_t depth = place / KWS_DEPTH;
-            sum += x[place] * w[depth * KWS_BLOCK * KWS_DEPTH + place % KWS_DEPTH];
+    for (int32_t first = 0; first < layer->channels; first += KWS_BLOCK) {
+        const int32_t left = layer->channels - first, n = left < KWS_BLOCK ? left : KWS_BLOCK;
+        kws_sums sums = kws_sums_load(layer->bias + first);
+        int32_t numbers[KWS_BLOCK];
+        for (int32_t depth = 0; depth < depths; depth++) {
+            kws_sums_dot(&sums, x + depth * KWS_DEPTH, w);
+            w += KWS_BLOCK * KWS_DEPTH;
         }
-        logits[channel] = kws_product(sum, layer->scale[channel]);
+        kws_sums_read(&sums, numbers);
+        for (int32_t lane = 0; lane < n; lane++) {
+            logits[first + lane] = kws_product(numbers[lane], layer->scale[first + lane]);
+        }
     }
 }

@@ -7,6 +7,8 @@
  * KWS_PLACES         places that share a load of weights
  * kws_sums_dot       adds 4 bytes times 4 weights, the bytes the same for every sum
  * kws_sums_dot_rows  the same with byte i of each of four rows for sum i
+ * KWS_ROWS           defined where four rows can be kept and moved on by one: kws_rows
+ * kws_sums_read      copies the 16 sums
  * kws_sums_store     rounds as kws_rounding and writes the first `n`, or all 16 if n is more
  */
 #ifndef KWS_SUMS_H

@@ -68,6 +68,14 @@ static inline void kws_sums_dot_rows(kws_sums *sums, const uint8_t *const x[KWS_
     sums->d = kws_dot(sums->d, kws_signed_pairs(high.val[1]), w + 48);
 }
 
+static inline void kws_sums_read(const kws_sums *sums, int32_t *numbers)
+{
+    vst1q_s32(numbers, sums->a);
+    vst1q_s32(numbers + 4, sums->b);
+    vst1q_s32(numbers + 8, sums->c);
+    vst1q_s32(numbers + 12, sums->d);
+}
+
 /* Four sums, rounded half to even, plus `zero`. */
 static inline uint16x4_t kws_whole(int32x4_t sum, const float *scale, int32_t zero)
 {

@@ -62,13 +62,24 @@ static inline void kws_sums_dot_rows(kws_sums *sums, const uint8_t *const x[KWS_
     sums->d = kws_dot(sums->d, _mm256_cvtepu8_epi16(_mm_unpackhi_epi16(high, high2)), w + 48);
 }
 
-/* Eight sums from the halves of two registers, rounded, plus `zero`. */
+/* Eight sums from the halves of two registers. */
+static inline __m256i kws_joined(__m256i first, __m256i second)
+{
+    const __m256i mixed = _mm256_hadd_epi32(first, second); /* 0 1 4 5 2 3 6 7 */
+    return _mm256_permute4x64_epi64(mixed, 0xd8);
+}
+
+static inline void kws_sums_read(const kws_sums *sums, int32_t *numbers)
+{
+    _mm256_storeu_si256((void *)numbers, kws_joined(sums->a, sums->b));
+    _mm256_storeu_si256((void *)(numbers + 8), kws_joined(sums->c, sums->d));
+}
+
+/* The same, rounded, plus `zero`. */
 static inline __m256i kws_whole(__m256i first, __m256i second, const float *scale, int32_t zero)
 {
     const __m256 low = _mm256_set1_ps((float)-zero), high = _mm256_set1_ps((float)(255 - zero));
-    const __m256i mixed = _mm256_hadd_epi32(first, second); /* 0 1 4 5 2 3 6 7 */
-    const __m256i sums = _mm256_permute4x64_epi64(mixed, 0xd8);
-    __m256 real = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scale));
+    __m256 real = _mm256_mul_ps(_mm256_cvtepi32_ps(kws_joined(first, second)), _mm256_loadu_ps(scale));
     real = _mm256_min_ps(_mm256_max_ps(real, low), high);
     return _mm256_add_epi32(_mm256_cvtps_epi32(real), _mm256_set1_epi32(zero));
 }

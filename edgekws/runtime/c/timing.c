@@ -18,7 +18,7 @@
 typedef struct {
 #if KWS_TIMES_NETWORK
     uint8_t network[KWS_NETWORK_MEMORY];
-    float logits[KWS_N_LABELS];
+    kws_real logits[KWS_N_LABELS];
 #elif KWS_TIMES_FRONT_END
     uint8_t features[FRAMES * KWS_MEL_BANDS];
 #endif
