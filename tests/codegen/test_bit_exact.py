@@ -33,7 +33,7 @@ def test_bits_that_differ_are_counted_and_no_others_do(
 
     monkeypatch.setattr(bit_exact, "expected", planted)
     case = bit_exact.drawn("inverted_bottleneck", STREAMING)
-    result = bit_exact.Result(case.drawn, [], bit_exact.count(case, 4, tmp_path))
+    result = bit_exact.compared(case, [], 4, tmp_path)
     record = bit_exact.summary([result])
     assert record["networks"] == record["streaming"] == 1
     assert list(record["builds"]) == builds
