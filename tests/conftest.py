@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from edgekws.core.contract import Contract, Normalization
 from edgekws.runtime.front_end import FrontEnd
+from tests.warm import Program
 
 pytest_plugins = ("tests.skips",)
 
@@ -31,6 +33,14 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of long files first, the others in the order in which they were found."""
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """Return the command line, with the large libraries imported once for all its runs."""
+    waiting = Program(tmp_path_factory.mktemp("program"))
+    yield waiting
+    waiting.close()
 
 
 @pytest.fixture(scope="session")

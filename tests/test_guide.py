@@ -14,6 +14,7 @@ import soundfile
 
 from tests import guide, tone_bundle
 from tests.guide import ROOT, blocks, commands, pages, programs
+from tests.warm import Program
 
 INSTALL = "sets up an environment: what `make test` does before it runs this"
 MICROPHONE = "needs a microphone"
@@ -194,15 +195,12 @@ def test_toml_on_the_pages_can_be_read() -> None:
 class Reader:
     """Somebody who follows a page in an empty folder: saves its files, and types its commands."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, cache: Path, program: Program) -> None:
         self.folder = folder
         programs = folder.parent / f"{folder.name}-bin"
         programs.mkdir()
-        for name, arguments in {
-            "edgekws": "-m edgekws",
-            "python": "",
-            "pytest": "-m pytest",
-        }.items():
+        (programs / "edgekws").symlink_to(program.executable)
+        for name, arguments in {"python": "", "pytest": "-m pytest"}.items():
             script = f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n'
             (programs / name).write_text(script)
             (programs / name).chmod(0o755)
@@ -254,10 +252,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def reader(tmp_path: Path, cache: Path) -> Reader:
+def reader(tmp_path: Path, cache: Path, program: Program) -> Reader:
     folder = tmp_path / "page"
     folder.mkdir()
-    return Reader(folder, cache)
+    return Reader(folder, cache, program)
 
 
 def test_tutorial_and_the_pages_that_build_on_it(reader: Reader) -> None:

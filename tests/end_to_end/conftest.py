@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm import Program
+
 TINY = """
 schema = 1
 name = "проба"
@@ -83,19 +85,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def edgekws(home: Path) -> Run:
+def edgekws(home: Path, program: Program) -> Run:
     """Run the command line in `home`; keyword arguments go into the environment."""
 
     def run(*arguments: str | Path, **more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            command(*arguments),
-            cwd=home,
-            env=environment(home / "cache", **more),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-        )
+        return program.run(*arguments, cwd=home, env=environment(home / "cache", **more))
 
     return run
 

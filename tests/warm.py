@@ -1,0 +1,133 @@
+"""The command line in forks of one process that has imported the large libraries once.
+
+Most commands that tests run end sooner than Python has imported torch and its exporter. What is
+run is `python -m edgekws` all the same, in its own process with its own folder, environment and
+streams: the process that waits has imported no module of the package.
+
+    program = warm.Program(folder)          # starts the process that waits
+    program.run("doctor", cwd=home, env=environment)
+    program.executable                      # a script that passes its command line on
+"""
+
+import json
+import os
+import runpy
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+CLIENT = """#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as waiting:
+    waiting.connect({address!r})
+    request = [sys.argv[1:], os.getcwd(), dict(os.environ)]
+    socket.send_fds(waiting, [b"."], [0, 1, 2])
+    waiting.sendall(json.dumps(request).encode())
+    waiting.shutdown(socket.SHUT_WR)
+    code = int(waiting.recv(16) or 1)
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+class Program:
+    """A process that waits for command lines, and ends with the process that started it."""
+
+    def __init__(self, folder: Path) -> None:
+        address = folder / "socket"
+        self.executable = folder / "edgekws"
+        text = CLIENT.format(python=sys.executable, address=str(address))
+        self.executable.write_text(text, encoding="utf-8")
+        self.executable.chmod(stat.S_IRWXU)
+        clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, str(address)],
+            env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+
+    def run(
+        self, *arguments: str | Path, cwd: Path, env: Mapping[str, str]
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run the command line to its end."""
+        return subprocess.run(
+            [self.executable, *map(str, arguments)],
+            cwd=cwd, env=env, capture_output=True, text=True, encoding="utf-8", check=False,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the process that waits."""
+        self._process.terminate()
+        self._process.communicate()
+
+
+def _import() -> None:
+    """Import what commands need, the exporter's tables too, which a first export fills."""
+    import matplotlib.pyplot  # noqa: F401
+    import sklearn.metrics  # noqa: F401
+    import torch
+
+    output, sys.stdout = sys.stdout, sys.stderr
+    torch.onnx.export(
+        torch.nn.Conv1d(1, 1, 1).eval(), (torch.zeros(2, 1, 4),), dynamo=True, verbose=False
+    )
+    sys.stdout = output
+
+
+def _serve(address: str) -> None:
+    """Fork for every command line while this process has its parent; return in each fork."""
+    _import()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks that answer
+    with socket.socket(socket.AF_UNIX) as waiting:
+        waiting.bind(address)
+        waiting.listen(64)
+        print("ready", flush=True)
+        parent = os.getppid()
+        waiting.settimeout(1)
+        while os.getppid() == parent:
+            try:
+                connection, _ = waiting.accept()
+            except TimeoutError:
+                continue
+            if os.fork() == 0:
+                waiting.close()
+                return _answer(connection)
+            connection.close()
+    raise SystemExit
+
+
+def _answer(connection: socket.socket) -> None:
+    """Fork for the command line, tell its client how it ended; return in the fork."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    connection.settimeout(None)
+    _, streams, *_ = socket.recv_fds(connection, 1, 3)
+    request = b"".join(iter(lambda: connection.recv(65536), b""))
+    command = os.fork()
+    if command:
+        for stream in streams:
+            os.close(stream)
+        _, status = os.waitpid(command, 0)
+        connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+        os._exit(0)
+    connection.close()
+    arguments, folder, environment = json.loads(request)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:] = [folder, *paths, *sys.path[1:]]
+    sys.argv = ["edgekws", *arguments]
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
+    runpy.run_module("edgekws", run_name="__main__", alter_sys=True)
