@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.audio import augmentation, long_features
-from edgekws.audio.augmentation import Augment, augment_waveforms
+from edgekws.audio.augmentation import Augment
 from edgekws.audio.decoding import Corpus, identity, to_float32
 from edgekws.audio.parallel import in_parallel
+from edgekws.audio.rendering import augmented
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Clip, Examples, Split
@@ -217,18 +218,10 @@ class Features:
 
     def _write_augmented(self, folder: Path, copy: int) -> None:
         out = allocate(folder / "features.f16", np.float16, self._shape("train"))
-        waves = self.waveforms("train")
 
         def render(part: slice) -> NDArray[np.float32]:
-            return augment_waveforms(
-                to_float32(waves[part]),
-                self._corpus.noise,
-                self._augment,
-                self._seed,
-                copy,
-                np.arange(part.start, part.stop),
-                self._front_end.sample_rate,
-            )
+            rate = self._front_end.sample_rate
+            return augmented(self._corpus, self._augment, self._seed, copy, part, rate)
 
         self._write_normalised(out, render, f"augmentation {copy + 1} of {self._augment.copies}")
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from edgekws.runtime.front_end import FrontEnd
 
-Format = Literal["checkpoint", "onnx", "stream", "detection"]
+Format = Literal["checkpoint", "onnx", "stream", "detection", "audio_teacher"]
 BESIDE: tuple[Format, ...] = ("stream", "detection")
 """Formats that accompany the model of the chain, and do not replace it."""
 
@@ -68,7 +68,8 @@ class Artifact:
     """A file and its sha256: a checkpoint (safetensors), an ONNX model, or one that lies beside it.
 
     A streaming graph is ONNX with explicit state; `detection` is JSON: thresholds and the other
-    settings that turn scores into events.
+    settings that turn scores into events. An `audio_teacher` is ONNX from a window of audio to
+    logits, and its `input_shape` is `(samples,)`.
     """
 
     format: Format

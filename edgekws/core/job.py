@@ -1,6 +1,6 @@
 """The input and output of a step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.details import Kinds
+from edgekws.core.embedding import Embedding
 from edgekws.core.events import Emit
 from edgekws.core.latency_run import Files, LatencyRun
 from edgekws.runtime.front_end import FrontEnd
@@ -62,6 +63,35 @@ class Data(Protocol):
         """Return the indices of `n` training clips for calibration, stratified by label."""
 
 
+class Audio(Protocol):
+    """The dataset as audio, for teachers that take audio, and recordings without labels.
+
+    Everything is computed on first use, streamed, and cached.
+    """
+
+    def vectors(self, embedding: Embedding, split: Split) -> NDArray[np.float32]:
+        """Return the vectors of the clips of `split`, `(N, size)`, without augmentation."""
+
+    def augmented_vectors(self, embedding: Embedding, epoch: int) -> NDArray[np.float32]:
+        """Return the vectors of the training clips as `Data.augmented` has them, `(N, size)`."""
+
+    def unlabelled(self, sources: Sequence[Path]) -> NDArray[np.float16]:
+        """Return the windows of the recordings in `sources`, `(U, n_mels, T)`, normalised.
+
+        Raises:
+            DataError: a source is missing, holds no recordings, or is held out by the dataset.
+        """
+
+    def unlabelled_vectors(
+        self, embedding: Embedding, sources: Sequence[Path]
+    ) -> NDArray[np.float32]:
+        """Return the vectors of the windows of `unlabelled`, `(U, size)`.
+
+        Raises:
+            DataError: as `unlabelled`.
+        """
+
+
 Measure = Callable[[Mapping[str, Files], str], LatencyRun]
 """Measures the latency of models, by name, on the target, against the named control."""
 
@@ -88,8 +118,8 @@ class Job:
     `workdir` is the step's folder, in which only the files named in `STATES` survive a killed run.
     `device` is `cpu` or `cuda`. `measure` is set for a step that `times_on_target`, `listen` for
     one that `listens`, and so is `streams`: it returns the folder of the dev streams, which
-    `spotting.held_out.read_streams` reads. A training with more epochs than `stop_after` stops
-    there with `TrainingStopped`.
+    `spotting.held_out.read_streams` reads. `audio` is set by the engine. A training with more
+    epochs than `stop_after` stops there with `TrainingStopped`.
     """
 
     data: Data
@@ -102,6 +132,7 @@ class Job:
     stop_after: int | None = None
     listen: Listen | None = None
     streams: Callable[[], Path] | None = None
+    audio: Audio | None = None
 
 
 @dataclass(frozen=True)

@@ -145,12 +145,19 @@ class Step(Member, Protocol):
         """The formats beside the model that it also takes if earlier steps gave them."""
 
     @property
+    def teacher_formats(self) -> tuple[Format, ...]:
+        """The formats that its named inputs may have."""
+
+    @property
     def gives(self) -> Format:
         """The format of its result."""
 
     @property
     def named_inputs(self) -> tuple[str, ...]:
         """The names of earlier steps that provide further inputs."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of the files that it reads by its fields, empty if there are none."""
 
     def resolved(self, isa: frozenset[str]) -> Self:
         """Return the step with the defaults that depend on the target's instruction set."""

@@ -82,8 +82,7 @@ def step_key(step: Step, inputs: Mapping[str, Artifact], context: RunContext) ->
     Its name and budget do not affect the result and are excluded. The target and its host are only
     in the key of a step that chooses by latency.
     """
-    architectures = {a.contract.architecture["kind"] for a in inputs.values()}
-    modules = modules_of(step) | {f"edgekws.backbones.{kind}" for kind in architectures}
+    modules = modules_of(step).union(*(network_modules(a) for a in inputs.values()))
     host = {}
     if step.times_on_target:
         modules |= {type(context.target).__module__, "edgekws.runtime.latency"}
@@ -96,6 +95,7 @@ def step_key(step: Step, inputs: Mapping[str, Artifact], context: RunContext) ->
             "schema": SCHEMA,
             "kind": step.kind,
             "fields": step.model_dump(mode="json", exclude={"name", "budget", "seed"}),
+            "files": step.fingerprint(),
             "inputs": {role: artifact.sha256 for role, artifact in inputs.items()},
             "data": context.source.key,
             "seed": _seed(step, context),
@@ -105,6 +105,13 @@ def step_key(step: Step, inputs: Mapping[str, Artifact], context: RunContext) ->
             "source": closure(modules),
         }
     )
+
+
+def network_modules(artifact: Artifact) -> set[str]:
+    """Return the module that builds the network of an artifact, if it is one of the backbones."""
+    if artifact.format == "audio_teacher":
+        return set()
+    return {f"edgekws.backbones.{artifact.contract.architecture['kind']}"}
 
 
 def run_step(
@@ -160,6 +167,7 @@ def _run(step: Step, inputs: Mapping[str, Artifact], context: RunContext, folder
         stop_after=context.stop_after,
         listen=hear if step.listens else None,
         streams=partial(context.source.streams, "dev") if step.listens else None,
+        audio=context.source.audio,
     )
     started = time.monotonic()
     output = step.run(inputs, job)

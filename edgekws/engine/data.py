@@ -23,11 +23,13 @@ from edgekws.runtime.front_end import FrontEnd
 if TYPE_CHECKING:
     from edgekws.audio.decoding import Corpus
     from edgekws.audio.features import Features
+    from edgekws.audio.waveforms import Waveforms
 
 
 _MODULES = {
     "edgekws.audio.decoding",
     "edgekws.audio.features",
+    "edgekws.audio.waveforms",
     "edgekws.datasets.listing.continuous",
 }
 
@@ -94,6 +96,22 @@ class Source:
         recipe = self._recipe
         return Features(
             self.corpus, self.front_end, recipe.augment, recipe.seed, self._features_in, self._emit
+        )
+
+    @cached_property
+    def audio(self) -> "Waveforms":
+        """The corpus as audio; implements `core.job.Audio`."""
+        from edgekws.audio.waveforms import Waveforms
+
+        recipe = self._recipe
+        return Waveforms(
+            self.corpus,
+            self.front_end,
+            recipe.augment,
+            recipe.seed,
+            lambda: self.features.normalization,
+            self._features_in,
+            self._emit,
         )
 
     def streams_key(self, split: Split) -> str:

@@ -21,7 +21,7 @@ from edgekws.core.measurement import Measurement
 from edgekws.core.protocols import Target
 from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder, is_intact
-from edgekws.engine.chain import RunContext
+from edgekws.engine.chain import RunContext, network_modules
 
 if TYPE_CHECKING:
     import onnx
@@ -65,12 +65,7 @@ def measure(
         "keeps": keeps,
         "data": context.source.key,
         "versions": library_versions(),
-        "source": closure(
-            [
-                "edgekws.engine.measure",
-                f"edgekws.backbones.{artifact.contract.architecture['kind']}",
-            ]
-        ),
+        "source": closure(["edgekws.engine.measure", *network_modules(artifact)]),
     }
 
     def build(folder: Path) -> None:
@@ -140,7 +135,10 @@ def _measure(
     dev = context.source.features.examples("dev")
     golden = parity.golden(dev)
     proofs, forms = _write_onnx(artifact, dev.features[golden], folder)
-    logits = parity.logits(folder / "model.onnx", dev.features)
+    if artifact.format == "audio_teacher":
+        logits = _logits_from_audio(artifact, context)
+    else:
+        logits = parity.logits(folder / "model.onnx", dev.features)
     np.save(folder / "dev_logits.npy", logits)
     if parent:
         proofs |= _prove(keeps, logits, np.load(parent.dev_logits), golden)
@@ -162,7 +160,7 @@ def _write_onnx(
     """
     from edgekws.lowering import checkpoint, export, forms, onnx_file, parity
 
-    if artifact.format == "onnx":
+    if artifact.format != "checkpoint":
         (folder / "model.onnx").write_bytes(artifact.path.read_bytes())
         return {}, {}
     network, contract = checkpoint.load(artifact.path)
@@ -177,6 +175,14 @@ def _write_onnx(
         proofs[stem] = parity.check(expected, parity.logits(path, golden), what=f"the form {name}")
     differences = {f"{stem}_max_abs_diff": proofs[stem] for stem in ("model", "naive")}
     return differences, {name: f"{stem}.onnx" for stem, (name, _) in built.items()}
+
+
+def _logits_from_audio(artifact: Artifact, context: RunContext) -> NDArray[np.float32]:
+    """Return the logits `(N, n_labels)` of a teacher that takes audio, on the dev clips."""
+    from edgekws.lowering import audio_graph
+
+    embedding, layers = audio_graph.read(artifact.path)
+    return audio_graph.logits(layers, context.source.audio.vectors(embedding, "dev"))
 
 
 def _prove(

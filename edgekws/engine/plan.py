@@ -48,9 +48,9 @@ class PlanRow:
 class Plan:
     """The rows, the known figures of the bundle, and the verdicts that need no training.
 
-    Steps that only produce settings have no row. `bundle_size_kib` excludes the names of the
-    calibration clips, which the manifest will contain. `broken` has a line for every limit that no
-    training can meet.
+    Steps that only produce settings, or a teacher on audio, have no row. `bundle_size_kib` excludes
+    the names of the calibration clips, which the manifest will contain. `broken` has a line for
+    every limit that no training can meet.
     """
 
     rows: tuple[PlanRow, ...]
@@ -102,7 +102,12 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     when = (f"latency estimated {known.measured_at}",) if known.measured_at else ()
     untested = () if recipe.listens else (UNTESTED,)
     few = _few_speakers(recipe, emit)
-    notes = loaded.notes + untested + few + unreached + when + doubtful + later
+    teachers = tuple(
+        f"{step.name}: a teacher that takes audio; measured in the run"
+        for step in recipe.steps
+        if step.gives == "audio_teacher"
+    )
+    notes = loaded.notes + teachers + untested + few + unreached + when + doubtful + later
     return Plan(known.rows, verdicts, notes, known.bundle, broken)
 
 
@@ -281,7 +286,7 @@ def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto",
     form: onnx.ModelProto | None = None
     for number, step in enumerate(recipe.steps):
         progress(emit, f"plan {step.name}", number, len(recipe.steps))
-        if step.gives == "detection":
+        if step.gives in ("detection", "audio_teacher"):
             continue
         note = ""
         if step.gives == "checkpoint":

@@ -13,6 +13,7 @@ from edgekws.bundle.verify import verify
 from edgekws.core.contract import BESIDE, Artifact
 from edgekws.core.environment import library_versions
 from edgekws.core.events import Event
+from edgekws.core.latency_run import LatencyRun
 from edgekws.core.measurement import (
     ALLOWED_PER_HOUR,
     BUNDLE_METRICS,
@@ -96,29 +97,23 @@ class RecipeRun:
         return self._by_name[step.name]
 
     def _judge(self, step: Step, done: Done, measured: Measured | Streamed) -> None:
-        """Measure latency, check all limits, and decide whether to continue.
-
-        A step before the last training has no ratio yet; `_compare` adds it.
-        """
-        if (control := self._baseline.control) is None:
-            self._early[len(self._results)] = measured.model
-            timed = alone(measured.model, self._recipe.target, self._context.cache, self._emit)
-            timed = timed.without_ratios()
-        else:
-            timed = self._baseline.latency(measured.model, control)
+        """Measure latency, check all limits, and decide whether to continue."""
+        timed = self._timed(step, measured)
         event_metrics, continuous = self._continuous_results(step, done.artifact)
-        measurements = (*measured.measurements, *event_metrics, *timed.measurements("model"))
+        times = timed.measurements("model") if timed else ()
+        measurements = (*measured.measurements, *event_metrics, *times)
         verdicts = limits(step.budget).check(measurements)
         to_go: tuple[Verdict, ...] = ()
         if step.name == self._final.name:
             verdicts += _known(self._recipe.limits.check(measurements), measurements)
-        elif step.gives != "stream":  # the recipe's limits are for the model, not for a hop
+        elif step.gives not in ("stream", "audio_teacher"):  # the limits are for the model
             to_go = _of_network(self._recipe.limits.check(measurements))
         shortfalls = [
             *done.details.get("shortfalls", ()),
             *no_better(step, self._by_name, self._context),
         ]
-        details = done.details | continuous | {"latency": timed.to_dict("model")}
+        details = done.details | continuous
+        details |= {"latency": timed.to_dict("model")} if timed else {}
         details |= {"shortfalls": shortfalls} if shortfalls else {}
         self._add(
             Result(
@@ -136,6 +131,19 @@ class RecipeRun:
             )
         )
         self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
+
+    def _timed(self, step: Step, measured: Measured | Streamed) -> LatencyRun | None:
+        """Return the latency of a step's result, `None` for one that never runs on the target.
+
+        A step before the last training has no ratio yet; `_compare` adds it.
+        """
+        if step.gives == "audio_teacher":
+            return None
+        if (control := self._baseline.control) is not None:
+            return self._baseline.latency(measured.model, control)
+        self._early[len(self._results)] = measured.model
+        timed = alone(measured.model, self._recipe.target, self._context.cache, self._emit)
+        return timed.without_ratios()
 
     def _continuous_results(
         self, step: Step, artifact: Artifact

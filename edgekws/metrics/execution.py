@@ -121,6 +121,15 @@ def optimized(model: onnx.ModelProto, level: str = "ORT_ENABLE_EXTENDED") -> onn
         return onnx.load(path)
 
 
+def outputs(model: onnx.ModelProto, feed: dict[str, Any]) -> list[Any]:
+    """Return the outputs of a graph, run without optimization.
+
+    Raises:
+        UnsupportedError: the graph cannot be run.
+    """
+    return _run(_session(model.SerializeToString(), _options("ORT_DISABLE_ALL")), None, feed)
+
+
 def _options(level: str) -> Any:
     import onnxruntime
 

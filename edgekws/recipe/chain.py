@@ -29,7 +29,19 @@ def problems(steps: Sequence[Step | None]) -> list[Note]:
             noted += [(("steps", n, "budget", k), m) for k, m in budget_problems(step.budget)]
             noted += _bundle_limits(step, n)
             noted += _early_ratio(step, n, steps[n + 1 :])
-    return noted
+    return noted + list(_no_model(steps))
+
+
+def _no_model(steps: Sequence[Step | None]) -> Iterator[Note]:
+    """Reject a chain that ends in a teacher that takes audio, which no bundle can hold."""
+    models = [(n, step) for n, step in enumerate(steps) if step is None or step.gives not in BESIDE]
+    n, last = models[-1] if models else (0, None)
+    if last is not None and last.gives == "audio_teacher":
+        yield (
+            ("steps", n),
+            f'"{last.name}" gives {_WHAT[last.gives]}; add a step {{ kind = "distill", teachers = '
+            f'["{last.name}"], … }} after it',
+        )
 
 
 def last_training(steps: Sequence[Step]) -> str:
@@ -115,6 +127,7 @@ _WHAT = {
     "checkpoint": "a checkpoint (a torch network)",
     "onnx": "an ONNX model",
     "stream": "a streaming graph, which accompanies the bundle's model",
+    "audio_teacher": "a teacher that takes audio, for distill",
     "detection": "detection settings, which accompany the bundle's model",
 }
 
@@ -148,6 +161,8 @@ def _mismatch(step: Step, takes: Format, before: Step) -> str:
         f'"{step.name}" needs {_WHAT[takes]}, '
         f'but "{before.name}" before it gives {_WHAT[before.gives]}; '
     )
+    if before.gives == "audio_teacher":
+        return message + f'name "{before.name}" in the teachers of a distill step instead'
     if before.gives in BESIDE:
         return message + f'move "{before.name}" to the end'
     if takes == "onnx":
@@ -158,7 +173,7 @@ def _mismatch(step: Step, takes: Format, before: Step) -> str:
 
 
 def _named_inputs(step: Step, earlier: Earlier, later: Sequence[Step | None]) -> Iterator[Note]:
-    """Check that every named input is an earlier step that gives a checkpoint."""
+    """Check that every named input is an earlier step that gives a format it may have."""
     if any(other is None for other in earlier):
         return
     before = {s.name: s for s in earlier if s is not None}
@@ -167,7 +182,7 @@ def _named_inputs(step: Step, earlier: Earlier, later: Sequence[Step | None]) ->
         path = ("steps", len(earlier), *_key_of(step, name))
         if name in before:
             gives = before[name].gives
-            if gives != "checkpoint":
+            if gives not in step.teacher_formats:
                 why = "learns from" if name in getattr(step, "teachers", ()) else "is built of"
                 yield (
                     path,

@@ -153,6 +153,8 @@ def _check_steps(loaded: LoadedSweep, base: Loaded) -> None:
         reject("until", f'"{step.name}" gives a form for a stream; end with the step before it')
     if step.gives == "detection":
         reject("until", f'"{step.name}" gives settings alone; end with the step before it')
+    if step.gives == "audio_teacher":
+        reject("until", f'"{step.name}" gives a teacher alone; end with the step that it teaches')
     if sweep.pruning and not trained([step]):
         reject("pruning", f'"{step.name}" has no epochs to prune at; end with a step that trains')
     if sweep.pruning and sweep.pruning.rungs[-1] >= step.training.epochs:

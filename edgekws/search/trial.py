@@ -166,6 +166,7 @@ def _key(recipe: Recipe, steps: Sequence[Any], sweep: Sweep) -> str:
         {
             "data": _data(recipe),
             "steps": [step.model_dump(mode="json", exclude={"budget"}) for step in steps],
+            "files": [step.fingerprint() for step in steps],
             "objective": sweep.objective,
             "evaluate_on": sweep.evaluate_on,
             "threads": recipe.threads,

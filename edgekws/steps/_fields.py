@@ -15,6 +15,7 @@ class StepFields(Fields):
     times_on_target: ClassVar[bool] = False
     listens: ClassVar[bool] = False
     also_takes: ClassVar[tuple[Format, ...]] = ()
+    teacher_formats: ClassVar[tuple[Format, ...]] = ("checkpoint",)
 
     name: str = Field("", description="the name later steps refer to it by; default: its kind")
     budget: dict[str, float] = Field(
@@ -25,6 +26,10 @@ class StepFields(Fields):
     def named_inputs(self) -> tuple[str, ...]:
         """The earlier steps whose artifacts are needed, other than the previous step."""
         return ()
+
+    def fingerprint(self) -> str:
+        """Return a hash of the files that the step reads by its fields, empty if there are none."""
+        return ""
 
     def resolved(self, isa: frozenset[str]) -> Self:
         """Return the step with the fields that depend on the target's instruction set filled in.

@@ -64,7 +64,9 @@ def save_trained(
 
 
 def load_teachers(names: Sequence[str], inputs: Mapping[str, Artifact], data: Data) -> list[Model]:
-    """Return the teachers called `names`.
+    """Return the teachers called `names` that are networks on features.
+
+    Those that take audio are checked as well.
 
     Raises:
         RecipeError: a teacher's front end or labels differ from the student's; lists all of them.
@@ -76,7 +78,8 @@ def load_teachers(names: Sequence[str], inputs: Mapping[str, Artifact], data: Da
     ]
     if problems:
         raise RecipeError(problems)
-    return [Model.of(*checkpoint.load(inputs[name].path)) for name in names]
+    networks = [inputs[name] for name in names if inputs[name].format == "checkpoint"]
+    return [Model.of(*checkpoint.load(artifact.path)) for artifact in networks]
 
 
 def _mismatch(name: str, teacher: Contract, data: Data) -> str:

@@ -3,10 +3,12 @@
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekws.core.canonical import sha256_of
@@ -15,9 +17,17 @@ from edgekws.core.events import Event, progress
 from edgekws.core.job import Job, TrainingStopped
 from edgekws.errors import DataError, Problem, RecipeError
 from edgekws.training import state
-from edgekws.training.batches import Batch, batches, n_batches
+from edgekws.training.batches import Batch, Extra, batches, n_batches, unlabelled_batches
 from edgekws.training.feature_matching import FeatureMatching, logits_and_features
-from edgekws.training.losses import clip_weights, distillation, label_loss
+from edgekws.training.guidance import Guidance
+from edgekws.training.losses import (
+    clip_weights,
+    distillation,
+    divergence,
+    from_probabilities,
+    label_loss,
+    mean_probabilities,
+)
 from edgekws.training.model import Model
 from edgekws.training.optimizers import RunningMean, build_optimizer, lr_at, restore_moments, set_lr
 from edgekws.training.options import CrossEntropyLoss, DistillationLoss, FocalLoss, Training
@@ -35,15 +45,17 @@ def fit(
     loss: Loss,
     job: Job,
     teachers: Sequence[Model] = (),
+    guidance: Guidance | None = None,
 ) -> dict[str, Any]:
     """Train `model.network` in place on `job.data` and return the history.
 
     The network ends on the CPU in eval mode, with the weights of the epoch that `training.keep`
     selects. Student and teachers get the same augmented clips, each in its own representation.
-    The state after every epoch is written to `job.workdir`: the same call with the same folder
-    resumes there and ends with the same bytes as an uninterrupted run (on one machine, with the
-    same `job.threads`). Progress counts batches. The maps of `feature_weight` are part of the
-    state, but not of the result.
+    `guidance` adds teachers that take audio, and windows without labels, on which the loss is the
+    divergence from all teachers. The state after every epoch is written to `job.workdir`: the same
+    call with the same folder resumes there and ends with the same bytes as an uninterrupted run (on
+    one machine, with the same `job.threads`). Progress counts batches. The maps of `feature_weight`
+    are part of the state, but not of the result.
 
     Returns `epochs` (a row each: `epoch`, `train_loss`, `dev_loss`, `dev_accuracy`,
     `dev_balanced_accuracy`, `dev_macro_recall`, `lr`, `seconds`), `best_epoch` and `kept_epoch`,
@@ -57,12 +69,15 @@ def fit(
         MissingPartError: `job.device` is `cuda` and there is none.
         TrainingStopped: `job.stop_after` epochs are done, and more remain.
         ValueError: teachers without a `DistillationLoss`, or the reverse; a network without a
-            linear classifier under `feature_weight`.
+            linear classifier, or `guidance`, under `feature_weight`.
     """
-    if bool(teachers) != isinstance(loss, DistillationLoss):
+    taught = bool(teachers) or (guidance is not None and guidance.teachers > 0)
+    if taught != isinstance(loss, DistillationLoss):
         raise ValueError("teachers and DistillationLoss go together")
+    if guidance and isinstance(loss, DistillationLoss) and loss.feature_weight:
+        raise ValueError("feature_weight is for teachers on features, and clips with labels")
     with reproducible(job):
-        run = _Run(model, training, loss, job, teachers)
+        run = _Run(model, training, loss, job, teachers, guidance)
         run.resume()
         for epoch in range(len(run.rows), training.epochs):
             if job.stop_after is not None and epoch >= job.stop_after:
@@ -81,10 +96,11 @@ class _Run:
         loss: Loss,
         job: Job,
         teachers: Sequence[Model],
+        guidance: Guidance | None,
     ) -> None:
         self.model, self.training, self.loss, self.job = model, training, loss, job
-        self.teachers = teachers
-        self.identity = _identity(model, training, loss, job, teachers)
+        self.teachers, self.guidance = teachers, guidance
+        self.identity = _identity(model, training, loss, job, teachers, guidance)
         self.network = _place(model, job)
         for teacher in teachers:
             _place(teacher, job).eval()
@@ -112,9 +128,8 @@ class _Run:
         self.network.train()
         total = torch.zeros((), device=self.job.device)
         data = self.job.data
-        epoch_batches = batches(data, self.targets, self.training, self.job.seed, epoch)
-        for index, batch in enumerate(epoch_batches):
-            total += self._update(batch, epoch * self.steps + index)
+        for index, (batch, extra) in enumerate(self._batches(epoch)):
+            total += self._update(batch, extra, epoch * self.steps + index)
             self._tick(epoch, index + 1, total, start)
         mean_loss = self._check_finite(total.item() / self.steps, epoch)
         kept = Model(self.kept_network, self.model.representation)
@@ -127,16 +142,33 @@ class _Run:
         """The network that is scored and kept: the running mean if there is one."""
         return self.mean.network if self.mean else self.network
 
-    def _update(self, batch: Batch, step: int) -> Tensor:
+    def _batches(self, epoch: int) -> Iterator[tuple[Batch, Extra | None]]:
+        """Yield the batches of an epoch, each with one of windows without labels, if any."""
+        job, guidance = self.job, self.guidance
+        answers = guidance.answers(epoch) if guidance and guidance.answers else None
+        clips = batches(job.data, self.targets, self.training, job.seed, epoch, answers)
+        unlabelled = guidance.unlabelled if guidance else None
+        if unlabelled is None:
+            yield from ((batch, None) for batch in clips)
+            return
+        n_clips = len(self.targets)
+        extra = unlabelled_batches(
+            unlabelled, job.data, n_clips, self.training, self.steps, job.seed, epoch
+        )
+        yield from zip(clips, extra, strict=True)
+
+    def _update(self, batch: Batch, extra: Extra | None, step: int) -> Tensor:
         set_lr(self.optimizer, lr_at(self.training, step, self.steps))
-        features, targets = (torch.from_numpy(part).to(self.job.device) for part in batch)
-        loss = self._loss(features, targets)
+        loss = self._loss_with_extra(batch, extra) if extra else self._loss(batch)
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step()
         if self.mean:
             self.mean.update(self.network, step)
         return loss.detach()
+
+    def _on_device(self, array: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(array).to(self.job.device)
 
     def _fillers(self) -> list[int]:
         """Return the labels of clips without a keyword, where they are weighted."""
@@ -154,16 +186,48 @@ class _Run:
         teachers = [teacher.network for teacher in self.teachers]
         return FeatureMatching(self.network, teachers, self.job.seed).to(self.job.device)
 
-    def _loss(self, features: Tensor, targets: Tensor) -> Tensor:
+    def _loss(self, batch: Batch) -> Tensor:
+        features, targets = self._on_device(batch.features), self._on_device(batch.targets)
         weights = self._weights(targets)
         if not isinstance(self.loss, DistillationLoss):
             return label_loss(self.model.logits(features), targets, self.loss, weights)
         if self.matching:
             return self._loss_with_features(self.matching, features, targets, self.loss)
         logits = self.model.logits(features)
+        teacher = self._teachers_say(features, batch.answers, self.loss.temperature)
+        return from_probabilities(logits, teacher, targets, self.loss, weights)
+
+    def _loss_with_extra(self, batch: Batch, extra: Extra) -> Tensor:
+        """Return the loss of a batch of clips and one of windows without labels.
+
+        Both pass through the student together, as BatchNorm normalises over what it sees at once.
+        """
+        assert isinstance(self.loss, DistillationLoss)
+        temperature, targets = self.loss.temperature, self._on_device(batch.targets)
+        features = self._on_device(np.concatenate([batch.features, extra.features]))
+        logits = self.model.logits(features)
+        answers = None
+        if batch.answers is not None and extra.answers is not None:
+            answers = np.concatenate([batch.answers, extra.answers])
+        teacher = self._teachers_say(features, answers, temperature)
+        n = len(targets)
+        weights = self._weights(targets)
+        labelled = from_probabilities(logits[:n], teacher[:n], targets, self.loss, weights)
+        return labelled + extra.weight * divergence(logits[n:], teacher[n:], temperature)
+
+    def _teachers_say(
+        self, features: Tensor, answers: NDArray[np.float32] | None, temperature: float
+    ) -> Tensor:
+        """Return the mean probabilities of all teachers, `(B, n_labels)`."""
+        own = self.guidance.teachers if self.guidance else 0
+        given = self._on_device(answers) if answers is not None else torch.zeros(())
+        if not self.teachers:
+            return given
         with torch.no_grad():
-            teacher_logits = torch.stack([teacher.logits(features) for teacher in self.teachers])
-        return distillation(logits, teacher_logits, targets, self.loss, weights)
+            logits = torch.stack([teacher.logits(features) for teacher in self.teachers])
+        live = len(self.teachers)
+        mean = mean_probabilities(logits, temperature)
+        return (live * mean + own * given) / (live + own) if own else mean
 
     def _weights(self, targets: Tensor) -> Tensor | None:
         if not self.fillers:
@@ -287,6 +351,7 @@ def _identity(
     loss: Loss,
     job: Job,
     teachers: Sequence[Model],
+    guidance: Guidance | None,
 ) -> str:
     """Return a hash of the fields, data and initial weights, which a saved state must match."""
     networks = [model, *teachers]
@@ -295,6 +360,7 @@ def _identity(
             "training": training.model_dump(mode="json"),
             "loss": loss.model_dump(mode="json"),
             "networks": [(m.representation, _sha256_of_weights(m.network)) for m in networks],
+            "guidance": guidance.identity if guidance else None,
             "job": (job.seed, job.device, job.threads),
             "labels": job.data.labels,
             "front_end": job.data.front_end.to_dict(),

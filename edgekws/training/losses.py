@@ -79,16 +79,39 @@ def distillation(
     that its gradient does not depend on the temperature (Hinton et al. 2015, "Distilling the
     Knowledge in a Neural Network").
     """
+    teacher = mean_probabilities(teacher_logits, fields.temperature)
+    return from_probabilities(logits, teacher, targets, fields, weights)
+
+
+def mean_probabilities(teacher_logits: Tensor, temperature: float) -> Tensor:
+    """Return the probabilities `(B, n_labels)` of logits `(K, B, n_labels)`, averaged over K."""
+    return torch.softmax(teacher_logits / temperature, dim=-1).mean(dim=0)
+
+
+def from_probabilities(
+    logits: Tensor,
+    teacher: Tensor,
+    targets: Tensor,
+    fields: DistillationLoss,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Return `distillation` from the teachers' mean probabilities at the temperature."""
     smoothing, gamma = fields.label_smoothing, fields.focal_gamma
     if gamma:
         hard = focal(logits, targets, gamma, smoothing, weights)
     else:
         hard = cross_entropy(logits, targets, smoothing, weights)
-    t = fields.temperature
-    teacher = torch.softmax(teacher_logits / t, dim=-1).mean(dim=0)  # (B, n_labels)
-    student = torch.log_softmax(logits / t, dim=-1)
-    soft = _mean(F.kl_div(student, teacher, reduction="none").sum(dim=1), weights) * t**2
+    soft = divergence(logits, teacher, fields.temperature, weights)
     return fields.ce_weight * hard + fields.kl_weight * soft
+
+
+def divergence(
+    logits: Tensor, teacher: Tensor, temperature: float, weights: Tensor | None = None
+) -> Tensor:
+    """Return the mean KL divergence of `logits` from probabilities, both `(B, n_labels)`, by T²."""
+    student = torch.log_softmax(logits / temperature, dim=-1)
+    losses = F.kl_div(student, teacher, reduction="none").sum(dim=1)
+    return _mean(losses, weights) * temperature**2
 
 
 def _mean(losses: Tensor, weights: Tensor | None) -> Tensor:

@@ -103,8 +103,8 @@ def test_an_incomplete_member_is_refused(family: str) -> None:
 
 
 def test_a_step_that_does_nothing_is_refused() -> None:
-    missing = ["times_on_target", "listens", "takes", "also_takes", "gives", "named_inputs"]
-    missing += ["resolved", "for_budget", "run"]
+    missing = ["times_on_target", "listens", "takes", "also_takes", "teacher_formats", "gives"]
+    missing += ["named_inputs", "fingerprint", "resolved", "for_budget", "run"]
     assert lacks("Step", Step) == missing
 
 

@@ -1,5 +1,6 @@
 """Keys: a step is run again when something it can read has changed, and only then."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -132,7 +133,7 @@ def test_only_a_step_that_is_keyed_on_the_target_may_measure_on_it(
         one = STEP.validate_python({"kind": kind, **fields})
         monkeypatch.setattr(type(one), "run", note)
         shared = context(cache=tmp_path / "cache")
-        shared.source.features = None
+        shared.source.features = shared.source.audio = None
         with pytest.raises(StopHereError):
             chain.run_step(one, teacher("0"), shared)
     assert [job.measure is None for job in jobs] == [False, True]
@@ -145,3 +146,19 @@ def test_the_source_of_what_runs_changes_the_key(monkeypatch: pytest.MonkeyPatch
     assert "edgekws.training.fit" in closure({"edgekws.steps.distill"})
     monkeypatch.setattr(chain, "closure", edited)
     assert step_key(step(), teacher("0"), context()) != KEY
+
+
+def test_the_files_that_a_step_reads_change_the_key(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"a")
+    student = step(unlabelled=[tmp_path])
+    key = step_key(student, teacher("0"), context())
+    assert key == step_key(student, teacher("0"), context()) != KEY
+    (tmp_path / "b.wav").write_bytes(b"b")
+    assert step_key(student, teacher("0"), context()) != key
+
+
+def test_a_teacher_on_audio_has_no_backbone() -> None:
+    contract = replace(CONTRACT, architecture={"kind": "embedding_teacher", "sample_rate": 16_000})
+    given = Artifact("audio_teacher", Path("x"), "0", contract)
+    assert chain.network_modules(given) == set()
+    assert chain.network_modules(teacher("0")["teacher"]) == {"edgekws.backbones.plain"}

@@ -66,6 +66,7 @@ class Link(Fields):
     keeps: ClassVar[str] = "retrained"
     listens: ClassVar[bool] = False
     also_takes: ClassVar[tuple[Format, ...]] = ()
+    teacher_formats: ClassVar[tuple[Format, ...]] = ("checkpoint",)
 
     @property
     def named_inputs(self) -> tuple[str, ...]:
@@ -80,6 +81,7 @@ class Teacher(Link):
 
 class Distill(Link):
     kind: Literal["distill"] = "distill"
+    teacher_formats: ClassVar[tuple[Format, ...]] = ("checkpoint", "audio_teacher")
     teachers: tuple[str, ...] = Field(min_length=1)
     backbone: AnyBackbone
     loss: Loss = Loss()
@@ -87,6 +89,12 @@ class Distill(Link):
     @property
     def named_inputs(self) -> tuple[str, ...]:
         return self.teachers
+
+
+class Embedding(Link):
+    kind: Literal["embedding_teacher"] = "embedding_teacher"
+    path: str
+    gives: ClassVar[Format] = "audio_teacher"
 
 
 class To2d(Link):
@@ -159,7 +167,9 @@ MEMBERS: dict[str, list[type[BaseModel]]] = {
     "Target": [Host],
     "Backbone": [Flat, Deep],
     "Quantizer": [Backend],
-    "Step": [Teacher, Distill, To2d, Export, Quantize, Simplify, Tune, Stream, Calibrate],
+    "Step": [
+        *(Teacher, Distill, Embedding, To2d, Export, Quantize, Simplify, Tune, Stream, Calibrate),
+    ],
 }
 
 

@@ -264,3 +264,38 @@ def test_a_step_has_no_front_end_to_bound(chain: Chain, key: str) -> None:
         "recipe's [budget]",
         f'kind = "teacher", {FLAT}, budget = {{ max_params = 9, {key} = 1 }}',
     )
+
+
+EMBEDDING = 'kind = "embedding_teacher", name = "e", path = "m.onnx"'
+
+
+def test_a_teacher_on_audio_teaches_a_student(chain: Chain) -> None:
+    assert chain.load(EMBEDDING, f'kind = "distill", teachers = ["e"], {DEEP}') == ()
+
+
+def test_a_teacher_on_audio_teaches_in_distill_alone(chain: Chain) -> None:
+    chain.refuse(
+        'c.toml:8: steps.3.fp32: "tune" is built of "e", which gives a teacher that takes audio, '
+        "for distill; name a step that gives a checkpoint",
+        EMBEDDING,
+        f'kind = "distill", teachers = ["e"], {DEEP}',
+        'kind = "export"',
+        'kind = "tune", fp32 = "e"',
+    )
+
+
+def test_nothing_is_made_of_a_teacher_on_audio(chain: Chain) -> None:
+    chain.refuse(
+        'c.toml:7: steps.2: "export" needs a checkpoint (a torch network), but "e" before it gives '
+        'a teacher that takes audio, for distill; name "e" in the teachers of a distill step '
+        "instead",
+        f'kind = "teacher", {FLAT}',
+        EMBEDDING,
+        'kind = "export"',
+    )
+    chain.refuse(
+        'c.toml:6: steps.1: "e" gives a teacher that takes audio, for distill; add a step '
+        '{ kind = "distill", teachers = ["e"], … } after it',
+        f'kind = "teacher", {FLAT}',
+        EMBEDDING,
+    )

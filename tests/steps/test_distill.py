@@ -15,7 +15,7 @@ from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import quiet
 from edgekws.core.job import Job
 from edgekws.core.protocols import STEP, Step
-from edgekws.errors import RecipeError
+from edgekws.errors import DataError, RecipeError
 from edgekws.lowering import checkpoint
 from edgekws.runtime.front_end import FrontEnd
 
@@ -157,3 +157,31 @@ def test_teachers_that_cannot_teach_this_student(
     with pytest.raises(RecipeError) as caught:
         step_of(teachers=["good", "bad"]).run(inputs, job)
     assert str(caught.value) == message
+
+
+def test_unlabelled_recordings_are_part_of_the_identity(tmp_path: Path) -> None:
+    step = step_of(teachers=["one"], unlabelled=[tmp_path])
+    with pytest.raises(DataError, match=r"holds no recordings \(unlabelled\)"):
+        step.fingerprint()
+    (tmp_path / "a.wav").write_bytes(b"a")
+    first = step.fingerprint()
+    assert first == step.fingerprint() != step_of(teachers=["one"]).fingerprint() == ""
+    (tmp_path / "b.flac").write_bytes(b"b")
+    assert step.fingerprint() != first
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"unlabelled_weight": 1.0}, "unlabelled_weight has no effect without unlabelled"),
+        (
+            {"unlabelled": ["speech"], "loss": {"feature_weight": 1.0}},
+            "loss.feature_weight has no effect on unlabelled recordings",
+        ),
+    ],
+)
+def test_fields_without_effect_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        step_of(teachers=["one"], **fields)
+    (inside,) = caught.value.errors()[0]["ctx"]["errors"]
+    assert message in inside["msg"]
