@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgekws.core.protocols import EXPORTER
-from tests.int8_bundle import noise, pack_bundle, write_model
+from tests.int8_bundle import noise
 
 ARECORD = """#!/bin/sh
 echo "$@" > {folder}/arguments
@@ -18,14 +18,12 @@ cat {folder}/samples
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(streaming_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources of a streaming bundle, compiled."""
     if not all(map(shutil.which, ("make", "gcc"))):
         pytest.skip("make or gcc is not installed")
-    folder = tmp_path_factory.mktemp("model")
-    write_model(folder)
-    bundle = pack_bundle(folder, folder / "bundle", streaming=True)
-    written = EXPORTER.validate_python({"kind": "c"}).write(bundle, folder)
+    scratch = tmp_path_factory.mktemp("service")
+    written = EXPORTER.validate_python({"kind": "c"}).write(streaming_bundle, scratch)
     subprocess.run(["make", "-s", "CC=gcc", "CFLAGS=-O1"], cwd=written, check=True)
     return written
 

@@ -17,7 +17,7 @@ from edgekws.cli.app import app
 from edgekws.core.protocols import EXPORTER, Exporter
 from edgekws.errors import UsageError
 from edgekws.runtime.c import kernel_paths
-from tests.int8_bundle import noise, pack_bundle, write_model
+from tests.int8_bundle import noise
 
 BOARDS = Path(__file__).parent / "boards"
 NAME = "x_kws"
@@ -48,17 +48,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    write_model(folder)
-    return pack_bundle(folder, folder / "bundle", streaming=True)
-
-
-@pytest.fixture(scope="module")
-def written(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def written(streaming_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The bundle as C and as each of the libraries, by kind."""
     scratch = {kind: tmp_path_factory.mktemp(kind) for kind in ("c", *KINDS)}
-    return {kind: exporter(kind).write(bundle, folder) for kind, folder in scratch.items()}
+    return {
+        kind: exporter(kind).write(streaming_bundle, folder) for kind, folder in scratch.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +89,12 @@ def test_the_readme_tells_what_a_user_needs(written: dict[str, Path], kind: str)
     assert re.search(r"all the RAM there is: float \| [1-9],\d{3} \|", readme)
 
 
-def test_the_command_line_writes_and_proves_a_component(bundle: Path, tmp_path: Path) -> None:
+def test_the_command_line_writes_and_proves_a_component(
+    streaming_bundle: Path, tmp_path: Path
+) -> None:
     needs("cc")
     output = tmp_path / "component"
-    given = ["export", str(bundle), "--output", str(output)]
+    given = ["export", str(streaming_bundle), "--output", str(output)]
     done = CliRunner().invoke(app, [*given, "--to", "esp-idf"])
     assert done.exit_code == 0, done.output
     assert f"{len(contents(output))} files as they were packed; 4 golden clips" in done.output
@@ -106,20 +103,20 @@ def test_the_command_line_writes_and_proves_a_component(bundle: Path, tmp_path: 
 
 
 def test_what_is_no_such_library_is_not_replaced(
-    written: dict[str, Path], bundle: Path, tmp_path: Path
+    written: dict[str, Path], streaming_bundle: Path, tmp_path: Path
 ) -> None:
     output = Path(shutil.copytree(written["zephyr"], tmp_path / "module"))
-    check_output(bundle, exporter("zephyr"), output)
+    check_output(streaming_bundle, exporter("zephyr"), output)
     (output / "build").mkdir()
     (output / "build" / "zephyr.elf").write_text("x")
     with pytest.raises(UsageError, match=r"module holds build/zephyr\.elf, which is no file of su"):
-        check_output(bundle, exporter("zephyr"), output)
+        check_output(streaming_bundle, exporter("zephyr"), output)
     shutil.rmtree(output / "build")
     with pytest.raises(UsageError, match=r"module holds CMakeLists\.txt, which is no file of such"):
-        check_output(bundle, exporter("arduino"), output)
+        check_output(streaming_bundle, exporter("arduino"), output)
     (output / "src" / "kws_build.h").unlink()
     with pytest.raises(UsageError, match=r"module is a folder that holds no src/kws_build\.h"):
-        check_output(bundle, exporter("zephyr"), output)
+        check_output(streaming_bundle, exporter("zephyr"), output)
 
 
 def events(text: str) -> list[tuple[Any, ...]]:
