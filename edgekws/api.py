@@ -306,7 +306,9 @@ def verify(bundle: AnyPath, *, emit: Emit = quiet) -> "Result[Verified]":
 
 
 def export(bundle: AnyPath, to: str, output: AnyPath, *, emit: Emit = quiet) -> "Result[Exported]":
-    """Export a bundle in another form: `folder`, `zip`, `ort`, `waveform`, `c` or `tflite`.
+    """Export a bundle in another form, for example `zip` or `esp_idf`.
+
+    `to` is a form of `edgekws export --to`, with an underscore for its hyphen.
 
     Raises:
         UsageError: there is no such form, or `output` exists and is something else.

@@ -18,6 +18,7 @@ from tests.warm import Program
 
 INSTALL = "sets up an environment: what `make test` does before it runs this"
 MICROPHONE = "needs a microphone"
+SERVICE = "changes the machine: tests/exporters/test_c_service.py installs elsewhere"
 MACHINE = "needs another machine"
 CLUSTER = "needs a database or a cluster"
 CORPUS = "needs a corpus, and trains for long"
@@ -38,6 +39,8 @@ ELSEWHERE = {
     "edgekws detect dist/lights --microphone": MICROPHONE,
     "edgekws detect dist/calibrated --microphone": MICROPHONE,
     "arecord": MICROPHONE,
+    "sudo make -C lights-c install": SERVICE,
+    "journalctl": SERVICE,
     "ssh": MACHINE,
     "scp": MACHINE,
     "edgekws plan pi.toml": MACHINE,
@@ -83,7 +86,7 @@ WHOLE = {"edgekws compress lights.toml": "trains for long; the page's run with f
 """Commands that are only read where nothing follows them, and why."""
 
 FOREIGN = {"ssh", "scp", "ssh-copy-id", "arecord", "pytest", "python3", ".", "pip", "make"}
-FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws", "vela", "docker", "sudo"}
+FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws", "vela", "docker", "sudo", "journalctl"}
 """Programs that are no part of edgekws."""
 
 README = ROOT / "README.md"
@@ -91,6 +94,7 @@ CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 BUDGET = ROOT / "docs" / "how-to" / "budget-in-ci.md"
 PORTABLE_C = ROOT / "docs" / "how-to" / "portable-c.md"
+MICROCONTROLLERS = ROOT / "docs" / "how-to" / "microcontrollers.md"
 OWN_RECORDINGS = ROOT / "docs" / "how-to" / "own-recordings.md"
 WAKE_WORDS = ROOT / "docs" / "how-to" / "wake-words.md"
 NEW_BACKBONE = ROOT / "docs" / "how-to" / "new-backbone.md"
@@ -107,6 +111,7 @@ FOLLOWED = {
     TUTORIAL,
     BUDGET,
     PORTABLE_C,
+    MICROCONTROLLERS,
     OWN_RECORDINGS,
     WAKE_WORDS,
     NEW_BACKBONE,
@@ -263,6 +268,7 @@ def test_tutorial_and_the_pages_that_build_on_it(reader: Reader) -> None:
     reader.follow(BUDGET)
     if shutil.which("cc") and shutil.which("make"):
         reader.follow(PORTABLE_C)
+        reader.follow(MICROCONTROLLERS)
     verdicts = (reader.folder / "budget.jsonl").read_text(encoding="utf-8")
     assert all(json.loads(line) for line in verdicts.splitlines())
     assert (reader.folder / "lights.zip").is_file()

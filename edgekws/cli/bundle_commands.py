@@ -12,8 +12,10 @@ from edgekws.errors import UsageError
 Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: its folder, or its zip.")]
 
 
-_FORMS = kinds("Exporter")
-_FORMS_TOLD = "; ".join(f"{kind}: {summary('Exporter', kind).rstrip('.')}" for kind in _FORMS)
+_FORMS = {kind.replace("_", "-"): kind for kind in kinds("Exporter")}
+_FORMS_TOLD = "; ".join(
+    f"{form}: {summary('Exporter', kind).rstrip('.')}" for form, kind in _FORMS.items()
+)
 
 
 def verify(bundle: Bundle, json: Json = False) -> None:
@@ -54,6 +56,7 @@ def export(
     Examples:
       edgekws export dist/quickstart --to zip --output quickstart.zip
       edgekws export dist/quickstart --to c --output quickstart-c
+      edgekws export dist/quickstart --to esp-idf --output components/quickstart
       edgekws export dist/quickstart --to tflite --output quickstart-tflite
       edgekws export dist/quickstart --to ort --output device/quickstart
       edgekws export dist/quickstart --to waveform --output quickstart.onnx
@@ -61,6 +64,6 @@ def export(
     from edgekws import api
 
     if to not in _FORMS:
-        raise UsageError(f"--to {to}: no such form{closest(to, _FORMS)}")
+        raise UsageError(f"--to {to}: no such form{closest(to, tuple(_FORMS))}")
     with view_for(json) as view:
-        view.show(api.export(bundle, to, output, emit=view.emit).shown)
+        view.show(api.export(bundle, _FORMS[to], output, emit=view.emit).shown)

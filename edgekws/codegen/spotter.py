@@ -35,6 +35,10 @@ def spotter_header(
 #ifndef KWS_H
 #define KWS_H
 
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
 #include "front_end_hop.h"
 #include "kws_detector.h"
 #include "kws_front_end.h"
@@ -96,6 +100,10 @@ int32_t kws_classify(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
  * it. */
 void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
                 kws_real logits[KWS_LABELS]);
+
+#ifdef __cplusplus
+}}
+#endif
 
 #endif
 """

@@ -48,7 +48,7 @@ NETWORK_HEADERS = (
 )
 """Headers of the kernels."""
 
-SPOTTER = ("kws.c", "main.c", "Makefile")
+SPOTTER = ("kws.c", "main.c", "Makefile", "kws.service")
 """Files that are the same for every bundle."""
 
 LIBRARY = ("library.c",)
