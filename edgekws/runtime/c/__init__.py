@@ -24,6 +24,9 @@ DETECTOR = (
 )
 """Files of the detector."""
 
+SECONDS = "detector_seconds.c"
+"""The only one of them with floating point: an integer build leaves it out."""
+
 
 NETWORK = {
     "Conv": "network_conv.c",
@@ -56,6 +59,16 @@ LIBRARY = ("library.c",)
 
 TIMING = ("timing.c",)
 """What a latency harness calls."""
+
+
+BOARD = ("board.h", "board.c", "board.ld")
+"""What a program on an emulated board begins with."""
+
+BOARD_LISTENS = ("board_listen.c", "kws.c")
+"""A spotter on a board."""
+
+BOARD_PROVES = ("board_prove.c",)
+"""A front end and a network on a board, call by call."""
 
 
 def kernel_paths(names: tuple[str, ...]) -> tuple[Path, ...]:
