@@ -44,10 +44,18 @@ NETWORK = {
 }
 """The kernel of each operator of `codegen.ir`; a `Fill` is a memset."""
 
+NARROW = {
+    "Conv": "network_conv_narrow.c",
+    "Depthwise": "network_depthwise_narrow.c",
+    "Dense": "network_dense_narrow.c",
+    "AveragePool": "network_average_pool_narrow.c",
+}
+"""Those for CPUs without vector registers, which the compiler chooses instead."""
+
 NETWORK_HEADERS = (
     *("kws_real.h", "network_kernels.h", "network_rounding.h", "network_integer.h"),
     *("network_sums.h", "network_sums_plain.h", "network_sums_avx2.h", "network_sums_vnni.h"),
-    "network_sums_armv8.h",
+    *("network_sums_armv8.h", "network_dot.h"),
 )
 """Headers of the kernels."""
 

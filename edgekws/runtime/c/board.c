@@ -123,9 +123,14 @@ void board_reset(void)
     leave(main() == 0 ? EXIT_DONE : EXIT_FAULT);
 }
 
-typedef void (*handler)(void);
+typedef union {
+    const uint32_t *stack;
+    void (*handler)(void);
+} vector;
 
-__attribute__((section(".vectors"), used)) static const handler vectors[16] = {
-    (handler)board_stack, board_reset, fault, fault, fault, fault, fault, fault,
-    fault, fault, fault, fault, fault, fault, fault, fault,
+__attribute__((section(".vectors"), used)) static const vector vectors[16] = {
+    {.stack = board_stack},   {.handler = board_reset}, {.handler = fault}, {.handler = fault},
+    {.handler = fault},       {.handler = fault},       {.handler = fault}, {.handler = fault},
+    {.handler = fault},       {.handler = fault},       {.handler = fault}, {.handler = fault},
+    {.handler = fault},       {.handler = fault},       {.handler = fault}, {.handler = fault},
 };
