@@ -156,9 +156,11 @@ class Target(Fields):
         model, contract = onnx_file.load(read_bundle(bundle))
         manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
         windows = golden_windows(bundle, contract.front_end)
-        return footprint(self._setup(), model, contract, manifest, windows)
+        return footprint(self.setup, model, contract, manifest, windows)
 
-    def _setup(self) -> Setup:
+    @property
+    def setup(self) -> Setup:
+        """How its C is compiled, and the board that stands for it."""
         return Setup(self.cpu, self.floats, self.flags, self.clock_mhz)
 
     def _count(
@@ -169,7 +171,7 @@ class Target(Fields):
         if path not in counted:
             model, contract = onnx_file.load(path)
             noise = _noise(contract.front_end)
-            counted[path] = count(self._setup(), model, contract, reading.read(model), noise)
+            counted[path] = count(self.setup, model, contract, reading.read(model), noise)
         counts = counted[path]
         if len(files) == 2:
             return counts.front_end + counts.network

@@ -1,5 +1,6 @@
 """Microcontrollers: the C of a bundle on emulated boards, its bits and its counts."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,31 @@ from onnx import helper
 from pydantic import ValidationError
 
 from edgekws.audio.front_end_graph import front_end_model
-from edgekws.codegen import board, board_footprint, board_program, board_proof, board_runs, reading
+from edgekws.codegen import (
+    arithmetic,
+    board,
+    board_footprint,
+    board_program,
+    board_proof,
+    board_runs,
+    reading,
+)
+from edgekws.codegen.network import write_network
+from edgekws.codegen.oracle import Oracle
+from edgekws.core.events import quiet
 from edgekws.core.footprint import Footprint
 from edgekws.core.measurement import FOOTPRINT_METRICS
-from edgekws.errors import MissingPartError, ParityError, UnsupportedError
+from edgekws.engine.plan import cannot_be_met
+from edgekws.errors import MissingPartError, ParityError, RecipeError, UnsupportedError
+from edgekws.evaluation.check import check
+from edgekws.evaluation.footprints import BundleFootprint
 from edgekws.lowering import onnx_file
+from edgekws.recipe.load import load as load_recipe
+from edgekws.report.results import check_result, footprint_result
+from edgekws.runtime.c import BOARD, kernel_paths
 from edgekws.targets.cortex_m import Target
+from tests.codegen.compiling import WARNINGS
+from tests.codegen.random_operators import SIZE, random_network
 from tests.int8_bundle import pack_bundle, write_model
 
 
@@ -101,6 +121,49 @@ def test_latencies_are_estimates_and_what_has_no_form_in_c_is_left_out(models: P
     assert run.fingerprint["cpu"] == "cortex-m3 in integers at 100 MHz, emulated"
 
 
+@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m4"])
+def test_every_kernel_equals_the_slow_arithmetic(cpu: Any, tmp_path: Path) -> None:
+    """Random operators of each kind: bytes of the whole memory, and bits of the logits."""
+    needs_toolchain()
+    network = random_network(seed=5, n=12)
+    target, oracle = Target(cpu=cpu), Oracle(network)
+    source = write_network(network, oracle.plan, "")
+    files = {"kws_network.h": source.header, "kws_network.c": source.source, "main.c": MAIN}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    for path in kernel_paths((*BOARD, *source.files)):
+        shutil.copy(path, tmp_path)
+    program = board.link(tmp_path, (*target.flags, *WARNINGS), tmp_path / "run.elf")
+    clip = np.random.default_rng(0).normal(size=(network.n_mels, network.frames)) * 2
+    codes = arithmetic.quantize(clip.T.astype(np.float32), network.input.scale, network.input.zero)
+    output = board.run(program, target.setup.machine, codes.tobytes(), tmp_path)
+    logits = oracle.run(clip.astype(np.float32)).tobytes()
+    assert output[: len(logits)] == logits
+    wrong = np.flatnonzero(np.frombuffer(output[len(logits) :], np.uint8) != oracle.memory)
+    starts = oracle.plan.offsets.values()
+    assert not any(((wrong >= start) & (wrong < start + SIZE)).any() for start in starts)
+
+
+MAIN = """
+#include "board.h"
+#include "kws_network.h"
+
+static uint8_t memory[KWS_NETWORK_MEMORY];
+
+int main(void)
+{
+    kws_real logits[KWS_N_LABELS];
+    kws_network_reset(memory);
+    if (!board_read(kws_network_features(memory), (size_t)KWS_FRAMES * KWS_N_MELS))
+        return 1;
+    kws_network_run(memory, logits);
+    board_write(logits, sizeof logits);
+    board_write(memory, sizeof memory);
+    return 0;
+}
+"""
+
+
 def test_a_loop_of_known_length_is_counted(models: Path, tmp_path: Path) -> None:
     """40 instructions a tick: two a turn, and up to two ticks around the loop."""
     needs_toolchain()
@@ -171,3 +234,78 @@ def test_a_footprint_is_data(models: Path) -> None:
         "network_instructions_per_s": 1000,
     }
     assert Footprint(**asdict(footprint)) == footprint
+
+
+BROKEN = {"flash_kib": 4.0, "ram_kib": 2.0, "instructions_per_s": 1e5}
+
+
+def test_a_recipe_with_a_microcontroller_is_held_to_flash_ram_and_instructions(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One count serves all: the footprint is cached, and a budget is in no key."""
+    needs_toolchain()
+    monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
+    bundle = pack_bundle(models, tmp_path / "bundle", streaming=True)
+    counted = []
+    count = Target.footprint
+    monkeypatch.setattr(
+        Target, "footprint", lambda self, path: (counted.append(path), count(self, path))[1]
+    )
+    for metric, limit in BROKEN.items():
+        recipe = tmp_path / f"{metric}.toml"
+        recipe.write_text(RECIPE.format(limit=f"max_{metric} = {limit}"))
+        loaded = load_recipe(recipe)
+        measured, (verdict,) = check(bundle, loaded.recipe.limits, quiet, loaded)
+        value = {m.metric: m.value for m in measured}[metric]
+        assert not verdict.ok
+        assert verdict.margin == pytest.approx((limit - value) / limit)
+        text = check_result(measured, (verdict,)).problem
+        assert f"max_{metric} = " in text
+        assert "−" in text
+    assert len(counted) == 1
+
+
+def test_a_host_cannot_be_held_to_flash(tmp_path: Path) -> None:
+    recipe = tmp_path / "host.toml"
+    text = RECIPE.replace('target = {{ kind = "cortex_m" }}\n', "")
+    recipe.write_text(text.format(limit="max_flash_kib = 32"))
+    with pytest.raises(RecipeError, match=r"4: budget\.max_flash_kib: a host has no such limit"):
+        load_recipe(recipe)
+
+
+RECIPE = """schema = 1
+name = "small"
+dataset = {{ kind = "synthetic", keywords = ["yes", "no"] }}
+budget = {{ {limit} }}
+target = {{ kind = "cortex_m" }}
+[[steps]]
+kind = "teacher"
+backbone = {{ kind = "inverted_bottleneck", channels = 4, blocks = 1, head = 0 }}
+[[steps]]
+kind = "quantize"
+backend = {{ kind = "onnxruntime" }}
+"""
+
+
+def test_a_plan_estimates_what_no_training_can_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_toolchain()
+    monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "plan.toml"
+    file.write_text(RECIPE.format(limit="max_flash_kib = 8, max_ram_kib = 16"))
+    (line,) = cannot_be_met(load_recipe(file), quiet)
+    assert line.startswith(f"{file}:4: max_flash_kib = 8 cannot be met: the bundle has ")
+
+
+def test_profile_shows_a_table_of_memory_and_one_of_instructions() -> None:
+    footprint = Footprint(
+        "cortex-m4", 100, True, True, 30_000, 8_000, 640, 0.02, 70_000, 40_000, 50, 5.6e6, 115_000,
+        7, 8, 392,
+    )  # fmt: skip
+    shown = footprint_result((BundleFootprint("dist/x", footprint),))
+    memory, instructions = shown.tables
+    assert memory[2] == [["dist/x", "29.3 KiB", "8.44 KiB", "0.625 KiB", "5.60 MHz"]]
+    assert instructions[2][1] == ["dist/x", "network, 20 ms hop", "40.0 k", "2.00 M", "400 µs"]
+    assert instructions[2][3][1:3] == ["all, longest 20 ms hop", "115 k"]
+    assert "times are estimates, one instruction a cycle at 100 MHz" in shown.lines[0]
