@@ -24,6 +24,7 @@ RESULT = "needs the result of a command that trains for long"
 BENCH = "measures for long"
 ELSEWHERE_TESTED = "tests/exporters runs it, on a network that is not trained"
 SERVER = "runs until it is stopped: tests/cli/test_serve_commands.py starts and stops it"
+CROSS_COMPILER = "needs a cross compiler and an emulator; tests/targets counts bundles with them"
 RELEASE = "writes what is committed; other tests check that it is current"
 
 ELSEWHERE = {
@@ -34,6 +35,8 @@ ELSEWHERE = {
     "python3 -m venv .venv": INSTALL,
     ". .venv/bin/activate": INSTALL,
     "pip install": INSTALL,
+    "apt install": INSTALL,
+    "edgekws profile dist/lights --target cortex_m": CROSS_COMPILER,
     "edgekws detect dist/lights --microphone": MICROPHONE,
     "edgekws detect dist/calibrated --microphone": MICROPHONE,
     "arecord": MICROPHONE,
@@ -83,6 +86,7 @@ WHOLE = {"edgekws compress lights.toml": "trains for long; the page's run with f
 
 FOREIGN = {"ssh", "scp", "ssh-copy-id", "arecord", "pytest", "python3", ".", "pip", "make"}
 FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws", "vela", "docker", "sudo"}
+FOREIGN |= {"apt"}
 """Programs that are no part of edgekws."""
 
 README = ROOT / "README.md"

@@ -184,7 +184,7 @@ def test_a_bit_that_differs_is_an_error(models: Path) -> None:
     counts = np.zeros(1, np.int64)
     exact = board_runs.NetworkRun(counts, logits)
     assert board_proof.require_equal(exact, model, read, codes, "cortex-m4") == 1
-    wrong = board_runs.NetworkRun(counts, logits ^ 1)
+    wrong = board_runs.NetworkRun(counts, logits ^ np.uint32(1))
     with pytest.raises(ParityError, match="1 of 1 inferences have other logits on a cortex-m4"):
         board_proof.require_equal(wrong, model, read, codes, "cortex-m4")
 
@@ -206,7 +206,7 @@ def test_without_the_toolchain_the_error_says_how_to_get_it(
 
 
 def test_the_fpu_is_that_of_the_cpu() -> None:
-    floats = {cpu: Target(cpu=cpu).floats for cpu in board.CPUS}  # type: ignore[arg-type]
+    floats = {cpu: Target(cpu=cpu).floats for cpu in board.CPUS}
     assert floats == {
         "cortex-m0plus": False,
         "cortex-m3": False,
@@ -246,11 +246,14 @@ def test_a_recipe_with_a_microcontroller_is_held_to_flash_ram_and_instructions(
     needs_toolchain()
     monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
     bundle = pack_bundle(models, tmp_path / "bundle", streaming=True)
-    counted = []
+    counted = list[Path]()
     count = Target.footprint
-    monkeypatch.setattr(
-        Target, "footprint", lambda self, path: (counted.append(path), count(self, path))[1]
-    )
+
+    def footprint(self: Target, path: Path) -> Footprint:
+        counted.append(path)
+        return count(self, path)
+
+    monkeypatch.setattr(Target, "footprint", footprint)
     for metric, limit in BROKEN.items():
         recipe = tmp_path / f"{metric}.toml"
         recipe.write_text(RECIPE.format(limit=f"max_{metric} = {limit}"))
