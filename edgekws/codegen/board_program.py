@@ -66,23 +66,11 @@ def _sources(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the generated files of a network and its front end, and the names of their kernels."""
     source = network.write_network(read, memory_plan.plan(read), "")
-    quantization = front_end.InputQuantization(float(read.input.scale), read.input.zero, False)
-    given = contract.front_end, contract.normalization, quantization
-    try:
-        if integer:
-            header = integer_front_end.integer_front_end_header(contract.front_end)
-            tables = integer_front_end.integer_front_end_source(*given)
-        else:
-            header = front_end.front_end_header(contract.front_end)
-            tables = front_end.front_end_source(*given)
-    except ValueError as error:
-        raise UnsupportedError(f"the front end has no form in C: {error}") from error
-    texts = {
-        "kws_network.h": source.header,
-        "kws_network.c": source.source,
-        "kws_front_end.h": header,
-        "kws_front_end.c": tables,
-    }
+    if integer:
+        files = integer_front_end.integer_front_end_files(contract, read)
+    else:
+        files = front_end.front_end_files(contract, read)
+    texts = {"kws_network.h": source.header, "kws_network.c": source.source, **files}
     return texts, (*source.files, *(INTEGER_FRONT_END if integer else FRONT_END))
 
 
