@@ -285,6 +285,8 @@ target = {{ kind = "cortex_m" }}
 kind = "teacher"
 backbone = {{ kind = "inverted_bottleneck", channels = 4, blocks = 1, head = 0 }}
 [[steps]]
+kind = "export"
+[[steps]]
 kind = "quantize"
 backend = {{ kind = "onnxruntime" }}
 """
