@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgekws.engine.plan import Plan
     from edgekws.evaluation.compare import Comparison
     from edgekws.evaluation.evaluate import Evaluation
+    from edgekws.evaluation.footprints import BundleFootprint
     from edgekws.evaluation.predict import Predicted
     from edgekws.evaluation.profiled import Profile
 
@@ -49,6 +50,7 @@ __all__ = [
     "compress",
     "evaluate",
     "export",
+    "footprint",
     "load",
     "plan",
     "predict",
@@ -274,6 +276,36 @@ def profile(
         raise UsageError(f"{name}: {text}") from error
     made = engine.profile([Path(model) for model in models], chosen, emit)
     return Result(made, results.profile_result(made))
+
+
+def footprint(
+    *bundles: AnyPath,
+    cpu: str = "cortex-m4",
+    clock_mhz: float = 100.0,
+    optimization: str = "2",
+    emit: Emit = quiet,
+) -> "Result[tuple[BundleFootprint, ...]]":
+    """Count flash, RAM and instructions of bundles on an emulated Cortex-M.
+
+    Raises:
+        UsageError: no bundle is given, or an option is invalid.
+        DataError: a bundle is missing or damaged.
+        UnsupportedError: a bundle has no form in C.
+        MissingPartError: gcc-arm-none-eabi or qemu-system-arm is not installed.
+    """
+    from pydantic import ValidationError
+
+    from edgekws.evaluation import footprints as engine
+    from edgekws.targets import cortex_m
+
+    fields = {"cpu": cpu, "clock_mhz": clock_mhz, "optimization": optimization}
+    try:
+        target = cortex_m.Target.model_validate(fields)
+    except ValidationError as error:
+        (*_, name), text = error.errors()[0]["loc"], error.errors()[0]["msg"]
+        raise UsageError(f"{name}: {text}") from error
+    made = engine.footprints([Path(bundle) for bundle in bundles], target, emit)
+    return Result(made, results.footprint_result(made))
 
 
 def predict(

@@ -26,6 +26,7 @@ RESULT = "needs the result of a command that trains for long"
 BENCH = "measures for long"
 ELSEWHERE_TESTED = "tests/exporters runs it, on a network that is not trained"
 SERVER = "runs until it is stopped: tests/cli/test_serve_commands.py starts and stops it"
+CROSS_COMPILER = "needs a cross compiler and an emulator; tests/targets counts bundles with them"
 RELEASE = "writes what is committed; other tests check that it is current"
 
 ELSEWHERE = {
@@ -36,6 +37,8 @@ ELSEWHERE = {
     "python3 -m venv .venv": INSTALL,
     ". .venv/bin/activate": INSTALL,
     "pip install": INSTALL,
+    "apt install": INSTALL,
+    "edgekws profile dist/lights --target cortex_m": CROSS_COMPILER,
     "edgekws detect dist/lights --microphone": MICROPHONE,
     "edgekws detect dist/calibrated --microphone": MICROPHONE,
     "arecord": MICROPHONE,
@@ -86,7 +89,7 @@ WHOLE = {"edgekws compress lights.toml": "trains for long; the page's run with f
 """Commands that are only read where nothing follows them, and why."""
 
 FOREIGN = {"ssh", "scp", "ssh-copy-id", "arecord", "pytest", "python3", ".", "pip", "make"}
-FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws", "vela", "docker", "sudo", "journalctl"}
+FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws", "vela", "docker", "sudo", "journalctl", "apt"}
 """Programs that are no part of edgekws."""
 
 README = ROOT / "README.md"

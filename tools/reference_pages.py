@@ -60,6 +60,11 @@ MEANINGS = {
     "total_latency_p50_us": "Median time from a window of audio to its label.",
     "total_latency_p90_us": "Time within which nine of ten windows get their label.",
     "total_latency_p99_us": "Time within which 99 of 100 windows get their label.",
+    "flash_kib": "Flash of the bundle's C on a microcontroller: code, weights, tables, start-up.",
+    "ram_kib": "Its RAM: state, events, a block of samples and the deepest stack.",
+    "instructions_per_s": "Instructions that it takes for a second of audio.",
+    "front_end_instructions_per_s": "Those of the front end.",
+    "network_instructions_per_s": "Those of the network.",
 }
 
 READ = {

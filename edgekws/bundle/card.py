@@ -101,5 +101,6 @@ def _whole(measurements: Sequence[Measurement]) -> Iterator[str]:
     """Yield a row for every cost that was measured of the network, the front end and both."""
     cells = {m.metric: figures.figure(m.metric, m.value) for m in measurements}
     for name, metrics in WHOLE.items():
-        if cells.keys() >= set(metrics):
-            yield f"| {name} | {' | '.join(cells[metric] for metric in metrics)} |"
+        if cells.keys() >= set(filter(None, metrics)):
+            parts = (cells.get(metric, figures.NOTHING) for metric in metrics)
+            yield f"| {name} | {' | '.join(parts)} |"

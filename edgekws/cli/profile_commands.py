@@ -20,8 +20,16 @@ def profile(
     ],
     target: Annotated[
         str,
-        typer.Option("--target", metavar="host|c_host", help="c_host also times compiled C."),
+        typer.Option(
+            "--target",
+            metavar="host|c_host|cortex_m",
+            help="c_host also times compiled C; cortex_m counts it on an emulated microcontroller.",
+        ),
     ] = "host",
+    cpu: Annotated[
+        str | None,
+        typer.Option("--cpu", help="With cortex_m: cortex-m0plus, -m3, -m4 (default) or -m7."),
+    ] = None,
     seconds: Annotated[
         float,
         typer.Option(
@@ -61,17 +69,25 @@ def profile(
     (95 % interval within 3 % of 1), there is no verdict.
     For a run, every step is compared with its plain FP32 export.
 
+    On cortex_m nothing is timed: flash, RAM and instructions of bundles are counted.
+
     \b
     Examples:
       edgekws profile dist/quickstart
       edgekws profile a.onnx b.onnx --seconds 30 --affinity 0
       edgekws profile runs/quickstart --output profile.html
       edgekws profile dist/quickstart --target c_host
+      edgekws profile dist/quickstart --target cortex_m --cpu cortex-m0plus
       edgekws profile dist/old dist/new --json > profile.jsonl
     """
     from edgekws import api
     from edgekws.report import profile_page
 
+    if target == "cortex_m":
+        _show_footprint(models, cpu, output, json=json)
+        return
+    if cpu is not None:
+        raise UsageError(f"--cpu {cpu}: only --target cortex_m has a choice of CPUs")
     if output is not None:
         profile_page.check_output(output)
     with view_for(json) as view:
@@ -89,6 +105,18 @@ def profile(
         if output is not None:
             for file in profile_page.write(result.value, output):
                 view.emit(Event("note", f"written: {file}"))
+
+
+def _show_footprint(
+    bundles: list[Path], cpu: str | None, output: Path | None, *, json: bool
+) -> None:
+    from edgekws import api
+
+    if output is not None:
+        raise UsageError(f"--output {output}: a count on cortex_m has no page; use --json")
+    with view_for(json) as view:
+        result = api.footprint(*bundles, cpu=cpu or "cortex-m4", emit=view.emit)
+        view.show(result.shown)
 
 
 def _cpus(text: str | None) -> tuple[int, ...] | None:

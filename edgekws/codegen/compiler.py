@@ -45,8 +45,7 @@ class Compiler:
         command = [*self.command, *options, *EXACT, "-I.", *sources, "-o", str(output), "-lm"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
-            lines = done.stderr.splitlines() or [f"exit code {done.returncode}"]
-            error = next((line for line in lines if "error" in line), lines[-1])
+            error = first_error(done)
             raise MachineError(f"{shlex.join(self.command)} does not compile the C: {error}")
 
     def library(self, folder: Path, output: Path, options: Sequence[str] = ()) -> None:
@@ -86,6 +85,12 @@ def required(asked: str | None = None) -> Compiler:
         names = asked or os.environ.get("CC") or ", ".join(COMPILERS)
         raise MissingPartError(f"there is no C compiler here ({names}); {INSTALL}")
     return compiler
+
+
+def first_error(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the line with the first error of a compiler that failed."""
+    lines = done.stderr.splitlines() or [f"exit code {done.returncode}"]
+    return next((line for line in lines if "error" in line), lines[-1])
 
 
 def _version(command: tuple[str, ...]) -> str:

@@ -31,7 +31,7 @@ from edgekws.codegen.ir import (
     Window,
 )
 from edgekws.codegen.memory_plan import MemoryPlan
-from edgekws.runtime.c import NETWORK, NETWORK_HEADERS
+from edgekws.runtime.c import NARROW, NETWORK, NETWORK_HEADERS
 
 ALIGNED_WEIGHTS = "int8_t KWS_ALIGNED"
 
@@ -51,7 +51,7 @@ def write_network(network: Network, memory: MemoryPlan, origin: str) -> NetworkS
     for operator in network.operators:
         writer.write(operator)
     names = {type(operator).__name__ for operator in network.operators}
-    used = sorted(NETWORK[name] for name in names & NETWORK.keys())
+    used = sorted(kernels[name] for kernels in (NETWORK, NARROW) for name in names & kernels.keys())
     texts = _header(network, memory, origin), _source(network, writer, origin)
     return NetworkSource(*texts, (*used, *NETWORK_HEADERS))
 

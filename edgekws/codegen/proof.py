@@ -1,5 +1,6 @@
 """Proof by enumeration: the rounding of the kernels on everything that a network can reach."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,21 +83,33 @@ def round_as_kernel(values: NDArray[np.float32], zero: int) -> NDArray[np.uint8]
 
 def round_in_integers(sums: NDArray[np.int32], scale: np.float32, zero: int) -> NDArray[np.uint8]:
     """Return what `kws_round_product` in `network_integer.h` does."""
+    exact = _round_exactly(sums, scale, zero)
+    bits = int(scale.view(np.uint32))
+    shift, digits, rest = 126 - (bits >> 23), bits >> 8 & 0x7FFF | 0x8000, bits & 0xFF
+    if not 3 <= shift <= 16:
+        return exact
+    upper, lower = sums.astype(np.int64) >> 16, sums.astype(np.int64) & 0xFFFF
+    high, low = upper * digits, lower * digits + (lower * rest >> 8)
+    raised = (high << (16 - shift)) + (low >> shift) + (upper * rest * 256 >> shift) + 0x8000
+    code = np.clip((raised >> 16) + zero, 0, 255)
+    code = np.where(high >= 8192 << shift, 255, np.where(high < -(8192 << shift), 0, code))
+    saturated = (high >= 8192 << shift) | (high < -(8192 << shift))
+    part = raised & 0xFFFF
+    near_a_tie = ((part < 8) | (part > 0xFFF8)) & ~saturated
+    return np.where((np.abs(upper) >= 256) | near_a_tie, exact, code).astype(np.uint8)
+
+
+def _round_exactly(sums: NDArray[np.int32], scale: np.float32, zero: int) -> NDArray[np.uint8]:
+    """Return what `kws_round_exactly` does: products are rounded to 24 bits, then to integers."""
     fraction, exponent = np.frexp(scale)
     digits, shift = np.int64(fraction * 2**24), 24 - int(exponent)
-    exact = _to_24_bits(sums.astype(np.int64))
-    product = exact * digits
+    product = _to_24_bits(_to_24_bits(sums.astype(np.int64)) * digits)
     if not 0 < shift <= 62:
         whole = np.sign(product) * (512 if shift <= 0 else 0)
     else:
-        part = (product + (1 << shift >> 1)) & ((1 << shift) - 1)
-        near = 1 << max(shift - 16, 0)
-        doubtful = (part <= near) | (part >= (1 << shift) - near) | (shift < 17)
-        doubtful |= np.abs(sums.astype(np.int64)) >= 1 << 24
-        product[doubtful] = _to_24_bits(product[doubtful])
         raised = product + (1 << shift >> 1)
         whole = raised >> shift
-        whole -= (doubtful & (raised == whole << shift) & (whole % 2 == 1)).astype(np.int64)
+        whole -= ((raised == whole << shift) & (whole % 2 == 1)).astype(np.int64)
     result: NDArray[np.uint8] = np.clip(whole + zero, 0, 255).astype(np.uint8)
     return result
 
@@ -118,7 +131,31 @@ def _prove_add(add: Add) -> int:
     expected = arithmetic.add(a, b, (add.a_scale, add.b_scale), add.offset)
     inner = _twice_rounded(b, add.b_scale, np.float64(add.offset))
     outer = _twice_rounded(a, add.a_scale, inner.astype(np.float64))
-    return int((round_as_kernel(outer, 0) != expected).sum())
+    in_floats = round_as_kernel(outer, 0)
+    in_integers = add_in_integers(a, b, (add.a_scale, add.b_scale, add.offset), expected)
+    return int(((in_floats != expected) | (in_integers != expected)).sum())
+
+
+def add_in_integers(
+    a: NDArray[np.uint8],
+    b: NDArray[np.uint8],
+    scales: tuple[np.float32, np.float32, np.float32],
+    exact: NDArray[np.uint8],
+) -> NDArray[np.uint8]:
+    """Return what `kws_add` does without floating point.
+
+    `scales` are those of `a` and `b` and the offset; close to a tie the sum is `exact`.
+    """
+    exponents = [int(scale.view(np.uint32)) >> 23 & 0xFF for scale in scales]
+    bits = 154 - max(8 + max(exponents[:2]), exponents[2])
+    if not 14 <= bits <= 30:
+        return exact
+    a_fixed, b_fixed, offset = (math.floor(float(scale) * 2.0**bits) for scale in scales)
+    raised = a.astype(np.int64) * a_fixed + b.astype(np.int64) * b_fixed + offset
+    raised += 1 << (bits - 1)
+    part = raised & ((1 << bits) - 1)
+    near_a_tie = (part < 1024) | (part > (1 << bits) - 1024)
+    return np.where(near_a_tie, exact, np.clip(raised >> bits, 0, 255)).astype(np.uint8)
 
 
 def _twice_rounded(

@@ -147,6 +147,11 @@ _TITLES: dict[str, tuple[str, str]] = {
     "total_latency_p50_us": ("total p50", "p50"),
     "total_latency_p90_us": ("total p90", "p90"),
     "total_latency_p99_us": ("total p99", "p99"),
+    "flash_kib": ("flash", "flash"),
+    "ram_kib": ("RAM with stack", "RAM"),
+    "instructions_per_s": ("instructions/s", "instructions/s"),
+    "front_end_instructions_per_s": ("front end instructions/s", "instructions/s"),
+    "network_instructions_per_s": ("network instructions/s", "instructions/s"),
 }
 
 

@@ -1,7 +1,7 @@
 """Latencies of several models, measured on a target in one run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ class LatencyRun:
 
     `level` is whether both entries of the control agree: `control_ratio` is the second over the
     first. `attempts` is above 1 if the first attempt was not level. `measured_at` is the date and
-    time; `cached` is whether the run was read from the cache.
+    time; `cached` is whether the run was read from the cache. `refused` are the models that cannot
+    run on the target and are not in `models`, with the reason.
     """
 
     models: dict[str, ModelLatency]
@@ -64,9 +65,16 @@ class LatencyRun:
     fingerprint: dict[str, Any]
     measured_at: str = ""
     cached: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def p50_us(self, name: str) -> float:
+        """Return the median of a model; infinite if it cannot run on the target."""
+        return self.models[name].p50_us if name in self.models else float("inf")
 
     def measurements(self, name: str) -> tuple[Measurement, ...]:
         """Return the percentiles of one model and, if the control was level, the ratio.
+
+        There are none of a model that cannot run on the target.
 
         >>> bounds = ((19.9, 20.2), (24.8, 25.3), (38.0, 43.0))
         >>> latency = ModelLatency(20.0, 25.0, 40.0, *bounds, 800, 0.5, (0.49, 0.51))
@@ -74,6 +82,8 @@ class LatencyRun:
         >>> [m.metric for m in run.measurements("a")][-2:]
         ['latency_p99_us', 'latency_ratio']
         """
+        if name not in self.models:
+            return ()
         model = self.models[name]
         measurements = [
             Measurement("latency_p50_us", model.p50_us, "µs", model.n, model.p50_ci95),
@@ -103,8 +113,10 @@ class LatencyRun:
         >>> run.conditions("a")[1]
         '7 of 90 blocks of runs left out, spent waiting for a CPU'
         """
-        model = self.models[name]
         remarks = [f"measured {self.measured_at}, from the cache"] if self.cached else []
+        if name in self.refused:
+            return (*remarks, self.refused[name])
+        model = self.models[name]
         if model.form:
             remarks.append(model.form)
         if model.left_out:
@@ -114,16 +126,17 @@ class LatencyRun:
 
     def to_dict(self, name: str) -> dict[str, Any]:
         """Return the details that a report shows: the control, its ratio and the counts of runs."""
+        model, control = self.models.get(name), self.models.get(self.control)
         return {
             "control": self.control,
-            "control_p50_us": self.models[self.control].p50_us,
+            "control_p50_us": control.p50_us if control else None,
             "level": self.level,
             "control_ratio": self.control_ratio,
             "control_ratio_ci95": list(self.control_ratio_ci95),
             "attempts": self.attempts,
-            "runs": self.models[name].n,
-            "blocks": self.models[name].blocks,
-            "left_out_waiting": self.models[name].left_out,
+            "runs": model.n if model else 0,
+            "blocks": model.blocks if model else 0,
+            "left_out_waiting": model.left_out if model else 0,
             "measured_at": self.measured_at,
             "from_cache": self.cached,
         }

@@ -37,15 +37,35 @@ METRICS: dict[str, str] = {
     "total_latency_p50_us": "µs",
     "total_latency_p90_us": "µs",
     "total_latency_p99_us": "µs",
+    "flash_kib": "KiB",
+    "ram_kib": "KiB",
+    "instructions_per_s": "/s",
+    "front_end_instructions_per_s": "/s",
+    "network_instructions_per_s": "/s",
 }
 """Every metric that a budget can name, with its unit.
 
 Metrics without a prefix describe the network, `front_end_…` the graph that feeds it, `total_…`
 both together: MACs and buffers summed, latency measured from a window of audio to its label.
-`bundle_size_kib` is the size of the files that a device needs (`bundle.device_files`).
+`bundle_size_kib` is the size of the files that a device needs (`bundle.device_files`). The last
+five are those of a bundle's C on a CPU without an operating system, per second of audio
+(`core.footprint`).
 """
 
-BUNDLE_METRICS = tuple(m for m in METRICS if m.startswith(("front_end_", "total_", "bundle_")))
+FOOTPRINT_METRICS = (
+    "flash_kib",
+    "ram_kib",
+    "instructions_per_s",
+    "front_end_instructions_per_s",
+    "network_instructions_per_s",
+)
+"""Metrics that only a target without an operating system has."""
+
+BUNDLE_METRICS = tuple(
+    metric
+    for metric in METRICS
+    if metric.startswith(("front_end_", "total_", "bundle_")) or metric in FOOTPRINT_METRICS
+)
 """Metrics that exist for a bundle but not for a network alone."""
 
 WHOLE = {
@@ -54,8 +74,18 @@ WHOLE = {
     "peak RAM": ("peak_ram_kib", "front_end_peak_ram_kib", "total_peak_ram_kib"),
     "latency p50": ("latency_p50_us", "front_end_latency_p50_us", "total_latency_p50_us"),
     "latency p90": ("latency_p90_us", "front_end_latency_p90_us", "total_latency_p90_us"),
+    "instructions/s": (
+        "network_instructions_per_s",
+        "front_end_instructions_per_s",
+        "instructions_per_s",
+    ),
+    "flash": ("", "", "flash_kib"),
+    "RAM with stack": ("", "", "ram_kib"),
 }
-"""Costs on a device: the metrics of the network, of its front end and of both together."""
+"""Costs on a device: the metrics of the network, of its front end and of both together.
+
+An empty name is a part that has no such cost of its own.
+"""
 
 WHOLE_NOTE = (
     "Whole: MACs and RAM are the sums of both; latency is timed from a window of audio to its "

@@ -14,6 +14,7 @@ from edgekws.core.contract import Artifact, Format, Representation
 from edgekws.core.corpus import Listing
 from edgekws.core.events import Emit
 from edgekws.core.family import MemberOf
+from edgekws.core.footprint import Footprint
 from edgekws.core.job import Job, Output
 from edgekws.core.latency_run import Files, LatencyRun
 from edgekws.core.verified import Verified
@@ -96,8 +97,15 @@ class Target(Member, Protocol):
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that a latency there depends on, including `machine` and `isa`."""
 
+    @property
+    def has_footprint(self) -> bool:
+        """Whether it runs bundles without an operating system: `footprint` then counts them."""
+
     def measure(self, models: Mapping[str, Files], control: str) -> LatencyRun:
         """Measure the latency of models, interleaved, against the one named `control`."""
+
+    def footprint(self, bundle: Path) -> Footprint:
+        """Return flash, RAM and instructions of the bundle's C; only if `has_footprint`."""
 
 
 class Exporter(Member, Protocol):

@@ -104,9 +104,9 @@ class Baseline:
         }
         control = next(name for name, path in forms.items() if path == self.control)
         first = timed(forms, control, target, cache, self._context.emit)
-        fastest = min(forms, key=lambda form: first.models[form].p50_us)
+        fastest = min(forms, key=first.p50_us)
         run = self.latency(forms[fastest], forms[control])
-        if run.models["model"].p50_us >= run.models["naive"].p50_us:
+        if run.p50_us("model") >= run.p50_us("naive"):
             fastest = control
         return References(forms, control, fastest, run)
 
@@ -128,6 +128,8 @@ def against_fp32(
     """
     fp32 = references.forms[references.fastest]
     run = baseline.latency(model, fp32)
+    if run.refused:
+        return _without_fp32(model, fp32, run, references)
     timing, fp32_timing = run.models["model"], run.models["naive"]
     details = {
         "control_form": references.control,
@@ -153,8 +155,25 @@ def against_fp32(
     return AgainstFp32(details, tuple(sentences))
 
 
+def _without_fp32(model: Path, fp32: Path, run: LatencyRun, references: References) -> AgainstFp32:
+    """Describe the gain of INT8 on a target that runs no FP32 network, or not the model."""
+    details = {
+        "control_form": references.control,
+        "fastest_fp32": references.fastest,
+        "fastest_fp32_size_kib": _size_kib(fp32),
+    }
+    sizes = (figures.figure("size_kib", _size_kib(path)) for path in (model, fp32))
+    size = "{} instead of {} in FP32".format(*sizes)
+    times = [f"{name}: {reason}" for name, reason in run.refused.items() if name == "model"]
+    times = times or [f"{_p50(run.models['model'])}, {run.models['model'].form}"]
+    text = f"{size}; the target runs no FP32 network, so that there is no ratio: {times[0]}"
+    return AgainstFp32(details, (text,))
+
+
 def card_lines(run: LatencyRun) -> tuple[str, ...]:
     """Return the lines of a model card on a bundle's latency, without the comparison with FP32."""
+    if run.refused:
+        return tuple(f"latency, {run.fingerprint['cpu']}: {c}" for c in run.conditions("model"))
     timing, threads = run.models["model"], run.fingerprint["threads"]
     percentiles = (
         f"p{q} {figures.estimate('latency_p50_us', value, ci95)}"

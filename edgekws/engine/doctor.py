@@ -13,6 +13,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
+from edgekws.codegen import board
 from edgekws.codegen.compiler import INSTALL, found
 from edgekws.core.environment import cache_folder, core_count, device_kind
 from edgekws.core.kinds import kinds
@@ -79,6 +80,7 @@ def examine() -> Iterator[Check]:
     yield _temporary()
     yield from (_output(Path(name)) for name in ("runs", "dist"))
     yield _compiler()
+    yield _microcontrollers()
     if "ssh" in kinds("Target"):
         yield _ssh()
 
@@ -243,6 +245,15 @@ def _compiler() -> Check:
         return Check("C compiler", "ok", f"{compiler.version}: exports to C are proven and timed")
     advice = f"to prove and time exports to C, {INSTALL}"
     return Check("C compiler", "warn", "none (optional)", advice)
+
+
+def _microcontrollers() -> Check:
+    name, names = "Cortex-M", board.missing()
+    if not names:
+        text = f"{board.version(board.GCC)}; {board.version(board.QEMU)}"
+        return Check(name, "ok", f"{text}: a recipe can have a target cortex_m")
+    advice = f"for a target cortex_m, {board.INSTALL}"
+    return Check(name, "warn", f"no {', '.join(names)} (optional)", advice)
 
 
 def _ssh() -> Check:

@@ -21,6 +21,7 @@ from edgekws.core.measurement import Measurement
 from edgekws.core.source_code import closure
 from edgekws.core.store import build_folder
 from edgekws.engine.chain import RunContext
+from edgekws.engine.footprint import counted_footprint
 from edgekws.engine.measure import Measured, count, latency
 from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.errors import ParityError
@@ -102,6 +103,7 @@ def evaluate_bundle(
         *_MEASUREMENTS.validate_python(record["measurements"]),
         *timed.measurements("model"),
         *whole_latencies(whole),
+        *counted_footprint(folder / "bundle", recipe.target, context.cache, context.emit),
     )
     details = record["details"] | {"latency": timed.to_dict("model")}
     return Final(

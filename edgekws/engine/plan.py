@@ -13,7 +13,13 @@ from edgekws.core.contract import BESIDE, Contract, Normalization
 from edgekws.core.environment import cache_folder, library_versions
 from edgekws.core.events import Emit, progress
 from edgekws.core.latency_run import Files
-from edgekws.core.measurement import BUNDLE_METRICS, WHOLE, Measurement, Verdict
+from edgekws.core.measurement import (
+    BUNDLE_METRICS,
+    FOOTPRINT_METRICS,
+    WHOLE,
+    Measurement,
+    Verdict,
+)
 from edgekws.core.protocols import QUANTIZER, Backbone, Step, Target
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.source_code import closure, modules_of
@@ -21,7 +27,7 @@ from edgekws.core.store import build_folder, used_by
 from edgekws.engine.final import UNTESTED
 from edgekws.engine.measure import count, now
 from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
-from edgekws.errors import DataError, MissingPartError
+from edgekws.errors import DataError, MissingPartError, UnsupportedError
 from edgekws.metrics.intervals import care
 from edgekws.recipe.load import Loaded
 from edgekws.recipe.model import Recipe, limits
@@ -67,13 +73,17 @@ class _Known:
     rows: tuple[PlanRow, ...]
     bundle: tuple[Measurement, ...]
     measured_at: str = ""
+    uncounted: str = ""
 
 
-COUNTED = ("params", *WHOLE["MACs/s"], *WHOLE["size"])
+COUNTED = ("params", *WHOLE["MACs/s"], *WHOLE["size"], *FOOTPRINT_METRICS)
 """Metrics counted independently of the weights; all others are measured or estimated."""
 
-_SIZE_ROOM = 0.1
-"""The quantized size is an estimate: within this share of its limit there is no verdict."""
+_ROOM = 0.1
+"""Sizes and instructions of the quantized network are estimates: within this share of their limit
+there is no verdict."""
+
+_ESTIMATED = "flash, RAM and instructions are estimates: those of random weights, on noise"
 
 _KNOWN = TypeAdapter(_Known)
 _MODULES = {"edgekws.engine.plan", "edgekws.quantizers.onnxruntime"}
@@ -87,7 +97,8 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
     """
     recipe = loaded.recipe
     host, unreached = _host(recipe.target)
-    known = _known(recipe, host, emit)
+    counted = recipe.target.has_footprint and host is not None
+    known = _known(recipe, host, emit, counted=counted)
     metrics = {m.metric for m in known.bundle}
     verdicts = tuple(v for v in recipe.limits.check(known.bundle) if v.limit.metric in metrics)
     broken = _broken(loaded, known)
@@ -107,7 +118,9 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
         for step in recipe.steps
         if step.gives == "audio_teacher"
     )
-    notes = loaded.notes + teachers + untested + few + unreached + when + doubtful + later
+    footprint = (known.uncounted or _ESTIMATED,) if counted else ()
+    notes = loaded.notes + teachers + untested + few + unreached
+    notes += when + footprint + doubtful + later
     return Plan(known.rows, verdicts, notes, known.bundle, broken)
 
 
@@ -118,25 +131,34 @@ def cannot_be_met(loaded: Loaded, emit: Emit) -> tuple[str, ...]:
     """
     recipe = loaded.recipe
     budgets = (recipe.limits, *(limits(step.budget) for step in recipe.steps))
-    if not any(limit.metric in COUNTED for budget in budgets for limit in budget.limits):
+    limited = {limit.metric for budget in budgets for limit in budget.limits}
+    if not limited.intersection(COUNTED):
         return ()
-    return _broken(loaded, _known(recipe, None, emit))
+    counted = recipe.target.has_footprint and bool(limited.intersection(FOOTPRINT_METRICS))
+    known = _known(recipe, None, emit, counted=counted)
+    return (*((known.uncounted,) if known.uncounted else ()), *_broken(loaded, known))
 
 
-def _known(recipe: Recipe, host: dict[str, Any] | None, emit: Emit) -> _Known:
-    """Return what is known without training, from the cache if possible."""
+def _known(recipe: Recipe, host: dict[str, Any] | None, emit: Emit, *, counted: bool) -> _Known:
+    """Return what is known without training, from the cache if possible.
+
+    With the fingerprint of its `host`, latency is estimated on the target; if `counted`, so are
+    flash, RAM and instructions.
+    """
     target = recipe.target if host else None
     budgets: Any = {"budget": True, "name": True, "steps": {"__all__": {"budget"}}}
     key = {
         "recipe": recipe.model_dump(mode="json", exclude=budgets),
         "labels": recipe.dataset.labels(),
         "host": host,
+        "counted": recipe.target.fingerprint() if counted else None,
         "versions": library_versions(),
         "source": closure(_MODULES | modules_of(recipe)),
     }
 
     def build(folder: Path) -> None:
-        (folder / "plan.json").write_bytes(_KNOWN.dump_json(_weigh(recipe, target, emit)))
+        known = _weigh(recipe, target, emit, counted=counted)
+        (folder / "plan.json").write_bytes(_KNOWN.dump_json(known))
 
     cache = cache_folder()
     with used_by(recipe.name, cache):
@@ -168,7 +190,8 @@ def _certain(verdict: Verdict) -> bool:
     metric, margin = verdict.limit.metric, verdict.margin
     if verdict.ok or margin is None or metric not in COUNTED:
         return False
-    return not metric.endswith("size_kib") or margin < -_SIZE_ROOM
+    estimated = metric.endswith("size_kib") or metric in FOOTPRINT_METRICS
+    return not estimated or margin < -_ROOM
 
 
 def _describe(verdict: Verdict, what: str, judged: str = "cannot be met") -> str:
@@ -202,23 +225,23 @@ def _host(target: Target) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
         return None, (f"latency is not estimated: {error}",)
 
 
-def _weigh(recipe: Recipe, target: Target | None, emit: Emit) -> _Known:
+def _weigh(recipe: Recipe, target: Target | None, emit: Emit, *, counted: bool) -> _Known:
     from edgekws.lowering import onnx_file
 
     with scratch_folder("plan") as scratch:
         models: dict[str, Path] = {}
-        counted: dict[str, tuple[Measurement, ...]] = {}
+        counts: dict[str, tuple[Measurement, ...]] = {}
         notes: dict[str, str] = {}
         for step, form, contract, note in _forms(recipe, emit):
             path = Path(scratch, f"{len(models)}.onnx")
             onnx_file.save(form, contract, path)
             models[step.name], notes[step.name] = path, note
-            counted[step.name] = count(path, recipe.front_end.window_s)
+            counts[step.name] = count(path, recipe.front_end.window_s)
         final = next(step.name for step in reversed(recipe.steps) if step.gives not in BESIDE)
         after = [models[step.name] for step in recipe.steps if step.gives == "stream"]
         bundle = Path(scratch, "bundle")
         _pack(bundle, recipe, models[final], contract, after[-1] if after else None)
-        whole = whole_counts(bundle, counted[final], recipe.front_end.window_s)
+        whole = whole_counts(bundle, counts[final], recipe.front_end.window_s)
         times: dict[str, float] = {}
         speed: tuple[Measurement, ...] = ()
         measured_at = ""
@@ -227,11 +250,22 @@ def _weigh(recipe: Recipe, target: Target | None, emit: Emit) -> _Known:
             times, speed = _speed(target, models, final, bundle / FRONT_END)
             measured_at = now()
         rows = tuple(
-            _row(step, counted[step.name], times.get(step.name), notes[step.name])
+            _row(step, counts[step.name], times.get(step.name), notes[step.name])
             for step in recipe.steps
             if step.name in models
         )
-        return _Known(rows, (*counted[final], *whole, *speed), measured_at)
+        footprint, uncounted = _footprint(recipe.target, bundle, emit) if counted else ((), "")
+        measurements = (*counts[final], *whole, *speed, *footprint)
+        return _Known(rows, measurements, measured_at, uncounted)
+
+
+def _footprint(target: Target, bundle: Path, emit: Emit) -> tuple[tuple[Measurement, ...], str]:
+    """Return flash, RAM and instructions of a bundle, or the reason for their absence."""
+    progress(emit, "flash, RAM and instructions", 0, 1)
+    try:
+        return target.footprint(bundle).measurements(), ""
+    except UnsupportedError as error:
+        return (), f"flash, RAM and instructions cannot be counted: {error}"
 
 
 def _pack(
@@ -262,7 +296,7 @@ def _speed(
         "from audio": (front_end, models[final]),
     }
     timed = target.measure({**models, **parts}, final)
-    times = {name: timed.models[name].p50_us for name in models}
+    times = {name: timed.models[name].p50_us for name in models if name in timed.models}
     network = tuple(m for m in timed.measurements(final) if m.metric != "latency_ratio")
     whole = as_whole(*(timed.measurements(name) for name in parts))
     return times, (*network, *whole)

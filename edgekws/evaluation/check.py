@@ -12,13 +12,15 @@ from edgekws.core.measurement import (
     ACCURACIES,
     BUNDLE_METRICS,
     CONTINUOUS,
+    FOOTPRINT_METRICS,
     Budget,
     Measurement,
     Verdict,
 )
-from edgekws.core.protocols import TARGET
+from edgekws.core.protocols import TARGET, Target
 from edgekws.engine.chance import warn_of_chance
 from edgekws.engine.data import Source
+from edgekws.engine.footprint import counted_footprint
 from edgekws.engine.listening import judge
 from edgekws.engine.measure import alone, count
 from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
@@ -62,6 +64,8 @@ def check(
             whole = time_whole(path, target, cache_folder(), emit, fresh=fresh)
             _note_conditions("latency with front end", whole, emit)
             measurements += whole_latencies(whole)
+        if metrics.intersection(FOOTPRINT_METRICS):
+            measurements += _footprint(path, target, emit)
     elif missing := sorted(metrics.intersection(BUNDLE_METRICS)):
         emit(Event("warning", _needs_bundle(file, missing)))
     if "latency_ratio" in metrics:
@@ -77,6 +81,14 @@ def check(
         text = f"{', '.join(missing)}: measured of a bundle, on the data of its recipe"
         emit(Event("warning", f"{text}; name its folder, and the recipe with --recipe"))
     return tuple(measurements), budget.check(measurements)
+
+
+def _footprint(bundle: Path, target: Target, emit: Emit) -> tuple[Measurement, ...]:
+    if not target.has_footprint:
+        text = f"{', '.join(FOOTPRINT_METRICS)}: counted on a target cortex_m"
+        emit(Event("warning", f"{text}; name a recipe with that target by --recipe"))
+        return ()
+    return counted_footprint(bundle, target, cache_folder(), emit)
 
 
 def _note_conditions(what: str, timed: LatencyRun, emit: Emit) -> None:

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from edgekws.core.contract import BESIDE, Format
 from edgekws.core.kinds import closest
-from edgekws.core.measurement import BUNDLE_METRICS, CONTINUOUS
+from edgekws.core.measurement import BUNDLE_METRICS, CONTINUOUS, FOOTPRINT_METRICS
 from edgekws.core.protocols import Step
-from edgekws.recipe.model import budget_problems, slug_problem
+from edgekws.recipe.model import Recipe, budget_problems, slug_problem
 from edgekws.recipe.toml_lines import KeyPath
 
 Note = tuple[KeyPath, str]
@@ -42,6 +42,15 @@ def _no_model(steps: Sequence[Step | None]) -> Iterator[Note]:
             f'"{last.name}" gives {_WHAT[last.gives]}; add a step {{ kind = "distill", teachers = '
             f'["{last.name}"], … }} after it',
         )
+
+
+def uncounted_limits(recipe: Recipe) -> list[Note]:
+    """Return the limits of a budget that the target of the recipe does not count."""
+    if recipe.target.has_footprint:
+        return []
+    message = 'a host has no such limit; set target = { kind = "cortex_m" } or leave it out'
+    metrics = {key: key.partition("_")[2] for key in recipe.budget}
+    return [(("budget", k), message) for k, m in metrics.items() if m in FOOTPRINT_METRICS]
 
 
 def last_training(steps: Sequence[Step]) -> str:

@@ -170,7 +170,7 @@ def _with_whole(results: Sequence[Result]) -> list[Result]:
         whole = [
             replace(found[metrics[2]], metric=metrics[0])
             for metrics in WHOLE.values()
-            if metrics[2] in found
+            if metrics[0] and metrics[2] in found
         ]
         if whole:
             shown.append(replace(result, name=_WHOLE_ROW, kind="whole", measurements=tuple(whole)))

@@ -15,11 +15,13 @@ from edgekws.report.tables import Table
 
 if TYPE_CHECKING:
     from edgekws.bundle.export import Exported
+    from edgekws.core.footprint import Footprint
     from edgekws.core.report import Report
     from edgekws.core.verified import Verified
     from edgekws.engine.plan import Plan
     from edgekws.evaluation.compare import Comparison
     from edgekws.evaluation.evaluate import Evaluation
+    from edgekws.evaluation.footprints import BundleFootprint
     from edgekws.evaluation.predict import Predicted
     from edgekws.evaluation.profiled import Profile
 
@@ -90,6 +92,53 @@ def profile_result(profile: "Profile") -> Shown:
     from edgekws.report.profile_tables import profile_tables
 
     return Shown("profile", (asdict(profile),), *profile_tables(profile))
+
+
+def footprint_result(footprints: "Sequence[BundleFootprint]") -> Shown:
+    """Return flash, RAM and instructions of bundles on a microcontroller."""
+    head = ("bundle", "flash", "RAM", "of it stack", "least clock")
+    sizes = [
+        [
+            row.bundle,
+            *(
+                figures.figure("flash_kib", n / 1024)
+                for n in (f.flash_bytes, f.ram_bytes, f.stack_bytes)
+            ),
+            f"{figures.amount(f.least_clock_mhz)} MHz",
+        ]
+        for row in footprints
+        for f in (row.footprint,)
+    ]
+    runs = ("bundle", "what", "a run", "per second of audio", "estimated a run")
+    counts = [
+        [row.bundle, *cells] for row in footprints for cells in _instruction_rows(row.footprint)
+    ]
+    lines = [_footprint_line(row.footprint) for row in footprints]
+    shown = (("memory", head, sizes), ("instructions", runs, counts))
+    return Shown("footprint", [asdict(row) for row in footprints], shown, lines)
+
+
+def _instruction_rows(f: "Footprint") -> Iterator[list[str]]:
+    """Yield a row for each part: instructions of a run and of a second, and the time of a run."""
+    hop = f"{1000 * f.hop_s:g} ms hop"
+    inference = hop if f.streaming else "window"
+    parts = (
+        (f"front end, {hop}", f.front_end_per_hop, f.front_end_per_s),
+        (f"network, {inference}", f.network_per_run, f.network_per_s),
+        (f"all, average {hop}", f.per_s * f.hop_s, f.per_s),
+        (f"all, longest {hop}", f.most_per_hop, None),
+    )
+    for what, per_run, per_s in parts:
+        us = figures.figure("latency_p50_us", per_run / f.clock_mhz)
+        yield [what, figures.large(per_run), figures.large(per_s) if per_s else "", us]
+
+
+def _footprint_line(f: "Footprint") -> str:
+    build = "with FPU" if f.floats else "in integers"
+    return (
+        f"{f.cpu} {build}: {figures.count(f.inferences)} inferences on {f.clips} clips have the "
+        f"bits of onnxruntime; times are estimates, one instruction a cycle at {f.clock_mhz:g} MHz"
+    )
 
 
 def predicted_result(predicted: "Predicted", output: Path) -> Shown:

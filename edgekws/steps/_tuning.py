@@ -181,12 +181,12 @@ def table(rows: Sequence[Candidate], built: Sequence[Form], chosen: str) -> list
 
 
 def _line(row: Candidate, chosen: str) -> dict[str, Any]:
-    assert row.latency is not None
+    latency = row.latency
     return {
         "form": row.name,
-        "p50_us": row.p50_us,
-        "of_input": row.latency.ratio,
-        "of_input_ci95": row.latency.ratio_ci95,
+        "p50_us": latency.p50_us if latency else None,
+        "of_input": latency.ratio if latency else None,
+        "of_input_ci95": latency.ratio_ci95 if latency else None,
         "nodes_run": row.nodes,
         "size_kib": row.size_kib,
         "int8_coverage": row.int8_coverage,

@@ -122,7 +122,7 @@ class Step(StepFields):
             {
                 "chosen": shipped.name,
                 **_compared(shipped, finals),
-                "int8_buys": gain or "FP32 is shipped",
+                "int8_buys": gain or _without_gain(shipped),
                 "forms": _tuning.table(rows, built, shipped.name),
                 "shortfalls": shortfalls,
                 "control_ratio": run.control_ratio,
@@ -170,6 +170,10 @@ def _measured(rows: "list[Candidate]", job: Job) -> "tuple[list[Candidate], Late
     return _tuning.timed(rows, run), run
 
 
+def _without_gain(shipped: "Candidate") -> str:
+    return "the target runs no FP32 network" if shipped.int8 else "FP32 is shipped"
+
+
 def _shortfalls(shipped: "Candidate", run: "LatencyRun") -> list[str]:
     lines = []
     if shipped.refused:
@@ -189,7 +193,9 @@ def _compared(shipped: "Candidate", rows: "list[Candidate]") -> dict[str, Any]:
 
     p50 = {row.name: row.p50_us for row in rows}
     fastest = fastest_float(rows)
-    ratios: dict[str, Any] = {"of_input": shipped.p50_us / p50[INPUT]}
+    ratios = dict[str, Any]()
+    if INPUT in p50:
+        ratios["of_input"] = shipped.p50_us / p50[INPUT]
     if fastest is not None:
         ratios |= {
             "fastest_fp32": fastest.name,

@@ -1,10 +1,13 @@
 """Fields of every target: the settings of the latency harness."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from edgekws.core.fields import Fields
+from edgekws.core.footprint import Footprint
+from edgekws.errors import UsageError
 
 Cpu = Annotated[int, Field(ge=0, lt=4096)]
 
@@ -37,6 +40,19 @@ class Harness(Fields):
         lt=2**32,
         description="of the random inputs, the order and the resampling of intervals",
     )
+
+    @property
+    def has_footprint(self) -> bool:
+        """An operating system shares flash and RAM among programs: nothing is counted."""
+        return False
+
+    def footprint(self, bundle: Path) -> Footprint:
+        """Refuse: see `has_footprint`.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{bundle}: flash, RAM and instructions are counted on a target cortex_m")
 
     def harness_settings(self) -> dict[str, Any]:
         """Return the fields of every target, as the harness takes them."""

@@ -70,6 +70,8 @@ BUILDS = (
     Build("clang-sanitized", "clang", ("-O1", "-mavx2", "-mfma", *_SANITIZERS), needs="avx2"),
     Build("gcc-integer", "gcc", ("-O2", "-DKWS_INTEGER")),
     Build("clang-integer", "clang", ("-O1", "-DKWS_INTEGER", *_SANITIZERS)),
+    Build("gcc-narrow", "gcc", ("-O1", "-DKWS_NARROW", *_SANITIZERS)),
+    Build("clang-narrow-integer", "clang", ("-O2", "-DKWS_NARROW", "-DKWS_INTEGER")),
     Build("aarch64-integer", "aarch64-linux-gnu-gcc", ("-O2", *_NO_FPU), _QEMU),
     Build("aarch64", "aarch64-linux-gnu-gcc", ("-O2", "-march=armv8.2-a+dotprod"), _QEMU),
     Build("aarch64-plain", "aarch64-linux-gnu-gcc", ("-O2", "-march=armv8-a"), _QEMU),

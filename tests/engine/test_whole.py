@@ -11,8 +11,9 @@ import pytest
 from edgekws.bundle.device_files import bundle_size_kib, device_files
 from edgekws.core.events import quiet
 from edgekws.core.fields import Fields
+from edgekws.core.footprint import Footprint
 from edgekws.core.latency_run import Files, LatencyRun, ModelLatency
-from edgekws.core.measurement import BUNDLE_METRICS, Measurement
+from edgekws.core.measurement import BUNDLE_METRICS, FOOTPRINT_METRICS, Measurement
 from edgekws.engine.measure import count
 from edgekws.engine.whole import time_whole, whole_counts, whole_latencies
 from edgekws.metrics import graph, memory
@@ -62,6 +63,7 @@ class Stopwatch(Fields):
     kind: Literal["stopwatch"] = "stopwatch"
     threads: int = 1
     seconds: float = 0.0
+    has_footprint: bool = False
 
     def fingerprint(self) -> dict[str, Any]:
         return {}
@@ -74,6 +76,9 @@ class Stopwatch(Fields):
             result[name] = ModelLatency(us, 2 * us, 3 * us, *bounds, 10, None, None)
         return LatencyRun(result, control, level=True, control_ratio=1.0,
                           control_ratio_ci95=(1.0, 1.0), attempts=1, fingerprint={})  # fmt: skip
+
+    def footprint(self, bundle: Path) -> Footprint:
+        raise NotImplementedError
 
 
 def test_latency_is_timed_from_audio_to_label(packed: Path, tmp_path: Path) -> None:
@@ -94,10 +99,11 @@ def test_every_metric_of_a_bundle_is_measured(packed: Path, tmp_path: Path) -> N
     result = whole_counts(packed, network, 1.0) + whole_latencies(
         time_whole(packed, Stopwatch(), tmp_path, quiet)
     )
-    assert sorted(m.metric for m in result) == sorted(BUNDLE_METRICS)
+    assert sorted(m.metric for m in result) == sorted({*BUNDLE_METRICS} - {*FOOTPRINT_METRICS})
     assert not {m.metric for m in network} & set(BUNDLE_METRICS)
 
 
 @pytest.mark.parametrize("metric", BUNDLE_METRICS)
 def test_each_says_whose_it_is(metric: str) -> None:
-    assert metric.startswith(("front_end_", "total_", "bundle_"))
+    prefixes = ("front_end_", "total_", "bundle_")
+    assert metric.startswith(prefixes) or metric in FOOTPRINT_METRICS

@@ -24,6 +24,9 @@ DETECTOR = (
 )
 """Files of the detector."""
 
+SECONDS = "detector_seconds.c"
+"""The only one of them with floating point: an integer build leaves it out."""
+
 
 NETWORK = {
     "Conv": "network_conv.c",
@@ -41,10 +44,18 @@ NETWORK = {
 }
 """The kernel of each operator of `codegen.ir`; a `Fill` is a memset."""
 
+NARROW = {
+    "Conv": "network_conv_narrow.c",
+    "Depthwise": "network_depthwise_narrow.c",
+    "Dense": "network_dense_narrow.c",
+    "AveragePool": "network_average_pool_narrow.c",
+}
+"""Those for CPUs without vector registers, which the compiler chooses instead."""
+
 NETWORK_HEADERS = (
     *("kws_real.h", "network_kernels.h", "network_rounding.h", "network_integer.h"),
     *("network_sums.h", "network_sums_plain.h", "network_sums_avx2.h", "network_sums_vnni.h"),
-    "network_sums_armv8.h",
+    *("network_sums_armv8.h", "network_dot.h"),
 )
 """Headers of the kernels."""
 
@@ -56,6 +67,16 @@ LIBRARY = ("library.c",)
 
 TIMING = ("timing.c",)
 """What a latency harness calls."""
+
+
+BOARD = ("board.h", "board.c", "board.ld")
+"""What a program on an emulated board begins with."""
+
+BOARD_LISTENS = ("board_listen.c", "kws.c")
+"""A spotter on a board."""
+
+BOARD_PROVES = ("board_prove.c",)
+"""A front end and a network on a board, call by call."""
 
 
 def kernel_paths(names: tuple[str, ...]) -> tuple[Path, ...]:

@@ -52,6 +52,21 @@ static const int16_t *sample_row(const int16_t *columns, int32_t a, int32_t j, i
     return columns + j * KWS_COLUMNS(n_fft, hop) + a;
 }
 
+#if KWS_LANES == 1
+
+void kws_window_even(const int16_t *columns, const float *window, const uint16_t *places,
+                     int32_t n_fft, int32_t hop, float *points)
+{
+    (void)hop;
+    for (int32_t i = 0; i < n_fft; i += 2) {
+        float *point = points + 2 * *places++;
+        point[0] = window[i] * (float)columns[i];
+        point[1] = window[i + 1] * (float)columns[i + 1];
+    }
+}
+
+#else
+
 void kws_window_even(const int16_t *columns, const float *window, const uint16_t *places,
                      int32_t n_fft, int32_t hop, float *points)
 {
@@ -63,6 +78,8 @@ void kws_window_even(const int16_t *columns, const float *window, const uint16_t
         }
     }
 }
+
+#endif
 
 void kws_window_odd(const int16_t *columns, const float *window, const uint16_t *places,
                     int32_t n_fft, int32_t hop, float *points)

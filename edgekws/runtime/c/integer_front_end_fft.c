@@ -1,14 +1,6 @@
 /* Window and FFT of a frame in 32-bit integers. */
 #include "integer_front_end.h"
 
-/* a * b / 2^23 for |a| < 2^31 and |b| <= 2^23, up to 2 too small, in products of 32 bits: the
- * smallest CPUs have no others. */
-static int32_t times(int32_t a, int32_t b)
-{
-    const int32_t a_high = a >> 16, a_low = a & 0xffff, b_high = b >> 8, b_low = b & 0xff;
-    return a_high * b_high * 2 + (a_high * b_low >> 7) + (a_low * b_high >> 15);
-}
-
 int32_t kws_integer_gain(const int16_t *pcm, int32_t n_fft, int32_t most)
 {
     int32_t any = 0, gain = 0;
@@ -25,19 +17,30 @@ static int32_t windowed(int32_t sample, int32_t weight)
     return sample * (weight >> 8) + (sample * (weight & 0xff) >> 8);
 }
 
+/* Multiply a point by a root, up to 3 too small, in products of 32 bits: the smallest CPUs have no
+ * others. Of the last 16 bits of a part, 15 count, so that no sum of products leaves 32 bits. */
 static void turn(kws_integer_point *point, const int32_t *root)
 {
-    const int32_t re = point->part[0], im = point->part[1];
-    point->part[0] = times(re, root[0]) - times(im, root[1]);
-    point->part[1] = times(re, root[1]) + times(im, root[0]);
+    const int32_t re_high = point->part[0] >> 16, re_low = (point->part[0] & 0xffff) >> 1;
+    const int32_t im_high = point->part[1] >> 16, im_low = (point->part[1] & 0xffff) >> 1;
+    const int32_t cosine = root[0] >> 8, cosine_low = root[0] & 0xff;
+    const int32_t sine = root[1] >> 8, sine_low = root[1] & 0xff;
+    point->part[0] = (re_high * cosine - im_high * sine) * 2 +
+                     ((re_high * cosine_low - im_high * sine_low) >> 7) +
+                     ((re_low * cosine - im_low * sine) >> 14);
+    point->part[1] = (re_high * sine + im_high * cosine) * 2 +
+                     ((re_high * sine_low + im_high * cosine_low) >> 7) +
+                     ((re_low * sine + im_low * cosine) >> 14);
 }
 
 void kws_integer_window_even(const int16_t *pcm, int32_t gain, const int32_t *window,
                              const uint16_t *places, int32_t n_fft, kws_integer_point *points)
 {
-    const int32_t factor = 1 << gain;
-    for (int32_t i = 0; i < n_fft; i++)
-        points[places[i / 2]].part[i % 2] = windowed(pcm[i] * factor, window[i]);
+    for (int32_t i = 0; i < n_fft; i += 2) {
+        kws_integer_point *point = points + *places++;
+        point->part[0] = windowed(pcm[i] * (1 << gain), window[i]);
+        point->part[1] = windowed(pcm[i + 1] * (1 << gain), window[i + 1]);
+    }
 }
 
 void kws_integer_window_odd(const int16_t *pcm, int32_t gain, const int32_t *window,
@@ -130,11 +133,17 @@ void kws_integer_radix(kws_integer_point *points, int32_t n_points, int32_t leng
     }
 }
 
-/* The power of half a point, without its last `shift` bits. */
+/* The power of half a point, below 2^30 a part, without its last `shift` bits: from products of 15
+ * bits. */
 static uint64_t power(int32_t re, int32_t im, int32_t shift)
 {
-    const int64_t sum = (int64_t)re * re + (int64_t)im * im;
-    return ((uint64_t)sum + ((uint64_t)1 << shift >> 1)) >> shift;
+    const uint32_t x = (uint32_t)(re < 0 ? -re : re), y = (uint32_t)(im < 0 ? -im : im);
+    const uint32_t x_high = x >> 15, x_low = x & 0x7fff, y_high = y >> 15, y_low = y & 0x7fff;
+    const uint32_t high = x_high * x_high + y_high * y_high;
+    const uint32_t middle = x_high * x_low + y_high * y_low;
+    const uint32_t low = (x_low * x_low + y_low * y_low) >> shift;
+    return ((uint64_t)(high >> (shift + 2)) << 32 | high << (30 - shift)) +
+           ((uint64_t)(middle >> (16 + shift)) << 32 | middle << (16 - shift)) + low;
 }
 
 /* Bins k and n_points - k: see power_of_pair in front_end_power.c. */

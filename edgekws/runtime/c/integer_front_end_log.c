@@ -23,6 +23,19 @@ static int32_t log2_16(uint64_t x)
     return exponent * 65536 + table[i] + ((table[i + 1] - table[i]) * rest >> 15);
 }
 
+/* The power of a bin times a weight of 16 bits, below 2^64; without a product of 64 bits where
+ * the CPU has none. */
+static uint64_t weighted(uint64_t power, uint32_t weight)
+{
+#if defined(__ARM_ARCH_6M__)
+    const uint32_t lower = (uint32_t)power & 0xffff, middle = (uint32_t)power >> 16;
+    return ((uint64_t)((uint32_t)(power >> 32) * weight) << 32) + lower * weight +
+           ((uint64_t)(middle * weight) << 16);
+#else
+    return power * weight;
+#endif
+}
+
 void kws_integer_log_mel(const kws_integer_point *points, const uint16_t *bins,
                          const uint16_t *weights, int32_t n_mels, uint64_t floor,
                          int32_t gain, int32_t *logs)
@@ -31,7 +44,7 @@ void kws_integer_log_mel(const kws_integer_point *points, const uint16_t *bins,
         const kws_integer_point *point = points + bins[2 * m];
         uint64_t mel = floor << 2 * gain;
         for (int32_t left = bins[2 * m + 1]; left > 0; left--)
-            mel += point++->power * *weights++;
+            mel += weighted(point++->power, *weights++);
         logs[m] = log2_16(mel) - 2 * gain * 65536;
     }
 }

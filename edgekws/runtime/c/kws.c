@@ -6,7 +6,9 @@
 
 #define HOP_FRAMES (KWS_HOP_SAMPLES / KWS_FRAME_STEP)
 
-static const int16_t silence[KWS_HOP_SAMPLES];
+#define SILENCE 32 /* samples at once: the array takes room in flash */
+
+static const int16_t silence[SILENCE];
 
 /* Compute the hop whose samples are complete; return the events of its decision, if it has one. */
 static int32_t hop(kws_state *state, kws_event *events)
@@ -54,8 +56,8 @@ static int32_t push_silence(kws_state *state, kws_event *events)
 {
     int32_t reported = 0;
 
-    for (int32_t left = KWS_WINDOW_SAMPLES / 2; left > 0; left -= KWS_HOP_SAMPLES) {
-        const int32_t n = left < KWS_HOP_SAMPLES ? left : KWS_HOP_SAMPLES;
+    for (int32_t left = KWS_WINDOW_SAMPLES / 2; left > 0; left -= SILENCE) {
+        const int32_t n = left < SILENCE ? left : SILENCE;
         reported += push(state, silence, n, events + reported);
     }
     return reported;

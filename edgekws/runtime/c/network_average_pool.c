@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The mean over whole images, of each channel. */
 #include "network_kernels.h"
+
+#if !defined(KWS_NARROW)
+
 #include "network_sums.h"
 
 #define ONES 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
@@ -48,3 +51,5 @@ void kws_average_pool(const kws_average_pool_layer *layer, const uint8_t *x, uin
         y += channels;
     }
 }
+
+#endif

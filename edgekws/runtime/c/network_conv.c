@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution with one group, in one or two dimensions. */
 #include "network_kernels.h"
+
+#if !defined(KWS_NARROW)
+
 #include "network_sums.h"
 
 /* Compute 16 channels at `n` neighbouring places. Locals, as `y` might alias the layer. */
@@ -61,3 +64,5 @@ void kws_conv(const kws_conv_layer *layer, const uint8_t *x, uint8_t *y)
         }
     }
 }
+
+#endif

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The last matrix product of a network, to logits. */
 #include "network_kernels.h"
+
+#if !defined(KWS_NARROW)
+
 #include "network_rounding.h"
 #include "network_sums.h"
 
@@ -23,3 +26,5 @@ void kws_dense(const kws_dense_layer *layer, const uint8_t *x, kws_real *logits)
         }
     }
 }
+
+#endif

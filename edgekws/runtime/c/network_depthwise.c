@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution of each channel with itself, in one or two dimensions. */
 #include "network_kernels.h"
+
+#if !defined(KWS_NARROW)
+
 #include "network_sums.h"
 
 /* Compute 16 channels at one place. */
@@ -123,3 +126,5 @@ void kws_depthwise(const kws_depthwise_layer *layer, const uint8_t *x, uint8_t *
         }
     }
 }
+
+#endif

@@ -98,7 +98,7 @@ static inline kws_number kws_quotient(kws_number a, kws_number b)
     return quotient;
 }
 
-static inline uint8_t kws_saturated(int64_t value)
+static inline uint8_t kws_saturated(int32_t value)
 {
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
@@ -115,33 +115,47 @@ static inline uint8_t kws_round_number(kws_number number, int32_t zero)
     } else {
         number.digits *= (int64_t)1 << number.exponent;
     }
-    return kws_saturated(number.digits + zero);
+    number.digits += zero;
+    return (uint8_t)(number.digits < 0 ? 0 : number.digits > 255 ? 255 : number.digits);
+}
+
+/* The product of a sum and a positive scale, as kws_round_number. */
+static inline uint8_t kws_round_exactly(int32_t sum, kws_real scale, int32_t zero)
+{
+    const kws_number whole = {sum, 0}, exact = kws_rounded(whole), factor = kws_number_of(scale);
+    const kws_number product = {exact.digits * factor.digits, factor.exponent + exact.exponent};
+    return kws_round_number(kws_rounded(product), zero);
 }
 
 /*
- * The product of a sum and a positive scale, as kws_round_number.
+ * The same in products of 32 bits, with 16 bits behind the point.
  *
- * To round to 24 bits before can change the result only next to a tie: by 2^-17 where the product
- * is below 256. Elsewhere one rounding does.
+ * What is cut off, and to round to 24 bits before, changes the product by less than 2^-13 where it
+ * is below 512: the result can be another one only that close to a tie, where it is rounded
+ * exactly.
  */
 static inline uint8_t kws_round_product(int32_t sum, kws_real scale, int32_t zero)
 {
-    const kws_number factor = kws_number_of(scale);
-    const int32_t shift = -factor.exponent;
+    const int32_t shift = 126 - (int32_t)(scale >> 23); /* the last bit is 2^-(24 + shift) */
+    const int32_t upper = sum >> 16;
+    const uint32_t lower = (uint32_t)sum & 0xffff;
+    const int32_t digits = (int32_t)(scale >> 8 & 0x7fff) | 0x8000, rest = (int32_t)(scale & 0xff);
 
-    if (shift < 17 || shift > 62 || sum >= 1 << 24 || sum <= -(1 << 24)) {
-        const kws_number whole = {sum, 0}, exact = kws_rounded(whole);
-        kws_number product = {exact.digits * factor.digits, factor.exponent + exact.exponent};
-        return kws_round_number(kws_rounded(product), zero);
+    if (shift < 3 || shift > 16 || upper >= 256 || upper < -256) {
+        return kws_round_exactly(sum, scale, zero);
     }
-    const int64_t product = sum * factor.digits, near = (int64_t)1 << (shift - 16);
-    const int64_t raised = product + ((int64_t)1 << (shift - 1));
-    const int64_t part = raised & (((int64_t)1 << shift) - 1);
-    if (part <= near || part >= ((int64_t)1 << shift) - near) {
-        const kws_number tie = {product, factor.exponent};
-        return kws_round_number(kws_rounded(tie), zero);
+    const int32_t high = upper * digits;
+    if (high >= 8192 << shift || high < -(8192 << shift)) {
+        return high < 0 ? 0 : 255;
     }
-    return kws_saturated((raised >> shift) + zero);
+    const uint32_t low = lower * (uint32_t)digits + (lower * (uint32_t)rest >> 8);
+    const int32_t raised = high * (1 << (16 - shift)) + (int32_t)(low >> shift) +
+                           (upper * rest * 256 >> shift) + 0x8000;
+    const int32_t part = raised & 0xffff;
+    if (part < 8 || part > 0xfff8) {
+        return kws_round_exactly(sum, scale, zero);
+    }
+    return kws_saturated((raised >> 16) + zero);
 }
 
 /* The same product as the bits of a float. */

@@ -20,13 +20,23 @@
 #endif
 #endif
 
+/* CPUs without vector registers have convolutions of their own, in the files named narrow. */
+#if defined(__ARM_ARCH_PROFILE) && !defined(__ARM_FEATURE_MVE) && !defined(KWS_NARROW)
+#if __ARM_ARCH_PROFILE == 'M'
+#define KWS_NARROW
+#endif
+#endif
+
 #define KWS_BLOCK 16 /* channels that are computed at once; weights are padded to it */
 #define KWS_DEPTH 4  /* neighbouring bytes that are multiplied at once; weights are padded to it */
 #define KWS_SLACK 64
 
-/* Tables begin with a cache line where a register is as long as one. */
+/* Tables begin with a cache line where a register is as long as one, and with a word where weights
+ * are read by the word. */
 #if defined(__AVX2__) && defined(__GNUC__)
 #define KWS_ALIGNED __attribute__((aligned(64)))
+#elif defined(KWS_NARROW)
+#define KWS_ALIGNED __attribute__((aligned(4)))
 #else
 #define KWS_ALIGNED
 #endif
