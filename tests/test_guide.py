@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from edgekws.codegen import wasm
 from tests import guide, tone_bundle
 from tests.guide import ROOT, blocks, commands, pages, programs
 
@@ -90,6 +91,7 @@ CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 BUDGET = ROOT / "docs" / "how-to" / "budget-in-ci.md"
 PORTABLE_C = ROOT / "docs" / "how-to" / "portable-c.md"
+WEB_PAGE = ROOT / "docs" / "how-to" / "web-page.md"
 OWN_RECORDINGS = ROOT / "docs" / "how-to" / "own-recordings.md"
 WAKE_WORDS = ROOT / "docs" / "how-to" / "wake-words.md"
 NEW_BACKBONE = ROOT / "docs" / "how-to" / "new-backbone.md"
@@ -106,6 +108,7 @@ FOLLOWED = {
     TUTORIAL,
     BUDGET,
     PORTABLE_C,
+    WEB_PAGE,
     OWN_RECORDINGS,
     WAKE_WORDS,
     NEW_BACKBONE,
@@ -265,6 +268,8 @@ def test_tutorial_and_the_pages_that_build_on_it(reader: Reader) -> None:
     reader.follow(BUDGET)
     if shutil.which("cc") and shutil.which("make"):
         reader.follow(PORTABLE_C)
+    if not wasm.missing():
+        reader.follow(WEB_PAGE)
     verdicts = (reader.folder / "budget.jsonl").read_text(encoding="utf-8")
     assert all(json.loads(line) for line in verdicts.splitlines())
     assert (reader.folder / "lights.zip").is_file()
