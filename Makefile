@@ -40,7 +40,11 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
 		$(PYTEST_OPTIONS)
 
+# The guide has a page to try the quickstart where make demo, or you, have left its bundle.
 docs: .venv/.installed-docs
+	rm -rf build/pages
+	test ! -d dist/quickstart || \
+		$(BIN)/edgekws export dist/quickstart --to web --output build/pages/quickstart.html
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env \
 		--doctree-dir build/doctrees docs site
 	@echo "open site/index.html"

@@ -121,6 +121,7 @@ def compress(
     """
     from edgekws.engine import run
     from edgekws.recipe.load import load as read
+    from edgekws.report.head import web_command
     from edgekws.report.html import write_html
 
     loaded = read(recipe, overrides)
@@ -146,6 +147,8 @@ def compress(
     for folder in folders:
         write_html(report, folder / "report.html")
         emit(Event("note", f"report in {folder / 'report.html'}"))
+    if command := web_command(report):
+        emit(Event("note", f"try it with your own voice, in a browser: {command}"))
     return Result(report, results.report_result(report))
 
 

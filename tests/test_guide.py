@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from edgekws.codegen import wasm
 from tests import guide, tone_bundle
 from tests.guide import ROOT, blocks, commands, pages, programs
 from tests.warm import Program
@@ -98,6 +99,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 BUDGET = ROOT / "docs" / "how-to" / "budget-in-ci.md"
 PORTABLE_C = ROOT / "docs" / "how-to" / "portable-c.md"
 MICROCONTROLLERS = ROOT / "docs" / "how-to" / "microcontrollers.md"
+WEB_PAGE = ROOT / "docs" / "how-to" / "web-page.md"
 OWN_RECORDINGS = ROOT / "docs" / "how-to" / "own-recordings.md"
 WAKE_WORDS = ROOT / "docs" / "how-to" / "wake-words.md"
 NEW_BACKBONE = ROOT / "docs" / "how-to" / "new-backbone.md"
@@ -115,6 +117,7 @@ FOLLOWED = {
     BUDGET,
     PORTABLE_C,
     MICROCONTROLLERS,
+    WEB_PAGE,
     OWN_RECORDINGS,
     WAKE_WORDS,
     NEW_BACKBONE,
@@ -272,6 +275,8 @@ def test_tutorial_and_the_pages_that_build_on_it(reader: Reader) -> None:
     if shutil.which("cc") and shutil.which("make"):
         reader.follow(PORTABLE_C)
         reader.follow(MICROCONTROLLERS)
+    if not wasm.missing():
+        reader.follow(WEB_PAGE)
     verdicts = (reader.folder / "budget.jsonl").read_text(encoding="utf-8")
     assert all(json.loads(line) for line in verdicts.splitlines())
     assert (reader.folder / "lights.zip").is_file()

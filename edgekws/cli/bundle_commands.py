@@ -42,15 +42,16 @@ def export(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", metavar="PATH", help="The folder, zip or .onnx file to write."),
+        typer.Option("--output", metavar="PATH", help="The folder, zip, .onnx or .html file."),
     ],
     json: Json = False,
 ) -> None:
     """Export a bundle in another form; both the bundle and what is written are verified.
 
-    The same bundle gives the same bytes, except with ort, onnxruntime's own format. waveform takes
-    float32 samples (batch, window) in [-1, 1] and returns the scores of all labels; its metadata
-    contains labels and sample rate.
+    The same bundle gives the same bytes, except with ort, onnxruntime's own format. web is a page
+    to open in a browser, for microphone and recordings. waveform takes float32 samples (batch,
+    window) in [-1, 1] and returns the scores of all labels; its metadata contains labels and
+    sample rate.
 
     \b
     Examples:
@@ -58,6 +59,7 @@ def export(
       edgekws export dist/quickstart --to c --output quickstart-c
       edgekws export dist/quickstart --to esp-idf --output components/quickstart
       edgekws export dist/quickstart --to tflite --output quickstart-tflite
+      edgekws export dist/quickstart --to web --output quickstart.html
       edgekws export dist/quickstart --to ort --output device/quickstart
       edgekws export dist/quickstart --to waveform --output quickstart.onnx
     """

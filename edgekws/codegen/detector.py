@@ -133,6 +133,11 @@ int32_t kws_detector_flush(kws_detector *detector, int64_t samples, kws_event *e
 /* Where events are in the stream. */
 extern const kws_timing kws_detector_timing;
 
+#if defined(KWS_ADJUSTABLE)
+/* The thresholds, of sums of {settings.span} posteriors: a program may change them at any time. */
+extern int32_t kws_detector_thresholds[KWS_KEYWORDS];
+#endif
+
 #endif
 """
 
@@ -140,7 +145,8 @@ extern const kws_timing kws_detector_timing;
 def detector_source(settings: DetectorSettings) -> str:
     """Return `kws_detector.c`: the settings of a detector and the calls of its kernels."""
     columns = table("uint16_t", "columns", settings.columns)
-    thresholds = table("int32_t", "thresholds", settings.thresholds)
+    constant = table("int32_t", "thresholds", settings.thresholds)
+    thresholds = _THRESHOLD + constant.replace("static const int32_t", "THRESHOLD", 1)
     numbers = (
         *(settings.n_labels, len(settings.columns), "columns", "thresholds", settings.span),
         *(settings.refractory, settings.longest, settings.first, settings.every),
@@ -174,6 +180,15 @@ def _seconds(name: str, values: tuple[float, ...]) -> str:
     """Return the definition of an array of seconds, in the digits that keep their bits."""
     return f"static const double {name}[{len(values)}] = {{{', '.join(map(repr, values))}}};"
 
+
+_THRESHOLD = """\
+#if defined(KWS_ADJUSTABLE)
+#define THRESHOLD int32_t
+#define thresholds kws_detector_thresholds
+#else
+#define THRESHOLD static const int32_t
+#endif
+"""
 
 _FUNCTIONS = """
 void kws_detector_init(kws_detector *detector)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from edgekws.codegen import board
+from edgekws.codegen import board, wasm
 from edgekws.codegen.compiler import INSTALL, found
 from edgekws.core.environment import cache_folder, core_count, device_kind
 from edgekws.core.kinds import kinds
@@ -81,6 +81,7 @@ def examine() -> Iterator[Check]:
     yield from (_output(Path(name)) for name in ("runs", "dist"))
     yield _compiler()
     yield _microcontrollers()
+    yield web_pages()
     if "ssh" in kinds("Target"):
         yield _ssh()
 
@@ -254,6 +255,18 @@ def _microcontrollers() -> Check:
         return Check(name, "ok", f"{text}: a recipe can have a target cortex_m")
     advice = f"for a target cortex_m, {board.INSTALL}"
     return Check(name, "warn", f"no {', '.join(names)} (optional)", advice)
+
+
+def web_pages() -> Check:
+    """Return what is missing to export web pages, and to prove them."""
+    name, missing = "WebAssembly", wasm.missing()
+    if missing:
+        advice = f"to export web pages, install clang and lld, {wasm.INSTALL}"
+        return Check(name, "warn", f"no {' and '.join(missing)} (optional)", advice)
+    if wasm.node() is None:
+        advice = f"to prove web pages, install Node.js, {wasm.INSTALL_NODE}"
+        return Check(name, "warn", "clang and wasm-ld, but no Node.js (optional)", advice)
+    return Check(name, "ok", "clang, wasm-ld and Node.js: web pages are built and proven")
 
 
 def _ssh() -> Check:

@@ -1,9 +1,14 @@
 """The head of a run's page: the verdict, what was run where, and what to do next."""
 
+import shlex
+from pathlib import PurePath
+
 from edgekws.core import figures
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.measurement import Verdict
 from edgekws.core.report import Report
+
+_INT8 = 0.99
 
 
 def banner(report: Report) -> dict[str, str]:
@@ -32,6 +37,21 @@ def facts(report: Report) -> list[tuple[str, str]]:
         "next": _next_step(report),
     }
     return [(name, value) for name, value in rows.items() if value]
+
+
+def web_command(report: Report) -> str:
+    """Return the command that writes the bundle as a web page.
+
+    Empty where there is no bundle, or one whose network is not INT8.
+    """
+    bundle = report.environment.get("bundle")
+    if not (report.bundle_sha256 and bundle and report.results):
+        return ""
+    coverage = {m.metric: m.value for m in report.results[-1].measurements}.get("int8_coverage", 0)
+    if coverage < _INT8:
+        return ""
+    page = f"{PurePath(bundle).name}.html"
+    return shlex.join(["edgekws", "export", str(bundle), "--to", "web", "--output", page])
 
 
 def _keywords(report: Report) -> list[str]:

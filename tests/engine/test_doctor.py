@@ -54,6 +54,18 @@ def test_the_features_of_a_cpu_are_told_for_int8(
     assert bool(check.advice) == (status == "warn")
 
 
+def test_what_web_pages_need_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = doctor.web_pages()
+    assert (check.status, check.detail) == ("warn", "no clang and wasm-ld (optional)")
+    assert check.advice.endswith("on Debian: apt install clang lld")
+    for name in ("clang", "wasm-ld"):
+        (tmp_path / name).touch(mode=0o755)
+    assert doctor.web_pages().advice.endswith("on Debian: apt install nodejs")
+    (tmp_path / "nodejs").touch(mode=0o755)
+    assert doctor.web_pages().status == "ok"
+
+
 def test_without_vnni_the_advice_is_what_a_recipe_can_say() -> None:
     advice = tomllib.loads(int8({"avx2"}, "x86_64").advice.partition("say ")[2])["backend"]
     built = load("Quantizer", advice["kind"]).model_validate(advice)

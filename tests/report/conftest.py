@@ -1,7 +1,5 @@
 """A small made-up run, with names in several scripts and one that tries to be markup."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +8,7 @@ import pytest
 
 from edgekws.core.measurement import Budget, Limit, Measurement
 from edgekws.core.report import Report, Result
+from tests.browsers import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -210,14 +209,5 @@ def report() -> Report:
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """A real browser without a window; tests that need it are skipped where there is none."""
-    reason = "needs playwright, which steers the browser: pip install playwright"
-    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        pytest.skip("no Chromium on PATH: apt-get install chromium")
-    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=program, args=as_root)
+    with chromium() as started:
         yield started
-        started.close()

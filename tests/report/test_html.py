@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edgekws.core.measurement import Budget, Limit
+from edgekws.core.measurement import Budget, Limit, Measurement
 from edgekws.core.report import Report
+from edgekws.report import head
 from edgekws.report.html import write_html
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -198,3 +199,14 @@ def test_each_kind_of_clip_stands_apart(report: Report, tmp_path: Path) -> None:
     assert "_unknown_, recall 92.5 % [87.0, 96.0] 70" in text
     assert "_silence_, recall 84.4 % [74.0, 92.0] 70" in text
     assert text.count("10.0 % 7 of 70") == 5
+
+
+def test_the_command_for_a_web_page_is_given_for_an_int8_bundle(report: Report) -> None:
+    bundled = replace(report, environment=report.environment | {"bundle": "dist/мой r"})
+    command = "edgekws export 'dist/мой r' --to web --output 'мой r.html'"
+    assert head.web_command(bundled) == command
+    assert head.web_command(report) == ""
+    assert head.web_command(replace(bundled, bundle_sha256=None)) == ""
+    half = Measurement("int8_coverage", 0.5)
+    last = replace(report.results[-1], measurements=(half,))
+    assert head.web_command(replace(bundled, results=(last,))) == ""
