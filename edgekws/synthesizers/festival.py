@@ -46,6 +46,8 @@ _LIST = """
 _SPEAK = """
 (voice_{voice})
 (Parameter.set 'Duration_Stretch {slowness:.4f})
+(if (symbol-bound? 'hts_engine_params)
+    (set! hts_engine_params (append hts_engine_params '(("-r" {speed:.4f})))))
 {words}
 (utt.save.wave (utt.synth (Utterance Text "{text}")) "{output}" 'riff)
 """
@@ -136,6 +138,7 @@ class _Speaker:
         script = _SPEAK.format(
             voice=self._voice,
             slowness=1 / manner.speed,
+            speed=manner.speed,
             words="\n".join(words.values()),
             text=_quoted(plain),
             output=_quoted(str(output)),
