@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
-from typing import ClassVar, Literal
+from typing import Literal
 
 from edgekws.core.fields import Fields
 from edgekws.core.source_code import fingerprint
@@ -25,7 +25,10 @@ class Synthesizer(Fields):
     share: Share = 1.0
     splits: Splits = ALL
 
-    follows: ClassVar[tuple[str, ...] | None] = None
+    @property
+    def follows(self) -> tuple[str, ...] | None:
+        """`None`: breath noise and phases depend on what the voice said before."""
+        return None
 
     def describe(self) -> str:
         """Return its numbers of accents and variants."""
