@@ -43,14 +43,14 @@ SAMPLE_FIELDS: dict[str, Fields] = {
     "kokoro": _kokoro,
     "command": lambda folder: {"command": write_program(folder), "language": "en-us"},
 }
-PROGRAMS = ("flite", "festival")
+PROGRAMS = {"flite": "no flite voices", "festival": "no festival voices"}
 
 
 @pytest.fixture(params=KINDS)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Synthesizer]:
     kind = request.param
     if kind in PROGRAMS and shutil.which(kind) is None:
-        pytest.skip(f"no {kind} voices are installed")
+        pytest.skip(f"{PROGRAMS[kind]} are installed")
     fields = SAMPLE_FIELDS[kind](tmp_path)
     with commands_allowed(True):
         yield SYNTHESIZER.validate_python({"kind": kind, **fields})
