@@ -18,6 +18,7 @@ ALLOWED = {
     r"devices cannot be made here": "only root may make devices",
     r"mounting is not allowed": "only root may mount",
     r"mounting needs root": "only root may mount",
+    r"no festival voices": "large voices, not installed for the gate",
     r"lets nobody trace a process": "some containers forbid it",
     r"this machine's CPU has no": "kernels are compiled for CPUs that not everybody has",
 }

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "edgekws"
 ROOMS = (
     *("errors", "runtime", "core", "audio", "metrics", "backbones", "training", "lowering"),
     *(
+        "synthesizers",
         "datasets",
         "quantizers",
         "codegen",
@@ -27,7 +28,7 @@ ROOMS = (
     ),
     *("evaluation", "curation", "serving", "search", "report", "api", "cli"),
 )
-FAMILIES = ("datasets", "backbones", "targets", "quantizers", "steps", "exporters")
+FAMILIES = ("synthesizers", "datasets", "backbones", "targets", "quantizers", "steps", "exporters")
 FRONT_DOOR = ("edgekws", "edgekws.__main__", "edgekws.about")
 """Modules that stand in no room: what a notebook imports, the command, and the version."""
 

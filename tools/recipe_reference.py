@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 _REF = "#/definitions/"
 _ROOTS = ("front_end", "augment")
-_ORDER = ("Dataset", "Target", "Step", "Backbone", "Quantizer")
+_ORDER = ("Dataset", "Synthesizer", "Target", "Step", "Backbone", "Quantizer")
 _BOUNDS = {
     "minimum": "≥\N{NO-BREAK SPACE}{}",
     "exclusiveMinimum": ">\N{NO-BREAK SPACE}{}",
@@ -31,7 +31,8 @@ of its keys. `--set KEY=VALUE` overrides any of them on the
 command line: `--set dataset.root=DIR`, `--set steps.distill.training.epochs=5`.
 
 A table with a `kind` is a choice between the members of a family: the `kind` of a
-[dataset](#datasets), of a [step](#steps), of a [backbone](#backbones), of a
+[dataset](#datasets), of a [synthesizer](#synthesizers), of a [step](#steps), of a
+[backbone](#backbones), of a
 [quantizer](#quantizers) or of a [target](#targets).
 
 Editors that read JSON schemas complete and check recipes with

@@ -33,6 +33,12 @@ Recipe = Annotated[
         autocompletion=complete_recipe,
     ),
 ]
+AllowCommands = Annotated[
+    bool,
+    typer.Option(
+        "--allow-commands", help="Run the programs that the recipe names as voices (kind command)."
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one value; may be repeated."),
@@ -101,6 +107,7 @@ def compress(
     download: Annotated[
         bool, typer.Option("--download", help="Download the recipe's data first, where possible.")
     ] = False,
+    allow_commands: AllowCommands = False,
     json: Json = False,
 ) -> None:
     """Run the chain of a recipe, measured and judged at every step.
@@ -115,8 +122,9 @@ def compress(
       edgekws compress speech-commands-v2-12 --download
     """
     from edgekws import api
+    from edgekws.core.permission import commands_allowed
 
-    with view_for(json) as view:
+    with view_for(json) as view, commands_allowed(allow_commands):
         result = api.compress(
             recipe,
             overrides=overrides or (),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgekws.cli.commands import Json, Overrides, view_for
+from edgekws.cli.commands import AllowCommands, Json, Overrides, view_for
 from edgekws.core.events import Event, quiet
 from edgekws.errors import DataError
 from edgekws.report.shown import Shown
@@ -159,9 +159,12 @@ def synth(
     ] = "en",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed.")] = 0,
     overrides: Overrides = None,
+    allow_commands: AllowCommands = False,
     json: Json = False,
 ) -> None:
-    """Synthesize words with espeak-ng into a folder in the layout of Speech Commands.
+    """Synthesize words into a folder in the layout of Speech Commands.
+
+    espeak-ng speaks, or the engines of --set dataset.voices.
 
     WORD/VOICE_nohash_N.wav, 16 kHz, 16 bit, one second; change rate or length with
     --set front_end.sample_rate=8000, --set front_end.window_s=1.5. A voice is an accent of the
@@ -174,13 +177,15 @@ def synth(
       edgekws data synth lights,music,stop --output spoken
       edgekws data synth words.txt --language de --clips 300 --output deutsch
       edgekws data synth yes,no --voices en-us+f1,en-gb+m3,croak --output three
+      edgekws data synth yes,no --set 'dataset.voices=[{kind="kokoro"}]' --output neural
     """
     from dataclasses import asdict
 
+    from edgekws.core.permission import commands_allowed
     from edgekws.curation.synth import synth as speak
     from edgekws.curation.synth import words_of
 
-    with view_for(json) as view:
+    with view_for(json) as view, commands_allowed(allow_commands):
         made = speak(
             words_of(words), output, language, clips, voices, seed, overrides or (), view.emit
         )

@@ -12,6 +12,7 @@ FAMILIES = {
     "Exporter": "edgekws.exporters",
     "Quantizer": "edgekws.quantizers",
     "Step": "edgekws.steps",
+    "Synthesizer": "edgekws.synthesizers",
     "Target": "edgekws.targets",
 }
 

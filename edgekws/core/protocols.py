@@ -5,18 +5,20 @@ The types of recipes are built from these protocols, so that mypy checks every u
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 from pydantic import TypeAdapter
 
 from edgekws.core.contract import Artifact, Format, Representation
-from edgekws.core.corpus import Listing
+from edgekws.core.corpus import Listing, Split
 from edgekws.core.events import Emit
 from edgekws.core.family import MemberOf
 from edgekws.core.footprint import Footprint
 from edgekws.core.job import Job, Output
 from edgekws.core.latency_run import Files, LatencyRun
+from edgekws.core.speech import Accents, Cast, Speaker, Voice
 from edgekws.core.verified import Verified
 from edgekws.runtime.front_end import FrontEnd
 
@@ -177,15 +179,64 @@ class Step(Member, Protocol):
         """Run the step; `inputs` holds the named inputs, `input`, and by format those beside it."""
 
 
+class Synthesizer(Member, Protocol):
+    """An engine that speaks."""
+
+    @property
+    def share(self) -> float:
+        """Its share of the clips, relative to the other engines of the recipe."""
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that it speaks in."""
+
+    @property
+    def follows(self) -> tuple[str, ...] | None:
+        """The fields of `Manner` that change its speech, so that a clip can be cached.
+
+        `None` if speech also depends on what the voice said before.
+        """
+
+    def describe(self) -> str:
+        """Return its voices and languages on this machine, in a line.
+
+        Raises:
+            MissingPartError: it is not installed; the message has the command that installs it.
+        """
+
+    def fingerprint(self) -> str:
+        """Return a sha256 of everything that its speech depends on.
+
+        Raises:
+            MissingPartError: it is not installed.
+        """
+
+    def cast(self, accents: Accents, probe: str | None, seed: int) -> Cast:
+        """Return its voices for the accents of a language.
+
+        `probe` is a text on which voices may be tried, to leave out those that are useless.
+
+        Raises:
+            DataError: it has none.
+            MissingPartError: it is not installed.
+            UsageError: it runs a program, which was not allowed.
+        """
+
+    def speaker(self, voice: Voice) -> AbstractContextManager[Speaker]:
+        """Return a voice that is ready to speak, in this process."""
+
+
 AnyBackbone = Annotated[Backbone, MemberOf("Backbone")]
 AnyDataset = Annotated[Dataset, MemberOf("Dataset")]
 AnyQuantizer = Annotated[Quantizer, MemberOf("Quantizer")]
 AnyTarget = Annotated[Target, MemberOf("Target")]
 AnyExporter = Annotated[Exporter, MemberOf("Exporter")]
 AnyStep = Annotated[Step, MemberOf("Step")]
+AnySynthesizer = Annotated[Synthesizer, MemberOf("Synthesizer")]
 
 BACKBONE: TypeAdapter[Backbone] = TypeAdapter(AnyBackbone)
 QUANTIZER: TypeAdapter[Quantizer] = TypeAdapter(AnyQuantizer)
 TARGET: TypeAdapter[Target] = TypeAdapter(AnyTarget)
 EXPORTER: TypeAdapter[Exporter] = TypeAdapter(AnyExporter)
 STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
+SYNTHESIZER: TypeAdapter[Synthesizer] = TypeAdapter(AnySynthesizer)

@@ -89,6 +89,21 @@ def build_folder(
     return target
 
 
+def growing_folder(target: Path) -> Path:
+    """Return a folder of the cache for files that are each complete by themselves.
+
+    Its marker lists none of them, so they are not checked.
+
+    Raises:
+        MachineError: it cannot be created.
+    """
+    with _explained(target), _locked(target):
+        target.mkdir(exist_ok=True)
+        (target / MARKER).write_text("{}", encoding="utf-8")
+    _note_use(target)
+    return target
+
+
 def discard(target: Path) -> None:
     """Remove a folder of the cache, so that it is rebuilt when needed.
 

@@ -1,5 +1,6 @@
-"""Words spoken by espeak-ng into a folder in the layout of Speech Commands."""
+"""Words spoken by synthesizers into a folder in the layout of Speech Commands."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -8,23 +9,26 @@ from typing import NamedTuple
 
 from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import SPLITS, Split
+from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event
 from edgekws.core.kinds import closest
 from edgekws.core.output import write_text
 from edgekws.core.paths import path_problem
+from edgekws.core.protocols import Synthesizer
 from edgekws.core.source_code import closure
+from edgekws.core.speech import Cast, Voice
 from edgekws.curation.folder import is_complete, partial_folder
 from edgekws.curation.source import read_fields
 from edgekws.datasets.listing.labels import label_problem
 from edgekws.datasets.listing.speakers import ranked
 from edgekws.datasets.listing.tables import read_text
 from edgekws.datasets.listing.word_folders import word_name
-from edgekws.datasets.synthesis.espeak import Espeak, accents_of
 from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, render
-from edgekws.datasets.synthesis.voice_families import families
-from edgekws.datasets.synthesis.voices import Voice, distinct_variants, voices_per_split
+from edgekws.datasets.synthesis.voices import EngineVoices, by_share, voices_per_split
+from edgekws.datasets.synthetic import Dataset
 from edgekws.errors import UsageError
+from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 
 COLUMNS = ("path", "label", "speaker", "split", "text", "accent", "variant")
 LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
@@ -46,6 +50,7 @@ class Spoken:
 class _Line(NamedTuple):
     word: str
     split: str
+    engine: Synthesizer
     voice: Voice
     utterance: Utterance
 
@@ -91,25 +96,29 @@ def synth(
 ) -> Spoken:
     """Write `<word>/<voice>_nohash_<n>.wav`, 16 bit, a manifest, and lists of dev and test.
 
-    A voice is an accent with a variant; `voices` is their number, or their names. A family of
-    variants that sound alike is in one split only. The same words, options and library versions
+    A voice is an accent with a variant, of the engines that `overrides` name (`dataset.voices`,
+    without it espeak-ng); `voices` is their number, or their names. A family of variants that sound
+    alike is in one split only. The same words, options and library versions
     give the same bytes.
 
     Raises:
         DataError: espeak-ng does not speak the language or a word in it, two words sound the same,
             or one is too long.
-        UsageError: a voice is unknown, or `output` has other content.
-        MissingPartError: espeak-ng is not installed.
+        UsageError: a voice is unknown, `output` has other content, or an engine runs a program,
+            which was not allowed.
+        MissingPartError: an engine is not installed.
     """
     table = {"kind": "synthetic", "keywords": list(words), "language": language}
     fields = read_fields(table, overrides)
     front_end = fields.front_end.front_end()
-    keywords = tuple(fields.dataset.model_dump()["keywords"])
+    dataset = Dataset.model_validate(fields.dataset.model_dump())
+    keywords, engines = dataset.keywords, dataset.voices
     about = {
         "words": list(keywords),
         "language": language,
         "clips": clips,
         "voices": voices,
+        "engines": [engine.model_dump(mode="json") for engine in engines],
         "seed": seed,
         "sample_rate": front_end.sample_rate,
         "window_s": front_end.window_s,
@@ -117,16 +126,17 @@ def synth(
             name: version(name) for name in ("espeakng-loader", "numpy", "soxr", "soundfile")
         },
     }
-    identity = sha256_of(about | {"source": closure([__name__])})
+    fingerprints = [engine.fingerprint() for engine in engines]
+    identity = sha256_of(about | {"source": closure([__name__]), "speech": fingerprints})
     check_language(language, keywords)
-    chosen = _voices(keywords[0], language, voices, seed)
+    chosen = _voices(engines, keywords[0], language, voices, seed)
     lines = _plan(keywords, chosen, clips, seed)
     if is_complete(output, identity, ()):
         emit(Event("note", f"{output} exists already, with the same content"))
         return _spoken(output, lines)
     with partial_folder(output, identity) as partial:
         form = Format(front_end.sample_rate, front_end.window_samples)
-        render(_tasks(lines), form, seed, partial.folder, emit)
+        render(_tasks(lines), form, seed, partial.folder, emit, cache_folder())
         _write_lists(partial.folder, lines)
         partial.finish([COLUMNS, *(line.row for line in lines)], about)
     return _spoken(output, lines)
@@ -137,26 +147,32 @@ def speaker_name(voice: Voice) -> str:
     return voice.name.replace("_", "-").replace(" ", "-")
 
 
-def _voices(probe: str, language: str, asked: str | None, seed: int) -> dict[Split, list[Voice]]:
-    """Return the voices of each split in random order; all are in train if there are few."""
+def _voices(
+    engines: Sequence[Synthesizer], probe: str, language: str, asked: str | None, seed: int
+) -> dict[Split, list[EngineVoices]]:
+    """Return the voices of each split in random order; an engine with few has all in train."""
     with Espeak() as espeak:
         accents = accents_of(language, espeak.accents())
-        data = espeak.data
-    if asked is None or asked.isdecimal():
-        kept = distinct_variants(data, accents[0][1], probe).kept
-        chosen = _some(_all_voices(accents, kept), asked, seed)
-    else:
-        names = sorted(p.name for p in (data / "voices" / "!v").iterdir() if p.is_file())
-        chosen = _by_name(_all_voices(accents, names), asked)
-    alike = families(data, {voice.variant for voice in chosen})
-    if len(alike) < len(SPLITS):
-        return {"train": _drawn(chosen, seed), "dev": [], "test": []}
-    split = voices_per_split(accents, alike, seed)
-    return {name: _drawn(set(of) & set(chosen), seed) for name, of in split.items()}
+    by_number = asked is None or asked.isdecimal()
+    casts = [engine.cast(accents, probe if by_number else None, seed) for engine in engines]
+    every = [voice for cast in casts for of in cast.voices.values() for voice in of]
+    chosen = _some(every, asked, seed) if by_number else _by_name(every, asked or "")
+    voices: dict[Split, list[EngineVoices]] = {split: [] for split in SPLITS}
+    for engine, cast in zip(engines, casts, strict=True):
+        part = _part(cast, chosen)
+        splits = tuple(split for split in SPLITS if split in engine.splits)
+        enough = len(part.families) >= len(splits)
+        for split, of in voices_per_split(part, seed, splits if enough else splits[:1]).items():
+            if drawn := _drawn(set(of) & set(chosen), seed):
+                voices[split].append(EngineVoices(engine, tuple(drawn)))
+    return voices
 
 
-def _all_voices(accents: Sequence[tuple[str, str]], variants: Sequence[str]) -> list[Voice]:
-    return [Voice(code, accent, v) for v in variants for code, accent in accents]
+def _part(cast: Cast, chosen: Sequence[Voice]) -> Cast:
+    """Return the families of a cast that have a chosen voice, without their other timbres."""
+    timbres = {voice.variant for voice in chosen}
+    parts = [tuple(v for v in family if v in timbres) for family in cast.families]
+    return cast._replace(families=tuple(filter(None, parts)))
 
 
 def _some(every: Sequence[Voice], asked: str | None, seed: int) -> list[Voice]:
@@ -183,24 +199,24 @@ def _drawn(voices: Collection[Voice], seed: int) -> list[Voice]:
 
 
 def _plan(
-    words: Sequence[str], voices: dict[Split, list[Voice]], clips: int, seed: int
+    words: Sequence[str], voices: dict[Split, list[EngineVoices]], clips: int, seed: int
 ) -> list[_Line]:
     lines = []
     for index, word in enumerate(words):
         number = 0
+        takes = Counter[Voice]()
         for split, count in _shares(clips, voices).items():
-            for i in range(count):
-                voice = voices[split][i % len(voices[split])]
-                take = i // len(voices[split])
-                path = f"{word}/{speaker_name(voice)}_nohash_{take}.wav"
+            for _, (engine, voice) in zip(range(count), by_share(voices[split]), strict=False):
+                path = f"{word}/{speaker_name(voice)}_nohash_{takes[voice]}.wav"
                 utterance = Utterance(word, path, index * 1_000_000 + number, fit="whole")
                 listed = split if voices["dev"] else ""
-                lines.append(_Line(word, listed, voice, utterance))
+                lines.append(_Line(word, listed, engine, voice, utterance))
+                takes[voice] += 1
                 number += 1
     return lines
 
 
-def _shares(clips: int, voices: dict[Split, list[Voice]]) -> dict[Split, int]:
+def _shares(clips: int, voices: dict[Split, list[EngineVoices]]) -> dict[Split, int]:
     """Return the number of clips of a word in each split; too few clips are all in train."""
     if not voices["dev"] or not voices["test"] or clips < len(SPLITS):
         return {"train": clips, "dev": 0, "test": 0}
@@ -209,10 +225,10 @@ def _shares(clips: int, voices: dict[Split, list[Voice]]) -> dict[Split, int]:
 
 
 def _tasks(lines: Sequence[_Line]) -> list[VoiceTask]:
-    by_voice: dict[Voice, list[Utterance]] = {}
+    by_voice: dict[Voice, tuple[Synthesizer, list[Utterance]]] = {}
     for line in lines:
-        by_voice.setdefault(line.voice, []).append(line.utterance)
-    return [VoiceTask(voice, tuple(utterances)) for voice, utterances in by_voice.items()]
+        by_voice.setdefault(line.voice, (line.engine, []))[1].append(line.utterance)
+    return [VoiceTask(engine, voice, tuple(said)) for voice, (engine, said) in by_voice.items()]
 
 
 def _write_lists(folder: Path, lines: Sequence[_Line]) -> None:

@@ -1,4 +1,4 @@
-"""Keywords spoken by espeak-ng: without recordings, in hundreds of voices and its languages.
+"""Keywords spoken by synthesizers: without recordings, in hundreds of voices and many languages.
 
 Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packaged by `espeakng-loader`.
 """
@@ -18,15 +18,16 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
+from edgekws.core.protocols import AnySynthesizer
 from edgekws.core.source_code import fingerprint
 from edgekws.core.store import build_folder
 from edgekws.datasets._fields import Negatives
 from edgekws.datasets.listing.labels import keyword_problem, readable
 from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
 from edgekws.datasets.listing.splits import Rule
-from edgekws.datasets.synthesis.espeak import INSTALL
 from edgekws.errors import MissingPartError
 from edgekws.runtime.front_end import FrontEnd
+from edgekws.synthesizers.speaking.espeak_ng import INSTALL
 
 if TYPE_CHECKING:
     from edgekws.datasets.synthesis.plan import Synthesised
@@ -43,7 +44,8 @@ _COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s")
 class Dataset(Fields):
     """Keywords, near-sounding and other words, and noise, synthesised on this machine.
 
-    A speaker is a voice (accent and variant, `en-us+f1`). Variants are disjoint between train,
+    A speaker is a voice (accent and variant, `en-us+f1`) of one of the engines in `voices`.
+    Variants are disjoint between train,
     dev and test, and so are the words of `_unknown_`, near-sounding ones too. Sentences of ordinary
     words, spoken by the same voices, are speech without a keyword.
     Clips are FLAC, 16 bit, at the front end's sample rate, one window long, with a drawn place,
@@ -59,6 +61,13 @@ class Dataset(Fields):
         "en",
         min_length=2,
         description="espeak-ng's code for the language or accent: en, en-us, de, ru, ar, …",
+    )
+    voices: tuple[AnySynthesizer, ...] = Field(
+        ({"kind": "espeak"},),
+        validate_default=True,
+        min_length=1,
+        description="Engines that speak, such as espeak, piper and kokoro, each with its share of "
+        "the clips",
     )
     unknown_words: tuple[str, ...] | None = Field(
         None,
@@ -128,7 +137,8 @@ class Dataset(Fields):
         except PackageNotFoundError as error:
             raise MissingPartError(f"{error.name} is not installed; {INSTALL}") from error
         fields = self.model_dump(mode="json", exclude={"negatives"})
-        return sha256_of([fields, code, negative_stamps(self.negatives)])
+        engines = [engine.fingerprint() for engine in self.voices]
+        return sha256_of([fields, engines, code, negative_stamps(self.negatives)])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits."""
@@ -159,7 +169,8 @@ class Dataset(Fields):
         Raises:
             DataError: the language is unknown, or a keyword gives no sound, does not fit in the
                 window or sounds like another one.
-            MissingPartError: espeak-ng is not installed.
+            MissingPartError: an engine is not installed.
+            UsageError: an engine runs a program, which was not allowed.
             MachineError: the cache cannot be written, or a process died.
         """
         from edgekws.datasets.synthesis.plan import synthesise
@@ -168,7 +179,7 @@ class Dataset(Fields):
         key = sha256_of([spoken, seed, front_end.sample_rate, front_end.window_samples])
         folder = build_folder(
             cache / "synthetic" / key,
-            lambda partial: _save(partial, synthesise(self, front_end, seed, partial, emit)),
+            lambda partial: _save(partial, synthesise(self, front_end, seed, partial, cache, emit)),
             emit,
         )
         listing = _load(folder, self.labels())

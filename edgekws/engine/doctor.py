@@ -16,9 +16,10 @@ from packaging.requirements import Requirement
 from edgekws.codegen import board, wasm
 from edgekws.codegen.compiler import INSTALL, found
 from edgekws.core.environment import cache_folder, core_count, device_kind
-from edgekws.core.kinds import kinds
+from edgekws.core.family import kinds, load
+from edgekws.core.protocols import SYNTHESIZER
 from edgekws.engine.parts import installed, pip_line, requirements
-from edgekws.errors import MissingPartError
+from edgekws.errors import DataError, MissingPartError
 from edgekws.runtime import latency
 
 Status = Literal["ok", "warn", "missing"]
@@ -76,6 +77,7 @@ def examine() -> Iterator[Check]:
     yield from (library(requirement) for requirement in requirements())
     yield _onnxruntime()
     yield _espeak()
+    yield from _synthesizers()
     yield from _cache(cache_folder())
     yield _temporary()
     yield from (_output(Path(name)) for name in ("runs", "dist"))
@@ -164,7 +166,7 @@ def _onnxruntime() -> Check:
 
 
 def _espeak() -> Check:
-    from edgekws.datasets.synthesis.espeak import INSTALL, Espeak
+    from edgekws.synthesizers.speaking.espeak_ng import INSTALL, Espeak
 
     try:
         with Espeak() as espeak:
@@ -177,6 +179,22 @@ def _espeak() -> Check:
         return Check("espeak-ng speaks", "missing", "it loads, but gives no sound", INSTALL)
     text = f"{len(wave) / espeak.sample_rate:.1f} s of speech; {len(accents)} languages and accents"
     return Check("espeak-ng speaks", "ok", text)
+
+
+def _synthesizers() -> Iterator[Check]:
+    """Check the engines that speak without further fields, but espeak-ng."""
+    for kind in kinds("Synthesizer"):
+        member = load("Synthesizer", kind)
+        required = any(field.is_required() for field in member.model_fields.values())
+        if kind == "espeak" or required:
+            continue
+        try:
+            text = SYNTHESIZER.validate_python({"kind": kind}).describe()
+        except (MissingPartError, DataError) as error:
+            reason, _, advice = str(error).partition("; ")
+            yield Check(f"{kind} speaks", "warn", f"{reason} (optional)", advice)
+        else:
+            yield Check(f"{kind} speaks", "ok", text)
 
 
 def _cache(folder: Path) -> Iterator[Check]:

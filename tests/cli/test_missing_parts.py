@@ -29,7 +29,7 @@ main()
 """
 WORK = {
     "espeakng_loader": """
-    from edgekws.datasets.synthesis.espeak import Espeak
+    from edgekws.synthesizers.speaking.espeak_ng import Espeak
     Espeak()
 """,
     "torchaudio": """

@@ -14,23 +14,22 @@ import soundfile
 from edgekws.core.corpus import SPLITS, Clip, Listing
 from edgekws.core.events import Event, quiet
 from edgekws.core.family import load
+from edgekws.core.protocols import SYNTHESIZER
+from edgekws.core.speech import Cast, Voice
 from edgekws.datasets import synthetic
 from edgekws.datasets.synthesis import rendering
-from edgekws.datasets.synthesis.espeak import Espeak, accents_of
 from edgekws.datasets.synthesis.filler_words import filler_words, sentence
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, speak
 from edgekws.datasets.synthesis.vocabulary import vocabulary
-from edgekws.datasets.synthesis.voice_families import families
-from edgekws.datasets.synthesis.voices import (
-    Voice,
-    correlation,
-    distinct_variants,
-    voices_per_split,
-)
+from edgekws.datasets.synthesis.voices import voices_per_split
 from edgekws.datasets.synthetic import Dataset
 from edgekws.errors import DataError, MachineError, MissingPartError
 from edgekws.runtime.front_end import FrontEnd
+from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
+from edgekws.synthesizers.speaking.variants import correlation, distinct_variants
+from edgekws.synthesizers.speaking.voice_families import families
 
+ESPEAK = SYNTHESIZER.validate_python({"kind": "espeak"})
 DATA = Path(espeakng_loader.get_data_path())
 FRONT_END = FrontEnd(sample_rate=8000, f_max=4000)
 SMALL = Dataset(
@@ -51,6 +50,12 @@ SMALL = Dataset(
 def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Listing, list[Event]]:
     cache, events = tmp_path_factory.mktemp("кэш"), list[Event]()
     return cache, SMALL.list_clips(FRONT_END, 7, cache, events.append), events
+
+
+def cast(families: tuple[tuple[str, ...], ...], codes: tuple[str, ...] = ("en",)) -> Cast:
+    """Return timbres that speak `codes`."""
+    timbres = [name for family in families for name in family]
+    return Cast(families, {n: tuple(Voice(c, f"gmw/{c}", n) for c in codes) for n in timbres}, "")
 
 
 def wave_of(clip: Clip) -> np.ndarray:
@@ -99,7 +104,7 @@ def test_sentences_are_as_long_as_asked_for(
 def test_no_word_of_unknown_is_in_two_splits() -> None:
     wanted = Dataset(keywords=("music", "one"), near_sounding=6)
     with Espeak() as espeak:
-        spoken = vocabulary(wanted, espeak, 7)
+        spoken = vocabulary(wanted, espeak, accents_of("en", espeak.accents()), 7)
     fillers = [set(spoken.fillers[split]) for split in SPLITS]
     near = [{t for ts in spoken.near[split].values() for t in ts} for split in SPLITS]
     for parts in (fillers, near):
@@ -198,7 +203,7 @@ def test_variants_that_are_copies_are_left_out() -> None:
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_no_family_of_voices_is_in_two_splits(seed: int) -> None:
     kept = families(DATA, (path.name for path in (DATA / "voices" / "!v").iterdir()))
-    voices = voices_per_split((("en-us", "gmw/en-US"), ("en", "gmw/en")), kept, seed)
+    voices = voices_per_split(cast(kept, ("en-us", "en")), seed)
     split_of = {voice.variant: split for split, of in voices.items() for voice in of}
     assert [{split_of[variant] for variant in family} for family in kept] == [
         {split_of[family[0]]} for family in kept
@@ -208,7 +213,7 @@ def test_no_family_of_voices_is_in_two_splits(seed: int) -> None:
 
 
 def test_a_split_is_left_for_dev_where_families_are_few() -> None:
-    voices = voices_per_split((("en", "gmw/en"),), (tuple("abcdefghijklmnop"), ("y",), ("z",)), 1)
+    voices = voices_per_split(cast((tuple("abcdefghijklmnop"), ("y",), ("z",))), 1)
     assert {split: len(of) for split, of in voices.items()} == {"train": 16, "dev": 1, "test": 1}
 
 
@@ -234,7 +239,7 @@ def test_a_breathy_and_a_klatt_voice_speak_the_same_twice() -> None:
 def test_speech_depends_on_the_seed_and_not_on_other_voices(tmp_path: Path) -> None:
     def task(variant: str) -> VoiceTask:
         utterance = Utterance("lights", f"{variant}.flac", 1, fit="whole")
-        return VoiceTask(Voice("en-us", "gmw/en-US", variant), (utterance,))
+        return VoiceTask(ESPEAK, Voice("en-us", "gmw/en-US", variant), (utterance,))
 
     clips = Format(16_000, 16_000)
     speak(task("f1"), clips, 1, tmp_path / "first")
@@ -271,7 +276,7 @@ def test_what_cannot_be_spoken_is_refused(
 def test_homophones_and_spelt_words_are_reported() -> None:
     with Espeak() as espeak:
         wanted = Dataset(keywords=("two", "hmph"), unknown_words=("too", "water"))
-        spoken = vocabulary(wanted, espeak, 7)
+        spoken = vocabulary(wanted, espeak, accents_of("en", espeak.accents()), 7)
     assert spoken.fillers == dict.fromkeys(SPLITS, ("water",))
     assert spoken.avoided == {"two", "too", "to", "hmph"}
     assert "left out, sounding like a keyword: to, too" in spoken.notes
@@ -292,26 +297,27 @@ def test_accents_of_a_language_leave_other_scripts_out() -> None:
 
 def test_a_keyword_longer_than_the_window_is_refused(tmp_path: Path) -> None:
     utterance = Utterance("extraordinarily", "a.flac", 1, fit="whole")
-    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (utterance,))
+    task = VoiceTask(ESPEAK, Voice("en-us", "gmw/en-US", "f1"), (utterance,))
     with pytest.raises(DataError, match=r"'extraordinarily' takes 0\.\d+ s .* window is 0\.20 s"):
         speak(task, Format(16_000, 3200), 1, tmp_path)
-    cut = VoiceTask(task.voice, (Utterance("extraordinarily", "a.flac", 1, fit="cut"),))
+    cut = VoiceTask(ESPEAK, task.voice, (Utterance("extraordinarily", "a.flac", 1, fit="cut"),))
     assert speak(cut, Format(16_000, 3200), 1, tmp_path) == 1
     assert soundfile.info(tmp_path / "a.flac").frames == 3200
 
 
 def test_a_text_without_sound_is_refused(tmp_path: Path) -> None:
-    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), (Utterance(" ", "a.flac", 1, "cut"),))
-    with pytest.raises(DataError, match=r"' ' gives no sound in espeak-ng's voice en-us\+f1"):
+    task = VoiceTask(
+        ESPEAK, Voice("en-us", "gmw/en-US", "f1"), (Utterance(" ", "a.flac", 1, "cut"),)
+    )
+    with pytest.raises(DataError, match=r"' ' gives no sound in espeak's voice en-us\+f1"):
         speak(task, Format(16_000, 16_000), 1, tmp_path)
 
 
 def test_an_unknown_voice_and_too_few_variants_are_refused() -> None:
     with Espeak() as espeak, pytest.raises(DataError, match="has no voice 'xx'"):
         espeak.use("xx")
-    few = (("a", "b"), ("c",))
-    with pytest.raises(DataError, match=r"only 3 of espeak-ng's variants, in 2 families"):
-        voices_per_split((("en", "gmw/en"),), few, 1)
+    with pytest.raises(DataError, match=r"only 3 voices, in 2 families .* 3 families are needed"):
+        voices_per_split(cast((("a", "b"), ("c",))), 1)
 
 
 def test_a_missing_espeak_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,8 +354,8 @@ def test_a_process_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_pa
             pass
 
     monkeypatch.setattr(rendering, "ProcessPoolExecutor", Dying)
-    task = VoiceTask(Voice("en-us", "gmw/en-US", "f1"), ())
-    with pytest.raises(MachineError, match="an espeak-ng process died"):
+    task = VoiceTask(ESPEAK, Voice("en-us", "gmw/en-US", "f1"), ())
+    with pytest.raises(MachineError, match="a process that speaks died"):
         rendering.render([task], Format(16_000, 16_000), 1, tmp_path, quiet)
 
 

@@ -8,17 +8,20 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from edgekws.audio.opening import length_s
+from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
 from edgekws.core.events import Emit, progress
+from edgekws.core.protocols import Synthesizer
+from edgekws.core.speech import Voice
 from edgekws.datasets.listing.silence import silence_clips
-from edgekws.datasets.synthesis.espeak import Espeak
 from edgekws.datasets.synthesis.noise_recordings import make_noise
+from edgekws.datasets.synthesis.pronunciation import check_accents
 from edgekws.datasets.synthesis.rendering import Fit, Format, Utterance, VoiceTask, render
 from edgekws.datasets.synthesis.vocabulary import SpokenFields, Vocabulary, vocabulary
-from edgekws.datasets.synthesis.voice_families import Family, families
-from edgekws.datasets.synthesis.voices import Variants, Voice, distinct_variants, voices_per_split
+from edgekws.datasets.synthesis.voices import EngineVoices, SplitVoices, in_turn, split_voices
 from edgekws.runtime.front_end import FrontEnd
+from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 
 SENTENCES = 9_999
 """What sentences have in place of the number of a label."""
@@ -32,6 +35,10 @@ _RECORDINGS = 5
 
 class SyntheticFields(SpokenFields, Protocol):
     """The fields of `synthetic.Dataset` used here."""
+
+    @property
+    def voices(self) -> tuple[Synthesizer, ...]:
+        """The engines."""
 
     def clips(self, label: str, split: Split) -> int:
         """Return the number of clips of `label` in `split`."""
@@ -49,33 +56,44 @@ class Synthesised(NamedTuple):
 
 
 def synthesise(
-    fields: SyntheticFields, front_end: FrontEnd, seed: int, folder: Path, emit: Emit
+    fields: SyntheticFields, front_end: FrontEnd, seed: int, folder: Path, cache: Path, emit: Emit
 ) -> Synthesised:
-    """Write clips, sentences and noise under `folder`."""
+    """Write clips, sentences and noise under `folder`; raw speech is kept under `cache`."""
     with Espeak() as espeak:
-        words = vocabulary(fields, espeak, seed)
-        data = espeak.data
-    variants = distinct_variants(data, words.accents[0][1], fields.keywords[0])
-    kept = families(data, variants.kept)
-    voices = voices_per_split(words.accents, kept, seed)
-    spoken = list(chain.from_iterable(_plan(fields, words, voices, seed)))
-    read = [s for split in SPLITS for s in _sentences(fields, words, voices, split, seed)]
+        accents = accents_of(fields.language, espeak.accents(), espeak.names())
+        check_accents(fields.keywords, fields.language, accents, espeak)
+    cast = split_voices(fields.voices, accents, fields.keywords[0], seed)
+    spoken_accents = tuple(accent for accent in accents if accent[0] in cast.accents)
+    with Espeak() as espeak:
+        words = vocabulary(fields, espeak, spoken_accents, seed)
+    spoken = list(chain.from_iterable(_plan(fields, words, cast.of, seed)))
+    read = [s for split in SPLITS for s in _sentences(fields, words, cast.of, split, seed)]
     wave_format = Format(front_end.sample_rate, front_end.window_samples)
-    render(_by_voice([*spoken, *read]), wave_format, seed, folder, emit)
+    render(_by_voice([*spoken, *read]), wave_format, seed, folder, emit, cache)
     clips, sentences = (
-        [Clip(folder / u.path, label, v.name, split) for split, label, v, u in part]
+        [Clip(folder / s.said.path, s.label, s.voice.name, s.split) for s in part]
         for part in (spoken, read)
     )
     clips += _silence(fields, clips, front_end, seed, folder, emit)
-    notes = _notes(words, variants, kept, clips)
-    return Synthesised(clips, sentences, [*notes, *_sentence_notes(sentences)])
+    notes = [*_notes(words, cast, clips), *_sentence_notes(sentences)]
+    return Synthesised(clips, sentences, [*notes, *_samples_notes(fields, spoken, folder)])
 
 
-Spoken = tuple[Split, str, Voice, Utterance]
+class Spoken(NamedTuple):
+    """An utterance with its split, label, engine and voice."""
+
+    split: Split
+    label: str
+    engine: Synthesizer
+    voice: Voice
+    said: Utterance
 
 
 def _plan(
-    fields: SyntheticFields, vocabulary: Vocabulary, voices: dict[Split, list[Voice]], seed: int
+    fields: SyntheticFields,
+    vocabulary: Vocabulary,
+    voices: dict[Split, list[EngineVoices]],
+    seed: int,
 ) -> list[list[Spoken]]:
     return [
         _spoken(label, index, fields.clips(label, split), split, vocabulary, voices[split], seed)
@@ -90,53 +108,52 @@ def _spoken(
     count: int,
     split: Split,
     vocabulary: Vocabulary,
-    voices: Sequence[Voice],
+    voices: Sequence[EngineVoices],
     seed: int,
 ) -> list[Spoken]:
-    """Distribute `count` clips of `label` evenly over the voices, in random order."""
+    """Distribute `count` clips of `label` over engines and voices, in random order."""
     place = SPLITS.index(split)
     rng = np.random.default_rng([seed, place, index])
-    order, turns = rng.permutation(len(voices)), rng.permutation(count)
+    order, turns = in_turn(voices, rng), rng.permutation(count)
     spoken: list[Spoken] = []
-    for i in range(count):
-        voice = voices[order[i % len(voices)]]
-        texts = vocabulary.unknown(split, voice.accent) if label == UNKNOWN else (label,)
+    for i, (engine, voice) in zip(range(count), order, strict=False):
+        texts = vocabulary.unknown(split, voice) if label == UNKNOWN else (label,)
         path = f"{split}/{index:02d}/{i:05d}.flac"
         number = (place * 10_000 + index) * 1_000_000 + i
         text = texts[turns[i] % len(texts)]
         fit: Fit = "cut" if label == UNKNOWN else "whole"
-        spoken.append((split, label, voice, Utterance(text, path, number, fit)))
+        spoken.append(Spoken(split, label, engine, voice, Utterance(text, path, number, fit)))
     return spoken
 
 
 def _sentences(
     fields: SyntheticFields,
     vocabulary: Vocabulary,
-    voices: dict[Split, list[Voice]],
+    voices: dict[Split, list[EngineVoices]],
     split: Split,
     seed: int,
 ) -> list[Spoken]:
     """Give sentences to the voices of a split in a drawn order, until there are enough words."""
     place = SPLITS.index(split)
     rng = np.random.default_rng([seed, place, SENTENCES])
-    order = rng.permutation(len(voices[split]))
+    order = in_turn(voices[split], rng)
     left, spoken = fields.speech_s(split) / 60 * WORDS_PER_MINUTE, list[Spoken]()
     while left > 0:
         i = len(spoken)
-        voice = voices[split][order[i % len(order)]]
-        text = vocabulary.sentence(fields.language, split, voice.accent, rng)
+        engine, voice = next(order)
+        text = vocabulary.sentence(fields.language, split, voice, rng)
         left -= len(text.split())
         number = (place * 10_000 + SENTENCES) * 1_000_000 + i
         said = Utterance(text, f"{split}/sentences/{i:05d}.flac", number, "long")
-        spoken.append((split, UNKNOWN, voice, said))
+        spoken.append(Spoken(split, UNKNOWN, engine, voice, said))
     return spoken
 
 
 def _by_voice(spoken: Sequence[Spoken]) -> list[VoiceTask]:
-    tasks: dict[Voice, list[Utterance]] = {}
-    for _, _, voice, utterance in spoken:
-        tasks.setdefault(voice, []).append(utterance)
-    return [VoiceTask(voice, tuple(utterances)) for voice, utterances in tasks.items()]
+    tasks: dict[Voice, tuple[Synthesizer, list[Utterance]]] = {}
+    for one in spoken:
+        tasks.setdefault(one.voice, (one.engine, []))[1].append(one.said)
+    return [VoiceTask(engine, voice, tuple(said)) for voice, (engine, said) in tasks.items()]
 
 
 def _silence(
@@ -161,9 +178,7 @@ def _silence(
     return silence
 
 
-def _notes(
-    vocabulary: Vocabulary, variants: Variants, kept: Sequence[Family], clips: Sequence[Clip]
-) -> list[str]:
+def _notes(vocabulary: Vocabulary, cast: SplitVoices, clips: Sequence[Clip]) -> list[str]:
     speakers = ", ".join(
         f"{split} {len({c.speaker for c in clips if c.split == split and c.speaker})}"
         for split in SPLITS
@@ -174,10 +189,7 @@ def _notes(
     return [
         f"voices (accent+variant) per split: {speakers}; no variant, and no family of variants "
         "that sound alike, is in two splits",
-        f"accents: {accents}; variants: {len(variants.kept)} kept, in {len(kept)} families, the "
-        f"largest of {max(map(len, kept))} (always of train); left out: "
-        f"{len(variants.alike)} alike, "
-        f"{len(variants.inaudible)} inaudible",
+        f"accents: {accents}; {'; '.join(cast.notes)}",
         f"words of _unknown_ per split: {fillers}, and near-sounding ones: {near}",
         "_silence_ and the noise for augmentation: white, pink, brown, hum and babble made for "
         "each split",
@@ -197,3 +209,14 @@ def _sentence_notes(sentences: Sequence[Clip]) -> list[str]:
         for split in SPLITS
     )
     return [f"minutes of sentences without a keyword: {minutes}; no sentence is in two splits"]
+
+
+def _samples_notes(fields: SyntheticFields, spoken: Sequence[Spoken], folder: Path) -> list[str]:
+    """Return the number and a hash of the clips of each engine that others may lack."""
+    notes = []
+    for kind in dict.fromkeys(engine.kind for engine in fields.voices):
+        if kind != "espeak":
+            paths = [one.said.path for one in spoken if one.engine.kind == kind]
+            content = sha256_of([sha256_file(folder / path) for path in paths])
+            notes.append(f"{kind}: {len(paths)} clips, sha256 {content[:16]}")
+    return notes

@@ -3,9 +3,10 @@
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
-from edgekws.datasets.synthesis.espeak import Espeak, accents_of
+from edgekws.core.speech import Accents
 from edgekws.datasets.synthesis.near_sounding import Word, sound_of
 from edgekws.errors import DataError
+from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 
 Spoken = dict[str, tuple[Word, ...]]
 """Words with their phonemes."""
@@ -41,9 +42,19 @@ def check_language(language: str, words: Sequence[str]) -> None:
         MissingPartError: espeak-ng is not installed.
     """
     with Espeak() as espeak:
-        for _, accent in accents_of(language, espeak.accents(), espeak.names()):
-            espeak.use(accent)
-            distinct(speakable(words, language, espeak), language)
+        accents = accents_of(language, espeak.accents(), espeak.names())
+        check_accents(words, language, accents, espeak)
+
+
+def check_accents(words: Sequence[str], language: str, accents: Accents, espeak: Espeak) -> None:
+    """Refuse words that one of `accents` cannot speak, or that sound the same in it.
+
+    Raises:
+        DataError: as `speakable` and `distinct`.
+    """
+    for _, accent in accents:
+        espeak.use(accent)
+        distinct(speakable(words, language, espeak), language)
 
 
 def speakable(words: Iterable[str], language: str, espeak: Espeak) -> Spoken:

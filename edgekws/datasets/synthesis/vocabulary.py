@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from edgekws.core.corpus import SPLITS, Split
+from edgekws.core.speech import Accents, Voice
 from edgekws.datasets.listing.speakers import three_way
-from edgekws.datasets.synthesis.espeak import Espeak, accents_of
 from edgekws.datasets.synthesis.filler_words import filler_words, sentence, small_words
 from edgekws.datasets.synthesis.near_sounding import (
     Word,
@@ -18,6 +18,7 @@ from edgekws.datasets.synthesis.near_sounding import (
 )
 from edgekws.datasets.synthesis.pronunciation import borrowed, distinct, speakable, spelt
 from edgekws.errors import DataError
+from edgekws.synthesizers.speaking.espeak_ng import Espeak
 
 HELD_OUT = 0.2
 """Share of the words of `_unknown_` that only test has, and of the others only dev."""
@@ -57,21 +58,26 @@ class Vocabulary(NamedTuple):
     `avoided` are the words that sound like a keyword, and the keywords: no sentence has them.
     """
 
-    accents: tuple[tuple[str, str], ...]
+    accents: Accents
     fillers: dict[Split, tuple[str, ...]]
     near: dict[Split, dict[str, tuple[str, ...]]]
     invented: dict[Split, dict[str, tuple[str, ...]]]
     avoided: frozenset[str]
     notes: tuple[str, ...]
 
-    def unknown(self, split: Split, accent: str) -> tuple[str, ...]:
-        """Return the texts of `_unknown_` in `accent`."""
-        return self.fillers[split] + self.near[split][accent]
+    def unknown(self, split: Split, voice: Voice) -> tuple[str, ...]:
+        """Return the texts of `_unknown_` for a voice; without phonemes only the real words."""
+        return self.fillers[split] + (self.near[split][voice.accent] if voice.phonemes else ())
 
-    def sentence(self, language: str, split: Split, accent: str, rng: np.random.Generator) -> str:
-        """Return a sentence without a keyword, some of its words invented or near-sounding."""
+    def sentence(self, language: str, split: Split, voice: Voice, rng: np.random.Generator) -> str:
+        """Return a sentence without a keyword, some of its words invented or near-sounding.
+
+        A voice that does not speak phonemes has real words only.
+        """
         text = sentence(language, self.fillers[split], self.avoided, rng)
-        invented, near = self.invented[split][accent], self.near[split][accent]
+        if not voice.phonemes:
+            return text
+        invented, near = self.invented[split][voice.accent], self.near[split][voice.accent]
         words = []
         for word in text.split():
             draw = rng.random()
@@ -80,13 +86,12 @@ class Vocabulary(NamedTuple):
         return " ".join(words)
 
 
-def vocabulary(fields: SpokenFields, espeak: Espeak, seed: int) -> Vocabulary:
-    """Return the words of a dataset, and notes on how espeak-ng reads them.
+def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int) -> Vocabulary:
+    """Return the words of a dataset in `accents`, and notes on how espeak-ng reads them.
 
     Raises:
         DataError: a keyword is not speakable or sounds like another, or no other word is left.
     """
-    accents = accents_of(fields.language, espeak.accents(), espeak.names())
     words = fields.unknown_words or filler_words(fields.language)
     small = small_words(fields.language)
     near: dict[str, tuple[str, ...]] = {}

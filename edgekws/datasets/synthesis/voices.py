@@ -1,116 +1,139 @@
-"""The voices of synthetic speech: audible and distinct variants.
+"""The voices of synthetic speech, by split and engine.
 
-A voice is an accent spoken by a variant (`en-us+f1`). The variant determines the timbre, so
-families of variants are split: no timbre of train occurs in dev or test.
+Families of timbres are split: no timbre of train occurs in dev or test.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgekws.core.corpus import Split
+from edgekws.core.corpus import SPLITS, Split
+from edgekws.core.protocols import Synthesizer
+from edgekws.core.speech import Accents, Cast, Voice
 from edgekws.datasets.listing.speakers import ranked, share_of
-from edgekws.datasets.synthesis.espeak import Espeak
-from edgekws.datasets.synthesis.voice_families import Family
 from edgekws.errors import DataError
 
-_AUDIBLE_RMS = 0.01
-_SAME_CORRELATION = 0.95
 _LEAST_FAMILIES = 3
 DEV_SHARE = TEST_SHARE = 0.15
 
+Family = tuple[str, ...]
 
-class Voice(NamedTuple):
-    """An accent (`en-us`, in espeak-ng `gmw/en-US`) and a variant (`f1`)."""
 
-    code: str
-    accent: str
-    variant: str
+class EngineVoices(NamedTuple):
+    """The voices of an engine in one split."""
+
+    engine: Synthesizer
+    voices: tuple[Voice, ...]
+
+
+class SplitVoices(NamedTuple):
+    """The voices of every engine in each split, and notes on them."""
+
+    of: dict[Split, list[EngineVoices]]
+    notes: tuple[str, ...]
 
     @property
-    def name(self) -> str:
-        """The speaker's name, `en-us+f1`."""
-        return f"{self.code}+{self.variant}"
-
-    @property
-    def identifier(self) -> str:
-        """espeak-ng's name of the voice."""
-        return f"{self.accent}+{self.variant}"
+    def accents(self) -> frozenset[str]:
+        """The codes of the accents that any voice speaks."""
+        every = chain.from_iterable(self.of.values())
+        return frozenset(voice.code for entry in every for voice in entry.voices)
 
 
-class Variants(NamedTuple):
-    """The variants to use, and those left out by reason."""
+def split_voices(
+    engines: Sequence[Synthesizer], accents: Accents, probe: str, seed: int
+) -> SplitVoices:
+    """Return the voices of every engine, each in one split only.
 
-    kept: tuple[str, ...]
-    inaudible: tuple[str, ...]
-    alike: tuple[str, ...]
-
-
-def distinct_variants(data: Path, accent: str, probe: str) -> Variants:
-    """Let every variant under `data` say `probe` and keep the audible and distinct ones.
-
-    Leaves out variants below -40 dBFS, and those with a waveform that correlates above 0.95 with
-    one of an alphabetically earlier variant: the same voice under another name.
+    Raises:
+        DataError: there are too few voices for three splits, or two have the same name.
     """
-    names = sorted(path.name for path in (data / "voices" / "!v").iterdir() if path.is_file())
-    kept: dict[str, NDArray[np.float32]] = {}
-    inaudible, alike = [], []
-    for name in names:
-        with Espeak() as espeak:
-            espeak.use(f"{accent}+{name}")
-            wave = espeak.say(probe)
-        if not len(wave) or float(np.sqrt(np.mean(np.square(wave)))) < _AUDIBLE_RMS:
-            inaudible.append(name)
-        elif any(correlation(wave, other) > _SAME_CORRELATION for other in kept.values()):
-            alike.append(name)
-        else:
-            kept[name] = wave
-    return Variants(tuple(kept), tuple(inaudible), tuple(alike))
+    by_split: dict[Split, list[EngineVoices]] = {split: [] for split in SPLITS}
+    notes: list[str] = []
+    for engine in engines:
+        cast = engine.cast(accents, probe, seed)
+        voices = _voices_of(engine, cast, seed, alone=len(engines) == 1)
+        for split, of in voices.items():
+            if of:
+                by_split[split].append(EngineVoices(engine, tuple(of)))
+        notes.append(cast.note)
+    _check(by_split)
+    return SplitVoices(by_split, (*notes, *_kinds_of_test(by_split, len(engines))))
 
 
-def correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the normalised correlation of two waveforms with the same start, in -1 … 1."""
-    length = min(len(a), len(b))
-    energy = float(np.dot(a, a)) * float(np.dot(b, b))
-    return float(np.dot(a[:length], b[:length])) / energy**0.5 if energy else 0.0
+def _voices_of(engine: Synthesizer, cast: Cast, seed: int, alone: bool) -> dict[Split, list[Voice]]:
+    """Split the voices of an engine; one with too few beside others has its voices in one split."""
+    splits = tuple(split for split in SPLITS if split in engine.splits)
+    if len(splits) > 1 and len(cast.families) < len(splits) and not alone:
+        splits = splits[:1]
+    return voices_per_split(cast, seed, splits)
+
+
+def _check(by_split: dict[Split, list[EngineVoices]]) -> None:
+    for split, group in by_split.items():
+        if not group:
+            raise DataError(
+                f"no voice is left for {split}: an engine with fewer than 3 voices has them in "
+                "train alone; add an engine, or say in which splits each speaks with splits"
+            )
+    seen: set[str] = set()
+    for entry in chain.from_iterable(by_split.values()):
+        for voice in entry.voices:
+            if voice.name in seen:
+                raise DataError(f"two engines have a voice {voice.name}; leave one out")
+            seen.add(voice.name)
+
+
+def _kinds_of_test(by_split: dict[Split, list[EngineVoices]], engines: int) -> list[str]:
+    """Say how far the voices of test are from those of training, if there are several engines."""
+    if engines == 1:
+        return []
+    trained = {entry.engine.kind for entry in by_split["train"]}
+    names: dict[str, list[str]] = {"same engine": [], "other engine": []}
+    for entry in by_split["test"]:
+        kind = "same engine" if entry.engine.kind in trained else "other engine"
+        names[kind].append(f"{entry.engine.kind} {len(entry.voices)}")
+    parts = [f"{kind} ({', '.join(of)})" for kind, of in names.items() if of]
+    return [f"kind of test, with its voices: {'; '.join(parts)}; no real people"]
 
 
 def voices_per_split(
-    accents: tuple[tuple[str, str], ...], families: Sequence[Family], seed: int
+    cast: Cast, seed: int, splits: tuple[Split, ...] = SPLITS
 ) -> dict[Split, list[Voice]]:
-    """Give each split its own families (70, 15, 15 % of the variants), in every accent.
+    """Give each of `splits` its own families (70, 15, 15 % of the timbres), in every accent.
 
-    The largest family is always in train: it may hold more than half of the variants.
+    The largest family is always in train: it may hold more than half of the timbres.
 
     Raises:
-        DataError: there are too few families for three splits.
+        DataError: there are too few families for the splits.
     """
-    if len(families) < _LEAST_FAMILIES:
-        count = sum(map(len, families))
+    families = cast.families
+    if len(families) < len(splits):
         raise DataError(
-            f"only {count} of espeak-ng's variants, in {len(families)} families of similar voices, "
-            "speak the first keyword audibly; 3 families are needed, choose another keyword or "
-            "language"
+            f"only {sum(map(len, families))} voices, in {len(families)} families of similar ones, "
+            f"speak the first keyword audibly ({cast.note}); {len(splits)} families are needed, "
+            "choose another keyword or language, or add an engine"
         )
+    home, held_out = splits[0], [split for split in ("test", "dev") if split in splits[1:]]
     count = sum(map(len, families))
     pool = sorted(families, key=len)[:-1]
-    test = _drawn(pool, share_of(count, TEST_SHARE), ["test", seed], leave=1)
-    pool = [family for family in pool if family not in test]
-    dev = _drawn(pool, share_of(count, DEV_SHARE), ["dev", seed])
-    train = [family for family in families if family not in test + dev]
-    groups: dict[Split, list[Family]] = {"train": train, "dev": dev, "test": test}
+    groups: dict[Split, list[Family]] = {split: [] for split in SPLITS}
+    for place, split in enumerate(held_out):
+        share = share_of(count, TEST_SHARE if home == "train" else 0.5)
+        left = len(held_out) - 1 - place
+        groups[split] = _drawn(pool, share, [split, seed], leave=left)
+        pool = [family for family in pool if family not in groups[split]]
+    taken = list(chain.from_iterable(groups.values()))
+    groups[home] = [family for family in families if family not in taken]
     return {
-        split: [Voice(code, accent, v) for v in sorted(chain(*group)) for code, accent in accents]
+        split: list(chain.from_iterable(cast.voices[name] for name in sorted(chain(*group))))
         for split, group in groups.items()
     }
 
 
 def _drawn(families: Sequence[Family], most: int, salt: object, leave: int = 0) -> list[Family]:
-    """Draw at least one family and at most `most` variants; `leave` some families undrawn."""
+    """Draw at least one family and at most `most` timbres; `leave` some families undrawn."""
     by_name = {family[0]: family for family in families}
     order = ranked(by_name, salt)
     drawn = [by_name[order[0]]]
@@ -118,3 +141,26 @@ def _drawn(families: Sequence[Family], most: int, salt: object, leave: int = 0) 
         if sum(map(len, drawn)) + len(by_name[name]) <= most:
             drawn.append(by_name[name])
     return drawn
+
+
+def in_turn(
+    group: Sequence[EngineVoices], rng: np.random.Generator
+) -> Iterator[tuple[Synthesizer, Voice]]:
+    """Return an endless series of voices: each engine by its share, its voices in a drawn order."""
+    orders = [rng.permutation(len(entry.voices)) for entry in group]
+    drawn = [
+        EngineVoices(engine, tuple(voices[i] for i in order))
+        for (engine, voices), order in zip(group, orders, strict=True)
+    ]
+    return by_share(drawn)
+
+
+def by_share(group: Sequence[EngineVoices]) -> Iterator[tuple[Synthesizer, Voice]]:
+    """Return an endless series of voices: each engine by its share, its voices in order."""
+    turns = [0] * len(group)
+    while True:
+        waits = [(n + 1) / entry.engine.share for n, entry in zip(turns, group, strict=True)]
+        place = waits.index(min(waits))
+        engine, voices = group[place]
+        yield engine, voices[turns[place] % len(voices)]
+        turns[place] += 1

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edgekws.datasets.synthesis.espeak import Espeak
 from edgekws.datasets.synthesis.near_sounding import is_vowel, near_sounding, sound_of
+from edgekws.synthesizers.speaking.espeak_ng import Espeak
 
 LIGHTS = (("l", "'aI", "t", "s"),)
 INVENTORY = ["l", "'aI", "t", "s", "n", "k", "m", "u:", "E", "z", "b"]

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from edgekws.datasets.synthesis.espeak import Espeak, accents_of
 from edgekws.datasets.synthesis.pronunciation import (
     borrowed,
     check_language,
@@ -13,6 +12,7 @@ from edgekws.datasets.synthesis.pronunciation import (
     spelt,
 )
 from edgekws.errors import DataError
+from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 
 NATIVE = {
     "am": "አማርኛ",

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from edgekws.core.corpus import SPLITS
-from edgekws.datasets.synthesis.espeak import Espeak
+from edgekws.core.speech import Voice
 from edgekws.datasets.synthesis.near_sounding import sound_of, sound_of_text
 from edgekws.datasets.synthesis.vocabulary import Vocabulary, vocabulary
 from edgekws.datasets.synthetic import Dataset
+from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 
 KEYWORDS = {"en": ("lights", "stop"), "ru": ("свет", "музыка")}
 
@@ -16,7 +17,8 @@ KEYWORDS = {"en": ("lights", "stop"), "ru": ("свет", "музыка")}
 def words(request: pytest.FixtureRequest) -> tuple[str, Vocabulary]:
     fields = Dataset(keywords=KEYWORDS[request.param], language=request.param)
     with Espeak() as espeak:
-        return request.param, vocabulary(fields, espeak, 7)
+        accents = accents_of(request.param, espeak.accents())
+        return request.param, vocabulary(fields, espeak, accents, 7)
 
 
 def test_invented_words_are_apart_between_splits_and_hold_no_keyword(
@@ -38,10 +40,10 @@ def test_sentences_hold_invented_words_and_the_same_seed_gives_the_same(
     words: tuple[str, Vocabulary],
 ) -> None:
     language, built = words
-    accent = built.accents[0][1]
+    voice = Voice(*built.accents[0], "f1")
     first, second = (
         [
-            built.sentence(language, "train", accent, np.random.default_rng(seed))
+            built.sentence(language, "train", voice, np.random.default_rng(seed))
             for seed in range(99)
         ]
         for _ in range(2)
@@ -51,3 +53,14 @@ def test_sentences_hold_invented_words_and_the_same_seed_gives_the_same(
     share = sum(word.startswith("[[") for word in spoken) / len(spoken)
     assert 0.15 < share < 0.3
     assert not built.avoided & set(spoken)
+
+
+def test_a_voice_without_phonemes_has_real_words_only(words: tuple[str, Vocabulary]) -> None:
+    language, built = words
+    voice = Voice(*built.accents[0], "plain", phonemes=False)
+    text = " ".join(
+        built.sentence(language, "train", voice, np.random.default_rng(seed)) for seed in range(99)
+    )
+    assert "[[" not in text
+    assert built.unknown("train", voice) == built.fillers["train"]
+    assert len(built.unknown("train", voice._replace(phonemes=True))) > len(built.fillers["train"])

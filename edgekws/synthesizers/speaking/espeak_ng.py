@@ -8,6 +8,7 @@ same calls then give the same samples.
 import _ctypes
 import ctypes
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,6 +29,10 @@ _UTF8 = 1
 _PHONEMES = 0x100
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _SEPARATED = ord("|") << 8
+_IPA = 2
+_MARKS = ",.;:!?"
+_LANGUAGE = re.compile(r"\([a-z-]+\)")
+"""What precedes words that are read in another language."""
 
 Wave = NDArray[np.float32]
 
@@ -152,6 +157,24 @@ class Espeak:
             words += [tuple(filter(None, word.split("|"))) for word in text.split()]
         return tuple(word for word in words if word)
 
+    def ipa(self, text: str) -> str:
+        """Return `text` in the International Phonetic Alphabet, with its punctuation.
+
+        `[[…]]` encloses phonemes; words of another language are not marked.
+        """
+        self.say("")  # the library then reads [[…]] as phonemes
+        data = ctypes.create_string_buffer(text.encode())
+        start = ctypes.addressof(data)
+        place = ctypes.c_void_p(start)
+        clauses: list[str] = []
+        while place.value:
+            clause = self._library.espeak_TextToPhonemes(ctypes.byref(place), _UTF8, _IPA)
+            end = len(data) if place.value is None else place.value - start
+            mark = data.raw[:end].rstrip(b"\0 \n")[-1:].decode("ascii", "ignore")
+            words = _LANGUAGE.sub("", clause.decode()).strip()
+            clauses.append(words + (mark if words and mark in _MARKS else ""))
+        return " ".join(filter(None, clauses))
+
     def _collect(
         self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: object
     ) -> int:
@@ -185,6 +208,19 @@ def accents_of(
         codes = tuple(sorted({code for code, _ in accents} | {"en", "fr"}))
         raise DataError(f"espeak-ng does not speak language {language!r}{closest(prefix, codes)}")
     return plain or exact[:1]
+
+
+def accent_of(name: str, accents: tuple[tuple[str, str], ...]) -> str:
+    """Return the code of the accent that a voice of espeak-ng speaks, empty if there is none.
+
+    >>> accents = (("de", "gmw/de"), ("en-us", "gmw/en-US"), ("fr-fr", "roa/fr"))
+    >>> [accent_of(name, accents) for name in ("en-us", "fr", "gmw/de", "xx")]
+    ['en-us', 'fr-fr', 'de', '']
+    """
+    code = name.lower()
+    exact = [c for c, identifier in accents if code in (c.lower(), identifier.lower())]
+    wider = [c for c, _ in accents if c.startswith(f"{code}-")]
+    return (exact + wider + [""])[0]
 
 
 def _locate() -> tuple[Path, Path]:

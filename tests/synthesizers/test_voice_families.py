@@ -5,7 +5,7 @@ from pathlib import Path
 import espeakng_loader
 import pytest
 
-from edgekws.datasets.synthesis.voice_families import families, timbre
+from edgekws.synthesizers.speaking.voice_families import families, timbre
 
 DATA = Path(espeakng_loader.get_data_path())
 EVERY = sorted(path.name for path in (DATA / "voices" / "!v").iterdir())

@@ -1,0 +1,1 @@
+"""What engines share: espeak-ng's phonemes, seeded noise in ONNX graphs, programs that speak."""

@@ -1,0 +1,109 @@
+"""Several engines in one dataset: whole voices held out, shares, kinds of test, cached speech."""
+
+import os
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekws.core.corpus import SPLITS, Listing
+from edgekws.core.events import quiet
+from edgekws.core.permission import commands_allowed
+from edgekws.core.protocols import SYNTHESIZER
+from edgekws.core.speech import Voice
+from edgekws.datasets.synthesis.spoken_cache import speech_folder
+from edgekws.datasets.synthesis.voices import EngineVoices, in_turn, split_voices
+from edgekws.datasets.synthetic import Dataset
+from edgekws.errors import DataError, UsageError
+from edgekws.runtime.front_end import FrontEnd
+from tests.tiny_voices import said, write_piper, write_program
+
+FRONT_END = FrontEnd(sample_rate=8000, f_max=4000)
+US = (("en-us", "gmw/en-US"),)
+SMALL = {
+    "keywords": ("stop", "lights"),
+    "language": "en-us",
+    "unknown_words": ("water", "music", "timer"),
+    "near_sounding": 1,
+    "clips_per_keyword": 4,
+    "dev_clips_per_keyword": 2,
+    "test_clips_per_keyword": 2,
+    "speech_minutes": 0.05,
+    "dev_speech_minutes": 0.05,
+    "test_speech_minutes": 0.05,
+}
+
+
+def listed(folder: Path, cache: Path, **change: Any) -> Listing:
+    voices = [
+        {"kind": "piper", "folder": folder, "splits": ["train", "dev"]},
+        {"kind": "command", "command": write_program(folder), "language": "en-us"}
+        | {"splits": ["test"]},
+    ]
+    fields = Dataset.model_validate({**SMALL, "voices": voices, **change})
+    return fields.list_clips(FRONT_END, 7, cache, quiet)
+
+
+def test_an_engine_is_held_out_and_its_speech_is_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})  # one process speaks
+    write_piper(tmp_path, "many", 4)
+    cache = tmp_path / "cache"
+    with pytest.raises(UsageError, match="--allow-commands"):
+        listed(tmp_path, cache)
+    with commands_allowed(True):
+        listing = listed(tmp_path, cache)
+    speakers = {s: {c.speaker for c in listing.clips if c.split == s} - {None} for s in SPLITS}
+    assert [len(speakers[split]) for split in SPLITS] == [3, 1, 1]
+    assert not speakers["train"] & speakers["dev"]
+    notes = "\n".join(listing.notes)
+    assert "kind of test, with its voices: other engine (command 1); no real people" in notes
+    assert "command: 7 clips, sha256 " in notes
+    texts = said(tmp_path)
+    assert not any("[[" in text for text in texts)  # the program takes no phonemes
+    assert listed(tmp_path, cache) == listing  # complete in the cache: no permission is needed
+    engine = SYNTHESIZER.validate_python(
+        {"kind": "command", "command": write_program(tmp_path), "language": "en-us"}
+    )
+    files = sorted(speech_folder(cache, engine).rglob("*.flac"))
+    assert len(files) == len(texts)
+    files[0].write_bytes(b"damaged")
+    with commands_allowed(True):
+        other = listed(tmp_path, cache, silence_ratio=0.6)
+    assert len(said(tmp_path)) == len(texts) + 1  # only the damaged clip is spoken again
+    first, second = (
+        [c.path.read_bytes() for c in part.clips if c.speaker] for part in (listing, other)
+    )
+    assert first == second
+
+
+def test_engines_take_turns_by_their_shares() -> None:
+    kinds = (("espeak", 1.0, "ab"), ("flite", 3.0, "c"))
+    group = [
+        EngineVoices(
+            SYNTHESIZER.validate_python({"kind": kind, "share": share}),
+            tuple(Voice("en", "gmw/en", name) for name in names),
+        )
+        for kind, share, names in kinds
+    ]
+    turns = list(islice(in_turn(group, np.random.default_rng(1)), 40))
+    assert sum(engine.kind == "flite" for engine, _ in turns) == 30
+    assert {voice.variant for _, voice in turns} == {"a", "b", "c"}
+    alone = [voice.variant for _, voice in islice(in_turn(group[:1], np.random.default_rng(1)), 4)]
+    assert alone[:2] == alone[2:]
+
+
+def test_too_few_voices_and_the_same_voice_twice_are_refused(tmp_path: Path) -> None:
+    write_piper(tmp_path)
+    one = SYNTHESIZER.validate_python({"kind": "piper", "folder": tmp_path})
+    with pytest.raises(DataError, match=r"only 1 voices, .* 3 families are needed"):
+        split_voices([one], US, "stop", 1)
+    with pytest.raises(DataError, match="no voice is left for dev"):
+        split_voices([one, one], US, "stop", 1)
+    test = one.model_copy(update={"splits": ("test",)})
+    dev = one.model_copy(update={"splits": ("dev",)})
+    with pytest.raises(DataError, match=r"two engines have a voice en-us\+piper-en_US-tiny"):
+        split_voices([one, dev, test], US, "stop", 1)
