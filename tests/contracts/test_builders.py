@@ -9,9 +9,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,10 +22,12 @@ from edgekws.core import store
 from edgekws.core.contract import UNKNOWN
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event, quiet
+from edgekws.core.footprint import Footprint
 from edgekws.datasets.listing.continuous import Continuous, with_windows
 from edgekws.datasets.synthetic import Dataset as Synthetic
 from edgekws.engine import plan
 from edgekws.engine.data import Source
+from edgekws.engine.footprint import footprint
 from edgekws.engine.run import compress
 from edgekws.recipe.load import Loaded, load
 from edgekws.runtime.front_end import FrontEnd
@@ -119,6 +121,9 @@ class _Saboteur:
 SABOTEUR = _Saboteur()
 Build = Callable[[Path], None]
 
+COMPILED = {"edgekws.codegen.library_cache"}
+"""Builders whose writes are a compiler's, where no interruption can be placed."""
+
 
 class _Interruptions:
     """Stands in for `store._build_locked`: each build is interrupted at writes 1, 4, 16, …"""
@@ -172,9 +177,23 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     for number in range(3):
         path = folder / "noise" / f"{number}.wav"
         soundfile.write(path, 0.1 * rng.standard_normal(16_000), 8000)
+    soundfile.write(folder / "talk.wav", 0.1 * rng.standard_normal(24_000), 8000)
     text = RECIPE.format(table=folder / "clips.csv", noise=folder / "noise")
     (folder / "tones.toml").write_text(text, encoding="utf-8")
     return load(str(folder / "tones.toml"))
+
+
+class _Board:
+    """A target whose counts take no time."""
+
+    __module__ = "edgekws.core.footprint"
+
+    def fingerprint(self) -> dict[str, str]:
+        return {"cpu": "none"}
+
+    def footprint(self, bundle: Path) -> Footprint:
+        counts = dict.fromkeys((field.name for field in fields(Footprint)), 1)
+        return Footprint(**cast(Any, counts | {"cpu": bundle.name, "floats": True}))
 
 
 def _everything(recipe: Loaded, folder: Path, emit: Emit = quiet) -> Path:
@@ -184,7 +203,10 @@ def _everything(recipe: Loaded, folder: Path, emit: Emit = quiet) -> Path:
         patch.setenv("EDGEKWS_CACHE", str(cache))
         plan.plan(recipe, emit)
         report = compress(recipe, runs=folder / "runs", dist=folder / "dist", emit=emit)
-        Source(recipe.recipe, cache_folder(), emit).features.negatives()
+        source = Source(recipe.recipe, cache_folder(), emit)
+        source.features.negatives()
+        source.audio.unlabelled([source.listing.clips[0].path.parent / "talk.wav"])
+        footprint(folder / "dist" / "tones", cast(Any, _Board()), cache, emit)
         half = recipe.recipe.model_copy(
             update={"augment": recipe.recipe.augment.model_copy(update={"copies": 0})}
         )
@@ -251,7 +273,8 @@ def test_every_builder_ends_with_the_same_bytes_wherever_it_was_interrupted(
     interruptions = _Interruptions()
     monkeypatch.setattr(store, "_build_locked", interruptions)
     again = _everything(recipe, tmp_path)
-    assert set(interruptions.builders) == _builders(), "a builder that this test does not reach"
+    unreached = _builders() - COMPILED - set(interruptions.builders)
+    assert not unreached, "builders that this test does not reach"
     expected, found = _cached(built), _cached(again)
     assert found.keys() == expected.keys()
     assert [name for name in expected if expected[name] != found[name]] == []
