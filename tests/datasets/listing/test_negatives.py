@@ -1,6 +1,7 @@
 """Speech without a keyword: from files, folders and tables, for every kind of dataset."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,15 @@ def test_every_kind_splits_them_by_speaker(kind: str, home: Path) -> None:
     assert {clip.split for clip in listing.negatives} == set(SPLITS)
     assert {clip.label for clip in listing.negatives} == {"_unknown_"}
     assert not {clip.path for clip in listing.clips} & {clip.path for clip in listing.negatives}
+
+
+@pytest.mark.parametrize(("fraction", "dev"), [(0.05, 2), (0.6, 4)])
+def test_a_quarter_of_the_speakers_or_more_are_held_out(
+    fraction: float, dev: int, home: Path
+) -> None:
+    listing = listed("folder", ["talk"], dev_fraction=fraction, test_fraction=0.05)
+    splits = {clip.speaker: clip.split for clip in listing.negatives}
+    assert Counter(splits.values()) == {"train": 7 - dev, "dev": dev, "test": 2}
 
 
 @pytest.mark.parametrize("kind", KINDS)
