@@ -22,6 +22,7 @@ class Words(Fields):
 class Host(Fields):
     kind: Literal["host"] = "host"
     threads: int = Field(default=1, ge=1)
+    has_footprint: ClassVar[bool] = False
 
 
 class Flat(Fields):
