@@ -13,11 +13,12 @@ from edgekws.about import version
 from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.pack import identity
 from edgekws.codegen.compiler import found
+from edgekws.core.fields import Fields
 from edgekws.core.protocols import EXPORTER
 from edgekws.core.verified import Verified
 from edgekws.errors import UsageError
 from edgekws.exporters import _c_folder, _c_proof
-from edgekws.runtime.boards import BUILD_HEADER
+from edgekws.runtime.boards import BUILD_HEADER, framework_files
 from edgekws.runtime.c import kernel_paths
 
 LICENCE = "https://www.apache.org/licenses/LICENSE-2.0"
@@ -34,46 +35,53 @@ _LONGEST_NAME = 16
 _LONGEST_LIST = 160
 
 
-def check_output(output: Path, files: Mapping[str, Path]) -> None:
-    """Reject an output that is not a library with these files.
+class Library(Fields):
+    """What the exporters of all frameworks do; they differ in the files around the C."""
 
-    Raises:
-        UsageError: it has other content.
-    """
-    if reason := _obstacle(output, files):
-        raise UsageError(f"{output} {reason}; name another --output")
+    kind: str
 
+    def files(self) -> Mapping[str, Path]:
+        """Return the framework's files, by their place in the library."""
+        return framework_files(self.kind)
 
-def write(folder: Path, scratch: Path, files: Mapping[str, Path]) -> Path:
-    """Write the sources of the bundle in `folder`, and the `files` of a framework around them.
+    def check_output(self, output: Path) -> None:
+        """Reject a folder with other content than such a library.
 
-    Raises:
-        UsageError, UnsupportedError, ParityError: as the exporter `c`.
-    """
-    core = EXPORTER.validate_python({"kind": "c"}).write(folder, scratch)
-    target = scratch / "library"
-    (target / "src").mkdir(parents=True)
-    for path in core.glob("*.[ch]"):
-        if path.name != "main.c":
-            (target / "src" / path.name).write_text(_built(path), encoding="utf-8")
-    values = _values(folder, core, scratch)
-    header = f"{_c_folder.origin(identity(folder))}\n{_header(values['NAME'])}"
-    (target / "src" / f"{values['NAME']}.h").write_text(header, encoding="utf-8")
-    _c_folder.copy_source(BUILD_HEADER, target / "src")
-    for name, path in files.items():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_text(_filled(path.read_text("utf-8"), values), encoding="utf-8")
-    return target
+        Raises:
+            UsageError: it has other content.
+        """
+        if reason := _obstacle(output, self.files()):
+            raise UsageError(f"{output} {reason}; name another --output")
 
+    def write(self, folder: Path, scratch: Path) -> Path:
+        """Write the sources of the bundle in `folder`, and the framework's files around them.
 
-def prove(written: Path, folder: Path) -> Verified:
-    """Compile the sources and compare the logits of the golden clips, as the exporter `c`.
+        Raises:
+            UsageError, UnsupportedError, ParityError: as the exporter `c`.
+        """
+        core = EXPORTER.validate_python({"kind": "c"}).write(folder, scratch)
+        target = scratch / "library"
+        (target / "src").mkdir(parents=True)
+        for path in core.glob("*.[ch]"):
+            if path.name != "main.c":
+                (target / "src" / path.name).write_text(_built(path), encoding="utf-8")
+        values = _values(folder, core, scratch)
+        header = f"{_c_folder.origin(identity(folder))}\n{_header(values['NAME'])}"
+        (target / "src" / f"{values['NAME']}.h").write_text(header, encoding="utf-8")
+        _c_folder.copy_source(BUILD_HEADER, target / "src")
+        for name, path in self.files().items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_text(_filled(path.read_text("utf-8"), values), encoding="utf-8")
+        return target
 
-    Raises:
-        ParityError: a bit or a label differs.
-    """
-    files = sum(path.is_file() for path in written.rglob("*"))
-    return replace(_c_proof.prove(written / "src", folder), files=files)
+    def prove(self, written: Path, folder: Path) -> Verified:
+        """Compile the sources and compare the golden clips, bit for bit from the features on.
+
+        Raises:
+            ParityError: a bit or a label differs.
+        """
+        files = sum(path.is_file() for path in written.rglob("*"))
+        return replace(_c_proof.prove(written / "src", folder), files=files)
 
 
 def library_name(recipe: str) -> str:
