@@ -1,7 +1,7 @@
 """List recordings without a keyword, split by speaker."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -35,9 +35,10 @@ def list_negatives(
     A source is an audio file, a folder, or a table with the columns `file` (or `path`), and
     perhaps `speaker`, `start_s` and `end_s`. Without that column a recording's speaker is its
     folder directly under the source, or the one that `rule` extracts from its name, or the
-    recording itself. Speakers of `words`, the clips of `source`, keep their split; others are held
-    out by `rule`, at least `HELD_OUT` of them in dev and in test. `ignored` counts files that are
-    not recordings.
+    recording itself. `rule` was made for the names of `words`: if it extracts the same new speaker
+    from all names in a folder, each recording counts as a speaker. Speakers of `words`, the clips
+    of `source`, keep their split; others are held out by `rule`, at least `HELD_OUT` of them in dev
+    and in test. `ignored` counts files that are not recordings.
 
     Raises:
         DataError: a source is missing or empty, a row is wrong, there are fewer than three new
@@ -46,7 +47,7 @@ def list_negatives(
     known = {clip.speaker or clip.path.name: clip.split for clip in words}
     parts: dict[tuple[Path, float], _Part] = {}
     for one in sources:
-        for part in _parts(one, rule, ignored):
+        for part in _parts(one, rule, known.keys(), ignored):
             parts.setdefault((part.path, part.start_s), part)
     split_of = known | _splits({part.unit for part in parts.values()} - set(known), rule, seed)
     negatives = [
@@ -80,7 +81,7 @@ class _Part(NamedTuple):
     end_s: float | None = None
 
 
-def _parts(source: Path, rule: Rule, ignored: Counter[str]) -> list[_Part]:
+def _parts(source: Path, rule: Rule, known: Collection[str], ignored: Counter[str]) -> list[_Part]:
     path = source.expanduser()
     if path.suffix.lower() in SUFFIXES and path.is_file():
         rows = list_unlabelled(path, quiet)[1]
@@ -95,7 +96,17 @@ def _parts(source: Path, rule: Rule, ignored: Counter[str]) -> list[_Part]:
     files = audio_files_under(existing(source), ignored)
     if not files:
         raise DataError(f"{source}: holds no recordings; remove it from dataset.negatives")
-    return [_part(file, path, rule) for file in files]
+    parts = [_part(file, path, rule) for file in files]
+    if _share_a_prefix(parts, known):
+        return [_Part(part.path, None, part.path.name) for part in parts]
+    return parts
+
+
+def _share_a_prefix(parts: Sequence[_Part], known: Collection[str]) -> bool:
+    """Return whether the one "speaker" of a folder is merely how all its names begin."""
+    speakers = {part.speaker for part in parts} - {None, *known}
+    folders = {part.path.parent for part in parts}
+    return len(speakers) == len(folders) == 1 and len(parts) >= len(SPLITS)
 
 
 def _refuse_in_both(words: Iterable[Clip], negatives: Iterable[Clip], source: Path) -> None:

@@ -67,6 +67,25 @@ def test_a_quarter_of_the_speakers_or_more_are_held_out(
     assert Counter(splits.values()) == {"train": 7 - dev, "dev": dev, "test": 2}
 
 
+def test_a_rule_for_words_that_finds_one_speaker_splits_by_recording(home: Path) -> None:
+    (home / "orders").mkdir()
+    for n in range(6):
+        shutil.copy(home / "talk" / f"p{n}" / "a.flac", home / "orders" / f"order_{n}.flac")
+    listing = listed("folder", ["orders"], speaker_pattern="^([^_]+)_")
+    assert {clip.speaker for clip in listing.negatives} == {None}
+    assert {clip.split for clip in listing.negatives} == set(SPLITS)
+
+
+def test_recordings_of_a_speaker_of_the_words_stay_with_it(home: Path) -> None:
+    talks = [home / "more" / f"s1_{n}.flac" for n in range(4)]
+    talks[0].parent.mkdir()
+    for n, talk in enumerate(talks):
+        shutil.copy(home / "talk" / f"p{n}" / "a.flac", talk)
+    listing = listed("folder", ["more"], speaker_pattern="^([^_]+)_")
+    (split,) = {clip.split for clip in listing.clips if clip.speaker == "s1"}
+    assert {(clip.speaker, clip.split) for clip in listing.negatives} == {("s1", split)}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_changed_file_changes_the_fingerprint(kind: str, home: Path) -> None:
     for source in ("talk", "talk/p1/a.flac"):
