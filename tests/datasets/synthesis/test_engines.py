@@ -13,10 +13,11 @@ from edgekws.core.events import quiet
 from edgekws.core.permission import commands_allowed
 from edgekws.core.protocols import SYNTHESIZER
 from edgekws.core.speech import Voice
+from edgekws.datasets.synthesis import engines
 from edgekws.datasets.synthesis.spoken_cache import speech_folder
 from edgekws.datasets.synthesis.voices import EngineVoices, in_turn, split_voices
 from edgekws.datasets.synthetic import Dataset
-from edgekws.errors import DataError, UsageError
+from edgekws.errors import DataError, MissingPartError, UsageError
 from edgekws.runtime.front_end import FrontEnd
 from tests.tiny_voices import said, write_piper, write_program
 
@@ -107,3 +108,28 @@ def test_too_few_voices_and_the_same_voice_twice_are_refused(tmp_path: Path) -> 
     dev = one.model_copy(update={"splits": ("dev",)})
     with pytest.raises(DataError, match=r"two engines have a voice en-us\+piper-en_US-tiny"):
         split_voices([one, dev, test], US, "stop", 1)
+
+
+def test_an_engine_without_the_language_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    english, german = Recorded("en-us"), Recorded("de")
+    monkeypatch.setattr(engines, "engines", lambda: iter([(english, "a voice"), (german, "b")]))
+    assert engines.speaking("en") == ("en-us",)
+    assert engines.speaking("de") == ("de",)
+
+
+class Recorded:
+    """An engine of one language."""
+
+    def __init__(self, code: str) -> None:
+        self.kind = code
+
+    def cast(self, accents: Any, probe: str | None, seed: int) -> None:
+        if self.kind not in dict(accents):
+            raise DataError(f"no voice for {accents}")
+
+
+def test_what_an_engine_lacks_is_given_with_it() -> None:
+    answers = {engine.kind: answer for engine, answer in engines.engines()}
+    assert "command" not in answers  # it needs settings
+    assert "accents" in str(answers["espeak"])
+    assert all(isinstance(a, str | DataError | MissingPartError) for a in answers.values())
