@@ -40,7 +40,8 @@ class Exploration:
     `counts` and `speakers` are by label and split; `spread` has the percentiles 0, 5, 25, 50, 75,
     95 and 100 of `length_s`, `rms_dbfs`, `peak_dbfs` and `range_db` (loud against quiet frames)
     over all readable clips, `levels` those of `rms_dbfs` for each label; `clips_per_speaker` is
-    sorted by number, largest first. `rows` has every clip with its measurements.
+    sorted by number, largest first. `kind_of_test` is that of `core.corpus.Listing`. `rows` has
+    every clip with its measurements.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Exploration:
     histograms: dict[str, Histogram]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    kind_of_test: str
     rows: tuple[dict[str, Any], ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,6 +145,7 @@ def _explored(
         {name: _histogram(name, pieces, sounds, splits) for name in _MEASURES},
         problems,
         tuple(notes),
+        inventory.kind_of_test,
         tuple(map(_row, pieces, sounds, errors)),
     )
 

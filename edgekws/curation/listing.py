@@ -43,12 +43,16 @@ class Piece:
 
 @dataclass
 class Inventory:
-    """The listed clips; `refused` is why training would reject them, `rows` are wrong rows."""
+    """The listed clips; `refused` is why training would reject them, `rows` are wrong rows.
+
+    `kind_of_test` is that of `core.corpus.Listing`, empty if training would reject them.
+    """
 
     pieces: list[Piece]
     notes: list[str] = field(default_factory=list)
     refused: str = ""
     rows: list[str] = field(default_factory=list)
+    kind_of_test: str = ""
 
     @property
     def splits(self) -> list[str]:
@@ -74,7 +78,7 @@ def take_inventory(source: DataSource, emit: Emit) -> Inventory:
     pieces = [
         Piece(c.path, c.label, c.split, c.speaker or "", c.start_s, c.end_s) for c in listing.clips
     ]
-    return Inventory(pieces, list(listing.notes))
+    return Inventory(pieces, list(listing.notes), kind_of_test=listing.kind_of_test)
 
 
 def _partial_inventory(dataset: Any, error: DataError) -> Inventory:

@@ -30,7 +30,7 @@ from edgekws.datasets.synthetic import Dataset
 from edgekws.errors import UsageError
 from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 
-COLUMNS = ("path", "label", "speaker", "split", "text", "accent", "variant")
+COLUMNS = ("path", "label", "speaker", "split", "text", "accent", "variant", "synthesizer")
 LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
 HELD_OUT = 0.15
 """Share of the clips of a word, and of the variants, in each of dev and test."""
@@ -58,7 +58,7 @@ class _Line(NamedTuple):
     def row(self) -> tuple[str, ...]:
         voice, utterance = self.voice, self.utterance
         names = (speaker_name(voice), self.split, utterance.text, voice.code, voice.variant)
-        return (utterance.path, self.word, *names)
+        return (utterance.path, self.word, *names, self.engine.kind)
 
 
 def words_of(text: str) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ HELD_OUT = 0.15
 _MANIFEST = "manifest.csv"
 _SENTENCES = "sentences.csv"
 _NOTES = "notes.txt"
-_COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s")
+_COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s", "synthesizer")
 
 
 class Dataset(Fields):
@@ -201,7 +201,8 @@ def _save_clips(folder: Path, name: str, clips: Sequence[Clip]) -> None:
         for clip in clips:
             path = clip.path.relative_to(folder).as_posix()
             end_s = "" if clip.end_s is None else clip.end_s
-            table.writerow((path, clip.label, clip.speaker, clip.split, clip.start_s, end_s))
+            row = (path, clip.label, clip.speaker, clip.split, clip.start_s, end_s)
+            table.writerow((*row, clip.synthesizer))
 
 
 def _load(folder: Path, labels: tuple[str, ...]) -> Listing:
@@ -226,6 +227,7 @@ def _load_clips(folder: Path, name: str) -> tuple[Clip, ...]:
                 splits[row["split"]],
                 float(row["start_s"]),
                 float(row["end_s"]) if row["end_s"] else None,
+                synthesizer=row["synthesizer"] or None,
             )
             for row in csv.DictReader(file)
         )

@@ -147,7 +147,8 @@ class Source:
         """Return the report's summary of the data: counts, rejected clips, notes."""
 
         def build(folder: Path) -> None:
-            (folder / "summary.json").write_text(json.dumps(_summary(self.corpus)))
+            summary = _summary(self.corpus) | _test_of(self.listing)
+            (folder / "summary.json").write_text(json.dumps(summary))
 
         folder = build_folder(self._cache / "data" / self.key, build, self._emit)
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -180,6 +181,11 @@ def _summary(corpus: "Corpus") -> dict[str, Any]:
         "fingerprint": corpus.fingerprint,
         "notes": [*_left_out(corpus), *corpus.notes],
     }
+
+
+def _test_of(listing: Listing) -> dict[str, Any]:
+    """Return the kind of test, and whether that is to be read with a caveat."""
+    return {"kind_of_test": listing.kind_of_test, "test_caveats": list(listing.test_caveats)}
 
 
 def _left_out(corpus: "Corpus") -> list[str]:

@@ -71,7 +71,10 @@ def synthesise(
     wave_format = Format(front_end.sample_rate, front_end.window_samples)
     render(_by_voice([*spoken, *read]), wave_format, seed, folder, emit, cache)
     clips, sentences = (
-        [Clip(folder / s.said.path, s.label, s.voice.name, s.split) for s in part]
+        [
+            Clip(folder / s.said.path, s.label, s.voice.name, s.split, synthesizer=s.engine.kind)
+            for s in part
+        ]
         for part in (spoken, read)
     )
     clips += _silence(fields, clips, front_end, seed, folder, emit)

@@ -59,7 +59,7 @@ def split_voices(
                 by_split[split].append(EngineVoices(engine, tuple(of)))
         notes.append(cast.note)
     _check(by_split)
-    return SplitVoices(by_split, (*notes, *_kinds_of_test(by_split, len(engines))))
+    return SplitVoices(by_split, tuple(notes))
 
 
 def _voices_of(engine: Synthesizer, cast: Cast, seed: int, alone: bool) -> dict[Split, list[Voice]]:
@@ -83,19 +83,6 @@ def _check(by_split: dict[Split, list[EngineVoices]]) -> None:
             if voice.name in seen:
                 raise DataError(f"two engines have a voice {voice.name}; leave one out")
             seen.add(voice.name)
-
-
-def _kinds_of_test(by_split: dict[Split, list[EngineVoices]], engines: int) -> list[str]:
-    """Say how far the voices of test are from those of training, if there are several engines."""
-    if engines == 1:
-        return []
-    trained = {entry.engine.kind for entry in by_split["train"]}
-    names: dict[str, list[str]] = {"same engine": [], "other engine": []}
-    for entry in by_split["test"]:
-        kind = "same engine" if entry.engine.kind in trained else "other engine"
-        names[kind].append(f"{entry.engine.kind} {len(entry.voices)}")
-    parts = [f"{kind} ({', '.join(of)})" for kind, of in names.items() if of]
-    return [f"kind of test, with its voices: {'; '.join(parts)}; no real people"]
 
 
 def voices_per_split(
