@@ -25,6 +25,7 @@ from edgekws.datasets._fields import Negatives
 from edgekws.datasets.listing.labels import keyword_problem, readable
 from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
 from edgekws.datasets.listing.splits import Rule
+from edgekws.datasets.synthesis.held_out import HeldOut
 from edgekws.errors import MissingPartError
 from edgekws.runtime.front_end import FrontEnd
 from edgekws.synthesizers.speaking.espeak_ng import INSTALL
@@ -68,6 +69,12 @@ class Dataset(Fields):
         min_length=1,
         description="Engines that speak, such as espeak, piper and kokoro, each with its share of "
         "the clips",
+    )
+    held_out: HeldOut = Field(
+        "auto",
+        description="What test alone hears if several engines speak: engine, the one with the "
+        "fewest voices, at least 3; voices, some of each engine; auto, an engine of 3 to 10 "
+        "voices, or else voices. The splits that an engine names take precedence",
     )
     unknown_words: tuple[str, ...] | None = Field(
         None,
