@@ -128,7 +128,7 @@ def band_pass(hz: NDArray[np.float64], band_hz: tuple[float, float]) -> NDArray[
 
 
 def _frequencies(size: int, sample_rate: int) -> NDArray[np.float64]:
-    return np.fft.rfftfreq(_padded(size), 1 / sample_rate)
+    return np.asarray(np.fft.rfftfreq(_padded(size), 1 / sample_rate), np.float64)
 
 
 def _padded(size: int) -> int:

@@ -78,7 +78,7 @@ def _stretched(envelope: NDArray[np.floating], ratio: float) -> NDArray[np.float
     places = np.minimum(np.arange(envelope.shape[1]) / ratio, envelope.shape[1] - 1)
     below = np.minimum(places.astype(int), envelope.shape[1] - 2)
     share = (places - below).astype(envelope.dtype)
-    return (1 - share) * envelope[:, below] + share * envelope[:, below + 1]
+    return np.asarray((1 - share) * envelope[:, below] + share * envelope[:, below + 1])
 
 
 def stretch(wave: NDArray[np.float32], ratio: float, sample_rate: int) -> NDArray[np.float32]:

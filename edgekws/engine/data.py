@@ -22,12 +22,14 @@ from edgekws.runtime.front_end import FrontEnd
 
 if TYPE_CHECKING:
     from edgekws.audio.decoding import Corpus
+    from edgekws.audio.effective_speakers import Speakers
     from edgekws.audio.features import Features
     from edgekws.audio.waveforms import Waveforms
 
 
 _MODULES = {
     "edgekws.audio.decoding",
+    "edgekws.audio.effective_speakers",
     "edgekws.audio.features",
     "edgekws.audio.waveforms",
     "edgekws.datasets.listing.continuous",
@@ -146,11 +148,17 @@ class Source:
     def summary(self) -> dict[str, Any]:
         """Return the report's summary of the data: counts, rejected clips, notes."""
 
+        from edgekws.audio.effective_speakers import count_speakers, describe, encoder_identity
+
         def build(folder: Path) -> None:
-            summary = _summary(self.corpus) | _test_of(self.listing)
+            clips = self.listing.recordings or self.listing.clips
+            counted = count_speakers(clips, self._cache, self._emit)
+            summary = _summary(self.corpus) | _test_of(self.listing) | _speakers(counted)
+            summary["notes"] += filter(None, [describe(counted)])
             (folder / "summary.json").write_text(json.dumps(summary))
 
-        folder = build_folder(self._cache / "data" / self.key, build, self._emit)
+        key = sha256_of([self.key, encoder_identity()])
+        folder = build_folder(self._cache / "data" / key, build, self._emit)
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return summary
 
@@ -181,6 +189,10 @@ def _summary(corpus: "Corpus") -> dict[str, Any]:
         "fingerprint": corpus.fingerprint,
         "notes": [*_left_out(corpus), *corpus.notes],
     }
+
+
+def _speakers(counted: "dict[str, Speakers]") -> dict[str, Any]:
+    return {"effective_speakers": {split: one.to_dict() for split, one in counted.items()}}
 
 
 def _test_of(listing: Listing) -> dict[str, Any]:

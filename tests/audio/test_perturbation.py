@@ -35,7 +35,7 @@ def _hz(wave: NDArray[np.float32]) -> float:
 def _loud_frames(wave: NDArray[np.float32], size: int, loudest: float) -> NDArray[np.float64]:
     """Return the windowed frames `(frames, size)` within 10 dB of an energy of `loudest`."""
     frames = np.lib.stride_tricks.sliding_window_view(wave, size)[::128]
-    return frames[(frames**2).sum(axis=1) > 0.1 * loudest] * np.hanning(size)
+    return np.asarray(frames[(frames**2).sum(axis=1) > 0.1 * loudest] * np.hanning(size))
 
 
 def _envelope(wave: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -29,7 +29,7 @@ def exploration() -> Exploration:
         "проба", "recordings", 1_205, 1_204, 0.5, ("да", "<b>"), SPLITS, counts, counts,
         {"train": 9, "test": 2}, {"anna": 1_000, "<u>": 205}, {"16000": 1_204}, {"1": 1_204},
         {".wav": 1_205}, dict.fromkeys(names, spread), {"да": spread},
-        dict.fromkeys(names, histogram), findings, ("held <out>",), "real <people>",
+        dict.fromkeys(names, histogram), findings, ("held <out>",), "real <people>", {},
         ({"path": "a.wav", "label": "да"},),
     )  # fmt: skip
 
