@@ -1,4 +1,4 @@
-"""Augmentation: voice, room, noise, time shift and gain on waveforms, SpecAugment on features.
+"""Augmentation: voice, room, noise, channel and gain on waveforms, SpecAugment on features.
 
 Every draw depends only on the seed, the copy or epoch, and the clip, not on the order of clips or
 the size of batches.
@@ -12,14 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgekws.audio.perturbation import change_speed, shift_pitch
-from edgekws.audio.ranges import DecibelRange, SemitoneRange, SpeedRange
+from edgekws.audio.channel import Microphone, Telephone, pass_random_microphone, pass_telephone
+from edgekws.audio.counter_draws import uniform
+from edgekws.audio.perturbation import change_speed, shift_pitch, warp_formants
+from edgekws.audio.ranges import (
+    DecibelRange,
+    FormantRange,
+    SemitoneRange,
+    SpeedRange,
+    at_share,
+)
 from edgekws.audio.room import Room, reverberate, room_response
 from edgekws.core.fields import Fields
 
 # Purpose of a draw. numpy pads seeds with zeros, so that [seed, copy, clip] is purpose 0, and its
 # draws stay the same whether voice and room are changed or not.
-_VOICE_AND_ROOM = 1
+_VOICE_AND_ROOM, _FORMANT, _MICROPHONE, _TELEPHONE = 1, 2, 3, 4
 
 
 class Noise(Fields):
@@ -65,10 +73,22 @@ class Augment(Fields):
         description="lowest and highest shift of the pitch at the same tempo, in semitones, e.g. "
         "[-2, 2]; uniform draw; default unchanged",
     )
+    formant: FormantRange | None = Field(
+        default=None,
+        description="lowest and highest ratio of the formants' frequencies to the original, at the "
+        "same pitch and tempo, e.g. [0.85, 1.2] for longer and shorter vocal tracts; uniform draw; "
+        "default unchanged",
+    )
     room: Room | None = Field(
         default=None, description="reverberation of a simulated room; default none"
     )
     noise: Noise | None = Field(default=None, description="noise mixed in; default none")
+    microphone: Microphone | None = Field(
+        default=None, description="response of a random microphone; default none"
+    )
+    telephone: Telephone | None = Field(
+        default=None, description="a telephone line: its band and codec; default none"
+    )
     time_shift_ms: float = Field(
         default=100.0,
         ge=0,
@@ -88,7 +108,8 @@ class Augment(Fields):
 class Change:
     """The draws for one clip; `None` stands for no change.
 
-    `noise` is `white`, `pink` or the index of a recording, `noise_start` its first sample.
+    `noise` is `white`, `pink` or the index of a recording, `noise_start` its first sample;
+    `microphone_db` are its gains at `channel.OCTAVES_HZ`.
     """
 
     shift_samples: int
@@ -100,6 +121,11 @@ class Change:
     noise: str | int | None = None
     noise_start: int | None = None
     snr_db: float | None = None
+    formant: float | None = None
+    microphone_db: str | None = None
+    high_pass_hz: float | None = None
+    low_pass_hz: float | None = None
+    telephone: bool | None = None
 
 
 def augment_waveforms(
@@ -113,7 +139,8 @@ def augment_waveforms(
 ) -> NDArray[np.float32]:
     """Return `waves` `(B, samples)` in [-1, 1], augmented.
 
-    The order is speed, pitch, time shift, room, noise, gain; the noise is not reverberated.
+    The order is speed, pitch, formants, time shift, room, noise, microphone, gain, telephone; the
+    noise is not reverberated, but the microphone's response applies to it too.
     `clips` `(B,)` are the indices of the clips in the training set, `noise` recordings of any
     length at `sample_rate`. Shifts are filled with zeros; samples beyond ±1 are clipped, as by a
     converter. `_silence_` clips get noise as well: noise over noise is still no word. Only a clip
@@ -141,9 +168,8 @@ def augment_waveform(
     shift = int(random.integers(-most, most + 1))
     out = np.empty_like(wave)
     drawn: dict[str, Any] = {}
-    if augment.speed or augment.pitch_semitones or augment.room:
-        draws = np.random.default_rng([*key, _VOICE_AND_ROOM])
-        drawn = _change_voice_and_room(wave, shift, augment, draws, sample_rate, out)
+    if augment.speed or augment.pitch_semitones or augment.formant or augment.room:
+        drawn = _change_voice_and_room(wave, shift, augment, key, sample_rate, out)
     else:
         _shift(wave, shift, out)
     if augment.noise and random.random() < augment.noise.probability:
@@ -151,9 +177,15 @@ def augment_waveform(
         snr_db = random.uniform(*augment.noise.snr_db)
         _mix(out, added, snr_db)
         drawn |= source | {"snr_db": snr_db}
+    if augment.microphone:
+        random_microphone = _draws(key, _MICROPHONE)
+        drawn |= pass_random_microphone(out, augment.microphone, random_microphone, sample_rate)
     gain_db = random.uniform(*augment.gain_db)
     out *= np.float32(10 ** (gain_db / 20))
     np.clip(out, -1, 1, out=out)
+    if augment.telephone and _draws(key, _TELEPHONE).random() < augment.telephone.probability:
+        out[:] = np.clip(pass_telephone(out, sample_rate), -1, 1)
+        drawn["telephone"] = True
     return out, Change(shift, gain_db, **drawn)
 
 
@@ -173,7 +205,7 @@ def mask(
     widest_time = round(strength * spec_augment.max_time_frames)
     widest_freq = round(strength * spec_augment.max_freq_bands)
     _, n_mels, n_frames = features.shape
-    draws = _uniform(seed, epoch, clips, 2 * (spec_augment.time_masks + spec_augment.freq_masks))
+    draws = uniform(seed, epoch, clips, 2 * (spec_augment.time_masks + spec_augment.freq_masks))
     time, freq = np.split(draws, [2 * spec_augment.time_masks], axis=1)
     keep_time = _keep(time, n_frames, widest_time)  # (B, T)
     keep_freq = _keep(freq, n_mels, widest_freq)  # (B, n_mels)
@@ -181,37 +213,41 @@ def mask(
     return np.multiply(features, keep, dtype=np.float32)
 
 
+def _draws(key: tuple[int, int, int], purpose: int) -> np.random.Generator:
+    return np.random.default_rng([*key, purpose])
+
+
 def _change_voice_and_room(
     wave: NDArray[np.float32],
     shift: int,
     augment: Augment,
-    random: np.random.Generator,
+    key: tuple[int, int, int],
     sample_rate: int,
     out: NDArray[np.float32],
 ) -> dict[str, float]:
-    """Change speed and pitch, shift, and add reverberation; return the changes.
+    """Change speed, pitch and formants, shift, and add reverberation; return the changes.
 
     Values for all of them are drawn, whichever are used.
     """
+    random = _draws(key, _VOICE_AND_ROOM)
     speed, pitch, in_room, rt60, direct = random.random(5)
     drawn: dict[str, float] = {}
     if augment.speed:
-        drawn["speed"] = _between(augment.speed, speed)
+        drawn["speed"] = at_share(augment.speed, speed)
         wave = change_speed(wave, drawn["speed"])
     if augment.pitch_semitones:
-        drawn["pitch_semitones"] = _between(augment.pitch_semitones, pitch)
+        drawn["pitch_semitones"] = at_share(augment.pitch_semitones, pitch)
         wave = shift_pitch(wave, drawn["pitch_semitones"], sample_rate)
+    if augment.formant:
+        drawn["formant"] = at_share(augment.formant, _draws(key, _FORMANT).random())
+        wave = warp_formants(wave, drawn["formant"], sample_rate)
     _shift(wave, shift, out)
     room = augment.room
     if room and in_room < room.probability:
-        rt60_s, direct_db = _between(room.rt60_s, rt60), _between(room.direct_db, direct)
+        rt60_s, direct_db = at_share(room.rt60_s, rt60), at_share(room.direct_db, direct)
         out[:] = reverberate(out, room_response(rt60_s, direct_db, sample_rate, random))
         drawn |= {"rt60_s": rt60_s, "direct_db": direct_db}
     return drawn
-
-
-def _between(bounds: DecibelRange, share: float) -> float:
-    return bounds[0] + share * (bounds[1] - bounds[0])
 
 
 def _shift(wave: NDArray[np.float32], samples: int, out: NDArray[np.float32]) -> None:
@@ -259,23 +295,3 @@ def _keep(draws: NDArray[np.float64], size: int, widest: int) -> NDArray[np.bool
     index = np.arange(size)
     inside = (index >= starts[..., None]) & (index < (starts + widths)[..., None])
     return np.asarray(~inside.any(axis=1))
-
-
-def _uniform(seed: int, epoch: int, clips: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """Return `(B, n)` in [0, 1), determined by (seed, epoch, clip).
-
-    SplitMix64 (Steele, Lea, Flood 2014) in counter form for all clips at once, because a generator
-    per clip would cost more than the masks.
-    """
-    state = _splitmix64(_splitmix64(np.array([seed % 2**64], np.uint64)) + np.uint64(epoch))
-    streams = _splitmix64(state + clips.astype(np.uint64))[:, None]  # (B, 1)
-    words = _splitmix64(streams + np.arange(n).astype(np.uint64))
-    return np.asarray((words >> np.uint64(11)) * 2.0**-53)
-
-
-def _splitmix64(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    value = word + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: NDArray[np.uint64] = value ^ (value >> np.uint64(31))
-    return mixed

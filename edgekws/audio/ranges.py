@@ -11,6 +11,15 @@ def _ordered(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
+def at_share(bounds: tuple[float, float], share: float) -> float:
+    """Return the value at `share` of the way from the lowest to the highest.
+
+    >>> at_share((10.0, 20.0), 0.25)
+    12.5
+    """
+    return bounds[0] + share * (bounds[1] - bounds[0])
+
+
 _Decibels = Annotated[float, Field(ge=-200, le=200)]
 
 DecibelRange = Annotated[tuple[_Decibels, _Decibels], AfterValidator(_ordered)]
@@ -19,6 +28,8 @@ DecibelRange = Annotated[tuple[_Decibels, _Decibels], AfterValidator(_ordered)]
 _Seconds = Annotated[float, Field(gt=0, le=60)]
 _Semitones = Annotated[float, Field(ge=-12, le=12)]
 _Speed = Annotated[float, Field(ge=0.5, le=2)]
+_Formant = Annotated[float, Field(ge=0.7, le=1.4)]
+_Hertz = Annotated[float, Field(gt=0, le=100_000)]
 
 SecondsRange = Annotated[tuple[_Seconds, _Seconds], AfterValidator(_ordered)]
 """A range of positive times, in seconds."""
@@ -28,3 +39,9 @@ SpeedRange = Annotated[tuple[_Speed, _Speed], AfterValidator(_ordered)]
 
 SemitoneRange = Annotated[tuple[_Semitones, _Semitones], AfterValidator(_ordered)]
 """A range of pitch shifts, an octave down to an octave up."""
+
+FormantRange = Annotated[tuple[_Formant, _Formant], AfterValidator(_ordered)]
+"""A range of formant warps: each multiplies the frequencies of all formants."""
+
+HertzRange = Annotated[tuple[_Hertz, _Hertz], AfterValidator(_ordered)]
+"""A range of frequencies, in Hz."""

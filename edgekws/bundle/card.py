@@ -19,6 +19,7 @@ A keyword spotter: {labels}.
 
 ## Measured on the test split by this bundle's own runtime
 
+{test}
 | metric | value | 95 % interval | clips |
 |---|---|---|---|
 {rows}
@@ -61,11 +62,13 @@ def model_card(
     sha256: str,
     caveats: Sequence[str] = (),
     speech: Sequence[str] = (),
+    *,
+    kind_of_test: str = "",
 ) -> str:
     """Return the card as Markdown; `classes` are the rows of `class_counts.with_counts`.
 
     `caveats` are the remarks on the data that must accompany every figure, `speech` the results of
-    the test in continuous speech, a line each.
+    the test in continuous speech, a line each; `kind_of_test` is who speaks the keywords of test.
     """
     front_end = contract.front_end
     return _CARD.format(
@@ -76,6 +79,7 @@ def model_card(
         input_shape=contract.input_shape,
         architecture=contract.architecture,
         sha256=sha256,
+        test=f"Kind of test: {kind_of_test}.\n" if kind_of_test else "",
         rows="\n".join(_row(m) for m in measurements if m.metric not in BUNDLE_METRICS),
         caveats="".join(f"\n{caveat[:1].upper()}{caveat[1:]}.\n" for caveat in caveats),
         speech="".join(f"- {line}\n" for line in speech),

@@ -104,9 +104,10 @@ def augment(
     """Write augmented clips and their originals to a new folder.
 
     [augment] of the recipe, or --set without one, chooses what is applied: speed, pitch_semitones,
-    room, time_shift_ms, noise, gain_db. Only training clips are augmented; dev and test are
-    written unchanged. manifest.csv lists every clip with the values drawn for it, and is a dataset
-    of kind manifest. The same data, options and versions give the same bytes.
+    formant, room, time_shift_ms, noise, microphone, gain_db, telephone. Only training clips are
+    augmented; dev and test are written unchanged. manifest.csv lists every clip with the values
+    drawn for it, and is a dataset of kind manifest. The same data, options and versions give the
+    same bytes.
 
     The folder appears once it is complete; to resume an interrupted run, repeat the command.
     Unreadable files are reported and skipped, and the exit code is 5.

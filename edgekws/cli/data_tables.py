@@ -30,7 +30,8 @@ def exploration_tables(found: "Exploration") -> tuple[list[Table], list[str]]:
     ]
     tables.append(("lengths and levels", head, spread))
     said = "nothing to fix was found" if not found.findings else ""
-    return tables, [*found.notes, *([said] if said else [])]
+    kind = f"kind of test: {found.kind_of_test}" if found.kind_of_test else ""
+    return tables, [*found.notes, *filter(None, (kind, said))]
 
 
 def _classes(found: "Exploration") -> Table:

@@ -1,5 +1,6 @@
 """Clips: the listing of a dataset, rejected clips, and the examples of a split."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -7,8 +8,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekws.core.contract import SILENCE, UNKNOWN
+
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+REAL_PEOPLE, OTHER_ENGINE = "real people", "other engine"
+SAME_ENGINE = "same engine, held-out voices"
+
+NEVER_ON_PEOPLE = "tested on synthetic voices only, never on real people"
 
 NearCopies = Literal["refuse", "leave_out"]
 """How to handle a recording that appears, re-encoded or altered, in two splits."""
@@ -18,7 +26,8 @@ NearCopies = Literal["refuse", "leave_out"]
 class Clip:
     """One labelled piece of audio; `end_s=None` is the end of the file.
 
-    `word` is the word in a clip of `_unknown_`, if it is known.
+    `word` is the word in a clip of `_unknown_`, if it is known; `synthesizer` is the engine that
+    spoke the clip, `None` for a recording of a person or of noise.
     """
 
     path: Path
@@ -28,6 +37,7 @@ class Clip:
     start_s: float = 0.0
     end_s: float | None = None
     word: str | None = None
+    synthesizer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,49 @@ class Listing:
     negatives: tuple[Clip, ...] = ()
     near_copies: NearCopies = "refuse"
     caveats: tuple[str, ...] = ()
+
+    @property
+    def kind_of_test(self) -> str:
+        """Who speaks the keywords of the test split; empty if it has none."""
+        return describe_test(kinds_of_test(self.clips))
+
+    @property
+    def test_caveats(self) -> tuple[str, ...]:
+        """The caveat of a test without real people; empty with them or without a test."""
+        kinds = kinds_of_test(self.clips)
+        return (NEVER_ON_PEOPLE,) if kinds and REAL_PEOPLE not in kinds else ()
+
+
+def kinds_of_test(clips: Iterable[Clip]) -> dict[str, tuple[str, ...]]:
+    """Return the engines that speak the keywords of test, by the kind of test that they make.
+
+    An engine that also speaks keywords of training makes a test on the `SAME_ENGINE`. Real people
+    are a kind without engines.
+
+    >>> a = Clip(Path("a.wav"), "on", "en+f1", "train", synthesizer="espeak")
+    >>> b = Clip(Path("b.wav"), "on", "en+f2", "test", synthesizer="espeak")
+    >>> c = Clip(Path("c.wav"), "on", "awb", "test", synthesizer="flite")
+    >>> kinds_of_test([a, b, c])
+    {'same engine, held-out voices': ('espeak',), 'other engine': ('flite',)}
+    """
+    keywords = [clip for clip in clips if clip.label not in (UNKNOWN, SILENCE)]
+    trained = {clip.synthesizer for clip in keywords if clip.split == "train"}
+    kinds: dict[str, set[str]] = {SAME_ENGINE: set(), OTHER_ENGINE: set()}
+    tested = {clip.synthesizer for clip in keywords if clip.split == "test"}
+    for engine in tested - {None}:
+        kinds[SAME_ENGINE if engine in trained else OTHER_ENGINE].add(str(engine))
+    spoken = {kind: tuple(sorted(engines)) for kind, engines in kinds.items() if engines}
+    return spoken | ({REAL_PEOPLE: ()} if None in tested else {})
+
+
+def describe_test(kinds: dict[str, tuple[str, ...]]) -> str:
+    """Return the kinds of test as words.
+
+    >>> describe_test({OTHER_ENGINE: ("flite", "piper"), REAL_PEOPLE: ()})
+    'other engine (flite, piper) and real people'
+    """
+    names = (f"{kind} ({', '.join(of)})" if of else kind for kind, of in kinds.items())
+    return " and ".join(names)
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ BLOCK = 64
 """Clips processed on all cores before their records are saved."""
 
 COLUMNS = (
-    "path", "label", "speaker", "split", "made", "source", "source_start_s", "source_end_s",
-    "copy", *(field.name for field in fields(Change)),
+    "path", "label", "speaker", "split", "synthesizer", "made", "source", "source_start_s",
+    "source_end_s", "copy", *(field.name for field in fields(Change)),
 )  # fmt: skip
 
 
@@ -153,7 +153,10 @@ def _identity(order: Order, emit: Emit) -> str:
     return sha256_of(
         {
             "clips": [
-                (name, sum_of[c.path], c.label, c.speaker, c.split, c.start_s, c.end_s)
+                (
+                    *(name, sum_of[c.path], c.label, c.speaker, c.split),
+                    *(c.start_s, c.end_s, c.synthesizer),
+                )
                 for name, c in zip(order.names, order.clips, strict=True)
             ],
             "noise": [sum_of[path] for path in order.noise],
@@ -243,7 +246,7 @@ def _written(
     _write(folder / name, samples, order.sample_rate, order.form)
     drawn = _drawn(change, order) if change else [""] * len(fields(Change))
     end = "" if clip.end_s is None else clip.end_s
-    cells = [name, clip.label, clip.speaker or "", clip.split]
+    cells = [name, clip.label, clip.speaker or "", clip.split, clip.synthesizer or ""]
     origin = ["augmented" if copy else "original", source, clip.start_s, end, copy or ""]
     return [*cells, *origin, *drawn]
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekws.audio.effective_speakers import Speakers, count_speakers, describe
 from edgekws.audio.inspection import Sound, inspect
 from edgekws.audio.parallel import in_parallel
 from edgekws.core.contract import SILENCE, UNKNOWN
+from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit
 from edgekws.curation.evidence import Evidence, Finding
 from edgekws.curation.findings import findings
@@ -40,7 +42,8 @@ class Exploration:
     `counts` and `speakers` are by label and split; `spread` has the percentiles 0, 5, 25, 50, 75,
     95 and 100 of `length_s`, `rms_dbfs`, `peak_dbfs` and `range_db` (loud against quiet frames)
     over all readable clips, `levels` those of `rms_dbfs` for each label; `clips_per_speaker` is
-    sorted by number, largest first. `rows` has every clip with its measurements.
+    sorted by number, largest first. `kind_of_test` is that of `core.corpus.Listing`;
+    `effective_speakers` are those of train and test. `rows` has every clip with its measurements.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Exploration:
     histograms: dict[str, Histogram]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    kind_of_test: str
+    effective_speakers: dict[str, Speakers]
     rows: tuple[dict[str, Any], ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,7 +94,9 @@ def explore(source: DataSource, emit: Emit) -> Exploration:
     root = _common(pieces)
     evidence = Evidence(source, inventory, sounds, errors, groups, root)
     problems = tuple(findings(evidence))
-    return _explored(source, inventory, sounds, errors, problems, [*inventory.notes, *notes])
+    speakers = count_speakers(inventory.clips, cache_folder(), emit)
+    notes = [*inventory.notes, *notes, *filter(None, [describe(speakers)])]
+    return _explored(source, inventory, sounds, errors, problems, notes, speakers)
 
 
 def _inspected(piece: Piece) -> Sound | str:
@@ -113,6 +120,7 @@ def _explored(
     errors: Sequence[str],
     problems: tuple[Finding, ...],
     notes: Sequence[str],
+    effective_speakers: dict[str, Speakers],
 ) -> Exploration:
     pieces, splits = inventory.pieces, inventory.splits
     readable = [sound for sound in sounds if sound is not None]
@@ -143,6 +151,8 @@ def _explored(
         {name: _histogram(name, pieces, sounds, splits) for name in _MEASURES},
         problems,
         tuple(notes),
+        inventory.kind_of_test,
+        effective_speakers,
         tuple(map(_row, pieces, sounds, errors)),
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekws.audio.folders import audio_files, ignored_line
-from edgekws.core.corpus import SPLITS
+from edgekws.core.corpus import SPLITS, Clip
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit
 from edgekws.curation.source import DataSource
@@ -43,12 +43,18 @@ class Piece:
 
 @dataclass
 class Inventory:
-    """The listed clips; `refused` is why training would reject them, `rows` are wrong rows."""
+    """The listed clips; `refused` is why training would reject them, `rows` are wrong rows.
+
+    `kind_of_test` and `clips` are those of `core.corpus.Listing`, empty if training would reject
+    them.
+    """
 
     pieces: list[Piece]
     notes: list[str] = field(default_factory=list)
     refused: str = ""
     rows: list[str] = field(default_factory=list)
+    kind_of_test: str = ""
+    clips: tuple[Clip, ...] = ()
 
     @property
     def splits(self) -> list[str]:
@@ -74,7 +80,9 @@ def take_inventory(source: DataSource, emit: Emit) -> Inventory:
     pieces = [
         Piece(c.path, c.label, c.split, c.speaker or "", c.start_s, c.end_s) for c in listing.clips
     ]
-    return Inventory(pieces, list(listing.notes))
+    return Inventory(
+        pieces, list(listing.notes), kind_of_test=listing.kind_of_test, clips=listing.clips
+    )
 
 
 def _partial_inventory(dataset: Any, error: DataError) -> Inventory:

@@ -23,6 +23,7 @@ from edgekws.datasets.listing.labels import label_problem
 from edgekws.datasets.listing.speakers import ranked
 from edgekws.datasets.listing.tables import read_text
 from edgekws.datasets.listing.word_folders import word_name
+from edgekws.datasets.synthesis.held_out import Engine, HeldOut, speaking_splits
 from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, render
 from edgekws.datasets.synthesis.voices import EngineVoices, by_share, voices_per_split
@@ -30,7 +31,7 @@ from edgekws.datasets.synthetic import Dataset
 from edgekws.errors import UsageError
 from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 
-COLUMNS = ("path", "label", "speaker", "split", "text", "accent", "variant")
+COLUMNS = ("path", "label", "speaker", "split", "text", "accent", "variant", "synthesizer")
 LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
 HELD_OUT = 0.15
 """Share of the clips of a word, and of the variants, in each of dev and test."""
@@ -58,7 +59,7 @@ class _Line(NamedTuple):
     def row(self) -> tuple[str, ...]:
         voice, utterance = self.voice, self.utterance
         names = (speaker_name(voice), self.split, utterance.text, voice.code, voice.variant)
-        return (utterance.path, self.word, *names)
+        return (utterance.path, self.word, *names, self.engine.kind)
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -129,7 +130,7 @@ def synth(
     fingerprints = [engine.fingerprint() for engine in engines]
     identity = sha256_of(about | {"source": closure([__name__]), "speech": fingerprints})
     check_language(language, keywords)
-    chosen = _voices(engines, keywords[0], language, voices, seed)
+    chosen = _voices(engines, keywords[0], language, voices, seed, dataset.held_out)
     lines = _plan(keywords, chosen, clips, seed)
     if is_complete(output, identity, ()):
         emit(Event("note", f"{output} exists already, with the same content"))
@@ -148,9 +149,14 @@ def speaker_name(voice: Voice) -> str:
 
 
 def _voices(
-    engines: Sequence[Synthesizer], probe: str, language: str, asked: str | None, seed: int
+    engines: Sequence[Synthesizer],
+    probe: str,
+    language: str,
+    asked: str | None,
+    seed: int,
+    held_out: HeldOut,
 ) -> dict[Split, list[EngineVoices]]:
-    """Return the voices of each split in random order; an engine with few has all in train."""
+    """Return the voices of each split in random order; one engine with few has all in train."""
     with Espeak() as espeak:
         accents = accents_of(language, espeak.accents())
     by_number = asked is None or asked.isdecimal()
@@ -158,9 +164,9 @@ def _voices(
     every = [voice for cast in casts for of in cast.voices.values() for voice in of]
     chosen = _some(every, asked, seed) if by_number else _by_name(every, asked or "")
     voices: dict[Split, list[EngineVoices]] = {split: [] for split in SPLITS}
-    for engine, cast in zip(engines, casts, strict=True):
-        part = _part(cast, chosen)
-        splits = tuple(split for split in SPLITS if split in engine.splits)
+    parts = [Engine(e, _part(cast, chosen)) for e, cast in zip(engines, casts, strict=True)]
+    named = [entry for entry in parts if entry.cast.families]
+    for (engine, part), splits in zip(named, speaking_splits(named, held_out)[0], strict=True):
         enough = len(part.families) >= len(splits)
         for split, of in voices_per_split(part, seed, splits if enough else splits[:1]).items():
             if drawn := _drawn(set(of) & set(chosen), seed):

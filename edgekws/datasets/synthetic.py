@@ -25,6 +25,7 @@ from edgekws.datasets._fields import Negatives
 from edgekws.datasets.listing.labels import keyword_problem, readable
 from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
 from edgekws.datasets.listing.splits import Rule
+from edgekws.datasets.synthesis.held_out import HeldOut
 from edgekws.errors import MissingPartError
 from edgekws.runtime.front_end import FrontEnd
 from edgekws.synthesizers.speaking.espeak_ng import INSTALL
@@ -38,7 +39,7 @@ HELD_OUT = 0.15
 _MANIFEST = "manifest.csv"
 _SENTENCES = "sentences.csv"
 _NOTES = "notes.txt"
-_COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s")
+_COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s", "synthesizer")
 
 
 class Dataset(Fields):
@@ -68,6 +69,12 @@ class Dataset(Fields):
         min_length=1,
         description="Engines that speak, such as espeak, piper and kokoro, each with its share of "
         "the clips",
+    )
+    held_out: HeldOut = Field(
+        "auto",
+        description="What test alone hears if several engines speak: engine, the one with the "
+        "fewest voices, at least 3; voices, some of each engine; auto, an engine of 3 to 10 "
+        "voices, or else voices. The splits that an engine names take precedence",
     )
     unknown_words: tuple[str, ...] | None = Field(
         None,
@@ -201,7 +208,8 @@ def _save_clips(folder: Path, name: str, clips: Sequence[Clip]) -> None:
         for clip in clips:
             path = clip.path.relative_to(folder).as_posix()
             end_s = "" if clip.end_s is None else clip.end_s
-            table.writerow((path, clip.label, clip.speaker, clip.split, clip.start_s, end_s))
+            row = (path, clip.label, clip.speaker, clip.split, clip.start_s, end_s)
+            table.writerow((*row, clip.synthesizer))
 
 
 def _load(folder: Path, labels: tuple[str, ...]) -> Listing:
@@ -226,6 +234,7 @@ def _load_clips(folder: Path, name: str) -> tuple[Clip, ...]:
                 splits[row["split"]],
                 float(row["start_s"]),
                 float(row["end_s"]) if row["end_s"] else None,
+                synthesizer=row["synthesizer"] or None,
             )
             for row in csv.DictReader(file)
         )

@@ -22,12 +22,14 @@ from edgekws.runtime.front_end import FrontEnd
 
 if TYPE_CHECKING:
     from edgekws.audio.decoding import Corpus
+    from edgekws.audio.effective_speakers import Speakers
     from edgekws.audio.features import Features
     from edgekws.audio.waveforms import Waveforms
 
 
 _MODULES = {
     "edgekws.audio.decoding",
+    "edgekws.audio.effective_speakers",
     "edgekws.audio.features",
     "edgekws.audio.waveforms",
     "edgekws.datasets.listing.continuous",
@@ -146,10 +148,17 @@ class Source:
     def summary(self) -> dict[str, Any]:
         """Return the report's summary of the data: counts, rejected clips, notes."""
 
-        def build(folder: Path) -> None:
-            (folder / "summary.json").write_text(json.dumps(_summary(self.corpus)))
+        from edgekws.audio.effective_speakers import count_speakers, describe, encoder_identity
 
-        folder = build_folder(self._cache / "data" / self.key, build, self._emit)
+        def build(folder: Path) -> None:
+            clips = self.listing.recordings or self.listing.clips
+            counted = count_speakers(clips, self._cache, self._emit)
+            summary = _summary(self.corpus) | _test_of(self.listing) | _speakers(counted)
+            summary["notes"] += filter(None, [describe(counted)])
+            (folder / "summary.json").write_text(json.dumps(summary))
+
+        key = sha256_of([self.key, encoder_identity()])
+        folder = build_folder(self._cache / "data" / key, build, self._emit)
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return summary
 
@@ -180,6 +189,15 @@ def _summary(corpus: "Corpus") -> dict[str, Any]:
         "fingerprint": corpus.fingerprint,
         "notes": [*_left_out(corpus), *corpus.notes],
     }
+
+
+def _speakers(counted: "dict[str, Speakers]") -> dict[str, Any]:
+    return {"effective_speakers": {split: one.to_dict() for split, one in counted.items()}}
+
+
+def _test_of(listing: Listing) -> dict[str, Any]:
+    """Return the kind of test, and whether that is to be read with a caveat."""
+    return {"kind_of_test": listing.kind_of_test, "test_caveats": list(listing.test_caveats)}
 
 
 def _left_out(corpus: "Corpus") -> list[str]:

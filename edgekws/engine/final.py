@@ -153,9 +153,17 @@ def _build(
     )
     matrix = accuracy.confusion(logits, test, labels)
     classes = with_counts(accuracy.per_class(logits, test, labels), matrix)
-    caveats = context.source.listing.caveats
-    speech = continuous.get("speech", [UNTESTED])
-    card = model_card(artifact.contract, origin, measurements, classes, sha256, caveats, speech)
+    listing = context.source.listing
+    card = model_card(
+        artifact.contract,
+        origin,
+        measurements,
+        classes,
+        sha256,
+        (*listing.test_caveats, *listing.caveats),
+        continuous.get("speech", [UNTESTED]),
+        kind_of_test=listing.kind_of_test,
+    )
     pack.seal(bundle, card)
     proofs["golden_max_abs_diff"] = verify.verify(bundle).max_abs_diff
     record = {

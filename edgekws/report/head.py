@@ -7,6 +7,7 @@ from edgekws.core import figures
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.measurement import Verdict
 from edgekws.core.report import Report
+from edgekws.report.tables import kind_of_test
 
 _INT8 = 0.99
 
@@ -31,6 +32,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     """Return what a reader wants to know first, as names and values; the unknown is left out."""
     rows = {
         "keywords": ", ".join(_keywords(report)),
+        "kind of test": kind_of_test(report.data),
         "date": _date(report),
         "host": _host(report),
         "command": str(report.environment.get("command", "")),

@@ -244,7 +244,10 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
     counts: Mapping[str, Mapping[str, int]] = data.get("counts", {})
     splits = [s for s in SPLITS if s in counts] + [s for s in counts if s not in SPLITS]
     labels = list(dict.fromkeys(label for split in splits for label in counts[split]))
-    shown = ("counts", "rejected", "notes")
+    shown = (
+        *("counts", "rejected", "notes"),
+        *("kind_of_test", "test_caveats", "effective_speakers"),
+    )
     return {
         "splits": splits,
         "rows": [(label, [counts[s].get(label, 0) for s in splits]) for label in labels],

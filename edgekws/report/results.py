@@ -34,7 +34,8 @@ def report_result(report: "Report", page: Path | None = None) -> Shown:
     for bundle in bundles:
         rest += [*_whole(bundle.measurements), *tables.heard_tables(bundle)]
     rest += tables.budget_tables(report.deciding())
-    notes = [f"note: {note}" for note in report.notes]
+    kind = tables.kind_of_test(report.data)
+    notes = [*([f"kind of test: {kind}"] if kind else []), *(f"note: {n}" for n in report.notes)]
     return Shown(
         "report",
         (record,),

@@ -143,6 +143,15 @@ def _few(report: "Report", metrics: Iterable[str]) -> str:
     return f" († {'; '.join(warnings)})" if warnings else ""
 
 
+def kind_of_test(data: Mapping[str, Any]) -> str:
+    """Return the kind of test of a report's data, with its caveats; empty if it is unknown.
+
+    >>> kind_of_test({"kind_of_test": "other engine (flite)", "test_caveats": ["never on people"]})
+    'other engine (flite); never on people'
+    """
+    return "; ".join(filter(None, (data.get("kind_of_test"), *data.get("test_caveats", ()))))
+
+
 def plan_table(plan: "Plan") -> Table:
     """Return what every step will weigh."""
     metrics = ("params", "macs", "size_kib", "latency_p50_us")

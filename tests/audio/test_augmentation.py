@@ -1,6 +1,7 @@
 """Augmentation: drawn from (seed, copy or epoch, clip) alone, and doing what its name says."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from edgekws.audio.augmentation import (
     augment_waveforms,
     mask,
 )
+from edgekws.audio.channel import Microphone, Telephone
 from edgekws.audio.perturbation import change_speed, shift_pitch
 from edgekws.audio.room import Room
 
@@ -24,6 +26,11 @@ RATE = 8_000
 STILL = Augment(time_shift_ms=0.0, gain_db=(0.0, 0.0))
 VOICES = Augment(
     speed=(0.85, 1.18), pitch_semitones=(-2, 2), room=Room(probability=0.5), noise=Noise()
+)
+
+
+CHANNEL = Augment(
+    formant=(0.85, 1.2), microphone=Microphone(probability=1), telephone=Telephone(probability=0.5)
 )
 
 
@@ -55,7 +62,7 @@ def test_order_and_batch_size_do_not_matter(order: list[int], batch: int, record
         np.testing.assert_array_equal(got, expected[part])
 
 
-@pytest.mark.parametrize("augment", [Augment(noise=Noise(probability=1)), VOICES])
+@pytest.mark.parametrize("augment", [Augment(noise=Noise(probability=1)), VOICES, CHANNEL])
 def test_copies_seeds_and_clips_differ(augment: Augment) -> None:
     wave = np.tile(_waves(1), (2, 1))
     clips = np.array([0, 1])
@@ -205,9 +212,41 @@ def test_one_change_leaves_the_draws_of_the_others_alone() -> None:
     )
 
 
-def test_voices_cost_little() -> None:
+def test_formants_and_channel_leave_the_other_draws_alone() -> None:
+    waves, clips = _waves(), np.arange(6)
+    unused = {"microphone": Microphone(probability=0), "telephone": Telephone(probability=0)}
+    np.testing.assert_array_equal(
+        _augment(waves, VOICES.model_copy(update=unused), clips), _augment(waves, VOICES, clips)
+    )
+    same = VOICES.model_copy(update={"formant": (1.0, 1.0)})
+    for wave, clip in zip(waves, clips, strict=True):
+        key = (1, 0, int(clip))
+        change = augment_waveform(wave, (), same, key, RATE)[1]
+        expected = augment_waveform(wave, (), VOICES, key, RATE)[1]
+        assert replace(change, formant=None) == expected
+        assert change.formant == 1
+
+
+def test_draws_of_the_channel_are_within_what_was_asked() -> None:
+    asked = CHANNEL.model_copy(update={"microphone": Microphone(probability=0.5)})
+    changes = [
+        augment_waveform(_waves(1)[0], (), asked, (1, 0, clip), RATE)[1] for clip in range(24)
+    ]
+    assert all(0.85 <= (c.formant or 0) <= 1.2 for c in changes)
+    with_microphone = [c for c in changes if c.microphone_db is not None]
+    assert 4 <= len(with_microphone) <= 20
+    assert all(30 <= (c.high_pass_hz or 0) <= 250 for c in with_microphone)
+    assert all(3500 <= (c.low_pass_hz or 0) <= 8000 for c in with_microphone)
+    gains = [float(gain) for c in with_microphone for gain in str(c.microphone_db).split()]
+    assert len(gains) == 8 * len(with_microphone)
+    assert all(-6 <= gain <= 6 for gain in gains)
+    assert {c.telephone for c in changes} == {None, True}
+
+
+@pytest.mark.parametrize("augment", [VOICES, CHANNEL])
+def test_voices_cost_little(augment: Augment) -> None:
     waves, seconds = _waves(16, 16_000), []
-    augment = VOICES.model_copy(update={"room": Room(probability=1.0)})
+    augment = augment.model_copy(update={"room": Room(probability=1.0)})
     for copy in range(4):
         start = time.thread_time()
         augment_waveforms(waves, (), augment, 1, copy, np.arange(16), 16_000)
@@ -215,7 +254,7 @@ def test_voices_cost_little() -> None:
     assert min(seconds) / 16 < 0.02
 
 
-@pytest.mark.parametrize("augment", [Augment(noise=Noise(probability=1.0)), VOICES])
+@pytest.mark.parametrize("augment", [Augment(noise=Noise(probability=1.0)), VOICES, CHANNEL])
 def test_zeros_stay_zeros(augment: Augment) -> None:
     silent = np.zeros((2, 500), np.float32)
     np.testing.assert_array_equal(_augment(silent, augment, np.arange(2)), silent)
@@ -296,6 +335,9 @@ def test_masks_cost_little() -> None:
         ({"pitch_semitones": [-13, 0]}, r"pitch_semitones.0\n.*greater than or equal to -12"),
         ({"room": {"rt60_s": [0, 0.3]}}, r"room.rt60_s.0\n.*greater than 0"),
         ({"room": {"probability": 2}}, r"room.probability\n"),
+        ({"formant": [0.5, 1]}, r"formant.0\n.*greater than or equal to 0.7"),
+        ({"microphone": {"low_pass_hz": [0, 9]}}, r"microphone.low_pass_hz.0\n.*greater than 0"),
+        ({"telephone": {"probability": 2}}, r"telephone.probability\n"),
     ],
 )
 def test_wrong_fields(fields: dict[str, object], message: str) -> None:

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgekws.audio.perturbation import SEARCH_S, change_speed, shift_pitch, stretch
+from edgekws.audio.perturbation import (
+    SEARCH_S,
+    change_speed,
+    shift_pitch,
+    stretch,
+    warp_formants,
+)
 
 RATE = 16_000
 SIZE = 16_000
@@ -24,6 +30,34 @@ def _hz(wave: NDArray[np.float32]) -> float:
     """Return the strongest frequency in the middle of `wave`."""
     part = wave[MIDDLE] * np.hanning(MIDDLE.stop - MIDDLE.start)
     return float(np.argmax(np.abs(np.fft.rfft(part, 1 << 19))) * RATE / (1 << 19))
+
+
+def _loud_frames(wave: NDArray[np.float32], size: int, loudest: float) -> NDArray[np.float64]:
+    """Return the windowed frames `(frames, size)` within 10 dB of an energy of `loudest`."""
+    frames = np.lib.stride_tricks.sliding_window_view(wave, size)[::128]
+    return np.asarray(frames[(frames**2).sum(axis=1) > 0.1 * loudest] * np.hanning(size))
+
+
+def _envelope(wave: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the smoothed mean log spectrum `(257,)` of loud frames."""
+    frames = np.lib.stride_tricks.sliding_window_view(wave, 512)[::128]
+    loud = _loud_frames(wave, 512, float((frames**2).sum(axis=1).max()))
+    cepstrum = np.fft.irfft(np.log(np.abs(np.fft.rfft(loud)) + 1e-5).mean(axis=0))
+    cepstrum[30:-29] = 0
+    return np.asarray(np.fft.rfft(cepstrum).real)
+
+
+def _stretch_of(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
+    """Return the factor along frequency by which one envelope best fits the other."""
+    bins, ratios = np.arange(5, 110), np.exp(np.linspace(np.log(0.75), np.log(1.35), 121))
+    warped = [np.interp(bins / ratio, np.arange(257), before) for ratio in ratios]
+    return float(ratios[np.argmax([np.corrcoef(w, after[bins])[0, 1] for w in warped])])
+
+
+def _period(wave: NDArray[np.float32]) -> int:
+    """Return the period in samples, from 50 to 400 Hz, of the 0.1 s in the middle of `wave`."""
+    spectrum = np.fft.rfft(wave[len(wave) // 2 - 800 :][:1_600] * np.hanning(1_600), 4_096)
+    return 40 + int(np.argmax(np.fft.irfft(np.abs(spectrum) ** 2)[40:320]))
 
 
 def _ticks(places: list[int]) -> NDArray[np.float32]:
@@ -84,6 +118,38 @@ def test_real_speech_keeps_its_level_and_its_envelope(speech: NDArray[np.float32
         assert shifted.std() == pytest.approx(wave.std(), rel=0.2)
         before, after = (np.convolve(w**2, np.ones(1_600), "valid")[::400] for w in (wave, shifted))
         assert np.corrcoef(before, after)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("ratio", [0.85, 1.2])
+def test_formants_of_real_speech_move_and_its_pitch_stays(
+    speech: NDArray[np.float32], ratio: float
+) -> None:
+    stretches, periods = [], []
+    for wave in speech[::16]:
+        warped = warp_formants(wave, ratio, RATE)
+        assert (warped.dtype, warped.shape) == (wave.dtype, wave.shape)
+        assert warped.std() == pytest.approx(wave.std(), rel=1e-3)
+        stretches.append(_stretch_of(_envelope(wave), _envelope(warped)))
+        loudest = int(np.argmax(np.convolve(wave**2, np.ones(1_600), "same")[1_600:-1_600]))
+        part = slice(loudest, loudest + 3_200)
+        periods.append(_period(warped[part]) / _period(wave[part]))
+    assert np.median(stretches) == pytest.approx(ratio, rel=0.03)
+    assert np.median(periods) == pytest.approx(1, abs=0.005)
+
+
+def test_harmonics_stay_in_place_when_formants_move() -> None:
+    for hz in (110, 240):
+        assert _hz(warp_formants(_vowel(hz), 1.2, RATE)) / hz % 1 in (
+            pytest.approx(0, abs=1e-3),
+            pytest.approx(1, abs=1e-3),
+        )
+
+
+@pytest.mark.parametrize("size", [1, 37, 5_000])
+def test_any_length_has_formants(size: int) -> None:
+    wave = np.random.default_rng(0).normal(0, 0.1, size).astype(np.float32)
+    assert np.isfinite(warp_formants(wave, 1.2, RATE)).all()
+    np.testing.assert_allclose(warp_formants(wave, 1.0, RATE), wave, atol=1e-6)
 
 
 @pytest.mark.parametrize("ratio", [0.7, 1.0, 1.4])

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from edgekws.cli.data_tables import exploration_tables
 from edgekws.core.events import Event, quiet
 from edgekws.curation.explore import Exploration, explore
 from edgekws.curation.source import data_source
@@ -68,6 +69,8 @@ def test_nothing_is_found_where_nothing_is_wrong(folder: Path) -> None:
     assert exploration.spread["length_s"] == (0.7,) * 7
     assert sum(exploration.histograms["rms_dbfs"].counts["train"]) == 20
     assert len(exploration.rows) == 52
+    assert exploration.kind_of_test == "real people"
+    assert "kind of test: real people" in exploration_tables(exploration)[1]
     json.dumps(exploration.to_dict(), allow_nan=False)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from edgekws.core.corpus import SPLITS
+from edgekws.core.corpus import NEVER_ON_PEOPLE, SPLITS
 from edgekws.core.events import quiet
 from edgekws.curation.source import data_source
 from edgekws.curation.synth import Spoken, synth, words_of
@@ -63,6 +63,8 @@ def test_it_is_a_dataset_as_folder_and_as_manifest(spoken: Path, tmp_path: Path)
         given = data_source(str(source))
         listing = given.dataset.list_clips(FrontEnd(), 0, tmp_path, quiet)
         clips.append({(c.path.name, c.label, c.speaker, c.split) for c in listing.clips})
+        assert listing.kind_of_test == "same engine, held-out voices (espeak)"
+        assert listing.test_caveats == (NEVER_ON_PEOPLE,)
     assert clips[0] == clips[1]
     assert len(clips[0]) == 14
     where: dict[str, set[str]] = {}

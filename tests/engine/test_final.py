@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from edgekws.audio.front_end_graph import front_end_model
 from edgekws.bundle.verify import score
 from edgekws.core.contract import SILENCE, UNKNOWN, Normalization
-from edgekws.core.corpus import Examples
+from edgekws.core.corpus import NEVER_ON_PEOPLE, Examples
 from edgekws.core.events import quiet
 from edgekws.engine.final import GOLDEN_CLIPS, _build, _prove_runtime, front_end_features
 from edgekws.errors import ParityError
@@ -101,7 +101,12 @@ def final(linear: Linear, tmp_path: Path) -> SimpleNamespace:
     data = Splits(network.path, tmp_path / "frontend.onnx")
     artifact: Any = SimpleNamespace(contract=network.contract)
     measured: Any = SimpleNamespace(model=network.path)
-    source = SimpleNamespace(features=data, listing=SimpleNamespace(caveats=()))
+    listing = SimpleNamespace(
+        caveats=("a voice may be in two splits",),
+        test_caveats=(NEVER_ON_PEOPLE,),
+        kind_of_test="other engine (flite)",
+    )
+    source = SimpleNamespace(features=data, listing=listing)
     context: Any = SimpleNamespace(source=source, emit=quiet)
     folder = tmp_path / "final"
     folder.mkdir()
@@ -123,6 +128,13 @@ def test_the_figures_are_those_of_test(final: SimpleNamespace) -> None:
     assert sum(row["right"] for row in rows) == sum(row[i] for i, row in enumerate(matrix)) == 12
     assert final.record["parity"]["front_end_max_abs_diff"] <= 1e-5
     assert final.record["parity"]["label_agreement"] == 1
+
+
+def test_the_card_names_the_kind_of_test(final: SimpleNamespace) -> None:
+    card = (final.bundle / "MODEL_CARD.md").read_text("utf-8")
+    assert "\nKind of test: other engine (flite).\n" in card
+    assert "\nTested on synthetic voices only, never on real people.\n" in card
+    assert "\nA voice may be in two splits.\n" in card
 
 
 def test_each_kind_of_clip_stands_apart(final: SimpleNamespace) -> None:

@@ -29,7 +29,7 @@ def exploration() -> Exploration:
         "проба", "recordings", 1_205, 1_204, 0.5, ("да", "<b>"), SPLITS, counts, counts,
         {"train": 9, "test": 2}, {"anna": 1_000, "<u>": 205}, {"16000": 1_204}, {"1": 1_204},
         {".wav": 1_205}, dict.fromkeys(names, spread), {"да": spread},
-        dict.fromkeys(names, histogram), findings, ("held <out>",),
+        dict.fromkeys(names, histogram), findings, ("held <out>",), "real <people>", {},
         ({"path": "a.wav", "label": "да"},),
     )  # fmt: skip
 
@@ -51,6 +51,7 @@ def test_shows_everything_and_escapes_it(found: Exploration, tmp_path: Path) -> 
     assert "and 1,233 more" in page
     assert "a&lt;i&gt; = b" in page
     assert "held &lt;out&gt;" in page
+    assert "real &lt;people&gt;" in page
     assert "<b>" not in page
     assert "<u>" not in page
     assert "http" not in page.replace("http://www.w3.org", "")

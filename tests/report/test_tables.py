@@ -1,8 +1,12 @@
 """Which mistakes are the most frequent, and what is said of a step."""
 
+from dataclasses import replace
+
 from edgekws.core.measurement import Measurement
 from edgekws.core.report import Report, Result
+from edgekws.report.head import facts
 from edgekws.report.html import _values
+from edgekws.report.results import report_result
 from edgekws.report.tables import confused, step_line, step_tables
 
 
@@ -44,6 +48,15 @@ def test_continuous_speech_has_a_table_of_its_own() -> None:
     assert rows == [
         ["bundle (test)", "10.0 % [2.0, 30.0]", "1.5/h [0.2, 8.4]", "421 ms", "40 min 00 s"]
     ]
+
+
+def test_the_kind_of_test_is_on_the_page_and_in_the_terminal() -> None:
+    data = {"kind_of_test": "other engine (flite)", "test_caveats": ["never on real people"]}
+    tested = replace(report(8), data=data)
+    line = "other engine (flite); never on real people"
+    assert dict(facts(tested))["kind of test"] == line
+    assert f"kind of test: {line}" in report_result(tested).lines
+    assert "kind of test" not in dict(facts(report(8)))
 
 
 def test_figures_of_few_speakers_say_so_in_every_table() -> None:

@@ -201,7 +201,14 @@ def _composed(plans: Sequence[_Plan], folder: Path, window_s: float) -> Iterator
             clip = plan.clips[0]
             label = clip.label if table == "word" else UNKNOWN
             place = (n * window_s, (n + 1) * window_s)
-            yield Clip(folder / f"{table}.wav", label, clip.speaker, "train", *place)
+            yield Clip(
+                folder / f"{table}.wav",
+                label,
+                clip.speaker,
+                "train",
+                *place,
+                synthesizer=clip.synthesizer,
+            )
 
 
 def _compose(plan: _Plan, front_end: FrontEnd, seed: int) -> NDArray[np.int16]:

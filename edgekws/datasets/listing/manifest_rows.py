@@ -47,6 +47,10 @@ class Columns(Fields):
     )
     start_s: str = Field(default="start_s", description="Start of the clip; default: 0")
     end_s: str = Field(default="end_s", description="End of the clip; default: end of the file")
+    synthesizer: str = Field(
+        default="synthesizer",
+        description="The engine that spoke the clip; empty: a person. It names the kind of test",
+    )
 
     def present(self, table: Table) -> frozenset[str]:
         """Return the fields with a column in `table`; the table notes missing required ones.
@@ -160,8 +164,8 @@ class _Rows:
         if first != row.line:
             problem = f"{cells['path']} is already listed in line {first}; keep one of them"
             self._add_problem(row, "path", problem)
-        speaker = cells.get("speaker") or None
-        return Recording(path, word_name(cells["label"]), split, speaker, start_s, end_s)
+        speaker, engine = cells.get("speaker") or None, cells.get("synthesizer") or None
+        return Recording(path, word_name(cells["label"]), split, speaker, start_s, end_s, engine)
 
     def _add_problem(self, row: Row, name: str, message: str) -> None:
         self._table.add_problem(row.line, getattr(self._columns, name), message)

@@ -78,6 +78,7 @@ def split_clips(
             recording.start_s,
             recording.end_s,
             None if recording.word in (*labels, UNKNOWN) else recording.word,
+            recording.synthesizer,
         )
         for recording, speaker in zip(recordings, speakers, strict=True)
     ]

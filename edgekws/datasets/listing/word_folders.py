@@ -18,12 +18,15 @@ from edgekws.errors import DataError
 LISTS: dict[str, Split] = {"validation_list.txt": "dev", "testing_list.txt": "test"}
 _TABLES = ("train.csv", "val.csv", "test.csv")
 _COLUMNS = ("file", "class")
+_MANIFEST, _ABOUT = "manifest.csv", "about.json"
+"""The files of a folder written by `data synth` or `data augment`."""
 
 
 class Recording(NamedTuple):
     """A file or a part of it, its word, and its split by a list.
 
-    `None` means not given; `end_s=None` is the end of the file.
+    `None` means not given; `end_s=None` is the end of the file. `synthesizer` is the engine that
+    spoke it, `None` for a person.
     """
 
     path: Path
@@ -32,6 +35,7 @@ class Recording(NamedTuple):
     speaker: str | None = None
     start_s: float = 0.0
     end_s: float | None = None
+    synthesizer: str | None = None
 
 
 @dataclass
@@ -61,10 +65,24 @@ def find_recordings(root: Path, noise: Path | None) -> Recordings:
         raise DataError(f"{root}: the splits are given twice, by {tables[0]} and {lists[0]}")
     contents = _by_folder(root, noise)
     if tables:
-        return _by_tables(root, tables, contents)
-    if contents.empty:
+        contents = _by_tables(root, tables, contents)
+    elif contents.empty:
         raise DataError(f"{contents.empty[0]}: holds no recordings; fill the folder or remove it")
-    return _with_lists(root, lists, contents) if lists else contents
+    elif lists:
+        contents = _with_lists(root, lists, contents)
+    spoken_by = _synthesizers(root)
+    contents.recordings = [
+        r._replace(synthesizer=spoken_by.get(r.path)) for r in contents.recordings
+    ]
+    return contents
+
+
+def _synthesizers(root: Path) -> dict[Path, str]:
+    """Return the engine of every synthetic file, if edgekws wrote the folder."""
+    if not ((root / _ABOUT).is_file() and (root / _MANIFEST).is_file()):
+        return {}
+    cells = [row.cells for row in read_table(root / _MANIFEST).rows]
+    return {root / row["path"]: row["synthesizer"] for row in cells if row.get("synthesizer")}
 
 
 def word_name(text: str) -> str:

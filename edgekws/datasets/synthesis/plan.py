@@ -15,6 +15,7 @@ from edgekws.core.events import Emit, progress
 from edgekws.core.protocols import Synthesizer
 from edgekws.core.speech import Voice
 from edgekws.datasets.listing.silence import silence_clips
+from edgekws.datasets.synthesis.held_out import HeldOut
 from edgekws.datasets.synthesis.noise_recordings import make_noise
 from edgekws.datasets.synthesis.pronunciation import check_accents
 from edgekws.datasets.synthesis.rendering import Fit, Format, Utterance, VoiceTask, render
@@ -40,6 +41,10 @@ class SyntheticFields(SpokenFields, Protocol):
     def voices(self) -> tuple[Synthesizer, ...]:
         """The engines."""
 
+    @property
+    def held_out(self) -> HeldOut:
+        """What test holds out if several engines speak."""
+
     def clips(self, label: str, split: Split) -> int:
         """Return the number of clips of `label` in `split`."""
 
@@ -62,7 +67,7 @@ def synthesise(
     with Espeak() as espeak:
         accents = accents_of(fields.language, espeak.accents(), espeak.names())
         check_accents(fields.keywords, fields.language, accents, espeak)
-    cast = split_voices(fields.voices, accents, fields.keywords[0], seed)
+    cast = split_voices(fields.voices, accents, fields.keywords[0], seed, fields.held_out)
     spoken_accents = tuple(accent for accent in accents if accent[0] in cast.accents)
     with Espeak() as espeak:
         words = vocabulary(fields, espeak, spoken_accents, seed)
@@ -71,7 +76,10 @@ def synthesise(
     wave_format = Format(front_end.sample_rate, front_end.window_samples)
     render(_by_voice([*spoken, *read]), wave_format, seed, folder, emit, cache)
     clips, sentences = (
-        [Clip(folder / s.said.path, s.label, s.voice.name, s.split) for s in part]
+        [
+            Clip(folder / s.said.path, s.label, s.voice.name, s.split, synthesizer=s.engine.kind)
+            for s in part
+        ]
         for part in (spoken, read)
     )
     clips += _silence(fields, clips, front_end, seed, folder, emit)

@@ -13,6 +13,7 @@ from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.protocols import Synthesizer
 from edgekws.core.speech import Accents, Cast, Voice
 from edgekws.datasets.listing.speakers import ranked, share_of
+from edgekws.datasets.synthesis.held_out import Engine, HeldOut, speaking_splits
 from edgekws.errors import DataError
 
 _LEAST_FAMILIES = 3
@@ -42,32 +43,26 @@ class SplitVoices(NamedTuple):
 
 
 def split_voices(
-    engines: Sequence[Synthesizer], accents: Accents, probe: str, seed: int
+    engines: Sequence[Synthesizer],
+    accents: Accents,
+    probe: str,
+    seed: int,
+    held_out: HeldOut = "auto",
 ) -> SplitVoices:
-    """Return the voices of every engine, each in one split only.
+    """Return the voices of every engine, each in one split only, as `speaking_splits` says.
 
     Raises:
         DataError: there are too few voices for three splits, or two have the same name.
     """
     by_split: dict[Split, list[EngineVoices]] = {split: [] for split in SPLITS}
-    notes: list[str] = []
-    for engine in engines:
-        cast = engine.cast(accents, probe, seed)
-        voices = _voices_of(engine, cast, seed, alone=len(engines) == 1)
-        for split, of in voices.items():
+    casts = [Engine(engine, engine.cast(accents, probe, seed)) for engine in engines]
+    speaking, notes = speaking_splits(casts, held_out)
+    for (engine, cast), splits in zip(casts, speaking, strict=True):
+        for split, of in voices_per_split(cast, seed, splits).items():
             if of:
                 by_split[split].append(EngineVoices(engine, tuple(of)))
-        notes.append(cast.note)
     _check(by_split)
-    return SplitVoices(by_split, (*notes, *_kinds_of_test(by_split, len(engines))))
-
-
-def _voices_of(engine: Synthesizer, cast: Cast, seed: int, alone: bool) -> dict[Split, list[Voice]]:
-    """Split the voices of an engine; one with too few beside others has its voices in one split."""
-    splits = tuple(split for split in SPLITS if split in engine.splits)
-    if len(splits) > 1 and len(cast.families) < len(splits) and not alone:
-        splits = splits[:1]
-    return voices_per_split(cast, seed, splits)
+    return SplitVoices(by_split, (*(entry.cast.note for entry in casts), *notes))
 
 
 def _check(by_split: dict[Split, list[EngineVoices]]) -> None:
@@ -83,19 +78,6 @@ def _check(by_split: dict[Split, list[EngineVoices]]) -> None:
             if voice.name in seen:
                 raise DataError(f"two engines have a voice {voice.name}; leave one out")
             seen.add(voice.name)
-
-
-def _kinds_of_test(by_split: dict[Split, list[EngineVoices]], engines: int) -> list[str]:
-    """Say how far the voices of test are from those of training, if there are several engines."""
-    if engines == 1:
-        return []
-    trained = {entry.engine.kind for entry in by_split["train"]}
-    names: dict[str, list[str]] = {"same engine": [], "other engine": []}
-    for entry in by_split["test"]:
-        kind = "same engine" if entry.engine.kind in trained else "other engine"
-        names[kind].append(f"{entry.engine.kind} {len(entry.voices)}")
-    parts = [f"{kind} ({', '.join(of)})" for kind, of in names.items() if of]
-    return [f"kind of test, with its voices: {'; '.join(parts)}; no real people"]
 
 
 def voices_per_split(

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekws.core.corpus import SPLITS, Listing
+from edgekws.core.corpus import NEVER_ON_PEOPLE, SPLITS, Listing
 from edgekws.core.events import quiet
 from edgekws.core.permission import commands_allowed
 from edgekws.core.protocols import SYNTHESIZER
-from edgekws.core.speech import Voice
+from edgekws.core.speech import Cast, Voice
 from edgekws.datasets.synthesis import engines
+from edgekws.datasets.synthesis.held_out import Engine, HeldOut, speaking_splits
 from edgekws.datasets.synthesis.spoken_cache import speech_folder
 from edgekws.datasets.synthesis.voices import EngineVoices, in_turn, split_voices
 from edgekws.datasets.synthetic import Dataset
@@ -61,7 +62,9 @@ def test_an_engine_is_held_out_and_its_speech_is_cached(
     assert [len(speakers[split]) for split in SPLITS] == [3, 1, 1]
     assert not speakers["train"] & speakers["dev"]
     notes = "\n".join(listing.notes)
-    assert "kind of test, with its voices: other engine (command 1); no real people" in notes
+    assert "test hears command alone, which training never hears" in notes
+    assert listing.kind_of_test == "other engine (command)"
+    assert listing.test_caveats == (NEVER_ON_PEOPLE,)
     assert "command: 7 clips, sha256 " in notes
     texts = said(tmp_path)
     assert not any("[[" in text for text in texts)  # the program takes no phonemes
@@ -95,6 +98,59 @@ def test_engines_take_turns_by_their_shares() -> None:
     assert {voice.variant for _, voice in turns} == {"a", "b", "c"}
     alone = [voice.variant for _, voice in islice(in_turn(group[:1], np.random.default_rng(1)), 4)]
     assert alone[:2] == alone[2:]
+
+
+def engine(kind: str, voices: int, **fields: Any) -> Engine:
+    names = tuple(f"{kind}-{number}" for number in range(voices))
+    said = {name: (Voice("en-us", "gmw/en-US", name),) for name in names}
+    named = SYNTHESIZER.validate_python({"kind": kind, **fields})
+    return Engine(named, Cast(tuple((name,) for name in names), said, f"{kind}: {voices} voices"))
+
+
+ALL, HEARD = ("train", "dev", "test"), ("train", "dev")
+
+
+@pytest.mark.parametrize(
+    ("engines", "held_out", "expected"),
+    [
+        ([engine("espeak", 2)], "engine", [ALL]),  # too few are refused when they are split
+        ([engine("espeak", 90), engine("kokoro", 28)], "auto", [ALL, ALL]),
+        ([engine("espeak", 90), engine("kokoro", 28)], "engine", [HEARD, ("test",)]),
+        ([engine("espeak", 90), engine("flite", 4)], "auto", [HEARD, ("test",)]),
+        ([engine("espeak", 90), engine("flite", 4)], "voices", [ALL, ALL]),
+        ([engine("espeak", 90), engine("piper", 1)], "auto", [ALL, ("train",)]),
+        (
+            [engine("festival", 3), engine("espeak", 90), engine("piper", 1), engine("flite", 3)],
+            "auto",
+            [("test",), HEARD, ("train",), HEARD],
+        ),
+        ([engine("flite", 4), engine("piper", 1)], "auto", [ALL, ("train",)]),  # dev needs it
+        (
+            [engine("espeak", 90), engine("flite", 4), engine("piper", 1, splits=["test"])],
+            "auto",
+            [HEARD, HEARD, ("test",)],
+        ),
+        (
+            [engine("espeak", 90, splits=["train"]), engine("flite", 4, splits=["dev", "test"])],
+            "auto",
+            [("train",), ("dev", "test")],
+        ),
+        (
+            [engine("espeak", 90), engine("flite", 4, splits=["train", "dev"])],
+            "auto",
+            [ALL, HEARD],
+        ),
+    ],
+)
+def test_test_holds_out_an_engine_that_can_be_spared(
+    engines: list[Engine], held_out: HeldOut, expected: list[tuple[str, ...]]
+) -> None:
+    splits, notes = speaking_splits(engines, held_out)
+    assert splits == expected
+    trained = {e.engine.kind for e, of in zip(engines, splits, strict=True) if "train" in of}
+    tested = {e.engine.kind for e, of in zip(engines, splits, strict=True) if "test" in of}
+    assert [f" {kind} " in note for note in notes for kind in tested] == [True] * len(notes)
+    assert bool(notes) == (not tested & trained)
 
 
 def test_too_few_voices_and_the_same_voice_twice_are_refused(tmp_path: Path) -> None:
