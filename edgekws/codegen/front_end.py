@@ -91,10 +91,14 @@ def size_macros(front_end: FrontEnd) -> str:
     """Return the macros that tell the sizes of a front end.
 
     Raises:
-        ValueError: `n_fft` is longer than the kernels can transform.
+        ValueError: `n_fft` is longer than the kernels can transform, or an option has no kernel.
     """
     if n_points(front_end.n_fft) > MOST_POINTS:
         raise ValueError(f"an FFT of {front_end.n_fft} is too long; use up to {MOST_POINTS}")
+    if front_end.compression == "pcen":
+        raise ValueError('compression = "pcen" has no kernel; use mean = "running" instead')
+    if front_end.mean != "none":
+        raise ValueError(f'mean = "{front_end.mean}" has no kernel; use mean = "none"')
     return f"""\
 #define KWS_SAMPLE_RATE {front_end.sample_rate}
 #define KWS_FRAME_SAMPLES {front_end.n_fft}
