@@ -16,24 +16,18 @@ processes a hop at a time, uses matrix products instead: see `hop_front_end_mode
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
+from edgekws.audio.front_end_options import add_options
+from edgekws.audio.graph_writer import Array, Graph
 from edgekws.core.contract import Normalization
 from edgekws.runtime.front_end import LOG_FLOOR, FrontEnd, analysis_window, mel_filterbank
-
-OPSET = 17
-IR_VERSION = 8
 
 LANES = 16
 """Floats in the widest vector register of a CPU: the remainder of a buffer after full registers is
 computed element by element, and may round differently."""
-
-Array = NDArray[np.float64]
 
 
 def front_end_model(front_end: FrontEnd, normalization: Normalization) -> onnx.ModelProto:
@@ -42,15 +36,16 @@ def front_end_model(front_end: FrontEnd, normalization: Normalization) -> onnx.M
     Both are float32, samples in [-1, 1]; features are normalised by band. The batch is free.
     """
     plan = _plan(front_end, math.gcd(front_end.n_fft, front_end.hop_length))
-    graph = _Graph()
+    graph = Graph()
     blocks = _hop_blocks(graph, front_end, plan)  # (B, n2 * hop / n2, T + q - 1)
     residues = graph.add("Conv", blocks, graph.floats(_stage_one(front_end, plan)), group=plan.n2)
     slots = _by_slot(graph, residues, front_end.n_frames, plan)  # (B, slots * 2 * n2, 1, T)
     power, mel = _power(graph, slots, front_end, plan)  # (B, slots * bins, 1, T)
-    floor = graph.floats(np.full(front_end.n_mels, LOG_FLOOR))
+    floor = graph.floats(np.full(front_end.n_mels, _floor(front_end)))
     mels = graph.add("Conv", power, graph.floats(mel), floor)
     mels = graph.add("Reshape", mels, graph.ints(-1, front_end.n_mels, front_end.n_frames))
-    _normalise(graph, graph.add("Log", mels), normalization)
+    levels = mels if front_end.compression == "pcen" else graph.add("Log", mels)
+    _normalise(graph, add_options(graph, levels, front_end), normalization)
     return graph.model(front_end)
 
 
@@ -59,9 +54,14 @@ def hop_front_end_model(front_end: FrontEnd, normalization: Normalization) -> on
 
     The batch holds hops. A hop's features do not depend on the rest of the batch, bit for bit: its
     logarithms fill whole registers, padded with bands that are sliced off again.
+
+    With an option of the front end, the graph ends before it: it gives log-mel, or mel for PCEN,
+    without the statistics of `normalization`. The runtime does the rest, along the stream.
     """
+    if not front_end.is_plain:
+        normalization = Normalization((0.0,) * front_end.n_mels, (1.0,) * front_end.n_mels)
     plan = _plan(front_end, front_end.n_fft)
-    graph, n_mels, n_slots = _Graph(), front_end.n_mels, len(plan.slots)
+    graph, n_mels, n_slots = Graph(), front_end.n_mels, len(plan.slots)
     frames = _frames(graph, front_end, plan)  # (B * T, n1, n2)
     window = analysis_window(front_end).reshape(plan.n1, plan.n2)
     frames = graph.add("Mul", frames, graph.floats(window))
@@ -72,15 +72,21 @@ def hop_front_end_model(front_end: FrontEnd, normalization: Normalization) -> on
     scale = np.exp(-np.array(normalization.mean))
     extra = -n_mels % (LANES // math.gcd(LANES, front_end.n_frames))
     bands = graph.floats(np.pad(mel * scale, ((0, 0), (0, extra))))
-    floor = graph.floats(np.pad(LOG_FLOOR * scale, (0, extra), constant_values=1))
-    log_mel = graph.add("Log", graph.add("Gemm", graph.add("Mul", spectra, spectra), bands, floor))
-    std = np.pad(normalization.std, (0, extra), constant_values=1)
-    rows = graph.add("Mul", log_mel, graph.floats(1 / std))
+    floor = graph.floats(np.pad(_floor(front_end) * scale, (0, extra), constant_values=1))
+    rows = graph.add("Gemm", graph.add("Mul", spectra, spectra), bands, floor)
+    if front_end.compression == "log":
+        std = np.pad(normalization.std, (0, extra), constant_values=1)
+        rows = graph.add("Mul", graph.add("Log", rows), graph.floats(1 / std))
     rows = graph.add("Reshape", rows, graph.ints(-1, front_end.n_frames, n_mels + extra))
     if extra:
         rows = graph.add("Slice", rows, graph.ints(0), graph.ints(n_mels), graph.ints(2))
     graph.add("Transpose", rows, perm=[0, 2, 1], output="features")
     return graph.model(front_end)
+
+
+def _floor(front_end: FrontEnd) -> float:
+    """Return what is added to the mels."""
+    return 0.0 if front_end.compression == "pcen" else LOG_FLOOR
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ def _split(front_end: FrontEnd, n2: int) -> _Plan:
     return _Plan(n1, n2, front_end.hop_length, {f: tuple(b) for f, b in sorted(slots.items())})
 
 
-def _hop_blocks(graph: "_Graph", front_end: FrontEnd, plan: _Plan) -> str:
+def _hop_blocks(graph: Graph, front_end: FrontEnd, plan: _Plan) -> str:
     """Cut the signal into hops, samples of one residue side by side, time last."""
     hop, n2 = plan.hop, plan.n2
     length = front_end.n_frames + plan.hops - 1
@@ -188,14 +194,14 @@ def _transform(plan: _Plan) -> Array:
     return transform
 
 
-def _by_slot(graph: "_Graph", residues: str, n_frames: int, plan: _Plan) -> str:
+def _by_slot(graph: Graph, residues: str, n_frames: int, plan: _Plan) -> str:
     parts = 2 * len(plan.slots)
     split = graph.add("Reshape", residues, graph.ints(-1, plan.n2, parts, n_frames))
     slots = graph.add("Transpose", split, perm=[0, 2, 1, 3])
     return graph.add("Reshape", slots, graph.ints(-1, parts * plan.n2, 1, n_frames))
 
 
-def _power(graph: "_Graph", slots: str, front_end: FrontEnd, plan: _Plan) -> tuple[str, Array]:
+def _power(graph: Graph, slots: str, front_end: FrontEnd, plan: _Plan) -> tuple[str, Array]:
     """Add stage two; return the power of every bin, and the mel filters in that order of bins."""
     weights, mel = _stage_two(front_end, plan)
     squares = []
@@ -219,7 +225,7 @@ def _stage_two(front_end: FrontEnd, plan: _Plan) -> tuple[Array, Array]:
     return weights, mel
 
 
-def _frames(graph: "_Graph", front_end: FrontEnd, plan: _Plan) -> str:
+def _frames(graph: Graph, front_end: FrontEnd, plan: _Plan) -> str:
     """Gather the frames from the signal, in rows of as many samples as the hop allows."""
     row = math.gcd(front_end.n_fft, front_end.hop_length)
     reach = front_end.n_fft + (front_end.n_frames - 1) * front_end.hop_length
@@ -233,7 +239,7 @@ def _frames(graph: "_Graph", front_end: FrontEnd, plan: _Plan) -> str:
     return graph.add("Reshape", frames, graph.ints(-1, plan.n1, plan.n2))
 
 
-def _spectra(graph: "_Graph", slots: str, front_end: FrontEnd, plan: _Plan) -> tuple[str, Array]:
+def _spectra(graph: Graph, slots: str, front_end: FrontEnd, plan: _Plan) -> tuple[str, Array]:
     """Add stage two to slots `(frames, slots, 2 * n2)`.
 
     Returns the real and imaginary parts of every bin, one row per frame, and the mel filters
@@ -248,46 +254,7 @@ def _spectra(graph: "_Graph", slots: str, front_end: FrontEnd, plan: _Plan) -> t
     return graph.add("Reshape", by_frame, graph.ints(-1, len(filters))), filters
 
 
-def _normalise(graph: "_Graph", log_mel: str, normalization: Normalization) -> None:
+def _normalise(graph: Graph, log_mel: str, normalization: Normalization) -> None:
     mean, std = np.array(normalization.mean)[:, None], np.array(normalization.std)[:, None]
     scaled = graph.add("Mul", log_mel, graph.floats(1 / std))
     graph.add("Add", scaled, graph.floats(-mean / std), output="features")
-
-
-class _Graph:
-    """Nodes and constants, numbered in the order of addition."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        name = output or f"{op.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
-        return name
-
-    def floats(self, values: Array) -> str:
-        return self._constant(np.ascontiguousarray(values, np.float32))
-
-    def ints(self, *values: int) -> str:
-        return self._constant(np.array(values, np.int64))
-
-    def _constant(self, values: NDArray[Any]) -> str:
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(values, name))
-        return name
-
-    def model(self, front_end: FrontEnd) -> onnx.ModelProto:
-        shapes: dict[str, list[str | int | None]] = {
-            "waveform": ["batch", front_end.window_samples],
-            "features": ["batch", front_end.n_mels, front_end.n_frames],
-        }
-        source, result = (
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in shapes.items()
-        )
-        graph = helper.make_graph(self.nodes, "front_end", [source], [result], self.constants)
-        opset = helper.make_opsetid("", OPSET)
-        model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
-        onnx.checker.check_model(model, full_check=True)
-        return model

@@ -16,7 +16,7 @@ from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Clip
 from edgekws.core.events import Emit
 from edgekws.core.store import read_array
-from edgekws.runtime.front_end import FrontEnd, log_mel
+from edgekws.runtime.front_end import FrontEnd, RunningMean, mel_levels, normalised
 
 PIECE_FRAMES = 6000
 """Frames per transform, to bound memory for long recordings."""
@@ -38,7 +38,8 @@ def write(
     """Write the normalised log-mel of `clips`, each at full length, into `folder`.
 
     Frame `t` of a clip is the first frame of the window that starts at sample `t * hop_length`. A
-    clip shorter than one frame has none. Memory does not depend on the lengths of the clips.
+    clip shorter than one frame has none. Memory does not depend on the lengths of the clips. A
+    running mean is that of the recording up to the frame, as on a device.
 
     Raises:
         DataError: a clip cannot be read.
@@ -87,14 +88,22 @@ def _log_mel(
     blocks: Iterable[NDArray[np.float32]], front_end: FrontEnd
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the log-mel `(n_mels, T)` of audio, piece by piece."""
+    running = RunningMean(front_end.decay)
+    for levels in _levels(blocks, front_end):
+        yield normalised(levels, front_end, running)
+
+
+def _levels(
+    blocks: Iterable[NDArray[np.float32]], front_end: FrontEnd
+) -> Iterator[NDArray[np.float32]]:
     hop, overlap = front_end.hop_length, front_end.n_fft - front_end.hop_length
     piece = PIECE_FRAMES * hop
     rest = np.zeros(0, np.float32)
     for block in blocks:
         rest = np.concatenate([rest, block])
         while len(rest) >= piece + overlap:
-            yield log_mel(rest[: piece + overlap], front_end)
+            yield mel_levels(rest[: piece + overlap], front_end)
             rest = rest[piece:]
     count = max(0, (len(rest) - overlap) // hop)
     if count:
-        yield log_mel(rest[: count * hop + overlap], front_end)
+        yield mel_levels(rest[: count * hop + overlap], front_end)

@@ -8,15 +8,16 @@ from edgekws.errors import DataError
 
 ALLOWED = frozenset(
     {
-        "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "Constant",
-        "DequantizeLinear", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Identity", "Log",
-        "MatMul", "MaxPool", "Mul", "Pad", "QLinearConv", "QuantizeLinear", "ReduceMean", "Relu",
-        "Reshape", "Selu", "Sigmoid", "Slice", "Squeeze", "Transpose", "Unsqueeze",
+        "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "Constant",
+        "DequantizeLinear", "Div", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Greater",
+        "Identity", "Log", "MatMul", "MaxPool", "Mul", "Pad", "Pow", "QLinearConv",
+        "QuantizeLinear", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Selu", "Sigmoid", "Slice",
+        "Squeeze", "Sub", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
 """Standard ONNX operators; no control flow, file access or random numbers."""
 
-_SIZED = frozenset({"Pad", "ReduceMean", "Reshape", "Slice", "Squeeze", "Unsqueeze"})
+_SIZED = frozenset({"Pad", "ReduceMax", "ReduceMean", "Reshape", "Slice", "Squeeze", "Unsqueeze"})
 """Operators with inputs, after the first, that determine the output size."""
 
 CONVERTED = frozenset(

@@ -3,7 +3,7 @@
 import json
 import shutil
 import wave
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def pack(
     manifest = {
         "schema": 1,
         "edgekws": version(),
-        "contract": asdict(contract),
+        "contract": json.loads(contract.to_json()),
         "origin": origin,
         "detection": detection,
     }

@@ -91,10 +91,12 @@ def size_macros(front_end: FrontEnd) -> str:
     """Return the macros that tell the sizes of a front end.
 
     Raises:
-        ValueError: `n_fft` is longer than the kernels can transform.
+        ValueError: `n_fft` is longer than the kernels can transform, or an option has no kernel.
     """
     if n_points(front_end.n_fft) > MOST_POINTS:
         raise ValueError(f"an FFT of {front_end.n_fft} is too long; use up to {MOST_POINTS}")
+    if front_end.mean == "clip":
+        raise ValueError('mean = "clip" needs the whole window; use mean = "running"')
     return f"""\
 #define KWS_SAMPLE_RATE {front_end.sample_rate}
 #define KWS_FRAME_SAMPLES {front_end.n_fft}
@@ -103,6 +105,36 @@ def size_macros(front_end: FrontEnd) -> str:
 #define KWS_WINDOW_SAMPLES {front_end.window_samples}
 #define KWS_WINDOW_FRAMES {front_end.n_frames}"""
 
+
+def scratch_comment(front_end: FrontEnd) -> str:
+    """Return what the memory of a front end keeps."""
+    kept = "the means of the bands are" if front_end.running_seconds else "nothing in it is"
+    return f"/* Memory that the front end works in; {kept} kept between calls. */"
+
+
+def reset_function(front_end: FrontEnd) -> str:
+    """Return the function that begins a stream: its definition where nothing is kept."""
+    if front_end.running_seconds is None:
+        return _NOTHING_KEPT
+    return "/* Begin a stream. */\nvoid kws_front_end_reset(kws_front_end_scratch *scratch);"
+
+
+_NOTHING_KEPT = """\
+/* Begin a stream: nothing is kept of the one before. */
+static inline void kws_front_end_reset(kws_front_end_scratch *scratch)
+{
+    (void)scratch;
+}"""
+
+RESET = """
+void kws_front_end_reset(kws_front_end_scratch *scratch)
+{
+    scratch->weight = 0;
+    for (int32_t m = 0; m < KWS_MEL_BANDS; m++)
+        scratch->means[m] = 0;
+}
+"""
+"""The function for front ends with means of bands."""
 
 FUNCTION = """\
 /* Compute the features of `frames` frames, rows of KWS_MEL_BANDS: normalised log-mel as the network
@@ -145,6 +177,8 @@ def front_end_header(front_end: FrontEnd) -> str:
     """
     radix = butterfly_radix(front_end.n_fft)
     butterfly = f"    float butterfly[KWS_BUTTERFLY_SIZE({radix})];\n" if radix else ""
+    means = f"    int32_t sounding[KWS_LANES];\n    float weight, means[{front_end.n_mels}];\n"
+    means = means if front_end.running_seconds else ""
     return f"""\
 #ifndef KWS_FRONT_END_TABLES_H
 #define KWS_FRONT_END_TABLES_H
@@ -153,13 +187,15 @@ def front_end_header(front_end: FrontEnd) -> str:
 
 {size_macros(front_end)}
 
-/* Memory that the front end works in; nothing in it is kept between calls. */
+{scratch_comment(front_end)}
 typedef struct {{
     float points[KWS_POINTS_SIZE({n_points(front_end.n_fft)})];
     float mels[KWS_MELS_SIZE({front_end.n_mels})];
-{butterfly}\
+{butterfly}{means}\
     int16_t columns[KWS_COLUMNS_SIZE({front_end.n_fft}, {front_end.hop_length})];
 }} kws_front_end_scratch;
+
+{reset_function(front_end)}
 
 {FUNCTION}
 
@@ -190,7 +226,9 @@ def front_end_source(
         f"{front_end.hop_length} samples, {n_mels} bands. */\n"
         '#include "kws_front_end.h"\n'
     )
-    parts = (title, *_tables(front_end, normalization), _log_mel(front_end), *functions)
+    tables = _tables(front_end, normalization)
+    reset = (RESET.lstrip(),) if front_end.running_seconds else ()
+    parts = (title, *tables, _log_mel(front_end), *functions, *reset)
     return "\n".join(parts)
 
 
@@ -209,6 +247,7 @@ def _tables(front_end: FrontEnd, normalization: Normalization) -> tuple[str, ...
         table("float", "mel_weights", weights),
         table("float", "scale", (1 / std).astype(np.float32)),
         table("float", "shift", (-mean / std).astype(np.float32)),
+        *([_pcen_table(front_end)] if front_end.compression == "pcen" else []),
         "",
     )
 
@@ -245,7 +284,7 @@ def _log_mel(front_end: FrontEnd) -> str:
         *(_pass_call(fft_pass, points) for fft_pass in passes(n_fft)),
         f"kws_power_{parity}(points, {points}{', roots' if parity == 'even' else ''});",
         f"kws_mel(points, mel_bins, mel_weights, {n_mels}, scratch->mels);",
-        f"kws_log_normalise(scratch->mels, scale, shift, {n_mels});",
+        *_compression(front_end),
     ]
     body = "".join(f"    {call}\n" for call in calls)
     return f"""\
@@ -255,6 +294,30 @@ static void log_mel(const int16_t *pcm, int32_t frames, kws_front_end_scratch *s
     float *points = scratch->points;
 {body}}}
 """
+
+
+def _compression(front_end: FrontEnd) -> list[str]:
+    """Return the calls that turn mels into features."""
+    n_mels = front_end.n_mels
+    log = f"kws_log_normalise(scratch->mels, scale, shift, {n_mels});"
+    if front_end.running_seconds is None:
+        return [log]
+    sounding = f"kws_sounding(scratch->mels, {n_mels}, scratch->sounding);"
+    given, state = f"scratch->mels, frames, {n_mels}, scratch->sounding", "&scratch->weight"
+    if front_end.compression == "pcen":
+        pcen = f"kws_pcen({given}, &pcen, scale, shift, {state}, scratch->means);"
+        return [sounding, pcen]
+    settings = f"{literal(np.float32(front_end.decay))}, shift"
+    mean = f"kws_subtract_running_mean({given}, {settings}, {state}, scratch->means);"
+    return [sounding, log, mean]
+
+
+def _pcen_table(front_end: FrontEnd) -> str:
+    """Return the parameters of PCEN, in the order of their declaration."""
+    pcen = front_end.pcen
+    values = (front_end.decay, pcen.gain, pcen.bias, pcen.root, pcen.epsilon, pcen.bias**pcen.root)
+    listed = ", ".join(literal(np.float32(value)) for value in values)
+    return f"static const kws_pcen_settings pcen = {{{listed}}};"
 
 
 def _pass_call(fft_pass: Pass, points: int) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgekws.codegen.c_tables import table
 from edgekws.codegen.front_end import (
     FUNCTION,
+    RESET,
     InputQuantization,
     Pass,
     butterfly_radix,
@@ -24,18 +25,29 @@ from edgekws.codegen.front_end import (
     n_points,
     passes,
     places,
+    reset_function,
     roots_of_unity,
+    scratch_comment,
     size_macros,
 )
 from edgekws.codegen.ir import Network
 from edgekws.core.contract import Contract, Normalization
 from edgekws.errors import UnsupportedError
-from edgekws.runtime.front_end import LOG_FLOOR, FrontEnd, analysis_window, mel_filterbank
+from edgekws.runtime.front_end import (
+    LOG_FLOOR,
+    SILENT_MEL,
+    FrontEnd,
+    analysis_window,
+    mel_filterbank,
+)
 
 WEIGHT_BITS = 14
 """Bits of a mel filter's weight, about."""
 
 LARGEST = 2**31 - 1
+
+MOST_FRAMES = 60_000
+"""The weights of a running mean have a sum below 2^16."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +91,14 @@ def integer_front_end_header(front_end: FrontEnd) -> str:
     """Return `kws_front_end.h`: sizes, scratch memory and the function of the front end.
 
     Raises:
-        ValueError: `n_fft` is longer than the kernels can transform.
+        ValueError: `n_fft` is longer than the kernels can transform, or an option has no kernel.
     """
+    if front_end.compression == "pcen":
+        raise ValueError('compression = "pcen" needs floating point; use mean = "running" instead')
     radix, points = butterfly_radix(front_end.n_fft), n_points(front_end.n_fft)
     butterfly = f"    kws_integer_point butterfly[{radix}];\n" if radix else ""
+    means = f"    uint32_t weight;\n    int32_t means[{front_end.n_mels}];\n"
+    means = means if front_end.running_seconds else ""
     return f"""\
 #ifndef KWS_FRONT_END_TABLES_H
 #define KWS_FRONT_END_TABLES_H
@@ -91,12 +107,14 @@ def integer_front_end_header(front_end: FrontEnd) -> str:
 
 {size_macros(front_end)}
 
-/* Memory that the front end works in; nothing in it is kept between calls. */
+{scratch_comment(front_end)}
 typedef struct {{
     kws_integer_point points[KWS_INTEGER_POINTS_SIZE({points})];
-{butterfly}\
+{butterfly}{means}\
     int32_t logs[{front_end.n_mels}];
 }} kws_front_end_scratch;
+
+{reset_function(front_end)}
 
 {FUNCTION}
 
@@ -125,10 +143,12 @@ def integer_front_end_source(
         *(_pass_call(fft_pass, points) for fft_pass in passes(n_fft)),
         f"kws_integer_power_{parity}(points, {points}, {roots}{units.shift});",
         f"kws_integer_log_mel(points, {filters}, {floor}u, gain, scratch->logs);",
+        *_running_mean(front_end, floor),
         f"kws_integer_features(scratch->logs, scale, shift, {n_mels}, {low}, {high}, features);",
     ]
     body = "".join(f"        {call}\n" for call in calls)
     tables = "\n".join(_tables(front_end, normalization, quantization, units))
+    reset = RESET if front_end.running_seconds else ""
     return f"""\
 /* Log-mel of {front_end.sample_rate} Hz: FFT of {n_fft} every {front_end.hop_length} samples, \
 {n_mels} bands. */
@@ -143,7 +163,22 @@ void kws_front_end(const int16_t *pcm, int32_t frames, uint8_t *features,
     for (; frames > 0; frames--, pcm += KWS_FRAME_STEP, features += KWS_MEL_BANDS) {{
 {body}    }}
 }}
-"""
+{reset}"""
+
+
+def _running_mean(front_end: FrontEnd, floor: int) -> list[str]:
+    """Return the call that subtracts the running mean, if there is one."""
+    if front_end.running_seconds is None:
+        return []
+    if 1 / (1 - front_end.decay) > MOST_FRAMES:
+        raise ValueError(
+            f"mean_seconds = {front_end.running_seconds:g} are more than {MOST_FRAMES} frames; "
+            "shorten it"
+        )
+    silent = math.floor(math.log2(floor * (1 + SILENT_MEL / LOG_FLOOR)) * 65536)
+    settings = f"{front_end.n_mels}, {silent}, {round(front_end.decay * 2**32)}u"
+    state = "&scratch->weight, scratch->means"
+    return [f"kws_integer_subtract_running_mean(scratch->logs, {settings}, {state});"]
 
 
 def _tables(
@@ -153,7 +188,9 @@ def _tables(
     units: MelUnits,
 ) -> tuple[str, ...]:
     bins, weights = filter_bins(np.rint(mel_filterbank(front_end) * units.scale))
-    scale, shift = _normalisation(normalization, quantization, units)
+    # Without a mean, logarithms count the units of mels.
+    exponent = 0 if front_end.running_seconds else units.exponent
+    scale, shift = _normalisation(normalization, quantization, exponent)
     return (
         table("int32_t", "window", _with_23_bits(analysis_window(front_end))),
         table("uint16_t", "places", places(front_end.n_fft)),
@@ -173,7 +210,7 @@ def _with_23_bits(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _normalisation(
-    normalization: Normalization, quantization: InputQuantization, units: MelUnits
+    normalization: Normalization, quantization: InputQuantization, exponent: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return what takes logarithms to codes, with 32 and 16 bits behind the point.
 
@@ -182,7 +219,7 @@ def _normalisation(
     mean, std = np.array(normalization.mean), np.array(normalization.std)
     per_code = std * quantization.scale
     scale = np.rint(math.log(2) / per_code * 2**16)
-    offset = (-units.exponent * math.log(2) - mean) / per_code + quantization.zero_point
+    offset = (-exponent * math.log(2) - mean) / per_code + quantization.zero_point
     shift = np.rint(offset * 2**16)
     if max(np.abs(scale).max(), np.abs(shift).max()) > LARGEST:
         raise ValueError(

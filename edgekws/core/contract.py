@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import PlainSerializer, TypeAdapter
 
 from edgekws.runtime.front_end import FrontEnd
 
@@ -35,7 +35,7 @@ class Contract:
     from which the torch network of a checkpoint is rebuilt.
     """
 
-    front_end: FrontEnd
+    front_end: Annotated[FrontEnd, PlainSerializer(FrontEnd.to_dict)]
     normalization: Normalization
     labels: tuple[str, ...]
     input_shape: tuple[int, ...]

@@ -77,7 +77,7 @@ def evaluate_bundle(
     """
     key = {
         "model": measured.sha256,
-        "contract": asdict(artifact.contract),
+        "contract": json.loads(artifact.contract.to_json()),
         "stream": sha256_file(stream) if stream else None,
         "detection": sha256_file(detection) if detection else None,
         "listens": recipe.listens,

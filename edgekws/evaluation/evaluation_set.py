@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,10 +88,10 @@ class EvaluationSet:
 
     def _difference(self, front_end: FrontEnd) -> str:
         """Describe how a model differs from the recipe, and what that means for its figures."""
-        recipe = self._data.front_end.to_dict()
+        recipe = asdict(self._data.front_end)
         other = [
             f"{key} = {value} instead of {recipe[key]}"
-            for key, value in front_end.to_dict().items()
+            for key, value in asdict(front_end).items()
             if value != recipe[key]
         ]
         if other:

@@ -30,6 +30,7 @@ int main(void)
     float logits[KWS_LABELS];
     kws_init(&state);
     while (fread(clip, sizeof clip, 1, stdin) == 1) {
+        kws_front_end_reset(&state.scratch);
         kws_front_end_float(clip, KWS_WINDOW_FRAMES, features, &state.scratch);
         kws_logits(&state, clip, logits);
         fwrite(features, sizeof features, 1, stdout);

@@ -94,6 +94,18 @@ def too_short(steps: Sequence[Step], n_frames: int) -> list[Note]:
     ]
 
 
+def along_a_stream(recipe: Recipe) -> list[Note]:
+    """Return the steps that need features along a stream, where they depend on each window."""
+    if recipe.front_end.mean != "clip":
+        return []
+    message = (
+        'features of a stream do not have the mean of a window; set mean = "running" in '
+        "[front_end], or leave this step out"
+    )
+    kinds = ("stream", "mine")
+    return [(("steps", n), message) for n, s in enumerate(recipe.steps) if s.kind in kinds]
+
+
 def notes(steps: Sequence[Step]) -> list[Note]:
     """Return notes on a chain that can run, but looks unintended."""
     used = {name for step in steps for name in step.named_inputs}

@@ -85,6 +85,7 @@ def load(recipe: AnyRecipe, overrides: Sequence[str] = ()) -> Loaded:
         model = Recipe.model_validate(values.data)
         located |= chain.too_short(model.steps, model.front_end.front_end().n_frames)
         located |= chain.uncounted_limits(model)
+        located |= chain.along_a_stream(model)
     except ValidationError as error:
         located = explain(Recipe, values.data, error.errors()) | located
         model = None

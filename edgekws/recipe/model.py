@@ -8,7 +8,9 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -19,7 +21,7 @@ from edgekws.core.kinds import closest
 from edgekws.core.measurement import CONTINUOUS, METRICS, SHARES, Budget, Limit
 from edgekws.core.protocols import STEP, AnyDataset, AnyStep, AnyTarget, Step
 from edgekws.datasets.listing.continuous import Continuous
-from edgekws.runtime.front_end import FrontEnd, problems
+from edgekws.runtime.front_end import FrontEnd, Pcen, problems
 
 
 def located(problems: Sequence[tuple[str, str]]) -> PydanticCustomError:
@@ -121,6 +123,20 @@ MAX_FRAMES = 6_000
 """Frames of the longest window: a minute at a hop of 10 ms."""
 
 
+class PcenFields(Fields):
+    """Per-channel energy normalization: Wang et al. 2017, with the paper's values."""
+
+    seconds: float = Field(
+        default=Pcen.seconds, gt=0, le=60, description="time constant of the running mean"
+    )
+    gain: float = Field(
+        default=Pcen.gain, ge=0, le=1, description="exponent of the mean that divides a band"
+    )
+    bias: float = Field(default=Pcen.bias, gt=0, le=100, description="added before the root")
+    root: float = Field(default=Pcen.root, gt=0, le=1, description="exponent of the compression")
+    epsilon: float = Field(default=Pcen.epsilon, gt=0, le=1, description="added to the mean")
+
+
 class FrontEndFields(Fields):
     """Waveform → log-mel, named as in torchaudio's `MelSpectrogram`."""
 
@@ -152,11 +168,50 @@ class FrontEndFields(Fields):
         le=96_000,
         description="upper end of the highest mel band, in Hz; half the sample rate by default",
     )
+    mean: Literal["none", "clip", "running"] = Field(
+        default="none",
+        description="what is subtracted from each band: nothing, its mean over the window, or its "
+        "running mean along the stream",
+    )
+    mean_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=60,
+        description=f"time constant of the running mean; {FrontEnd.mean_seconds:g} by default",
+    )
+    compression: Literal["log", "pcen"] = Field(
+        default="log", description="of the mel bands; pcen is per-channel energy normalization"
+    )
+    pcen: PcenFields | None = Field(
+        default=None, description='its parameters, for compression = "pcen"'
+    )
 
     def front_end(self) -> FrontEnd:
         """Return the parameters in the form that ships to a device."""
-        f_max = self.sample_rate / 2 if self.f_max is None else self.f_max
-        return FrontEnd(**{**self.model_dump(), "f_max": f_max})
+        values = self.model_dump(exclude_none=True, exclude={"pcen"})
+        pcen = Pcen(**self.pcen.model_dump()) if self.pcen else Pcen()
+        return FrontEnd(**{"f_max": self.sample_rate / 2, **values, "pcen": pcen})
+
+    @model_serializer(mode="wrap")
+    def _without_unused_options(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the options that have no effect."""
+        unused = {"mean": "none", "mean_seconds": None, "compression": "log", "pcen": None}
+        values: dict[str, Any] = handler(self)
+        return {k: v for k, v in values.items() if k not in unused or v != unused[k]}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        wrong = []
+        if self.mean_seconds is not None and self.mean != "running":
+            wrong.append(("mean_seconds", 'has no effect without mean = "running"; set it too'))
+        if self.pcen is not None and self.compression != "pcen":
+            wrong.append(("pcen", 'has no effect without compression = "pcen"; set it too'))
+        if self.mean != "none" and self.compression == "pcen":
+            text = 'PCEN follows the level of each band itself; use mean = "none"'
+            wrong.append(("mean", text))
+        if wrong:
+            raise located(wrong)
+        return self
 
     @model_validator(mode="after")
     def _physical(self) -> Self:

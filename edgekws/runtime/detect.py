@@ -76,6 +76,11 @@ BLOCKS = (50, 25, 5, 1)
 MAX_PENDING = 50
 """Maximum number of decisions far from every threshold that are batched."""
 
+SILENT_MEL = 1e-10
+"""A frame with no mel band above this is digital silence."""
+
+SILENT_LOG_MEL = math.log(1e-6 + SILENT_MEL)
+
 UNIT = 1 << 16
 """Posteriors are counted in units of `1 / UNIT`: integer sums do not depend on the order."""
 
@@ -428,11 +433,71 @@ class Binding:
         self._session.run_with_iobinding(self._binding)
 
 
+class RunningFeatures:
+    """Features from levels, the log-mel or mel of a stream's frames, by the running mean of bands.
+
+    The mean of the frames so far has exponential weights, without digital silence; the front end
+    subtracts it, or divides by a power of it (PCEN). The last steps are those of every front end:
+    minus the mean, divided by the standard deviation of the training clips.
+    """
+
+    def __init__(self, front_end: dict[str, Any], mean: np.ndarray, std: np.ndarray) -> None:
+        """Take the front end of a contract, and the statistics `(n_mels,)` of its features."""
+        self._pcen: dict[str, float] | None = front_end.get("pcen")
+        seconds = self._pcen["seconds"] if self._pcen else front_end["mean_seconds"]
+        self._decay = math.exp(-front_end["hop_length"] / (seconds * front_end["sample_rate"]))
+        self._silent = SILENT_MEL if self._pcen else SILENT_LOG_MEL
+        self._offset, self._std = mean, std
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new stream."""
+        self._mean, self._weight = np.zeros(len(self._offset)), 0.0
+
+    def __call__(self, levels: np.ndarray) -> np.ndarray:
+        """Return the features of the next frames of a stream, both `(n_mels, F)`."""
+        features = np.empty_like(levels)
+        for frame in range(levels.shape[1]):
+            feature = self._feature(levels[:, frame].astype(np.float64))
+            features[:, frame] = (feature - self._offset) / self._std
+        return features
+
+    def _feature(self, level: np.ndarray) -> np.ndarray:
+        """Return the features `(n_mels,)` of a frame: the same bits for any length of a piece."""
+        if level.max() > self._silent:
+            self._weight = self._decay * self._weight + 1
+            self._mean += (level - self._mean) / self._weight
+        mean: np.ndarray = self._mean if self._weight else level
+        if self._pcen is None:
+            centred: np.ndarray = level - mean
+            return centred
+        gained = level / (self._pcen["epsilon"] + mean) ** self._pcen["gain"]
+        bias, root = self._pcen["bias"], self._pcen["root"]
+        compressed: np.ndarray = (gained + bias) ** root - bias**root
+        return compressed
+
+
+class ClipFeatures:
+    """Features from log-mel, by the mean of each band over a window, without digital silence."""
+
+    def __init__(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """Take the statistics `(n_mels,)` of the features of training."""
+        self._offset, self._std = mean[:, None], std[:, None]
+
+    def __call__(self, levels: np.ndarray) -> np.ndarray:
+        """Return the features of a window, both `(n_mels, T)`."""
+        sounding = levels.max(axis=0) > SILENT_LOG_MEL
+        means = levels[:, sounding].mean(axis=1, keepdims=True, dtype=np.float64)
+        features = levels - means if sounding.any() else np.zeros_like(levels)
+        normalised: np.ndarray = ((features - self._offset) / self._std).astype(np.float32)
+        return normalised
+
+
 class StreamFrontEnd:
     """The front end of a stream, which computes each frame once, in hops of `hop_frames` frames.
 
     `frontend_stream.onnx` processes several hops as a batch if this machine computes them bit for
-    bit as one by one.
+    bit as one by one. With a mean of clips it gives log-mel, as frames have one in every window.
     """
 
     def __init__(self, bundle: Path, manifest: dict[str, Any], threads: int) -> None:
@@ -444,6 +509,9 @@ class StreamFrontEnd:
         self.samples: int = front_end["n_fft"] + self.hop_samples - front_end["hop_length"]
         self.window_samples = round(front_end["window_s"] * front_end["sample_rate"])
         self.n_mels: int = front_end["n_mels"]
+        self._running: RunningFeatures | None = None
+        if front_end.get("mean") == "running" or "pcen" in front_end:
+            self._running = RunningFeatures(front_end, *statistics(manifest))
         graph = session(model_file(bundle, "frontend_stream"), threads)
         self._inputs = {n: np.zeros((n, self.samples), np.float32) for n in BLOCKS}
         shape = (self.n_mels, self.hop_frames)
@@ -460,11 +528,20 @@ class StreamFrontEnd:
         views = np.lib.stride_tricks.sliding_window_view(samples, self.samples)
         return views[:: self.hop_samples]
 
+    def reset(self) -> None:
+        """Start a new stream."""
+        if self._running:
+            self._running.reset()
+
     def features(self, windows: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the features `(n_mels, n * hop_frames)` of hops, in batches of `n` from `blocks`.
 
         An array is valid until the next is yielded.
         """
+        for computed in self._computed(windows):
+            yield self._running(computed) if self._running else computed
+
+    def _computed(self, windows: np.ndarray) -> Iterator[np.ndarray]:
         start = 0
         for n in self.blocks:
             while start + n <= len(windows):
@@ -482,7 +559,7 @@ class StreamFrontEnd:
         windows, results = self.windows(noise.astype(np.float32)), []
         for n in BLOCKS:
             self.blocks = (n,)
-            results.append(np.concatenate([f.copy() for f in self.features(windows)], axis=1))
+            results.append(np.concatenate([f.copy() for f in self._computed(windows)], axis=1))
         return all(np.array_equal(results[-1], other) for other in results[:-1])
 
 
@@ -583,10 +660,21 @@ class StreamingNetwork:
 class WindowedNetwork:
     """`model.onnx`, computed on the last window of frames for every decision."""
 
-    def __init__(self, path: Path, shape: tuple[int, ...], hop_frames: int, threads: int) -> None:
-        """Load the graph, with samples of `shape`, `(…, n_mels, T)`."""
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        hop_frames: int,
+        threads: int,
+        clip_features: ClipFeatures | None = None,
+    ) -> None:
+        """Load the graph, with samples of `shape`, `(…, n_mels, T)`.
+
+        Each window first passes through `clip_features`, if given.
+        """
         self._session = session(path, threads)
         self._shape, self.hop_frames = (1, *shape), hop_frames
+        self._clip_features = clip_features
         self.reset()
 
     def reset(self) -> None:
@@ -604,6 +692,8 @@ class WindowedNetwork:
         return np.concatenate(decisions) if decisions else np.zeros((0, 1), np.float32)
 
     def _run(self, window: np.ndarray) -> np.ndarray:
+        if self._clip_features:
+            window = self._clip_features(window)
         features = np.ascontiguousarray(window).reshape(self._shape)
         logits: np.ndarray = self._session.run(None, {"features": features})[0]
         return logits
@@ -813,6 +903,7 @@ class Detector:
 
     def reset(self) -> None:
         """Start a new stream."""
+        self._front_end.reset()
         self._network.reset()
         self.trigger.reset()
         self._filled = self._fed = 0
@@ -966,7 +1057,15 @@ def streaming_network(bundle: Path, threads: int = 1) -> StreamingNetwork | Wind
     if streaming.is_file():
         return StreamingNetwork(streaming, shape, len(manifest["contract"]["labels"]), threads)
     hop_frames = manifest["detection"]["hop_frames"]
-    return WindowedNetwork(model_file(bundle, "model"), shape, hop_frames, threads)
+    of_clips = manifest["contract"]["front_end"].get("mean") == "clip"
+    clip_features = ClipFeatures(*statistics(manifest)) if of_clips else None
+    return WindowedNetwork(model_file(bundle, "model"), shape, hop_frames, threads, clip_features)
+
+
+def statistics(manifest: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation `(n_mels,)` of the features of the training clips."""
+    normalization = manifest["contract"]["normalization"]
+    return np.array(normalization["mean"]), np.array(normalization["std"])
 
 
 def model_file(bundle: Path, name: str) -> Path:

@@ -4,11 +4,26 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Pcen:
+    """Parameters of per-channel energy normalization: Wang et al. 2017, with the paper's values.
+
+    With `M` the running mean of `mel` over `seconds`, a feature is
+    `(mel / (epsilon + M)^gain + bias)^root - bias^root`.
+    """
+
+    seconds: float = 0.4
+    gain: float = 0.98
+    bias: float = 2.0
+    root: float = 0.5
+    epsilon: float = 1e-6
 
 
 @dataclass(frozen=True)
@@ -18,6 +33,10 @@ class FrontEnd:
     Frames are not centred (`center=False`): frame `t` starts at sample `t * hop_length`, so that
     a stream gives the same frames. Mel scale HTK, no filter normalisation, power 2,
     `log(mel + 1e-6)`.
+
+    `mean` is what is subtracted from each band: nothing, the mean of the window (`clip`), or the
+    `RunningMean` of a stream over `mean_seconds`. `compression` is the logarithm, or `pcen`. A
+    window alone gives the features of a stream that starts with it.
 
     >>> FrontEnd().window_samples, FrontEnd().n_frames
     (16000, 97)
@@ -31,6 +50,10 @@ class FrontEnd:
     n_mels: int = 40
     f_min: float = 20.0
     f_max: float = 8_000.0
+    mean: Literal["none", "clip", "running"] = "none"
+    mean_seconds: float = 3.0
+    compression: Literal["log", "pcen"] = "log"
+    pcen: Pcen = Pcen()
 
     @property
     def window_samples(self) -> int:
@@ -42,12 +65,39 @@ class FrontEnd:
         """Frames in one window, `T`."""
         return 1 + (self.window_samples - self.n_fft) // self.hop_length
 
-    def to_dict(self) -> dict[str, int | float]:
-        """Return the parameters as data."""
-        return asdict(self)
+    @property
+    def is_plain(self) -> bool:
+        """Whether features are log-mel, without further options."""
+        return self.mean == "none" and self.compression == "log"
+
+    @property
+    def running_seconds(self) -> float | None:
+        """The time constant of the running mean of each band, `None` if there is none."""
+        if self.compression == "pcen":
+            return self.pcen.seconds
+        return self.mean_seconds if self.mean == "running" else None
+
+    @property
+    def decay(self) -> float:
+        """The weight of a frame in the running mean relative to the next frame.
+
+        >>> round(FrontEnd(mean="running", mean_seconds=1.0).decay, 6)
+        0.99005
+        """
+        return math.exp(-self.hop_length / ((self.running_seconds or math.inf) * self.sample_rate))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters as data, without options that have no effect."""
+        unused = {"mean"} if self.mean == "none" else set[str]()
+        unused |= set() if self.mean == "running" else {"mean_seconds"}
+        unused |= set() if self.compression == "pcen" else {"compression", "pcen"}
+        return {key: value for key, value in asdict(self).items() if key not in unused}
 
 
 LOG_FLOOR = 1e-6
+SILENT_MEL = 1e-10
+"""A frame with no band above this is digital silence: a single sample of 16 bits gives more."""
+
 BLOCK_BYTES = 100_000
 """Frames are transformed in blocks of this size: larger ones are allocated by the system each time,
 with page faults that cost more than the transform."""
@@ -63,11 +113,17 @@ def log_mel(waveform: NDArray[np.floating[Any]], front_end: FrontEnd) -> NDArray
     """Return the log-mel features of `waveform`, `(…, samples)` → `(…, n_mels, T)` float32.
 
     Samples are in [-1, 1]; `T = 1 + (samples - n_fft) // hop_length`. Equals torchaudio's
-    `MelSpectrogram(center=False)` followed by `log(mel + 1e-6)`.
+    `MelSpectrogram(center=False)` followed by `log(mel + 1e-6)`, and by the options of the front
+    end.
 
     Raises:
         ValueError: `waveform` is shorter than one frame.
     """
+    return normalised(mel_levels(waveform, front_end), front_end)
+
+
+def mel_levels(waveform: NDArray[np.floating[Any]], front_end: FrontEnd) -> NDArray[np.float32]:
+    """Return what the options of a front end start from: log-mel, or mel for PCEN, as `log_mel`."""
     samples = waveform.shape[-1]
     if samples < front_end.n_fft:
         raise ValueError(f"{samples} samples are less than one frame of {front_end.n_fft}")
@@ -82,10 +138,74 @@ def log_mel(waveform: NDArray[np.floating[Any]], front_end: FrontEnd) -> NDArray
         spectrum = np.fft.rfft(frames[..., block, :] * window)
         spectrum = spectrum[..., first : first + bank.shape[1]]
         power[..., block, :] = spectrum.real**2 + spectrum.imag**2
-    mel = np.matmul(bank, np.swapaxes(power, -1, -2))  # (…, n_mels, T)
+    mel: NDArray[np.float32] = np.matmul(bank, np.swapaxes(power, -1, -2))  # (…, n_mels, T)
+    if front_end.compression == "pcen":
+        return mel
     mel += np.float32(LOG_FLOOR)
-    features: NDArray[np.float32] = np.log(mel, out=mel)
-    return features
+    return np.asarray(np.log(mel, out=mel))
+
+
+class RunningMean:
+    """The mean of each band over the past of a stream, with exponential weights.
+
+    At a frame it is the sum of `decay**i * x[-1 - i]` over the frames so far, this one included,
+    divided by the sum of the weights: that of the first frame is the frame itself. Frames of
+    digital silence are left out. A stream is fed in pieces of any length.
+    """
+
+    def __init__(self, decay: float) -> None:
+        """Start a stream."""
+        self._decay = decay
+        self._mean, self._weight = np.zeros(()), np.zeros(())
+
+    def __call__(
+        self, levels: NDArray[np.floating[Any]], sounding: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return the mean at each of the next frames of `levels`, `(…, n_mels, T)`.
+
+        `sounding` `(…, T)` tells which frames are not digital silence. Before the first of them,
+        the mean is the frame itself.
+        """
+        means = levels.astype(np.float64)
+        for t in range(levels.shape[-1]):
+            heard = sounding[..., t, None]  # (…, 1)
+            weight = self._decay * self._weight + 1
+            mean = self._mean + (means[..., t] - self._mean) / weight
+            self._mean = np.where(heard, mean, self._mean)
+            self._weight = np.where(heard, weight, self._weight)
+            means[..., t] = np.where(self._weight > 0, self._mean, means[..., t])
+        return means
+
+
+def normalised(
+    levels: NDArray[np.float32], front_end: FrontEnd, running: RunningMean | None = None
+) -> NDArray[np.float32]:
+    """Apply the options of a front end to its levels, `(…, n_mels, T)`.
+
+    `running` is the state of a stream of which `levels` are the next frames; by default, one
+    starts.
+    """
+    if front_end.is_plain:
+        return levels
+    silent = SILENT_MEL if front_end.compression == "pcen" else math.log(LOG_FLOOR + SILENT_MEL)
+    sounding: NDArray[np.bool_] = np.asarray((levels > silent).any(axis=-2))  # (…, T)
+    if front_end.mean == "clip":
+        return _without_mean(levels, sounding)
+    means = (running or RunningMean(front_end.decay))(levels, sounding)
+    if front_end.compression == "log":
+        return (levels - means).astype(np.float32)
+    pcen = front_end.pcen
+    gained = levels / (pcen.epsilon + means) ** pcen.gain
+    features = (gained + pcen.bias) ** pcen.root - pcen.bias**pcen.root
+    return np.asarray(features, np.float32)
+
+
+def _without_mean(levels: NDArray[np.float32], sounding: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Subtract from each band its mean over the sounding frames; digital silence alone gives 0."""
+    weights = sounding[..., None, :].astype(np.float64)
+    count = weights.sum(axis=-1, keepdims=True)
+    mean = (levels * weights).sum(axis=-1, keepdims=True) / np.maximum(count, 1)
+    return np.where(count > 0, levels - mean, 0).astype(np.float32)
 
 
 def mel_filterbank(front_end: FrontEnd) -> NDArray[np.float64]:
@@ -148,6 +268,8 @@ def _bin_frequencies(front_end: FrontEnd) -> NDArray[np.float64]:
 def _not_positive(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
     default = FrontEnd()
     for key, value in front_end.to_dict().items():
+        if not isinstance(value, int | float):
+            continue
         if key == "f_min":
             if not value >= 0:
                 yield key, f"{value} Hz is below zero; use f_min = 0.0"

@@ -22,6 +22,8 @@ int32_t scratch_size(void);
 int32_t scratch_size(void) { return (int32_t)sizeof(kws_front_end_scratch); }
 int32_t lanes(void);
 int32_t lanes(void) { return KWS_LANES; }
+void reset(kws_front_end_scratch *scratch);
+void reset(kws_front_end_scratch *scratch) { kws_front_end_reset(scratch); }
 """
 
 
@@ -56,10 +58,16 @@ class FrontEndLibrary:
 
     def features(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
         """Return the normalised log-mel `(T, n_mels)` of all frames."""
+        self.compiled.reset(self._scratch)
+        return self.next_features(pcm)
+
+    def next_features(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
+        """Return the features of the next frames of a stream."""
         return self._call(self.compiled.kws_front_end_float, pcm, np.dtype(np.float32))
 
     def codes(self, pcm: NDArray[np.int16]) -> NDArray[Any]:
         """Return the quantized features `(T, n_mels)`."""
+        self.compiled.reset(self._scratch)
         return self._call(self.compiled.kws_front_end, pcm, np.dtype(self._dtype))
 
     def _call(self, function: Any, pcm: NDArray[np.int16], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -28,6 +28,7 @@ void features_and_logs(const int16_t *pcm, int32_t frames, uint8_t *features, in
 void features_and_logs(const int16_t *pcm, int32_t frames, uint8_t *features, int32_t *logs)
 {
     static kws_front_end_scratch scratch;
+    kws_front_end_reset(&scratch);
     for (int32_t t = 0; t < frames; t++) {
         kws_front_end(pcm + t * KWS_FRAME_STEP, 1, features + t * KWS_MEL_BANDS, &scratch);
         memcpy(logs + t * KWS_MEL_BANDS, scratch.logs, sizeof scratch.logs);

@@ -8,13 +8,13 @@ from pathlib import Path
 FRONT_END = (
     *("exact_floats.h", "front_end.h", "front_end_window.c", "front_end_fft.c"),
     *("front_end_power.c", "front_end_mel.c", "front_end_log.c", "front_end_features.c"),
-    *("front_end_hop.h", "front_end_hop.c"),
+    *("front_end_logarithm.h", "front_end_running.c", "front_end_hop.h", "front_end_hop.c"),
 )
 """Files of the front end."""
 
 INTEGER_FRONT_END = (
     *("integer_front_end.h", "integer_front_end_fft.c", "integer_front_end_log.c"),
-    *("front_end_hop.h", "front_end_hop.c"),
+    *("integer_front_end_running.c", "front_end_hop.h", "front_end_hop.c"),
 )
 """Files of the front end without floating point."""
 

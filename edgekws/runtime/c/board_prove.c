@@ -20,6 +20,7 @@ static uint8_t memory[KWS_NETWORK_MEMORY];
 static void run_front_end(void)
 {
     board_read(pcm, sizeof pcm);
+    kws_front_end_reset(&scratch);
     const uint32_t begin = board_ticks();
     kws_front_end(pcm, KWS_WINDOW_FRAMES, features, &scratch);
     const uint32_t ticks = board_ticks_since(begin);

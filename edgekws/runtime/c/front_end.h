@@ -79,6 +79,29 @@ void kws_mel(const float *points, const uint16_t *bins, const float *weights, in
  * The logarithm is off by less than 1.5e-6 anywhere. */
 void kws_log_normalise(float *mels, const float *scale, const float *shift, int32_t n_mels);
 
+/* Write which lanes hold a frame that is not digital silence: a mel is above 1e-10. */
+void kws_sounding(const float *mels, int32_t n_mels, int32_t *sounding);
+
+/* Subtract from the normalised logarithms of the first `frames` lanes the running mean of each band
+ * over the frames that sound so far, and add `shift`.
+ *
+ * A frame weighs `decay` of the next. `weight`, the sum of the weights so far, and `means` belong to
+ * a stream, which begins with zeros. */
+void kws_subtract_running_mean(float *rows, int32_t frames, int32_t n_mels,
+                               const int32_t *sounding, float decay, const float *shift,
+                               float *weight, float *means);
+
+/* Parameters of PCEN; `silence` is bias^root. */
+typedef struct {
+    float decay, gain, bias, root, epsilon, silence;
+} kws_pcen_settings;
+
+/* Replace the mels of the first `frames` lanes by ((mel / (epsilon + mean)^gain + bias)^root -
+ * silence) * scale + shift of their band, with running means as above. */
+void kws_pcen(float *mels, int32_t frames, int32_t n_mels, const int32_t *sounding,
+              const kws_pcen_settings *pcen, const float *scale, const float *shift,
+              float *weight, float *means);
+
 /* Write the features of the first `frames` lanes, `(frames, n_mels)`. */
 void kws_features(const float *mels, int32_t frames, int32_t n_mels, float *features);
 

@@ -52,6 +52,15 @@ void kws_integer_log_mel(const kws_integer_point *points, const uint16_t *bins,
                          const uint16_t *weights, int32_t n_mels, uint64_t floor,
                          int32_t gain, int32_t *logs);
 
+/* Subtract from the logarithms of a frame the running mean of each band over the frames that sound
+ * so far: those with a logarithm above `silent`.
+ *
+ * A frame weighs `decay`, with 32 bits behind the point, of the next. `weight`, the sum of the
+ * weights so far with 16 bits behind the point, and `means`, with 24, belong to a stream, which
+ * begins with zeros. */
+void kws_integer_subtract_running_mean(int32_t *logs, int32_t n_mels, int32_t silent,
+                                       uint32_t decay, uint32_t *weight, int32_t *means);
+
 /* Normalise and quantize: (logs * scale / 2^16 + shift) / 2^16, rounded to the nearest and
  * saturated to low … high (0 … 255, or -128 … 127 in two's complement). */
 void kws_integer_features(const int32_t *logs, const int32_t *scale, const int32_t *shift,

@@ -74,6 +74,7 @@ void kws_reset(kws_state *state)
 {
     kws_event none[KWS_KEYWORDS];
 
+    kws_front_end_reset(&state->scratch);
     kws_network_reset(state->network);
     kws_detector_reset(&state->detector);
     state->hop.filled = 0;
@@ -110,6 +111,7 @@ void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
 {
     uint8_t *features = kws_network_features(state->network);
 
+    kws_front_end_reset(&state->scratch);
     kws_network_reset(state->network);
     /* the first hop may begin before the clip, so that the last one ends with it */
     for (int32_t end = 1 + (KWS_WINDOW_FRAMES - 1) % HOP_FRAMES; end <= KWS_WINDOW_FRAMES;
@@ -126,6 +128,7 @@ void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
 void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
                 kws_real logits[KWS_LABELS])
 {
+    kws_front_end_reset(&state->scratch);
     kws_front_end(clip, KWS_FRAMES, kws_network_features(state->network), &state->scratch);
     kws_network_run(state->network, logits);
 }

@@ -47,6 +47,7 @@ void kws_timing_begin(timing_state *state)
     }
 #endif
 #if KWS_TIMES_FRONT_END
+    kws_front_end_reset(&state->scratch);
     for (size_t i = 0; i < sizeof state->pcm / sizeof *state->pcm; i++) {
         noise = noise * 1664525u + 1013904223u;
         state->pcm[i] = (int16_t)((int32_t)(noise >> 18) - 8192);

@@ -75,6 +75,7 @@ EXPORT("set_threshold") void set_threshold(int32_t keyword, double score)
 /* Compute the quantized features and the logits of one window of samples. The stream is reset. */
 EXPORT("classify") void classify(void)
 {
+    kws_front_end_reset(&state.scratch);
     kws_front_end(samples, KWS_WINDOW_FRAMES, clip_features, &state.scratch);
     kws_logits(&state, samples, logits);
     kws_reset(&state);

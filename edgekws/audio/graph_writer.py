@@ -1,0 +1,63 @@
+"""Writing an ONNX graph node by node."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekws.runtime.front_end import FrontEnd
+
+OPSET = 17
+IR_VERSION = 8
+
+Array = NDArray[np.float64]
+
+
+class Graph:
+    """Nodes and constants, numbered in the order of addition."""
+
+    def __init__(self) -> None:
+        """Start an empty graph."""
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
+        name = output or f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def floats(self, values: Array) -> str:
+        """Add a constant and return its name."""
+        return self._constant(np.ascontiguousarray(values, np.float32))
+
+    def scalar(self, value: float) -> str:
+        """Add a scalar."""
+        return self._constant(np.array(value, np.float32))
+
+    def ints(self, *values: int) -> str:
+        """Add a row of integers."""
+        return self._constant(np.array(values, np.int64))
+
+    def _constant(self, values: NDArray[Any]) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    def model(self, front_end: FrontEnd) -> onnx.ModelProto:
+        """Return the model from `waveform` to `features`, of the shapes of a front end."""
+        shapes: dict[str, list[str | int | None]] = {
+            "waveform": ["batch", front_end.window_samples],
+            "features": ["batch", front_end.n_mels, front_end.n_frames],
+        }
+        source, result = (
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in shapes.items()
+        )
+        graph = helper.make_graph(self.nodes, "front_end", [source], [result], self.constants)
+        opset = helper.make_opsetid("", OPSET)
+        model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+        onnx.checker.check_model(model, full_check=True)
+        return model
