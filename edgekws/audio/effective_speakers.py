@@ -82,7 +82,7 @@ def count_speakers(clips: Sequence[Clip], cache: Path, emit: Emit) -> dict[str, 
         MissingPartError: the installed encoder is damaged.
         MachineError: the cache cannot be written.
     """
-    counted = {}
+    counted: dict[str, Speakers] = {}
     for split in SHOWN:
         by_speaker: dict[str, list[Clip]] = defaultdict(list)
         for clip in clips:
