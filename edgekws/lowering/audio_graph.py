@@ -25,7 +25,7 @@ from onnx import (
 
 from edgekws.core.embedding import Embedding
 from edgekws.errors import UnsupportedError
-from edgekws.lowering import onnx_file
+from edgekws.lowering import onnx_file, word_embedding
 from edgekws.metrics import execution
 
 AUDIO, VECTORS, LOGITS = "audio", "vectors", "logits"
@@ -105,6 +105,23 @@ def google_speech(mel: ModelProto, embedding: ModelProto, samples: int) -> Model
         *_reshaped(cnn_out, VECTORS, [1, -1]),
     ]
     return _checked(_assembled(parts, nodes, samples, mel), "the speech embedding")
+
+
+def spoken_words(network: ModelProto, samples: int) -> ModelProto:
+    """Return the embedding of EfficientWord-Net, from `audio` `(1, samples)` at 16 kHz.
+
+    `network` is its ResNet-50, from log-mel to a vector of 2,048 values.
+
+    Raises:
+        UnsupportedError: the file is another, or `samples` is too many.
+    """
+    part = _renamed(network, "cnn/")
+    features, vector = f"cnn/{network.graph.input[0].name}", f"cnn/{network.graph.output[0].name}"
+    before, constants = word_embedding.nodes(AUDIO, features, samples, "w/")
+    nodes = [*before, *part.graph.node, *_reshaped(vector, VECTORS, [1, -1])]
+    model = _assembled([part], nodes, samples, network)
+    model.graph.initializer.extend(constants)
+    return _checked(model, "the word embedding")
 
 
 def with_head(embedding: ModelProto, layers: Sequence[Layer]) -> ModelProto:
