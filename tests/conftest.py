@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from edgekws.core.contract import Contract, Normalization
 from edgekws.runtime.front_end import FrontEnd
-from tests.warm import Program
+from tests.warm import Program, keep_operator_table
 
 pytest_plugins = ("tests.skips",)
 
@@ -33,6 +34,12 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of long files first, the others in the order in which they were found."""
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+def pytest_collection_finish() -> None:
+    """Make exports cheaper, where tests may export."""
+    if "torch" in sys.modules:
+        keep_operator_table()
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,17 @@
 
 Most commands that tests run end sooner than Python has imported torch and its exporter. What is
 run is `python -m edgekws` all the same, in its own process with its own folder, environment and
-streams: the process that waits has imported no module of the package.
+streams: the process that waits has imported no module of the package. A module that the command's
+folder or `PYTHONPATH` has too is imported from there.
 
     program = warm.Program(folder)          # starts the process that waits
     program.run("doctor", cwd=home, env=environment)
     program.executable                      # a script that passes its command line on
 """
 
+import functools
+import gc
+import importlib
 import json
 import os
 import runpy
@@ -17,10 +21,18 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
+
+LARGE = (
+    "matplotlib.pyplot", "onnxruntime", "pydantic", "rich.console", "safetensors.torch",
+    "scipy.stats", "sklearn.metrics", "soundfile", "soxr",
+)  # fmt: skip
+"""What commands import besides torch and its exporter."""
 
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
@@ -35,6 +47,19 @@ sys.exit(code if code >= 0 else 128 - code)
 """
 
 
+def keep_operator_table() -> None:
+    """Have torch's exporter build its table of operators, the same every time, once a process."""
+    from torch.onnx._internal import _lazy_import
+
+    apis: Any = _lazy_import.onnxscript_apis
+
+    @functools.cache
+    def table() -> Any:
+        return type(apis).__getattr__(apis, "get_torchlib_ops")()
+
+    apis.get_torchlib_ops = table
+
+
 class Program:
     """A process that waits for command lines, and ends with the process that started it."""
 
@@ -47,7 +72,8 @@ class Program:
         clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(address)],
-            env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            env=clean | {"ORT_DISABLE_TELEMETRY": "1"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         )  # fmt: skip
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
@@ -69,15 +95,27 @@ class Program:
 
 def _import() -> None:
     """Import what commands need, the exporter's tables too, which a first export fills."""
-    import matplotlib.pyplot  # noqa: F401
-    import sklearn.metrics  # noqa: F401
+    for name in LARGE:
+        importlib.import_module(name)
     import torch
 
+    keep_operator_table()
     output, sys.stdout = sys.stdout, sys.stderr
     torch.onnx.export(
         torch.nn.Conv1d(1, 1, 1).eval(), (torch.zeros(2, 1, 4),), dynamo=True, verbose=False
     )
     sys.stdout = output
+    gc.collect()
+    gc.freeze()  # no fork looks through these modules again, which would copy their memory
+
+
+def _forget(folders: list[str]) -> None:
+    """Have modules that are also in one of `folders` imported from there."""
+    places = [Path(folder) for folder in folders]
+    own = {file.stem for place in places for file in place.glob("*.py")}
+    own |= {file.parent.name for place in places for file in place.glob("*/__init__.py")}
+    for name in [name for name in sys.modules if name.partition(".")[0] in own]:
+        del sys.modules[name]
 
 
 def _serve(address: str) -> None:
@@ -128,6 +166,8 @@ def _answer(connection: socket.socket) -> None:
     os.environ.update(environment)
     paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [folder, *paths, *sys.path[1:]]
+    _forget([folder, *paths])
+    tempfile.tempdir = None  # chosen by the environment again
     sys.argv = ["edgekws", *arguments]
 
 

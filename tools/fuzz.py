@@ -1,6 +1,6 @@
 """Fuzzing: whatever a command is given, it ends in time, says why, and touches nothing else.
 
-    python tools/fuzz.py [--cases 10000] [--seed 0] [--kind recipes …] [--case N] [--workers N]
+    python tools/fuzz.py [--cases 10000 …] [--seed 0] [--kind recipes …] [--case N] [--workers N]
 
 Recipes, tables, recordings, bundles and the cache are mutated (`tools/fuzzing/`), and commands run
 on them in processes forked from this one. No case may end as a bug or with a traceback, with an
@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--cases", type=int, default=10_000, help="of all kinds together")
+    of_each = "of all kinds together; repeated, of each --kind"
+    parser.add_argument("--cases", type=int, action="append", help=of_each)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", action="append", choices=KINDS, help="may be repeated; all")
     parser.add_argument("--case", type=int, help="run this one case of the first --kind")
@@ -71,14 +72,23 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--failures", type=Path, default=Path("runs/fuzz"), help="folder for inputs"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.cases = options.cases or [10_000]
+    if len(options.cases) not in (1, len(options.kind or ())):
+        parser.error("--cases is given once, or once for each --kind")
+    return options
 
 
-def _specs(kinds: Sequence[str], cases: int) -> list[Spec]:
-    """Return kind and number of every case, kinds mixed as their shares say."""
+def _shared(kinds: Sequence[str], cases: int) -> list[int]:
+    """Return how many cases each kind has, as their shares say."""
     whole = sum(SHARES[kind] for kind in kinds)
-    counts = {kind: cases * SHARES[kind] // whole for kind in kinds}
-    counts[kinds[0]] += cases - sum(counts.values())
+    counts = [cases * SHARES[kind] // whole for kind in kinds]
+    return [counts[0] + cases - sum(counts), *counts[1:]]
+
+
+def _specs(kinds: Sequence[str], cases: Sequence[int]) -> list[Spec]:
+    """Return kind and number of every case, with the kinds mixed."""
+    counts = dict(zip(kinds, cases if len(cases) > 1 else _shared(kinds, cases[0]), strict=True))
     found = [(n / count, kind, n) for kind, count in counts.items() for n in range(count)]
     return [(kind, n) for _, kind, n in sorted(found)]
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ from edgekws.core.store import MARKER
 TINY = Path(__file__).with_name("tiny.toml")
 GRACE_S = 5
 """So long may a process that was started by a killed one last."""
+EDGEKWS = (sys.executable, "-m", "edgekws")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class RunPlace:
 
     folder: Path
     recipe: Path
+    program: Sequence[str] = EDGEKWS
 
     @property
     def cache(self) -> Path:
@@ -49,7 +51,7 @@ class RunPlace:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         places = {"EDGEKWS_CACHE": "cache", "TMPDIR": "tmp", "HOME": "home"}
         own = {name: str(self.folder / place) for name, place in places.items()}
-        command = [sys.executable, "-m", "edgekws", "compress", str(self.recipe), "--json"]
+        command = [*self.program, "compress", str(self.recipe), "--json"]
         return subprocess.Popen(
             command, cwd=self.folder, env=os.environ | own | {"OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,

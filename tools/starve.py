@@ -1,6 +1,6 @@
 """Give a run too little room, in every place that it writes to: does it say so, and is all well?
 
-    python tools/starve.py [PLACE …] [--recipe FILE] [--folder DIR] [--growth 1.5]
+    python tools/starve.py [PLACE …] [--recipe FILE] [--folder DIR] [--growth 1.5] [--program FILE]
 
 PLACE is cache, runs, dist, tmp (TMPDIR) or home (HOME); all of them by default. Runs the recipe
 (tools/tiny.toml) once to the end. Then, place by place, on a file system of 64 KiB that grows each
@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from run_place import TINY, RunPlace, timed
+from run_place import EDGEKWS, TINY, RunPlace, timed
 
 PLACES = ("cache", "runs", "dist", "tmp", "home")
 FIRST_KIB = 64
@@ -94,14 +94,17 @@ def _remount(folder: Path, option: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
 
 
-def starved(recipe: Path, folder: Path, names: Sequence[str], growth: float) -> dict[str, Starver]:
+def starved(
+    recipe: Path, folder: Path, names: Sequence[str], growth: float, program: Sequence[str]
+) -> dict[str, Starver]:
     """Starve a run of `recipe` in each of the places, and return what was found."""
-    undisturbed = RunPlace(folder / "whole", recipe)
+    undisturbed = RunPlace(folder / "whole", recipe, program)
     undisturbed.folder.mkdir(parents=True)
     timed(undisturbed)
     found = {}
     for name in names:
-        found[name] = Starver(RunPlace(folder / name, recipe), name, undisturbed.sums())
+        place = RunPlace(folder / name, recipe, program)
+        found[name] = Starver(place, name, undisturbed.sums())
         found[name].wander(growth)
         sys.stderr.write(f"{name}: failed {sum(found[name].by_step.values())} times\n")
     return found
@@ -115,13 +118,15 @@ def main() -> int:
     parser.add_argument("--recipe", type=Path, default=TINY)
     parser.add_argument("--folder", type=Path, help="kept afterwards; must not exist")
     parser.add_argument("--growth", type=float, default=1.5)
+    parser.add_argument("--program", nargs=1, default=EDGEKWS, help="runs edgekws")
     given = parser.parse_args()
     if os.geteuid():
         parser.error("mounting needs root")
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         folder = (given.folder or Path(scratch)).resolve()
-        found = starved(given.recipe.resolve(), folder, given.places or PLACES, given.growth)
+        recipe, places = given.recipe.resolve(), given.places or PLACES
+        found = starved(recipe, folder, places, given.growth, given.program)
     told = {
         name: {
             "failures when full": one.by_step,

@@ -71,4 +71,6 @@ def _ort_operators(model: Path) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
+    # onnxruntime.tools imports torch where it is installed, which nothing here needs.
+    sys.modules["torch"] = None  # type: ignore[assignment]
     main(*map(Path, sys.argv[1:]))

@@ -16,12 +16,15 @@ from typer.models import OptionInfo
 from typer.testing import CliRunner
 from typer.testing import Result as Ended
 
+import edgekws.curation.source
 import edgekws.evaluation.calibrate
 import edgekws.evaluation.check
 import edgekws.evaluation.evaluate
 import edgekws.evaluation.evaluate_events
 import edgekws.evaluation.profile
 import edgekws.recipe.load
+import edgekws.recipe.template
+import edgekws.search.results
 from edgekws.cli.app import app
 from edgekws.core.events import quiet
 from edgekws.core.measurement import Budget, Limit, Measurement

@@ -42,8 +42,8 @@ def tables() -> list[dict[str, Any]]:
 TABLES = tables()
 
 
-def forms(table: dict[str, Any]) -> dict[str, tuple[onnx.ModelProto, Contract]]:
-    """Return what steps make of a network: FP32, quantized, streaming."""
+def forms(table: dict[str, Any]) -> tuple[list[dict[str, onnx.ModelProto]], Contract]:
+    """Return the models of two bundles, FP32 and quantized, each with its stream if it has one."""
     backbone: Any = family.load("Backbone", table["kind"]).model_validate(table)
     front_end = FrontEnd()
     axes = (40,) if backbone.representation == "2d" else (1, 40)
@@ -56,29 +56,37 @@ def forms(table: dict[str, Any]) -> dict[str, tuple[onnx.ModelProto, Contract]]:
     quantizer: Any = family.load("Quantizer", "onnxruntime")(kind="onnxruntime")
     noise = np.random.default_rng(0).standard_normal((8, *contract.input_shape))
     quantized = quantizer.quantize(lowered, noise.astype(np.float32), quantizer.calibrations()[0])
-    made = {"lowered": lowered, "quantized": quantized}
-    for name in ("lowered", "quantized"):
-        try:
-            made[f"stream of {name}"] = stream.streaming_form(made[name], contract)
-        except UnsupportedError:
-            continue
-    return {name: (model, contract) for name, model in made.items()}
+    return [
+        {"model": model, **streaming(model, contract)} for model in (lowered, quantized)
+    ], contract
+
+
+def streaming(model: onnx.ModelProto, contract: Contract) -> dict[str, onnx.ModelProto]:
+    """Return the streaming form of a model, if it has one."""
+    try:
+        return {"stream": stream.streaming_form(model, contract)}
+    except UnsupportedError:
+        return {}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=["-".join(map(str, t.values())) for t in TABLES])
 def test_networks(table: dict[str, Any], tmp_path: Path) -> None:
-    for name, (model, contract) in forms(table).items():
-        folder = tmp_path / name
-        onnx_file.save(model, contract, folder / "model.onnx")
-        accepted(folder, "model")
+    bundles, contract = forms(table)
+    for n, models in enumerate(bundles):
+        for name, model in models.items():
+            onnx_file.save(model, contract, tmp_path / str(n) / f"{name}.onnx")
+        accepted(tmp_path / str(n), set(models))
 
 
-def accepted(folder: Path, name: str) -> None:
-    """Look at a model as `verify` does, as it is and converted."""
-    assert set(_descriptions(folder)) == {f"{name}.onnx"}
-    convert_to_ort(folder / f"{name}.onnx", folder / f"{name}.ort")
-    (folder / f"{name}.onnx").unlink()
-    assert _descriptions(folder)[f"{name}.ort"]["operators"]
+def accepted(folder: Path, names: set[str]) -> None:
+    """Look at models as `verify` does, as they are and converted."""
+    assert set(_descriptions(folder)) == {f"{name}.onnx" for name in names}
+    for name in names:
+        convert_to_ort(folder / f"{name}.onnx", folder / f"{name}.ort")
+        (folder / f"{name}.onnx").unlink()
+    described = _descriptions(folder)
+    assert set(described) == {f"{name}.ort" for name in names}
+    assert all(model["operators"] for model in described.values())
 
 
 @pytest.mark.parametrize(
@@ -96,10 +104,8 @@ def test_front_ends(front_end: FrontEnd, tmp_path: Path) -> None:
         "frontend_stream": hop_front_end_model(hop_front_end(front_end, 2), NORMALIZATION),
     }
     for name, model in made.items():
-        folder = tmp_path / name
-        folder.mkdir()
-        onnx.save(model, str(folder / f"{name}.onnx"))
-        accepted(folder, name)
+        onnx.save(model, str(tmp_path / f"{name}.onnx"))
+    accepted(tmp_path, set(made))
 
 
 def test_nothing_that_is_allowed_runs_a_graph_of_its_own_or_makes_much_of_little() -> None:

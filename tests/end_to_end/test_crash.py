@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.warm import Program
+
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools"
 
@@ -39,10 +41,13 @@ def test_killed_again_and_again_a_run_ends_with_the_same_bytes(recipe: Path) -> 
     assert sum(found["by signal"].values()) == 2
 
 
-def test_without_room_a_run_says_where_and_ends_with_the_same_bytes_later(recipe: Path) -> None:
+def test_without_room_a_run_says_where_and_ends_with_the_same_bytes_later(
+    recipe: Path, program: Program
+) -> None:
     if os.geteuid():
         pytest.skip("mounting needs root")
-    found = told("starve.py", recipe, "dist", "cache", "--growth", "16")
+    warm = ("--program", str(program.executable))
+    found = told("starve.py", recipe, "dist", "cache", "--growth", "16", *warm)
     for place in ("dist", "cache"):
         assert found[place]["problems"] == []
         assert sum(found[place]["failures when full"].values()) >= 1

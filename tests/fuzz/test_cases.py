@@ -16,12 +16,20 @@ def fuzz(*arguments: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
+    """Cases of every kind, run by one process."""
+    each = [word for kind, count in CASES.items() for word in ("--kind", kind, "--cases", count)]
+    return fuzz(*each, "--workers", 1, "--failures", tmp_path_factory.mktemp("failures"))
+
+
 @pytest.mark.parametrize("kind", CASES)
-def test_mutated_input_is_refused_or_used_and_nothing_else(kind: str, tmp_path: Path) -> None:
-    done = fuzz("--kind", kind, "--cases", CASES[kind], "--workers", 1, "--failures", tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    row = done.stdout.splitlines()[-1].split()
-    assert row[:3] == [kind, str(CASES[kind]), "0"]
+def test_mutated_input_is_refused_or_used_and_nothing_else(
+    kind: str, campaign: "subprocess.CompletedProcess[str]"
+) -> None:
+    assert campaign.returncode == 0, campaign.stdout + campaign.stderr
+    rows = [line.split()[:3] for line in campaign.stdout.splitlines()]
+    assert [kind, str(CASES[kind]), "0"] in rows
 
 
 def test_a_case_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
