@@ -49,9 +49,7 @@ sys.exit(code if code >= 0 else 128 - code)
 
 def keep_operator_table() -> None:
     """Have torch's exporter build its table of operators, the same every time, once a process."""
-    from torch.onnx._internal import _lazy_import
-
-    apis: Any = _lazy_import.onnxscript_apis
+    apis: Any = importlib.import_module("torch.onnx._internal._lazy_import").onnxscript_apis
 
     @functools.cache
     def table() -> Any:
