@@ -21,16 +21,11 @@ LABELS = ("да", 'нет?"\\', "_unknown_", "_silence_")
 FIELDS = {"channels": 8, "blocks": 1, "head": 0, "padding": "valid"}
 
 
-FRONT_END = FrontEnd()
-LOG_MEL = Normalization((-6.0,) * 40, (3.0,) * 40)
-
-
-def write_model(
-    folder: Path, front_end: FrontEnd = FRONT_END, normalization: Normalization = LOG_MEL
-) -> None:
+def write_model(folder: Path) -> None:
     """Write `model.onnx` and its streaming form, `stream.onnx`."""
-    shape = (40, front_end.n_frames)
-    contract = Contract(front_end, normalization, LABELS, shape, {"kind": "x"})
+    shape = (40, FrontEnd().n_frames)
+    normalization = Normalization((-6.0,) * 40, (3.0,) * 40)
+    contract = Contract(FrontEnd(), normalization, LABELS, shape, {"kind": "x"})
     torch.manual_seed(0)
     backbone = BACKBONE.validate_python({"kind": "inverted_bottleneck", **FIELDS})
     network = settle(backbone.build(40, len(LABELS)), log_mel_like(shape, 16, seed=0))

@@ -100,11 +100,14 @@ def _contract(manifest: dict[str, Any]) -> Contract:
         contract = Contract.from_json(json.dumps(manifest.get("contract")))
         front_end = contract.front_end
         expected = (front_end.n_mels, front_end.n_frames)
+        fades = front_end.running_seconds is None or 0 <= front_end.decay < 1
     except (ValueError, ArithmeticError) as error:  # the latter for impossible front-end numbers
         reason = str(error).splitlines()[0]
         raise DataError(f"manifest.json holds no contract ({reason}); pack it again") from error
     if not front_end.window_s <= LONGEST_WINDOW_S:
         raise DataError(f"manifest.json: window_s is more than {LONGEST_WINDOW_S:g}; pack it again")
+    if not fades:  # including NaN
+        raise DataError("manifest.json: the mean of the front end does not fade; pack it again")
     if contract.input_shape not in (expected, (1, *expected)):
         raise DataError(
             f"manifest.json: input_shape {contract.input_shape} is not the {expected} of its "

@@ -106,6 +106,20 @@ def along_a_stream(recipe: Recipe) -> list[Note]:
     return [(("steps", n), message) for n, s in enumerate(recipe.steps) if s.kind in kinds]
 
 
+def without_kernel(recipe: Recipe) -> list[Note]:
+    """Return the options of the front end that the C of the target does not have."""
+    target, front_end = recipe.target, recipe.front_end
+    if target.kind not in ("c_host", "cortex_m"):
+        return []
+    if front_end.mean == "clip":
+        message = 'the target runs the portable C, which follows a stream; set mean = "running"'
+        return [(("front_end", "mean"), message)]
+    if front_end.compression == "pcen" and not getattr(target, "floats", True):
+        message = 'the target has no floating point; set mean = "running" instead of PCEN'
+        return [(("front_end", "compression"), message)]
+    return []
+
+
 def notes(steps: Sequence[Step]) -> list[Note]:
     """Return notes on a chain that can run, but looks unintended."""
     used = {name for step in steps for name in step.named_inputs}

@@ -86,6 +86,7 @@ def load(recipe: AnyRecipe, overrides: Sequence[str] = ()) -> Loaded:
         located |= chain.too_short(model.steps, model.front_end.front_end().n_frames)
         located |= chain.uncounted_limits(model)
         located |= chain.along_a_stream(model)
+        located |= chain.without_kernel(model)
     except ValidationError as error:
         located = explain(Recipe, values.data, error.errors()) | located
         model = None

@@ -127,7 +127,7 @@ class PcenFields(Fields):
     """Per-channel energy normalization: Wang et al. 2017, with the paper's values."""
 
     seconds: float = Field(
-        default=Pcen.seconds, gt=0, le=60, description="time constant of the running mean"
+        default=Pcen.seconds, gt=0, le=60, description="time constant of the mean, in seconds"
     )
     gain: float = Field(
         default=Pcen.gain, ge=0, le=1, description="exponent of the mean that divides a band"
@@ -177,7 +177,8 @@ class FrontEndFields(Fields):
         default=None,
         gt=0,
         le=60,
-        description=f"time constant of the running mean; {FrontEnd.mean_seconds:g} by default",
+        description="time constant of the running mean, in seconds; "
+        f"{FrontEnd.mean_seconds:g} by default",
     )
     compression: Literal["log", "pcen"] = Field(
         default="log", description="of the mel bands; pcen is per-channel energy normalization"

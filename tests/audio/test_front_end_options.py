@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import torch
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from edgekws.audio import long_features
 from edgekws.audio.front_end_graph import front_end_model
@@ -30,17 +31,12 @@ from edgekws.runtime.front_end import (
     mel_levels,
     normalised,
 )
-from tests import tone_bundle
 
 CLIP = FrontEnd(mean="clip")
-RUNNING = (
-    FrontEnd(mean="running"),
-    FrontEnd(mean="running", mean_seconds=0.25, n_mels=23),
-    FrontEnd(compression="pcen"),
-    FrontEnd(compression="pcen", pcen=Pcen(0.1, 0.8, 1.0, 0.25, 1e-5), n_mels=23),
-)
-ALL = pytest.mark.parametrize("front_end", [CLIP, *RUNNING], ids=str)
-STREAMED = pytest.mark.parametrize("front_end", RUNNING, ids=str)
+RUNNING = FrontEnd(mean="running", mean_seconds=0.5)
+PCEN = FrontEnd(compression="pcen", pcen=Pcen(0.1, 0.8, 1.0, 0.25, 1e-5), n_mels=23)
+ALL = pytest.mark.parametrize("front_end", [CLIP, RUNNING, PCEN], ids=["clip", "running", "pcen"])
+STREAMED = pytest.mark.parametrize("front_end", [RUNNING, PCEN], ids=["running", "pcen"])
 
 MEAN, STD = -1.5, 2.5
 
@@ -51,7 +47,7 @@ Waves = NDArray[np.float32]
 def recording(speech: Waves) -> Waves:
     """Speech, digital silence before it and in it, `(samples,)`."""
     before, between = np.zeros(3_000, np.float32), np.zeros(9_000, np.float32)
-    return np.concatenate([before, speech[:6].ravel(), between, speech[6:9].ravel()])
+    return np.concatenate([before, speech[:3].ravel(), between, speech[3:5].ravel()])
 
 
 def by_definition(levels: NDArray[np.floating[Any]], decay: float) -> NDArray[np.float64]:
@@ -66,14 +62,13 @@ def by_definition(levels: NDArray[np.floating[Any]], decay: float) -> NDArray[np
 
 
 def test_the_running_mean_is_a_weighted_mean_of_the_frames_so_far(recording: Waves) -> None:
-    front_end = FrontEnd(mean="running", mean_seconds=0.5)
     levels = log_mel(recording, FrontEnd())
     expected = levels - by_definition(levels, np.exp(-0.01 / 0.5))
-    np.testing.assert_allclose(log_mel(recording, front_end), expected, atol=1e-5)
+    np.testing.assert_allclose(log_mel(recording, RUNNING), expected, atol=1e-5)
 
 
 def test_the_mean_of_a_clip_is_zero_where_there_is_sound(speech: Waves) -> None:
-    padded = speech.copy()
+    padded = speech[:8].copy()
     padded[:, :4_000] = 0
     features, levels = log_mel(padded, CLIP), log_mel(padded, FrontEnd())
     sounding = (levels > np.log(1e-6) + 1e-4).any(axis=1)
@@ -84,7 +79,7 @@ def test_the_mean_of_a_clip_is_zero_where_there_is_sound(speech: Waves) -> None:
 def test_pcen_has_the_values_of_the_paper() -> None:
     """Wang et al. 2017, equation 1, with its smoothing of 0.025 once the mean has settled."""
     front_end = FrontEnd(compression="pcen", pcen=Pcen(seconds=-0.01 / np.log(1 - 0.025)))
-    wave = np.random.default_rng(0).normal(0, 0.1, 160_000).astype(np.float32)
+    wave = np.random.default_rng(0).normal(0, 0.1, 64_000).astype(np.float32)
     mel = mel_levels(wave, front_end).astype(np.float64)
     smooth = mel[:, 0]
     for frame in mel.T:
@@ -106,7 +101,7 @@ def test_digital_silence_gives_zeros_and_is_left_out(front_end: FrontEnd, speech
 
 @ALL
 def test_torch_and_onnx_give_the_numbers_of_numpy(front_end: FrontEnd, speech: Waves) -> None:
-    waves = speech[:24].copy()
+    waves = speech[:10].copy()
     waves[0] = 0
     waves[1, :5_000] = waves[2, 6_000:11_000] = 0
     expected = log_mel(waves, front_end)
@@ -143,7 +138,7 @@ def test_pieces_of_a_stream_of_any_length(front_end: FrontEnd, recording: Waves)
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[FrontEnd], Path]:
-    """Bundles whose network gives the middle of the window, by front end."""
+    """Bundles with a network of one random layer, by front end."""
     made: dict[FrontEnd, Path] = {}
 
     def bundle(front_end: FrontEnd) -> Path:
@@ -151,10 +146,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[FrontEnd], Pa
             folder = tmp_path_factory.mktemp("options")
             bands = front_end.n_mels
             statistics = Normalization((MEAN,) * bands, (STD,) * bands)
-            contract = Contract(
-                front_end, statistics, tone_bundle.LABELS, (bands, front_end.n_frames), {}
-            )
-            onnx.save(tone_bundle.windowed_model(contract), str(folder / "model.onnx"))
+            shape = (bands, front_end.n_frames)
+            contract = Contract(front_end, statistics, ("a", "b", "_unknown_"), shape, {})
+            onnx.save(_one_layer(shape), str(folder / "model.onnx"))
             made[front_end] = folder / "bundle"
             made[front_end].mkdir()
             golden = np.zeros((1, 16_000), np.int16)
@@ -162,6 +156,22 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[FrontEnd], Pa
         return made[front_end]
 
     return bundle
+
+
+def _one_layer(shape: tuple[int, int]) -> onnx.ModelProto:
+    weights = np.random.default_rng(0).normal(0, 0.02, (shape[0] * shape[1], 3))
+    nodes = [
+        helper.make_node("Flatten", ["features"], ["row"]),
+        helper.make_node("MatMul", ["row", "weights"], ["logits"]),
+    ]
+    source, result = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])
+        for name, sizes in (("features", shape), ("logits", (3,)))
+    )
+    constants = [numpy_helper.from_array(weights.astype(np.float32), "weights")]
+    graph = helper.make_graph(nodes, "layer", [source], [result], constants)
+    opset = helper.make_opsetid("", 17)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=8)
 
 
 @STREAMED
@@ -201,23 +211,25 @@ def test_a_stream_decides_by_the_features_of_its_front_end(
     pieces = np.split(recording, [1, 7, 900, 20_000, 20_001])
     parts = [p.copy() for piece in pieces for p in detector.posteriors(piece)]
     np.testing.assert_array_equal(np.concatenate(parts), posteriors)
-    padded = np.concatenate([np.zeros(8_000, np.float32), recording])
-    frames, every = front_end.n_frames, 10
+    # Two frames a hop, five hops a decision: the first window ends with the 49th hop, so it begins
+    # with the second frame.
+    padded, frames = np.concatenate([np.zeros(8_000, np.float32), recording]), front_end.n_frames
+    starts = range(1, 10 * len(posteriors), 10)
     if front_end.mean == "clip":
-        size = front_end.n_fft + (frames - 1) * front_end.hop_length
-        starts = range(0, len(padded) - size - every * 160, every * 160)
-        windows = [log_mel(padded[160 * 1 + s :][:size], front_end) for s in starts]
+        size = 512 + 160 * (frames - 1)
+        windows = [log_mel(padded[160 * s :][:size], front_end) for s in starts]
     else:
         whole = log_mel(padded, front_end)
-        windows = [whole[:, s + 1 : s + 1 + frames] for s in range(0, 10 * len(posteriors), every)]
+        windows = [whole[:, s : s + frames] for s in starts]
     network = detect.session(bundle / "model.onnx", threads=1)
     logits = [
         network.run(None, {"features": ((w - MEAN) / STD).astype(np.float32)[None]})[0]
         for w in windows[: len(posteriors)]
     ]
-    assert len(logits) > 60
+    assert len(logits) > 40
     expected = detect.softmax(np.concatenate(logits))
     np.testing.assert_allclose(posteriors[: len(expected)], expected, atol=2e-3)
+    assert posteriors.std(axis=0).min() > 0.01
 
 
 def test_a_contract_holds_only_the_options_that_count() -> None:
@@ -228,13 +240,12 @@ def test_a_contract_holds_only_the_options_that_count() -> None:
     ]
     assert FrontEnd(mean_seconds=9.0, pcen=Pcen(gain=0.5)).to_dict() == plain
     assert CLIP.to_dict() == plain | {"mean": "clip"}
-    running, pcen = RUNNING[0], RUNNING[3]
-    assert running.to_dict() == plain | {"mean": "running", "mean_seconds": 3.0}
-    expected = plain | {"n_mels": 23, "compression": "pcen", "pcen": asdict(pcen.pcen)}
-    assert pcen.to_dict() == expected
+    assert RUNNING.to_dict() == plain | {"mean": "running", "mean_seconds": 0.5}
+    expected = plain | {"n_mels": 23, "compression": "pcen", "pcen": asdict(PCEN.pcen)}
+    assert PCEN.to_dict() == expected
     statistics = Normalization((0.0,), (1.0,))
-    for front_end in (FrontEnd(), CLIP, *RUNNING):
+    for front_end in (FrontEnd(), CLIP, RUNNING, PCEN):
         contract = Contract(front_end, statistics, ("a",), (1, 97), {})
         assert json.loads(contract.to_json())["front_end"] == front_end.to_dict()
         assert Contract.from_json(contract.to_json()) == contract
-    assert replace(running, mean="none").is_plain
+    assert replace(RUNNING, mean="none").is_plain

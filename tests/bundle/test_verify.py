@@ -125,6 +125,8 @@ def manifest(bundle: Path, **changes: object) -> bytes:
         ({"architecture": {"kind": "x"}}, r"model\.onnx holds another contract than manifest"),
         ({"front_end": {"hop_length": 0}}, r"holds no contract \(integer division"),
         ({"front_end": {"window_s": 1e999}}, "holds no contract"),
+        ({"front_end": {"mean": "running", "mean_seconds": 0}}, "mean .* does not fade"),
+        ({"front_end": {"mean": "running", "mean_seconds": -1}}, "mean .* does not fade"),
         ({"front_end": 3}, "holds no contract"),
     ],
 )

@@ -96,6 +96,9 @@ def accepted(folder: Path, names: set[str]) -> None:
         FrontEnd(n_fft=400, win_length=400),
         FrontEnd(sample_rate=8000, n_fft=256, win_length=240, hop_length=80, f_max=4000),
         FrontEnd(n_fft=1024, win_length=640, hop_length=200),
+        FrontEnd(mean="clip"),
+        FrontEnd(mean="running"),
+        FrontEnd(compression="pcen"),
     ],
 )
 def test_front_ends(front_end: FrontEnd, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ from edgekws.bundle.export import Exported
 from edgekws.bundle.export import export as export_as
 from edgekws.bundle.settings import write_settings
 from edgekws.codegen import compiler, packing
+from edgekws.core.contract import Normalization
 from edgekws.core.protocols import EXPORTER
 from edgekws.errors import ParityError, UnsupportedError, UsageError
+from edgekws.lowering import onnx_file
 from edgekws.runtime.detect import Detector
+from edgekws.runtime.front_end import FrontEnd
 from tests.int8_bundle import LABELS, noise, pack_bundle, write_model
 
 
@@ -69,6 +73,48 @@ def test_a_stream_has_the_events_of_the_python_runtime(bundle: Path, tmp_path: P
     expected = [f"-\t{e.keyword}\t{e.start_s:.3f}\t{e.end_s:.3f}\t{e.score:.4f}" for e in events]
     assert done.stdout.decode().splitlines() == expected
     assert len(expected) > 3
+
+
+def with_front_end(model: Path, folder: Path, front_end: FrontEnd) -> Path:
+    """Return the model with another front end, in a new folder."""
+    folder.mkdir()
+    statistics = Normalization((0.0,) * 40, (2.0,) * 40)
+    for name in ("model.onnx", "stream.onnx"):
+        network, contract = onnx_file.load(model / name)
+        other = replace(contract, front_end=front_end, normalization=statistics)
+        onnx_file.save(network, other, folder / name)
+    return folder
+
+
+def test_means_of_bands_follow_a_stream_as_in_the_python_runtime(
+    model: Path, tmp_path: Path
+) -> None:
+    needs("gcc", "make")
+    other = with_front_end(model, tmp_path / "model", FrontEnd(mean="running", mean_seconds=0.5))
+    bundle = pack_bundle(other, tmp_path / "bundle", streaming=True)
+    exported = export(bundle, tmp_path / "c")
+    assert (exported.verified.clips, exported.verified.notes) == (4, ())
+    subprocess.run(["make", "-s", "CC=gcc", "CFLAGS=-O1"], cwd=exported.output, check=True)
+    samples = noise(20).ravel()
+    detector = Detector(bundle)
+    events = [event for piece in np.split(samples, 50) for event in detector.feed(piece)]
+    events += detector.flush()
+    program = [str(exported.output / "kws"), "-"]
+    done = subprocess.run(program, input=samples.tobytes(), capture_output=True, check=True)
+    rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
+    assert [keyword for _, keyword, *_ in rows] == [event.keyword for event in events]
+    # A feature at the border between two codes may be rounded to the other one.
+    numbers = [[float(number) for number in row[2:]] for row in rows]
+    expected = [(event.start_s, event.end_s, event.score) for event in events]
+    np.testing.assert_allclose(numbers, expected, rtol=0, atol=0.02)
+    assert len(expected) > 3
+
+
+def test_the_mean_of_a_window_is_refused(model: Path, tmp_path: Path) -> None:
+    other = with_front_end(model, tmp_path / "model", FrontEnd(mean="clip"))
+    bundle = pack_bundle(other, tmp_path / "bundle", streaming=False)
+    with pytest.raises(UnsupportedError, match=r'mean = "clip" needs the whole window'):
+        export(bundle, tmp_path / "c")
 
 
 def test_the_same_bundle_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from edgekws.core.events import quiet
 from edgekws.core.job import Job
 from edgekws.core.protocols import STEP
 from edgekws.engine.measure import count
-from edgekws.errors import UnsupportedError
+from edgekws.errors import RecipeError, UnsupportedError
 from edgekws.lowering import checkpoint, onnx_file
 from edgekws.lowering.export import export_lowered
 from edgekws.lowering.stream_state import stream_of
+from edgekws.recipe.load import load
 from edgekws.runtime.front_end import FrontEnd
 from edgekws.runtime.latency import Spec, measure
 
@@ -75,3 +76,9 @@ def test_a_network_that_pads_is_refused(job: Job, tmp_path: Path) -> None:
     step = STEP.validate_python({"kind": "stream"})
     with pytest.raises(UnsupportedError, match=r'layer stem\.0 \(Conv\) pads .*padding = "valid"'):
         step.run({"input": given(tmp_path, "same")}, job)
+
+
+def test_steps_along_a_stream_refuse_the_mean_of_a_window() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load("wake-words", ["front_end.mean=clip"])
+    assert str(caught.value).count('set mean = "running" in [front_end]') == 2  # mine and stream

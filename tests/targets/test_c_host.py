@@ -12,8 +12,9 @@ from onnx import helper
 
 from edgekws.audio.front_end_graph import front_end_model
 from edgekws.codegen import compiler
-from edgekws.errors import MachineError, MissingPartError
+from edgekws.errors import MachineError, MissingPartError, RecipeError
 from edgekws.lowering import onnx_file
+from edgekws.recipe.load import load
 from edgekws.targets.c_host import Target
 from tests.int8_bundle import write_model
 
@@ -114,3 +115,22 @@ def test_without_a_compiler_the_error_says_how_to_get_one(models: Path) -> None:
     target = Target(compiler="no-such-compiler")
     with pytest.raises(MissingPartError, match=r"no-such-compiler\); install one"):
         target.measure({"network": models / "model.onnx"}, "network")
+
+
+@pytest.mark.parametrize(
+    ("option", "target", "message"),
+    [
+        ("mean=clip", '{ kind = "c_host" }', r"front_end\.mean: .* follows a stream"),
+        ("mean=clip", '{ kind = "cortex_m" }', r"front_end\.mean: .* follows a stream"),
+        (
+            "compression=pcen",
+            '{ kind = "cortex_m", cpu = "cortex-m3" }',
+            r"front_end\.compression: the target has no floating point",
+        ),
+    ],
+)
+def test_a_recipe_tells_options_that_have_no_kernel(option: str, target: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load("arabic-5", [f"front_end.{option}", f"target={target}"])
+    loaded = load("arabic-5", ["front_end.mean=running", f"target={target}"])
+    assert loaded.recipe.front_end.mean == "running"
