@@ -22,7 +22,7 @@ SIZE = 256
 PART_FRAMES = 160
 """Frames of a part that is encoded at once, 1.6 s; parts overlap by half."""
 
-MOST_S = 5.0
+MOST_S = 8.0
 """The part of a clip that is encoded, from its start."""
 
 _N_FFT, _HOP, _N_MELS, _LAYERS = 400, 160, 40, 3

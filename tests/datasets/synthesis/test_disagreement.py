@@ -53,7 +53,7 @@ def test_what_no_other_voice_says_is_not_judged() -> None:
 def listing(tmp_path: Path) -> Listing:
     """Tones of three labels by six voices in train and one in test; two labels are wrong."""
     clips = []
-    splits: list[Split] = ["train"] * 6 + ["test"]
+    splits: tuple[Split, ...] = (*("train",) * 6, "test")
     for label, hz in HZ.items():
         for n, split in enumerate(splits):
             path = tmp_path / f"{label}-{n}.wav"
