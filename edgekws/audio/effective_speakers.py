@@ -173,13 +173,14 @@ def _vectors(
     )
 
     def build(folder: Path) -> None:
-        from edgekws.audio.speaker_encoder import load
+        from edgekws.audio.speaker_encoder import load, one_thread_each
 
         encoder = load(file)
-        rows = in_parallel(
-            lambda i: _vector(speakers[i], encoder), len(speakers), emit, "listening to speakers",
-            10, unit="speakers",
-        )  # fmt: skip
+        with one_thread_each():
+            rows = in_parallel(
+                lambda i: _vector(speakers[i], encoder), len(speakers), emit,
+                "listening to speakers", 10, unit="speakers",
+            )  # fmt: skip
         np.save(folder / "vectors.npy", np.array([row for row in rows if row is not None]))
 
     folder = build_folder(cache / "speakers" / key, build, emit)
