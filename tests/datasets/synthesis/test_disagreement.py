@@ -87,14 +87,14 @@ def test_training_clips_of_keywords_are_left_out_and_counted(
 
 
 def test_a_missing_embedding_names_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(speech_embedding, "distribution", missing)
     fields = Dataset(keywords=("on", "off"), drop_disagreeing=0.5)
-    for call in (fields.fingerprint, lambda: fields.list_clips(FRONT_END, 0, Path("x"), quiet)):
+    for call in (fields.fingerprint, lambda: fields.list_clips(FRONT_END, 0, tmp_path, quiet)):
         with pytest.raises(
             MissingPartError, match=r"drop_disagreeing needs .*\[embedding\]"
         ) as got:
