@@ -29,7 +29,7 @@ from edgekws.core.corpus import Clip
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import quiet
 
-SET_SIZES = (4, 20)
+SET_SIZES = (20,)
 SETS = 200
 
 
