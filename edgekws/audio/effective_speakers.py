@@ -1,7 +1,7 @@
 """How many speakers a split holds effectively, counted by a speaker encoder."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from edgekws.errors import DataError
 if TYPE_CHECKING:
     from edgekws.audio.speaker_encoder import SpeakerEncoder
 
-MOST_SPEAKERS, CLIPS_EACH = 100, 6
+MOST_SPEAKERS, CLIPS_EACH = 100, 8
 """The sample: so many speakers of a split, and so many clips of each, drawn by their names."""
 
 SHOWN: tuple[Split, ...] = ("train", "test")
@@ -50,20 +50,25 @@ class Speakers:
 
 
 def participation_ratio(vectors: NDArray[np.floating]) -> float:
-    """Return (Σλ)² / Σλ² of the eigenvalues λ of the covariance of `vectors` `(N, size)`.
+    """Return (Σλ)² / Σλ² of the eigenvalues λ of the covariance between speakers.
 
-    It is the number of dimensions over which they vary evenly: at least 1, at most N - 1 and
-    `size`; 0 if all are equal. Source: Gao et al., "A theory of multineuronal dimensionality,
-    dynamics and measurement", 2017.
+    `vectors` `(N, 2, size)` are of two halves of each speaker's speech. It is the number of
+    dimensions over which speakers vary evenly, 0 if they do not (Gao et al. 2017, "A theory of
+    multineuronal dimensionality, dynamics and measurement"). The covariance is that of one half
+    with the other: what varies within a speaker is not counted, which by itself would give one
+    speaker a high ratio (Stringer et al. 2019, "High-dimensional geometry of population responses
+    in visual cortex").
 
-    >>> participation_ratio(np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]))
+    >>> halves = np.repeat([[[1.0, 0]], [[-1, 0]], [[0, 1]], [[0, -1]]], 2, axis=1)
+    >>> participation_ratio(halves)
     2.0
     """
     values = np.asarray(vectors, np.float64)
-    centred = values - values.mean(axis=0)
-    gram = centred @ centred.T
-    total = float(np.trace(gram))
-    return total**2 / float(np.square(gram).sum()) if total > 0 else 0.0
+    first, second = np.moveaxis(values - values.mean(axis=0), 1, 0)
+    product = first.T @ second
+    covariance = (product + product.T) / 2
+    total = max(float(np.trace(covariance)), 0.0)
+    return total**2 / float(np.square(covariance).sum()) if total > 0 else 0.0
 
 
 def encoder_identity() -> str:
@@ -75,8 +80,8 @@ def encoder_identity() -> str:
 def count_speakers(clips: Sequence[Clip], cache: Path, emit: Emit) -> dict[str, Speakers]:
     """Return the speakers of train and test, where there are any.
 
-    A vector is that of a sample of a speaker's words, joined without the silence around them. It is
-    cached, known by the clips.
+    The vectors are those of the two halves of a sample of a speaker's words, joined without the
+    silence around them. They are cached, known by the clips.
 
     Raises:
         MissingPartError: the installed encoder is damaged.
@@ -125,15 +130,25 @@ def _counted(by_speaker: dict[str, list[Clip]], cache: Path, emit: Emit) -> Spea
     file = weights()
     if file is None:
         return Speakers(dict(engines), people, 0, None)
-    chosen = [_first(clips) for clips in _sample(by_speaker)]
-    vectors = _vectors(chosen, file, cache, emit)
+    vectors = speaker_vectors(by_speaker, file, cache, emit)
     effective = participation_ratio(vectors) if len(vectors) > 1 else None
     return Speakers(dict(engines), people, len(vectors), effective)
 
 
-def _sample(by_speaker: dict[str, list[Clip]]) -> list[list[Clip]]:
+def speaker_vectors(
+    by_speaker: Mapping[str, Sequence[Clip]], file: Path, cache: Path, emit: Emit
+) -> NDArray[np.float32]:
+    """Return the vectors `(N, 2, 256)` of a sample of speakers by the encoder in `file`.
+
+    Speakers whose clips cannot be read are left out.
+
+    Raises:
+        MissingPartError: the file does not hold the encoder.
+        MachineError: the cache cannot be written.
+    """
     order = sorted(by_speaker, key=lambda name: sha256_of(["speakers", name]))
-    return [by_speaker[name] for name in order[:MOST_SPEAKERS]]
+    chosen = [_first(by_speaker[name]) for name in order[:MOST_SPEAKERS]]
+    return _vectors(chosen, file, cache, emit)
 
 
 def _first(clips: Iterable[Clip]) -> list[Clip]:
@@ -146,7 +161,7 @@ def _first(clips: Iterable[Clip]) -> list[Clip]:
 def _vectors(
     speakers: Sequence[Sequence[Clip]], file: Path, cache: Path, emit: Emit
 ) -> NDArray[np.float32]:
-    """Return the vectors `(speakers, 256)`, without those of speakers that cannot be read."""
+    """Return the vectors `(speakers, 2, 256)`, without those that cannot be read."""
     key = sha256_of(
         {
             "clips": [
@@ -158,13 +173,14 @@ def _vectors(
     )
 
     def build(folder: Path) -> None:
-        from edgekws.audio.speaker_encoder import load
+        from edgekws.audio.speaker_encoder import load, one_thread_each
 
         encoder = load(file)
-        rows = in_parallel(
-            lambda i: _vector(speakers[i], encoder), len(speakers), emit, "listening to speakers",
-            10, unit="speakers",
-        )  # fmt: skip
+        with one_thread_each():
+            rows = in_parallel(
+                lambda i: _vector(speakers[i], encoder), len(speakers), emit,
+                "listening to speakers", 10, unit="speakers",
+            )  # fmt: skip
         np.save(folder / "vectors.npy", np.array([row for row in rows if row is not None]))
 
     folder = build_folder(cache / "speakers" / key, build, emit)
@@ -184,5 +200,7 @@ def _vector(clips: Sequence[Clip], encoder: "SpeakerEncoder") -> NDArray[np.floa
             continue
         start, end = word_span(wave, SAMPLE_RATE)
         words.append(wave[start:end])
-    joined = np.concatenate([np.zeros(0, np.float32), *words])
-    return encoder.embed(joined) if joined.any() else None
+    halves = np.array_split(np.concatenate([np.zeros(0, np.float32), *words]), 2)
+    if not all(half.any() for half in halves):
+        return None
+    return np.stack([encoder.embed(half) for half in halves])

@@ -4,6 +4,8 @@ Source: Wan, Wang, Papir, Moreno, "Generalized end-to-end loss for speaker verif
 weights are those of the package `resemblyzer`, which is not imported.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ SIZE = 256
 PART_FRAMES = 160
 """Frames of a part that is encoded at once, 1.6 s; parts overlap by half."""
 
-MOST_S = 5.0
+MOST_S = 8.0
 """The part of a clip that is encoded, from its start."""
 
 _N_FFT, _HOP, _N_MELS, _LAYERS = 400, 160, 40, 3
@@ -69,6 +71,17 @@ class SpeakerEncoder(nn.Module):
         mels = self.mels(torch.from_numpy(padded))
         parts = mels.unfold(0, PART_FRAMES, PART_FRAMES // 2).transpose(1, 2)  # (B, 160, 40)
         return nn.functional.normalize(self(parts).mean(dim=0), dim=0).numpy()
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let torch use one thread per call: calls are made in parallel."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def load(file: Path) -> SpeakerEncoder:

