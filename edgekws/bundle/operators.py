@@ -12,12 +12,14 @@ ALLOWED = frozenset(
         "DequantizeLinear", "Div", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Greater",
         "Identity", "Log", "MatMul", "MaxPool", "Mul", "Pad", "Pow", "QLinearConv",
         "QuantizeLinear", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Selu", "Sigmoid", "Slice",
-        "Squeeze", "Sub", "Transpose", "Unsqueeze",
+        "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
 """Standard ONNX operators; no control flow, file access or random numbers."""
 
-_SIZED = frozenset({"Pad", "ReduceMax", "ReduceMean", "Reshape", "Slice", "Squeeze", "Unsqueeze"})
+_SIZED = frozenset(
+    {"Pad", "ReduceMax", "ReduceMean", "Reshape", "Slice", "Split", "Squeeze", "Unsqueeze"}
+)
 """Operators with inputs, after the first, that determine the output size."""
 
 CONVERTED = frozenset(
