@@ -41,8 +41,8 @@ from edgekws.runtime.front_end import (
     mel_filterbank,
 )
 
-WEIGHT_BITS = 14
-"""Bits of a mel filter's weight, about."""
+WEIGHT_BITS = 12
+"""Bits of a mel filter's weight: none is above `2^WEIGHT_BITS`."""
 
 LARGEST = 2**31 - 1
 
@@ -192,10 +192,10 @@ def _tables(
     exponent = 0 if front_end.running_seconds else units.exponent
     scale, shift = _normalisation(normalization, quantization, exponent)
     return (
-        table("int32_t", "window", _with_23_bits(analysis_window(front_end))),
+        table("uint16_t", "window", np.minimum(_fixed(analysis_window(front_end), 16), 65535)),
         table("uint16_t", "places", places(front_end.n_fft)),
         "/* (cos, -sin) of 2 pi k / n_fft. */",
-        table("int32_t", "roots", _with_23_bits(roots_of_unity(front_end.n_fft))),
+        table("int32_t", "roots", _fixed(roots_of_unity(front_end.n_fft), 16)),
         "/* The first bin and the number of bins of each filter; their weights. */",
         table("uint16_t", "mel_bins", bins),
         table("uint16_t", "mel_weights", weights.astype(np.int64)),
@@ -205,8 +205,9 @@ def _tables(
     )
 
 
-def _with_23_bits(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.rint(values * 2**23).astype(np.int64)
+def _fixed(values: NDArray[np.float64], bits: int) -> NDArray[np.int64]:
+    """Return values with `bits` behind the point."""
+    return np.rint(values * (1 << bits)).astype(np.int64)
 
 
 def _normalisation(

@@ -1,4 +1,4 @@
-/* The log-mel front end in integers, for CPUs without floating point: 32-bit data, 24-bit roots.
+/* The log-mel front end in integers, for CPUs without floating point: 32-bit data, 17-bit roots.
  *
  * The steps are those of front_end.h, one frame at a time. A pass of the FFT divides by its radix,
  * so that no sum leaves 32 bits: points of a full-scale signal stay below 2^30.5. Right shifts of
@@ -22,15 +22,15 @@ typedef union {
 int32_t kws_integer_gain(const int16_t *pcm, int32_t n_fft, int32_t most);
 
 /* Window the samples of a frame and store them as points, shifted by `gain`: sample pair i at
- * `places[i]` (n_fft even), or sample i (n_fft odd). `window` has 23 bits behind the point. */
-void kws_integer_window_even(const int16_t *pcm, int32_t gain, const int32_t *window,
+ * `places[i]` (n_fft even), or sample i (n_fft odd). `window` has 16 bits behind the point. */
+void kws_integer_window_even(const int16_t *pcm, int32_t gain, const uint16_t *window,
                              const uint16_t *places, int32_t n_fft, kws_integer_point *points);
-void kws_integer_window_odd(const int16_t *pcm, int32_t gain, const int32_t *window,
+void kws_integer_window_odd(const int16_t *pcm, int32_t gain, const uint16_t *window,
                             const uint16_t *places, int32_t n_fft, kws_integer_point *points);
 
 /* Combine transforms of `length` points into those of radix * length, divided by the radix.
  *
- * `roots` holds (cos, -sin) of 2 pi k / n_fft with 23 bits behind the point; the root of the longer
+ * `roots` holds (cos, -sin) of 2 pi k / n_fft with 16 bits behind the point; the root of the longer
  * transform is at `stride`. */
 void kws_integer_radix2(kws_integer_point *points, int32_t n_points, int32_t length,
                         const int32_t *roots, int32_t stride);
@@ -47,7 +47,7 @@ void kws_integer_power_even(kws_integer_point *points, int32_t n_points, const i
 void kws_integer_power_odd(kws_integer_point *points, int32_t n_points, int32_t shift);
 
 /* Apply the mel filters as kws_mel does, add `floor`, and write the logarithms to base 2 with 16
- * bits behind the point; those of a frame without the gain it was given. */
+ * bits behind the point; those of a frame without the gain it was given. Weights are at most 2^12. */
 void kws_integer_log_mel(const kws_integer_point *points, const uint16_t *bins,
                          const uint16_t *weights, int32_t n_mels, uint64_t floor,
                          int32_t gain, int32_t *logs);

@@ -11,44 +11,50 @@ int32_t kws_integer_gain(const int16_t *pcm, int32_t n_fft, int32_t most)
     return gain;
 }
 
-/* A sample times a weight with 23 bits behind the point: full scale is 2^30. */
-static int32_t windowed(int32_t sample, int32_t weight)
+/* Hide from the compiler that a number is the same as before: what was computed from it is computed
+ * again, where there are too few registers to keep it. */
+#if defined(__GNUC__) && defined(__ARM_ARCH_6M__)
+#define COMPUTE_AGAIN(number) __asm__("" : "+r"(number))
+#else
+#define COMPUTE_AGAIN(number)
+#endif
+
+/* x * cosine - y * sine, up to 2 too small, in products of 32 bits: the smallest CPUs have no
+ * others. Of the last 16 bits of x and y, 14 count, so that no sum of products leaves 32 bits. */
+static inline int32_t rotated(int32_t x, int32_t y, int32_t cosine, int32_t sine)
 {
-    return sample * (weight >> 8) + (sample * (weight & 0xff) >> 8);
+    return (x >> 16) * cosine - (y >> 16) * sine +
+           ((((x & 0xffff) >> 2) * cosine - ((y & 0xffff) >> 2) * sine) >> 14);
 }
 
-/* Multiply a point by a root, up to 3 too small, in products of 32 bits: the smallest CPUs have no
- * others. Of the last 16 bits of a part, 15 count, so that no sum of products leaves 32 bits. */
+/* Multiply a point by a root. */
 static void turn(kws_integer_point *point, const int32_t *root)
 {
-    const int32_t re_high = point->part[0] >> 16, re_low = (point->part[0] & 0xffff) >> 1;
-    const int32_t im_high = point->part[1] >> 16, im_low = (point->part[1] & 0xffff) >> 1;
-    const int32_t cosine = root[0] >> 8, cosine_low = root[0] & 0xff;
-    const int32_t sine = root[1] >> 8, sine_low = root[1] & 0xff;
-    point->part[0] = (re_high * cosine - im_high * sine) * 2 +
-                     ((re_high * cosine_low - im_high * sine_low) >> 7) +
-                     ((re_low * cosine - im_low * sine) >> 14);
-    point->part[1] = (re_high * sine + im_high * cosine) * 2 +
-                     ((re_high * sine_low + im_high * cosine_low) >> 7) +
-                     ((re_low * sine + im_low * cosine) >> 14);
+    int32_t re = point->part[0], im = point->part[1];
+    const int32_t cosine = root[0], sine = root[1];
+    point->part[0] = rotated(re, im, cosine, sine);
+    COMPUTE_AGAIN(re);
+    COMPUTE_AGAIN(im);
+    point->part[1] = rotated(im, re, cosine, -sine);
 }
 
-void kws_integer_window_even(const int16_t *pcm, int32_t gain, const int32_t *window,
+void kws_integer_window_even(const int16_t *pcm, int32_t gain, const uint16_t *window,
                              const uint16_t *places, int32_t n_fft, kws_integer_point *points)
 {
-    for (int32_t i = 0; i < n_fft; i += 2) {
+    const int32_t factor = 1 << gain;
+    for (const int16_t *end = pcm + n_fft; pcm < end; pcm += 2, window += 2) {
         kws_integer_point *point = points + *places++;
-        point->part[0] = windowed(pcm[i] * (1 << gain), window[i]);
-        point->part[1] = windowed(pcm[i + 1] * (1 << gain), window[i + 1]);
+        point->part[0] = pcm[0] * factor * window[0] >> 1;
+        point->part[1] = pcm[1] * factor * window[1] >> 1;
     }
 }
 
-void kws_integer_window_odd(const int16_t *pcm, int32_t gain, const int32_t *window,
+void kws_integer_window_odd(const int16_t *pcm, int32_t gain, const uint16_t *window,
                             const uint16_t *places, int32_t n_fft, kws_integer_point *points)
 {
     const int32_t factor = 1 << gain;
     for (int32_t i = 0; i < n_fft; i++) {
-        points[places[i]].part[0] = windowed(pcm[i] * factor, window[i]);
+        points[places[i]].part[0] = pcm[i] * factor * window[i] >> 1;
         points[places[i]].part[1] = 0;
     }
 }
@@ -70,34 +76,40 @@ void kws_integer_radix2(kws_integer_point *points, int32_t n_points, int32_t len
     }
 }
 
+/* Store the sums of one part before reading the other: the smallest CPUs have eight registers. */
 static void butterfly4(kws_integer_point *a, kws_integer_point *b, kws_integer_point *c,
                        kws_integer_point *d)
 {
-    const int32_t a_re = a->part[0] >> 2, a_im = a->part[1] >> 2;
-    const int32_t b_re = b->part[0] >> 2, b_im = b->part[1] >> 2;
-    const int32_t c_re = c->part[0] >> 2, c_im = c->part[1] >> 2;
-    const int32_t d_re = d->part[0] >> 2, d_im = d->part[1] >> 2;
-    a->part[0] = a_re + c_re + b_re + d_re;
-    a->part[1] = a_im + c_im + b_im + d_im;
-    b->part[0] = a_re - c_re + b_im - d_im;
-    b->part[1] = a_im - c_im - b_re + d_re;
-    c->part[0] = a_re + c_re - b_re - d_re;
-    c->part[1] = a_im + c_im - b_im - d_im;
-    d->part[0] = a_re - c_re - b_im + d_im;
-    d->part[1] = a_im - c_im + b_re - d_re;
+    int32_t x = a->part[0] >> 2, y = c->part[0] >> 2;
+    const int32_t even_re = x - y, sum_re = x + y;
+    x = b->part[0] >> 2, y = d->part[0] >> 2;
+    const int32_t odd_re = x - y, rest_re = x + y;
+    a->part[0] = sum_re + rest_re;
+    c->part[0] = sum_re - rest_re;
+    x = a->part[1] >> 2, y = c->part[1] >> 2;
+    const int32_t even_im = x - y, sum_im = x + y;
+    x = b->part[1] >> 2, y = d->part[1] >> 2;
+    const int32_t odd_im = x - y, rest_im = x + y;
+    a->part[1] = sum_im + rest_im;
+    c->part[1] = sum_im - rest_im;
+    b->part[0] = even_re + odd_im;
+    d->part[0] = even_re - odd_im;
+    b->part[1] = even_im - odd_re;
+    d->part[1] = even_im + odd_re;
 }
 
 void kws_integer_radix4(kws_integer_point *points, int32_t n_points, int32_t length,
                         const int32_t *roots, int32_t stride)
 {
-    for (int32_t start = 0; start < n_points; start += 4 * length) {
-        for (int32_t j = 0; j < length; j++) {
-            kws_integer_point *a = points + start + j;
+    const kws_integer_point *end = points + n_points;
+    for (int32_t j = 0; j < length; j++) {
+        const int32_t *root = roots + 2 * j * stride;
+        for (kws_integer_point *a = points + j; a < end; a += 4 * length) {
             kws_integer_point *b = a + length, *c = b + length, *d = c + length;
             if (j > 0) {
-                turn(b, roots + 2 * j * stride);
-                turn(c, roots + 4 * j * stride);
-                turn(d, roots + 6 * j * stride);
+                turn(b, root);
+                turn(c, root + 2 * j * stride);
+                turn(d, root + 4 * j * stride);
             }
             butterfly4(a, b, c, d);
         }
@@ -108,7 +120,7 @@ void kws_integer_radix(kws_integer_point *points, int32_t n_points, int32_t leng
                        const int32_t *roots, int32_t stride, kws_integer_point *butterfly)
 {
     const int32_t whole = stride * length * radix; /* a full turn */
-    const int64_t divisor = (int64_t)radix << 15;
+    const int64_t divisor = (int64_t)radix << 16;
     for (int32_t start = 0; start < n_points; start += radix * length) {
         for (int32_t j = 0; j < length; j++) {
             kws_integer_point *first = points + start + j;
@@ -116,13 +128,13 @@ void kws_integer_radix(kws_integer_point *points, int32_t n_points, int32_t leng
                 butterfly[q] = first[q * length];
             for (int32_t p = 0; p < radix; p++) {
                 const int32_t angle = (j + p * length) * stride;
-                int64_t re = (int64_t)butterfly[0].part[0] * 32768;
-                int64_t im = (int64_t)butterfly[0].part[1] * 32768;
+                int64_t re = (int64_t)butterfly[0].part[0] * 65536;
+                int64_t im = (int64_t)butterfly[0].part[1] * 65536;
                 for (int32_t q = 1, turned = angle; q < radix; q++) {
                     const int64_t x = butterfly[q].part[0], y = butterfly[q].part[1];
                     const int32_t *root = roots + 2 * turned;
-                    re += (x * root[0] - y * root[1]) >> 8;
-                    im += (x * root[1] + y * root[0]) >> 8;
+                    re += x * root[0] - y * root[1];
+                    im += x * root[1] + y * root[0];
                     turned += angle;
                     turned -= turned >= whole ? whole : 0;
                 }
@@ -133,17 +145,22 @@ void kws_integer_radix(kws_integer_point *points, int32_t n_points, int32_t leng
     }
 }
 
-/* The power of half a point, below 2^30 a part, without its last `shift` bits: from products of 15
- * bits. */
+/* The power of half a point, below 2^30 a part, without its last `shift` bits: from the first 15
+ * bits of the larger part. */
 static uint64_t power(int32_t re, int32_t im, int32_t shift)
 {
-    const uint32_t x = (uint32_t)(re < 0 ? -re : re), y = (uint32_t)(im < 0 ? -im : im);
-    const uint32_t x_high = x >> 15, x_low = x & 0x7fff, y_high = y >> 15, y_low = y & 0x7fff;
-    const uint32_t high = x_high * x_high + y_high * y_high;
-    const uint32_t middle = x_high * x_low + y_high * y_low;
-    const uint32_t low = (x_low * x_low + y_low * y_low) >> shift;
-    return ((uint64_t)(high >> (shift + 2)) << 32 | high << (30 - shift)) +
-           ((uint64_t)(middle >> (16 + shift)) << 32 | middle << (16 - shift)) + low;
+    const int32_t any = (re ^ re >> 31) | (im ^ im >> 31);
+    int32_t bits = any >> 22 ? 8 : 0;
+    bits += any >> bits >> 18 ? 4 : 0;
+    bits += any >> bits >> 16 ? 2 : 0;
+    bits += any >> bits >> 15;
+    re >>= bits;
+    im >>= bits;
+    const uint32_t sum = (uint32_t)(re * re) + (uint32_t)(im * im);
+    const int32_t left = 2 * bits - shift;
+    if (left < 0)
+        return sum >> -left;
+    return (uint64_t)(sum >> 1 >> (31 - left)) << 32 | sum << left;
 }
 
 /* Bins k and n_points - k: see power_of_pair in front_end_power.c. */
