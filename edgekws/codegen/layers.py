@@ -209,7 +209,7 @@ def _add_output(builder: Builder, node: Node, shape: tuple[int, ...]) -> View:
     """Add an output, stored `(N, H, W, C)`; later nodes see it in the node's own layout."""
     y = builder.output(node, shape)
     index: Index = y.index
-    one_dimension = len(node.attributes.get("kernel_shape", (0, 0))) == 1
+    one_dimension = builder.view(node, node.inputs[0]).index.ndim == 3
     index = index[:, 0] if one_dimension else index
     if not node.attributes.get("channels_last", node.op == "NhwcMaxPool"):
         index = np.moveaxis(index, -1, 1)

@@ -15,6 +15,7 @@ from edgekws.codegen.oracle import Oracle
 from edgekws.codegen.reading import read
 from edgekws.core.protocols import BACKBONE
 from edgekws.errors import UnsupportedError
+from edgekws.lowering import forms
 from tests.codegen.network_program import BUILDS, build_program
 from tests.codegen.networks import FRAMES, N_MELS, logits_of, lowered, quantized, quantized_network
 from tests.codegen.networks import random_clips as clips_of
@@ -75,6 +76,11 @@ def test_every_family_gives_the_logits_of_onnxruntime(kind: str) -> None:
     assert BACKBONE.validate_python({"kind": kind, **FAMILIES[kind]}).kind == kind
     network = assert_equal_to_onnxruntime(quantized(kind, **FAMILIES[kind]))
     assert (network.frames, network.n_mels) == (FRAMES, N_MELS)
+
+
+def test_one_dimension_gives_the_logits_of_onnxruntime() -> None:
+    """A mean over all frames has no kernel that tells its dimensions."""
+    assert_equal_to_onnxruntime(forms.conv1d(quantized("inverted_bottleneck")))
 
 
 def test_squeeze_and_excitation_gives_the_logits_of_onnxruntime() -> None:
