@@ -17,6 +17,7 @@ from edgekws.core.contract import Normalization
 from edgekws.runtime.front_end import FrontEnd, Pcen, log_mel
 from tests.codegen.front_end_library import QUANTIZATION, FrontEndLibrary, plain
 from tests.codegen.integer_front_end_library import IntegerFrontEndLibrary
+from tests.codegen.test_integer_front_end import RMS_LIMIT
 
 RUNNING = FrontEnd(mean="running", mean_seconds=0.5)
 PCEN = FrontEnd(compression="pcen", pcen=Pcen(0.3, 0.9, 1.5, 0.4, 1e-5))
@@ -65,12 +66,12 @@ def test_a_running_mean_in_integers(recording: NDArray[np.int16], tmp_path: Path
     codes, log_mel = library.codes_and_log_mel(recording)
     without_mean = log_mel + mel_units(RUNNING.n_fft).exponent * np.log(2)
     error = without_mean - reference(recording, RUNNING)
-    assert np.square(error).mean() ** 0.5 < 1e-4
-    assert np.abs(error).max() < 2e-3
+    assert np.square(error).mean() ** 0.5 < RMS_LIMIT
+    assert np.abs(error).max() < 0.02
     floats = FrontEndLibrary(tmp_path / "float", RUNNING, STATISTICS).codes(recording)
     difference = codes.astype(np.int32) - floats
     assert np.abs(difference).max() <= 1
-    assert (difference != 0).mean() < 1e-3
+    assert (difference != 0).mean() < 2e-3
 
 
 def test_what_has_no_form_is_refused() -> None:
