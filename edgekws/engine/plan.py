@@ -197,7 +197,8 @@ def _certain(verdict: Verdict) -> bool:
 def _describe(verdict: Verdict, what: str, judged: str = "cannot be met") -> str:
     limit = verdict.limit
     figure = figures.figure(limit.metric, verdict.measured)
-    return f"{limit.key} = {limit.value:g} {judged}: {what} has {figure}"
+    value = f"{limit.value:_.15g}"
+    return f"{limit.key} = {value} {judged}: {what} has {figure} ({figures.margin(verdict)})"
 
 
 def _subject(verdict: Verdict) -> str:

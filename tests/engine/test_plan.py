@@ -41,9 +41,9 @@ backbone = {{ kind = "inverted_bottleneck" }}
     why, later = reported.notes[-2:]
     params, macs, whole = reported.broken
     assert why.startswith("latency is not estimated: 127.0.0.1 cannot be reached: nothing listens")
-    assert (
-        f"{file}:6: max_params = 1 cannot be met: the final model has {row.params:,.0f}" == params
-    )
+    margin = f"−{100 * (row.params - 1):.1f} %"
+    cannot = "max_params = 1 cannot be met: the final model has"
+    assert params == f"{file}:6: {cannot} {row.params:,.0f} ({margin})"
     assert f"{file}:6: max_total_macs = 5 cannot be met: the bundle has " in macs
     assert "max_bundle_size_kib = 9 cannot be met: the bundle has" in whole
     assert "max_latency_p50_us" in later

@@ -1,5 +1,6 @@
 """Microcontrollers: the C of a bundle on emulated boards, its bits and its counts."""
 
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -298,9 +299,13 @@ def test_a_plan_estimates_what_no_training_can_fit(
     needs_toolchain()
     monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "plan.toml"
-    file.write_text(RECIPE.format(limit="max_flash_kib = 8, max_ram_kib = 16"))
-    (line,) = cannot_be_met(load_recipe(file), quiet)
-    assert line.startswith(f"{file}:4: max_flash_kib = 8 cannot be met: the bundle has ")
+    limits = "max_flash_kib = 8, max_ram_kib = 16, max_instructions_per_s = 1e6"
+    file.write_text(RECIPE.format(limit=limits))
+    flash, instructions = cannot_be_met(load_recipe(file), quiet)
+    for line, limit in ((flash, "flash_kib = 8"), (instructions, "instructions_per_s = 1_000_000")):
+        text = f"{file}:4: max_{limit} cannot be met: the bundle has "
+        assert line.startswith(text)
+        assert re.search(r" \(−\d[\d,.]+ %\)$", line)
 
 
 def test_profile_shows_a_table_of_memory_and_one_of_instructions() -> None:
