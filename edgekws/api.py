@@ -201,15 +201,16 @@ def check(
 
 def evaluate(
     *models: AnyPath,
-    recipe: AnyRecipe,
+    recipe: AnyRecipe | None = None,
+    recordings: AnyPath | None = None,
     overrides: Sequence[str] = (),
     split: "Split" = "dev",
     emit: Emit = quiet,
 ) -> "Result[list[Evaluation]]":
-    """Evaluate models on one split of a recipe's data, class by class.
+    """Evaluate models class by class: on one split of a recipe's data, or on a recorded folder.
 
     Raises:
-        UsageError: no model is given.
+        UsageError: no model is given, or not exactly one of `recipe` and `recordings`.
         DataError: a model is missing, or has other labels.
     """
     from edgekws.evaluation import evaluate as engine
@@ -217,7 +218,13 @@ def evaluate(
 
     if not models:
         raise UsageError("evaluate needs a model")
-    made = engine.evaluate([Path(m) for m in models], read(recipe, overrides), split, emit)
+    paths = [Path(m) for m in models]
+    if recipe is not None and recordings is None:
+        made = engine.evaluate(paths, read(recipe, overrides), split, emit)
+    elif recordings is not None and recipe is None:
+        made = engine.evaluate_recordings(paths, Path(recordings), emit)
+    else:
+        raise UsageError("evaluate needs a recipe, which names the data, or recordings")
     return Result(made, results.evaluation_result(made))
 
 
