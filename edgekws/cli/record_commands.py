@@ -1,7 +1,6 @@
 """The command that records words: a test of a bundle with one's own voice."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +8,13 @@ import typer
 
 from edgekws.cli.commands import Json, view_for
 from edgekws.core.events import Emit
-from edgekws.errors import UsageError
+from edgekws.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from edgekws.curation.record import Source
+
+BLOCK_S = 0.02
+"""Length of the blocks of a file, as those of a microphone."""
 
 
 def record(
@@ -46,8 +48,8 @@ def record(
         Path | None,
         typer.Option(
             "--from",
-            metavar="FILE",
-            help="A recording of one word, said again and again, instead of the microphone.",
+            metavar="FILE|DIR",
+            help="Recordings of one word, said again and again, instead of the microphone.",
         ),
     ] = None,
     json: Json = False,
@@ -78,30 +80,39 @@ def record(
 
     order = checked_order(tuple(words or ()), output, per_word, speaker, noise)
     if file and len(order.words) + bool(noise) > 1:
-        raise UsageError("--from FILE holds one word, or the room; run the command for each")
+        raise UsageError(
+            "--from has recordings of one word, or of the room; run the command for each"
+        )
     if file and device:
-        raise UsageError("--from FILE takes the place of the microphone; leave --device out")
+        raise UsageError("--from takes the place of the microphone; leave --device out")
     with view_for(json) as view, TakeView(view.emit) as live:
-        with _source(file, device, live.emit) as source:
-            recorded = record_words(order, source, live.show, live.emit)
-        counts = ", ".join(f"{word} {count}" for word, count in recorded.clips.items())
-        room = [f"{recorded.room_s:.0f} s of the room"] if recorded.room_s else []
-        line = f"{'; '.join(filter(None, [counts, *room]))} in {output}"
+        sources = _files(file) if file else _microphone(device, live.emit)
+        recorded = record_words(order, sources, live.show, live.emit)
+        line = f"{recorded.summary} in {output}"
         view.show(Shown("recorded", (asdict(recorded),), (), (line,)))
 
 
-@contextmanager
-def _source(file: Path | None, device: str | None, emit: Emit) -> "Iterator[Source]":
-    """Yield the file or the microphone."""
-    from edgekws.audio.microphone import open_microphone
+def _files(path: Path) -> "Iterator[Source]":
+    """Yield a file, or one after another those of a folder."""
+    from collections import Counter
+
+    from edgekws.audio.folders import audio_files_under
     from edgekws.audio.opening import open_audio, recorded_blocks
     from edgekws.curation.record import Source
 
-    if file:
+    files = audio_files_under(path, Counter()) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{path}: holds no recordings; name another with --from")
+    for file in files:
         with open_audio(file) as audio:
-            blocks = (block.mono for block in recorded_blocks(file, audio, 0.0, None, 0.02))
+            blocks = (block.mono for block in recorded_blocks(file, audio, 0.0, None, BLOCK_S))
             yield Source(str(file), audio.samplerate, blocks, prompts=False)
-        return
+
+
+def _microphone(device: str | None, emit: Emit) -> "Iterator[Source]":
+    from edgekws.audio.microphone import open_microphone
+    from edgekws.curation.record import Source
+
     number = int(device) if device and device.isdecimal() else device
     advice = "plug one in, or name a recording of each word with --from"
     with open_microphone(emit, advice, number) as microphone:

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,13 @@ class Recorded:
     refused: int
     room_s: float
 
+    @property
+    def summary(self) -> str:
+        """What is there now, as in `yes 5, no 4; 60 s of the room`."""
+        counts = ", ".join(f"{word} {count}" for word, count in self.clips.items())
+        room = f"{self.room_s:.0f} s of the room" if self.room_s else ""
+        return "; ".join(filter(None, [counts, room])) or "nothing"
+
 
 @dataclass(frozen=True)
 class _Prompt:
@@ -128,38 +135,52 @@ def checked_order(
     return Order(named, output, per_word, speaker, room_s)
 
 
-def record(order: Order, source: Source, watch: Watch, emit: Emit) -> Recorded:
+def record(order: Order, sources: Iterable[Source], watch: Watch, emit: Emit) -> Recorded:
     """Record what is missing, each clip written once it is good; the words take turns.
 
     A take is refused if nothing is heard in it, or the word is clipped, cut off, too quiet, too
-    long or not louder than the room; the reason is emitted, and the word is asked for again.
+    long or not louder than the room; the reason is emitted, and the word is asked for again. The
+    next of the `sources` begins where one ends.
 
     Raises:
-        DataError: the source ended before everything was recorded, or `MOST_REFUSED` takes in a
+        DataError: the sources ended before everything was recorded, or `MOST_REFUSED` takes in a
             row were refused.
         MachineError: a clip cannot be written.
     """
-    session = _Session(order, source, watch, emit)
-    new = 0
-    for prompt in _missing(order):
-        if not session.record(prompt):
+    new = refused = 0
+    name = "nothing"
+    for source in sources:
+        session, name = _Session(order, source, watch, emit), source.name
+        for prompt in _missing(order):
+            if not session.record(prompt):
+                break
+            new += 1
+        else:
+            session.record_room()
+        refused += session.refused
+        if _is_complete(order):
             break
-        new += 1
-    else:
-        session.record_room()
-    made = session.result(new)
-    if any(count < order.per_word for count in made.clips.values()):
-        counts = ", ".join(f"{word} {count}" for word, count in made.clips.items())
+    made = _recorded(order, new, refused)
+    if not _is_complete(order):
         raise DataError(
-            f"{source.name} ended with {made.refused} takes refused and {new} clips written; "
-            f"there are now {counts} of {order.per_word} each: record more, and run again"
-        )
-    if made.room_s < order.room_s:
-        raise DataError(
-            f"{source.name} ended after {made.room_s:.0f} s of the room; {order.room_s:g} s were "
-            "asked for: record more, and run again"
+            f"{name} ended with {refused} takes refused and {new} clips written; there are now "
+            f"{made.summary}, and {_asked(order)} were asked for: record more, and run again"
         )
     return made
+
+
+def _recorded(order: Order, new: int, refused: int) -> Recorded:
+    clips = {word: len(_clips(order, word)) for word in order.words}
+    return Recorded(order.output, new, clips, refused, _room_s(order))
+
+
+def _is_complete(order: Order) -> bool:
+    return next(_missing(order), None) is None and _room_s(order) >= order.room_s
+
+
+def _asked(order: Order) -> str:
+    room = [f"{order.room_s:.0f} s of the room"] if order.room_s else []
+    return "; ".join([f"{order.per_word} each"] * bool(order.words) + room)
 
 
 def _missing(order: Order) -> Iterator[_Prompt]:
@@ -171,6 +192,14 @@ def _missing(order: Order) -> Iterator[_Prompt]:
 
 def _clips(order: Order, word: str) -> list[Path]:
     return sorted((order.output / word).glob(f"{order.speaker}_nohash_*.wav"))
+
+
+def _room_files(order: Order) -> list[Path]:
+    return sorted((order.output / BACKGROUND_NOISE).glob(f"{order.speaker}_room_*.wav"))
+
+
+def _room_s(order: Order) -> float:
+    return float(sum(soundfile.info(path).duration for path in _room_files(order)))
 
 
 class _Session:
@@ -207,7 +236,7 @@ class _Session:
     def record_room(self) -> None:
         """Record what is missing of the room, in pieces, until the source ends."""
         total = round(self._order.room_s * self._rate)
-        done = round(self._room_s() * self._rate)
+        done = round(_room_s(self._order) * self._rate)
         piece: list[NDArray[np.float32]] = []
         try:
             while done < total and (block := next(self._source.blocks, None)) is not None:
@@ -220,12 +249,6 @@ class _Session:
         finally:
             if piece:
                 self._write_room(np.concatenate(piece))
-
-    def result(self, new: int) -> Recorded:
-        """Return what was recorded."""
-        order = self._order
-        clips = {word: len(_clips(order, word)) for word in order.words}
-        return Recorded(order.output, new, clips, self.refused, self._room_s())
 
     def _take(self, prompt: _Prompt) -> NDArray[np.float32] | None:
         """Return the samples around the next word, or of the time to speak; `None` at the end.
@@ -288,16 +311,8 @@ class _Session:
         self._emit(Event("note", text))
         return True
 
-    @property
-    def _room_files(self) -> list[Path]:
-        folder = self._order.output / BACKGROUND_NOISE
-        return sorted(folder.glob(f"{self._order.speaker}_room_*.wav"))
-
-    def _room_s(self) -> float:
-        return float(sum(soundfile.info(path).duration for path in self._room_files))
-
     def _write_room(self, wave: NDArray[np.float32]) -> None:
-        taken = {path.name for path in self._room_files}
+        taken = {path.name for path in _room_files(self._order)}
         name = next(n for n in _names(f"{self._order.speaker}_room_") if n not in taken)
         path = self._order.output / BACKGROUND_NOISE / name
         write_bytes(path, _encoded(wave, self._rate))

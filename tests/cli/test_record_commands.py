@@ -70,7 +70,10 @@ def test_a_file_gives_the_good_takes_of_its_word(tmp_path: Path) -> None:
 def test_what_is_there_is_not_recorded_again(tmp_path: Path) -> None:
     file, out = recording(tmp_path, spoken([LOW] * 2)), tmp_path / "voice"
     done = run(LOW, "--from", file, "--output", out, "--per-word", 3, exit_code=5)
-    assert f"there are now {LOW} 2 of 3 each: record more, and run again" in done.stderr
+    assert (
+        f"there are now {LOW} 2, and 3 each were asked for: record more, and run again"
+        in done.stderr
+    )
     before = {name: (out / name).read_bytes() for name in clips(out)}
     done = run(LOW, "--from", file, "--output", out, "--per-word", 3, exit_code=5)
     assert "0 clips written" in done.stderr
@@ -84,11 +87,27 @@ def test_what_is_there_is_not_recorded_again(tmp_path: Path) -> None:
 def test_the_room_is_recorded_in_pieces(tmp_path: Path) -> None:
     file, out = recording(tmp_path, track(15.0, {})), tmp_path / "voice"
     done = run("--noise", 20, "--from", file, "--output", out, exit_code=5)
-    assert "ended after 15 s of the room; 20 s were asked for" in done.stderr
+    assert (
+        "there are now 15 s of the room, and 20 s of the room were asked for: record more"
+        in done.stderr
+    )
     names = [f"_background_noise_/me_room_{n}.wav" for n in range(2)]
     assert clips(out) == names
     run("--noise", 20, "--from", file, "--output", out)
     assert [soundfile.info(out / name).duration for name in clips(out)] == [10, 5, 5]
+
+
+def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
+    memos = tmp_path / "memos"
+    memos.mkdir()
+    for n, rate in enumerate((8_000, 44_100)):
+        recording(memos, spoken([LOW]), rate).rename(memos / f"{n}.wav")
+    soundfile.write(memos / "a.wav", np.zeros(RATE), RATE)
+    run(LOW, "--from", memos, "--output", tmp_path / "v", "--per-word", 2)
+    assert len(clips(tmp_path / "v")) == 2
+    (tmp_path / "none").mkdir()
+    done = run(LOW, "--from", tmp_path / "none", "--output", tmp_path / "v", exit_code=5)
+    assert "none: holds no recordings; name another with --from" in done.stderr
 
 
 class _Microphone:
@@ -179,7 +198,7 @@ def test_missing_microphones_are_reported(
         (["a/b"], "'a/b' cannot name a folder"),
         (["_unknown_"], "is a filler class, not a keyword"),
         (["да", "--speaker", "a_b"], "--speaker a_b: expected letters and digits"),
-        (["да", "нет", "--from", "r.wav"], "--from FILE holds one word, or the room"),
+        (["да", "нет", "--from", "r.wav"], "--from has recordings of one word, or of the room"),
         (["да", "--from", "r.wav", "--device", "1"], "leave --device out"),
     ],
 )
