@@ -45,6 +45,7 @@ Judged = tuple[tuple[Measurement, ...], tuple[Verdict, ...]]
 __all__ = [
     "Result",
     "Spotter",
+    "adapt",
     "check",
     "compare",
     "compress",
@@ -150,6 +151,38 @@ def compress(
     if command := web_command(report):
         emit(Event("note", f"try it with your own voice, in a browser: {command}"))
     return Result(report, results.report_result(report))
+
+
+def adapt(
+    recipe: AnyRecipe,
+    recordings: AnyPath,
+    output: AnyPath,
+    *,
+    room: AnyPath | None = None,
+    overrides: Sequence[str] = (),
+    keep_going: bool = False,
+    runs: AnyPath = "runs",
+    emit: Emit = quiet,
+) -> "Result[Report]":
+    """Tune the network of a recipe, or of a run's folder, to one person, and build a bundle.
+
+    The chain of the recipe is run with a step `adapt`; earlier steps come from the cache.
+
+    Raises:
+        UsageError: the recipe trains no network, or `output` cannot name a recipe.
+        EdgekwsError: as `compress`.
+    """
+    from edgekws.evaluation.models import run_folder
+    from edgekws.recipe.adapted import adapted
+    from edgekws.recipe.load import load as read
+
+    run = None if isinstance(recipe, Mapping) else run_folder(Path(recipe))
+    base = read(recipe if run is None else run / "recipe.lock.toml").recipe
+    place = Path(output)
+    tables = adapted(base, Path(recordings), Path(room) if room is not None else None, place)
+    return compress(
+        tables, overrides=overrides, keep_going=keep_going, runs=runs, dist=place.parent, emit=emit
+    )
 
 
 def plan(recipe: AnyRecipe, *, overrides: Sequence[str] = (), emit: Emit = quiet) -> "Result[Plan]":

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from edgekws.about import version as installed_version
 from edgekws.cli import (
+    adapt_commands,
     bundle_commands,
     cache_commands,
     calibrate_commands,
@@ -157,6 +158,7 @@ for _command in (
     evaluate_commands.compare,
     evaluate_commands.predict,
     record_commands.record,
+    adapt_commands.adapt,
     stream_commands.detect,
     serve_commands.serve,
     calibrate_commands.calibrate,

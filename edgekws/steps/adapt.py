@@ -78,7 +78,7 @@ class Step(TrainedStepFields):
         """
         from edgekws.steps._person import person_files
 
-        return sha256_of([file_state(path) for path in person_files(self.recordings, self.room)])
+        return sha256_of([file_state(path) for path in person_files(*self._places)])
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
         """Judge by cross-validation, tune on all clips, and write the checkpoint.
@@ -97,9 +97,9 @@ class Step(TrainedStepFields):
         from edgekws.steps._person import person_files, read_person
 
         if job.audio is not None:
-            job.audio.refuse_held_out(person_files(self.recordings, self.room))
+            job.audio.refuse_held_out(person_files(*self._places))
         network, contract = checkpoint.load(inputs["input"].path)
-        person = read_person(self.recordings, self.room, job.data.labels, job.data.front_end)
+        person = read_person(*self._places, job.data.labels, job.data.front_end)
         amounts = Amounts(self.replay, self.copies, self.share)
         adapter = Adapter(network.state_dict(), contract, person, amounts, job)
         details = self._cross_validated(adapter, job)
@@ -115,6 +115,11 @@ class Step(TrainedStepFields):
         path = job.workdir / "checkpoint.safetensors"
         checkpoint.save(network, contract, path)
         return Output(path, details, {"history": "history"})
+
+    @property
+    def _places(self) -> tuple[Path, Path | None]:
+        """The recordings and the room, `~` expanded."""
+        return self.recordings.expanduser(), self.room.expanduser() if self.room else None
 
     def _cross_validated(self, adapter: "Adapter", job: Job) -> dict[str, Any]:
         """Return the misses of clips by the network as it came, and tuned on the others."""
