@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from edgekws.api import (
         Result,
         Spotter,
+        adapt,
         check,
         compare,
         compress,
@@ -29,6 +30,7 @@ __all__ = [
     "Result",
     "Spotter",
     "__version__",
+    "adapt",
     "check",
     "compare",
     "compress",

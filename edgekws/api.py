@@ -45,6 +45,7 @@ Judged = tuple[tuple[Measurement, ...], tuple[Verdict, ...]]
 __all__ = [
     "Result",
     "Spotter",
+    "adapt",
     "check",
     "compare",
     "compress",
@@ -152,6 +153,38 @@ def compress(
     return Result(report, results.report_result(report))
 
 
+def adapt(
+    recipe: AnyRecipe,
+    recordings: AnyPath,
+    output: AnyPath,
+    *,
+    room: AnyPath | None = None,
+    overrides: Sequence[str] = (),
+    keep_going: bool = False,
+    runs: AnyPath = "runs",
+    emit: Emit = quiet,
+) -> "Result[Report]":
+    """Tune the network of a recipe, or of a run's folder, to one person, and build a bundle.
+
+    The chain of the recipe is run with a step `adapt`; earlier steps come from the cache.
+
+    Raises:
+        UsageError: the recipe trains no network, or `output` cannot name a recipe.
+        EdgekwsError: as `compress`.
+    """
+    from edgekws.evaluation.models import run_folder
+    from edgekws.recipe.adapted import adapted
+    from edgekws.recipe.load import load as read
+
+    run = None if isinstance(recipe, Mapping) else run_folder(Path(recipe))
+    base = read(recipe if run is None else run / "recipe.lock.toml").recipe
+    place = Path(output)
+    tables = adapted(base, Path(recordings), Path(room) if room is not None else None, place)
+    return compress(
+        tables, overrides=overrides, keep_going=keep_going, runs=runs, dist=place.parent, emit=emit
+    )
+
+
 def plan(recipe: AnyRecipe, *, overrides: Sequence[str] = (), emit: Emit = quiet) -> "Result[Plan]":
     """Predict size, MACs and latency after every step, without data or training.
 
@@ -201,15 +234,16 @@ def check(
 
 def evaluate(
     *models: AnyPath,
-    recipe: AnyRecipe,
+    recipe: AnyRecipe | None = None,
+    recordings: AnyPath | None = None,
     overrides: Sequence[str] = (),
     split: "Split" = "dev",
     emit: Emit = quiet,
 ) -> "Result[list[Evaluation]]":
-    """Evaluate models on one split of a recipe's data, class by class.
+    """Evaluate models class by class: on one split of a recipe's data, or on a recorded folder.
 
     Raises:
-        UsageError: no model is given.
+        UsageError: no model is given, or not exactly one of `recipe` and `recordings`.
         DataError: a model is missing, or has other labels.
     """
     from edgekws.evaluation import evaluate as engine
@@ -217,7 +251,13 @@ def evaluate(
 
     if not models:
         raise UsageError("evaluate needs a model")
-    made = engine.evaluate([Path(m) for m in models], read(recipe, overrides), split, emit)
+    paths = [Path(m) for m in models]
+    if recipe is not None and recordings is None:
+        made = engine.evaluate(paths, read(recipe, overrides), split, emit)
+    elif recordings is not None and recipe is None:
+        made = engine.evaluate_recordings(paths, Path(recordings), emit)
+    else:
+        raise UsageError("evaluate needs a recipe, which names the data, or recordings")
     return Result(made, results.evaluation_result(made))
 
 

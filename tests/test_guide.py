@@ -19,6 +19,7 @@ from tests.warm import Program
 
 INSTALL = "sets up an environment: what `make test` does before it runs this"
 MICROPHONE = "needs a microphone"
+VOICE = "needs recordings of a person; tests/cli and tests/evaluation have tones instead"
 SERVICE = "changes the machine: tests/exporters/test_c_service.py installs elsewhere"
 MACHINE = "needs another machine"
 CLUSTER = "needs a database or a cluster"
@@ -43,6 +44,11 @@ ELSEWHERE = {
     "edgekws detect dist/lights --microphone": MICROPHONE,
     "edgekws detect dist/calibrated --microphone": MICROPHONE,
     "arecord": MICROPHONE,
+    "edgekws record lights music": MICROPHONE,
+    "edgekws record lights --speaker anna": VOICE,
+    "edgekws evaluate dist/lights --recordings anna": VOICE,
+    "edgekws evaluate dist/lights dist/anna-lights": VOICE,
+    "edgekws adapt lights.toml anna": VOICE,
     "sudo make -C lights-c install": SERVICE,
     "journalctl": SERVICE,
     "ssh": MACHINE,

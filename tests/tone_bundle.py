@@ -59,7 +59,10 @@ def windowed_model(told: Contract) -> onnx.ModelProto:
         helper.make_node("Conv", ["mean", "weight", "bias"], ["scores"]),
         helper.make_node("Flatten", ["scores"], ["logits"]),
     ]
-    return _model(nodes, told, {"features": ["batch", n_mels, n_frames]}, ["batch", len(LABELS)])
+    given: dict[str, list[Any]] = {"features": ["batch", n_mels, n_frames]}
+    model = _model(nodes, told, given, ["batch", len(LABELS)])
+    model.metadata_props.add(key="contract", value=told.to_json())
+    return model
 
 
 def streaming_model(told: Contract) -> onnx.ModelProto:

@@ -57,8 +57,8 @@ def refuse_held_out(paths: Sequence[Path], corpus: Corpus) -> None:
             if same or _sha256(path, hashes) == _sha256(clip.path, hashes):
                 what = "is" if same else f"is a copy of {clip.path},"
                 raise DataError(
-                    f"{path}: {what} a recording of {clip.split}; a student that learns from it, "
-                    "labelled or not, is not measured on unseen speech: take it out of unlabelled"
+                    f"{path}: {what} a recording of {clip.split}; a network that learns from it, "
+                    "labelled or not, is not measured on unseen speech: take it out"
                 )
 
 

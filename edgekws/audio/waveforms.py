@@ -83,6 +83,14 @@ class Waveforms:
         count = len(self._corpus.splits["train"])
         return self._embedded(embedding, render, count, key)
 
+    def refuse_held_out(self, paths: Sequence[Path]) -> None:
+        """Refuse recordings of dev and test, and copies of them, as something to learn from.
+
+        Raises:
+            DataError: one of `paths` is held out by the dataset.
+        """
+        refuse_held_out(paths, self._corpus)
+
     def unlabelled(self, sources: Sequence[Path]) -> NDArray[np.float16]:
         """Return the windows of the recordings in `sources`, `(U, n_mels, T)`, normalised.
 

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from edgekws.about import version as installed_version
 from edgekws.cli import (
+    adapt_commands,
     bundle_commands,
     cache_commands,
     calibrate_commands,
@@ -20,6 +21,7 @@ from edgekws.cli import (
     evaluate_commands,
     process,
     profile_commands,
+    record_commands,
     search_commands,
     serve_commands,
     setup_commands,
@@ -155,6 +157,8 @@ for _command in (
     evaluate_commands.evaluate,
     evaluate_commands.compare,
     evaluate_commands.predict,
+    record_commands.record,
+    adapt_commands.adapt,
     stream_commands.detect,
     serve_commands.serve,
     calibrate_commands.calibrate,

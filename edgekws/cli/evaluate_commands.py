@@ -1,13 +1,21 @@
 """The commands that run models on data: evaluate, compare, predict."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from edgekws.cli.commands import Json, Overrides, RequiredRecipe, Split, view_for
+from edgekws.cli.commands import (
+    Json,
+    Overrides,
+    RequiredRecipe,
+    Split,
+    complete_recipe,
+    view_for,
+)
 from edgekws.core.events import Event
-from edgekws.errors import DataError
+from edgekws.errors import DataError, UsageError
 
 SplitOption = Annotated[Split, typer.Option(help="The clips to evaluate on.")]
 
@@ -20,9 +28,27 @@ def evaluate(
             help="ONNX files, bundles (folder or zip), or runs (their last step).",
         ),
     ],
-    recipe: RequiredRecipe,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="RECIPE",
+            autocompletion=complete_recipe,
+            help="The recipe that names the data.",
+        ),
+    ] = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            "--recordings",
+            metavar="DIR",
+            help="Word folders instead of a recipe, such as record writes: every clip is a test.",
+        ),
+    ] = None,
     overrides: Overrides = None,
-    split: SplitOption = Split.dev,
+    split: Annotated[
+        Split | None, typer.Option(help="The recipe's clips to evaluate on (default: dev).")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +59,7 @@ def evaluate(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Report how good models are on the data of a recipe, class by class.
+    """Report how good models are on the data of a recipe or on recordings, class by class.
 
     Precision, recall with its interval by speaker, F1, the labels most often confused, and the
     equal error rate (EER) of each keyword, for several models side by side. Each model uses its
@@ -42,32 +68,51 @@ def evaluate(
 
     Choose between models on dev: the test figure of a model chosen on test is biased.
 
+    --recordings takes a folder of word folders, such as edgekws record writes. Words that the model
+    does not know are _unknown_. With one speaker the intervals are over clips: they say how sure
+    the figure is for this voice, and nothing about other people.
+
     \b
     Examples:
       edgekws evaluate dist/quickstart --recipe quickstart
       edgekws evaluate a.onnx b.onnx --recipe recipe.toml --output ab.png
       edgekws evaluate bundle.zip --recipe recipe.toml --split test --output report
+      edgekws evaluate dist/lights --recordings my-voice
     """
     from edgekws import api
-    from edgekws.recipe.load import load
     from edgekws.report import evaluation_file
 
+    if (recipe is None) == (recordings is None):
+        raise UsageError("name the data: --recipe RECIPE or --recordings DIR, one of these")
+    if recordings is not None and (overrides or split):
+        raise UsageError("--set and --split are for the data of a recipe; leave them out")
     if output is not None:
         evaluation_file.check_output(output)
     with view_for(json) as view:
         result = api.evaluate(
             *models,
             recipe=recipe,
+            recordings=recordings,
             overrides=overrides or (),
-            split=split.value,
+            split=(split or Split.dev).value,
             emit=view.emit,
         )
         view.show(result.shown)
         if output is not None:
-            name = load(recipe, overrides or ()).recipe.name
-            about = {"recipe": name, "split": split.value}
+            about = _about(recipe, overrides or (), split or Split.dev, recordings)
             for file in evaluation_file.write_evaluations(result.value, about, output):
                 view.emit(Event("note", f"written: {file}"))
+
+
+def _about(
+    recipe: str | None, overrides: Sequence[str], split: Split, recordings: Path | None
+) -> dict[str, Any]:
+    """Return what the figures of a file are of."""
+    from edgekws.recipe.load import load
+
+    if recipe is None:
+        return {"recordings": str(recordings)}
+    return {"recipe": load(recipe, overrides).recipe.name, "split": split.value}
 
 
 def compare(

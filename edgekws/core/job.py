@@ -75,6 +75,13 @@ class Audio(Protocol):
     def augmented_vectors(self, embedding: Embedding, epoch: int) -> NDArray[np.float32]:
         """Return the vectors of the training clips as `Data.augmented` has them, `(N, size)`."""
 
+    def refuse_held_out(self, paths: Sequence[Path]) -> None:
+        """Refuse recordings of dev and test, and copies of them, as something to learn from.
+
+        Raises:
+            DataError: one of `paths` is held out by the dataset.
+        """
+
     def unlabelled(self, sources: Sequence[Path]) -> NDArray[np.float16]:
         """Return the windows of the recordings in `sources`, `(U, n_mels, T)`, normalised.
 

@@ -13,6 +13,7 @@ from edgekws.core.events import Emit, progress
 from edgekws.core.measurement import Measurement
 from edgekws.engine.chance import warn_of_chance
 from edgekws.evaluation.evaluation_set import EvaluationSet
+from edgekws.evaluation.recordings import RecordingSet
 from edgekws.recipe.load import Loaded
 
 if TYPE_CHECKING:
@@ -47,7 +48,24 @@ def evaluate(paths: Sequence[Path], loaded: Loaded, split: Split, emit: Emit) ->
     Raises:
         DataError: there is no model, or it has other labels.
     """
-    clips = EvaluationSet(loaded, split, emit)
+    return _evaluations(paths, EvaluationSet(loaded, split, emit), emit)
+
+
+def evaluate_recordings(paths: Sequence[Path], folder: Path, emit: Emit) -> list[Evaluation]:
+    """Evaluate ONNX models, bundles or runs on every clip of word folders, as `record` writes them.
+
+    Words that are no label of the first model are `_unknown_`. A warning is emitted if all clips
+    are of one speaker: the intervals are then over clips.
+
+    Raises:
+        DataError: there is no model or clip, a clip cannot be read, or labels differ.
+    """
+    return _evaluations(paths, RecordingSet(folder, paths[0], emit), emit)
+
+
+def _evaluations(
+    paths: Sequence[Path], clips: EvaluationSet | RecordingSet, emit: Emit
+) -> list[Evaluation]:
     evaluations = []
     for done, path in enumerate(paths):
         progress(emit, "evaluate", done, len(paths), unit="models")

@@ -69,7 +69,7 @@ class EvaluationSet:
         Raises:
             DataError: there is no model, or it has no contract or other labels than the recipe.
         """
-        with _located(path) as file:
+        with located(path) as file:
             contract = contract_of(file, self.labels, name=path)
             features = self._features(contract, path)
             return logits_in_order(file, contract, self.labels, features)
@@ -143,7 +143,7 @@ def _log_mel(waves: NDArray[np.float32], front_end: FrontEnd, emit: Emit) -> NDA
 
 
 @contextmanager
-def _located(path: Path) -> Iterator[Path]:
+def located(path: Path) -> Iterator[Path]:
     """Yield the ONNX file of a model, of a verified bundle (folder or zip), or of a run."""
     with verified(path) as folder:
         run = run_folder(folder)

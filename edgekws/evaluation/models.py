@@ -112,13 +112,11 @@ def counting_notes(name: str, model: "onnx.ModelProto", contract: Contract | Non
         )
 
 
-def contract_of(file: Path, labels: Sequence[str], *, name: Path) -> Contract:
-    """Return the contract of a model that scores clips as `labels`, in any order.
-
-    Errors refer to it as `name`.
+def declared_contract(file: Path, *, name: Path) -> Contract:
+    """Return the contract of a model that scores clips; errors refer to it as `name`.
 
     Raises:
-        DataError: the model does not take clips, has no contract, or has other labels.
+        DataError: the model does not take clips, or has no contract.
     """
     from edgekws.lowering.stream_state import stream_of
 
@@ -127,6 +125,18 @@ def contract_of(file: Path, labels: Sequence[str], *, name: Path) -> Contract:
         raise DataError(f"{name} takes hops of audio, not clips; name the model.onnx next to it")
     if contract is None:
         raise DataError(f"{name} has no contract: its labels and its front end are not known")
+    return contract
+
+
+def contract_of(file: Path, labels: Sequence[str], *, name: Path) -> Contract:
+    """Return the contract of a model that scores clips as `labels`, in any order.
+
+    Errors refer to it as `name`.
+
+    Raises:
+        DataError: the model does not take clips, has no contract, or has other labels.
+    """
+    contract = declared_contract(file, name=name)
     if sorted(contract.labels) != sorted(labels):
         raise DataError(
             f"{name} knows {', '.join(contract.labels)}, but the recipe's data has "

@@ -47,6 +47,13 @@ def report_result(report: "Report", page: Path | None = None) -> Shown:
     )
 
 
+def adapted_result(report: "Report") -> Shown:
+    """Return what tuning to one person is worth; nothing if the run ended before it."""
+    found = [result.details for result in report.results if result.kind == "adapt"]
+    records = [{k: v for k, v in details.items() if k != "history"} for details in found]
+    return Shown("adapted", records, (), [details["sentence"] for details in found])
+
+
 def plan_result(plan: "Plan") -> Shown:
     """Return what every step will weigh, and what of the budget is known already."""
     budget = tables.budget_tables(tables.bounded(plan.verdicts, "final model"))

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekws.audio.microphone import open_microphone
 from edgekws.audio.reading import read_blocks, resampled
 from edgekws.bundle.archive import unpacked
 from edgekws.bundle.declared import read_json
 from edgekws.bundle.verify import errors_named, verify_folder
 from edgekws.core.events import Emit, Event
-from edgekws.errors import DataError, MissingPartError, UsageError
+from edgekws.errors import DataError, UsageError
 from edgekws.runtime import detect
 from edgekws.runtime.detect import Detector
 
@@ -45,10 +46,9 @@ class StreamDetector(Protocol):
         """Start a new stream."""
 
 
-MICROPHONE_BLOCK_S = 0.02
-"""Length of a block from the microphone."""
-
 STDIN = "-"
+
+_NO_MICROPHONE = "plug one in, or pipe audio to standard input: arecord … | edgekws detect BUNDLE -"
 
 
 @contextmanager
@@ -128,41 +128,13 @@ def microphone(sample_rate: int, emit: Emit) -> Iterator[NDArray[np.float32]]:
     Raises:
         MissingPartError: sounddevice, PortAudio or the microphone is missing.
     """
-    device = _sounddevice()
-    try:
-        rate = int(device.query_devices(kind="input")["default_samplerate"])
-        blocksize = round(MICROPHONE_BLOCK_S * rate)
-        with device.InputStream(rate, blocksize, channels=1, dtype="float32") as stream:
-            yield from resampled(_microphone_blocks(stream, blocksize, emit), rate, sample_rate)
-    except device.PortAudioError as error:
-        raise MissingPartError(
-            f"the microphone cannot be used ({error}); plug one in, or pipe audio to standard "
-            "input: arecord … | edgekws detect BUNDLE -"
-        ) from error
+    with open_microphone(emit, _NO_MICROPHONE) as opened_microphone:
+        blocks = _until_interrupted(opened_microphone.blocks)
+        yield from resampled(blocks, opened_microphone.sample_rate, sample_rate)
 
 
-def _microphone_blocks(stream: Any, blocksize: int, emit: Emit) -> Iterator[NDArray[np.float32]]:
+def _until_interrupted(blocks: Blocks) -> Iterator[NDArray[np.float32]]:
     try:
-        while True:
-            block, lost = stream.read(blocksize)
-            if lost:
-                emit(Event("warning", "this machine is too slow: audio of the microphone was lost"))
-            yield block[:, 0]
+        yield from blocks
     except KeyboardInterrupt:
         return
-
-
-def _sounddevice() -> Any:
-    try:
-        import sounddevice
-    except ModuleNotFoundError as error:
-        raise MissingPartError(
-            "the microphone needs the package sounddevice; install it with: "
-            "pip install 'edgekws[microphone]'"
-        ) from error
-    except OSError as error:
-        raise MissingPartError(
-            f"sounddevice does not find PortAudio ({error}); install it, on Debian with: "
-            "apt install libportaudio2"
-        ) from error
-    return sounddevice

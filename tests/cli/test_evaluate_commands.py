@@ -135,12 +135,32 @@ def test_evaluate_writes_what_the_suffix_says(engine: Engine, tmp_path: Path) ->
     assert len(asked) == 1  # refused before anything was computed
 
 
-@pytest.mark.parametrize("command", ["evaluate", "compare"])
-def test_data_has_to_be_named(command: str) -> None:
-    result = run(command, "a.onnx", "b.onnx")
+def test_data_has_to_be_named() -> None:
+    result = run("compare", "a.onnx", "b.onnx")
     assert result.exit_code == 2
     assert "Missing option '--recipe'" in result.stderr
-    assert re.search(r"--recipe RECIPE .*\[required\]", run(command, "--help").stdout)
+    assert re.search(r"--recipe RECIPE .*\[required\]", run("compare", "--help").stdout)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "name the data: --recipe RECIPE or --recordings DIR, one of these"),
+        (["--recipe", "r.toml", "--recordings", "v"], "one of these"),
+        (
+            ["--recordings", "v", "--split", "test"],
+            "--set and --split are for the data of a recipe",
+        ),
+        (
+            ["--recordings", "v", "--set", "seed=1"],
+            "--set and --split are for the data of a recipe",
+        ),
+    ],
+)
+def test_evaluate_takes_data_from_one_place(options: list[str], message: str) -> None:
+    result = run("evaluate", "a.onnx", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def compared() -> Comparison:

@@ -122,8 +122,10 @@ class _Microphone:
 
     heard = soxr.resample(AUDIO, RATE, 48_000)
 
-    def __init__(self, samplerate: int, blocksize: int, *, channels: int, dtype: str) -> None:
-        assert (samplerate, channels, dtype) == (48_000, 1, "float32")
+    def __init__(
+        self, samplerate: int, blocksize: int, *, device: object, channels: int, dtype: str
+    ) -> None:
+        assert (samplerate, device, channels, dtype) == (48_000, None, 1, "float32")
         self._at = 0
 
     def __enter__(self) -> "_Microphone":
@@ -144,7 +146,7 @@ def sounddevice(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     told = {
         "InputStream": _Microphone,
         "PortAudioError": type("PortAudioError", (Exception,), {}),
-        "query_devices": lambda kind: {"default_samplerate": 48_000.0},
+        "query_devices": lambda device, kind: {"default_samplerate": 48_000.0},
     }
     module = SimpleNamespace(**(told | changes))
     monkeypatch.setitem(sys.modules, "sounddevice", module)
@@ -170,7 +172,7 @@ def test_a_missing_microphone_is_told(tone_bundle: Path, monkeypatch: pytest.Mon
     assert "pip install 'edgekws[microphone]'" in done.stderr
     gone = type("PortAudioError", (Exception,), {})
 
-    def none(kind: str) -> None:
+    def none(device: object, kind: str) -> None:
         raise gone("no default device")
 
     sounddevice(monkeypatch, PortAudioError=gone, query_devices=none)

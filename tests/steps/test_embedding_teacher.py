@@ -77,6 +77,9 @@ class Tones:
     def augmented_vectors(self, embedding: Embedding, epoch: int) -> NDArray[np.float32]:
         return self.vectors(embedding, "train")
 
+    def refuse_held_out(self, paths: Sequence[Path]) -> None:
+        raise NotImplementedError
+
     def unlabelled(self, sources: Sequence[Path]) -> NDArray[np.float16]:
         return self.augmented(0)[::-1].copy()
 
