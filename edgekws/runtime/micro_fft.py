@@ -5,10 +5,13 @@ are rounded to 15 fractional bits, and sums wrap. Source: M. Borgerding, kissfft
 `kiss_fftr.c`; checked by running it.
 """
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Integers = NDArray[np.int64]
+Integers = NDArray[np.signedinteger[Any]]
 
 LENGTH = 512
 _HALF = LENGTH // 2
@@ -24,8 +27,8 @@ def spectrum(samples: Integers) -> tuple[Integers, Integers]:
     back = _divided(re[:, _HALF - k], 2), _divided(_wrapped(-im[:, _HALF - k]), 2)
     total = _wrapped(front[0] + back[0]), _wrapped(front[1] + back[1])
     apart = _wrapped(front[0] - back[0]), _wrapped(front[1] - back[1])
-    turned = _product(apart, _turns(-np.pi * (k / _HALF + 0.5)))
-    real = np.zeros((len(samples), _HALF + 1), np.int64)
+    turned = _product(apart, _half_roots())
+    real = np.zeros((len(samples), _HALF + 1), np.int32)
     imaginary = np.zeros_like(real)
     real[:, _HALF - k], imaginary[:, _HALF - k] = (
         (total[0] - turned[0]) >> 1,
@@ -41,7 +44,7 @@ def _complex_spectrum(re: Integers, im: Integers) -> tuple[Integers, Integers]:
     """Return the transform of 256 complex samples `(N, 256)`, by four rounds of radix 4."""
     order = np.arange(_HALF).reshape(4, 4, 4, 4).transpose(3, 2, 1, 0).ravel()
     re, im = re[:, order], im[:, order]
-    turns = _turns(-2 * np.pi * np.arange(_HALF) / _HALF)
+    roots = _roots()
     for size in (1, 4, 16, 64):
         parts = (
             _divided(re, 4).reshape(len(re), -1, 4, size),
@@ -50,7 +53,7 @@ def _complex_spectrum(re: Integers, im: Integers) -> tuple[Integers, Integers]:
         steps = np.arange(size) * (_HALF // (4 * size))
         terms = [
             _product(
-                (parts[0][:, :, q], parts[1][:, :, q]), (turns[0][q * steps], turns[1][q * steps])
+                (parts[0][:, :, q], parts[1][:, :, q]), (roots[0][q * steps], roots[1][q * steps])
             )
             for q in (1, 2, 3)
         ]
@@ -75,9 +78,19 @@ def _butterfly(
     )
 
 
-def _turns(phases: NDArray[np.float64]) -> tuple[Integers, Integers]:
+@lru_cache(maxsize=1)
+def _roots() -> tuple[Integers, Integers]:
+    return turns(-2 * np.pi * np.arange(_HALF) / _HALF)
+
+
+@lru_cache(maxsize=1)
+def _half_roots() -> tuple[Integers, Integers]:
+    return turns(-np.pi * (np.arange(1, _HALF // 2 + 1) / _HALF + 0.5))
+
+
+def turns(phases: NDArray[np.float64]) -> tuple[Integers, Integers]:
     """Return cosine and sine in 15 fractional bits."""
-    cosine, sine = (np.floor(0.5 + _ONE * f(phases)).astype(np.int64) for f in (np.cos, np.sin))
+    cosine, sine = (np.floor(0.5 + _ONE * f(phases)).astype(np.int32) for f in (np.cos, np.sin))
     return cosine, sine
 
 
@@ -97,4 +110,4 @@ def _rounded(products: Integers) -> Integers:
 
 def _wrapped(values: Integers) -> Integers:
     """Return what 16 bits hold of integers."""
-    return ((values + (1 << 15)) & 0xFFFF) - (1 << 15)
+    return values.astype(np.int16).astype(np.int32)

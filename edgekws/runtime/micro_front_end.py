@@ -21,13 +21,16 @@ SCALE = 10 / 256
 RUN_IN = 100
 """Frames after which a consumer trusts the estimate of the noise: ESPHome ignores as many."""
 
-_SMOOTHING = (int(np.float32(0.025) * 2**14), int(np.float32(0.06) * 2**14))  # even, odd channels
-_LEAST_SIGNAL = int(np.float32(0.05) * 2**14)
+SMOOTHING = (int(np.float32(0.025) * 2**14), int(np.float32(0.06) * 2**14))  # even, odd channels
+LEAST_SIGNAL = int(np.float32(0.05) * 2**14)
 _NOISE_BITS, _SHARE_BITS = 10, 14
 _STRENGTH, _OFFSET, _GAIN_BITS = np.float32(0.95), np.float32(80), 21
 _CORRECTION_BITS = 3
+_BLOCK = 100
+"""Frames that are transformed at once: more leave the cache of a CPU."""
+
 _LOG_SEGMENTS, _LOG_SHIFT = 128, 6
-_LOG_2 = 45_426
+LOG_2 = 45_426
 """The natural logarithm of 2 in 16 fractional bits."""
 
 
@@ -47,20 +50,21 @@ class MicroFrontEnd:
         if not frames:
             return np.zeros((0, CHANNELS), np.uint16)
         windows = np.lib.stride_tricks.sliding_window_view(waiting, FRAME)[: frames * HOP : HOP]
-        signal, noise = self._reduced(_channels(windows.astype(np.int64)))
+        signal, noise = self._reduced(_channels(windows.astype(np.int32)))
         return _logarithms(_controlled(signal, noise))
 
     def _reduced(self, channels: Integers) -> tuple[Integers, Integers]:
         """Return channels without the noise, and the estimates of the noise."""
-        share = np.array(_SMOOTHING)[np.arange(CHANNELS) % 2]
-        signal, noise = np.empty_like(channels), np.empty_like(channels)
-        for frame, values in enumerate(channels):
-            scaled = (values << _NOISE_BITS) & 0xFFFFFFFF
-            estimate = scaled * share + self._noise * ((1 << _SHARE_BITS) - share)
-            self._noise = estimate >> _SHARE_BITS
-            left = (scaled - np.minimum(self._noise, scaled)) >> _NOISE_BITS
-            signal[frame] = np.maximum(left, (values * _LEAST_SIGNAL) >> _SHARE_BITS)
-            noise[frame] = self._noise
+        share = np.array(SMOOTHING)[np.arange(CHANNELS) % 2]
+        scaled = (channels << _NOISE_BITS) & 0xFFFFFFFF
+        noise, keep = scaled * share, (1 << _SHARE_BITS) - share
+        for estimate in noise:
+            estimate += self._noise * keep
+            estimate >>= _SHARE_BITS
+            self._noise = estimate
+        self._noise = self._noise.copy()
+        left = (scaled - np.minimum(noise, scaled)) >> _NOISE_BITS
+        signal = np.maximum(left, (channels * LEAST_SIGNAL) >> _SHARE_BITS)
         return signal, noise
 
 
@@ -70,22 +74,33 @@ def clip_features(samples: NDArray[np.int16]) -> NDArray[np.uint16]:
     Its noise is estimated before it begins, from `RUN_IN` frames of the clip played backwards, and
     forwards again if it is shorter.
     """
-    there_and_back = np.concatenate([samples, samples[::-1]])
+    return MicroFrontEnd().feed(samples[run_in(len(samples))])[RUN_IN:]
+
+
+def run_in(samples: int) -> Integers:
+    """Return the places in a lone clip of the samples before it and of its own."""
+    forwards = np.arange(samples)
+    there_and_back = np.concatenate([forwards, forwards[::-1]])
     before = np.resize(there_and_back, RUN_IN * HOP)[::-1]
-    features = MicroFrontEnd().feed(np.concatenate([before, samples]))
-    return features[RUN_IN:]
+    return np.concatenate([before, forwards])
 
 
 def _channels(windows: Integers) -> Integers:
     """Return the magnitudes `(frames, 40)` of the channels of frames of samples."""
-    window, filters = _tables()
-    shaped = (windows * window) >> 12
+    starts = range(0, len(windows), _BLOCK)
+    return np.concatenate([_block_channels(windows[start : start + _BLOCK]) for start in starts])
+
+
+def _block_channels(windows: Integers) -> Integers:
+    window, filters = tables()
+    shaped = (windows * window.astype(np.int32)) >> 12
     shift = 15 - _bits(_peaks(shaped))
-    padded = np.zeros((len(windows), LENGTH), np.int64)
+    padded = np.zeros((len(windows), LENGTH), np.int32)
     padded[:, :FRAME] = ((shaped << shift) + (1 << 15) & 0xFFFF) - (1 << 15)
-    real, imaginary = spectrum(padded)
-    energy = (real**2 + imaginary**2) @ filters.T
-    return _roots(energy) >> shift
+    real, imaginary = (part.astype(np.float64) for part in spectrum(padded))
+    # sums of integers below 2^53 are exact
+    energy = (real**2 + imaginary**2) @ filters.T.astype(np.float64)
+    return _roots(energy.astype(np.int64)) >> shift
 
 
 def _peaks(samples: Integers) -> Integers:
@@ -95,8 +110,9 @@ def _peaks(samples: Integers) -> Integers:
     """
     magnitudes = np.abs(samples)
     wraps = magnitudes == 1 << 15
-    after = np.cumsum(wraps[:, ::-1], axis=1)[:, ::-1] == 0
-    peaks: Integers = np.where(after, magnitudes, 0).max(axis=1, keepdims=True)
+    if wraps.any():
+        magnitudes[np.cumsum(wraps[:, ::-1], axis=1)[:, ::-1] > 0] = 0
+    peaks: Integers = magnitudes.max(axis=1, keepdims=True)
     return peaks
 
 
@@ -112,17 +128,17 @@ def _logarithms(values: Integers) -> NDArray[np.uint16]:
     whole = _bits(raised) - 1
     fraction = _shifted(raised - (1 << whole), 16 - whole)
     segment = fraction >> 9
-    table = _log_table()
+    table = log_table()
     start, step = table[segment], table[segment + 1] - table[segment]
     log2 = (whole << 16) + fraction + start + ((step * (fraction - (segment << 9))) >> 16)
-    natural = (_LOG_2 * log2 + (1 << 15)) >> 16
+    natural = (LOG_2 * log2 + (1 << 15)) >> 16
     scaled = ((natural << _LOG_SHIFT) + (1 << 15)) >> 16
     bounded: NDArray[np.uint16] = np.minimum(scaled, 0xFFFF).astype(np.uint16)
     return bounded
 
 
 @lru_cache(maxsize=1)
-def _tables() -> tuple[Integers, Integers]:
+def tables() -> tuple[Integers, Integers]:
     """Return the window `(480,)` and the filters `(40, 257)`, in 12 fractional bits."""
     half, places = np.float32(0.5), np.arange(FRAME).astype(np.float32)
     turn = np.float32(2 * np.pi / FRAME)
@@ -176,6 +192,23 @@ def _gain_at(noise: int) -> int:
     return min(int(np.float32(1 << _GAIN_BITS) * level**-_STRENGTH + np.float32(0.5)), 32_767)
 
 
+def gain_steps() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where the parabolas of the gain start `(n,)`, and the rows `(n + 1, 4)` of each.
+
+    A row is value, slope, curve, and the factor that brings a noise to 1024 … 2047.
+    """
+    bits = np.arange(2, 33)
+    few = np.array([[_gain_at(x), 0, 0, 1] for x in range(3)], np.float64)
+    rows = np.column_stack([_gain_table()[bits], 2.0 ** (11 - bits)])
+    return np.append([1.0, 2.0, 3.0], 2.0 ** bits[1:] / 2), np.concatenate([few, rows])
+
+
+def log_lines() -> Integers:
+    """Return the start and the rise of the lines of `log_table`, `(129, 2)`."""
+    table = log_table()
+    return np.stack([table[:-1], np.diff(table)], axis=1)
+
+
 def _gain(noise: Integers) -> Integers:
     """Return the gain at each estimate of the noise, by a parabola for each number of bits."""
     few = np.array([_gain_at(x) for x in range(3)])
@@ -187,7 +220,7 @@ def _gain(noise: Integers) -> Integers:
 
 
 @lru_cache(maxsize=1)
-def _log_table() -> Integers:
+def log_table() -> Integers:
     """Return what log2(1 + x) is more than x, in 16 fractional bits."""
     x = np.arange(_LOG_SEGMENTS + 1) / _LOG_SEGMENTS
     table: Integers = np.rint(2**16 * (np.log2(1 + x) - x)).astype(np.int64)
