@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edgekws.audio.decoding import to_float32
-from edgekws.audio.front_ends import features, fixed_normalization
+from edgekws.audio.front_ends import features
 from edgekws.bundle.export import export
 from edgekws.bundle.verify import verify
 from edgekws.codegen.front_end import InputQuantization
@@ -25,7 +25,7 @@ from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd
 from edgekws.runtime.micro_front_end import SCALE, MicroFrontEnd, clip_features
 from edgekws.spotting.c_detector import c_detector
 from tests.codegen.compiling import compile_library
-from tests.int8_bundle import noise, pack_bundle, write_model
+from tests.int8_bundle import noise
 
 FRONT_END = FrontEnd(kind=MICROFRONTEND, **MICRO_PARAMETERS)
 SIZE = """
@@ -34,15 +34,6 @@ int32_t scratch_size(void);
 int32_t scratch_size(void) { return (int32_t)sizeof(kws_front_end_scratch); }
 """
 Samples = NDArray[np.int16]
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("micro")
-    normalization = fixed_normalization(FRONT_END)
-    assert normalization is not None
-    write_model(folder, FRONT_END, normalization, scale=4.0)
-    return pack_bundle(folder, folder / "bundle", streaming=True)
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +46,8 @@ def clips(shared_data: Path) -> list[Samples]:
     return [*spoken, clipped, np.full(16_000, -32_768, np.int16), np.zeros(16_000, np.int16)]
 
 
-def test_a_clip_has_the_same_integers_in_onnx(bundle: Path, clips: list[Samples]) -> None:
-    classifier = detect.Classifier(bundle)
+def test_a_clip_has_the_same_integers_in_onnx(micro_bundle: Path, clips: list[Samples]) -> None:
+    classifier = detect.Classifier(micro_bundle)
     for clip in clips:
         expected = (clip_features(clip).T * SCALE).astype(np.float32)
         np.testing.assert_array_equal(classifier.features(clip), expected)
@@ -65,10 +56,10 @@ def test_a_clip_has_the_same_integers_in_onnx(bundle: Path, clips: list[Samples]
 
 
 def test_a_stream_in_pieces_has_the_same_integers_in_onnx(
-    bundle: Path, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+    micro_bundle: Path, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = np.concatenate(clips[:3])
-    detector = detect.Detector(bundle)
+    detector = detect.Detector(micro_bundle)
     heard: list[NDArray[np.float32]] = []
     decide = detector._decide
 
@@ -126,24 +117,24 @@ def test_clips_and_streams_have_the_same_integers_in_c(
     np.testing.assert_array_equal(run(stream, lone=False)[0], expected)
 
 
-def test_the_bundle_is_verified_and_has_all_its_forms(bundle: Path, tmp_path: Path) -> None:
-    assert verify(bundle).clips == 4
+def test_the_bundle_is_verified_and_has_all_its_forms(micro_bundle: Path, tmp_path: Path) -> None:
+    assert verify(micro_bundle).clips == 4
     for kind, output in (("waveform", "x.onnx"), ("ort", "ort"), ("c", "c")):
         if kind == "c" and shutil.which("gcc") is None:
             pytest.skip("gcc is not installed")
         exporter = EXPORTER.validate_python({"kind": kind})
-        exported = export(bundle, exporter, tmp_path / output)
+        exported = export(micro_bundle, exporter, tmp_path / output)
         assert exported.verified.notes == ()
     header = (tmp_path / "c" / "kws_front_end.h").read_text("utf-8")
     assert "micro_front_end.h" in header
     assert not (tmp_path / "c" / "front_end_fft.c").exists()
 
 
-def test_c_finds_what_python_finds(bundle: Path) -> None:
+def test_c_finds_what_python_finds(micro_bundle: Path) -> None:
     samples = noise(20).ravel()
-    detector = detect.Detector(bundle)
+    detector = detect.Detector(micro_bundle)
     expected = [*detector.feed(samples), *detector.flush()]
-    with c_detector(bundle, quiet) as compiled:
+    with c_detector(micro_bundle, quiet) as compiled:
         events = [*compiled.feed(samples), *compiled.flush()]
     assert [(e.keyword, round(e.end_s, 6)) for e in events] == [
         (e.keyword, round(e.end_s, 6)) for e in expected
