@@ -119,7 +119,7 @@ def test_clips_and_streams_have_the_same_integers_in_c(
 
 def test_the_bundle_is_verified_and_has_all_its_forms(micro_bundle: Path, tmp_path: Path) -> None:
     assert verify(micro_bundle).clips == 4
-    for kind, output in (("waveform", "x.onnx"), ("ort", "ort"), ("c", "c")):
+    for kind, output in (("waveform", "x.onnx"), ("c", "c")):
         if kind == "c" and shutil.which("gcc") is None:
             pytest.skip("gcc is not installed")
         exporter = EXPORTER.validate_python({"kind": kind})
