@@ -81,7 +81,7 @@ def export(
 
 
 def quantized(features: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Return features `(40, frames)` as ESPHome makes them the input of a model, `(1, frames, 40)`."""
+    """Return features `(40, frames)` as input `(1, frames, 40)`, quantized as by ESPHome."""
     integers = np.rint(features.T[None] / SCALE).astype(np.int64)
     codes = (integers * 256 + 333) // 666 - 128
     bounded: NDArray[np.int8] = np.clip(codes, -128, 127).astype(np.int8)
