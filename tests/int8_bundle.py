@@ -19,19 +19,25 @@ from tests.quantizers.conftest import log_mel_like, settle
 
 LABELS = ("да", 'нет?"\\', "_unknown_", "_silence_")
 FIELDS = {"channels": 8, "blocks": 1, "head": 0, "padding": "valid"}
+LOG_MEL = FrontEnd()
+NORMALIZATION = Normalization((-6.0,) * 40, (3.0,) * 40)
 
 
-def write_model(folder: Path) -> None:
-    """Write `model.onnx` and its streaming form, `stream.onnx`."""
-    shape = (40, FrontEnd().n_frames)
-    normalization = Normalization((-6.0,) * 40, (3.0,) * 40)
-    contract = Contract(FrontEnd(), normalization, LABELS, shape, {"kind": "x"})
+def write_model(
+    folder: Path,
+    front_end: FrontEnd = LOG_MEL,
+    normalization: Normalization = NORMALIZATION,
+    scale: float = 1.0,
+) -> None:
+    """Write `model.onnx` and its streaming form, `stream.onnx`; `scale` is that of the features."""
+    shape = (40, front_end.n_frames)
+    contract = Contract(front_end, normalization, LABELS, shape, {"kind": "x"})
     torch.manual_seed(0)
     backbone = BACKBONE.validate_python({"kind": "inverted_bottleneck", **FIELDS})
-    network = settle(backbone.build(40, len(LABELS)), log_mel_like(shape, 16, seed=0))
+    network = settle(backbone.build(40, len(LABELS)), scale * log_mel_like(shape, 16, seed=0))
     source: Any = export_lowered(network, contract)
     quantizer = QUANTIZER.validate_python({"kind": "onnxruntime"})
-    quantized = quantizer.quantize(source, log_mel_like(shape, 16, seed=1), "minmax")
+    quantized = quantizer.quantize(source, scale * log_mel_like(shape, 16, seed=1), "minmax")
     onnx_file.save(quantized, contract, folder / "model.onnx")
     stream = streaming_form(onnx_file.load(folder / "model.onnx")[0], contract)
     onnx_file.save(stream, contract, folder / "stream.onnx")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.audio import augmentation, long_features
+from edgekws.audio import augmentation, front_ends, long_features
 from edgekws.audio.augmentation import Augment
 from edgekws.audio.decoding import Corpus, identity, to_float32
 from edgekws.audio.parallel import in_parallel
@@ -70,7 +70,10 @@ class Features:
 
     @cached_property
     def normalization(self) -> Normalization:
-        """Mean and standard deviation of each band over all frames of the clean training clips."""
+        """Mean and standard deviation of each band over all frames of the clean training clips.
+
+        A front end with a fixed scale has 0 and 1.
+        """
         folder = self._folder("train", self._write_train, {})
         written = json.loads((folder / "normalization.json").read_text())
         return Normalization(tuple(written["mean"]), tuple(written["std"]))
@@ -206,6 +209,8 @@ class Features:
         sums = self._in_blocks(len(out), lambda part: to_float32(waves[part]), write, "features")
         mean, square = np.sum(sums, axis=0) / (out.shape[0] * out.shape[2])
         std = np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), STD_FLOOR)
+        if fixed := front_ends.fixed_normalization(self._front_end):
+            mean, std = np.array(fixed.mean), np.array(fixed.std)
         for part in _blocks(len(out)):
             out[part] = _normalised(out[part], mean, std)
         written = {"mean": mean.tolist(), "std": std.tolist()}
@@ -251,13 +256,10 @@ class Features:
         """Pass `count` clips from `render` through the front end to `write`, on all cores."""
         import torch
 
-        from edgekws.audio.torch_front_end import log_mel
-
         parts = _blocks(count)
 
         def block(i: int) -> R:
-            waves = torch.from_numpy(render(parts[i]))
-            return write(parts[i], log_mel(waves, self._front_end).numpy())
+            return write(parts[i], front_ends.features(render(parts[i]), self._front_end))
 
         threads = torch.get_num_threads()
         # Blocks run in parallel with one thread each, so that the sums, and therefore the features,

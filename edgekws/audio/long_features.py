@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,16 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.audio.decoding import to_float32, to_int16
+from edgekws.audio.front_ends import recording_features
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_blocks
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Clip
 from edgekws.core.events import Emit
 from edgekws.core.store import read_array
-from edgekws.runtime.front_end import FrontEnd, RunningMean, mel_levels, normalised
-
-PIECE_FRAMES = 6000
-"""Frames per transform, to bound memory for long recordings."""
+from edgekws.runtime.front_end import FrontEnd
 
 BLOCK_S = 10.0
 """Length of the blocks in which a recording is read."""
@@ -53,7 +51,8 @@ def write(
         blocks = read_blocks(clip.path, front_end.sample_rate, BLOCK_S, clip.start_s, clip.end_s)
         length = 0
         with _part(folder, index).open("wb") as part:
-            for piece in _log_mel((to_float32(to_int16(block)) for block in blocks), front_end):
+            waves = (to_float32(to_int16(block)) for block in blocks)
+            for piece in recording_features(waves, front_end):
                 part.write(np.ascontiguousarray(((piece - mean) / std).T, np.float32).data)
                 length += piece.shape[1]
         return length
@@ -82,28 +81,3 @@ def read(folder: Path, n_mels: int) -> tuple[NDArray[np.float32], ...]:
 
 def _part(folder: Path, index: int) -> Path:
     return folder / f"part-{index}.f32"
-
-
-def _log_mel(
-    blocks: Iterable[NDArray[np.float32]], front_end: FrontEnd
-) -> Iterator[NDArray[np.float32]]:
-    """Yield the log-mel `(n_mels, T)` of audio, piece by piece."""
-    running = RunningMean(front_end.decay)
-    for levels in _levels(blocks, front_end):
-        yield normalised(levels, front_end, running)
-
-
-def _levels(
-    blocks: Iterable[NDArray[np.float32]], front_end: FrontEnd
-) -> Iterator[NDArray[np.float32]]:
-    hop, overlap = front_end.hop_length, front_end.n_fft - front_end.hop_length
-    piece = PIECE_FRAMES * hop
-    rest = np.zeros(0, np.float32)
-    for block in blocks:
-        rest = np.concatenate([rest, block])
-        while len(rest) >= piece + overlap:
-            yield mel_levels(rest[: piece + overlap], front_end)
-            rest = rest[piece:]
-    count = max(0, (len(rest) - overlap) // hop)
-    if count:
-        yield mel_levels(rest[: count * hop + overlap], front_end)

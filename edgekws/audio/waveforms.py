@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from edgekws.audio.augmentation import Augment
 from edgekws.audio.decoding import Corpus, to_float32
+from edgekws.audio.front_ends import clip_features
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.rendering import augmented
 from edgekws.audio.unlabelled import Windows, recordings, refuse_held_out, write
@@ -21,7 +22,7 @@ from edgekws.core.embedding import Embedding
 from edgekws.core.events import Emit
 from edgekws.core.source_code import fingerprint
 from edgekws.core.store import allocate, build_folder, read_array
-from edgekws.runtime.front_end import FrontEnd, log_mel
+from edgekws.runtime.front_end import FrontEnd
 
 BLOCK = 32
 """Clips per task."""
@@ -103,7 +104,7 @@ class Waveforms:
         shape = (len(windows), front_end.n_mels, front_end.n_frames)
 
         def features(waves: NDArray[np.float32]) -> NDArray[np.float64]:
-            return np.stack([(log_mel(wave, front_end) - mean) / std for wave in waves])
+            return np.stack([(clip_features(wave, front_end) - mean) / std for wave in waves])
 
         key = key | {"normalization": [statistics.mean, statistics.std]}
         return self._computed(

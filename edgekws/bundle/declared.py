@@ -16,6 +16,7 @@ from edgekws.core.scratch import scratch_folder
 from edgekws.errors import DataError
 from edgekws.lowering.stream_state import KEY, Stream
 from edgekws.runtime import detect
+from edgekws.runtime.front_end import MICROFRONTEND
 
 SCHEMA = 1
 
@@ -132,6 +133,8 @@ def _check_detection(
     samples = front_end.n_fft + (hop_frames - 1) * front_end.hop_length
     inputs: Shapes = {"waveform": (samples,)}
     outputs: Shapes = {"features": (front_end.n_mels, hop_frames)}
+    if front_end.kind == MICROFRONTEND:
+        inputs["noise"] = outputs["next_noise"] = (2, front_end.n_mels)
     path = detect.model_file(folder, "frontend_stream")
     if not path.is_file():
         raise DataError(f"{path.name} is missing; copy the whole bundle again")

@@ -8,18 +8,22 @@ from edgekws.errors import DataError
 
 ALLOWED = frozenset(
     {
-        "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "Constant",
-        "DequantizeLinear", "Div", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Greater",
-        "Identity", "Log", "MatMul", "MaxPool", "Mul", "Pad", "Pow", "QLinearConv",
-        "QuantizeLinear", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Selu", "Sigmoid", "Slice",
-        "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+        "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv",
+        "Constant", "CumSum", "DequantizeLinear", "Div", "Flatten", "Floor", "Gather", "Gemm",
+        "GlobalAveragePool", "Greater", "Equal", "Identity", "Less", "Log", "MatMul", "Max",
+        "MaxPool", "Min", "Mul", "Pad", "Pow", "QLinearConv", "QuantizeLinear", "ReduceMax",
+        "ReduceMean", "ReduceSum", "Relu", "Reshape", "Round", "Selu", "Sigmoid", "Slice", "Split",
+        "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where",
     }
 )  # fmt: skip
 """Standard ONNX operators; no control flow, file access or random numbers."""
 
 _SIZED = frozenset(
-    {"Pad", "ReduceMax", "ReduceMean", "Reshape", "Slice", "Split", "Squeeze", "Unsqueeze"}
-)
+    {
+        "Pad", "ReduceMax", "ReduceMean", "ReduceSum", "Reshape", "Slice", "Split", "Squeeze",
+        "Unsqueeze",
+    }
+)  # fmt: skip
 """Operators with inputs, after the first, that determine the output size."""
 
 CONVERTED = frozenset(

@@ -38,7 +38,7 @@ def pack(
     """
     import onnx
 
-    from edgekws.audio.front_end_graph import front_end_model, hop_front_end_model
+    from edgekws.audio.front_ends import front_end_model, hop_front_end_model
 
     shutil.copyfile(model, folder / "model.onnx")
     if stream is not None:

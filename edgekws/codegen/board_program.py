@@ -6,8 +6,7 @@ from typing import Any
 
 from edgekws.codegen import (
     detector,
-    front_end,
-    integer_front_end,
+    front_ends,
     ir,
     memory_plan,
     network,
@@ -20,8 +19,6 @@ from edgekws.runtime.c import (
     BOARD_LISTENS,
     BOARD_PROVES,
     DETECTOR,
-    FRONT_END,
-    INTEGER_FRONT_END,
     SECONDS,
     kernel_paths,
 )
@@ -66,12 +63,9 @@ def _sources(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the generated files of a network and its front end, and the names of their kernels."""
     source = network.write_network(read, memory_plan.plan(read), "")
-    if integer:
-        files = integer_front_end.integer_front_end_files(contract, read)
-    else:
-        files = front_end.front_end_files(contract, read)
+    files = front_ends.files(contract, read, integer=integer)
     texts = {"kws_network.h": source.header, "kws_network.c": source.source, **files}
-    return texts, (*source.files, *(INTEGER_FRONT_END if integer else FRONT_END))
+    return texts, (*source.files, *front_ends.kernels(contract, integer=integer))
 
 
 def _write(texts: dict[str, str], parts: tuple[str, ...], folder: Path) -> None:

@@ -10,7 +10,7 @@ from edgekws.codegen.c_tables import literal, table
 from edgekws.codegen.ir import Network
 from edgekws.core.contract import Contract, Normalization
 from edgekws.errors import UnsupportedError
-from edgekws.runtime.front_end import FrontEnd, analysis_window, mel_filterbank
+from edgekws.runtime.front_end import MICROFRONTEND, FrontEnd, analysis_window, mel_filterbank
 
 MOST_POINTS = 1 << 16
 """The places of points are 16-bit numbers."""
@@ -97,13 +97,15 @@ def size_macros(front_end: FrontEnd) -> str:
         raise ValueError(f"an FFT of {front_end.n_fft} is too long; use up to {MOST_POINTS}")
     if front_end.mean == "clip":
         raise ValueError('mean = "clip" needs the whole window; use mean = "running"')
+    runs_in = int(front_end.kind == MICROFRONTEND)
     return f"""\
 #define KWS_SAMPLE_RATE {front_end.sample_rate}
 #define KWS_FRAME_SAMPLES {front_end.n_fft}
 #define KWS_FRAME_STEP {front_end.hop_length}
 #define KWS_MEL_BANDS {front_end.n_mels}
 #define KWS_WINDOW_SAMPLES {front_end.window_samples}
-#define KWS_WINDOW_FRAMES {front_end.n_frames}"""
+#define KWS_WINDOW_FRAMES {front_end.n_frames}
+#define KWS_RUN_IN {runs_in} /* whether a lone clip has a run-in */"""
 
 
 def scratch_comment(front_end: FrontEnd) -> str:

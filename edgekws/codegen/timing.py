@@ -1,33 +1,27 @@
 """A model, its front end or both as a shared library that runs one inference, to be timed."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekws.codegen import memory_plan, network, reading
+from edgekws.codegen import front_ends, memory_plan, network, reading
 from edgekws.codegen.compiler import Compiler
-from edgekws.codegen.front_end import front_end_files
-from edgekws.codegen.integer_front_end import integer_front_end_files
-from edgekws.codegen.ir import Network
 from edgekws.codegen.library_cache import cached_library, files_of
-from edgekws.core.contract import Contract
 from edgekws.core.events import quiet
 from edgekws.lowering import onnx_file
-from edgekws.runtime.c import FRONT_END, INTEGER_FRONT_END, TIMING, kernel_paths
+from edgekws.runtime.c import TIMING, kernel_paths
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What writes the front end, the kernels it calls, and the options that choose both."""
+    """Whether there is no floating point, and the options that choose it."""
 
-    front_end: Callable[[Contract, Network], dict[str, str]]
-    kernels: tuple[str, ...]
+    integer: bool
     options: tuple[str, ...]
 
 
-FLOATS = Arithmetic(front_end_files, FRONT_END, ())
-INTEGERS = Arithmetic(integer_front_end_files, INTEGER_FRONT_END, ("-DKWS_INTEGER",))
+FLOATS = Arithmetic(False, ())
+INTEGERS = Arithmetic(True, ("-DKWS_INTEGER",))
 
 
 def write_library(
@@ -60,9 +54,9 @@ def write_library(
         (folder / "kws_network.c").write_text(source.source, encoding="utf-8")
         files += source.files
     if "front end" in times:
-        for name, text in arithmetic.front_end(contract, read).items():
+        for name, text in front_ends.files(contract, read, integer=arithmetic.integer).items():
             (folder / name).write_text(text, encoding="utf-8")
-        files += arithmetic.kernels
+        files += front_ends.kernels(contract, integer=arithmetic.integer)
     for path in kernel_paths(tuple(dict.fromkeys(files))):
         shutil.copy(path, folder)
     macros = {"KWS_TIMES_FRONT_END": "front end" in times, "KWS_TIMES_NETWORK": "network" in times}

@@ -130,14 +130,12 @@ class EvaluationSet:
 
 
 def _log_mel(waves: NDArray[np.float32], front_end: FrontEnd, emit: Emit) -> NDArray[np.float32]:
-    import torch
-
-    from edgekws.audio.torch_front_end import log_mel
+    from edgekws.audio.front_ends import features
 
     parts = []
     for start in range(0, len(waves), _BLOCK):
         progress(emit, "features", start, len(waves), unit="clips")
-        parts.append(log_mel(torch.from_numpy(waves[start : start + _BLOCK]), front_end).numpy())
+        parts.append(features(waves[start : start + _BLOCK], front_end))
     progress(emit, "features", len(waves), len(waves))
     return np.concatenate(parts)
 

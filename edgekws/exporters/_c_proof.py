@@ -30,7 +30,11 @@ int main(void)
     float logits[KWS_LABELS];
     kws_init(&state);
     while (fread(clip, sizeof clip, 1, stdin) == 1) {
+#if KWS_RUN_IN
+        kws_front_end_run_in(clip, &state.scratch);
+#else
         kws_front_end_reset(&state.scratch);
+#endif
         kws_front_end_float(clip, KWS_WINDOW_FRAMES, features, &state.scratch);
         kws_logits(&state, clip, logits);
         fwrite(features, sizeof features, 1, stdout);

@@ -10,8 +10,7 @@ from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.pack import identity
 from edgekws.codegen import (
     detector,
-    front_end,
-    integer_front_end,
+    front_ends,
     ir,
     memory_plan,
     network,
@@ -24,7 +23,7 @@ from edgekws.core.fields import Fields
 from edgekws.core.verified import Verified
 from edgekws.errors import ParityError, UnsupportedError, UsageError
 from edgekws.exporters import _c_folder, _c_proof
-from edgekws.runtime.c import DETECTOR, FRONT_END, INTEGER_FRONT_END, SPOTTER, kernel_paths
+from edgekws.runtime.c import DETECTOR, SPOTTER, kernel_paths
 
 
 class Exporter(Fields):
@@ -65,7 +64,9 @@ class Exporter(Fields):
         texts["README.md"] = _c_folder.readme(contract, read, memory, _proven(read))
         for name, text in texts.items():
             (target / name).write_text(text, encoding="utf-8")
-        kernels = (*SPOTTER, *FRONT_END, *INTEGER_FRONT_END, *DETECTOR, *source.files)
+        of_both = (front_ends.kernels(contract, integer=integer) for integer in (False, True))
+        kernels = (*SPOTTER, *(name for names in of_both for name in names))
+        kernels += (*DETECTOR, *source.files)
         for path in kernel_paths(tuple(dict.fromkeys(kernels))):
             _c_folder.copy_source(path, target)
         _c_folder.copy_golden(folder, target, contract)
@@ -103,7 +104,7 @@ def _texts(
     try:
         settings = detector.detector_settings(manifest)
         parts = {
-            **_front_ends(contract, read),
+            **front_ends.files_of_both(contract, read),
             "kws_detector.h": detector.detector_header(settings),
             "kws_detector.c": detector.detector_source(settings),
         }
@@ -116,24 +117,6 @@ def _texts(
         "kws.h": spotter.spotter_header(origin, version(), read, contract.labels, shown),
         "kws_labels.c": spotter.labels_source(origin, contract.labels, settings.columns),
     }
-
-
-def _front_ends(contract: Contract, read: ir.Network) -> dict[str, str]:
-    """Return the files of the front end, each with and without floating point.
-
-    Raises:
-        UnsupportedError: `n_fft` is longer than the kernels can transform.
-    """
-    floating = front_end.front_end_files(contract, read)
-    try:
-        integer = integer_front_end.integer_front_end_files(contract, read)
-    except UnsupportedError as error:
-        integer = dict.fromkeys(floating, f'#error "{error}"\n')
-    return {name: _either(integer[name], text) for name, text in floating.items()}
-
-
-def _either(integer: str, floating: str) -> str:
-    return f"#if defined(KWS_INTEGER)\n{integer}\n#else\n{floating}\n#endif\n"
 
 
 def _shown(value: object) -> str:

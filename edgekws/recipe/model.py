@@ -21,7 +21,13 @@ from edgekws.core.kinds import closest
 from edgekws.core.measurement import CONTINUOUS, METRICS, SHARES, Budget, Limit
 from edgekws.core.protocols import STEP, AnyDataset, AnyStep, AnyTarget, Step
 from edgekws.datasets.listing.continuous import Continuous
-from edgekws.runtime.front_end import FrontEnd, Pcen, problems
+from edgekws.runtime.front_end import (
+    MICRO_PARAMETERS,
+    MICROFRONTEND,
+    FrontEnd,
+    Pcen,
+    problems,
+)
 
 
 def located(problems: Sequence[tuple[str, str]]) -> PydanticCustomError:
@@ -138,8 +144,15 @@ class PcenFields(Fields):
 
 
 class FrontEndFields(Fields):
-    """Waveform → log-mel, named as in torchaudio's `MelSpectrogram`."""
+    """Waveform → features, named as in torchaudio's `MelSpectrogram`.
 
+    With `kind = "microfrontend"`, all but `window_s` have the values of that front end.
+    """
+
+    kind: Literal["log_mel", "microfrontend"] = Field(
+        default="log_mel",
+        description="log-mel, or the front end of TensorFlow Lite Micro, which ESPHome uses",
+    )
     sample_rate: int = Field(
         default=16_000,
         ge=1_000,
@@ -186,6 +199,14 @@ class FrontEndFields(Fields):
     pcen: PcenFields | None = Field(
         default=None, description='its parameters, for compression = "pcen"'
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fixed(cls, table: Any) -> Any:
+        """Fill in the fixed parameters of the micro front end."""
+        if isinstance(table, dict) and table.get("kind") == MICROFRONTEND:
+            return {**MICRO_PARAMETERS, **table}
+        return table
 
     def front_end(self) -> FrontEnd:
         """Return the parameters in the form that ships to a device."""

@@ -513,15 +513,27 @@ class StreamFrontEnd:
         if front_end.get("mean") == "running" or "pcen" in front_end:
             self._running = RunningFeatures(front_end, *statistics(manifest))
         graph = session(model_file(bundle, "frontend_stream"), threads)
-        self._inputs = {n: np.zeros((n, self.samples), np.float32) for n in BLOCKS}
+        # The noise that the micro front end estimates; a graph with a state processes single hops.
+        self._state = [np.zeros((1, 2, self.n_mels), np.float32) for _ in range(2)]
+        stateful = front_end.get("kind") == "microfrontend"
+        given, computed = (
+            {name: state} if stateful else {}
+            for name, state in zip(("noise", "next_noise"), self._state, strict=True)
+        )
+        self.blocks: tuple[int, ...] = (1,) if stateful else BLOCKS
+        self._inputs = {n: np.zeros((n, self.samples), np.float32) for n in self.blocks}
         shape = (self.n_mels, self.hop_frames)
-        self._outputs = {n: np.zeros((n, *shape), np.float32) for n in BLOCKS}
+        self._outputs = {n: np.zeros((n, *shape), np.float32) for n in self.blocks}
         self._graphs = {
-            n: Binding(graph, {"waveform": self._inputs[n]}, {"features": self._outputs[n]})
-            for n in BLOCKS
+            n: Binding(
+                graph,
+                {"waveform": self._inputs[n], **given},
+                {"features": self._outputs[n], **computed},
+            )
+            for n in self.blocks
         }
-        self.blocks: tuple[int, ...] = BLOCKS
-        self.blocks = BLOCKS if self._same_bits() else (1,)
+        if not stateful and not self._same_bits():
+            self.blocks = (1,)
 
     def windows(self, samples: np.ndarray) -> np.ndarray:
         """Return a view `(hops, self.samples)` of the complete hops in `samples`."""
@@ -530,6 +542,7 @@ class StreamFrontEnd:
 
     def reset(self) -> None:
         """Start a new stream."""
+        self._state[0][:] = 0
         if self._running:
             self._running.reset()
 
@@ -547,6 +560,7 @@ class StreamFrontEnd:
             while start + n <= len(windows):
                 np.copyto(self._inputs[n], windows[start : start + n])
                 self._graphs[n].run()
+                np.copyto(self._state[0], self._state[1])
                 output = self._outputs[n]
                 yield output[0] if n == 1 else output.transpose(1, 0, 2).reshape(self.n_mels, -1)
                 start += n
@@ -560,6 +574,7 @@ class StreamFrontEnd:
         for n in BLOCKS:
             self.blocks = (n,)
             results.append(np.concatenate([f.copy() for f in self._computed(windows)], axis=1))
+        self.blocks = BLOCKS
         return all(np.array_equal(results[-1], other) for other in results[:-1])
 
 

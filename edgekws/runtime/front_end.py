@@ -10,6 +10,21 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+LOG_MEL, MICROFRONTEND = "log_mel", "microfrontend"
+
+MICRO_PARAMETERS: dict[str, Any] = {
+    "sample_rate": 16_000,
+    "n_fft": 480,
+    "win_length": 480,
+    "hop_length": 160,
+    "n_mels": 40,
+    "f_min": 125.0,
+    "f_max": 7_500.0,
+    "mean": "none",
+    "compression": "log",
+}
+"""Those of the micro front end, all fixed; its frames of 480 samples are padded to 512."""
+
 
 @dataclass(frozen=True)
 class Pcen:
@@ -28,7 +43,10 @@ class Pcen:
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Parameters of waveform → log-mel, named as in torchaudio's `MelSpectrogram`.
+    """Parameters of waveform → features, named as in torchaudio's `MelSpectrogram`.
+
+    `kind` is `log_mel` or `microfrontend`; the features of the latter, `runtime.micro_front_end`,
+    have fixed parameters, and the rest of this text does not hold for them.
 
     Frames are not centred (`center=False`): frame `t` starts at sample `t * hop_length`, so that
     a stream gives the same frames. Mel scale HTK, no filter normalisation, power 2,
@@ -54,6 +72,7 @@ class FrontEnd:
     mean_seconds: float = 3.0
     compression: Literal["log", "pcen"] = "log"
     pcen: Pcen = Pcen()
+    kind: str = LOG_MEL
 
     @property
     def window_samples(self) -> int:
@@ -89,6 +108,7 @@ class FrontEnd:
     def to_dict(self) -> dict[str, Any]:
         """Return the parameters as data, without options that have no effect."""
         unused = {"mean"} if self.mean == "none" else set[str]()
+        unused |= {"kind"} if self.kind == LOG_MEL else set()
         unused |= set() if self.mean == "running" else {"mean_seconds"}
         unused |= set() if self.compression == "pcen" else {"compression", "pcen"}
         return {key: value for key, value in asdict(self).items() if key not in unused}
@@ -235,6 +255,8 @@ def problems(front_end: FrontEnd) -> tuple[tuple[str, str], ...]:
     A message gives the reason and ends with the nearest valid value, `use <key> = <value>`, which
     alone removes that problem.
     """
+    if front_end.kind == MICROFRONTEND:
+        return tuple(_not_fixed(front_end)) or tuple(_window_problems(front_end))
     invalid = tuple(_not_positive(front_end))
     if invalid:
         return invalid
@@ -275,6 +297,13 @@ def _not_positive(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
                 yield key, f"{value} Hz is below zero; use f_min = 0.0"
         elif not value > 0:
             yield key, f"{value} is not positive; use {key} = {getattr(default, key)}"
+
+
+def _not_fixed(front_end: FrontEnd) -> Iterator[tuple[str, str]]:
+    for key, value in MICRO_PARAMETERS.items():
+        given = getattr(front_end, key)
+        if given != value:
+            yield key, f"the micro front end has {value!r}, not {given!r}; use {key} = {value!r}"
 
 
 def _window_problems(front_end: FrontEnd) -> Iterator[tuple[str, str]]:

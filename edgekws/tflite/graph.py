@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Type = Literal["int8", "int16", "int32", "int64", "resource"]
+Type = Literal["int8", "uint8", "int16", "int32", "int64", "resource"]
 
 MOVEMENTS = frozenset(
     ("RESHAPE", "TRANSPOSE", "STRIDED_SLICE", "GATHER", "CONCATENATION", "PAD", "PADV2")

@@ -15,11 +15,13 @@ from edgekws.audio import features as module
 from edgekws.audio.augmentation import Augment, Noise, SpecAugment, augment_waveforms, mask
 from edgekws.audio.decoding import Corpus, decode, to_float32
 from edgekws.audio.features import Features
+from edgekws.core.contract import Normalization
 from edgekws.core.corpus import SPLITS, Listing
 from edgekws.core.events import quiet
 from edgekws.core.job import Data
 from edgekws.core.source_code import closure
-from edgekws.runtime.front_end import FrontEnd, log_mel
+from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd, log_mel
+from edgekws.runtime.micro_front_end import SCALE, clip_features
 
 AUGMENT = Augment(copies=2, noise=Noise(), spec_augment=SpecAugment(max_time_frames=5))
 
@@ -56,6 +58,18 @@ def test_examples_are_normalised_log_mel(corpus: Corpus, small: FrontEnd, cache:
         assert labels == [clip.label for clip in corpus.splits[split]]
     assert examples.names == ("no/5.wav", "yes/5.wav", "audio/noise0.wav@1")
     assert examples.speakers.tolist() == ["speaker 5", "speaker 5", ""]
+
+
+def test_the_micro_front_end_has_a_fixed_scale(listing: Listing, cache: Path) -> None:
+    front_end = FrontEnd(kind=MICROFRONTEND, window_s=0.5, **MICRO_PARAMETERS)
+    corpus = decode(listing, front_end, cache, quiet)
+    data = _features(corpus, front_end, cache)
+    assert data.normalization == Normalization((0.0,) * 40, (1.0,) * 40)
+    for split in SPLITS:
+        expected = [clip_features(clip).T * SCALE for clip in corpus.waveforms(split)]
+        np.testing.assert_array_equal(
+            data.examples(split).features, np.stack(expected).astype(np.float32)
+        )
 
 
 @pytest.mark.parametrize(("loudness", "least", "most"), [(0, 0.0, 0.0), (2, 0.01, 0.9)])

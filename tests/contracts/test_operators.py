@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 
-from edgekws.audio.front_end_graph import front_end_model, hop_front_end_model
+from edgekws.audio.front_ends import front_end_model, hop_front_end_model
 from edgekws.bundle import operators
 from edgekws.bundle.declared import _descriptions
 from edgekws.bundle.pack import hop_front_end
@@ -18,7 +18,7 @@ from edgekws.errors import UnsupportedError
 from edgekws.exporters.ort import convert_to_ort
 from edgekws.lowering import checkpoint, export, onnx_file, stream
 from edgekws.lowering.folding import folded
-from edgekws.runtime.front_end import FrontEnd
+from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd
 
 NORMALIZATION = Normalization((-6.0,) * 40, (3.0,) * 40)
 
@@ -99,6 +99,7 @@ def accepted(folder: Path, names: set[str]) -> None:
         FrontEnd(mean="clip"),
         FrontEnd(mean="running"),
         FrontEnd(compression="pcen"),
+        FrontEnd(kind=MICROFRONTEND, **MICRO_PARAMETERS),
     ],
 )
 def test_front_ends(front_end: FrontEnd, tmp_path: Path) -> None:

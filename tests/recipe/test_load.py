@@ -9,6 +9,8 @@ import pytest
 from edgekws.core.measurement import Budget, Limit
 from edgekws.errors import RecipeError
 from edgekws.recipe.load import builtins, load, load_budget
+from edgekws.recipe.lock import lock
+from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd
 
 
 def _edit(path: Path, old: str, new: str) -> None:
@@ -350,3 +352,15 @@ def test_a_sweep_is_no_recipe(tmp_path: Path) -> None:
     path.write_text('schema = 1\nbase = "quickstart"\n')
     with pytest.raises(RecipeError, match=r"is a sweep, .*; run it with edgekws sweep .*ends"):
         load(path)
+
+
+def test_the_micro_front_end_is_fixed_but_for_the_window(quickstart: Path, tmp_path: Path) -> None:
+    given = ["front_end.kind=microfrontend", "front_end.window_s=1.5"]
+    recipe = load(quickstart, given).recipe
+    expected = FrontEnd(kind=MICROFRONTEND, window_s=1.5, **MICRO_PARAMETERS)
+    assert recipe.front_end.front_end() == expected
+    (tmp_path / "lock.toml").write_text(lock(recipe), encoding="utf-8")
+    assert load(tmp_path / "lock.toml").recipe.front_end == recipe.front_end
+    message = r"front_end\.n_mels: the micro front end has 40, not 64; use n_mels = 40"
+    with pytest.raises(RecipeError, match=message):
+        load(quickstart, [*given, "front_end.n_mels=64"])

@@ -18,6 +18,12 @@ INTEGER_FRONT_END = (
 )
 """Files of the front end without floating point."""
 
+MICRO_FRONT_END = (
+    *("micro_front_end.h", "micro_front_end.c", "micro_front_end_fft.c"),
+    *("front_end_hop.h", "front_end_hop.c"),
+)
+"""Files of the micro front end, which has no floating point."""
+
 DETECTOR = (
     *("exact_floats.h", "kws_real.h", "detector.h", "detector.c"),
     *("detector_posteriors.c", "detector_samples.c", "detector_seconds.c"),

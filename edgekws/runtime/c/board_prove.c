@@ -20,7 +20,11 @@ static uint8_t memory[KWS_NETWORK_MEMORY];
 static void run_front_end(void)
 {
     board_read(pcm, sizeof pcm);
+#if KWS_RUN_IN
+    kws_front_end_run_in(pcm, &scratch);
+#else
     kws_front_end_reset(&scratch);
+#endif
     const uint32_t begin = board_ticks();
     kws_front_end(pcm, KWS_WINDOW_FRAMES, features, &scratch);
     const uint32_t ticks = board_ticks_since(begin);

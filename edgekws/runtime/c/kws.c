@@ -111,7 +111,11 @@ void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
 {
     uint8_t *features = kws_network_features(state->network);
 
+#if KWS_RUN_IN
+    kws_front_end_run_in(clip, &state->scratch);
+#else
     kws_front_end_reset(&state->scratch);
+#endif
     kws_network_reset(state->network);
     /* the first hop may begin before the clip, so that the last one ends with it */
     for (int32_t end = 1 + (KWS_WINDOW_FRAMES - 1) % HOP_FRAMES; end <= KWS_WINDOW_FRAMES;
@@ -128,7 +132,11 @@ void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
 void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
                 kws_real logits[KWS_LABELS])
 {
+#if KWS_RUN_IN
+    kws_front_end_run_in(clip, &state->scratch);
+#else
     kws_front_end_reset(&state->scratch);
+#endif
     kws_front_end(clip, KWS_FRAMES, kws_network_features(state->network), &state->scratch);
     kws_network_run(state->network, logits);
 }

@@ -75,7 +75,11 @@ EXPORT("set_threshold") void set_threshold(int32_t keyword, double score)
 /* Compute the quantized features and the logits of one window of samples. The stream is reset. */
 EXPORT("classify") void classify(void)
 {
+#if KWS_RUN_IN
+    kws_front_end_run_in(samples, &state.scratch);
+#else
     kws_front_end_reset(&state.scratch);
+#endif
     kws_front_end(samples, KWS_WINDOW_FRAMES, clip_features, &state.scratch);
     kws_logits(&state, samples, logits);
     kws_reset(&state);

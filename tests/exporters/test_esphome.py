@@ -1,0 +1,170 @@
+"""A bundle as models of ESPHome: accepted by its consumer, and near the scores of the bundle."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures
+
+from edgekws.bundle.export import Exported
+from edgekws.bundle.export import export as export_as
+from edgekws.core.protocols import EXPORTER
+from edgekws.errors import MissingPartError, UnsupportedError, UsageError
+from edgekws.lowering.stream_parity import StreamSession
+from edgekws.runtime.micro_front_end import SCALE, MicroFrontEnd
+from edgekws.tflite.interpreter import Interpreter
+from edgekws.tflite.keyword import OPERATORS, check, keyword_graph
+from edgekws.tflite.keyword_export import quantized
+from edgekws.tflite.reading import read
+from tests.int8_bundle import LABELS, noise
+
+NAMES = {"да": LABELS[0], "нет___": LABELS[1]}
+
+
+def export(bundle: Path, output: Path) -> Exported:
+    return export_as(bundle, EXPORTER.validate_python({"kind": "esphome"}), output)
+
+
+@pytest.fixture(scope="module")
+def exported(micro_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return export(micro_bundle, tmp_path_factory.mktemp("esphome") / "out")
+
+
+@pytest.fixture(scope="module")
+def frames() -> NDArray[np.float32]:
+    """The features `(40, T)` of four seconds of noise that rises and falls."""
+    loudness = 1 + np.sin(np.arange(64_000) / 5_000)
+    samples = (noise(4).ravel() * loudness / 4).astype(np.int16)
+    features: NDArray[np.float32] = (MicroFrontEnd().feed(samples).T * SCALE).astype(np.float32)
+    return features[:, : features.shape[1] // 2 * 2]
+
+
+def test_every_keyword_has_a_pair(exported: Exported, micro_bundle: Path) -> None:
+    files = {path.name for path in exported.output.iterdir()}
+    pairs = {f"{name}{suffix}" for name in NAMES for suffix in (".tflite", ".json")}
+    assert files == pairs | {"README.md", "esphome.yaml", "edgekws.json"}
+    settings = json.loads((micro_bundle / "manifest.json").read_text("utf-8"))["detection"]
+    for name, keyword in NAMES.items():
+        manifest = json.loads((exported.output / f"{name}.json").read_text("utf-8"))
+        micro = manifest.pop("micro")
+        assert manifest["wake_word"] == keyword
+        assert manifest["model"] == f"{name}.tflite"
+        assert (manifest["type"], manifest["version"]) == ("micro", 2)
+        assert set(manifest) >= {"author", "trained_languages", "website"}
+        assert micro["probability_cutoff"] == round(settings["thresholds"][keyword], 4)
+        assert micro["sliding_window_size"] == round(settings["smoothing_ms"] / 20)
+        assert micro["feature_step_size"] == 10
+        assert f"model: {name}.json" in (exported.output / "esphome.yaml").read_text("utf-8")
+    assert exported.verified.notes[-1].startswith("cutoffs are defaults")
+
+
+def test_its_consumer_hears_what_tflm_computes(
+    exported: Exported, micro_bundle: Path, frames: NDArray[np.float32]
+) -> None:
+    graph = read(onnx.load(micro_bundle / "stream.onnx"))
+    for number, name in enumerate(NAMES):
+        consumer = MicroWakeWord.from_config(exported.output / f"{name}.json")
+        assert (consumer.stride, consumer.output_scale, consumer.output_zero_point) == (
+            *(2, 1 / 256),
+            0,
+        )
+        assert np.isclose(consumer.input_scale, 0.10196079, rtol=1e-7)
+        assert consumer.input_zero_point == -128
+        consumer.sliding_window_size = 1
+        consumer._probabilities = type(consumer._probabilities)(maxlen=1)
+        heard = [consumer.process_streaming_prob(frame[None, None]) for frame in frames.T][1::2]
+        interpreter = Interpreter(keyword_graph(graph, number))
+        inputs = np.rint(frames.T / consumer.input_scale - 128).astype(np.int8)
+        computed = [
+            interpreter.run(hop[None]).item() / 256 for hop in np.split(inputs, len(inputs) // 2)
+        ]
+        assert np.abs(np.array(heard) - computed).max() <= 2 / 256
+        assert np.ptp(computed) > 0.02
+
+
+def test_it_fires_where_the_mean_of_its_scores_exceeds_the_cutoff(
+    exported: Exported, tmp_path: Path
+) -> None:
+    shutil.copytree(exported.output, tmp_path / "out")
+    path = tmp_path / "out" / "да.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    samples = noise(4).ravel()
+
+    def hear(cutoff: float) -> list[bool | None]:
+        manifest["micro"]["probability_cutoff"] = cutoff
+        path.write_text(json.dumps(manifest), encoding="utf-8")
+        consumer, features = MicroWakeWord.from_config(path), MicroWakeWordFeatures()
+        stream = features.process_streaming(samples.tobytes())
+        return [consumer.process_streaming(frame) for frame in stream]
+
+    assert not any(hear(0.99))
+    assert any(hear(0.001))
+
+
+def test_the_score_is_the_product_over_the_other_labels(
+    micro_bundle: Path, frames: NDArray[np.float32]
+) -> None:
+    model = onnx.load(micro_bundle / "stream.onnx")
+    session = StreamSession(model)
+    session.reset()
+    hops = np.split(frames, frames.shape[1] // 2, axis=1)
+    logits = np.concatenate([session.feed(hop) for hop in hops]).astype(np.float64)
+    for keyword in range(len(LABELS)):
+        interpreter = Interpreter(keyword_graph(read(model), keyword))
+        scores = np.array([interpreter.run(quantized(hop)).item() / 256 for hop in hops])
+        apart = np.delete(logits[:, [keyword]] - logits, keyword, axis=1)
+        assert np.abs(scores - (1 / (1 + np.exp(-apart))).prod(axis=1)).max() < 0.04
+
+
+def test_only_operators_of_esphome_are_used(micro_bundle: Path) -> None:
+    graph = keyword_graph(read(onnx.load(micro_bundle / "stream.onnx")), 0)
+    assert {operator.code for operator in graph.operators} <= OPERATORS
+    foreign = graph.operators[3].__class__("TRANSPOSE", ("a",), ("b",))
+    odd = graph.__class__(graph.tensors, (*graph.operators, foreign), (), graph.inputs, "b")
+    with pytest.raises(UnsupportedError, match="layer b needs the operator TRANSPOSE, which ESP"):
+        check(odd)
+    many = graph.__class__(
+        graph.tensors, graph.operators, graph.variables * 6, graph.inputs, graph.output
+    )
+    with pytest.raises(UnsupportedError, match="keeps 24 states; ESPHome has room for 20"):
+        check(many)
+
+
+def test_another_front_end_is_refused(streaming_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="is log_mel, but ESPHome computes microfrontend"):
+        export(streaming_bundle, tmp_path / "out")
+
+
+def test_without_a_streaming_network_it_is_refused(micro_bundle: Path, tmp_path: Path) -> None:
+    from edgekws.exporters.esphome import Exporter
+
+    folder = tmp_path / "bundle"
+    shutil.copytree(micro_bundle, folder)
+    (folder / "stream.onnx").unlink()
+    with pytest.raises(UsageError, match=r"no stream\.onnx, the streaming network; add a step"):
+        Exporter().write(folder, tmp_path)
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    exporter: Any = EXPORTER.validate_python({"kind": "esphome"})
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"is a folder that holds no edgekws\.json"):
+        exporter.check_output(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(UsageError, match=r"holds notes\.txt, which is no file of an export"):
+        exporter.check_output(tmp_path)
+
+
+def test_the_package_is_named_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    exporter: Any = EXPORTER.validate_python({"kind": "esphome"})
+    with pytest.raises(MissingPartError, match=r"pip install 'edgekws\[tflite\]'"):
+        exporter.check_output(tmp_path / "out")
