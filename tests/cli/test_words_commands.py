@@ -18,7 +18,7 @@ from edgekws.report.shown import Shown
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(template, "speaking", lambda _: ("espeak", "kokoro"))
-    monkeypatch.setattr(template, "_embedding_installed", lambda: True)
+    monkeypatch.setattr(template, "installed_embedding", lambda: "efficientword-net")
 
 
 @pytest.fixture
