@@ -108,9 +108,9 @@ def main() -> None:
     """Train, measure, and write the results."""
     arguments = _parser().parse_args()
     recipe = _recipe(arguments)
-    source = Source(recipe, cache_folder(), _show)
-    chain = ChainRun(run_context(source, recipe, cache_folder(), _show))
-    waves, examples = _real(arguments.table, arguments.share, source)
+    source = Source(recipe, cache_folder(), show)
+    chain = ChainRun(run_context(source, recipe, cache_folder(), show))
+    waves, examples = real_examples(arguments.table, arguments.share, source, set(WORDS))
     logits: dict[str, NDArray[np.float32]] = {}
     sizes: dict[str, tuple[int, int]] = {}
     for step in recipe.steps:
@@ -174,8 +174,13 @@ def _recipe(arguments: argparse.Namespace) -> Any:
         return resolved(load(path).recipe)
 
 
-def _real(table: Path, share: int, source: Source) -> tuple[NDArray[np.float32], Examples]:
-    """Return the recordings of people as waveforms `(N, samples)` and as examples."""
+def real_examples(
+    table: Path, share: int, source: Source, words: set[str]
+) -> tuple[NDArray[np.float32], Examples]:
+    """Return the recordings of people as waveforms `(N, samples)` and as examples.
+
+    Those of other words than `words` are `_unknown_`.
+    """
     front_end, labels = source.front_end, source.features.labels
     with table.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if _number(_speaker(row)) % share == 0]
@@ -191,7 +196,7 @@ def _real(table: Path, share: int, source: Source) -> tuple[NDArray[np.float32],
     statistics = source.features.normalization
     mean, std = (np.array(part)[:, None] for part in (statistics.mean, statistics.std))
     features = np.stack([(log_mel(wave, front_end) - mean) / std for wave in waves])
-    targets = [labels.index(r["class"] if r["class"] in WORDS else UNKNOWN) for r in rows]
+    targets = [labels.index(r["class"] if r["class"] in words else UNKNOWN) for r in rows]
     speakers = np.array([_speaker(row) for row in rows])
     names = tuple(row["file"] for row in rows)
     return waves, Examples(features.astype(np.float32), np.array(targets), speakers, names)
@@ -237,7 +242,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
         print(json.dumps(row))
 
 
-def _show(event: Event) -> None:
+def show(event: Event) -> None:
+    """Print an event that is not about progress."""
     if event.kind != "progress":
         print(event.kind, event.text, flush=True)
 
