@@ -64,6 +64,7 @@ ELSEWHERE = {
     "edgekws sweep backbones-sweep": CORPUS,
     "python tools/mutate.py": BENCH,
     "edgekws export dist/lights --to tflite": ELSEWHERE_TESTED,
+    "edgekws export dist/lights --to esphome": ELSEWHERE_TESTED,
     "vela": INSTALL,
     "edgekws serve": SERVER,
     "sudo": MACHINE,

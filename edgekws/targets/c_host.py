@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from edgekws.codegen import compiler, timing
+from edgekws.codegen import compiler
 from edgekws.core.latency_run import Files, LatencyRun, chain
 from edgekws.core.scratch import scratch_folder
 from edgekws.errors import UnsupportedError, UsageError
@@ -69,6 +69,8 @@ class Target(Harness):
         Raises:
             MissingPartError, MachineError: as `measure`.
         """
+        from edgekws.codegen import timing
+
         chosen = compiler.required(self.compiler)
         networks = {files[0]: files[1] for files in models.values() if len(files) == 2}
         results: dict[str, tuple[tuple[Path, ...], str]] = {}

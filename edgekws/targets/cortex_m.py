@@ -4,20 +4,21 @@ import json
 import wave
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from edgekws.codegen import board, reading
-from edgekws.codegen.board_footprint import Counts, Setup, count, footprint, read_bundle
+from edgekws.codegen import board
 from edgekws.core.fields import Fields
 from edgekws.core.footprint import Footprint
 from edgekws.core.latency_run import Files, LatencyRun, ModelLatency, chain
 from edgekws.errors import UnsupportedError, UsageError
-from edgekws.lowering import onnx_file
 from edgekws.runtime.front_end import FrontEnd
+
+if TYPE_CHECKING:
+    from edgekws.codegen.board_footprint import Counts, Setup
 
 Windows = NDArray[np.int16]
 
@@ -152,6 +153,9 @@ class Target(Fields):
             ParityError: a bit of a logit differs from onnxruntime's.
             MissingPartError, MachineError: as `measure`.
         """
+        from edgekws.codegen.board_footprint import footprint, read_bundle
+        from edgekws.lowering import onnx_file
+
         board.require()
         model, contract = onnx_file.load(read_bundle(bundle))
         manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
@@ -159,14 +163,20 @@ class Target(Fields):
         return footprint(self.setup, model, contract, manifest, windows)
 
     @property
-    def setup(self) -> Setup:
+    def setup(self) -> "Setup":
         """How its C is compiled, and the board that stands for it."""
+        from edgekws.codegen.board_footprint import Setup
+
         return Setup(self.cpu, self.floats, self.flags, self.clock_mhz)
 
     def _count(
-        self, files: tuple[Path, ...], networks: Mapping[Path, Path], counted: dict[Path, Counts]
+        self, files: tuple[Path, ...], networks: Mapping[Path, Path], counted: dict[Path, "Counts"]
     ) -> NDArray[np.int64]:
         """Return the instructions of a chain, or of a front end that another chain has."""
+        from edgekws.codegen import reading
+        from edgekws.codegen.board_footprint import count
+        from edgekws.lowering import onnx_file
+
         path = networks.get(files[0], files[-1])
         if path not in counted:
             model, contract = onnx_file.load(path)

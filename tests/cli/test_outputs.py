@@ -58,13 +58,19 @@ FOLDERS = {
     ("compress", "--runs"),
     ("compress", "--dist"),
     ("sweep", "--runs"),
+    ("adapt", "--output"),
+    ("adapt", "--runs"),
+    ("record", "--output"),
+    ("words", "--output"),
     ("augment", "--output"),
     ("synth", "--output"),
     ("detect", "--save-events"),
 }
 """Options that name a folder to write."""
 
-INPUTS = {"--budget", "--data", "--positives", "--negatives"}
+INPUTS = {
+    "--budget", "--data", "--from", "--negatives", "--positives", "--recordings", "--room",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

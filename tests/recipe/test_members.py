@@ -50,6 +50,7 @@ PROGRAM = """
 import json
 import sys
 from pathlib import Path
+from edgekws.core import family
 from edgekws.errors import RecipeError
 from edgekws.recipe.load import builtins, load
 from edgekws.recipe.lock import lock
@@ -63,6 +64,9 @@ try:
     load(sys.argv[1], sys.argv[2:])
 except RecipeError as error:
     told["problems"] = [problem.message for problem in error.problems]
+for name in family.FAMILIES.keys() - {"Exporter"}:  # a recipe names no exporter
+    for kind in family.kinds(name):
+        family.load(name, kind)
 told["heavy"] = sorted({"torch", "onnx", "onnxruntime", "scipy"} & set(sys.modules))
 print(json.dumps(told))
 """
