@@ -16,14 +16,19 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from edgekws.audio.effective_speakers import speaker_vectors
+from edgekws.audio.speaker_encoder import SpeakerEncoder
 from edgekws.bundle.verify import verify
 from edgekws.core import store
 from edgekws.core.contract import UNKNOWN
+from edgekws.core.corpus import Listing
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit, Event, quiet
 from edgekws.core.footprint import Footprint
 from edgekws.datasets.listing.continuous import Continuous, with_windows
+from edgekws.datasets.synthesis.disagreement import without_disagreeing
 from edgekws.datasets.synthetic import Dataset as Synthetic
 from edgekws.engine import plan
 from edgekws.engine.data import Source
@@ -31,6 +36,7 @@ from edgekws.engine.footprint import footprint
 from edgekws.engine.run import compress
 from edgekws.recipe.load import Loaded, load
 from edgekws.runtime.front_end import FrontEnd
+from tests.embeddings import embedding
 
 PACKAGE = Path(__file__).parents[2] / "edgekws"
 
@@ -178,6 +184,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
         path = folder / "noise" / f"{number}.wav"
         soundfile.write(path, 0.1 * rng.standard_normal(16_000), 8000)
     soundfile.write(folder / "talk.wav", 0.1 * rng.standard_normal(24_000), 8000)
+    torch.save({"model_state": SpeakerEncoder().state_dict()}, folder / "encoder.pt")
     text = RECIPE.format(table=folder / "clips.csv", noise=folder / "noise")
     (folder / "tones.toml").write_text(text, encoding="utf-8")
     return load(str(folder / "tones.toml"))
@@ -219,10 +226,20 @@ def _everything(recipe: Loaded, folder: Path, emit: Emit = quiet) -> Path:
         spoken.list_clips(FrontEnd(), 3, cache, emit)
         front_end = recipe.recipe.front_end.front_end()
         words = recipe.recipe.dataset.list_clips(front_end, 3, cache, emit)
+        _listen(words, front_end, cache, emit)
         words = replace(words, recordings=(), labels=("low", UNKNOWN))
         with_windows(words, Continuous(in_speech=2), front_end, 3, cache, emit)
     assert report.bundle_sha256
     return folder
+
+
+def _listen(words: Listing, front_end: FrontEnd, cache: Path, emit: Emit) -> None:
+    """Have an embedding judge clips, and an encoder compare their speakers."""
+    voices = tuple(replace(clip, speaker=f"en+{clip.speaker}") for clip in words.clips)
+    judge = embedding(front_end.window_samples, front_end.sample_rate)
+    without_disagreeing(replace(words, clips=voices), 0.5, judge, front_end, "", cache, emit)
+    speakers = {clip.speaker: [clip] for clip in words.clips if clip.speaker}
+    speaker_vectors(speakers, words.clips[0].path.with_name("encoder.pt"), cache, emit)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,9 @@ from edgekws.bundle.export import Exported
 from edgekws.bundle.export import export as export_as
 from edgekws.core.protocols import EXPORTER
 from edgekws.errors import MissingPartError, UnsupportedError, UsageError
+from edgekws.exporters.esphome import Exporter
 from edgekws.lowering.stream_parity import StreamSession
+from edgekws.runtime.front_end import FrontEnd
 from edgekws.runtime.micro_front_end import SCALE, MicroFrontEnd
 from edgekws.tflite.interpreter import Interpreter
 from edgekws.tflite.keyword import OPERATORS, check, keyword_graph
@@ -136,14 +138,16 @@ def test_only_operators_of_esphome_are_used(micro_bundle: Path) -> None:
         check(many)
 
 
-def test_another_front_end_is_refused(streaming_bundle: Path, tmp_path: Path) -> None:
+def test_another_front_end_is_refused(micro_bundle: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(micro_bundle, tmp_path / "bundle"))
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    manifest["contract"]["front_end"] = FrontEnd(n_fft=480).to_dict()
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(UnsupportedError, match="is log_mel, but ESPHome computes microfrontend"):
-        export(streaming_bundle, tmp_path / "out")
+        Exporter().write(folder, tmp_path)
 
 
 def test_without_a_streaming_network_it_is_refused(micro_bundle: Path, tmp_path: Path) -> None:
-    from edgekws.exporters.esphome import Exporter
-
     folder = tmp_path / "bundle"
     shutil.copytree(micro_bundle, folder)
     (folder / "stream.onnx").unlink()

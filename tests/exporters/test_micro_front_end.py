@@ -23,7 +23,7 @@ from edgekws.runtime import detect
 from edgekws.runtime.c import MICRO_FRONT_END, kernel_paths
 from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd
 from edgekws.runtime.micro_front_end import SCALE, MicroFrontEnd, clip_features
-from edgekws.spotting.c_detector import c_detector
+from edgekws.spotting import c_detector
 from tests.codegen.compiling import compile_library
 from tests.int8_bundle import noise
 
@@ -130,11 +130,12 @@ def test_the_bundle_is_verified_and_has_all_its_forms(micro_bundle: Path, tmp_pa
     assert not (tmp_path / "c" / "front_end_fft.c").exists()
 
 
-def test_c_finds_what_python_finds(micro_bundle: Path) -> None:
+def test_c_finds_what_python_finds(micro_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(c_detector, "_FLAGS", ("-O0",))  # tests/spotting compiles with -O3
     samples = noise(20).ravel()
     detector = detect.Detector(micro_bundle)
     expected = [*detector.feed(samples), *detector.flush()]
-    with c_detector(micro_bundle, quiet) as compiled:
+    with c_detector.c_detector(micro_bundle, quiet) as compiled:
         events = [*compiled.feed(samples), *compiled.flush()]
     assert [(e.keyword, round(e.end_s, 6)) for e in events] == [
         (e.keyword, round(e.end_s, 6)) for e in expected
