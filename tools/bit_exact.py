@@ -1,7 +1,7 @@
 """Count where the C of random networks differs from onnxruntime, bit by bit.
 
     python tools/bit_exact.py --networks 200 --workers 2
-    python tools/bit_exact.py --networks 200 --kinds inverted_bottleneck mel_spanning
+    python tools/bit_exact.py --networks 200 --forms streaming
     python tools/bit_exact.py --networks 200 --windows 2 --builds "gcc, AVX2" aarch64
 
 Draws a family, its fields, the size of the input and the weights of each network at random, gives
@@ -98,8 +98,13 @@ FAMILIES: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 """What is drawn for each family; other fields keep their defaults."""
 
-TURNS = (*FAMILIES, "inverted_bottleneck", "mel_spanning")
+STREAMING = ("inverted_bottleneck", "mel_spanning")
+"""Families that may have a streaming form."""
+
+TURNS = (*FAMILIES, *STREAMING)
 """Families in the order in which they are drawn; those with a streaming form come twice."""
+
+FORMS = ("windowed", "streaming")
 
 MOST_DRAWS = 100
 """Draws for one network."""
@@ -298,6 +303,14 @@ def compare(
         yield build, len(numbers), int((numbers != reference).any(axis=1).sum())
 
 
+def streamed(case: Case) -> onnx.ModelProto | None:
+    """Return the streaming form of a network, if it has one."""
+    try:
+        return streaming_form(case.model, case.contract)
+    except UnsupportedError:
+        return None
+
+
 def available() -> list[str]:
     """Return the builds whose compiler and emulator are installed."""
     return [
@@ -307,7 +320,14 @@ def available() -> list[str]:
     ]
 
 
-def compared(case: Case, refused: list[str], n: int, folder: Path, builds: Sequence[str]) -> Result:
+def compared(
+    case: Case,
+    refused: list[str],
+    n: int,
+    folder: Path,
+    builds: Sequence[str],
+    forms: Sequence[str] = FORMS,
+) -> Result:
     """Compare a network, and its streaming form if it has one, on `n` windows each.
 
     Raises:
@@ -315,13 +335,12 @@ def compared(case: Case, refused: list[str], n: int, folder: Path, builds: Seque
     """
     random = np.random.default_rng(case.drawn["seed"] + 1)
     clips = features(case.contract.input_shape[-2:], n, random)
-    counts = {
-        build: Count(windows=tried, windows_differing=differing)
-        for build, tried, differing in compare(case.model, clips, False, folder, builds)
-    }
-    try:
-        stream = streaming_form(case.model, case.contract)
-    except UnsupportedError:
+    counts = {build: Count() for build in builds}
+    if "windowed" in forms:
+        for build, tried, differing in compare(case.model, clips, False, folder, builds):
+            counts[build].add(Count(windows=tried, windows_differing=differing))
+    stream = streamed(case) if "streaming" in forms else None
+    if stream is None:
         return Result(case.drawn, refused, counts)
     hop = StreamSession(stream).stream.hop_frames
     joined = np.concatenate(list(clips), axis=1)
@@ -331,7 +350,9 @@ def compared(case: Case, refused: list[str], n: int, folder: Path, builds: Seque
     return Result(case.drawn, refused, counts, differing_together(stream, hops))
 
 
-def attempt(number: int, seed: int, n: int, folder: Path, builds: Sequence[str]) -> Result:
+def attempt(
+    number: int, seed: int, n: int, folder: Path, builds: Sequence[str], forms: Sequence[str]
+) -> Result:
     """Return the comparison of network `number`, after those that were refused."""
     torch.set_num_threads(1)
     kind, refused = TURNS[number % len(TURNS)], list[str]()
@@ -342,16 +363,22 @@ def attempt(number: int, seed: int, n: int, folder: Path, builds: Sequence[str])
             refused.append(f"{kind}: {_reason(error)}")
             continue
         try:
-            return compared(case, refused, n, folder, builds)
+            return compared(case, refused, n, folder, builds, forms)
         except UnsupportedError as error:
             refused.append(f"{kind}: {_reason(error)}")
     raise RuntimeError(f"no valid network in {MOST_DRAWS} draws: {refused[-1]}")
 
 
 def campaign(
-    networks: int, n: int, seed: int, workers: int, kinds: Sequence[str], builds: Sequence[str]
+    networks: int,
+    n: int,
+    seed: int,
+    workers: int,
+    builds: Sequence[str],
+    forms: Sequence[str],
 ) -> list[Result]:
-    """Draw networks, the families in turn, and compare those of `kinds`."""
+    """Draw networks, the families in turn, and compare those that may have one of the forms."""
+    kinds = FAMILIES if "windowed" in forms else STREAMING
     numbers = [number for number in range(networks) if TURNS[number % len(TURNS)] in kinds]
     with tempfile.TemporaryDirectory(prefix="edgekws-bit-exact-") as name:
         folder = Path(name)
@@ -359,7 +386,7 @@ def campaign(
             kernels(build, folder / build)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, context) as pool:
-            run = partial(attempt, seed=seed, n=n, folder=folder, builds=builds)
+            run = partial(attempt, seed=seed, n=n, folder=folder, builds=builds, forms=forms)
             return list(pool.map(run, numbers))
 
 
@@ -394,7 +421,7 @@ def main() -> int:
     """Print the result; return 1 where anything differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--networks", type=int, default=200, help="networks to draw")
-    parser.add_argument("--kinds", nargs="+", default=sorted(FAMILIES), help="families to compare")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="default: both")
     parser.add_argument("--builds", nargs="+", choices=BUILDS, help="default: all that run here")
     parser.add_argument("--windows", type=int, default=10, help="windows of each")
     parser.add_argument("--seed", type=int, default=0)
@@ -404,7 +431,7 @@ def main() -> int:
     started = time.monotonic()
     builds = options.builds or available()
     results = campaign(
-        options.networks, options.windows, options.seed, options.workers, options.kinds, builds
+        options.networks, options.windows, options.seed, options.workers, builds, options.forms
     )
     compilers = {BUILDS[build].compiler for build in builds}
     emulators = {BUILDS[build].emulator for build in builds} - {""}
