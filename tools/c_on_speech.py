@@ -4,8 +4,8 @@
     python tools/c_on_speech.py events dist/wake-words data/wuw2 data/librispeech
 
 `labels` classifies every recording with the integer build, which has no floating point, and counts
-the labels that are not those of the bundle; its log-mel is compared with double precision. The
-front end must have no means of bands, which the log-mel would lack.
+the labels that are not those of the bundle; its log-mel is compared with double precision, so the
+front end must be that of log-mel, without means of bands.
 
 `events` feeds every recording, as a stream of 16-bit samples, to the bundle's own detect.py at once
 and to the C in pieces of random length, and counts the events that only one of them has, as they
