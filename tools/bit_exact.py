@@ -1,13 +1,15 @@
 """Count where the C of random networks differs from onnxruntime, bit by bit.
 
     python tools/bit_exact.py --networks 200 --workers 2
-    python tools/bit_exact.py --networks 200 --kinds inverted_bottleneck mel_spanning
+    python tools/bit_exact.py --networks 200 --forms streaming
+    python tools/bit_exact.py --networks 200 --windows 2 --builds "gcc, AVX2" aarch64
 
 Draws a family, its fields, the size of the input and the weights of each network at random, gives
 its BatchNorms statistics, quantizes it, and writes it as C: windowed and, where the network has
-one, in its streaming form. Each is compiled in several builds and run on random features, windows
-and hops, one at a time in both runtimes. A logit differs if any of its 32 bits does. What is
-refused, because a layer has no form in C or the network no valid shape, is drawn again and counted.
+one, in its streaming form. Each is compiled in several builds, those for aarch64 run under qemu,
+and run on random features, windows and hops, one at a time in both runtimes. A logit differs if any
+of its 32 bits does. What is refused, because a layer has no form in C or the network no valid
+shape, is drawn again and counted.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -96,17 +98,36 @@ FAMILIES: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 """What is drawn for each family; other fields keep their defaults."""
 
-TURNS = (*FAMILIES, "inverted_bottleneck", "mel_spanning")
+STREAMING = ("inverted_bottleneck", "mel_spanning")
+"""Families that may have a streaming form."""
+
+TURNS = (*FAMILIES, *STREAMING)
 """Families in the order in which they are drawn; those with a streaming form come twice."""
+
+FORMS = ("windowed", "streaming")
 
 MOST_DRAWS = 100
 """Draws for one network."""
 
+
+class Build(NamedTuple):
+    """A compiler, its options, and what runs its programs where this CPU does not."""
+
+    compiler: str
+    flags: str
+    emulator: str = ""
+
+
+AARCH64 = "aarch64-linux-gnu-gcc"
 BUILDS = {
-    "gcc": ("gcc", "-O2 -march=native"),
-    "clang": ("clang", "-O2 -march=native"),
-    "gcc, plain C": ("gcc", "-O2 -DKWS_PLAIN"),
-    "gcc, integer": ("gcc", "-O2 -DKWS_INTEGER"),
+    "gcc": Build("gcc", "-O2 -march=native"),
+    "clang": Build("clang", "-O2 -march=native"),
+    "gcc, AVX2": Build("gcc", "-O2 -march=x86-64-v3"),
+    "clang, AVX2": Build("clang", "-O2 -march=x86-64-v3"),
+    "gcc, plain C": Build("gcc", "-O2 -DKWS_PLAIN"),
+    "gcc, integer": Build("gcc", "-O2 -DKWS_INTEGER"),
+    "aarch64": Build(AARCH64, "-O2 -static", "qemu-aarch64"),
+    "aarch64, dot product": Build(AARCH64, "-O2 -static -march=armv8.2-a+dotprod", "qemu-aarch64"),
 }
 
 PROGRAM = """
@@ -217,14 +238,14 @@ def kernels(build: str, folder: Path) -> None:
     folder.mkdir()
     for path in kernel_paths((*NETWORK.values(), *NETWORK_HEADERS)):
         shutil.copy(path, folder)
-    name, flags = BUILDS[build]
+    name, flags, _ = BUILDS[build]
     options = [*flags.split(), *compiler.EXACT]
     subprocess.run([name, *options, "-c", *sorted(NETWORK.values())], cwd=folder, check=True)
 
 
 def run_c(build: str, source: network.NetworkSource, rows: bytes, folder: Path) -> bytes:
     """Return the logits of quantized features `(N, frames, n_mels)`, both as bytes."""
-    name, flags = BUILDS[build]
+    name, flags, emulator = BUILDS[build]
     compiled = folder / build
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         for file, text in (
@@ -237,7 +258,7 @@ def run_c(build: str, source: network.NetworkSource, rows: bytes, folder: Path) 
         options = [*flags.split(), *compiler.EXACT, "-I", str(compiled)]
         command = [name, *options, "main.c", "kws_network.c", *objects, "-o", "run", "-lm"]
         subprocess.run(command, cwd=scratch, check=True)
-        run = [str(Path(scratch, "run"))]
+        run = [*emulator.split(), str(Path(scratch, "run"))]
         return subprocess.run(run, input=rows, capture_output=True, check=True).stdout
 
 
@@ -264,7 +285,7 @@ def differing_together(model: onnx.ModelProto, hops: Floats) -> int:
 
 
 def compare(
-    model: onnx.ModelProto, clips: Floats, streaming: bool, folder: Path
+    model: onnx.ModelProto, clips: Floats, streaming: bool, folder: Path, builds: Sequence[str]
 ) -> Iterator[tuple[str, int, int]]:
     """Yield each build with the number of outputs, and of those that differ.
 
@@ -276,18 +297,37 @@ def compare(
     scale, zero = read.input.scale, read.input.zero
     rows = b"".join(arithmetic.quantize(clip.T, scale, zero).tobytes() for clip in clips)
     reference = expected(model, streaming, clips).view(np.uint32)
-    for build in available():
+    for build in builds:
         logits = run_c(build, source, rows, folder)
         numbers = np.frombuffer(logits, np.uint32).reshape(reference.shape)
         yield build, len(numbers), int((numbers != reference).any(axis=1).sum())
 
 
+def streamed(case: Case) -> onnx.ModelProto | None:
+    """Return the streaming form of a network, if it has one."""
+    try:
+        return streaming_form(case.model, case.contract)
+    except UnsupportedError:
+        return None
+
+
 def available() -> list[str]:
-    """Return the builds whose compiler is installed."""
-    return [build for build, (name, _) in BUILDS.items() if shutil.which(name)]
+    """Return the builds whose compiler and emulator are installed."""
+    return [
+        name
+        for name, build in BUILDS.items()
+        if all(map(shutil.which, [build.compiler, *build.emulator.split()]))
+    ]
 
 
-def compared(case: Case, refused: list[str], n: int, folder: Path) -> Result:
+def compared(
+    case: Case,
+    refused: list[str],
+    n: int,
+    folder: Path,
+    builds: Sequence[str],
+    forms: Sequence[str] = FORMS,
+) -> Result:
     """Compare a network, and its streaming form if it has one, on `n` windows each.
 
     Raises:
@@ -295,23 +335,24 @@ def compared(case: Case, refused: list[str], n: int, folder: Path) -> Result:
     """
     random = np.random.default_rng(case.drawn["seed"] + 1)
     clips = features(case.contract.input_shape[-2:], n, random)
-    counts = {
-        build: Count(windows=tried, windows_differing=differing)
-        for build, tried, differing in compare(case.model, clips, False, folder)
-    }
-    try:
-        stream = streaming_form(case.model, case.contract)
-    except UnsupportedError:
+    counts = {build: Count() for build in builds}
+    if "windowed" in forms:
+        for build, tried, differing in compare(case.model, clips, False, folder, builds):
+            counts[build].add(Count(windows=tried, windows_differing=differing))
+    stream = streamed(case) if "streaming" in forms else None
+    if stream is None:
         return Result(case.drawn, refused, counts)
     hop = StreamSession(stream).stream.hop_frames
     joined = np.concatenate(list(clips), axis=1)
     hops = np.stack(np.split(joined[:, : joined.shape[1] // hop * hop], joined.shape[1] // hop, 1))
-    for build, tried, differing in compare(stream, hops, True, folder):
+    for build, tried, differing in compare(stream, hops, True, folder, builds):
         counts[build].add(Count(hops=tried, hops_differing=differing))
     return Result(case.drawn, refused, counts, differing_together(stream, hops))
 
 
-def attempt(number: int, seed: int, n: int, folder: Path) -> Result:
+def attempt(
+    number: int, seed: int, n: int, folder: Path, builds: Sequence[str], forms: Sequence[str]
+) -> Result:
     """Return the comparison of network `number`, after those that were refused."""
     torch.set_num_threads(1)
     kind, refused = TURNS[number % len(TURNS)], list[str]()
@@ -322,22 +363,30 @@ def attempt(number: int, seed: int, n: int, folder: Path) -> Result:
             refused.append(f"{kind}: {_reason(error)}")
             continue
         try:
-            return compared(case, refused, n, folder)
+            return compared(case, refused, n, folder, builds, forms)
         except UnsupportedError as error:
             refused.append(f"{kind}: {_reason(error)}")
     raise RuntimeError(f"no valid network in {MOST_DRAWS} draws: {refused[-1]}")
 
 
-def campaign(networks: int, n: int, seed: int, workers: int, kinds: Sequence[str]) -> list[Result]:
-    """Draw networks, the families in turn, and compare those of `kinds`."""
+def campaign(
+    networks: int,
+    n: int,
+    seed: int,
+    workers: int,
+    builds: Sequence[str],
+    forms: Sequence[str],
+) -> list[Result]:
+    """Draw networks, the families in turn, and compare those that may have one of the forms."""
+    kinds = FAMILIES if "windowed" in forms else STREAMING
     numbers = [number for number in range(networks) if TURNS[number % len(TURNS)] in kinds]
     with tempfile.TemporaryDirectory(prefix="edgekws-bit-exact-") as name:
         folder = Path(name)
-        for build in available():
+        for build in builds:
             kernels(build, folder / build)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, context) as pool:
-            run = partial(attempt, seed=seed, n=n, folder=folder)
+            run = partial(attempt, seed=seed, n=n, folder=folder, builds=builds, forms=forms)
             return list(pool.map(run, numbers))
 
 
@@ -372,23 +421,26 @@ def main() -> int:
     """Print the result; return 1 where anything differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--networks", type=int, default=200, help="networks to draw")
-    parser.add_argument("--kinds", nargs="+", default=sorted(FAMILIES), help="families to compare")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="default: both")
+    parser.add_argument("--builds", nargs="+", choices=BUILDS, help="default: all that run here")
     parser.add_argument("--windows", type=int, default=10, help="windows of each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     started = time.monotonic()
+    builds = options.builds or available()
     results = campaign(
-        options.networks, options.windows, options.seed, options.workers, options.kinds
+        options.networks, options.windows, options.seed, options.workers, builds, options.forms
     )
+    compilers = {BUILDS[build].compiler for build in builds}
+    emulators = {BUILDS[build].emulator for build in builds} - {""}
     record = {
         "command": shlex.join(["python", *sys.argv]),
         **summary(results),
-        "compilers": {
-            name: compiler.required(name).version for name in ("gcc", "clang") if shutil.which(name)
-        },
-        "flags": {build: BUILDS[build][1] for build in results[0].builds},
+        "compilers": {name: compiler.required(name).version for name in sorted(compilers)},
+        "emulators": {name: compiler.required(name).version for name in sorted(emulators)},
+        "flags": {build: BUILDS[build].flags for build in builds},
         "onnxruntime": onnxruntime.__version__,
         "seconds": round(time.monotonic() - started),
     }

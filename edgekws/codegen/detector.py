@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from edgekws.codegen.c_names import record
 from edgekws.codegen.c_tables import table
 from edgekws.runtime.detect import FILLERS, UNIT, decision_hops, placing
 
@@ -147,16 +148,18 @@ def detector_source(settings: DetectorSettings) -> str:
     columns = table("uint16_t", "columns", settings.columns)
     constant = table("int32_t", "thresholds", settings.thresholds)
     thresholds = _THRESHOLD + constant.replace("static const int32_t", "THRESHOLD", 1)
-    numbers = (
-        *(settings.n_labels, len(settings.columns), "columns", "thresholds", settings.span),
-        *(settings.refractory, settings.longest, settings.first, settings.every),
-    )
     rate = settings.sample_rate
-    timing = (
-        *(rate, settings.hop_samples, settings.frames_end, settings.silence),
-        *(settings.first, settings.every, settings.span),
-        *("offsets", "lengths", "offsets_s", "lengths_s"),
-    )
+    fixed = _members(settings, ("span", "refractory", "longest", "first", "every"))
+    numbers = {
+        "labels": str(settings.n_labels),
+        "keywords": str(len(settings.columns)),
+        "columns": "columns",
+        "thresholds": "thresholds",
+        **fixed,
+    }
+    placed = ("sample_rate", "hop_samples", "frames_end", "silence", "first", "every", "span")
+    names = ("offsets", "lengths", "offsets_s", "lengths_s")
+    timing = {**_members(settings, placed), **dict(zip(names, names, strict=True))}
     samples = {"offsets": settings.offsets_s, "lengths": settings.lengths_s}
     placings = [
         *(table("int32_t", name, [round(s * rate) for s in of]) for name, of in samples.items()),
@@ -170,10 +173,12 @@ def detector_source(settings: DetectorSettings) -> str:
 {columns}
 {thresholds}
 {chr(10).join(placings)}
-/* In the order of their declaration in detector.h. */
-static const kws_detector_settings settings = {{{", ".join(map(str, numbers))}}};
-const kws_timing kws_detector_timing = {{{", ".join(map(str, timing))}}};
-{_FUNCTIONS}"""
+{record("kws_detector_settings", "settings", numbers)}
+{record("kws_timing", "kws_detector_timing", timing).removeprefix("static ")}{_FUNCTIONS}"""
+
+
+def _members(settings: DetectorSettings, names: tuple[str, ...]) -> dict[str, str]:
+    return {name: str(getattr(settings, name)) for name in names}
 
 
 def _seconds(name: str, values: tuple[float, ...]) -> str:

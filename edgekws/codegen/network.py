@@ -97,6 +97,7 @@ def _source(network: Network, writer: "_Writer", origin: str) -> str:
         if buffer.kind != "scratch"
     )
     slide = "" if network.streaming else _slide(network, features)
+    kept = _KEPT if network.streaming else ""
     return f"""{origin}
 #include "kws_network.h"
 
@@ -114,10 +115,15 @@ uint8_t *kws_network_features(uint8_t memory[KWS_NETWORK_MEMORY])
     return {features};
 }}
 {slide}
+/* A place in the memory serves again once nothing reads it any more.{kept} */
 void kws_network_run(uint8_t memory[KWS_NETWORK_MEMORY], kws_real logits[KWS_N_LABELS])
 {{
 {"".join(writer.calls)}}}
 """
+
+
+_KEPT = """ A layer that keeps frames of
+ * earlier runs finds the new ones behind them; kws_shift moves the newest to the front."""
 
 
 def _slide(network: Network, features: str) -> str:
@@ -271,14 +277,15 @@ class _Writer:
             "channels": str(len(rounding.scale)),
             "weights": f"{name}_weights",
             "bias": f"{name}_bias",
-            "rounding": f"{{{name}_scale, {rounding.zero}}}",
+            "rounding": f"{{.scale = {name}_scale, .zero = {rounding.zero}}}",
         }
 
     def _window(self, name: str, window: Window, taps: tuple[int, ...] | None = None) -> str:
         taps = taps or window.taps
         self._array("int32_t", f"{name}_taps", taps)
-        steps = f"{window.rows}, {window.row_step}, {window.columns}, {window.column_step}"
-        return f"{{{steps}, {len(taps)}, {name}_taps}}"
+        rows = f".rows = {window.rows}, .row_step = {window.row_step}"
+        columns = f".columns = {window.columns}, .column_step = {window.column_step}"
+        return f"{{{rows}, {columns},\n        .n_taps = {len(taps)}, .taps = {name}_taps}}"
 
     def _elementwise(self, kernel: str, operator: Add | Multiply, fields: dict[str, float]) -> None:
         name = self._names.unique(operator.name)

@@ -96,8 +96,8 @@ void kws_switch(kws_state *state, int32_t keyword, int32_t on);
 int32_t kws_classify(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
                      kws_score scores[KWS_LABELS]);
 
-/* The logits of one window, in an integer build the bits of floats. A stream is spoilt: reset
- * it. */
+/* Write the logits of one window, in an integer build the bits of floats. The state of a stream is
+ * lost: call kws_reset before the next kws_push. */
 void kws_logits(kws_state *state, const int16_t clip[KWS_WINDOW_SAMPLES],
                 kws_real logits[KWS_LABELS]);
 

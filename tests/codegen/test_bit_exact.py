@@ -14,15 +14,19 @@ STREAMING = 17
 """A seed whose network is small and has a streaming form."""
 
 
+@pytest.fixture(scope="module")
+def case() -> bit_exact.Case:
+    return bit_exact.drawn("inverted_bottleneck", STREAMING)
+
+
 def test_bits_that_differ_are_counted_and_no_others_do(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    case: bit_exact.Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
     builds = ["gcc", "gcc, integer"]
     for build in builds:
         bit_exact.kernels(build, tmp_path / build)
-    monkeypatch.setattr(bit_exact, "available", lambda: builds)
     exact = bit_exact.expected
 
     def planted(model: Any, streaming: bool, clips: Any) -> NDArray[np.float32]:
@@ -32,8 +36,7 @@ def test_bits_that_differ_are_counted_and_no_others_do(
         return logits
 
     monkeypatch.setattr(bit_exact, "expected", planted)
-    case = bit_exact.drawn("inverted_bottleneck", STREAMING)
-    result = bit_exact.compared(case, [], 4, tmp_path)
+    result = bit_exact.compared(case, [], 4, tmp_path, builds)
     record = bit_exact.summary([result])
     assert record["networks"] == record["streaming"] == 1
     assert list(record["builds"]) == builds
@@ -42,6 +45,19 @@ def test_bits_that_differ_are_counted_and_no_others_do(
         assert (numbers["windows"], numbers["windows_differing"]) == (4, 1)
         assert numbers["hops"] > 50
         assert numbers["hops_differing"] == 0
+
+
+@pytest.mark.parametrize("form", bit_exact.FORMS)
+def test_the_form_that_is_asked_for_is_compared(
+    form: str, case: bit_exact.Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bit_exact, "compare", lambda *given: [("gcc", len(given[1]), 0)])
+    monkeypatch.setattr(bit_exact, "differing_together", lambda *_: 0)
+    counts = bit_exact.compared(case, [], 4, tmp_path, ["gcc"], [form]).builds["gcc"]
+    assert (counts.windows, counts.hops > 50) == {
+        "windowed": (4, False),
+        "streaming": (0, True),
+    }[form]
 
 
 def test_every_family_is_drawn() -> None:
