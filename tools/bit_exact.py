@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -374,11 +374,11 @@ def campaign(
     n: int,
     seed: int,
     workers: int,
+    kinds: Collection[str],
     builds: Sequence[str],
     forms: Sequence[str],
 ) -> list[Result]:
-    """Draw networks, the families in turn, and compare those that may have one of the forms."""
-    kinds = FAMILIES if "windowed" in forms else STREAMING
+    """Draw networks, the families in turn, and compare those of `kinds`."""
     numbers = [number for number in range(networks) if TURNS[number % len(TURNS)] in kinds]
     with tempfile.TemporaryDirectory(prefix="edgekws-bit-exact-") as name:
         folder = Path(name)
@@ -421,6 +421,9 @@ def main() -> int:
     """Print the result; return 1 where anything differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--networks", type=int, default=200, help="networks to draw")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=FAMILIES, help="families; default: those that have the forms"
+    )
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="default: both")
     parser.add_argument("--builds", nargs="+", choices=BUILDS, help="default: all that run here")
     parser.add_argument("--windows", type=int, default=10, help="windows of each")
@@ -430,9 +433,9 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     started = time.monotonic()
     builds = options.builds or available()
-    results = campaign(
-        options.networks, options.windows, options.seed, options.workers, builds, options.forms
-    )
+    kinds = options.kinds or (FAMILIES if "windowed" in options.forms else STREAMING)
+    draw = (options.networks, options.windows, options.seed, options.workers)
+    results = campaign(*draw, kinds, builds, options.forms)
     compilers = {BUILDS[build].compiler for build in builds}
     emulators = {BUILDS[build].emulator for build in builds} - {""}
     record = {
