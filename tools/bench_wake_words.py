@@ -39,6 +39,7 @@ from edgekws.core.output import write_text
 from edgekws.core.protocols import SYNTHESIZER
 from edgekws.core.speech import Manner
 from edgekws.datasets.synthesis.room import trimmed
+from edgekws.exporters._esphome_folder import RECORD
 from edgekws.metrics.event_intervals import alarms_per_hour, group_recordings, miss_rate
 from edgekws.spotting.labelled_audio import list_negatives
 from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
@@ -420,7 +421,9 @@ def main() -> None:
             flush=True,
         )
     if options.output:
-        known = {"word": options.word, "voices": voices, "models": rows}
+        known: dict[str, Any] = {"word": options.word, "voices": voices, "models": rows}
+        if options.pair:
+            known["export"] = json.loads((options.pair.parent / RECORD).read_text("utf-8"))
         write_text(options.output, json.dumps(known, ensure_ascii=False, indent=1) + "\n")
 
 
