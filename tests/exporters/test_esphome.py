@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,23 @@ from edgekws.tflite.keyword import OPERATORS, check, keyword_graph
 from edgekws.tflite.keyword_export import quantized
 from edgekws.tflite.reading import read
 from tests.int8_bundle import LABELS, noise
+
+BOARD = """
+esphome:
+  name: wake
+esp32:
+  board: esp32-s3-devkitc-1
+  framework:
+    type: esp-idf
+logger:
+i2s_audio:
+  i2s_lrclk_pin: GPIO4
+  i2s_bclk_pin: GPIO5
+microphone:
+  platform: i2s_audio
+  adc_type: external
+  i2s_din_pin: GPIO6
+"""
 
 NAMES = {"да": LABELS[0], "нет___": LABELS[1]}
 
@@ -107,6 +125,21 @@ def test_it_fires_where_the_mean_of_its_scores_exceeds_the_cutoff(
 
     assert not any(hear(0.99))
     assert any(hear(0.001))
+
+
+def test_esphome_accepts_the_manifests_and_the_snippet(exported: Exported, tmp_path: Path) -> None:
+    esphome = shutil.which("esphome")
+    if esphome is None:
+        pytest.skip("no esphome on PATH: install it in a virtual environment of its own")
+    folder = tmp_path / "out"
+    shutil.copytree(exported.output, folder)
+    snippet = (folder / "esphome.yaml").read_text("utf-8")
+    (folder / "esphome.yaml").write_text(BOARD + snippet, encoding="utf-8")
+    command = [esphome, "config", str(folder / "esphome.yaml")]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Configuration is valid!" in checked.stdout + checked.stderr
+    for name in NAMES:
+        assert f"path: {folder / name}.json" in checked.stdout
 
 
 def test_the_score_is_the_product_over_the_other_labels(
