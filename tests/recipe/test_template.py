@@ -10,7 +10,7 @@ import soundfile
 
 from edgekws.core import family
 from edgekws.errors import DataError, UsageError
-from edgekws.recipe.load import load
+from edgekws.recipe.load import builtins, load
 from edgekws.recipe.template import WIDTHS, Answers, recipe_text, student_weight
 
 KINDS, LOAD = family.kinds, family.load
@@ -173,3 +173,13 @@ def test_a_word_without_a_folder_and_a_folder_that_is_not_there(tmp_path: Path) 
 def test_a_file_whose_name_cannot_name_a_recipe() -> None:
     with pytest.raises(UsageError, match="the file's name becomes the recipe's name: '!' cannot"):
         recipe_text(Answers(("a",)), Path("r!.toml"))
+
+
+def test_the_ready_recipe_words_is_what_the_command_writes_with_everything_installed() -> None:
+    ready = builtins()["words"]
+    answers = Answers(
+        ("yes", "no", "up", "down", "left", "right", "stop", "go"),
+        voices=("espeak", "festival", "flite", "kokoro", "piper"),
+        embedding="efficientword-net",
+    )
+    assert ready.read_text(encoding="utf-8") == recipe_text(answers, Path("words.toml"))
