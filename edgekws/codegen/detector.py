@@ -146,7 +146,7 @@ extern int32_t kws_detector_thresholds[KWS_KEYWORDS];
 def detector_source(settings: DetectorSettings) -> str:
     """Return `kws_detector.c`: the settings of a detector and the calls of its kernels."""
     columns = table("uint16_t", "columns", settings.columns)
-    constant = table("int32_t", "thresholds", settings.thresholds)
+    constant = table("int32_t", "THRESHOLDS", settings.thresholds)
     thresholds = _THRESHOLD + constant.replace("static const int32_t", "THRESHOLD", 1)
     rate = settings.sample_rate
     fixed = _members(settings, ("span", "refractory", "longest", "first", "every"))
@@ -154,7 +154,7 @@ def detector_source(settings: DetectorSettings) -> str:
         "labels": str(settings.n_labels),
         "keywords": str(len(settings.columns)),
         "columns": "columns",
-        "thresholds": "thresholds",
+        "thresholds": "THRESHOLDS",
         **fixed,
     }
     placed = ("sample_rate", "hop_samples", "frames_end", "silence", "first", "every", "span")
@@ -189,9 +189,10 @@ def _seconds(name: str, values: tuple[float, ...]) -> str:
 _THRESHOLD = """\
 #if defined(KWS_ADJUSTABLE)
 #define THRESHOLD int32_t
-#define thresholds kws_detector_thresholds
+#define THRESHOLDS kws_detector_thresholds
 #else
 #define THRESHOLD static const int32_t
+#define THRESHOLDS thresholds
 #endif
 """
 

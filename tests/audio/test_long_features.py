@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edgekws.audio import long_features
+from edgekws.audio import front_ends, long_features
 from edgekws.audio.augmentation import Augment
 from edgekws.audio.decoding import decode
 from edgekws.audio.features import Features
@@ -50,7 +50,7 @@ def test_the_features_of_a_window_are_a_part(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(long_features, "PIECE_FRAMES", 40)  # borders between pieces do not show
+    monkeypatch.setattr(front_ends, "PIECE_FRAMES", 40)  # borders between pieces do not show
     corpus = decode(with_negatives(listing, negatives), small, tmp_path / "cache", quiet)
     data = Features(corpus, small, Augment(copies=0), 7, tmp_path / "cache", quiet)
     whole, part, nothing = data.negatives()
