@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --constraint constraints.txt --editable
+# Its files alone are used, not the packages that it asks for, one of which has no wheel.
+WORD_EMBEDDING := efficientword-net==1.0.5
 
 .PHONY: help demo test lint docs clean
 
@@ -24,6 +26,7 @@ help:
 
 .venv/.installed-dev: pyproject.toml constraints.txt | .venv/pyvenv.cfg
 	$(PIP) '.[dev]'
+	$(BIN)/pip install --quiet --no-deps $(WORD_EMBEDDING)
 	@touch $@ .venv/.installed .venv/.installed-docs
 
 demo: .venv/.installed

@@ -1,10 +1,15 @@
 """The log-mel in front of the word embedding, against a slow one by its definition."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
+from edgekws.core.family import load
 from edgekws.errors import UnsupportedError
 from edgekws.lowering import audio_graph
 from edgekws.metrics import execution
@@ -65,3 +70,20 @@ def test_the_middle_of_longer_audio_is_taken() -> None:
     np.testing.assert_allclose(frames[:147], slow_log_mel(wave[4_000:28_000])[:147], atol=2e-3)
     with pytest.raises(UnsupportedError, match=r"takes 1\.5 s of audio; shorten window_s"):
         audio_graph.spoken_words(passing_on(), 48_001)
+
+
+def test_the_installed_network_tells_words_of_people_apart(shared_data: Path) -> None:
+    """The nearest vector of another speaker is of the same word."""
+    words = ("left", "right", "stop", "zero", "one", "two")
+    step: Any = load("Step", "embedding_teacher")(package="efficientword-net")
+    model = audio_graph.spoken_words(audio_graph.load(step.files()[0]), 16_000)
+    vectors, spoken = [], []
+    for word in words:
+        for path in sorted((shared_data / "asc" / word).glob("*_01.flac"))[:4]:
+            wave = soundfile.read(path, dtype="float32", frames=16_000, fill_value=0)[0]
+            vectors.append(execution.outputs(model, {"audio": wave[None]})[0][0])
+            spoken.append(word)
+    unit = np.stack(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
+    near = unit @ unit.T - 2 * np.eye(len(unit))
+    right = [spoken[i] == spoken[j] for i, j in enumerate(near.argmax(1))]
+    assert all(right)
