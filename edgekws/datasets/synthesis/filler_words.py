@@ -45,6 +45,15 @@ planned prepared promised pulled pushed reached received remembered repaired ret
 sent showed sold studied taught threw told touched understood used visited wanted washed watched
 wrote
 """
+_ALONE = """
+again ahead back bye cheers come did does done down eight eleven enough exactly excuse false five
+four go goodbye have hello help here hey how just left less like listen look maybe more morning
+nine no none nothing now off often okay on one out over please quite ready really right seven six
+so sorry stand start stay sure ten thanks there these think this those three thirty today tonight
+true try twelve twenty two up wait well what when where which who why with yeah yes yet zero
+"""
+"""What people say to each other in a word or two, the numbers among it."""
+
 _PLACES = (
     "near the", "behind the", "in front of the", "under the", "above the", "beside the",
     "inside the", "across the", "around the", "on the way to the", "next to the", "without the",
@@ -94,7 +103,7 @@ def filler_words(language: str) -> tuple[str, ...]:
     (('account', 'actor'), ('0', '1'))
     """
     if is_english(language):
-        return tuple(f"{_NOUNS} {_ADJECTIVES} {_VERBS}".split())
+        return tuple(dict.fromkeys(f"{_NOUNS} {_ADJECTIVES} {_VERBS} {_ALONE}".split()))
     return tuple(str(number) for number in range(_NUMBERS))
 
 

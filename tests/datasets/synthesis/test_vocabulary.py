@@ -36,6 +36,14 @@ def test_invented_words_are_apart_between_splits_and_hold_no_keyword(
             assert len(parts[0] & parts[2]) <= 0.05 * len(parts[2])
 
 
+def test_what_people_say_on_its_own_is_unknown(words: tuple[str, Vocabulary]) -> None:
+    language, built = words
+    fillers = [word for split in SPLITS for word in built.fillers[split]]
+    assert len(fillers) == len(set(fillers))
+    if language == "en":
+        assert {"yes", "no", "right", "seven", "okay", "thanks"} <= set(fillers)
+
+
 def test_sentences_hold_invented_words_and_the_same_seed_gives_the_same(
     words: tuple[str, Vocabulary],
 ) -> None:
