@@ -2,14 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, JustifyMethod  # noqa: TID251
-from rich.live import Live  # noqa: TID251
 from rich.progress_bar import ProgressBar  # noqa: TID251
 from rich.table import Table  # noqa: TID251
 
+from edgekws.cli.live_view import LiveView
 from edgekws.cli.pace import Heartbeat, Pace, counted
 from edgekws.cli.plain_text import Text
 from edgekws.cli.process import drop_output
@@ -82,7 +81,7 @@ class Terminal:
     def __init__(self) -> None:
         """Look where the two streams go."""
         self._err, self._out = _console(stderr=True), _console(stderr=False)
-        self._live: Live | None = None
+        self._live = LiveView(self._err, 0.0, redirect=True)
         self._pace: Pace | None = None
         self._heart: Heartbeat | None = None
         self._step = ""
@@ -91,12 +90,7 @@ class Terminal:
         """Begin; the progress line comes with the first progress."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take the progress line away, also after an error."""
         self._clear()
 
@@ -167,16 +161,11 @@ class Terminal:
         line.add_row(
             Text(one_line(text)), *([ProgressBar(total, done, width=30)] if total > 1 else [])
         )
-        if self._live is None:
-            self._live = Live(console=self._err, transient=True, auto_refresh=False)
-            self._live.start()
-        self._live.update(line, refresh=True)
+        self._live.update(lambda: line)
 
     def _clear(self) -> None:
         self._still()
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._live.clear()
 
     def _table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
         """Show a table, or several under one another where the columns have no room."""

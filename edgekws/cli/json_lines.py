@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import asdict
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from edgekws.cli.process import write_line
@@ -20,12 +19,7 @@ class JsonLines:
         """Do nothing: there is nothing to set up."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Do nothing: there is nothing to clean up."""
 
     def emit(self, event: Event) -> None:
