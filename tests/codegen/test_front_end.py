@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgekws.audio.front_end_graph import front_end_model
+from edgekws.audio.front_end_problems import problems
 from edgekws.codegen.front_end import (
     InputQuantization,
     front_end_header,
@@ -21,7 +22,7 @@ from edgekws.codegen.front_end import (
     places,
 )
 from edgekws.core.contract import Normalization
-from edgekws.runtime.front_end import FrontEnd, analysis_window, log_mel, mel_filterbank, problems
+from edgekws.runtime.front_end import FrontEnd, analysis_window, log_mel, mel_filterbank
 from tests.codegen.compiling import COMPILERS
 from tests.codegen.front_end_library import QUANTIZATION, FrontEndLibrary
 
