@@ -74,8 +74,8 @@ def record(
     from dataclasses import asdict
 
     from edgekws.cli.take_view import TakeView
-    from edgekws.curation.record import checked_order
     from edgekws.curation.record import record as record_words
+    from edgekws.curation.record_order import checked_order
     from edgekws.report.shown import Shown
 
     order = checked_order(tuple(words or ()), output, per_word, speaker, noise)
