@@ -52,7 +52,7 @@ def show(ctx: typer.Context, json: Json = False) -> None:
 def prune(
     older_than: Annotated[
         float | None,
-        typer.Option("--older-than", min=0, metavar="DAYS", help="Entries not used for so long."),
+        typer.Option("--older-than", min=0, metavar="DAYS", help="Entries not used for this long."),
     ] = None,
     max_size: Annotated[
         float | None,

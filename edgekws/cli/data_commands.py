@@ -156,7 +156,7 @@ def synth(
         ),
     ] = None,
     language: Annotated[
-        str, typer.Option("--language", metavar="CODE", help="Of espeak-ng: en, en-us, de, ar, …")
+        str, typer.Option("--language", metavar="CODE", help="Language, as en, en-us, de or ar.")
     ] = "en",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed.")] = 0,
     overrides: Overrides = None,

@@ -70,7 +70,7 @@ def sweep(
     ] = None,
     overrides: Overrides = None,
     runs: Annotated[
-        Path, typer.Option("--runs", metavar="DIR", help="Results go to its sweeps/NAME.")
+        Path, typer.Option("--runs", metavar="DIR", help="Results are written to DIR/sweeps/NAME.")
     ] = Path("runs"),
     json: Json = False,
 ) -> None:
