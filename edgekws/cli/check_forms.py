@@ -44,7 +44,7 @@ def sentence(verdict: Verdict) -> str:
 
 
 def write_junit(
-    path: Path, model: Path, found: Sequence[Measurement], verdicts: Sequence[Verdict]
+    path: Path, model: Path, measurements: Sequence[Measurement], verdicts: Sequence[Verdict]
 ) -> None:
     """Write a suite with a test case for every limit; the measurements are its properties.
 
@@ -56,9 +56,9 @@ def write_junit(
     root = Xml.Element("testsuites", {"name": "edgekws check", **counts})
     suite = Xml.SubElement(root, "testsuite", {"name": _text(str(model)), **counts})
     properties = Xml.SubElement(suite, "properties")
-    for one in found:
-        value = f"{one.value:.10g} {one.unit}".strip()
-        Xml.SubElement(properties, "property", {"name": one.metric, "value": value})
+    for measurement in measurements:
+        value = f"{measurement.value:.10g} {measurement.unit}".strip()
+        Xml.SubElement(properties, "property", {"name": measurement.metric, "value": value})
     for verdict in verdicts:
         _add_case(suite, model, verdict)
     Xml.indent(root)

@@ -43,7 +43,11 @@ def write_evaluations(
 
 
 def _write_json(evaluations: Sequence[Evaluation], about: dict[str, Any], file: Path) -> None:
-    content = {"schema": 1, **about, "evaluations": [asdict(one) for one in evaluations]}
+    content = {
+        "schema": 1,
+        **about,
+        "evaluations": [asdict(evaluation) for evaluation in evaluations],
+    }
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
     write_text(file, text + "\n")
 

@@ -21,7 +21,7 @@ def check_output(output: Path) -> None:
     check_form(output, (*PAGES, *PICTURES))
 
 
-def write_files(made: EventEvaluation, name: str, output: Path) -> list[Path]:
+def write_files(evaluation: EventEvaluation, name: str, output: Path) -> list[Path]:
     """Write a page, a picture, or into a folder both, as the path says; return the files.
 
     Raises:
@@ -32,25 +32,25 @@ def write_files(made: EventEvaluation, name: str, output: Path) -> list[Path]:
     files = [output / "events.html", output / "det.png"] if is_folder(output) else [output]
     for file in files:
         if file.suffix.lower() in PAGES:
-            write_text(file, page(made, name))
+            write_text(file, page(evaluation, name))
         else:
-            write_picture(made, file)
+            write_picture(evaluation, file)
     return files
 
 
-def page(made: EventEvaluation, name: str) -> str:
+def page(evaluation: EventEvaluation, name: str) -> str:
     """Return the page of the bundle called `name`: the same evaluation gives the same text."""
     from markupsafe import Markup
 
     values = {
         "name": name,
-        "made": made,
-        "title": event_rows.title(made),
-        "proof": proof(made.total, made.keyword_free_s),
-        "settings": event_rows.settings_line(made),
-        "basis": event_rows.basis_line(made.total),
+        "made": evaluation,
+        "title": event_rows.title(evaluation),
+        "proof": proof(evaluation.total, evaluation.keyword_free_s),
+        "settings": event_rows.settings_line(evaluation),
+        "basis": event_rows.basis_line(evaluation.total),
         "heads": event_rows.HEADS,
-        "rows": event_rows.rows(made),
-        "curves": Markup(curves_svg(made)),
+        "rows": event_rows.rows(evaluation),
+        "curves": Markup(curves_svg(evaluation)),
     }
     return _page.render("events.html", values)

@@ -166,11 +166,11 @@ def _with_whole(results: Sequence[Result]) -> list[Result]:
     shown: list[Result] = []
     for result in results:
         shown.append(result)
-        found = {m.metric: m for m in result.measurements}
+        by_metric = {m.metric: m for m in result.measurements}
         whole = [
-            replace(found[metrics[2]], metric=metrics[0])
+            replace(by_metric[metrics[2]], metric=metrics[0])
             for metrics in WHOLE.values()
-            if metrics[0] and metrics[2] in found
+            if metrics[0] and metrics[2] in by_metric
         ]
         if whole:
             shown.append(replace(result, name=_WHOLE_ROW, kind="whole", measurements=tuple(whole)))
@@ -185,16 +185,16 @@ def _dots(axes: "Axes", results: Sequence[Result], metric: str) -> None:
     """Draw shares as points with their 95 % intervals."""
     lowest = 1.0
     for row, result in enumerate(results):
-        one = next((m for m in result.measurements if m.metric == metric), None)
-        if one is None:
+        measurement = next((m for m in result.measurements if m.metric == metric), None)
+        if measurement is None:
             continue
-        low, high = one.ci95 or (one.value, one.value)
+        low, high = measurement.ci95 or (measurement.value, measurement.value)
         lowest = min(lowest, low)
         color = _ORANGE if result.kind == "bundle" else _BLUE
         axes.plot([low, high], [row, row], color=color, linewidth=2, alpha=0.45)
-        axes.plot(one.value, row, "o", color=color, markersize=6)
-        text = figures.figure(metric, one.value)
-        axes.annotate(text, (one.value, row), (0, 6), ha="center", fontsize=8,
+        axes.plot(measurement.value, row, "o", color=color, markersize=6)
+        text = figures.figure(metric, measurement.value)
+        axes.annotate(text, (measurement.value, row), (0, 6), ha="center", fontsize=8,
                       textcoords="offset points")  # fmt: skip
     axes.set_xlim(lowest - 0.15 * (1.02 - lowest) - 0.005, 1.02)
     axes.locator_params(axis="x", nbins=4)

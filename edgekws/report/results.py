@@ -49,9 +49,9 @@ def report_result(report: "Report", page: Path | None = None) -> Shown:
 
 def adapted_result(report: "Report") -> Shown:
     """Return what tuning to one person is worth; nothing if the run ended before it."""
-    found = [result.details for result in report.results if result.kind == "adapt"]
-    records = [{k: v for k, v in details.items() if k != "history"} for details in found]
-    return Shown("adapted", records, (), [details["sentence"] for details in found])
+    adapted = [result.details for result in report.results if result.kind == "adapt"]
+    records = [{k: v for k, v in details.items() if k != "history"} for details in adapted]
+    return Shown("adapted", records, (), [details["sentence"] for details in adapted])
 
 
 def plan_result(plan: "Plan") -> Shown:
