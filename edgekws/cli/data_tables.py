@@ -1,4 +1,4 @@
-"""The tables of a dataset that people see, without a terminal in sight."""
+"""The tables of a dataset for people, independent of the terminal."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What machines see: one JSON object a line on standard output."""
+"""Output for programs: one JSON object per line on standard output."""
 
 import json
 import math
@@ -28,7 +28,7 @@ class JsonLines:
         _write(fields.pop("kind"), {k: v for k, v in fields.items() if v not in (None, {})})
 
     def show(self, result: "Shown") -> None:
-        """Write the records of a result, a line each."""
+        """Write the records of a result, one per line."""
         for record in result.records:
             _write(result.event, record)
 
@@ -39,7 +39,7 @@ def _write(event: str, fields: dict[str, Any]) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """Replace what JSON has no number for by `null`."""
+    """Replace numbers that JSON cannot represent by `null`."""
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The command that records words: a test of a bundle with one's own voice."""
+"""The command that records words: a test of a bundle with your own voice."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,7 +93,7 @@ def record(
 
 
 def _files(path: Path) -> "Iterator[Source]":
-    """Yield a file, or one after another those of a folder."""
+    """Yield a file, or the files of a folder one after the other."""
     from collections import Counter
 
     from edgekws.audio.folders import audio_files_under

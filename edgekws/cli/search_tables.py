@@ -1,4 +1,4 @@
-"""The tables of a sweep that people see, without a terminal in sight."""
+"""The tables of a sweep for people, independent of the terminal."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ MOST = 15
 
 
 def plan_tables(plan: "SweepPlan") -> tuple[list[Table], list[str]]:
-    """Return what a sweep will do: the reasons of what cannot be, and its size."""
+    """Return what a sweep will do: the reasons of invalid combinations, and its size."""
     rows = [
         [
             reason["key"],

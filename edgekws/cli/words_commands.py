@@ -1,4 +1,4 @@
-"""The command from typed words to a bundle: a recipe by what is installed, its plan, its run."""
+"""The command from typed words to a bundle: it writes a recipe, plans it and runs it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -69,7 +69,7 @@ def words(
 
 
 def _check_same(recipe: Path, answers: "Answers") -> None:
-    """Refuse a recipe that is there for other words."""
+    """Refuse an existing recipe for other words."""
     from edgekws.recipe.load import load
 
     dataset = load(recipe).recipe.dataset

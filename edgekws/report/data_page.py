@@ -1,4 +1,4 @@
-"""What is known of a dataset as one HTML page that needs nothing beside it."""
+"""The exploration of a dataset as a single self-contained HTML page."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ _SPREAD = {
 
 
 def check_output(output: Path) -> None:
-    """Refuse what `write_exploration` could not write, before anything is looked at.
+    """Refuse a path that `write_exploration` could not write, before anything is measured.
 
     Raises:
         UsageError: the suffix is not that of a page.

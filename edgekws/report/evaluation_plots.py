@@ -27,7 +27,7 @@ _CELL = 0.22
 
 
 def write_picture(evaluations: Sequence[Evaluation], path: Path) -> None:
-    """Write one row of panels a model; the format follows the suffix.
+    """Write one row of panels per model; the format follows the suffix.
 
     Cells hold clips and are coloured by their share of the label's clips. The DET axes are those
     of the normal deviate (Martin et al. 1997); rates below 0.05 % lie on the edge.
@@ -58,7 +58,7 @@ def _figure(evaluations: Sequence[Evaluation]) -> "Figure":
 
 
 def _short(name: str, inches: float) -> str:
-    """Return a name, its end alone where it is too long for the picture."""
+    """Return a name, shortened to its end if it is too long for the picture."""
     most = int(10 * inches)
     return name if len(name) <= most else f"…{name[1 - most :]}"
 

@@ -1,4 +1,4 @@
-"""The tables of evaluations and comparisons, without a terminal in sight."""
+"""The tables of evaluations and comparisons, independent of the terminal."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ def _errors(evaluation: "Evaluation") -> dict[str, float]:
 
 
 def comparison_tables(comparison: "Comparison") -> Iterator[Table]:
-    """Yield what each system gets right, and the difference of every pair."""
+    """Yield the scores of each system, and the difference of every pair."""
     speakers = f", {comparison.speakers} speakers" if comparison.speakers else ""
     metrics = ("accuracy", "macro_recall", "unknown_accepted")
     rows = [

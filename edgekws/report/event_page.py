@@ -1,4 +1,4 @@
-"""Misses and false alarms in continuous audio as an HTML page that needs nothing beside it."""
+"""Misses and false alarms in continuous audio as a self-contained HTML page."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PAGES = (".html", ".htm")
 
 
 def check_output(output: Path) -> None:
-    """Refuse what `write_files` could not write, before anything is computed.
+    """Refuse a path that `write_files` could not write, before anything is computed.
 
     Raises:
         UsageError: the suffix is of no kind that is written.
@@ -22,7 +22,7 @@ def check_output(output: Path) -> None:
 
 
 def write_files(evaluation: EventEvaluation, name: str, output: Path) -> list[Path]:
-    """Write a page, a picture, or into a folder both, as the path says; return the files.
+    """Write a page, a picture, or both to a folder, depending on the path; return the files.
 
     Raises:
         UsageError: the suffix is of no kind that is written.

@@ -19,12 +19,12 @@ _ACROSS = 3
 
 
 def write_picture(evaluation: EventEvaluation, path: Path) -> None:
-    """Write the curves, a panel a keyword; the format follows the suffix."""
+    """Write the curves, a panel per keyword; the format follows the suffix."""
     write_figure(lambda: _figure(evaluation), path)
 
 
 def curves_svg(evaluation: EventEvaluation) -> str:
-    """Return the same picture as an SVG element in the ink of the page around it."""
+    """Return the same picture as an SVG element in the colour of the page."""
     return svg(
         lambda: _figure(evaluation), "Misses against false alarms per hour, one panel per keyword"
     )

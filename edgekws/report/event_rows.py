@@ -1,4 +1,4 @@
-"""Misses and false alarms as people read them."""
+"""Misses and false alarms as text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +44,7 @@ def _offset(settings: Mapping[str, Any]) -> str:
 
 
 def lines(evaluation: EventEvaluation) -> list[str]:
-    """Return what stands under the table."""
+    """Return the lines below the table."""
     return [
         settings_line(evaluation),
         basis_line(evaluation.total),

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing beside it."""
+"""The report as a single self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,7 +96,7 @@ def _metrics(report: Report) -> list[str]:
 
 
 def _whole(result: Result) -> dict[str, Any]:
-    """Return what a bundle asks of a device: its network, its front end, and the whole."""
+    """Return the costs of a bundle on a device: network, front end, and both."""
     by_metric = {m.metric: m for m in result.measurements}
     return {
         "name": result.name,
@@ -109,7 +109,7 @@ def _whole(result: Result) -> dict[str, Any]:
 
 
 def _speech(evaluation: EventEvaluation, result: Result) -> dict[str, Any]:
-    """Return how a model does in continuous speech: its figures, and for the bundle the curves."""
+    """Return the figures of a model in continuous speech, and the curves of the bundle."""
     from markupsafe import Markup
 
     bundled, worst = result.kind == "bundle", mistakes.from_details(result.details)
@@ -183,7 +183,7 @@ def _cell(measurement: Measurement | None) -> dict[str, str]:
 
 
 def _beside(report: Report) -> tuple[Result, ...]:
-    """Return what stands side by side: the FP32 references, and the bundle or the last step."""
+    """Return the rows to compare: the FP32 references, and the bundle or the last step."""
     return (*report.references, *report.results[-1:]) if report.references else ()
 
 
@@ -208,7 +208,7 @@ def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _uneven(latency: object) -> str:
-    """Return why there is no ratio, empty where there is one."""
+    """Return the reason for a missing ratio, empty if there is one."""
     if not isinstance(latency, Mapping) or latency.get("level", True):
         return ""
     return f"the control measured {figures.ratio(latency['control_ratio'])} × itself: no ratio"

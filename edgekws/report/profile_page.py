@@ -17,7 +17,7 @@ KINDS = (".html", ".json")
 
 
 def check_output(output: Path) -> None:
-    """Refuse what `write` could not write, before anything is measured.
+    """Refuse a path that `write` could not write, before anything is measured.
 
     Raises:
         UsageError: the suffix is of no kind that is written.
@@ -27,7 +27,7 @@ def check_output(output: Path) -> None:
 
 
 def write(profile: Profile, output: Path) -> list[Path]:
-    """Write the page, the JSON, or into a folder both, as the path says; return the files.
+    """Write the page, JSON, or both to a folder, depending on the path; return the files.
 
     Raises:
         UsageError: the suffix is of no kind that is written.
@@ -41,7 +41,7 @@ def write(profile: Profile, output: Path) -> list[Path]:
 
 
 def page(profile: Profile) -> str:
-    """Return the page, which needs nothing beside it; the same profile gives the same page."""
+    """Return the self-contained page; the same profile gives the same page."""
     from markupsafe import Markup
 
     values = {
@@ -68,7 +68,7 @@ def _json(profile: Profile) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Replace what JSON has no number for by `null`."""
+    """Replace numbers that JSON cannot represent by `null`."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -26,21 +26,21 @@ def spread_svg(profile: Profile) -> str:
 
 
 def processes_svg(profile: Profile) -> str:
-    """Return how often which time was taken, and the median of every process, as an SVG element."""
+    """Return the distribution of times, and the median of every process, as an SVG element."""
     return svg(
         lambda: _processes(profile), "Latency by share of the runs, and the median of every process"
     )
 
 
 def operators_svg(operators: Operators) -> str:
-    """Return what each type of operator takes, and each of the longest nodes, as an SVG element."""
+    """Return the time of each type of operator and of the longest nodes, as an SVG element."""
     return svg(
         lambda: _operators(operators), "Time of each type of operator, and of the longest nodes"
     )
 
 
 def entry_name(profile: Profile, subject: str, what: str, how: str) -> str:
-    """Return what an entry is called in a picture: not longer than there is room for."""
+    """Return the name of an entry in a picture, shortened to fit."""
     called = "" if how == "session.run" else f", {how}"
     if what == "floor" or len(profile.subjects) == 1:
         return f"{what}{called}"

@@ -10,7 +10,7 @@ Rows = tuple[tuple[str, ...], list[list[str]]]
 
 
 def latencies(profile: Profile) -> Rows:
-    """Return a row an entry: percentiles with intervals, CPU time, waiting."""
+    """Return a row per entry: percentiles with intervals, CPU time, waiting."""
     head = (
         "what",
         "call",
@@ -26,7 +26,7 @@ def latencies(profile: Profile) -> Rows:
 
 
 def ends(profile: Profile) -> Rows:
-    """Return what of the way from audio to label each part takes, where there is a front end."""
+    """Return the share of each part in the time from audio to label, if there is a front end."""
     rows = []
     for subject in profile.subjects:
         whole, parts = profile.timing(subject, "audio → label"), profile.parts(subject)
@@ -52,7 +52,7 @@ def weights(profile: Profile) -> Rows:
 
 
 def operator_types(operators: Operators) -> Rows:
-    """Return what the operators of each type take together, and the call itself."""
+    """Return the total time of the operators of each type, and of the call itself."""
     often = Counter(node.op for node in operators.nodes)
     spent = {op: sum(node.us for node in operators.nodes if node.op == op) for op in often}
     whole = operators.call_us + sum(spent.values())

@@ -1,4 +1,4 @@
-"""The results of a sweep as one HTML page that needs nothing beside it."""
+"""The results of a sweep as a single self-contained HTML page."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ MOST = 200
 
 
 def write_page(results: Results, path: Path) -> None:
-    """Write the page: verdicts, ranking, what matters, fronts, what cannot be, what failed.
+    """Write the page: verdicts, ranking, importance, fronts, invalid combinations, failures.
 
     The same results give the same bytes.
     """

@@ -1,4 +1,4 @@
-"""The rows of the tables that people see, without a terminal in sight."""
+"""The rows of tables for people, independent of the terminal."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgekws.engine.plan import Plan
 
 Row = tuple[str, Verdict]
-"""Where a limit bites, and how it came out."""
+"""What a limit bounds, and its verdict."""
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """Title, heads and rows of a table."""
@@ -42,7 +42,7 @@ _LINE_WHOLE = ("bundle_size_kib", "total_macs", "total_latency_p50_us")
 
 
 def is_figures(cells: Iterable[str]) -> bool:
-    """Tell whether the cells of a column, its head apart, must each stay on one line.
+    """Return whether the cells of a column, except its head, must stay on one line each.
 
     >>> is_figures(["95.1 % [93.0, 96.8]", ""]), is_figures(["the control was not level, " * 2])
     (True, False)
@@ -119,7 +119,7 @@ def speech_tables(report: "Report") -> Iterator[Table]:
 
 
 def with_care(measurement: Measurement) -> str:
-    """Write a measurement, and where it rests on few speakers, on how many.
+    """Format a measurement, with the number of speakers if they are few.
 
     >>> with_care(Measurement("accuracy", 0.951, ci95=(0.85, 0.99), speakers=3))
     '95.1 % [85.0, 99.0], 3 speakers: read it with care'
@@ -134,7 +134,7 @@ def _marked(measurement: Measurement | None) -> str:
 
 
 def _few(report: "Report", metrics: Iterable[str]) -> str:
-    """Return what the mark of few speakers means in a table of metrics; empty without a mark."""
+    """Return the explanation of the mark of few speakers; empty if there is no mark."""
     asked = frozenset(metrics)
     warnings = {
         f"{'test' if result.kind == 'bundle' else 'dev'} {care(m.speakers)}": None
@@ -203,7 +203,7 @@ def whole_rows(measurements: Iterable[Measurement]) -> list[list[str]]:
 
 
 def verified_lines(verified: "Verified", bundle: Path) -> list[str]:
-    """Return what a bundle was found to be."""
+    """Return what was verified of a bundle."""
     return [
         f"{one_line(str(bundle))}: {verified.files} files as they were packed; "
         f"{verified.clips} golden clips, max |Δlogit| {verified.max_abs_diff:.2g}",
