@@ -12,21 +12,20 @@ ignored by default. Results print the way the command line shows them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgekws.core.events import Emit, Event, quiet
 from edgekws.core.measurement import Measurement, Verdict
 from edgekws.errors import UsageError
 from edgekws.report import results
-from edgekws.report.shown import Shown
-from edgekws.report.tables import Table
+from edgekws.report.shown import Result
 from edgekws.spotting.spotter import Spotter, load
 
 if TYPE_CHECKING:
     from edgekws.bundle.export import Exported
     from edgekws.core.corpus import Split
+    from edgekws.core.fields import Fields
     from edgekws.core.protocols import Dataset
     from edgekws.core.report import Report
     from edgekws.core.verified import Verified
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from edgekws.evaluation.predict import Predicted
     from edgekws.evaluation.profiled import Profile
 
-T = TypeVar("T")
+M = TypeVar("M", bound="Fields")
 AnyPath = str | Path
 AnyRecipe = AnyPath | Mapping[str, Any]
 Judged = tuple[tuple[Measurement, ...], tuple[Verdict, ...]]
@@ -58,42 +57,6 @@ __all__ = [
     "profile",
     "verify",
 ]
-
-
-@dataclass(frozen=True, repr=False)
-class Result(Generic[T]):
-    """The result of a function: `value`, and the tables and lines that show it.
-
-    `print(result)` shows them as text; a notebook shows them as tables.
-    """
-
-    value: T
-    shown: Shown
-
-    @property
-    def tables(self) -> Sequence[Table]:
-        """The tables, each with title, heads and rows."""
-        return self.shown.tables
-
-    @property
-    def lines(self) -> Sequence[str]:
-        """The lines below the tables."""
-        return self.shown.lines
-
-    @property
-    def ok(self) -> bool:
-        """Whether every limit is met; if not, the result ends with those exceeded."""
-        return not self.shown.problem
-
-    def __str__(self) -> str:
-        """Return the tables and lines as text."""
-        return self.shown.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        """Return the tables and lines as HTML for notebooks."""
-        return self.shown.html()
 
 
 def compress(
@@ -228,8 +191,8 @@ def check(
         limits = loaded.recipe.limits
     else:
         raise UsageError("check needs a budget, a recipe, or both")
-    found, verdicts = engine.check(Path(model), limits, emit, loaded, fresh=fresh)
-    return Result((found, verdicts), results.check_result(found, verdicts))
+    judged = engine.check(Path(model), limits, emit, loaded, fresh=fresh)
+    return Result(judged, results.check_result(*judged))
 
 
 def evaluate(
@@ -253,12 +216,12 @@ def evaluate(
         raise UsageError("evaluate needs a model")
     paths = [Path(m) for m in models]
     if recipe is not None and recordings is None:
-        made = engine.evaluate(paths, read(recipe, overrides), split, emit)
+        evaluations = engine.evaluate(paths, read(recipe, overrides), split, emit)
     elif recordings is not None and recipe is None:
-        made = engine.evaluate_recordings(paths, Path(recordings), emit)
+        evaluations = engine.evaluate_recordings(paths, Path(recordings), emit)
     else:
         raise UsageError("evaluate needs a recipe, which names the data, or recordings")
-    return Result(made, results.evaluation_result(made))
+    return Result(evaluations, results.evaluation_result(evaluations))
 
 
 def compare(
@@ -281,9 +244,10 @@ def compare(
     from edgekws.recipe.load import load as read
 
     engine.check_points(points)
-    asked = points / 100 if points is not None else None
-    made = engine.compare([str(s) for s in systems], read(recipe, overrides), split, emit, asked)
-    return Result(made, results.comparison_result(made))
+    share = points / 100 if points is not None else None
+    names = [str(system) for system in systems]
+    comparison = engine.compare(names, read(recipe, overrides), split, emit, share)
+    return Result(comparison, results.comparison_result(comparison))
 
 
 def profile(
@@ -305,20 +269,14 @@ def profile(
         DataError: a model is missing.
         MachineError: the benchmark process failed.
     """
-    from pydantic import ValidationError
-
     from edgekws.evaluation import profile as engine
 
     if target not in engine.TARGETS:
-        raise UsageError(f"target {target}: profile knows {' and '.join(engine.TARGETS)}")
+        raise UsageError(f"target {target}: profile supports {' and '.join(engine.TARGETS)}")
     fields = {"seconds": seconds, "threads": threads, "warmup": warmup, "seed": seed}
-    try:
-        chosen = engine.TARGETS[target].model_validate({**fields, "affinity": affinity})
-    except ValidationError as error:
-        (*_, name), text = error.errors()[0]["loc"], error.errors()[0]["msg"]
-        raise UsageError(f"{name}: {text}") from error
-    made = engine.profile([Path(model) for model in models], chosen, emit)
-    return Result(made, results.profile_result(made))
+    chosen = _validated(engine.TARGETS[target], {**fields, "affinity": affinity})
+    measured = engine.profile([Path(model) for model in models], chosen, emit)
+    return Result(measured, results.profile_result(measured))
 
 
 def footprint(
@@ -336,19 +294,13 @@ def footprint(
         UnsupportedError: a bundle has no form in C.
         MissingPartError: gcc-arm-none-eabi or qemu-system-arm is not installed.
     """
-    from pydantic import ValidationError
-
     from edgekws.evaluation import footprints as engine
     from edgekws.targets import cortex_m
 
     fields = {"cpu": cpu, "clock_mhz": clock_mhz, "optimization": optimization}
-    try:
-        target = cortex_m.Target.model_validate(fields)
-    except ValidationError as error:
-        (*_, name), text = error.errors()[0]["loc"], error.errors()[0]["msg"]
-        raise UsageError(f"{name}: {text}") from error
-    made = engine.footprints([Path(bundle) for bundle in bundles], target, emit)
-    return Result(made, results.footprint_result(made))
+    target = _validated(cortex_m.Target, fields)
+    counted = engine.footprints([Path(bundle) for bundle in bundles], target, emit)
+    return Result(counted, results.footprint_result(counted))
 
 
 def predict(
@@ -362,8 +314,8 @@ def predict(
     """
     from edgekws.evaluation import predict as engine
 
-    made = engine.predict(Path(bundle), Path(source), Path(output), emit, top_k)
-    return Result(made, results.predicted_result(made, Path(output)))
+    predicted = engine.predict(Path(bundle), Path(source), Path(output), emit, top_k)
+    return Result(predicted, results.predicted_result(predicted, Path(output)))
 
 
 def verify(bundle: AnyPath, *, emit: Emit = quiet) -> "Result[Verified]":
@@ -375,9 +327,9 @@ def verify(bundle: AnyPath, *, emit: Emit = quiet) -> "Result[Verified]":
     """
     from edgekws.bundle import verify as room
 
-    found = room.verify(Path(bundle))
-    _warn(found, bundle, emit)
-    return Result(found, results.verified_result(found, Path(bundle)))
+    verified = room.verify(Path(bundle))
+    _warn(verified, bundle, emit)
+    return Result(verified, results.verified_result(verified, Path(bundle)))
 
 
 def export(bundle: AnyPath, to: str, output: AnyPath, *, emit: Emit = quiet) -> "Result[Exported]":
@@ -396,9 +348,24 @@ def export(bundle: AnyPath, to: str, output: AnyPath, *, emit: Emit = quiet) -> 
 
     if to not in kinds("Exporter"):
         raise UsageError(f"{to}: no such form{closest(to, kinds('Exporter'))}")
-    made = room.export(Path(bundle), EXPORTER.validate_python({"kind": to}), Path(output))
-    _warn(made.verified, bundle, emit)
-    return Result(made, results.exported_result(made))
+    exported = room.export(Path(bundle), EXPORTER.validate_python({"kind": to}), Path(output))
+    _warn(exported.verified, bundle, emit)
+    return Result(exported, results.exported_result(exported))
+
+
+def _validated(model: type[M], fields: Mapping[str, Any]) -> M:
+    """Return `model` with the fields of a call.
+
+    Raises:
+        UsageError: a field is invalid.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{first['loc'][-1]}: {first['msg']}") from error
 
 
 def _download(dataset: "Dataset", emit: Emit) -> None:

@@ -13,7 +13,7 @@ anybody would. Against it stand:
 
 The peers are an extra: pip install .[bench]. One that is missing or cannot take the network is
 listed with the reason, and the rest is measured. Every call takes a numpy array and gives one. Time
-is cut into epochs; in each, every runtime loads the model anew, in random order, and is called in
+is cut into epochs; in each, every runtime loads the model again, in random order, and is called in
 rounds of short blocks; blocks that waited for a CPU are left out. Ratios are to the control, with
 95 % intervals over the epochs: they hold within this process, and another run may differ by more.
 The control is entered twice: where it is not level with itself, no ratio is to be believed.
@@ -264,7 +264,7 @@ def installed() -> dict[str, str | None]:
     return found
 
 
-def told(rows: list[Row], missing: Mapping[str, str]) -> str:
+def format_rows(rows: list[Row], missing: Mapping[str, str]) -> str:
     """Return the table for people."""
     lines = [
         f"{'runtime':<15}{'p50 µs':>8}  {'× plain':>7}  {'95 %':<16}{'KiB':>7}"
@@ -309,7 +309,7 @@ def main() -> None:
         result |= {"machine": latency.fingerprint(1), "versions": installed()}
         print(json.dumps(result, ensure_ascii=False))
     else:
-        print(told(rows, missing))
+        print(format_rows(rows, missing))
 
 
 if __name__ == "__main__":

@@ -51,16 +51,16 @@ def row(figure: str, found: Sequence[Measurement], truth: float | None = None) -
 
 def rows(runs: Sequence[LatencyRun]) -> list[Row]:
     """Return A/A, A/B and the percentiles of both models."""
-    told = []
+    table = []
     for name, truth in ((SAME, 1.0), (BUNDLE, None)):
         ratios = [m for run in runs for m in run.measurements(name) if m.metric == "latency_ratio"]
         if ratios:
-            told.append(row(f"{name} / {CONTROL}", ratios, truth))
+            table.append(row(f"{name} / {CONTROL}", ratios, truth))
     for q in ("p50", "p90", "p99"):
         for name in (CONTROL, BUNDLE):
             found = [m for run in runs for m in run.measurements(name) if f"_{q}_" in m.metric]
-            told.append(row(f"{q} of {name}, µs", found))
-    return told
+            table.append(row(f"{q} of {name}, µs", found))
+    return table
 
 
 def main() -> None:
@@ -77,14 +77,14 @@ def main() -> None:
     started = time.monotonic()
     runs = [Target().measure(models, CONTROL) for _ in range(options.runs)]
     seconds = (time.monotonic() - started) / len(runs)
-    told = rows(runs)
+    table = rows(runs)
     level = sum(run.level for run in runs)
     if options.json:
-        print(json.dumps({"level": level, "rows": [asdict(one) for one in told]}))
+        print(json.dumps({"level": level, "rows": [asdict(one) for one in table]}))
         return
     print(f"{len(runs)} runs of {seconds:.1f} s, the control level in {level}")
     print(f"{'figure':<34}{'held':>9}  {'median':>8}  {'least … most':>19}  width")
-    for one in told:
+    for one in table:
         spread = f"{one.least:.4g} … {one.most:.4g}"
         held = f"{one.held} of {one.of}"
         print(f"{one.figure:<34}{held:>9}  {one.truth:>8.4g}  {spread:>19}  {one.width:.1%}")

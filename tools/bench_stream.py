@@ -189,8 +189,8 @@ def main() -> None:
         if options.output:
             network = options.bundle.name if options.bundle else "untrained"
             machine = latency.fingerprint(1)
-            told = {"network": network, "rows": list(rows(found)), "machine": machine}
-            options.output.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            table = {"network": network, "rows": list(rows(found)), "machine": machine}
+            options.output.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         if options.hour:
             hour(bundle)
 

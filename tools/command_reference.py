@@ -16,7 +16,7 @@ Every command with its arguments and options. `--help` on any of them shows the 
 `--json` prints JSON lines on standard output and everything else on standard error. Put `--debug`
 before the command to see the traceback of an error: `edgekws --debug compress recipe.toml`.
 
-What a command exits with is in [exit codes](exit-codes.md), what it reads from the environment in
+Exit codes have [a page of their own](exit-codes.md), and so have
 [environment variables](environment.md).
 """
 _TYPES = {int: "N", float: "X", str: "TEXT", Path: "PATH"}

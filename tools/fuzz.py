@@ -163,11 +163,11 @@ def table(results: Sequence[Result]) -> Iterator[str]:
         own = [result for result in results if result.kind == kind]
         if own:
             codes = Counter("stopped" if r.code is None else str(r.code) for r in own)
-            told = ", ".join(f"{code}: {n:,}" for code, n in sorted(codes.items()))
+            counts = ", ".join(f"{code}: {n:,}" for code, n in sorted(codes.items()))
             yield (
                 f"{kind:<9}{len(own):>7,}{sum(bool(r.problems) for r in own):>8}"
                 f"{sum(r.cpu_s for r in own):>8.0f}{max(r.cpu_s for r in own):>11.1f}"
-                f"{max(r.memory_mib for r in own):>7.0f}  {told}"
+                f"{max(r.memory_mib for r in own):>7.0f}  {counts}"
             )
 
 

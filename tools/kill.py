@@ -5,7 +5,7 @@
 Runs the recipe (tools/tiny.toml) once to the end. Then runs it elsewhere and ends it by SIGKILL,
 SIGTERM, SIGHUP and SIGINT in turn, until all kills are used: every other time at a random moment,
 the other times while the folder of a builder is partial, of each builder equally often. A run that
-ends before its kill must have succeeded; the cache is then emptied, and it begins anew. After every
+ends before its kill must have succeeded; the cache is then emptied to start again. After every
 kill it looks at the exit code, at what was said, for processes that go on, and for anything in
 cache, dist and runs that looks finished and is not. At last a run ends undisturbed.
 
@@ -80,8 +80,8 @@ class Killer:
             finally:
                 process.kill()
             errors.seek(0)
-            told = errors.read().decode("utf-8", "replace")
-        self._look(code, told, number, early=early)
+            output = errors.read().decode("utf-8", "replace")
+        self._look(code, output, number, early=early)
 
     def _for_moment(self, process: "subprocess.Popen[bytes]") -> str | None:
         with suppress(subprocess.TimeoutExpired):
@@ -119,7 +119,7 @@ class Killer:
             self.problems.append(f"kill {self.kills}: does not end within {LIMIT_S} s")
             return process.wait()
 
-    def _look(self, code: int, told: str, number: signal.Signals, *, early: bool) -> None:
+    def _look(self, code: int, output: str, number: signal.Signals, *, early: bool) -> None:
         """Note everything about an ended run that should not be."""
         found = [f"still runs: {command}" for command in self.place.orphans()]
         found += self.place.faults()
@@ -129,9 +129,9 @@ class Killer:
                 found.append(f"left behind after {number.name}: {folder}")
         expected = {-number} if number is signal.SIGKILL else {130}
         if code not in expected | {0} and not early:
-            found.append(f"ended with {code} after {number.name}: {told[-2000:]}")
-        if "Traceback" in told and not early:
-            found.append(f"a traceback after {number.name}: {told[-2000:]}")
+            found.append(f"ended with {code} after {number.name}: {output[-2000:]}")
+        if "Traceback" in output and not early:
+            found.append(f"a traceback after {number.name}: {output[-2000:]}")
         if code == 0:
             self.whole += 1
             if self.place.sums() != self._sums:
@@ -140,7 +140,7 @@ class Killer:
         self.problems += [f"kill {self.kills}: {text}" for text in found]
 
     def _empty_cache(self) -> None:
-        """Let the next run begin anew; latencies, which take long, are kept three times of four."""
+        """Let the next run start again; slow latencies are kept three times out of four."""
         for folder in self.place.cache.iterdir():
             if folder.name != LATENCY or self.whole % 4 == 0:
                 shutil.rmtree(folder)
@@ -155,13 +155,13 @@ def killed(recipe: Path, folder: Path, kills: int, seed: int, only: Sequence[str
     builders = {lock.parent.name for lock in undisturbed.cache.glob("*/*.lock")}
     kinds = only or sorted({*builders, DELIVERY})
     killer = Killer(place, whole_s, undisturbed.sums(), kinds, seed)
-    with suppress(KeyboardInterrupt):  # then what was found until now is told
+    with suppress(KeyboardInterrupt):  # report what was found so far
         while killer.kills < kills:
             killer.once()
             sys.stderr.write(f"\r{killer.kills} kills, {killer.whole} runs to the end ")
-    code, told = place.run()
+    code, output = place.run()
     if code:
-        killer.problems.append(f"the last run ends with {code}: {told[-2000:]}")
+        killer.problems.append(f"the last run ends with {code}: {output[-2000:]}")
     elif place.sums() != undisturbed.sums():
         killer.problems.append("the bundle is not the one of an undisturbed run")
     killer.problems += [f"left behind: {path}" for path in place.leftovers()]
@@ -183,7 +183,7 @@ def main() -> int:
         folder = given.folder or Path(scratch)
         recipe = given.recipe.resolve()
         killer = killed(recipe, folder.resolve(), given.kills, given.seed, given.only)
-    told = {
+    summary = {
         "kills": killer.kills,
         "runs to the end": killer.whole + 1,
         "seconds": round(time.monotonic() - started),
@@ -192,7 +192,7 @@ def main() -> int:
         "in a partial folder of": killer.by_kind,
         "problems": killer.problems,
     }
-    print("\r" + json.dumps(told, indent=1, ensure_ascii=False))
+    print("\r" + json.dumps(summary, indent=1, ensure_ascii=False))
     return bool(killer.problems)
 
 

@@ -43,7 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results" / "mutations.json"
 HEAVY = ("numpy", "scipy.stats", "scipy.signal", "hypothesis", "onnx", "onnxruntime", "torch")
 OURS = ("edgekws", "tests", "conftest", "torchaudio")
-"""What is imported anew for every mutant; torchaudio because `edgekws` amends it."""
+"""What is imported again for every mutant; torchaudio because `edgekws` amends it."""
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0")
 REWRITE = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # hypothesis is imported already
 LEAST_CPU_S, MEMORY = 10.0, 24 << 30
@@ -256,7 +256,7 @@ def copied() -> Iterator[Path]:
 
 
 def identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what tells a mutant apart, wherever its line has moved to."""
+    """Return the identity of a mutant, independent of its line number."""
     return tuple(row[key] for key in SHOWN[1:])
 
 

@@ -264,8 +264,8 @@ def main() -> int:
     if not options.check:
         return 0
     for page in stale:
-        told = "write it with: python tools/reference_pages.py"
-        print(f"{page} is not current; {told}", file=sys.stderr)
+        advice = "write it with: python tools/reference_pages.py"
+        print(f"{page} is not current; {advice}", file=sys.stderr)
     return 1 if stale else 0
 
 

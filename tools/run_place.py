@@ -71,10 +71,10 @@ class RunPlace:
     def orphans(self) -> list[str]:
         """Wait for what is left of a run that has ended; return what does not end, ended now."""
         _, alive = psutil.wait_procs(self.processes(), timeout=GRACE_S)
-        told = [" ".join(_command(process))[:200] for process in alive]
+        commands = [" ".join(_command(process))[:200] for process in alive]
         for process in alive:
             process.kill()
-        return told
+        return commands
 
     def step(self) -> str:
         """Return the step that the newest run has reached."""
@@ -86,7 +86,7 @@ class RunPlace:
         return name
 
     def sums(self) -> dict[str, str]:
-        """Return the sha256 of every file of the bundle but its card, which tells latencies."""
+        """Return the sha256 of every file of the bundle but its card, which contains latencies."""
         (sums,) = self.dist.glob(f"*/{SUMS}")
         pairs = (line.split("  ", 1) for line in sums.read_text("utf-8").splitlines())
         return {name: digest for digest, name in pairs if name != CARD}
@@ -164,7 +164,7 @@ def timed(place: RunPlace) -> float:
         SystemExit: the run failed.
     """
     started = time.monotonic()
-    code, told = place.run()
+    code, output = place.run()
     if code:
-        raise SystemExit(f"the recipe fails by itself ({code}):\n{told}")
+        raise SystemExit(f"the recipe fails by itself ({code}):\n{output}")
     return time.monotonic() - started

@@ -58,26 +58,26 @@ class Starver:
             self.problems += [f"left behind: {path}" for path in found]
 
     def _succeeds(self, room: str, steps: Counter[str]) -> bool:
-        code, told = self.place.run()
+        code, output = self.place.run()
         step = self.place.step()
         found = [*self.place.faults(), *(f"still runs: {each}" for each in self.place.orphans())]
         if code:
             steps[step] += 1
-            self.lines.setdefault(f"{step}, {'full' if steps is self.by_step else room}", told)
-            found += self._unlike_an_error(code, told)
+            self.lines.setdefault(f"{step}, {'full' if steps is self.by_step else room}", output)
+            found += self._unlike_an_error(code, output)
         self.problems += [f"{room}, in {step}: {text}" for text in found]
         return bool(code == 0)
 
-    def _unlike_an_error(self, code: int, told: str) -> Iterator[str]:
+    def _unlike_an_error(self, code: int, output: str) -> Iterator[str]:
         if code != 1:
-            yield f"exit code {code}: {told[-2000:]}"
-        if not told.startswith("error: ") or told.count("\n") != 1:
-            yield f"not one line: {told[-2000:]}"
+            yield f"exit code {code}: {output[-2000:]}"
+        if not output.startswith("error: ") or output.count("\n") != 1:
+            yield f"not one line: {output[-2000:]}"
         if (
-            str(self.small) not in told
-            and str(self.small.relative_to(self.place.folder)) not in told
+            str(self.small) not in output
+            and str(self.small.relative_to(self.place.folder)) not in output
         ):
-            yield f"does not name {self.small}: {told}"
+            yield f"does not name {self.small}: {output}"
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def main() -> int:
         folder = (given.folder or Path(scratch)).resolve()
         recipe, places = given.recipe.resolve(), given.places or PLACES
         found = starved(recipe, folder, places, given.growth, given.program)
-    told = {
+    summary = {
         name: {
             "failures when full": one.by_step,
             "failures when read-only": one.read_only,
@@ -137,7 +137,7 @@ def main() -> int:
         for name, one in found.items()
     }
     seconds = round(time.monotonic() - started)
-    print(json.dumps({"seconds": seconds} | told, indent=1, ensure_ascii=False))
+    print(json.dumps({"seconds": seconds} | summary, indent=1, ensure_ascii=False))
     return any(one.problems for one in found.values())
 
 

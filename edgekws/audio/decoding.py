@@ -28,7 +28,7 @@ from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_audio, read_blocks
 from edgekws.core.canonical import file_state, sha256_of
 from edgekws.core.contract import SILENCE
-from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split
+from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split, count_clips
 from edgekws.core.events import Emit, Event
 from edgekws.core.source_code import fingerprint
 from edgekws.core.store import allocate, build_folder, open_array, read_array
@@ -89,7 +89,7 @@ def decode(listing: Listing, front_end: FrontEnd, cache: Path, emit: Emit) -> Co
     if corpus.rejected:
         reasons = Counter(rejected.reason for rejected in corpus.rejected)
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-        emit(Event("warning", f"{len(corpus.rejected)} clips left out: {counts}"))
+        emit(Event("warning", f"{count_clips(corpus.rejected)} left out: {counts}"))
     return corpus
 
 

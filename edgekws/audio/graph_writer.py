@@ -1,5 +1,7 @@
 """Writing an ONNX graph node by node."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ OPSET = 17
 IR_VERSION = 8
 
 Array = NDArray[np.float64]
+Shapes = Mapping[str, tuple[int | str, ...]]
+
+NO_STATE: Shapes = MappingProxyType({})
 
 
 class Graph:
@@ -46,17 +51,24 @@ class Graph:
         self.constants.append(numpy_helper.from_array(values, name))
         return name
 
-    def model(self, front_end: FrontEnd) -> onnx.ModelProto:
-        """Return the model from `waveform` to `features`, of the shapes of a front end."""
-        shapes: dict[str, list[str | int | None]] = {
-            "waveform": ["batch", front_end.window_samples],
-            "features": ["batch", front_end.n_mels, front_end.n_frames],
-        }
-        source, result = (
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in shapes.items()
+    def model(
+        self,
+        front_end: FrontEnd,
+        batch: int | str = "batch",
+        state: Shapes = NO_STATE,
+        next_state: Shapes = NO_STATE,
+    ) -> onnx.ModelProto:
+        """Return the model from `waveform` to `features`, of the shapes of a front end.
+
+        `state` and `next_state` are further inputs and outputs.
+        """
+        inputs = {"waveform": (batch, front_end.window_samples), **state}
+        outputs = {"features": (batch, front_end.n_mels, front_end.n_frames), **next_state}
+        sources, results = (
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
+            for shapes in (inputs, outputs)
         )
-        graph = helper.make_graph(self.nodes, "front_end", [source], [result], self.constants)
+        graph = helper.make_graph(self.nodes, "front_end", sources, results, self.constants)
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
         onnx.checker.check_model(model, full_check=True)

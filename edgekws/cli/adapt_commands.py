@@ -44,16 +44,16 @@ def adapt(
     ] = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Tune a spotter to the voice of one person, and build a bundle of it.
+    """Tune a spotter to the voice of one person, and build a bundle of the result.
 
-    Some five recordings of each keyword are enough. The network is trained on them beside training
-    clips, so that it keeps what it knows, and no further than false alarms allow; it is quantized,
-    calibrated and judged again. Steps before that come from the cache; where they are not there,
-    they are run first.
+    About five recordings of each keyword are enough. The network is trained on them together with
+    training clips, so that it forgets nothing, and only as far as false alarms allow; it is then
+    quantized, calibrated and judged again. Earlier steps come from the cache, or are run first if
+    they are not in it.
 
-    It ends with this person's misses before and after. They are cross-validated: each clip is
-    judged by a network that was tuned on the others, before quantization. Figures of the new
-    bundle on these recordings would be too good; record others to test it.
+    The command ends with this person's misses before and after. They are cross-validated: each clip
+    is judged by a network that was tuned on the others, before quantization. The new bundle would
+    look too good on these recordings; make others to test it.
 
     \b
     Examples:

@@ -69,7 +69,7 @@ class _Group(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """Refuses, for every command alike, paths that no file can have, and infinite numbers.
+    """Refuses impossible paths and infinite numbers, for every command.
 
     It also expands the `~` of paths.
     """

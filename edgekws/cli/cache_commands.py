@@ -52,7 +52,7 @@ def show(ctx: typer.Context, json: Json = False) -> None:
 def prune(
     older_than: Annotated[
         float | None,
-        typer.Option("--older-than", min=0, metavar="DAYS", help="Entries not used for so long."),
+        typer.Option("--older-than", min=0, metavar="DAYS", help="Entries not used for this long."),
     ] = None,
     max_size: Annotated[
         float | None,
@@ -140,8 +140,8 @@ def _rows(groups: "dict[str, list[Entry]]") -> list[tuple[str, str, str, str]]:
 
     ordered = sorted(groups.items(), key=lambda group: -total(group[1]))
     return [
-        (name, f"{len(found):,}", _size(total(found)), _date(max(entry.used for entry in found)))
-        for name, found in ordered
+        (name, f"{len(group):,}", _size(total(group)), _date(max(entry.used for entry in group)))
+        for name, group in ordered
     ]
 
 

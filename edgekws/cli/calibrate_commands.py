@@ -92,7 +92,7 @@ def calibrate(
         check_form(page, event_page.PAGES, "--page", or_folder=False)
     chosen = parse_where(where or ())
     with view_for(json) as view:
-        made = engine.calibrate(
+        calibrated = engine.calibrate(
             bundle,
             positives,
             negatives or (),
@@ -102,14 +102,17 @@ def calibrate(
             where=chosen,
             tolerance_s=tolerance_s,
         )
-        for note in made.evaluation.notes:
+        for note in calibrated.evaluation.notes:
             view.emit(Event("warning", note))
-        found = made.evaluation
-        table = (event_rows.title(found), event_rows.HEADS, event_rows.rows(found))
-        lines = [*event_rows.lines(found), f"Wrote {output}; sha256 {made.verified.sha256}"]
-        view.show(Shown("calibrated", (asdict(made),), [table], lines))
+        evaluation = calibrated.evaluation
+        table = (event_rows.title(evaluation), event_rows.HEADS, event_rows.rows(evaluation))
+        lines = [
+            *event_rows.lines(evaluation),
+            f"Wrote {output}; sha256 {calibrated.verified.sha256}",
+        ]
+        view.show(Shown("calibrated", (asdict(calibrated),), [table], lines))
         if page is not None:
-            for file in event_page.write_files(found, str(output), page):
+            for file in event_page.write_files(evaluation, str(output), page):
                 view.emit(Event("note", f"written: {file}"))
 
 
@@ -157,13 +160,13 @@ def evaluate_events(
         event_page.check_output(output)
     chosen = parse_where(where or ())
     with view_for(json) as view:
-        made = engine.evaluate_events(
+        evaluation = engine.evaluate_events(
             bundle, positives, negatives or (), view.emit, chosen, tolerance_s
         )
-        for note in made.notes:
+        for note in evaluation.notes:
             view.emit(Event("warning", note))
-        table = (event_rows.title(made), event_rows.HEADS, event_rows.rows(made))
-        view.show(Shown("events", (asdict(made),), [table], event_rows.lines(made)))
+        table = (event_rows.title(evaluation), event_rows.HEADS, event_rows.rows(evaluation))
+        view.show(Shown("events", (asdict(evaluation),), [table], event_rows.lines(evaluation)))
         if output is not None:
-            for file in event_page.write_files(made, str(bundle), output):
+            for file in event_page.write_files(evaluation, str(bundle), output):
                 view.emit(Event("note", f"written: {file}"))

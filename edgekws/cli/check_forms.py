@@ -1,4 +1,4 @@
-"""The verdicts of `check` as continuous integration takes them: JUnit XML, GitHub annotations."""
+"""The verdicts of `check` for continuous integration: JUnit XML, GitHub annotations."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ OTHER_JUNIT = "name another --junit"
 
 
 def for_github(form: str | None) -> bool:
-    """Say whether annotations are wanted: they were asked for, or this is a GitHub workflow."""
+    """Return whether to write annotations: on request, or in a GitHub workflow."""
     return form == "github" or (form is None and os.environ.get("GITHUB_ACTIONS") == "true")
 
 
@@ -44,7 +44,7 @@ def sentence(verdict: Verdict) -> str:
 
 
 def write_junit(
-    path: Path, model: Path, found: Sequence[Measurement], verdicts: Sequence[Verdict]
+    path: Path, model: Path, measurements: Sequence[Measurement], verdicts: Sequence[Verdict]
 ) -> None:
     """Write a suite with a test case for every limit; the measurements are its properties.
 
@@ -56,9 +56,9 @@ def write_junit(
     root = Xml.Element("testsuites", {"name": "edgekws check", **counts})
     suite = Xml.SubElement(root, "testsuite", {"name": _text(str(model)), **counts})
     properties = Xml.SubElement(suite, "properties")
-    for one in found:
-        value = f"{one.value:.10g} {one.unit}".strip()
-        Xml.SubElement(properties, "property", {"name": one.metric, "value": value})
+    for measurement in measurements:
+        value = f"{measurement.value:.10g} {measurement.unit}".strip()
+        Xml.SubElement(properties, "property", {"name": measurement.metric, "value": value})
     for verdict in verdicts:
         _add_case(suite, model, verdict)
     Xml.indent(root)
@@ -78,7 +78,7 @@ def _add_case(suite: Xml.Element, model: Path, verdict: Verdict) -> None:
 
 
 def _text(value: str) -> str:
-    """Replace what XML 1.0 has no character for."""
+    """Replace characters that XML 1.0 does not allow."""
     return "".join(
         c if c.isprintable() or c in "\t\n" else "\N{REPLACEMENT CHARACTER}" for c in value
     )

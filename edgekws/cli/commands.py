@@ -218,10 +218,10 @@ def check(
             fresh=fresh,
             emit=view.emit,
         )
-        found, verdicts = result.value
+        measurements, verdicts = result.value
         view.show(result.shown)
         if junit is not None:
-            check_forms.write_junit(junit, model, found, verdicts)
+            check_forms.write_junit(junit, model, measurements, verdicts)
             view.emit(Event("note", f"written: {junit}"))
     if not json and check_forms.for_github(form):
         for line in check_forms.annotations(model, verdicts):
@@ -258,13 +258,13 @@ def report(
 
     if picture is not None:
         check_picture(picture)
-    found, folder = _read_report(run)
+    report, folder = _read_report(run)
     page = folder / "report.html"
-    write_html(found, page)
+    write_html(report, page)
     if picture is not None:
-        write_overview(found, picture)
+        write_overview(report, picture)
     with view_for(json) as view:
-        view.show(report_result(found, page))
+        view.show(report_result(report, page))
     if browser:
         webbrowser.open(page.resolve().as_uri())
 

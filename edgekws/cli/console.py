@@ -1,15 +1,14 @@
-"""What people see: live progress on a terminal, plain lines elsewhere, tables at the end."""
+"""Output for people: live progress on a terminal, plain lines elsewhere, tables at the end."""
 
 import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, JustifyMethod  # noqa: TID251
-from rich.live import Live  # noqa: TID251
 from rich.progress_bar import ProgressBar  # noqa: TID251
 from rich.table import Table  # noqa: TID251
 
+from edgekws.cli.live_view import LiveView
 from edgekws.cli.pace import Heartbeat, Pace, counted
 from edgekws.cli.plain_text import Text
 from edgekws.cli.process import drop_output
@@ -25,10 +24,10 @@ PLAIN_WIDTH = 140
 """Columns of a table that goes to a file or a pipe."""
 
 PLAIN_EVERY_S = 60.0
-"""Between two lines of progress in a file or a pipe."""
+"""Time between two lines of progress in a file or a pipe."""
 
 WIDE = 120
-"""Columns of a terminal on which the whole table of steps has room."""
+"""Columns of a terminal that the whole table of steps needs."""
 
 _MARKS = {"ok": "green", "warn": "yellow", "missing": "bold red"}
 _VERDICTS = {MET: ("green", "green"), EXCEEDED: ("red", "bold red")}
@@ -36,7 +35,7 @@ _VERDICTS = {MET: ("green", "green"), EXCEEDED: ("red", "bold red")}
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Go on without a reader: what a command makes is made, as into a file."""
+        """Continue without a reader: the command still does its work."""
         drop_output(sys.stderr if self.stderr else sys.stdout)
 
 
@@ -63,7 +62,7 @@ def _styled(row: Sequence[str]) -> Sequence[str | Text]:
 
 
 def _marked(line: str) -> Text:
-    """Return a line, the mark that it begins with coloured."""
+    """Return a line with its initial mark coloured."""
     mark, space, rest = one_line(line).partition(" ")
     text = Text(mark, _MARKS.get(mark, "default"))
     text.add(space + rest, "default")
@@ -71,7 +70,7 @@ def _marked(line: str) -> Text:
 
 
 def show_error(text: str) -> None:
-    """Write an error on standard error, red where that is a terminal."""
+    """Write an error to standard error, in red on a terminal."""
     console = _console(stderr=True)
     console.print(Text(text, style="red"), soft_wrap=True)
 
@@ -80,24 +79,19 @@ class Terminal:
     """Shows events on standard error while a command runs, and its result on standard output."""
 
     def __init__(self) -> None:
-        """Look where the two streams go."""
+        """Open both streams."""
         self._err, self._out = _console(stderr=True), _console(stderr=False)
-        self._live: Live | None = None
+        self._live = LiveView(self._err, 0.0, redirect=True)
         self._pace: Pace | None = None
         self._heart: Heartbeat | None = None
         self._step = ""
 
     def __enter__(self) -> Self:
-        """Begin; the progress line comes with the first progress."""
+        """Start; the progress line appears with the first progress."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the progress line away, also after an error."""
+    def __exit__(self, *_: object) -> None:
+        """Remove the progress line, also after an error."""
         self._clear()
 
     def emit(self, event: Event) -> None:
@@ -110,22 +104,22 @@ class Terminal:
             self._pace = None
             of = f"{event.done}/{event.total} " if event.total else ""
             self._step = f"{of}{event.text}"
-            self._say(f"{self._step} …", "bold")
+            self._print(f"{self._step} …", "bold")
         elif event.kind == "measured":
-            self._say(step_line(self._step, event.data), "")
+            self._print(step_line(self._step, event.data), "")
         elif event.kind == "warning":
-            self._say(f"warning: {event.text}", "yellow")
+            self._print(f"warning: {event.text}", "yellow")
         elif event.kind == "run":
             folder = event.data.get("folder")
-            self._say(f"run {event.text}" + (f" in {folder}" if folder else ""), "bold")
+            self._print(f"run {event.text}" + (f" in {folder}" if folder else ""), "bold")
         elif event.kind in ("note", "done"):
-            self._say(event.text, "dim")
+            self._print(event.text, "dim")
 
-    def _say(self, text: str, style: str) -> None:
+    def _print(self, text: str, style: str) -> None:
         self._err.print(Text(one_line(text), style=style), soft_wrap=True)
 
     def _progress(self, event: Event) -> None:
-        """Show how far a task is: a bar on a terminal, elsewhere a line now and then."""
+        """Show the progress of a task: a bar on a terminal, an occasional line elsewhere."""
         task, done, total = event.text, event.done or 0, event.total or 1
         begins = self._pace is None or not self._pace.goes_on(task, done)
         if self._pace is None or begins:
@@ -134,52 +128,47 @@ class Terminal:
             self._clear()
             self._pace = None
             return
-        self._still()
+        self._stop_repeating()
         left = self._pace.left(done, total)
         line = f"  {counted(event)}, {left}" if left else f"  {counted(event)}"
         if self._err.is_terminal:
             self._bar(line, done, total)
         elif (begins and total == 1) or self._pace.is_due(PLAIN_EVERY_S):
-            self._say(line, "")
+            self._print(line, "")
         if total == 1:
-            self._go_on_saying(line)
+            self._repeat(line)
 
-    def _go_on_saying(self, line: str) -> None:
-        """Show now and then that a silent task is still running."""
+    def _repeat(self, line: str) -> None:
+        """Show periodically that a silent task is still running."""
 
         def beat(passed_s: float) -> None:
             text = f"{line} {figures.duration(passed_s)}"
             if self._err.is_terminal:
                 self._bar(text, 0, 1)
             else:
-                self._say(text, "")
+                self._print(text, "")
 
         self._heart = Heartbeat(1.0 if self._err.is_terminal else PLAIN_EVERY_S, beat)
 
-    def _still(self) -> None:
+    def _stop_repeating(self) -> None:
         if self._heart is not None:
             self._heart.stop()
             self._heart = None
 
     def _bar(self, text: str, done: int, total: int) -> None:
-        """Show a line, with a bar where it is known how much there is to do."""
+        """Show a line, with a bar if the total is known."""
         line = Table.grid(padding=(0, 1))
         line.add_row(
             Text(one_line(text)), *([ProgressBar(total, done, width=30)] if total > 1 else [])
         )
-        if self._live is None:
-            self._live = Live(console=self._err, transient=True, auto_refresh=False)
-            self._live.start()
-        self._live.update(line, refresh=True)
+        self._live.update(lambda: line)
 
     def _clear(self) -> None:
-        self._still()
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._stop_repeating()
+        self._live.clear()
 
     def _table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-        """Show a table, or several under one another where the columns have no room."""
+        """Show a table, split into several if its columns do not fit."""
         texts = [tuple(head), *(tuple(one_line(str(cell)) for cell in row) for row in rows)]
         for columns in side_by_side(texts, self._out.width):
             self._columns(title, head, rows, columns)
@@ -211,7 +200,7 @@ class Terminal:
         self._out.print()
 
     def show(self, result: "Shown") -> None:
-        """Show the tables of a result, and its lines under them."""
+        """Show the tables of a result, followed by its lines."""
         self._clear()
         narrow = result.narrow if self._out.width < WIDE else None
         for title, head, rows in result.tables if narrow is None else narrow:

@@ -76,10 +76,10 @@ def explore(
     given = data_source(source, overrides or ())
     with view_for(json) as view:
         emit = quiet if json else view.emit
-        found = look(given, emit)
-        page = write_exploration(found, output or Path("runs/data") / found.name)
-        record = found.to_dict() | {"page": str(page)}
-        view.show(Shown("data", (record,), *exploration_tables(found)))
+        exploration = look(given, emit)
+        page = write_exploration(exploration, output or Path("runs/data") / exploration.name)
+        record = exploration.to_dict() | {"page": str(page)}
+        view.show(Shown("data", (record,), *exploration_tables(exploration)))
         emit(Event("note", f"page in {page}"))
 
 
@@ -127,12 +127,13 @@ def augment(
     given = data_source(source, overrides or ())
     with view_for(json) as view:
         drawn = given.seed if seed is None else seed
-        made = make(given, output, copies, form.value, drawn, view.emit)
-        line = f"{made.originals:,} originals and {made.augmented:,} augmented clips in {output}"
+        augmented = make(given, output, copies, form.value, drawn, view.emit)
+        originals = f"{augmented.originals:,} originals"
+        line = f"{originals} and {augmented.augmented:,} augmented clips in {output}"
         use = f'dataset = {{ kind = "manifest", path = "{output / "manifest.csv"}" }}'
-        view.show(Shown("augmented", (asdict(made),), (), (line, use)))
-    if made.unreadable:
-        raise DataError(f"{len(made.unreadable)} clips are not in {output}: cannot be read")
+        view.show(Shown("augmented", (asdict(augmented),), (), (line, use)))
+    if augmented.unreadable:
+        raise DataError(f"{len(augmented.unreadable)} clips are not in {output}: cannot be read")
 
 
 @data.command()
@@ -156,7 +157,7 @@ def synth(
         ),
     ] = None,
     language: Annotated[
-        str, typer.Option("--language", metavar="CODE", help="Of espeak-ng: en, en-us, de, ar, …")
+        str, typer.Option("--language", metavar="CODE", help="Language, as en, en-us, de or ar.")
     ] = "en",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed.")] = 0,
     overrides: Overrides = None,
@@ -187,9 +188,10 @@ def synth(
     from edgekws.curation.synth import words_of
 
     with view_for(json) as view, commands_allowed(allow_commands):
-        made = speak(
+        spoken = speak(
             words_of(words), output, language, clips, voices, seed, overrides or (), view.emit
         )
-        shares = ", ".join(f"{split} {count:,}" for split, count in made.splits.items())
-        line = f"{made.clips:,} clips of {len(made.words)} words by {made.voices} voices ({shares})"
-        view.show(Shown("spoken", (asdict(made),), (), (f"{line} in {output}",)))
+        shares = ", ".join(f"{split} {count:,}" for split, count in spoken.splits.items())
+        words_by = f"{len(spoken.words)} words by {spoken.voices} voices"
+        line = f"{spoken.clips:,} clips of {words_by} ({shares})"
+        view.show(Shown("spoken", (asdict(spoken),), (), (f"{line} in {output}",)))

@@ -69,8 +69,8 @@ def evaluate(
     Choose between models on dev: the test figure of a model chosen on test is biased.
 
     --recordings takes a folder of word folders, such as edgekws record writes. Words that the model
-    does not know are _unknown_. With one speaker the intervals are over clips: they say how sure
-    the figure is for this voice, and nothing about other people.
+    does not know are _unknown_. With one speaker the intervals are over clips: they show how
+    certain the figure is for this voice, and nothing about other people.
 
     \b
     Examples:
@@ -137,7 +137,7 @@ def compare(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say which of two or more models is better, on the same clips of a recipe's data.
+    """Compare two or more models on the same clips of a recipe's data: which is better.
 
     The verdict on each pair is better, worse, or no difference detected with this much data, and
     how much data would be needed. It rests on the exact McNemar test and the 95 % interval of the

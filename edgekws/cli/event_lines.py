@@ -19,7 +19,7 @@ COLUMNS = ("file", "keyword", "start_s", "end_s", "score")
 
 
 def text_lines(file: TextIO, *, with_names: bool) -> Write:
-    """Return what writes a line for a person, beginning with the audio's name if `with_names`."""
+    """Return a writer of lines for people, which begin with the audio's name if `with_names`."""
 
     def write(name: str, event: "Event") -> None:
         line = f"{event.start_s:9.2f} … {event.end_s:.2f} s  {event.keyword}  {event.score:.2f}"
@@ -30,7 +30,7 @@ def text_lines(file: TextIO, *, with_names: bool) -> Write:
 
 
 def csv_lines(file: TextIO) -> Write:
-    """Return what writes rows of a CSV table; its head is written at once.
+    """Return a writer of rows of a CSV table; the header is written immediately.
 
     Names are exact in a file or a pipe, and cannot steer a terminal.
     """
@@ -46,7 +46,7 @@ def csv_lines(file: TextIO) -> Write:
 
 
 def audacity_lines(file: TextIO) -> Write:
-    """Return what writes a label track as Audacity imports it: start, end, label, by tabs."""
+    """Return a writer of a label track for Audacity: start, end and label, separated by tabs."""
 
     def write(name: str, event: "Event") -> None:
         del name  # a label track belongs to one recording
@@ -57,7 +57,7 @@ def audacity_lines(file: TextIO) -> Write:
 
 
 def json_lines(file: TextIO) -> Write:
-    """Return what writes JSON lines, as the runtime's own command does."""
+    """Return a writer of JSON lines, like those of the runtime's own command."""
 
     def write(name: str, event: "Event") -> None:
         # ASCII only, so that no encoding of the terminal or the pipe can harm it.
@@ -68,7 +68,7 @@ def json_lines(file: TextIO) -> Write:
 
 
 def while_read(write: Write) -> Write:
-    """Return what writes on standard output for as long as somebody reads it."""
+    """Return `write`, which stops as soon as standard output has no reader."""
 
     def try_to_write(name: str, event: "Event") -> None:
         try:

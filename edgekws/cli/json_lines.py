@@ -1,9 +1,8 @@
-"""What machines see: one JSON object a line on standard output."""
+"""Output for programs: one JSON object per line on standard output."""
 
 import json
 import math
 from dataclasses import asdict
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from edgekws.cli.process import write_line
@@ -20,12 +19,7 @@ class JsonLines:
         """Do nothing: there is nothing to set up."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Do nothing: there is nothing to clean up."""
 
     def emit(self, event: Event) -> None:
@@ -34,7 +28,7 @@ class JsonLines:
         _write(fields.pop("kind"), {k: v for k, v in fields.items() if v not in (None, {})})
 
     def show(self, result: "Shown") -> None:
-        """Write the records of a result, a line each."""
+        """Write the records of a result, one per line."""
         for record in result.records:
             _write(result.event, record)
 
@@ -45,7 +39,7 @@ def _write(event: str, fields: dict[str, Any]) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """Replace what JSON has no number for by `null`."""
+    """Replace numbers that JSON cannot represent by `null`."""
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

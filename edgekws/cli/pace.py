@@ -1,4 +1,4 @@
-"""How fast a task goes, and what is left of it."""
+"""The speed of a task, and its remaining time."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ class Pace:
     """The pace of a task since its first report, which need not be its start."""
 
     def __init__(self, task: str, done: int) -> None:
-        """Begin to watch a task of which so much is done."""
+        """Start with a task of which `done` is finished."""
         self.task, self._from = task, done
         self._started = self._told = time.monotonic()
 
@@ -22,14 +22,14 @@ class Pace:
         return task == self.task and done >= self._from
 
     def left(self, done: int, total: int) -> str:
-        """Return the time left, or nothing while there is no telling."""
+        """Return the remaining time, empty while it is unknown."""
         if done <= self._from:
             return ""
         passed = time.monotonic() - self._started
         return figures.duration(passed * (total - done) / (done - self._from)) + " left"
 
     def is_due(self, every_s: float) -> bool:
-        """Tell whether that much time has passed since this was last true."""
+        """Return whether that much time has passed since this last returned true."""
         due = time.monotonic() - self._told >= every_s
         if due:
             self._told = time.monotonic()
@@ -40,7 +40,7 @@ class Heartbeat:
     """Calls `beat` from a thread every `every_s`, with the time that has passed, until stopped."""
 
     def __init__(self, every_s: float, beat: Callable[[float], None]) -> None:
-        """Begin to count."""
+        """Start."""
         self._every_s, self._beat = every_s, beat
         self._started, self._stopped = time.monotonic(), Stopped()
         self._thread = Thread(target=self._run, daemon=True)
@@ -51,13 +51,13 @@ class Heartbeat:
             self._beat(time.monotonic() - self._started)
 
     def stop(self) -> None:
-        """End it; `beat` is not called any more when this returns."""
+        """Stop; `beat` is no longer called when this returns."""
         self._stopped.set()
         self._thread.join()
 
 
 def counted(event: Event) -> str:
-    """Write how far a task is: by epoch and loss in a training, else by what is counted.
+    """Format the progress of a task: epoch and loss of a training, or else what is counted.
 
     >>> counted(Event("progress", "training", 31, 150, {"epoch": 3, "epochs": 15, "loss": 0.4216}))
     'training epoch 3/15, loss 0.42'

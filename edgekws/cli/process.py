@@ -1,4 +1,4 @@
-"""The process of a command: how it may be ended, and the three streams that it has to have."""
+"""The process of a command: its interruption, and the three streams that it needs."""
 
 import codecs
 import errno
@@ -14,7 +14,7 @@ _ASCII = {
     "…": "...", "–": "-", "−": "-", "→": "->", "×": "x", "≤": "<=", "≥": ">=", "≈": "~",
     "µ": "u", "Δ": "d", "±": "+-", "“": '"', "”": '"',
 }  # fmt: skip
-"""What stands for the signs of our own texts where an encoding lacks them."""
+"""Replacements of characters in our own texts, for encodings that lack them."""
 
 INTERRUPTED = Event()
 """Set once a signal has interrupted the command, even if a library swallows the exception."""
@@ -57,7 +57,7 @@ def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
 
 
 def _go_on(number: int, frame: FrameType | None) -> None:
-    """Do nothing; where SIG_IGN is set, Python complains of a signal that came just before."""
+    """Do nothing; with SIG_IGN, Python complains about a signal that came just before."""
 
 
 def _is_dead_terminal(stream: TextIO) -> bool:
@@ -69,14 +69,14 @@ def _is_dead_terminal(stream: TextIO) -> bool:
 
 
 def drop_output(stream: TextIO) -> None:
-    """Drop what is written on a stream from now on: nobody reads it any more."""
+    """Discard what is written to a stream from now on: it has no reader."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, stream.fileno())
     os.close(nothing)
 
 
 def write_line(text: str) -> None:
-    """Write a line on standard output at once, for as long as somebody reads it."""
+    """Write a line to standard output immediately, as long as it has a reader."""
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
@@ -85,7 +85,7 @@ def write_line(text: str) -> None:
 
 
 def encode_plainly(*streams: TextIO) -> None:
-    """Write ASCII for signs that the encoding of a stream lacks, so that none ends the command."""
+    """Write ASCII for characters that the encoding of a stream lacks, instead of failing."""
     codecs.register_error("edgekws", _plainly)
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
@@ -100,7 +100,7 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
 
 
 def open_streams() -> None:
-    """Open what the caller has closed of the standard streams on nothing.
+    """Open the standard streams that the caller has closed, on the null device.
 
     Otherwise the next file that is opened would get the number of one, and what libraries print
     with it. `sys.stdin` stays `None` where it was closed: what reads it says so.

@@ -1,4 +1,4 @@
-"""The command that records words: a test of a bundle with one's own voice."""
+"""The command that records words: a test of a bundle with your own voice."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def record(
         int, typer.Option("--per-word", metavar="N", min=1, max=10_000, help="Clips of each word.")
     ] = 5,
     speaker: Annotated[
-        str, typer.Option("--speaker", metavar="NAME", help="Who speaks; begins the file names.")
+        str, typer.Option("--speaker", metavar="NAME", help="The speaker; begins the file names.")
     ] = "me",
     device: Annotated[
         str | None,
@@ -49,18 +49,18 @@ def record(
         typer.Option(
             "--from",
             metavar="FILE|DIR",
-            help="Recordings of one word, said again and again, instead of the microphone.",
+            help="Recordings of one word, repeated many times, instead of the microphone.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Record words with the microphone: your own voice, to test a bundle or to adapt it.
 
-    Each word is asked for in turn. What is heard is trimmed to the word and checked; a take that is
-    too quiet, clipped, cut off or empty is asked for again, and why. Clips are 16 kHz, 16 bit, at
-    least one second, in the layout of Speech Commands: DIR/WORD/NAME_nohash_N.wav; the room goes to
-    DIR/_background_noise_. Each clip is written at once: Ctrl-C loses nothing, and the same command
-    goes on where it stopped.
+    The words are prompted in turn. Each take is trimmed to the word and checked; one that is too
+    quiet, clipped, cut off or empty is repeated, and the reason is shown. Clips are 16 kHz, 16 bit,
+    at least one second, in the layout of Speech Commands: DIR/WORD/NAME_nohash_N.wav; recordings of
+    the room go to DIR/_background_noise_. Each clip is written at once: Ctrl-C loses nothing, and
+    the same command resumes where it stopped.
 
     The microphone needs the package sounddevice: pip install 'edgekws[microphone]'.
 
@@ -74,8 +74,8 @@ def record(
     from dataclasses import asdict
 
     from edgekws.cli.take_view import TakeView
-    from edgekws.curation.record import checked_order
     from edgekws.curation.record import record as record_words
+    from edgekws.curation.record_order import checked_order
     from edgekws.report.shown import Shown
 
     order = checked_order(tuple(words or ()), output, per_word, speaker, noise)
@@ -93,7 +93,7 @@ def record(
 
 
 def _files(path: Path) -> "Iterator[Source]":
-    """Yield a file, or one after another those of a folder."""
+    """Yield a file, or the files of a folder one after the other."""
     from collections import Counter
 
     from edgekws.audio.folders import audio_files_under

@@ -70,7 +70,7 @@ def sweep(
     ] = None,
     overrides: Overrides = None,
     runs: Annotated[
-        Path, typer.Option("--runs", metavar="DIR", help="Results go to its sweeps/NAME.")
+        Path, typer.Option("--runs", metavar="DIR", help="Results are written to DIR/sweeps/NAME.")
     ] = Path("runs"),
     json: Json = False,
 ) -> None:
@@ -136,7 +136,7 @@ def _run(
 
     loaded = load_sweep(file, overrides)
     with hands as (workers, make_crew), view_for(json) as view:
-        found = search.sweep(
+        results = search.sweep(
             loaded,
             runs=runs,
             workers=workers,
@@ -144,11 +144,11 @@ def _run(
             emit=view.emit,
             make_crew=make_crew,
         )
-        folder = search.sweep_folder(runs, found.name)
-        found.save(folder)
-        write_page(found, folder / "report.html")
+        folder = search.sweep_folder(runs, results.name)
+        results.save(folder)
+        write_page(results, folder / "report.html")
         view.emit(Event("note", f"results in {folder}: report.html, results.json, ranking.csv"))
-        view.show(Shown("sweep", (found.to_dict(),), *result_tables(found)))
+        view.show(Shown("sweep", (results.to_dict(),), *result_tables(results)))
 
 
 def _plan(
@@ -169,8 +169,8 @@ def _plan(
     loaded = load_sweep(file, overrides)
     with hands as (workers, _), view_for(json) as view:
         emit = quiet if json else view.emit
-        found = plan(loaded, runs, workers, storage, emit)
-        view.show(Shown("sweep_plan", (asdict(found),), *plan_tables(found)))
+        planned = plan(loaded, runs, workers, storage, emit)
+        view.show(Shown("sweep_plan", (asdict(planned),), *plan_tables(planned)))
 
 
 def _best(run: Path | None, output: Path | None, *, json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The tables of a sweep that people see, without a terminal in sight."""
+"""The tables of a sweep for people, independent of the terminal."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,15 @@ MOST = 15
 
 
 def plan_tables(plan: "SweepPlan") -> tuple[list[Table], list[str]]:
-    """Return what a sweep will do: the reasons of what cannot be, and its size."""
+    """Return what a sweep will do: the reasons of invalid combinations, and its size."""
     rows = [
-        [one["key"], figures.count(one["count"]), _params(one["first"][0]), one["message"]]
-        for one in plan.reasons
+        [
+            reason["key"],
+            figures.count(reason["count"]),
+            _params(reason["first"][0]),
+            reason["message"],
+        ]
+        for reason in plan.reasons
     ]
     head = ("key", "combinations", "e.g.", "reason")
     tables: list[Table] = [("cannot be", head, rows)] if rows else []
@@ -37,52 +42,56 @@ def plan_tables(plan: "SweepPlan") -> tuple[list[Table], list[str]]:
     return tables, [*lines, *plan.notes]
 
 
-def result_tables(found: "Results") -> tuple[list[Table], list[str]]:
+def result_tables(results: "Results") -> tuple[list[Table], list[str]]:
     """Return ranking, importance, the factors' verdicts, and what failed."""
-    tables: list[Table] = [_ranking(found)]
-    if found.importance:
-        rows = [[name, figures.share(share)] for name, share in found.importance.items()]
+    tables: list[Table] = [_ranking(results)]
+    if results.importance:
+        rows = [[name, figures.share(share)] for name, share in results.importance.items()]
         tables.append(("importance (fANOVA)", ("parameter", "share of the variance"), rows))
-    if found.cells:
+    if results.cells:
         rows = [
             [
-                _params(one["params"]),
-                figures.share(one["mean"]),
-                figures.interval("accuracy", one["ci95"]),
+                _params(cell["params"]),
+                figures.share(cell["mean"]),
+                figures.interval("accuracy", cell["ci95"]),
             ]
-            for one in found.cells
+            for cell in results.cells
         ]
-        title = f"{found.objective} on {found.evaluate_on}, mean over seeds"
+        title = f"{results.objective} on {results.evaluate_on}, mean over seeds"
         tables.append((title, ("combination", "score", "95 %"), rows[:MOST]))
-    if found.failures:
-        rows = [[_params(one["params"]), str(one["error"])] for one in found.failures]
+    if results.failures:
+        rows = [[_params(trial["params"]), str(trial["error"])] for trial in results.failures]
         tables.append((f"failed: {len(rows)}", ("combination", "reason"), rows[:MOST]))
-    lines = [f"{effect['sentence']} on {found.evaluate_on}" for effect in found.effects]
-    return tables, [*lines, *(f"note: {note}" for note in found.notes)]
+    lines = [f"{effect['sentence']} on {results.evaluate_on}" for effect in results.effects]
+    return tables, [*lines, *(f"note: {note}" for note in results.notes)]
 
 
-def _ranking(found: "Results") -> Table:
-    shown = found.standings[:MOST]
-    title = f"{found.name}: {found.objective} on dev"
-    if len(shown) < len(found.standings):
-        title += f", the first {MOST} of {len(found.standings)}"
+def _ranking(results: "Results") -> Table:
+    shown = results.standings[:MOST]
+    title = f"{results.name}: {results.objective} on dev"
+    if len(shown) < len(results.standings):
+        title += f", the first {MOST} of {len(results.standings)}"
     head = ("combination", "", "score", "95 %", "behind", *map(figures.short, ("params", "macs")))
-    return title, head, [_row(one) for one in shown]
+    return title, head, [_row(standing) for standing in shown]
 
 
-def _row(one: "Standing") -> list[str]:
-    state = one.state if one.state == "failed" else f"{one.state}, {one.epochs} epochs"
-    if len(one.seeds) > 1:
-        state += f", {len(one.seeds)} seeds"
-    if one.base:
+def _row(standing: "Standing") -> list[str]:
+    state = (
+        standing.state
+        if standing.state == "failed"
+        else f"{standing.state}, {standing.epochs} epochs"
+    )
+    if len(standing.seeds) > 1:
+        state += f", {len(standing.seeds)} seeds"
+    if standing.base:
         state += ", base"
     return [
-        _params(one.params),
+        _params(standing.params),
         state,
-        figures.share(one.value),
-        figures.interval("accuracy", one.ci95),
-        _behind(one),
-        *(figures.figure(metric, one.measured.get(metric)) for metric in ("params", "macs")),
+        figures.share(standing.value),
+        figures.interval("accuracy", standing.ci95),
+        _behind(standing),
+        *(figures.figure(metric, standing.measured.get(metric)) for metric in ("params", "macs")),
     ]
 
 
@@ -91,9 +100,9 @@ def _params(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{names[key]} {value}" for key, value in params.items())
 
 
-def _behind(one: "Standing") -> str:
-    if one.best:
+def _behind(standing: "Standing") -> str:
+    if standing.best:
         return "best"
-    if one.behind is None:
+    if standing.behind is None:
         return ""
-    return "tie" if one.tied else figures.points(one.behind[0])
+    return "tie" if standing.tied else figures.points(standing.behind[0])

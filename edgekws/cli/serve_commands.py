@@ -29,7 +29,7 @@ def serve(
     uri: Annotated[
         str,
         typer.Option(
-            "--uri", metavar="URI", help="Where to listen: tcp://HOST:PORT, unix:///PATH."
+            "--uri", metavar="URI", help="Address to listen on: tcp://HOST:PORT or unix:///PATH."
         ),
     ] = LOCAL,
     clients: Annotated[
@@ -41,7 +41,7 @@ def serve(
     languages: Annotated[
         list[str] | None,
         typer.Option(
-            "--language", metavar="CODE", help="Of the keywords, as en or de; may be repeated."
+            "--language", metavar="CODE", help="Language of the keywords; may be repeated."
         ),
     ] = None,
     zeroconf: Annotated[

@@ -48,14 +48,14 @@ def init(
         typer.Option("--language", help="Language of the synthesizer, without --data."),
     ] = None,
     max_params: Annotated[
-        int | None, typer.Option("--max-params", min=1, help="Most parameters (10000).")
+        int | None, typer.Option("--max-params", min=1, help="Maximum parameters (10000).")
     ] = None,
     max_macs: Annotated[
         int | None,
-        typer.Option("--max-macs", min=1, help="Most MACs per second of audio (1000000)."),
+        typer.Option("--max-macs", min=1, help="Maximum MACs per second of audio (1000000)."),
     ] = None,
     max_size_kib: Annotated[
-        int | None, typer.Option("--max-size-kib", min=1, help="Largest size, in KiB (40).")
+        int | None, typer.Option("--max-size-kib", min=1, help="Maximum size in KiB (40).")
     ] = None,
     target: Annotated[
         str, typer.Option("--target", help="Where latency is measured: host, or ssh with --host.")

@@ -52,16 +52,16 @@ def detect(
     rate: Annotated[
         int | None,
         typer.Option(
-            "--rate", metavar="HZ", min=1_000, max=768_000, help="Of the PCM on standard input."
+            "--rate", metavar="HZ", min=1_000, max=768_000, help="Rate of PCM on standard input."
         ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", min=0, max=1, help="For every keyword, not the bundle's."),
+        typer.Option("--threshold", min=0, max=1, help="Threshold of every keyword."),
     ] = None,
     hop_ms: Annotated[
         float | None,
-        typer.Option("--hop-ms", metavar="MS", help="Time between decisions, not the bundle's."),
+        typer.Option("--hop-ms", metavar="MS", help="Time between decisions."),
     ] = None,
     runtime: Annotated[
         Runtime,
@@ -86,8 +86,9 @@ def detect(
 
     Files may be of any length, format and rate; they are read block by block. PCM on standard
     input is 16-bit little-endian mono, at the model's rate or at --rate. Thresholds, smoothing and
-    refractory time come from the bundle. --json writes one line per event: file, keyword, start_s,
-    end_s, score. The bundle's own detect.py --stream gives the same events.
+    refractory time come from the bundle, unless --threshold or --hop-ms is given. --json writes one
+    line per event: file, keyword, start_s, end_s, score. The bundle's own detect.py --stream gives
+    the same events.
 
     --save-events writes the audio around each event to a new folder, with a table, events.csv.
     Listen to the false alarms, and add a folder of them to `negatives` of the recipe.

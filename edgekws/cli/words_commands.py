@@ -1,4 +1,4 @@
-"""The command from typed words to a bundle: a recipe by what is installed, its plan, its run."""
+"""The command from typed words to a bundle: it writes a recipe, plans it and runs it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 def words(
     keywords: Annotated[list[str], typer.Argument(metavar="WORD…", help="Words or phrases.")],
     output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="Folder for everything that is made.")
+        Path, typer.Option("--output", metavar="DIR", help="Folder for all results.")
     ],
     language: Annotated[
-        str, typer.Option("--language", help="Their language: en, en-us, de, ar, …")
+        str, typer.Option("--language", help="Language of the words: en, en-us, de, ar, …")
     ] = "en",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write the recipe and show its plan; do not train.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make a spotter from typed words: no recordings, one command.
+    """Build a spotter from typed words: no recordings, one command.
 
     Every installed engine that has the language speaks the words; with the extra
-    edgekws[embedding], a pre-trained speech embedding is the teacher. DIR gets the recipe, the
-    report in runs/ and the bundle in dist/. Interrupted, the same command resumes; to change
-    more than the words, edit the recipe in DIR and repeat it.
+    edgekws[embedding], a pre-trained speech embedding is the teacher. The recipe is written to DIR,
+    the report to its runs/ and the bundle to its dist/. To resume an interrupted run, repeat the
+    command; to change more than the words, edit the recipe first.
 
     \b
     Examples:
@@ -69,7 +69,7 @@ def words(
 
 
 def _check_same(recipe: Path, answers: "Answers") -> None:
-    """Refuse a recipe that is there for other words."""
+    """Refuse an existing recipe for other words."""
     from edgekws.recipe.load import load
 
     dataset = load(recipe).recipe.dataset

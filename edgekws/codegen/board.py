@@ -131,7 +131,7 @@ def run(program: Program, machine: str, given: bytes, scratch: Path) -> bytes:
             command, cwd=scratch, capture_output=True, text=True, timeout=LIMIT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise MachineError(f"{QEMU} -M {machine}: no end after {LIMIT_S:g} s") from error
+        raise MachineError(f"{QEMU} -M {machine}: not finished after {LIMIT_S:g} s") from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise MachineError(f"the program failed on {QEMU} -M {machine}: {last}")

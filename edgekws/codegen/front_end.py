@@ -1,174 +1,22 @@
-"""The front end in C: its tables, and the calls of the kernels in `runtime/c/front_end.h`."""
-
-from dataclasses import dataclass
-from typing import Any
+"""The log-mel front end in C: its tables, and the calls of `runtime/c/front_end.h`."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekws.codegen.c_tables import literal, table
-from edgekws.codegen.ir import Network
-from edgekws.core.contract import Contract, Normalization
-from edgekws.errors import UnsupportedError
-from edgekws.runtime.front_end import MICROFRONTEND, FrontEnd, analysis_window, mel_filterbank
-
-MOST_POINTS = 1 << 16
-"""The places of points are 16-bit numbers."""
+from edgekws.codegen.fft import Pass, butterfly_radix, n_points, passes, places, roots_of_unity
+from edgekws.codegen.front_end_interface import (
+    FUNCTION,
+    RESET,
+    InputQuantization,
+    filter_bins,
+    reset_function,
+    scratch_comment,
+    size_macros,
+)
+from edgekws.core.contract import Normalization
+from edgekws.runtime.front_end import FrontEnd, analysis_window, mel_filterbank
 
 FULL_SCALE = 32768.0
-
-
-@dataclass(frozen=True)
-class InputQuantization:
-    """The first QuantizeLinear of a network: scale, zero point and type, int8 or uint8."""
-
-    scale: float
-    zero_point: int
-    signed: bool
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Lowest and highest code."""
-        return (-128, 127) if self.signed else (0, 255)
-
-
-@dataclass(frozen=True)
-class Pass:
-    """A pass of the FFT: transforms of `length` points become those of `radix * length`.
-
-    The root of unity of the longer transform is entry `stride` of the table of roots.
-    """
-
-    radix: int
-    length: int
-    stride: int
-
-    @property
-    def last_root(self) -> int:
-        """The highest entry of the table of roots that the pass reads."""
-        if self.radix in (2, 4):
-            return (self.radix - 1) * (self.length - 1) * self.stride
-        return self.radix * self.length * self.stride - 1
-
-
-def n_points(n_fft: int) -> int:
-    """Return the points of the complex FFT that transforms `n_fft` real samples."""
-    return n_fft // 2 if n_fft % 2 == 0 else n_fft
-
-
-def passes(n_fft: int) -> tuple[Pass, ...]:
-    """Return the passes of the complex FFT, radix 4 first.
-
-    >>> [p.radix for p in passes(512)], [p.radix for p in passes(400)]
-    ([4, 4, 4, 4], [4, 2, 5, 5])
-    """
-    left, length, chosen = n_points(n_fft), 1, list[Pass]()
-    radix = 4
-    while left > 1:
-        if left % radix:
-            radix = {4: 2, 2: 3}.get(radix, radix + 2)
-            if radix * radix > left and radix > 2:
-                radix = left
-            continue
-        length *= radix
-        chosen.append(Pass(radix, length // radix, n_fft // length))
-        left //= radix
-    return tuple(chosen)
-
-
-def places(n_fft: int) -> NDArray[np.int64]:
-    """Return where each input of the complex FFT is stored: its digits reversed, `(n_points,)`."""
-    inputs, block = np.arange(n_points(n_fft)), n_points(n_fft)
-    result = np.zeros_like(inputs)
-    for fft_pass in reversed(passes(n_fft)):
-        block //= fft_pass.radix
-        result += inputs % fft_pass.radix * block
-        inputs = inputs // fft_pass.radix
-    return result
-
-
-def size_macros(front_end: FrontEnd) -> str:
-    """Return the macros that tell the sizes of a front end.
-
-    Raises:
-        ValueError: `n_fft` is longer than the kernels can transform, or an option has no kernel.
-    """
-    if n_points(front_end.n_fft) > MOST_POINTS:
-        raise ValueError(f"an FFT of {front_end.n_fft} is too long; use up to {MOST_POINTS}")
-    if front_end.mean == "clip":
-        raise ValueError('mean = "clip" needs the whole window; use mean = "running"')
-    runs_in = int(front_end.kind == MICROFRONTEND)
-    return f"""\
-#define KWS_SAMPLE_RATE {front_end.sample_rate}
-#define KWS_FRAME_SAMPLES {front_end.n_fft}
-#define KWS_FRAME_STEP {front_end.hop_length}
-#define KWS_MEL_BANDS {front_end.n_mels}
-#define KWS_WINDOW_SAMPLES {front_end.window_samples}
-#define KWS_WINDOW_FRAMES {front_end.n_frames}
-#define KWS_RUN_IN {runs_in} /* whether a lone clip has a run-in */"""
-
-
-def scratch_comment(front_end: FrontEnd) -> str:
-    """Return what the memory of a front end keeps."""
-    kept = "the means of the bands are" if front_end.running_seconds else "nothing in it is"
-    return f"/* Memory that the front end works in; {kept} kept between calls. */"
-
-
-def reset_function(front_end: FrontEnd) -> str:
-    """Return the function that begins a stream: its definition where nothing is kept."""
-    if front_end.running_seconds is None:
-        return _NOTHING_KEPT
-    return "/* Begin a stream. */\nvoid kws_front_end_reset(kws_front_end_scratch *scratch);"
-
-
-_NOTHING_KEPT = """\
-/* Begin a stream: nothing is kept of the one before. */
-static inline void kws_front_end_reset(kws_front_end_scratch *scratch)
-{
-    (void)scratch;
-}"""
-
-RESET = """
-void kws_front_end_reset(kws_front_end_scratch *scratch)
-{
-    scratch->weight = 0;
-    for (int32_t m = 0; m < KWS_MEL_BANDS; m++)
-        scratch->means[m] = 0;
-}
-"""
-"""The function for front ends with means of bands."""
-
-FUNCTION = """\
-/* Compute the features of `frames` frames, rows of KWS_MEL_BANDS: normalised log-mel as the network
- * takes it. Reads KWS_FRAME_SAMPLES + (frames - 1) * KWS_FRAME_STEP samples. */
-void kws_front_end(const int16_t *pcm, int32_t frames, uint8_t *features,
-                   kws_front_end_scratch *scratch);"""
-"""The function that both front ends have."""
-
-
-def butterfly_radix(n_fft: int) -> int:
-    """Return the largest radix that is transformed in a buffer of its own; 0 if there is none."""
-    return max((p.radix for p in passes(n_fft) if p.radix not in (2, 4)), default=0)
-
-
-def input_of(network: Network) -> InputQuantization:
-    """Return how a network takes its features."""
-    return InputQuantization(float(network.input.scale), network.input.zero, signed=False)
-
-
-def front_end_files(contract: Contract, network: Network) -> dict[str, str]:
-    """Return the files of the float front end of a network, by name.
-
-    Raises:
-        UnsupportedError: `n_fft` is longer than the kernels can transform.
-    """
-    front_end = contract.front_end
-    try:
-        header = front_end_header(front_end)
-        source = front_end_source(front_end, contract.normalization, input_of(network))
-    except ValueError as error:
-        raise UnsupportedError(f"the front end has no form in C: {error}") from error
-    return {"kws_front_end.h": header, "kws_front_end.c": source}
 
 
 def front_end_header(front_end: FrontEnd) -> str:
@@ -252,29 +100,6 @@ def _tables(front_end: FrontEnd, normalization: Normalization) -> tuple[str, ...
         *([_pcen_table(front_end)] if front_end.compression == "pcen" else []),
         "",
     )
-
-
-def roots_of_unity(n_fft: int) -> NDArray[np.float64]:
-    """Return (cos, -sin) of each root up to the last one that is read, `(2 * entries,)`."""
-    last = max((p.last_root for p in passes(n_fft)), default=0)
-    if n_fft % 2 == 0:
-        last = max(last, n_fft // 4)
-    angles = 2 * np.pi * np.arange(last + 1) / n_fft
-    return np.stack([np.cos(angles), -np.sin(angles)], axis=1).ravel()
-
-
-def filter_bins(weights: NDArray[np.number[Any]]) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return (first bin, number of bins) of each filter in one row, and their weights in another.
-
-    `weights` are those of all bins, `(n_mels, bins)`.
-    """
-    bins, used_weights = list[int](), list[NDArray[Any]]()
-    for row in weights:
-        used = np.flatnonzero(row)
-        first, end = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
-        bins += [first, end - first]
-        used_weights.append(row[first:end])
-    return np.array(bins), np.concatenate(used_weights)
 
 
 def _log_mel(front_end: FrontEnd) -> str:

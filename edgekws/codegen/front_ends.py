@@ -1,9 +1,10 @@
 """The front end in C, by its kind and with or without floating point."""
 
-from edgekws.codegen.front_end import front_end_files
-from edgekws.codegen.integer_front_end import integer_front_end_files
+from edgekws.codegen.front_end import front_end_header, front_end_source
+from edgekws.codegen.front_end_interface import InputQuantization, input_of
+from edgekws.codegen.integer_front_end import integer_front_end_header, integer_front_end_source
 from edgekws.codegen.ir import Network
-from edgekws.codegen.micro_front_end import micro_front_end_files
+from edgekws.codegen.micro_front_end import micro_front_end_header, micro_front_end_source
 from edgekws.core.contract import Contract
 from edgekws.errors import UnsupportedError
 from edgekws.runtime.c import FRONT_END, INTEGER_FRONT_END, MICRO_FRONT_END
@@ -16,9 +17,12 @@ def files(contract: Contract, network: Network, *, integer: bool) -> dict[str, s
     Raises:
         UnsupportedError: the front end has no form in C; the message says why.
     """
-    if contract.front_end.kind == MICROFRONTEND:
-        return micro_front_end_files(contract, network)
-    return (integer_front_end_files if integer else front_end_files)(contract, network)
+    try:
+        header, source = _header_and_source(contract, input_of(network), integer=integer)
+    except ValueError as error:
+        kind = "integer front end" if integer else "front end"
+        raise UnsupportedError(f"the {kind} has no form in C: {error}") from error
+    return {"kws_front_end.h": header, "kws_front_end.c": source}
 
 
 def kernels(contract: Contract, *, integer: bool) -> tuple[str, ...]:
@@ -43,6 +47,19 @@ def files_of_both(contract: Contract, network: Network) -> dict[str, str]:
         name: text if text == integer[name] else _either(integer[name], text)
         for name, text in floating.items()
     }
+
+
+def _header_and_source(
+    contract: Contract, quantization: InputQuantization, *, integer: bool
+) -> tuple[str, str]:
+    front_end, normalization = contract.front_end, contract.normalization
+    if front_end.kind == MICROFRONTEND:
+        return micro_front_end_header(front_end), micro_front_end_source(quantization)
+    if integer:
+        header = integer_front_end_header(front_end)
+        return header, integer_front_end_source(front_end, normalization, quantization)
+    header = front_end_header(front_end)
+    return header, front_end_source(front_end, normalization, quantization)
 
 
 def _either(integer: str, floating: str) -> str:

@@ -14,25 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.codegen.c_tables import table
-from edgekws.codegen.front_end import (
+from edgekws.codegen.fft import Pass, butterfly_radix, n_points, passes, places, roots_of_unity
+from edgekws.codegen.front_end_interface import (
     FUNCTION,
     RESET,
     InputQuantization,
-    Pass,
-    butterfly_radix,
     filter_bins,
-    input_of,
-    n_points,
-    passes,
-    places,
     reset_function,
-    roots_of_unity,
     scratch_comment,
     size_macros,
 )
-from edgekws.codegen.ir import Network
-from edgekws.core.contract import Contract, Normalization
-from edgekws.errors import UnsupportedError
+from edgekws.core.contract import Normalization
 from edgekws.runtime.front_end import (
     LOG_FLOOR,
     SILENT_MEL,
@@ -69,22 +61,6 @@ def mel_units(n_fft: int) -> MelUnits:
     full = exponent - 58 + 2 * math.log2(n_points(n_fft))
     shift = max(0, WEIGHT_BITS - math.ceil(full))
     return MelUnits(exponent, shift, 2.0 ** (full + shift))
-
-
-def integer_front_end_files(contract: Contract, network: Network) -> dict[str, str]:
-    """Return the files of the integer front end of a network, by name.
-
-    Raises:
-        UnsupportedError: `n_fft` is longer than the kernels can transform, or a feature leaves 32
-            bits.
-    """
-    front_end = contract.front_end
-    try:
-        header = integer_front_end_header(front_end)
-        source = integer_front_end_source(front_end, contract.normalization, input_of(network))
-    except ValueError as error:
-        raise UnsupportedError(f"the integer front end has no form in C: {error}") from error
-    return {"kws_front_end.h": header, "kws_front_end.c": source}
 
 
 def integer_front_end_header(front_end: FrontEnd) -> str:

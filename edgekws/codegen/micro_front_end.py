@@ -4,29 +4,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.codegen.c_tables import table
-from edgekws.codegen.front_end import (
+from edgekws.codegen.front_end_interface import (
     FUNCTION,
     InputQuantization,
     filter_bins,
-    input_of,
     size_macros,
 )
-from edgekws.codegen.ir import Network
-from edgekws.core.contract import Contract
 from edgekws.runtime import micro_fft
 from edgekws.runtime.front_end import FrontEnd
 from edgekws.runtime.micro_front_end import SCALE, SMOOTHING, gain_steps, log_table, tables
 
 HIGHEST = 64 * 23
 """A bound on the features: natural logarithms of 32 bits, in 6 fractional bits."""
-
-
-def micro_front_end_files(contract: Contract, network: Network) -> dict[str, str]:
-    """Return the files of the micro front end of a network, by name; without floating point."""
-    return {
-        "kws_front_end.h": micro_front_end_header(contract.front_end),
-        "kws_front_end.c": micro_front_end_source(input_of(network)),
-    }
 
 
 def micro_front_end_header(front_end: FrontEnd) -> str:

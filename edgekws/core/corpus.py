@@ -1,6 +1,6 @@
 """Clips: the listing of a dataset, rejected clips, and the examples of a split."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -115,6 +115,18 @@ class Rejected:
     split: Split
     reason: Literal["unreadable", "empty", "silent", "duplicate"]
     detail: str
+
+
+def count_clips(clips: Sequence[Clip | Rejected]) -> str:
+    """Return the number of clips as words, and of their recordings if some share one.
+
+    >>> [count_clips([Rejected(Path("a.wav"), "yes", "dev", "silent", "")] * n) for n in (1, 3)]
+    ['1 clip', '3 clips of 1 recording']
+    """
+    recordings = len({clip.path for clip in clips})
+    counts = ((len(clips), "clip"), (recordings, "recording"))
+    words = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts]
+    return " of ".join(words) if recordings < len(clips) else words[0]
 
 
 @dataclass(frozen=True)

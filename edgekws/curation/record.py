@@ -4,7 +4,6 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -16,9 +15,8 @@ from edgekws.audio.takes import Word, cut, fault, find_words, level_dbfs
 from edgekws.core.canonical import sha256_file
 from edgekws.core.events import Emit, Event
 from edgekws.core.output import write_bytes
-from edgekws.datasets.listing.labels import BACKGROUND_NOISE, keyword_problem, misnamed
-from edgekws.datasets.listing.word_folders import word_name
-from edgekws.errors import DataError, UsageError
+from edgekws.curation.record_order import Order, Prompt, Recorded
+from edgekws.errors import DataError
 
 SAMPLE_RATE = 16_000
 """Of the clips, in Hz."""
@@ -60,17 +58,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to record: `per_word` clips of each word by one speaker, and seconds of the room."""
-
-    words: tuple[str, ...]
-    output: Path
-    per_word: int
-    speaker: str
-    room_s: float = 0.0
-
-
-@dataclass(frozen=True)
 class Moment:
     """What a person sees while recording: the prompt, the seconds left, and the level.
 
@@ -86,53 +73,6 @@ class Moment:
 
 
 Watch = Callable[[Moment], None]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """The result: new clips, clips of every word by this speaker, takes refused, and the room."""
-
-    output: Path
-    new: int
-    clips: dict[str, int]
-    refused: int
-    room_s: float
-
-    @property
-    def summary(self) -> str:
-        """What is there now, as in `yes 5, no 4; 60 s of the room`."""
-        counts = ", ".join(f"{word} {count}" for word, count in self.clips.items())
-        room = f"{self.room_s:.0f} s of the room" if self.room_s else ""
-        return "; ".join(filter(None, [counts, room])) or "nothing"
-
-
-@dataclass(frozen=True)
-class _Prompt:
-    word: str
-    number: int
-
-
-def checked_order(
-    words: tuple[str, ...], output: Path, per_word: int, speaker: str, room_s: float
-) -> Order:
-    """Return the order, its words composed (NFC).
-
-    Raises:
-        UsageError: nothing is ordered, a word cannot be a label or is named twice, or the speaker
-            cannot stand in a file name.
-    """
-    named = tuple(map(word_name, words))
-    for word in named:
-        problem = keyword_problem(word) or misnamed(word)
-        if not problem and ("/" in word or word.startswith((".", "_"))):
-            problem = f"{word!r} cannot name a folder; write only what is spoken"
-        if problem or named.count(word) > 1:
-            raise UsageError(problem or f"{word!r} is named twice")
-    if not named and not room_s:
-        raise UsageError("name the words to record, or the seconds of the room with --noise")
-    if not speaker or not speaker.replace("-", "").isalnum():
-        raise UsageError(f"--speaker {speaker}: expected letters and digits, as in anna")
-    return Order(named, output, per_word, speaker, room_s)
 
 
 def record(order: Order, sources: Iterable[Source], watch: Watch, emit: Emit) -> Recorded:
@@ -151,55 +91,23 @@ def record(order: Order, sources: Iterable[Source], watch: Watch, emit: Emit) ->
     name = "nothing"
     for source in sources:
         session, name = _Session(order, source, watch, emit), source.name
-        for prompt in _missing(order):
+        for prompt in order.missing():
             if not session.record(prompt):
                 break
             new += 1
         else:
             session.record_room()
         refused += session.refused
-        if _is_complete(order):
+        if order.is_complete():
             break
-    made = _recorded(order, new, refused)
-    if not _is_complete(order):
+    clips = {word: len(order.clips(word)) for word in order.words}
+    result = Recorded(order.output, new, clips, refused, order.recorded_room_s())
+    if not order.is_complete():
         raise DataError(
             f"{name} ended with {refused} takes refused and {new} clips written; there are now "
-            f"{made.summary}, and {_asked(order)} were asked for: record more, and run again"
+            f"{result.summary}, and {order} were asked for: record more, and run again"
         )
-    return made
-
-
-def _recorded(order: Order, new: int, refused: int) -> Recorded:
-    clips = {word: len(_clips(order, word)) for word in order.words}
-    return Recorded(order.output, new, clips, refused, _room_s(order))
-
-
-def _is_complete(order: Order) -> bool:
-    return next(_missing(order), None) is None and _room_s(order) >= order.room_s
-
-
-def _asked(order: Order) -> str:
-    room = [f"{order.room_s:.0f} s of the room"] if order.room_s else []
-    return "; ".join([f"{order.per_word} each"] * bool(order.words) + room)
-
-
-def _missing(order: Order) -> Iterator[_Prompt]:
-    """Yield a prompt for each clip that is not there yet, the words in turn."""
-    have = {word: len(_clips(order, word)) for word in order.words}
-    for number in range(1, order.per_word + 1):
-        yield from (_Prompt(word, number) for word in order.words if have[word] < number)
-
-
-def _clips(order: Order, word: str) -> list[Path]:
-    return sorted((order.output / word).glob(f"{order.speaker}_nohash_*.wav"))
-
-
-def _room_files(order: Order) -> list[Path]:
-    return sorted((order.output / BACKGROUND_NOISE).glob(f"{order.speaker}_room_*.wav"))
-
-
-def _room_s(order: Order) -> float:
-    return float(sum(soundfile.info(path).duration for path in _room_files(order)))
+    return result
 
 
 class _Session:
@@ -211,7 +119,7 @@ class _Session:
         self._carried = np.zeros(0, np.float32)
         self.refused = 0
 
-    def record(self, prompt: _Prompt) -> bool:
+    def record(self, prompt: Prompt) -> bool:
         """Record takes until one is good, and write it; return false if the source ends."""
         in_a_row = 0
         while (take := self._take(prompt)) is not None:
@@ -236,7 +144,7 @@ class _Session:
     def record_room(self) -> None:
         """Record what is missing of the room, in pieces, until the source ends."""
         total = round(self._order.room_s * self._rate)
-        done = round(_room_s(self._order) * self._rate)
+        done = round(self._order.recorded_room_s() * self._rate)
         piece: list[NDArray[np.float32]] = []
         try:
             while done < total and (block := next(self._source.blocks, None)) is not None:
@@ -250,7 +158,7 @@ class _Session:
             if piece:
                 self._write_room(np.concatenate(piece))
 
-    def _take(self, prompt: _Prompt) -> NDArray[np.float32] | None:
+    def _take(self, prompt: Prompt) -> NDArray[np.float32] | None:
         """Return the samples around the next word, or of the time to speak; `None` at the end.
 
         A take ends with the quiet after a word, and lends its last part to the next one.
@@ -297,32 +205,20 @@ class _Session:
         left_s = max(0.0, left_s if speaking else left_s - SPEAK_S)
         self._watch(Moment(text, number, of, speaking, left_s, level_dbfs(block)))
 
-    def _write(self, prompt: _Prompt, take: NDArray[np.float32], word: Word) -> bool:
+    def _write(self, prompt: Prompt, take: NDArray[np.float32], word: Word) -> bool:
         """Write a clip under the next free number; return false if it is there already."""
-        folder = self._order.output / prompt.word
         clip = _encoded(cut(take, word, self._rate), self._rate)
-        there = _clips(self._order, prompt.word)
-        if hashlib.sha256(clip).hexdigest() in map(sha256_file, there):
+        present = self._order.clips(prompt.word)
+        if hashlib.sha256(clip).hexdigest() in map(sha256_file, present):
             return False
-        taken = {path.name for path in there}
-        name = next(n for n in _names(f"{self._order.speaker}_nohash_") if n not in taken)
-        write_bytes(folder / name, clip)
-        text = f"{prompt.word} {prompt.number} of {self._order.per_word} in {folder / name}"
+        path = self._order.next_clip(prompt.word)
+        write_bytes(path, clip)
+        text = f"{prompt.word} {prompt.number} of {self._order.per_word} in {path}"
         self._emit(Event("note", text))
         return True
 
     def _write_room(self, wave: NDArray[np.float32]) -> None:
-        taken = {path.name for path in _room_files(self._order)}
-        name = next(n for n in _names(f"{self._order.speaker}_room_") if n not in taken)
-        path = self._order.output / BACKGROUND_NOISE / name
-        write_bytes(path, _encoded(wave, self._rate))
-
-
-def _names(beginning: str) -> Iterator[str]:
-    number = 0
-    while True:
-        yield f"{beginning}{number}.wav"
-        number += 1
+        write_bytes(self._order.next_room_file(), _encoded(wave, self._rate))
 
 
 def _encoded(wave: NDArray[np.float32], sample_rate: int) -> bytes:

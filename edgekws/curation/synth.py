@@ -76,7 +76,7 @@ def words_of(text: str) -> tuple[str, ...]:
         entries = text.split(",")
     words = tuple(word_name(word.strip()) for word in entries if word.strip())
     if not words:
-        raise UsageError(f"{text!r}: name words separated by commas, or a file with a word a line")
+        raise UsageError(f"{text!r}: name words separated by commas, or a file with one per line")
     for word in words:
         if problem := label_problem(word):
             raise UsageError(problem)

@@ -2,14 +2,14 @@
 
 import json
 import shutil
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekws.core.canonical import sha256_of
-from edgekws.core.corpus import SPLITS, Clip, Listing, Split
+from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split, count_clips
 from edgekws.core.environment import library_versions
 from edgekws.core.events import Emit
 from edgekws.core.source_code import closure, modules_of
@@ -181,11 +181,7 @@ def _summary(corpus: "Corpus") -> dict[str, Any]:
             for split in SPLITS
         },
         "speakers": {split: len({c.speaker for c in clips[split]} - {None}) for split in SPLITS},
-        "rejected": [
-            {"path": str(r.path), "label": r.label, "split": r.split}
-            | {"reason": r.reason, "detail": r.detail}
-            for r in corpus.rejected
-        ],
+        "rejected": _rejected(corpus),
         "fingerprint": corpus.fingerprint,
         "notes": [*_left_out(corpus), *corpus.notes],
     }
@@ -196,10 +192,24 @@ def _speakers(counted: "dict[str, Speakers]") -> dict[str, Any]:
 
 
 def _test_of(listing: Listing) -> dict[str, Any]:
-    """Return the kind of test, and whether that is to be read with a caveat."""
+    """Return the kind of test, and the caveats with which to read it."""
     return {"kind_of_test": listing.kind_of_test, "test_caveats": list(listing.test_caveats)}
 
 
 def _left_out(corpus: "Corpus") -> list[str]:
-    reasons = Counter(clip.reason for clip in corpus.rejected)
-    return [f"left out as {reason}: {count}" for reason, count in sorted(reasons.items())]
+    """Return a note per reason, with the number of clips and of their recordings."""
+    reasons: dict[str, list[Rejected]] = defaultdict(list)
+    for clip in corpus.rejected:
+        reasons[clip.reason].append(clip)
+    return [f"left out as {reason}: {count_clips(of)}" for reason, of in sorted(reasons.items())]
+
+
+def _rejected(corpus: "Corpus") -> list[dict[str, Any]]:
+    """Return a row per recording and reason; `detail` is that of its first clip."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for clip in corpus.rejected:
+        key = {"path": str(clip.path), "label": clip.label, "split": clip.split}
+        key["reason"] = clip.reason
+        row = rows.setdefault(tuple(key.values()), {**key, "clips": 0, "detail": clip.detail})
+        row["clips"] += 1
+    return list(rows.values())

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from edgekws.bundle.delivery import deliver
 from edgekws.bundle.members import CARD
 from edgekws.bundle.verify import verify
 from edgekws.core.contract import BESIDE, Artifact
-from edgekws.core.environment import library_versions
 from edgekws.core.events import Event
 from edgekws.core.latency_run import LatencyRun
 from edgekws.core.measurement import (
@@ -22,24 +21,25 @@ from edgekws.core.measurement import (
     Verdict,
 )
 from edgekws.core.protocols import Step
-from edgekws.core.report import Report, Result
-from edgekws.engine.baseline import Baseline, References, against_fp32, card_lines, conditions
+from edgekws.core.report import Result
+from edgekws.engine.baseline import Baseline, References, against_fp32, card_lines
 from edgekws.engine.chain import Done, RunContext
 from edgekws.engine.chain_run import ChainRun
 from edgekws.engine.chance import chance_warning
 from edgekws.engine.final import UNTESTED, Final, evaluate_bundle
 from edgekws.engine.listening import measure_on_dev
-from edgekws.engine.measure import Measured, Streamed, alone, measure_stream, now
+from edgekws.engine.measure import Measured, Streamed, alone, measure_stream
 from edgekws.engine.run_folder import OTHER_DIST, OTHER_RUNS
+from edgekws.engine.run_report import RunReport
 from edgekws.engine.teachers import no_better
 from edgekws.errors import writing
-from edgekws.recipe.identity import chain_sha256, recipe_sha256
+from edgekws.recipe.identity import chain_sha256
 from edgekws.recipe.model import Recipe, limits
 from edgekws.spotting.results import event_measurements, from_details
 
 
 class RecipeRun:
-    """The run of a recipe; every step adds to its results.
+    """The run of a recipe; every step adds to its `report`.
 
     `going_on` becomes false once a budget is exceeded, unless `keep_going`.
     """
@@ -54,13 +54,10 @@ class RecipeRun:
         self._chain = ChainRun(shared)
         self._by_name: dict[str, Measured] = {}
         self._streamed: Streamed | None = None
-        self._results: list[Result] = []
         self._baseline = Baseline(self._steps, shared)
         self._early: dict[int, Path] = {}
         self._references: References | None = None
-        self._notes: tuple[str, ...] = ()
-        self._origins = {"started": now(), "command": command}
-        self._bundle_sha256: str | None = None
+        self.report = RunReport(recipe, shared, command)
         self.going_on = True
 
     def steps(self, force: Sequence[str]) -> None:
@@ -97,7 +94,7 @@ class RecipeRun:
         return self._by_name[step.name]
 
     def _judge(self, step: Step, done: Done, measured: Measured | Streamed) -> None:
-        """Measure latency, check all limits, and decide whether to continue."""
+        """Measure latency, and check all limits."""
         timed = self._timed(step, measured)
         event_metrics, continuous = self._continuous_results(step, done.artifact)
         times = timed.measurements("model") if timed else ()
@@ -115,7 +112,7 @@ class RecipeRun:
         details = done.details | continuous
         details |= {"latency": timed.to_dict("model")} if timed else {}
         details |= {"shortfalls": shortfalls} if shortfalls else {}
-        self._add(
+        self._conclude(
             Result(
                 name=step.name,
                 kind=step.kind,
@@ -130,7 +127,11 @@ class RecipeRun:
                 cached=done.cached,
             )
         )
-        self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
+
+    def _conclude(self, result: Result) -> None:
+        """Add the result of a step; one over budget ends the run, unless `keep_going`."""
+        self.report.add(result)
+        self.going_on = self._keep_going or all(verdict.ok for verdict in result.verdicts)
 
     def _timed(self, step: Step, measured: Measured | Streamed) -> LatencyRun | None:
         """Return the latency of a step's result, `None` for one that never runs on the target.
@@ -141,7 +142,7 @@ class RecipeRun:
             return None
         if (control := self._baseline.control) is not None:
             return self._baseline.latency(measured.model, control)
-        self._early[len(self._results)] = measured.model
+        self._early[len(self.report.results)] = measured.model
         timed = alone(measured.model, self._recipe.target, self._context.cache, self._emit)
         return timed.without_ratios()
 
@@ -164,49 +165,40 @@ class RecipeRun:
         measurements = event_measurements(evaluation)
         verdicts = limits(step.budget).check(measurements)
         verdicts += _known(self._recipe.limits.check(measurements), measurements)
-        result = Result(
-            name=step.name,
-            kind=step.kind,
-            sha256=done.artifact.sha256,
-            measurements=measurements,
-            verdicts=verdicts,
-            details=done.details,
-            seconds=done.seconds,
-            cached=done.cached,
+        self._conclude(
+            Result(
+                name=step.name,
+                kind=step.kind,
+                sha256=done.artifact.sha256,
+                measurements=measurements,
+                verdicts=verdicts,
+                details=done.details,
+                seconds=done.seconds,
+                cached=done.cached,
+            )
         )
-        self._add(result)
-        self._notes += _other_rate(step, self._recipe.budget)
-        self.going_on = self._keep_going or all(verdict.ok for verdict in verdicts)
+        self.report.notes += _other_rate(step, self._recipe.budget)
 
     def _compare(self, control: Path) -> None:
         """Measure the early steps and the references against the control, which now exists."""
         for i, model in self._early.items():
             timed = self._baseline.latency(model, control)
-            result = self._results[i]
+            result = self.report.results[i]
             ratio = (m for m in timed.measurements("model") if m.metric == "latency_ratio")
             measurements = (*result.measurements, *ratio)
-            self._results[i] = replace(
+            self.report.results[i] = replace(
                 result,
                 measurements=measurements,
                 to_go=_of_network(self._recipe.limits.check(measurements)),
                 details=result.details | {"latency": timed.to_dict("model")},
             )
         self._references = self._baseline.references()
+        self.report.references = self._references.results(self._recipe.front_end.window_s)
 
     @property
     def _final(self) -> Any:
         """The step that produces the bundle's model."""
         return next(step for step in reversed(self._steps) if step.gives not in BESIDE)
-
-    def _add(self, result: Result) -> None:
-        self._results.append(result)
-        data = {
-            "measurements": [asdict(m) for m in result.measurements],
-            "parity": result.parity,
-            "seconds": result.seconds,
-            "cached": result.cached,
-        }
-        self._emit(Event("measured", result.name, data=data))
 
     def _keep_files(self, number: int, name: str, done: Done) -> None:
         """Copy the artifact and its ONNX form to the run's folder."""
@@ -241,9 +233,9 @@ class RecipeRun:
         compared = against_fp32(model, final.latency, references, self._baseline)
         warning = chance_warning(final.measurements, len(artifact.contract.labels))
         untested = () if self._recipe.listens else (UNTESTED,)
-        self._notes = (
+        self.report.notes = (
             *untested,
-            *self._notes,
+            *self.report.notes,
             *([warning] if warning else ()),
             *compared.sentences,
         )
@@ -251,8 +243,8 @@ class RecipeRun:
             self._emit(Event("warning", warning))
         details = final.details | {"latency": final.details["latency"] | compared.details}
         verdicts = self._recipe.limits.check(final.measurements)
-        self._bundle_sha256 = final.sha256
-        self._add(
+        self.report.bundle_sha256 = final.sha256
+        self.report.add(
             Result(
                 name="bundle",
                 kind="bundle",
@@ -281,7 +273,7 @@ class RecipeRun:
         card += sections
         with writing(destination, OTHER_DIST):
             deliver(final.folder, destination, card)
-        self._origins["bundle"] = str(destination)
+        self.report.origins["bundle"] = str(destination)
         self._emit(Event("note", f"bundle in {destination}", data={"sha256": final.sha256}))
 
     def _origin(self) -> dict[str, Any]:
@@ -293,53 +285,6 @@ class RecipeRun:
             "steps": [step.name for step in self._recipe.steps],
             "calibration_clips": next((c for c in reversed(clips) if c), []),
         }
-
-    def report(self) -> Report:
-        """Return the report of all results."""
-        data = self._context.source.summary()
-        notes = (
-            *data["notes"],
-            *_shortfalls(self._results),
-            *conditions(self._results, self._origins["started"]),
-            *self._notes,
-        )
-        report = self._report(data, notes)
-        for name, verdict in report.deciding():
-            self._emit(Event("verdict", verdict.limit.key, data={"of": name} | asdict(verdict)))
-        return report
-
-    def failed_report(self, reason: str) -> Report:
-        """Return the report of a run that failed; without data, which may be the cause."""
-        return self._report({}, (f"the run ended in an error: {reason}",))
-
-    def _report(self, data: dict[str, Any], notes: tuple[str, ...]) -> Report:
-        judged = [verdict for result in self._results for verdict in result.verdicts]
-        environment = {
-            **self._origins,
-            "versions": library_versions(),
-            "device": self._context.device,
-            "threads": self._context.threads,
-            "target": self._recipe.target.fingerprint(),
-        }
-        return Report(
-            self._recipe.name,
-            recipe_sha256(self._recipe),
-            environment,
-            data,
-            tuple(self._results),
-            ok=self._bundle_sha256 is not None and all(verdict.ok for verdict in judged),
-            bundle_sha256=self._bundle_sha256,
-            notes=notes,
-            references=self._reference_rows(),
-        )
-
-    def _reference_rows(self) -> tuple[Result, ...]:
-        window_s = self._recipe.front_end.window_s
-        return self._references.results(window_s) if self._references else ()
-
-
-def _shortfalls(results: Sequence[Result]) -> list[str]:
-    return [f"{r.name}: {line}" for r in results for line in r.details.get("shortfalls", ())]
 
 
 def _known(

@@ -64,11 +64,11 @@ def compress(
                 run.steps(force)
                 if run.going_on:
                     run.bundle(dist / recipe.name)
-            report = run.report()
+            report = run.report.finished()
         except EdgekwsError as error:
             emit(Event("error", str(error)))
             emit(Event("note", f"what the run wrote is in {folder}"))
-            run.failed_report(str(error)).save(folder / "report.json")
+            run.report.failed(str(error)).save(folder / "report.json")
             raise
     close_run(folder, report)
     return report

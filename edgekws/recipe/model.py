@@ -16,18 +16,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from edgekws.audio.augmentation import Augment
+from edgekws.audio.front_end_problems import problems
 from edgekws.core.fields import Fields
 from edgekws.core.kinds import closest
 from edgekws.core.measurement import CONTINUOUS, METRICS, SHARES, Budget, Limit
 from edgekws.core.protocols import STEP, AnyDataset, AnyStep, AnyTarget, Step
 from edgekws.datasets.listing.continuous import Continuous
-from edgekws.runtime.front_end import (
-    MICRO_PARAMETERS,
-    MICROFRONTEND,
-    FrontEnd,
-    Pcen,
-    problems,
-)
+from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd, Pcen
 
 
 def located(problems: Sequence[tuple[str, str]]) -> PydanticCustomError:

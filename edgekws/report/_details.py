@@ -54,7 +54,7 @@ class Block:
 
 
 def details_block(details: Mapping[str, Any], kinds: Kinds) -> Block:
-    """Return how to show the details of a step: those of a kind as it, the others as any value."""
+    """Return how to show the details of a step: known kinds specially, others as any value."""
     return _mapping("", details, kinds)
 
 

@@ -1,4 +1,4 @@
-"""The frame that all pages share: one look, one script, nothing loaded from anywhere."""
+"""The frame of all pages: one style, one script, nothing loaded from elsewhere."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _FRAME = ("style.css", "sort.js")
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """Return the page that `template` of this folder makes of `values`.
+    """Render `template` of this folder with `values`.
 
     Everything is escaped that is no `Markup`. The same values give the same text.
     """
@@ -37,6 +37,6 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 
 def _with_own_names(page: str) -> str:
-    """Number the pictures' inner names, of which two on one page may be the same."""
+    """Make the names inside the pictures unique on the page."""
     pictures = count(1)
     return _PICTURE.sub(lambda one: _NAME.sub(rf"\g<1>f{next(pictures)}-", one[0]), page)

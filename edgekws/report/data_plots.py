@@ -26,19 +26,21 @@ TITLES = {
 MOST_LABELS = 80
 
 
-def classes_svg(found: Exploration) -> str:
+def classes_svg(exploration: Exploration) -> str:
     """Return clips, speakers and loudness of every class as an SVG element."""
-    return svg(lambda: _classes(found), "Clips, speakers and loudness of every class")
+    return svg(lambda: _classes(exploration), "Clips, speakers and loudness of every class")
 
 
-def histograms_svg(found: Exploration) -> str:
+def histograms_svg(exploration: Exploration) -> str:
     """Return the distributions of lengths and levels over the splits as an SVG element."""
-    return svg(lambda: _histograms(found), "Distributions of lengths and levels over the splits")
+    return svg(
+        lambda: _histograms(exploration), "Distributions of lengths and levels over the splits"
+    )
 
 
-def speakers_svg(found: Exploration) -> str:
+def speakers_svg(exploration: Exploration) -> str:
     """Return the clips of every speaker, who spoke most first, as an SVG element."""
-    return svg(lambda: _speakers(found), "Clips of every speaker, who spoke most first")
+    return svg(lambda: _speakers(exploration), "Clips of every speaker, who spoke most first")
 
 
 def color(split: str) -> str:
@@ -46,18 +48,18 @@ def color(split: str) -> str:
     return COLORS.get(split, FAINT)
 
 
-def _classes(found: Exploration) -> "Figure":
+def _classes(exploration: Exploration) -> "Figure":
     from matplotlib.figure import Figure
 
-    labels = found.labels[:MOST_LABELS]
+    labels = exploration.labels[:MOST_LABELS]
     figure = Figure(figsize=(11, 1.1 + 0.21 * len(labels)), layout="constrained")
     clips, speakers, levels = figure.subplots(1, 3, sharey=True)
     rows = np.arange(len(labels))
-    _stacked(clips, rows, labels, found.splits, found.counts)
-    _stacked(speakers, rows, labels, found.splits, found.speakers)
+    _stacked(clips, rows, labels, exploration.splits, exploration.counts)
+    _stacked(speakers, rows, labels, exploration.splits, exploration.speakers)
     for row, label in zip(rows, labels, strict=True):
-        if label in found.levels:
-            _, low, left, middle, right, high, _ = found.levels[label]
+        if label in exploration.levels:
+            _, low, left, middle, right, high, _ = exploration.levels[label]
             levels.plot([low, high], [row, row], color=BLUE, linewidth=1, alpha=0.6)
             levels.plot([left, right], [row, row], color=BLUE, linewidth=4, alpha=0.45)
             levels.plot(middle, row, "o", color=BLUE, markersize=4)
@@ -67,7 +69,7 @@ def _classes(found: Exploration) -> "Figure":
         axes.tick_params(axis="y", length=0)
     clips.set_yticks(rows, labels)
     clips.set_ylim(len(labels) - 0.4, -0.6)
-    _legend(clips, found.splits)
+    _legend(clips, exploration.splits)
     return figure
 
 
@@ -94,13 +96,13 @@ def _legend(axes: "Axes", splits: Sequence[str]) -> None:
         )
 
 
-def _histograms(found: Exploration) -> "Figure":
+def _histograms(exploration: Exploration) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     for axes, (name, title) in zip(panels, TITLES.items(), strict=True):
-        histogram = found.histograms[name]
+        histogram = exploration.histograms[name]
         edges = np.array(histogram.edges)
         below = np.zeros(len(edges) - 1)
         for split, counts in histogram.counts.items():
@@ -112,16 +114,16 @@ def _histograms(found: Exploration) -> "Figure":
         axes.locator_params(axis="y", integer=True, nbins=4)
         axes.set_ylim(0)
     figure.supylabel("clips", fontsize=8)
-    _legend(panels[0], found.splits)
+    _legend(panels[0], exploration.splits)
     return figure
 
 
-def _speakers(found: Exploration) -> "Figure":
+def _speakers(exploration: Exploration) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 2.3), layout="constrained")
     axes = figure.subplots()
-    clips = list(found.clips_per_speaker.values())
+    clips = list(exploration.clips_per_speaker.values())
     axes.stairs(clips, np.arange(len(clips) + 1), fill=True, color=BLUE, alpha=0.75)
     axes.set_title("Clips of each speaker, who spoke most first")
     axes.set_xlabel("speakers")

@@ -11,7 +11,7 @@ from edgekws.evaluation.evaluate import Evaluation
 
 
 def check_output(output: Path) -> None:
-    """Refuse what `write_evaluations` could not write, before anything is computed.
+    """Refuse a path that `write_evaluations` could not write, before anything is computed.
 
     Raises:
         UsageError: the suffix is of no kind that is written.
@@ -23,7 +23,7 @@ def check_output(output: Path) -> None:
 def write_evaluations(
     evaluations: Sequence[Evaluation], about: dict[str, Any], output: Path
 ) -> list[Path]:
-    """Write a picture, a JSON file, or into a folder both, as the path says; return the files.
+    """Write a picture, JSON, or both to a folder, depending on the path; return the files.
 
     `about` are fields that the JSON begins with.
 
@@ -43,7 +43,11 @@ def write_evaluations(
 
 
 def _write_json(evaluations: Sequence[Evaluation], about: dict[str, Any], file: Path) -> None:
-    content = {"schema": 1, **about, "evaluations": [asdict(one) for one in evaluations]}
+    content = {
+        "schema": 1,
+        **about,
+        "evaluations": [asdict(evaluation) for evaluation in evaluations],
+    }
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
     write_text(file, text + "\n")
 

@@ -27,7 +27,7 @@ _CELL = 0.22
 
 
 def write_picture(evaluations: Sequence[Evaluation], path: Path) -> None:
-    """Write one row of panels a model; the format follows the suffix.
+    """Write one row of panels per model; the format follows the suffix.
 
     Cells hold clips and are coloured by their share of the label's clips. The DET axes are those
     of the normal deviate (Martin et al. 1997); rates below 0.05 % lie on the edge.
@@ -38,34 +38,34 @@ def write_picture(evaluations: Sequence[Evaluation], path: Path) -> None:
 def _figure(evaluations: Sequence[Evaluation]) -> "Figure":
     from matplotlib.figure import Figure
 
-    side = max(2.4, _CELL * max(len(one.per_class) for one in evaluations))
+    side = max(2.4, _CELL * max(len(evaluation.per_class) for evaluation in evaluations))
     size = (side + 8.6, (side + 1.8) * len(evaluations))
     figure = Figure(figsize=size, layout="constrained")
     rows = figure.subfigures(len(evaluations), 1, squeeze=False)[:, 0]
     lowest = min(
         low
-        for one in evaluations
-        for row in one.per_class
+        for evaluation in evaluations
+        for row in evaluation.per_class
         for low, _ in [row["recall_ci95"] or (row["recall"] or 1, 1)]
     )
-    for part, one in zip(rows, evaluations, strict=True):
-        part.suptitle(_short(one.name, size[0]), x=0.01, ha="left", weight="bold")
+    for part, evaluation in zip(rows, evaluations, strict=True):
+        part.suptitle(_short(evaluation.name, size[0]), x=0.01, ha="left", weight="bold")
         matrix, recall, curves = part.subplots(1, 3, width_ratios=[side + 0.8, 2.4, 4.4])
-        _confusion(matrix, one)
-        _recall(recall, one, lowest)
-        _det(curves, one)
+        _confusion(matrix, evaluation)
+        _recall(recall, evaluation, lowest)
+        _det(curves, evaluation)
     return figure
 
 
 def _short(name: str, inches: float) -> str:
-    """Return a name, its end alone where it is too long for the picture."""
+    """Return a name, shortened to its end if it is too long for the picture."""
     most = int(10 * inches)
     return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
-def _confusion(axes: "Axes", one: Evaluation) -> None:
-    labels = [row["label"] for row in one.per_class]
-    counts = np.array(one.confusion)
+def _confusion(axes: "Axes", evaluation: Evaluation) -> None:
+    labels = [row["label"] for row in evaluation.per_class]
+    counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     axes.imshow(shares**0.5, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
     for i, j in zip(*np.nonzero(counts), strict=True):
@@ -79,18 +79,18 @@ def _confusion(axes: "Axes", one: Evaluation) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _recall(axes: "Axes", one: Evaluation, lowest: float) -> None:
+def _recall(axes: "Axes", evaluation: Evaluation, lowest: float) -> None:
     """Draw recall and its interval in the rows of the confusion matrix."""
-    for i, row in enumerate(one.per_class):
+    for i, row in enumerate(evaluation.per_class):
         if row["recall"] is None:
             continue
         low, high = row["recall_ci95"] or (row["recall"], row["recall"])
         axes.plot([low, high], [i, i], color=_BLUE, linewidth=2, alpha=0.45)
         axes.plot(row["recall"], i, "o", color=_BLUE, markersize=4)
-    overall = next((m for m in one.measurements if m.metric == "accuracy"), None)
+    overall = next((m for m in evaluation.measurements if m.metric == "accuracy"), None)
     if overall:
         axes.axvline(overall.value, color=_FAINT, linewidth=0.8, linestyle=":")
-    axes.set_ylim(len(one.per_class) - 0.5, -0.5)
+    axes.set_ylim(len(evaluation.per_class) - 0.5, -0.5)
     axes.set_yticks([])
     axes.set_xlim(lowest - 0.05 * (1 - lowest) - 0.005, 1 + 0.03 * (1 - lowest) + 0.005)
     axes.locator_params(axis="x", nbins=4)
@@ -99,14 +99,14 @@ def _recall(axes: "Axes", one: Evaluation, lowest: float) -> None:
     axes.set_xlabel("dotted: accuracy", fontsize=8)
 
 
-def _det(axes: "Axes", one: Evaluation) -> None:
-    ranked = sorted(one.detection, key=lambda found: -found.eer)
-    for found in reversed(ranked[len(_WORST) :]):
-        _curve(axes, found, _FAINT, 0.6, None)
-    for found, color in zip(ranked, _WORST, strict=False):
-        _curve(axes, found, color, 1.2, found.label)
-    if one.pooled:
-        _curve(axes, one.pooled, _INK, 2, one.pooled.label)
+def _det(axes: "Axes", evaluation: Evaluation) -> None:
+    ranked = sorted(evaluation.detection, key=lambda tradeoff: -tradeoff.eer)
+    for tradeoff in reversed(ranked[len(_WORST) :]):
+        _curve(axes, tradeoff, _FAINT, 0.6, None)
+    for tradeoff, color in zip(ranked, _WORST, strict=False):
+        _curve(axes, tradeoff, color, 1.2, tradeoff.label)
+    if evaluation.pooled:
+        _curve(axes, evaluation.pooled, _INK, 2, evaluation.pooled.label)
     if (rest := len(ranked) - len(_WORST)) > 0:
         axes.plot([], [], color=_FAINT, linewidth=0.6, label=f"the other {rest}")
     for axis in (axes.xaxis, axes.yaxis):
@@ -122,9 +122,9 @@ def _det(axes: "Axes", one: Evaluation) -> None:
         axes.legend(fontsize=7, loc="upper right", title="EER, worst first", title_fontsize=7)
 
 
-def _curve(axes: "Axes", found: "Tradeoff", color: str, width: float, label: str | None) -> None:
-    text = f"{figures.share(found.eer)}  {label}" if label is not None else None
-    across, up = _deviates(found.false_accept_rate), _deviates(found.miss_rate)
+def _curve(axes: "Axes", tradeoff: "Tradeoff", color: str, width: float, label: str | None) -> None:
+    text = f"{figures.share(tradeoff.eer)}  {label}" if label is not None else None
+    across, up = _deviates(tradeoff.false_accept_rate), _deviates(tradeoff.miss_rate)
     axes.plot(across, up, color=color, linewidth=width, label=text, clip_on=False)
 
 

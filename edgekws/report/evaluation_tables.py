@@ -1,4 +1,4 @@
-"""The tables of evaluations and comparisons, without a terminal in sight."""
+"""The tables of evaluations and comparisons, independent of the terminal."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,42 +24,42 @@ def evaluation_tables(evaluations: Sequence["Evaluation"]) -> Iterator[Table]:
     elif evaluations:
         yield from _side_by_side(evaluations)
     mistakes = [
-        [*([one.name] if len(evaluations) > 1 else []), *row]
-        for one in evaluations
-        for row in confused(one.per_class, one.confusion)
+        [*([evaluation.name] if len(evaluations) > 1 else []), *row]
+        for evaluation in evaluations
+        for row in confused(evaluation.per_class, evaluation.confusion)
     ]
     if mistakes:
         heads = ("label", "predicted", "clips")
         yield "most often confused", heads if len(evaluations) == 1 else ("model", *heads), mistakes
 
 
-def _one(one: "Evaluation") -> Iterator[Table]:
-    yield one.name, ("metric", "value"), list(measured_lines(one.measurements))
+def _one(evaluation: "Evaluation") -> Iterator[Table]:
+    yield evaluation.name, ("metric", "value"), list(measured_lines(evaluation.measurements))
     rows = [
         [
             row["label"],
             figures.share(row["precision"]),
             figures.estimate("accuracy", row["recall"], row["recall_ci95"]),
             figures.share(row["f1"]),
-            figures.share(_errors(one).get(row["label"])),
+            figures.share(_errors(evaluation).get(row["label"])),
             figures.count(row["support"]),
         ]
-        for row in one.per_class
+        for row in evaluation.per_class
     ]
     yield "per class", ("label", "precision", "recall", "F1", "EER", "clips"), rows
 
 
 def _side_by_side(evaluations: Sequence["Evaluation"]) -> Iterator[Table]:
-    names = [one.name for one in evaluations]
-    found = [{m.metric: m for m in one.measurements} for one in evaluations]
-    rows = [[metric, *(figures.measured(one.get(metric)) for one in found)] for metric in found[0]]
-    pooled = [one.pooled.eer if one.pooled else None for one in evaluations]
+    names = [evaluation.name for evaluation in evaluations]
+    models = [{m.metric: m for m in evaluation.measurements} for evaluation in evaluations]
+    rows = [[metric, *(figures.measured(m.get(metric)) for m in models)] for metric in models[0]]
+    pooled = [e.pooled.eer if e.pooled else None for e in evaluations]
     rows.append(["EER, all keywords", *(figures.share(eer) for eer in pooled)])
     yield "side by side", ("metric", *names), rows
     classes = [[row["label"], *map(_three, rows)] for row, *rows in _by_class(evaluations)]
     yield "per class: precision, recall, F1 in %", ("label", *names), classes
-    if any(one.detection for one in evaluations):
-        errors = [_errors(one) for one in evaluations]
+    if any(evaluation.detection for evaluation in evaluations):
+        errors = list(map(_errors, evaluations))
         rows = [
             [label, *(figures.share(each.get(label)) for each in errors)]
             for label in (row["label"] for row in evaluations[0].per_class)
@@ -69,8 +69,8 @@ def _side_by_side(evaluations: Sequence["Evaluation"]) -> Iterator[Table]:
 
 
 def _by_class(evaluations: Sequence["Evaluation"]) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of one class in every model, the first one's at the front once more."""
-    for rows in zip(*(one.per_class for one in evaluations), strict=True):
+    """Yield the rows of one class in every model, preceded by that of the first model."""
+    for rows in zip(*(evaluation.per_class for evaluation in evaluations), strict=True):
         yield [rows[0], *rows]
 
 
@@ -79,31 +79,35 @@ def _three(row: dict[str, Any]) -> str:
     return "  ".join("    –" if share is None else f"{100 * share:5.1f}" for share in shares)
 
 
-def _errors(one: "Evaluation") -> dict[str, float]:
-    return {found.label: found.eer for found in one.detection}
+def _errors(evaluation: "Evaluation") -> dict[str, float]:
+    return {tradeoff.label: tradeoff.eer for tradeoff in evaluation.detection}
 
 
-def comparison_tables(made: "Comparison") -> Iterator[Table]:
-    """Yield what each system gets right, and the difference of every pair."""
-    speakers = f", {made.speakers} speakers" if made.speakers else ""
+def comparison_tables(comparison: "Comparison") -> Iterator[Table]:
+    """Yield the scores of each system, and the difference of every pair."""
+    speakers = f", {comparison.speakers} speakers" if comparison.speakers else ""
     metrics = ("accuracy", "macro_recall", "unknown_accepted")
     rows = [
-        [one.name, str(len(one.paths)), *(_over_seeds(one.measurements, m) for m in metrics)]
-        for one in made.entrants
+        [
+            entrant.name,
+            str(len(entrant.paths)),
+            *(_over_seeds(entrant.measurements, m) for m in metrics),
+        ]
+        for entrant in comparison.entrants
     ]
-    title = f"{made.split}: {figures.count(made.clips)} clips{speakers}"
+    title = f"{comparison.split}: {figures.count(comparison.clips)} clips{speakers}"
     heads = ("system", "seeds", "accuracy", "macro recall", "unknown accepted")
     yield title, heads, rows
     names = ("accuracy, points", "macro recall, points", "only a : b right", "p", "Holm")
-    yield "differences, a − b, 95 %", ("a − b", *names), [_pair(pair) for pair in made.pairs]
+    yield "differences, a − b, 95 %", ("a − b", *names), [_pair(pair) for pair in comparison.pairs]
 
 
 def _over_seeds(models: Sequence[Sequence[Measurement]], metric: str) -> str:
     """Write the measurement of one model, or mean and range of several."""
-    found = [m for model in models for m in model if m.metric == metric]
-    if len(found) < 2:
-        return figures.measured(found[0] if found else None)
-    values = [m.value for m in found]
+    measurements = [m for model in models for m in model if m.metric == metric]
+    if len(measurements) < 2:
+        return figures.measured(measurements[0] if measurements else None)
+    values = [m.value for m in measurements]
     low, high = 100 * min(values), 100 * max(values)
     return f"{figures.share(sum(values) / len(values))} ({low:.1f} … {high:.1f})"
 
@@ -115,8 +119,10 @@ def _pair(pair: "Pair") -> list[str]:
     return [name, _difference(pair.accuracy), macro, only, _p(pair.p), _p(pair.p_corrected)]
 
 
-def _difference(found: "Difference") -> str:
-    value, *bounds = (figures.points(bound, 2) for bound in (found.value, *(found.ci95 or ())))
+def _difference(difference: "Difference") -> str:
+    value, *bounds = (
+        figures.points(bound, 2) for bound in (difference.value, *(difference.ci95 or ()))
+    )
     return f"{value} [{', '.join(bounds)}]" if bounds else value
 
 

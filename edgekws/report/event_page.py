@@ -1,4 +1,4 @@
-"""Misses and false alarms in continuous audio as an HTML page that needs nothing beside it."""
+"""Misses and false alarms in continuous audio as a self-contained HTML page."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PAGES = (".html", ".htm")
 
 
 def check_output(output: Path) -> None:
-    """Refuse what `write_files` could not write, before anything is computed.
+    """Refuse a path that `write_files` could not write, before anything is computed.
 
     Raises:
         UsageError: the suffix is of no kind that is written.
@@ -21,8 +21,8 @@ def check_output(output: Path) -> None:
     check_form(output, (*PAGES, *PICTURES))
 
 
-def write_files(made: EventEvaluation, name: str, output: Path) -> list[Path]:
-    """Write a page, a picture, or into a folder both, as the path says; return the files.
+def write_files(evaluation: EventEvaluation, name: str, output: Path) -> list[Path]:
+    """Write a page, a picture, or both to a folder, depending on the path; return the files.
 
     Raises:
         UsageError: the suffix is of no kind that is written.
@@ -32,25 +32,25 @@ def write_files(made: EventEvaluation, name: str, output: Path) -> list[Path]:
     files = [output / "events.html", output / "det.png"] if is_folder(output) else [output]
     for file in files:
         if file.suffix.lower() in PAGES:
-            write_text(file, page(made, name))
+            write_text(file, page(evaluation, name))
         else:
-            write_picture(made, file)
+            write_picture(evaluation, file)
     return files
 
 
-def page(made: EventEvaluation, name: str) -> str:
+def page(evaluation: EventEvaluation, name: str) -> str:
     """Return the page of the bundle called `name`: the same evaluation gives the same text."""
     from markupsafe import Markup
 
     values = {
         "name": name,
-        "made": made,
-        "title": event_rows.title(made),
-        "proof": proof(made.total, made.keyword_free_s),
-        "settings": event_rows.settings_line(made),
-        "basis": event_rows.basis_line(made.total),
+        "made": evaluation,
+        "title": event_rows.title(evaluation),
+        "proof": proof(evaluation.total, evaluation.keyword_free_s),
+        "settings": event_rows.settings_line(evaluation),
+        "basis": event_rows.basis_line(evaluation.total),
         "heads": event_rows.HEADS,
-        "rows": event_rows.rows(made),
-        "curves": Markup(curves_svg(made)),
+        "rows": event_rows.rows(evaluation),
+        "curves": Markup(curves_svg(evaluation)),
     }
     return _page.render("events.html", values)

@@ -1,4 +1,4 @@
-"""Misses and false alarms as people read them."""
+"""Misses and false alarms as text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,25 +14,24 @@ HEADS = (
 )
 
 
-def title(made: EventEvaluation) -> str:
+def title(evaluation: EventEvaluation) -> str:
     """Return how much audio there was."""
-    free, plural = span(made.keyword_free_s), "s" if made.recordings > 1 else ""
-    return (
-        f"{made.recordings} recording{plural}, {span(made.audio_s)}, {free} of it free of keywords"
-    )
+    free, plural = span(evaluation.keyword_free_s), "s" if evaluation.recordings > 1 else ""
+    recordings = f"{evaluation.recordings} recording{plural}"
+    return f"{recordings}, {span(evaluation.audio_s)}, {free} of it free of keywords"
 
 
-def rows(made: EventEvaluation) -> list[list[str]]:
+def rows(evaluation: EventEvaluation) -> list[list[str]]:
     """Return a row of cells for each keyword, and for all together, under `HEADS`."""
-    return [_row(one, made.total) for one in (*made.keywords, made.total)]
+    return [_row(events, evaluation.total) for events in (*evaluation.keywords, evaluation.total)]
 
 
-def settings_line(made: EventEvaluation) -> str:
+def settings_line(evaluation: EventEvaluation) -> str:
     """Return the settings that all keywords share."""
-    settings = made.settings
+    settings = evaluation.settings
     return (
         f"smoothing {settings['smoothing_ms']:g} ms, refractory {settings['refractory_ms']:g} ms, "
-        f"timing offset {_offset(settings)}, tolerance {1000 * made.tolerance_s:g} ms"
+        f"timing offset {_offset(settings)}, tolerance {1000 * evaluation.tolerance_s:g} ms"
     )
 
 
@@ -44,12 +43,12 @@ def _offset(settings: Mapping[str, Any]) -> str:
     return f"{min(each.values()):g} to {max(each.values()):g} ms"
 
 
-def lines(made: EventEvaluation) -> list[str]:
-    """Return what stands under the table."""
+def lines(evaluation: EventEvaluation) -> list[str]:
+    """Return the lines below the table."""
     return [
-        settings_line(made),
-        basis_line(made.total),
-        proof(made.total, made.keyword_free_s),
+        settings_line(evaluation),
+        basis_line(evaluation.total),
+        proof(evaluation.total, evaluation.keyword_free_s),
     ]
 
 
@@ -82,35 +81,39 @@ def _few(groups: int) -> str:
     return f"only {groups}" if groups < FEW_SPEAKERS else str(groups)
 
 
-def _row(one: KeywordEvents, total: KeywordEvents) -> list[str]:
+def _row(events: KeywordEvents, total: KeywordEvents) -> list[str]:
     return [
-        one.keyword,
-        "" if one.threshold is None else f"{one.threshold:.3f}" if one.threshold <= 1 else "never",
-        str(one.labels),
-        str(one.misses),
-        _miss_rate(one) + _unlike(one.miss_rate_basis, total.miss_rate_basis),
-        str(one.false_alarms),
-        _doubted(one.false_alarms_per_hour, one.false_alarms_per_hour_ci95, ".2f"),
-        str(one.repeats),
-        str(one.confusions),
-        "–" if one.end_error_ms is None else f"{one.end_error_ms:.0f} ms",
-        _delay(one),
+        events.keyword,
+        ""
+        if events.threshold is None
+        else f"{events.threshold:.3f}"
+        if events.threshold <= 1
+        else "never",
+        str(events.labels),
+        str(events.misses),
+        _miss_rate(events) + _unlike(events.miss_rate_basis, total.miss_rate_basis),
+        str(events.false_alarms),
+        _doubted(events.false_alarms_per_hour, events.false_alarms_per_hour_ci95, ".2f"),
+        str(events.repeats),
+        str(events.confusions),
+        "–" if events.end_error_ms is None else f"{events.end_error_ms:.0f} ms",
+        _delay(events),
     ]
 
 
-def _delay(one: KeywordEvents) -> str:
+def _delay(events: KeywordEvents) -> str:
     """Write median and 90th percentile of the time from a keyword's end to its event."""
-    if one.delay_ms is None or one.delay_p90_ms is None:
+    if events.delay_ms is None or events.delay_p90_ms is None:
         return "–"
-    return f"{one.delay_ms:.0f} ms (p90 {one.delay_p90_ms:.0f})"
+    return f"{events.delay_ms:.0f} ms (p90 {events.delay_p90_ms:.0f})"
 
 
-def _miss_rate(one: KeywordEvents) -> str:
-    if one.miss_rate is None:
+def _miss_rate(events: KeywordEvents) -> str:
+    if events.miss_rate is None:
         return "–"
-    ci95 = one.miss_rate_ci95
+    ci95 = events.miss_rate_ci95
     bounds = (100 * ci95[0], 100 * ci95[1]) if ci95 else None
-    return _doubted(100 * one.miss_rate, bounds, ".1f")
+    return _doubted(100 * events.miss_rate, bounds, ".1f")
 
 
 def _doubted(value: float, ci95: Interval | None, form: str) -> str:

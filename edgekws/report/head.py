@@ -13,7 +13,7 @@ _INT8 = 0.99
 
 
 def banner(report: Report) -> dict[str, str]:
-    """Return the banner: its `kind` (ok, broken, neutral), its words, and what they rest on."""
+    """Return the banner: its `kind` (ok, broken, neutral), its text, and its basis."""
     limits = [verdict for _, verdict in report.deciding()]
     broken = [v for v in limits if not v.ok]
     if report.ok:
@@ -29,7 +29,7 @@ def banner(report: Report) -> dict[str, str]:
 
 
 def facts(report: Report) -> list[tuple[str, str]]:
-    """Return what a reader wants to know first, as names and values; the unknown is left out."""
+    """Return the most important facts as names and values, without unknown ones."""
     rows = {
         "keywords": ", ".join(_keywords(report)),
         "kind of test": kind_of_test(report.data),
@@ -44,7 +44,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
 def web_command(report: Report) -> str:
     """Return the command that writes the bundle as a web page.
 
-    Empty where there is no bundle, or one whose network is not INT8.
+    Empty if there is no bundle, or its network is not INT8.
     """
     bundle = report.environment.get("bundle")
     if not (report.bundle_sha256 and bundle and report.results):
@@ -57,7 +57,7 @@ def web_command(report: Report) -> str:
 
 
 def _keywords(report: Report) -> list[str]:
-    """Return the labels but silence and the unknown, of the bundle or else of the data."""
+    """Return the keywords of the bundle, or else of the data."""
     classes = (r.details["per_class"] for r in report.results if "per_class" in r.details)
     labels = [row["label"] for row in next(classes, ())]
     counts = report.data.get("counts", {})

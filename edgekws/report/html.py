@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing beside it."""
+"""The report as a single self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,8 +66,8 @@ def _values(report: Report) -> dict[str, Any]:
 
 
 def _identity(report: Report) -> dict[str, str]:
-    found = {"recipe sha256": report.recipe_sha256, "bundle sha256": report.bundle_sha256}
-    return {name: sha256 for name, sha256 in found.items() if sha256}
+    identity = {"recipe sha256": report.recipe_sha256, "bundle sha256": report.bundle_sha256}
+    return {name: sha256 for name, sha256 in identity.items() if sha256}
 
 
 def _budget_row(verdict: Verdict) -> dict[str, Any]:
@@ -86,41 +86,41 @@ def _budget_row(verdict: Verdict) -> dict[str, Any]:
 
 def _metrics(report: Report) -> list[str]:
     """Return every metric of the networks that any result has, the known ones in their order."""
-    found = dict.fromkeys(
+    metrics = dict.fromkeys(
         m.metric
         for result in report.results
         for m in result.measurements
         if m.metric not in BUNDLE_METRICS
     )
-    return [m for m in METRICS if m in found] + [m for m in found if m not in METRICS]
+    return [m for m in METRICS if m in metrics] + [m for m in metrics if m not in METRICS]
 
 
 def _whole(result: Result) -> dict[str, Any]:
-    """Return what a bundle asks of a device: its network, its front end, and the whole."""
-    found = {m.metric: m for m in result.measurements}
+    """Return the costs of a bundle on a device: network, front end, and both."""
+    by_metric = {m.metric: m for m in result.measurements}
     return {
         "name": result.name,
         "rows": [
-            (name, [_cell(found.get(metric)) for metric in metrics])
+            (name, [_cell(by_metric.get(metric)) for metric in metrics])
             for name, metrics in WHOLE.items()
-            if found.keys() & metrics[1:]
+            if by_metric.keys() & metrics[1:]
         ],
     }
 
 
-def _speech(made: EventEvaluation, result: Result) -> dict[str, Any]:
-    """Return how a model does in continuous speech: its figures, and for the bundle the curves."""
+def _speech(evaluation: EventEvaluation, result: Result) -> dict[str, Any]:
+    """Return the figures of a model in continuous speech, and the curves of the bundle."""
     from markupsafe import Markup
 
     bundled, worst = result.kind == "bundle", mistakes.from_details(result.details)
     return {
         "name": result.name,
         "split": "test" if bundled else "dev",
-        "title": event_rows.title(made),
+        "title": event_rows.title(evaluation),
         "heads": event_rows.HEADS,
-        "rows": event_rows.rows(made),
-        "lines": [*event_rows.lines(made), *made.notes],
-        "curves": Markup(curves_svg(made)) if bundled else "",
+        "rows": event_rows.rows(evaluation),
+        "lines": [*event_rows.lines(evaluation), *evaluation.notes],
+        "curves": Markup(curves_svg(evaluation)) if bundled else "",
         "open": bundled or bool(worst),
         "mistakes": [_mistake(mistake) for mistake in worst],
     }
@@ -140,17 +140,19 @@ def _mistake(mistake: Mistake) -> dict[str, Any]:
 
 def _heard(result: Result) -> dict[str, Any]:
     """Return the accuracy of a bundle by kind of clip."""
-    found = {m.metric: m for m in result.measurements}
-    kinds = [(name, found[metric]) for name, metric in CLIP_KINDS.items() if metric in found]
+    by_metric = {m.metric: m for m in result.measurements}
+    kinds = [
+        (name, by_metric[metric]) for name, metric in CLIP_KINDS.items() if metric in by_metric
+    ]
     return {"name": result.name, "kinds": [(name, _cell(m), m.n or 0) for name, m in kinds]}
 
 
 def _step(result: Result, metrics: Sequence[str]) -> dict[str, Any]:
-    found = {m.metric: m for m in result.measurements}
+    by_metric = {m.metric: m for m in result.measurements}
     return {
         "result": result,
         "split": "test" if result.kind == "bundle" else "dev",
-        "cells": [_cell(found.get(metric)) for metric in metrics],
+        "cells": [_cell(by_metric.get(metric)) for metric in metrics],
         "parity": [(heading(k), scalar(k, v)) for k, v in _flat(result.parity)],
         "limits": [_budget_row(v) for v in (*result.verdicts, *result.to_go)],
         "uneven": _uneven(result.details.get("latency")),
@@ -161,30 +163,36 @@ def _step(result: Result, metrics: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _cell(one: Measurement | None) -> dict[str, str]:
-    if one is None:
+def _cell(measurement: Measurement | None) -> dict[str, str]:
+    if measurement is None:
         return {"value": "–", "interval": "", "n": ""}
-    n = "" if one.n is None else f"n = {one.n:,}"
+    n = "" if measurement.n is None else f"n = {measurement.n:,}"
     return {
-        "value": figures.figure(one.metric, one.value),
+        "value": figures.figure(measurement.metric, measurement.value),
         "interval": ", ".join(
-            filter(None, (figures.interval(one.metric, one.ci95), care(one.speakers)))
+            filter(
+                None,
+                (
+                    figures.interval(measurement.metric, measurement.ci95),
+                    care(measurement.speakers),
+                ),
+            )
         ),
         "n": n,
     }
 
 
 def _beside(report: Report) -> tuple[Result, ...]:
-    """Return what stands side by side: the FP32 references, and the bundle or the last step."""
+    """Return the rows to compare: the FP32 references, and the bundle or the last step."""
     return (*report.references, *report.results[-1:]) if report.references else ()
 
 
 def _reference(result: Result) -> dict[str, Any]:
-    found = {m.metric: m for m in result.measurements}
+    by_metric = {m.metric: m for m in result.measurements}
     return {
         "name": result.name,
         "form": result.details.get("form", ""),
-        "cells": [_cell(found.get(metric)) for metric in _OF_REFERENCES],
+        "cells": [_cell(by_metric.get(metric)) for metric in _OF_REFERENCES],
     }
 
 
@@ -200,7 +208,7 @@ def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _uneven(latency: object) -> str:
-    """Return why there is no ratio, empty where there is one."""
+    """Return the reason for a missing ratio, empty if there is one."""
     if not isinstance(latency, Mapping) or latency.get("level", True):
         return ""
     return f"the control measured {figures.ratio(latency['control_ratio'])} × itself: no ratio"

@@ -53,7 +53,7 @@ _PANELS = (
 
 
 def check_picture(path: Path) -> None:
-    """Refuse a picture that `write_overview` could not write, before the rest is done.
+    """Refuse a path that `write_overview` could not write, before anything else.
 
     Raises:
         UsageError: the suffix is of no form of a picture.
@@ -76,7 +76,7 @@ def write_figure(draw: Callable[[], "Figure"], path: Path) -> None:
 
 
 def overview_svg(report: Report) -> str:
-    """Return the same picture as an SVG element in the ink of the page around it."""
+    """Return the same picture as an SVG element in the colour of the page."""
     title = "Accuracy, parameters, size, MACs per second and latency after each step"
     return _svg(lambda: _overview(report), title)
 
@@ -109,7 +109,7 @@ def _drawing(ink: str) -> Iterator[None]:
 
 
 def _svg(draw: Callable[[], "Figure"], title: str) -> str:
-    """Return a figure as SVG that takes its ink from the page, the same bytes every time.
+    """Return a figure as SVG in the colour of the page; the same figure gives the same bytes.
 
     `title` is the text for readers who do not see the picture.
     """
@@ -126,7 +126,7 @@ def _svg(draw: Callable[[], "Figure"], title: str) -> str:
 
 
 def _logarithmic(axis: "Axis") -> None:
-    """Write the numbers of a logarithmic axis out, fewer of a decade where there are many."""
+    """Write plain numbers on a logarithmic axis, fewer per decade if there are many decades."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     low, high = sorted(axis.get_view_interval())
@@ -162,15 +162,15 @@ def _overview(report: Report) -> "Figure":
 
 
 def _with_whole(results: Sequence[Result]) -> list[Result]:
-    """Return the results, behind a bundle one more: what it weighs with its front end."""
+    """Return the results, each bundle followed by its size with the front end."""
     shown: list[Result] = []
     for result in results:
         shown.append(result)
-        found = {m.metric: m for m in result.measurements}
+        by_metric = {m.metric: m for m in result.measurements}
         whole = [
-            replace(found[metrics[2]], metric=metrics[0])
+            replace(by_metric[metrics[2]], metric=metrics[0])
             for metrics in WHOLE.values()
-            if metrics[0] and metrics[2] in found
+            if metrics[0] and metrics[2] in by_metric
         ]
         if whole:
             shown.append(replace(result, name=_WHOLE_ROW, kind="whole", measurements=tuple(whole)))
@@ -185,16 +185,16 @@ def _dots(axes: "Axes", results: Sequence[Result], metric: str) -> None:
     """Draw shares as points with their 95 % intervals."""
     lowest = 1.0
     for row, result in enumerate(results):
-        one = next((m for m in result.measurements if m.metric == metric), None)
-        if one is None:
+        measurement = next((m for m in result.measurements if m.metric == metric), None)
+        if measurement is None:
             continue
-        low, high = one.ci95 or (one.value, one.value)
+        low, high = measurement.ci95 or (measurement.value, measurement.value)
         lowest = min(lowest, low)
         color = _ORANGE if result.kind == "bundle" else _BLUE
         axes.plot([low, high], [row, row], color=color, linewidth=2, alpha=0.45)
-        axes.plot(one.value, row, "o", color=color, markersize=6)
-        text = figures.figure(metric, one.value)
-        axes.annotate(text, (one.value, row), (0, 6), ha="center", fontsize=8,
+        axes.plot(measurement.value, row, "o", color=color, markersize=6)
+        text = figures.figure(metric, measurement.value)
+        axes.annotate(text, (measurement.value, row), (0, 6), ha="center", fontsize=8,
                       textcoords="offset points")  # fmt: skip
     axes.set_xlim(lowest - 0.15 * (1.02 - lowest) - 0.005, 1.02)
     axes.locator_params(axis="x", nbins=4)
@@ -203,7 +203,7 @@ def _dots(axes: "Axes", results: Sequence[Result], metric: str) -> None:
 
 
 def _amounts(axes: "Axes", results: Sequence[Result], metric: str) -> None:
-    """Draw amounts as points on a logarithmic scale, written out beside them."""
+    """Draw amounts as points on a logarithmic scale, with their values."""
     known = [(row, value) for row, r in enumerate(results) if (value := r.value(metric))]
     if not known:
         axes.set_xticks([])

@@ -20,67 +20,73 @@ _BARS = 16
 """Bars of the picture of operators; the table has all of them."""
 
 
-def spread_svg(made: Profile) -> str:
+def spread_svg(profile: Profile) -> str:
     """Return p50, p90 and p99 of every entry with their intervals, as an SVG element."""
-    return svg(lambda: _spread(made), "Percentiles of the latency with their intervals")
+    return svg(lambda: _spread(profile), "Percentiles of the latency with their intervals")
 
 
-def processes_svg(made: Profile) -> str:
-    """Return how often which time was taken, and the median of every process, as an SVG element."""
+def processes_svg(profile: Profile) -> str:
+    """Return the distribution of times, and the median of every process, as an SVG element."""
     return svg(
-        lambda: _processes(made), "Latency by share of the runs, and the median of every process"
+        lambda: _processes(profile), "Latency by share of the runs, and the median of every process"
     )
 
 
-def operators_svg(one: Operators) -> str:
-    """Return what each type of operator takes, and each of the longest nodes, as an SVG element."""
-    return svg(lambda: _operators(one), "Time of each type of operator, and of the longest nodes")
+def operators_svg(operators: Operators) -> str:
+    """Return the time of each type of operator and of the longest nodes, as an SVG element."""
+    return svg(
+        lambda: _operators(operators), "Time of each type of operator, and of the longest nodes"
+    )
 
 
-def entry_name(made: Profile, subject: str, what: str, how: str) -> str:
-    """Return what an entry is called in a picture: not longer than there is room for."""
+def entry_name(profile: Profile, subject: str, what: str, how: str) -> str:
+    """Return the name of an entry in a picture, shortened to fit."""
     called = "" if how == "session.run" else f", {how}"
-    if what == "floor" or len(made.subjects) == 1:
+    if what == "floor" or len(profile.subjects) == 1:
         return f"{what}{called}"
     short = subject if len(subject) <= 28 else f"…{subject[-27:]}"
     return f"{short}: {what}{called}"
 
 
-def _spread(made: Profile) -> "Figure":
+def _spread(profile: Profile) -> "Figure":
     from matplotlib.figure import Figure
 
-    rows = made.timings
+    rows = profile.timings
     figure = Figure(figsize=(9, 0.9 + 0.34 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for row, one in enumerate(rows):
-        color = FAINT if one.what == "floor" else BLUE
-        marks = (("p50", one.p50_us, one.p50_ci95, "o"), ("p90", one.p90_us, one.p90_ci95, "|"))
-        for name, value, ci95, mark in (*marks, ("p99", one.p99_us, one.p99_ci95, "x")):
+    for row, timing in enumerate(rows):
+        color = FAINT if timing.what == "floor" else BLUE
+        marks = (
+            ("p50", timing.p50_us, timing.p50_ci95, "o"),
+            ("p90", timing.p90_us, timing.p90_ci95, "|"),
+            ("p99", timing.p99_us, timing.p99_ci95, "x"),
+        )
+        for name, value, ci95, mark in marks:
             axes.plot(ci95, [row, row], color=color, linewidth=3, alpha=0.4)
             axes.plot(value, row, mark, color=color, markersize=6, label=name)
-        text = figures.figure("latency_p50_us", one.p50_us)
-        axes.annotate(text, (one.p50_us, row), (0, 6), ha="center", fontsize=8,
+        text = figures.figure("latency_p50_us", timing.p50_us)
+        axes.annotate(text, (timing.p50_us, row), (0, 6), ha="center", fontsize=8,
                       textcoords="offset points")  # fmt: skip
     axes.set_xscale("log")
     logarithmic(axes.xaxis)
-    axes.set_yticks(range(len(rows)), [entry_name(made, t.subject, t.what, t.how) for t in rows])
+    axes.set_yticks(range(len(rows)), [entry_name(profile, t.subject, t.what, t.how) for t in rows])
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("µs of one inference; dot: p50, line: p90, cross: p99, broad: 95 %", fontsize=8)
     return figure
 
 
-def _processes(made: Profile) -> "Figure":
+def _processes(profile: Profile) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     shares, medians = figure.subplots(1, 2, sharey=True)
-    shown = [t for t in made.timings if t.what != "floor" and t.how == "session.run"]
-    for i, one in enumerate(shown):
+    shown = [t for t in profile.timings if t.what != "floor" and t.how == "session.run"]
+    for i, timing in enumerate(shown):
         color = _COLORS[i % len(_COLORS)]
-        name = entry_name(made, one.subject, one.what, one.how)
-        shares.plot(range(100), one.quantiles_us[:100], color=color, linewidth=1.4, label=name)
-        medians.plot(range(1, 1 + len(one.process_us)), one.process_us, ".-", color=color,
+        name = entry_name(profile, timing.subject, timing.what, timing.how)
+        shares.plot(range(100), timing.quantiles_us[:100], color=color, linewidth=1.4, label=name)
+        medians.plot(range(1, 1 + len(timing.process_us)), timing.process_us, ".-", color=color,
                      linewidth=0.6, markersize=3)  # fmt: skip
     shares.set_yscale("log")
     logarithmic(shares.yaxis)
@@ -92,15 +98,17 @@ def _processes(made: Profile) -> "Figure":
     return figure
 
 
-def _operators(one: Operators) -> "Figure":
+def _operators(operators: Operators) -> "Figure":
     from matplotlib.figure import Figure
 
     spent: dict[str, float] = {}
-    often = Counter(node.op for node in one.nodes)
-    for node in one.nodes:
+    often = Counter(node.op for node in operators.nodes)
+    for node in operators.nodes:
         spent[node.op] = spent.get(node.op, 0.0) + node.us
-    types = {f"{op} × {often[op]}": us for op, us in spent.items()} | {"the call": one.call_us}
-    nodes = {f"{node.name} ({node.op})": node.us for node in one.nodes}
+    types = {f"{op} × {often[op]}": us for op, us in spent.items()} | {
+        "the call": operators.call_us
+    }
+    nodes = {f"{node.name} ({node.op})": node.us for node in operators.nodes}
     most = min(_BARS, max(len(types), len(nodes)))
     figure = Figure(figsize=(9, 0.8 + 0.22 * most), layout="constrained")
     left, right = figure.subplots(1, 2)

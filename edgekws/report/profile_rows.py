@@ -9,8 +9,8 @@ Rows = tuple[tuple[str, ...], list[list[str]]]
 """Heads of the columns, and rows."""
 
 
-def latencies(made: Profile) -> Rows:
-    """Return a row an entry: percentiles with intervals, CPU time, waiting."""
+def latencies(profile: Profile) -> Rows:
+    """Return a row per entry: percentiles with intervals, CPU time, waiting."""
     head = (
         "what",
         "call",
@@ -22,53 +22,61 @@ def latencies(made: Profile) -> Rows:
         "left out",
         "runs",
     )
-    return head, [_latency(one, several=len(made.subjects) > 1) for one in made.timings]
+    return head, [_latency(timing, several=len(profile.subjects) > 1) for timing in profile.timings]
 
 
-def ends(made: Profile) -> Rows:
-    """Return what of the way from audio to label each part takes, where there is a front end."""
+def ends(profile: Profile) -> Rows:
+    """Return the share of each part in the time from audio to label, if there is a front end."""
     rows = []
-    for subject in made.subjects:
-        whole, parts = made.timing(subject, "audio → label"), made.parts(subject)
+    for subject in profile.subjects:
+        whole, parts = profile.timing(subject, "audio → label"), profile.parts(subject)
         if whole and parts:
             shares = [figures.share(share) for share in parts.values()]
             rows.append([subject, _us(whole.p50_us), *shares])
     return ("audio → label", "p50", "front end", "network", "rest"), rows
 
 
-def weights(made: Profile) -> Rows:
+def weights(profile: Profile) -> Rows:
     """Return counts and memory of every network."""
     metrics = ("params", "macs", "size_kib", "int8_coverage", "peak_ram_kib")
     rows = []
-    for one in made.weights:
-        found = {m.metric: figures.figure(m.metric, m.value) for m in one.measurements}
-        resident = [figures.figure("size_kib", kib) for kib in (one.session_kib, one.runs_kib)]
-        rows.append([one.subject, *(found.get(m, figures.NOTHING) for m in metrics), *resident])
+    for weights in profile.weights:
+        by_metric = {m.metric: figures.figure(m.metric, m.value) for m in weights.measurements}
+        resident = [
+            figures.figure("size_kib", kib) for kib in (weights.session_kib, weights.runs_kib)
+        ]
+        rows.append(
+            [weights.subject, *(by_metric.get(m, figures.NOTHING) for m in metrics), *resident]
+        )
     return ("model", *map(figures.short, metrics), "RSS loaded", "RSS run"), rows
 
 
-def operator_types(one: Operators) -> Rows:
-    """Return what the operators of each type take together, and the call itself."""
-    often = Counter(node.op for node in one.nodes)
-    spent = {op: sum(node.us for node in one.nodes if node.op == op) for op in often}
-    whole = one.call_us + sum(spent.values())
+def operator_types(operators: Operators) -> Rows:
+    """Return the total time of the operators of each type, and of the call itself."""
+    often = Counter(node.op for node in operators.nodes)
+    spent = {op: sum(node.us for node in operators.nodes if node.op == op) for op in often}
+    whole = operators.call_us + sum(spent.values())
     rows = [
         [op, str(often[op]), _us(us), figures.share(us / whole)]
         for op, us in sorted(spent.items(), key=lambda item: -item[1])
     ]
-    rows.append(["the call itself", "", _us(one.call_us), figures.share(one.call_us / whole)])
+    rows.append(
+        ["the call itself", "", _us(operators.call_us), figures.share(operators.call_us / whole)]
+    )
     return ("operator", "nodes", "time", "share"), rows
 
 
-def operator_nodes(one: Operators) -> Rows:
+def operator_nodes(operators: Operators) -> Rows:
     """Return every node in the order of execution."""
-    rows = [[node.name, node.op, _us(node.us), figures.share(node.share)] for node in one.nodes]
+    rows = [
+        [node.name, node.op, _us(node.us), figures.share(node.share)] for node in operators.nodes
+    ]
     return ("node", "operator", "time", "share"), rows
 
 
-def machine(made: Profile) -> list[tuple[str, str]]:
+def machine(profile: Profile) -> list[tuple[str, str]]:
     """Return what the times depend on: the host, and how it was measured."""
-    host, settings = made.fingerprint, made.settings
+    host, settings = profile.fingerprint, profile.settings
     bound = settings["affinity"]
     return [
         ("CPU", f"{host['cpu']} ({host['machine']}, {host['cores']} cores)"),
@@ -80,22 +88,22 @@ def machine(made: Profile) -> list[tuple[str, str]]:
         ("threads", str(host["threads"])),
         ("CPUs used", ", ".join(map(str, bound)) if bound else "any"),
         ("warm-up", f"{settings['warmup']} runs of every session"),
-        ("processes", f"{made.processes}, each with new sessions in every epoch"),
+        ("processes", f"{profile.processes}, each with new sessions in every epoch"),
     ]
 
 
-def _latency(one: Timing, *, several: bool) -> list[str]:
-    named = f"{one.subject}: {one.what}" if several else one.what
+def _latency(timing: Timing, *, several: bool) -> list[str]:
+    named = f"{timing.subject}: {timing.what}" if several else timing.what
     return [
-        "floor (a graph of one node)" if one.what == "floor" else named,
-        one.how,
-        figures.estimate("latency_p50_us", one.p50_us, one.p50_ci95),
-        figures.estimate("latency_p50_us", one.p90_us, one.p90_ci95),
-        figures.estimate("latency_p50_us", one.p99_us, one.p99_ci95),
-        _us(one.cpu_us),
-        figures.share(one.waited),
-        f"{one.left_out:,} of {one.blocks:,}",
-        f"{one.n:,}",
+        "floor (a graph of one node)" if timing.what == "floor" else named,
+        timing.how,
+        figures.estimate("latency_p50_us", timing.p50_us, timing.p50_ci95),
+        figures.estimate("latency_p50_us", timing.p90_us, timing.p90_ci95),
+        figures.estimate("latency_p50_us", timing.p99_us, timing.p99_ci95),
+        _us(timing.cpu_us),
+        figures.share(timing.waited),
+        f"{timing.left_out:,} of {timing.blocks:,}",
+        f"{timing.n:,}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The results of the commands that the library has too."""
+"""The results of commands that are also functions of the library."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -48,14 +48,14 @@ def report_result(report: "Report", page: Path | None = None) -> Shown:
 
 
 def adapted_result(report: "Report") -> Shown:
-    """Return what tuning to one person is worth; nothing if the run ended before it."""
-    found = [result.details for result in report.results if result.kind == "adapt"]
-    records = [{k: v for k, v in details.items() if k != "history"} for details in found]
-    return Shown("adapted", records, (), [details["sentence"] for details in found])
+    """Return the gain from tuning to one person; nothing if the run ended before it."""
+    adapted = [result.details for result in report.results if result.kind == "adapt"]
+    records = [{k: v for k, v in details.items() if k != "history"} for details in adapted]
+    return Shown("adapted", records, (), [details["sentence"] for details in adapted])
 
 
 def plan_result(plan: "Plan") -> Shown:
-    """Return what every step will weigh, and what of the budget is known already."""
+    """Return the size of every step, and what is known of the budget."""
     budget = tables.budget_tables(tables.bounded(plan.verdicts, "final model"))
     shown = (tables.plan_table(plan), *_whole(plan.bundle), *budget)
     return Shown(
@@ -84,13 +84,13 @@ def check_result(measurements: Sequence[Measurement], verdicts: Sequence[Verdict
 
 
 def evaluation_result(evaluations: Sequence["Evaluation"]) -> Shown:
-    """Return accuracies, a row a class, and the labels most often confused."""
+    """Return accuracies, a row per class, and the labels most often confused."""
     records = [asdict(evaluation) for evaluation in evaluations]
     return Shown("evaluation", records, list(evaluation_tables(evaluations)))
 
 
 def comparison_result(comparison: "Comparison") -> Shown:
-    """Return the systems and their differences, and a sentence a pair."""
+    """Return the systems and their differences, and a sentence per pair."""
     lines = [pair.sentence for pair in comparison.pairs]
     return Shown("comparison", (asdict(comparison),), list(comparison_tables(comparison)), lines)
 
@@ -170,7 +170,7 @@ def exported_result(exported: "Exported") -> Shown:
 
 
 def _over_budget(verdicts: Iterable[Verdict]) -> str:
-    """Name the limits that are not met, and by how much."""
+    """Return the limits that are exceeded, and by how much."""
     limits = [
         f"{v.limit.key} = {figures.figure(v.limit.metric, v.limit.value)} "
         f"({figures.figure(v.limit.metric, v.measured)}, {figures.margin(v)})"

@@ -1,13 +1,15 @@
-"""The result of a command: what machines read, and the tables and lines that people read."""
+"""The result of a command: its records for programs, and its tables and lines for people."""
 
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from edgekws.report.tables import Table
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Shown:
     """A result as every output shows it.
 
     `records` are its JSON objects, each an `event`. `tables` and `lines` are for people; `narrow`
-    are the tables for a terminal that has no room for them, where there are others. `marked` lines
+    are those for a narrow terminal, if they differ. `marked` lines
     begin with `ok`, `warn` or `missing`, which a terminal colours. `caption` explains the tables.
     `problem` says which limits are exceeded; a command ends with it as its error.
     """
@@ -40,6 +42,42 @@ class Shown:
         lines = "".join(f"<p>{html.escape(text)}</p>" for text in texts)
         problem = f"<p><strong>{html.escape(self.problem)}</strong></p>" if self.problem else ""
         return "".join(map(_html, self.tables)) + lines + problem
+
+
+@dataclass(frozen=True, repr=False)
+class Result(Generic[T]):
+    """The result of a function: `value`, and the tables and lines that show it.
+
+    `print(result)` shows them as text; a notebook shows them as tables.
+    """
+
+    value: T
+    shown: Shown
+
+    @property
+    def tables(self) -> "Sequence[Table]":
+        """The tables, each with title, heads and rows."""
+        return self.shown.tables
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The lines below the tables."""
+        return self.shown.lines
+
+    @property
+    def ok(self) -> bool:
+        """Whether every limit is met; if not, the result ends with those exceeded."""
+        return not self.shown.problem
+
+    def __str__(self) -> str:
+        """Return the tables and lines as text."""
+        return self.shown.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Return the tables and lines as HTML for notebooks."""
+        return self.shown.html()
 
 
 def recipe_result(path: Path) -> Shown:

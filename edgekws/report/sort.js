@@ -44,7 +44,7 @@ for (const table of document.querySelectorAll("table:not(.fixed)")) {
   });
 }
 
-// What a step told is printed also where it is folded on the screen.
+// The details of a step are printed even if they are folded on the screen.
 let opened = [];
 addEventListener("beforeprint", () => {
   opened = [...document.querySelectorAll("details.step:not([open])")];

@@ -1,4 +1,4 @@
-"""The rows of the tables that people see, without a terminal in sight."""
+"""The rows of tables for people, independent of the terminal."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgekws.engine.plan import Plan
 
 Row = tuple[str, Verdict]
-"""Where a limit bites, and how it came out."""
+"""What a limit bounds, and its verdict."""
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """Title, heads and rows of a table."""
@@ -42,7 +42,7 @@ _LINE_WHOLE = ("bundle_size_kib", "total_macs", "total_latency_p50_us")
 
 
 def is_figures(cells: Iterable[str]) -> bool:
-    """Tell whether the cells of a column, its head apart, must each stay on one line.
+    """Return whether the cells of a column, except its head, must stay on one line each.
 
     >>> is_figures(["95.1 % [93.0, 96.8]", ""]), is_figures(["the control was not level, " * 2])
     (True, False)
@@ -75,9 +75,9 @@ def side_by_side(rows: Sequence[Sequence[str]], width: int) -> list[tuple[int, .
 
 def step_line(step: str, data: Mapping[str, Any]) -> str:
     """Return one line on a step that has been measured, from the data of its event."""
-    found = {m["metric"]: Measurement(**m) for m in data.get("measurements", ())}
+    by_metric = {m["metric"]: Measurement(**m) for m in data.get("measurements", ())}
     names = {m: figures.short(m) for m in _LINE} | {m: figures.title(m) for m in _LINE_WHOLE}
-    parts = [f"{name} {with_care(found[m])}" for m, name in names.items() if m in found]
+    parts = [f"{name} {with_care(by_metric[m])}" for m, name in names.items() if m in by_metric]
     seconds = data.get("seconds", 0.0)
     parts.append("from the cache" if data.get("cached") else figures.duration(seconds))
     return f"{step}: {', '.join(parts)}"
@@ -93,11 +93,11 @@ def step_tables(report: "Report", *, wide: bool) -> Iterator[Table]:
         heads = map(figures.short, columns)
         rows: list[list[str]] = []
         for result in (*report.results, *report.references):
-            found = {m.metric: m for m in result.measurements}
-            if result.kind == "reference" and found.keys().isdisjoint(columns):
+            by_metric = {m.metric: m for m in result.measurements}
+            if result.kind == "reference" and by_metric.keys().isdisjoint(columns):
                 continue  # it was not tried on any clip
             name = "bundle (test)" if result.kind == "bundle" else result.name
-            rows.append([name, *(_marked(found.get(m)) for m in columns)])
+            rows.append([name, *(_marked(by_metric.get(m)) for m in columns)])
         title = f"{report.name}: the network after every step"
         yield title + _few(report, columns), ("step", *heads), rows
     yield from speech_tables(report)
@@ -107,32 +107,34 @@ def speech_tables(report: "Report") -> Iterator[Table]:
     """Yield misses, false alarms and delay in continuous speech, where they were measured."""
     rows = []
     for result in report.results:
-        found = {m.metric: m for m in result.measurements if m.metric in SPEECH}
-        if found:
+        by_metric = {m.metric: m for m in result.measurements if m.metric in SPEECH}
+        if by_metric:
             name = "bundle (test)" if result.kind == "bundle" else f"{result.name} (dev)"
             free_s = result.details.get("continuous", {}).get("keyword_free_s", 0.0)
-            cells = (_marked(found.get(m)) for m in SPEECH)
+            cells = (_marked(by_metric.get(m)) for m in SPEECH)
             rows.append([name, *cells, figures.duration(free_s)])
     if rows:
         title = "in continuous speech" + _few(report, SPEECH)
         yield title, ("", *map(figures.short, SPEECH), "without keywords"), rows
 
 
-def with_care(found: Measurement) -> str:
-    """Write a measurement, and where it rests on few speakers, on how many.
+def with_care(measurement: Measurement) -> str:
+    """Format a measurement, with the number of speakers if they are few.
 
     >>> with_care(Measurement("accuracy", 0.951, ci95=(0.85, 0.99), speakers=3))
     '95.1 % [85.0, 99.0], 3 speakers: read it with care'
     """
-    return ", ".join(filter(None, (figures.measured(found), care(found.speakers))))
+    return ", ".join(filter(None, (figures.measured(measurement), care(measurement.speakers))))
 
 
-def _marked(found: Measurement | None) -> str:
-    return figures.measured(found) + (" †" if found and care(found.speakers) else "")
+def _marked(measurement: Measurement | None) -> str:
+    return figures.measured(measurement) + (
+        " †" if measurement and care(measurement.speakers) else ""
+    )
 
 
 def _few(report: "Report", metrics: Iterable[str]) -> str:
-    """Return what the mark of few speakers means in a table of metrics; empty without a mark."""
+    """Return the explanation of the mark of few speakers; empty if there is no mark."""
     asked = frozenset(metrics)
     warnings = {
         f"{'test' if result.kind == 'bundle' else 'dev'} {care(m.speakers)}": None
@@ -180,19 +182,19 @@ def budget_tables(rows: Sequence[Row]) -> Iterator[Table]:
         yield "budget", ("limit", "of", "bound", "measured", "margin", ""), lines
 
 
-def measured_lines(found: Iterable[Measurement]) -> Iterator[list[str]]:
+def measured_lines(measurements: Iterable[Measurement]) -> Iterator[list[str]]:
     """Yield name and value of every measurement, with its number of samples."""
-    for measurement in found:
+    for measurement in measurements:
         behind = f"  (n = {figures.count(measurement.n)})" if measurement.n else ""
         yield [measurement.metric, with_care(measurement) + behind]
 
 
-def whole_rows(found: Iterable[Measurement]) -> list[list[str]]:
+def whole_rows(measurements: Iterable[Measurement]) -> list[list[str]]:
     """Return size, MACs, RAM and latency of the network, of its front end and of the whole.
 
     There are none if only a network was measured.
     """
-    by_metric = {m.metric: m for m in found}
+    by_metric = {m.metric: m for m in measurements}
     return [
         [name, *(figures.measured(by_metric.get(metric)) for metric in metrics)]
         for name, metrics in WHOLE.items()
@@ -200,20 +202,22 @@ def whole_rows(found: Iterable[Measurement]) -> list[list[str]]:
     ]
 
 
-def verified_lines(found: "Verified", bundle: Path) -> list[str]:
-    """Return what a bundle was found to be."""
+def verified_lines(verified: "Verified", bundle: Path) -> list[str]:
+    """Return what was verified of a bundle."""
     return [
-        f"{one_line(str(bundle))}: {found.files} files as they were packed; "
-        f"{found.clips} golden clips, max |Δlogit| {found.max_abs_diff:.2g}",
-        f"labels: {', '.join(found.labels)}",
-        f"sha256: {found.sha256}",
+        f"{one_line(str(bundle))}: {verified.files} files as they were packed; "
+        f"{verified.clips} golden clips, max |Δlogit| {verified.max_abs_diff:.2g}",
+        f"labels: {', '.join(verified.labels)}",
+        f"sha256: {verified.sha256}",
     ]
 
 
 def heard_tables(result: "Result") -> Iterator[Table]:
     """Yield the accuracy of a bundle by kind of clip and by class, with the number of clips."""
-    found = {m.metric: m for m in result.measurements}
-    kinds = [(name, found[metric]) for name, metric in CLIP_KINDS.items() if metric in found]
+    by_metric = {m.metric: m for m in result.measurements}
+    kinds = [
+        (name, by_metric[metric]) for name, metric in CLIP_KINDS.items() if metric in by_metric
+    ]
     rows = [[name, with_care(m), figures.count(m.n or 0)] for name, m in kinds]
     yield "clips by kind (test)", ("", "share", "clips"), rows
     classes = result.details.get("per_class", ())

@@ -36,7 +36,7 @@ import math
 import os
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -278,38 +278,37 @@ def wav_blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
     """
     with path.open("rb") as file:
         try:
-            wav = read_wav_header(file)
-            if wav.width not in _WIDTHS.get(wav.code, ()):
-                raise ValueError(f"format {wav.code}, {8 * wav.width} bits")
+            yield from _mono_blocks(file, _supported_format(file, sample_rate))
         except ValueError as error:
-            raise ValueError(
-                f"{path}: not a PCM WAV file ({error}); convert it to 16-bit"
-            ) from error
-        if wav.rate != sample_rate:
-            raise ValueError(
-                f"{path}: {wav.rate} Hz, but the model expects {sample_rate} Hz; resample it"
-            )
-        frame = wav.width * wav.channels
-        block = max(1, BLOCK_SAMPLES // wav.channels) * frame
-        mixer = Mixer()
-        remaining = math.inf if wav.size is None else wav.size
-        while data := file.read(int(min(block, remaining))):
-            remaining -= len(data)
-            whole = len(data) - len(data) % frame
-            yield mixer.mono(_decoded(path, data[:whole], wav).reshape(-1, wav.channels))
-    try:
-        mixer.check()
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{path}: {error}") from error
 
 
-def _decoded(path: Path, data: bytes, wav: WavFormat) -> np.ndarray:
-    if wav.code == INTEGERS:
-        return from_pcm(data, wav.width)
+def _supported_format(file: BinaryIO, sample_rate: int) -> WavFormat:
     try:
-        return as_float(np.frombuffer(data, "<f4").astype(np.float32))
+        wav = read_wav_header(file)
+        if wav.width not in _WIDTHS.get(wav.code, ()):
+            raise ValueError(f"format {wav.code}, {8 * wav.width} bits")
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"not a PCM WAV file ({error}); convert it to 16-bit") from error
+    if wav.rate != sample_rate:
+        raise ValueError(f"{wav.rate} Hz, but the model expects {sample_rate} Hz; resample it")
+    return wav
+
+
+def _mono_blocks(file: BinaryIO, wav: WavFormat) -> Iterator[np.ndarray]:
+    frame = wav.width * wav.channels
+    block = max(1, BLOCK_SAMPLES // wav.channels) * frame
+    mixer = Mixer()
+    remaining = math.inf if wav.size is None else wav.size
+    while data := file.read(int(min(block, remaining))):
+        remaining -= len(data)
+        whole = data[: len(data) - len(data) % frame]
+        if wav.code == INTEGERS:
+            samples = from_pcm(whole, wav.width)
+        else:
+            samples = as_float(np.frombuffer(whole, "<f4").astype(np.float32))
+        yield mixer.mono(samples.reshape(-1, wav.channels))
+    mixer.check()
 
 
 def from_pcm(data: bytes, width: int) -> np.ndarray:
@@ -353,7 +352,7 @@ class Classifier:
 
     def __init__(self, bundle: Path, threads: int = 1) -> None:
         """Load the bundle in folder `bundle`."""
-        manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text("utf-8"))
+        manifest = read_manifest(bundle)
         front_end = manifest["contract"]["front_end"]
         self.labels: list[str] = manifest["contract"]["labels"]
         self.sample_rate: int = front_end["sample_rate"]
@@ -407,10 +406,9 @@ class Classifier:
             loudest.add(as_float(block))
         if not loudest.length:
             raise ValueError("the clip holds no samples; record it again")
-        logits = self.logits(loudest.window()).astype(np.float64)
-        odds = np.exp(logits - logits.max())
-        best = int(np.argmax(logits))
-        return self.labels[best], float(odds[best] / odds.sum())
+        posteriors = softmax(self.logits(loudest.window())[None])[0]
+        best = int(np.argmax(posteriors))
+        return self.labels[best], float(posteriors[best])
 
 
 class Binding:
@@ -431,6 +429,30 @@ class Binding:
     def run(self) -> None:
         """Compute the outputs."""
         self._session.run_with_iobinding(self._binding)
+
+
+def batches(hops: int, sizes: tuple[int, ...]) -> Iterator[slice]:
+    """Yield the batches of `hops` hops, of `sizes` from the largest to 1.
+
+    >>> [batch.stop for batch in batches(57, (50, 5, 1))]
+    [50, 55, 56, 57]
+    """
+    start = 0
+    for size in sizes:
+        while start + size <= hops:
+            yield slice(start, start + size)
+            start += size
+
+
+def exact_sizes(compute: Callable[[int], np.ndarray]) -> tuple[int, ...]:
+    """Return the sizes of batches that this machine computes bit for bit as one by one.
+
+    `compute` returns the same hops, computed in batches of a size. The result is `BLOCKS`, or
+    single hops if a size differs.
+    """
+    single = compute(1)
+    exact = all(np.array_equal(single, compute(size)) for size in BLOCKS[:-1])
+    return BLOCKS if exact else (1,)
 
 
 class RunningFeatures:
@@ -532,8 +554,8 @@ class StreamFrontEnd:
             )
             for n in self.blocks
         }
-        if not stateful and not self._same_bits():
-            self.blocks = (1,)
+        if not stateful:
+            self.blocks = exact_sizes(self._features_of_noise)
 
     def windows(self, samples: np.ndarray) -> np.ndarray:
         """Return a view `(hops, self.samples)` of the complete hops in `samples`."""
@@ -555,27 +577,20 @@ class StreamFrontEnd:
             yield self._running(computed) if self._running else computed
 
     def _computed(self, windows: np.ndarray) -> Iterator[np.ndarray]:
-        start = 0
-        for n in self.blocks:
-            while start + n <= len(windows):
-                np.copyto(self._inputs[n], windows[start : start + n])
-                self._graphs[n].run()
-                np.copyto(self._state[0], self._state[1])
-                output = self._outputs[n]
-                yield output[0] if n == 1 else output.transpose(1, 0, 2).reshape(self.n_mels, -1)
-                start += n
+        for batch in batches(len(windows), self.blocks):
+            n = batch.stop - batch.start
+            np.copyto(self._inputs[n], windows[batch])
+            self._graphs[n].run()
+            np.copyto(self._state[0], self._state[1])
+            output = self._outputs[n]
+            yield output[0] if n == 1 else output.transpose(1, 0, 2).reshape(self.n_mels, -1)
 
-    def _same_bits(self) -> bool:
-        noise = np.random.default_rng(0).standard_normal(
-            self.samples + (BLOCKS[0] - 1) * self.hop_samples
-        )
-        noise *= np.geomspace(1e-4, 0.3, len(noise))
-        windows, results = self.windows(noise.astype(np.float32)), []
-        for n in BLOCKS:
-            self.blocks = (n,)
-            results.append(np.concatenate([f.copy() for f in self._computed(windows)], axis=1))
-        self.blocks = BLOCKS
-        return all(np.array_equal(results[-1], other) for other in results[:-1])
+    def _features_of_noise(self, size: int) -> np.ndarray:
+        self.blocks = (size,)
+        length = self.samples + (BLOCKS[0] - 1) * self.hop_samples
+        noise = np.random.default_rng(0).standard_normal(length) * np.geomspace(1e-4, 0.3, length)
+        windows = self.windows(noise.astype(np.float32))
+        return np.concatenate([f.copy() for f in self._computed(windows)], axis=1)
 
 
 class StreamingNetwork:
@@ -603,8 +618,7 @@ class StreamingNetwork:
             n: [self._bound(graph, metadata["states"], n, *states) for states in directions]
             for n in BLOCKS
         }
-        self.blocks: tuple[int, ...] = BLOCKS
-        self.blocks = BLOCKS if self._same_bits() else (1,)
+        self.blocks = exact_sizes(self._logits_of_noise)
         self.reset()
 
     def reset(self) -> None:
@@ -622,12 +636,10 @@ class StreamingNetwork:
         if hops in self.blocks:
             logits = self._run(features, hops)
         else:
-            logits, start = np.zeros((hops, self._n_labels), np.float32), 0
-            for n in self.blocks:
-                while start + n <= hops:
-                    part = features[:, start * self.hop_frames : (start + n) * self.hop_frames]
-                    logits[start : start + n] = self._run(part, n)
-                    start += n
+            logits = np.zeros((hops, self._n_labels), np.float32)
+            for batch in batches(hops, self.blocks):
+                frames = slice(batch.start * self.hop_frames, batch.stop * self.hop_frames)
+                logits[batch] = self._run(features[:, frames], batch.stop - batch.start)
         return logits if len(wanted) == hops else logits[wanted.start : wanted.stop : wanted.step]
 
     def window_logits(self, features: np.ndarray) -> np.ndarray:
@@ -661,15 +673,12 @@ class StreamingNetwork:
         self._direction = 1 - self._direction
         return self._logits[hops]
 
-    def _same_bits(self) -> bool:
+    def _logits_of_noise(self, size: int) -> np.ndarray:
+        self.blocks = (size,)
+        self.reset()
         hops = 2 * BLOCKS[0]
         noise = np.random.default_rng(0).standard_normal((self._n_mels, hops * self.hop_frames))
-        results = []
-        for n in BLOCKS:
-            self.blocks = (n,)
-            self.reset()
-            results.append(self.logits(noise.astype(np.float32), range(hops)).copy())
-        return all(np.array_equal(results[-1], other) for other in results[:-1])
+        return self.logits(noise.astype(np.float32), range(hops)).copy()
 
 
 class WindowedNetwork:
@@ -893,7 +902,7 @@ class Detector:
 
         `threshold` overrides the manifest's thresholds, `hop_ms` its time between decisions.
         """
-        manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text("utf-8"))
+        manifest = read_manifest(bundle)
         if "detection" not in manifest:
             raise ValueError(f"{bundle}: packed without detection settings; pack it again")
         settings, contract = manifest["detection"], manifest["contract"]
@@ -1066,7 +1075,7 @@ def streaming_network(bundle: Path, threads: int = 1) -> StreamingNetwork | Wind
     Raises:
         FileNotFoundError: a file of the bundle is missing.
     """
-    manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    manifest = read_manifest(bundle)
     shape = tuple(manifest["contract"]["input_shape"])
     streaming = model_file(bundle, "stream")
     if streaming.is_file():
@@ -1075,6 +1084,11 @@ def streaming_network(bundle: Path, threads: int = 1) -> StreamingNetwork | Wind
     of_clips = manifest["contract"]["front_end"].get("mean") == "clip"
     clip_features = ClipFeatures(*statistics(manifest)) if of_clips else None
     return WindowedNetwork(model_file(bundle, "model"), shape, hop_frames, threads, clip_features)
+
+
+def read_manifest(bundle: Path) -> Any:
+    """Return the manifest of a bundle."""
+    return json.loads((bundle / "manifest.json").read_text("utf-8"))
 
 
 def statistics(manifest: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -1109,32 +1123,37 @@ def session(path: Path, threads: int) -> ort.InferenceSession:
 
 def classify(classifier: Classifier, paths: list[Path]) -> int:
     """Print a line per clip; return 0, or 5 if a clip could not be read."""
-    failed = False
-    for path in paths:
-        try:
-            blocks = _not_empty(path, wav_blocks(path, classifier.sample_rate))
-            label, score = classifier.classify_blocks(blocks)
-        except (OSError, ValueError) as error:
-            print(error, file=sys.stderr)
-            failed = True
-            continue
+
+    def classify_clip(path: Path) -> None:
+        blocks = _not_empty(path, wav_blocks(path, classifier.sample_rate))
+        label, score = classifier.classify_blocks(blocks)
         _print({"file": str(path), "label": label, "score": round(score, 6)})
-    return 5 if failed else 0
+
+    return _read_each(paths, classify_clip)
 
 
 def detect(detector: Detector, paths: list[Path], *, pcm: bool) -> int:
     """Print a line per event as it is detected; return 0, or 5 if a file could not be read."""
+
+    def detect_in_file(path: Path) -> None:
+        detector.reset()  # the file before may have failed halfway
+        raw = pcm or str(path) == "-"
+        blocks = pcm_blocks(path) if raw else wav_blocks(path, detector.sample_rate)
+        for samples in _not_empty(path, blocks):
+            _print_events(detector.feed(samples), path)
+        _print_events(detector.flush(), path)
+
+    return _read_each(paths, detect_in_file)
+
+
+def _read_each(paths: list[Path], read: Callable[[Path], None]) -> int:
+    """Read every file; print why one cannot be read, and return 5 if there is one, else 0."""
     failed = False
     for path in paths:
-        raw = pcm or str(path) == "-"
         try:
-            blocks = pcm_blocks(path) if raw else wav_blocks(path, detector.sample_rate)
-            for samples in _not_empty(path, blocks):
-                _print_events(detector.feed(samples), path)
-            _print_events(detector.flush(), path)
+            read(path)
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr)
-            detector.reset()
             failed = True
     return 5 if failed else 0
 
@@ -1168,14 +1187,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Detect keywords in audio, with their times.")
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--clip", nargs="+", type=Path, metavar="WAV", help="print a label per clip")
-    help_text = "print events in long audio; - is raw PCM on standard input"
-    mode.add_argument("--stream", nargs="+", type=Path, metavar="FILE", help=help_text)
-    help_text = "files of --stream are raw 16-bit little-endian mono, at the model's rate"
-    parser.add_argument("--pcm", action="store_true", help=help_text)
-    help_text = "threshold of every keyword; overrides the manifest's"
-    parser.add_argument("--threshold", type=float, help=help_text)
-    help_text = "time between decisions; overrides the manifest's"
-    parser.add_argument("--hop-ms", type=float, help=help_text)
+    stream_help = "print events in long audio; - is raw PCM on standard input"
+    mode.add_argument("--stream", nargs="+", type=Path, metavar="FILE", help=stream_help)
+    pcm_help = "files of --stream are raw 16-bit little-endian mono, at the model's rate"
+    parser.add_argument("--pcm", action="store_true", help=pcm_help)
+    instead = "instead of the manifest's"
+    parser.add_argument("--threshold", type=float, help=f"threshold of every keyword, {instead}")
+    parser.add_argument("--hop-ms", type=float, help=f"time between decisions, {instead}")
     parser.add_argument("--bundle", type=Path, default=Path(__file__).resolve().parent)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)

@@ -130,7 +130,7 @@ def _connected(url: "URL") -> "RDBStorage":
             if attempt == _ATTEMPTS or not _lost_race(error):
                 raise
             time.sleep(0.1 * attempt)
-    raise AssertionError("counts without end")
+    raise AssertionError("the counter is endless")
 
 
 def _lost_race(error: "DBAPIError") -> bool:

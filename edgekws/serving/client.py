@@ -1,4 +1,4 @@
-"""The conversation with one client: its keywords, its audio, and what it is told."""
+"""The conversation with one client: its keywords, its audio, and its events."""
 
 import asyncio
 
@@ -92,7 +92,7 @@ class Client:
 
     async def _pong(self, text: object) -> None:
         if not isinstance(text, str | None):
-            raise ProtocolError("the text of a ping is not a text")
+            raise ProtocolError("the text of a ping is not a string")
         await self._send(Pong(text).event())
 
     async def _choose(self, names: object) -> None:

@@ -15,6 +15,7 @@ from edgekws.core.embedding import Embedding
 from edgekws.core.job import Audio, Data, Job, Output
 from edgekws.lowering import audio_graph, onnx_file, parity
 from edgekws.lowering.audio_graph import Layer
+from edgekws.steps._derived_data import DerivedData
 from edgekws.training.fit import fit
 from edgekws.training.model import Model
 from edgekws.training.options import CrossEntropyLoss, FocalLoss, Training
@@ -79,17 +80,16 @@ def folded(
     return tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in pairs)
 
 
-class Vectors:
-    """The data of a job as standardized vectors; implements `core.job.Data` for `training.fit`.
+class Vectors(DerivedData):
+    """The data of a job as standardized vectors, for `training.fit`.
 
     `statistics` are the mean and the standard deviation `(size,)` over the clean training clips.
     """
 
     def __init__(self, data: Data, audio: Audio, embedding: Embedding) -> None:
         """Compute the vectors of the training clips, unless they are cached."""
-        self._data, self._audio, self._embedding = data, audio, embedding
-        self.labels, self.front_end = data.labels, data.front_end
-        self.normalization = data.normalization
+        super().__init__(data)
+        self._audio, self._embedding = audio, embedding
         clean = audio.vectors(embedding, "train")
         self.statistics = clean.mean(axis=0), np.maximum(clean.std(axis=0), STD_FLOOR)
 
@@ -110,16 +110,12 @@ class Vectors:
         epoch: int,
         strength: float = 1.0,
     ) -> NDArray[np.float32]:
-        """Return the batch as it is: vectors are not masked."""
+        """Return the batch unchanged: vectors are not masked."""
         return features
 
     def negatives(self) -> tuple[NDArray[np.float32], ...]:
-        """Return none."""
+        """Return none: vectors are of clips alone."""
         return ()
-
-    def calibration(self, n: int) -> NDArray[np.int64]:
-        """Return the indices of `n` training clips."""
-        return self._data.calibration(n)
 
     def _standardized(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         mean, std = self.statistics

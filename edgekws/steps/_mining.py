@@ -13,6 +13,7 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit, progress
 from edgekws.core.job import Data, Job
+from edgekws.steps._derived_data import DerivedData
 from edgekws.training.fit import fit
 from edgekws.training.model import Model
 from edgekws.training.options import CrossEntropyLoss, DistillationLoss, FocalLoss, Training
@@ -131,18 +132,17 @@ def hardest(windows: Sequence[MinedWindow], most: int, min_score: float) -> list
     return sorted(alarms, key=lambda w: (-w.score, w.recording, w.frame))[:most]
 
 
-class WithMined:
+class WithMined(DerivedData):
     """The data of a job with mined windows appended to the training clips, as `_unknown_`.
 
-    Implements `core.job.Data`. Mined windows are masked like clips, but no noise is mixed in: it
-    could remove what triggers the false alarm.
+    Mined windows are masked like clips, but no noise is mixed in: it
+    could remove what triggers the false alarm. None is used for calibration.
     """
 
     def __init__(self, data: Data, mined: Sequence[MinedWindow], label: str) -> None:
         """Append the windows `mined` from the negatives of `data`, labelled `label`."""
-        self._data, self._label = data, label
-        self.labels, self.front_end = data.labels, data.front_end
-        self.normalization = data.normalization
+        super().__init__(data)
+        self._label = label
         negatives, frames = data.negatives(), data.front_end.n_frames
         self._mined = np.stack([negatives[w.recording][:, w.frame :][:, :frames] for w in mined])
 
@@ -163,24 +163,6 @@ class WithMined:
     def augmented(self, epoch: int) -> NDArray[np.float16]:
         """Return the training clips as augmented for `epoch`, and the mined windows."""
         return np.concatenate([self._data.augmented(epoch), self._mined.astype(np.float16)])
-
-    def mask(
-        self,
-        features: NDArray[np.float32],
-        clips: NDArray[np.int64],
-        epoch: int,
-        strength: float = 1.0,
-    ) -> NDArray[np.float32]:
-        """Return a batch with SpecAugment applied."""
-        return self._data.mask(features, clips, epoch, strength)
-
-    def negatives(self) -> tuple[NDArray[np.float32], ...]:
-        """Return the training recordings without a keyword."""
-        return self._data.negatives()
-
-    def calibration(self, n: int) -> NDArray[np.int64]:
-        """Return indices of training clips, without mined windows."""
-        return self._data.calibration(n)
 
 
 def _windows(recording: NDArray[np.float32], n_frames: int, hop_frames: int) -> NDArray[np.float32]:

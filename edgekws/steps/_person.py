@@ -22,6 +22,7 @@ from edgekws.datasets.listing.word_folders import Recording, find_recordings
 from edgekws.errors import DataError
 from edgekws.runtime.detect import fit_window
 from edgekws.runtime.front_end import FrontEnd, log_mel
+from edgekws.steps._derived_data import DerivedData
 
 VARIATIONS = Augment(
     speed=(0.9, 1.1),
@@ -144,10 +145,10 @@ def varied(person: Person, data: Data, copies: int, seed: int, emit: Emit) -> ND
     return np.stack(in_parallel(render, 1 + copies, emit, "varying the clips", 1, "copies"))
 
 
-class WithPerson:
-    """The data of a job in which some training clips stand beside those of one person.
+class WithPerson(DerivedData):
+    """The data of a job, with some of its training clips beside those of one person.
 
-    Implements `core.job.Data`. `replayed` `(R,)` are indices of training clips; `bank`
+    `replayed` `(R,)` are indices of training clips; `bank`
     `(K, N, n_mels, T)` holds the person's clips in K variations, each of which comes `repeats`
     times in an epoch, in other variations in the next one.
     """
@@ -161,10 +162,9 @@ class WithPerson:
         repeats: int,
     ) -> None:
         """Append the clips of the `bank`, with their `targets` `(N,)`, to the replayed ones."""
-        self._data, self._replayed, self._repeats = data, replayed, repeats
+        super().__init__(data)
+        self._replayed, self._repeats = replayed, repeats
         self._bank, self._targets = bank.astype(np.float16), targets
-        self.labels, self.front_end = data.labels, data.front_end
-        self.normalization = data.normalization
 
     def examples(self, split: Split) -> Examples:
         """Return the clips of `split`; for train, the replayed ones and the person's."""
@@ -185,24 +185,6 @@ class WithPerson:
         first = epoch * self._repeats
         own = [self._bank[(first + i) % len(self._bank)] for i in range(self._repeats)]
         return np.concatenate([self._data.augmented(epoch)[self._replayed], *own])
-
-    def mask(
-        self,
-        features: NDArray[np.float32],
-        clips: NDArray[np.int64],
-        epoch: int,
-        strength: float = 1.0,
-    ) -> NDArray[np.float32]:
-        """Return a batch with SpecAugment applied."""
-        return self._data.mask(features, clips, epoch, strength)
-
-    def negatives(self) -> tuple[NDArray[np.float32], ...]:
-        """Return the training recordings without a keyword."""
-        return self._data.negatives()
-
-    def calibration(self, n: int) -> NDArray[np.int64]:
-        """Return indices of training clips for calibration."""
-        return self._data.calibration(n)
 
 
 def _room_files(recordings: Path, room: Path | None) -> list[Path]:

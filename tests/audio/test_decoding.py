@@ -116,7 +116,7 @@ def test_bad_clips_are_left_out_and_told(
         ("unreadable", "broken.wav", "train"),
     ]
     assert "copy.wav (yes, test)" in corpus.rejected[0].detail
-    warning = "4 clips left out: 1 duplicate, 1 silent, 1 empty, 1 unreadable"
+    warning = "4 clips of 3 recordings left out: 1 duplicate, 1 silent, 1 empty, 1 unreadable"
     assert [event.text for event in events if event.kind == "warning"] == [warning]
     assert len(corpus.splits["train"]) == 8 + 2
     for clip, wave in zip(corpus.splits["train"], corpus.waveforms("train"), strict=True):

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgekws.audio.front_end_graph import front_end_model, hop_front_end_model
+from edgekws.audio.front_end_problems import problems
 from edgekws.core.contract import Normalization
 from edgekws.metrics import graph
-from edgekws.runtime.front_end import FrontEnd, log_mel, problems
+from edgekws.runtime.front_end import FrontEnd, log_mel
 
 
 @st.composite

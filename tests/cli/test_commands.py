@@ -223,7 +223,8 @@ def test_debug_shows_where_an_error_came_from(engine: Engine) -> None:
 
 
 def test_plan_shows_weights_and_what_cannot_be_met(engine: Engine) -> None:
-    from edgekws.engine.plan import Plan, PlanRow
+    from edgekws.engine.plan import Plan
+    from edgekws.engine.untrained import PlanRow
 
     rows = (
         PlanRow("student", "distill", 9184, 523_400, 40.2, None, "3-D"),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.codegen.front_end import InputQuantization, front_end_header, front_end_source
+from edgekws.codegen.front_end import front_end_header, front_end_source
+from edgekws.codegen.front_end_interface import InputQuantization
 from edgekws.core.contract import Normalization
 from edgekws.runtime.c import FRONT_END, kernel_paths
 from edgekws.runtime.front_end import FrontEnd

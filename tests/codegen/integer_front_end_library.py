@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.codegen.front_end import InputQuantization
+from edgekws.codegen.front_end_interface import InputQuantization
 from edgekws.codegen.integer_front_end import (
     integer_front_end_header,
     integer_front_end_source,

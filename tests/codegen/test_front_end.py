@@ -12,16 +12,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgekws.audio.front_end_graph import front_end_model
-from edgekws.codegen.front_end import (
-    InputQuantization,
-    front_end_header,
-    front_end_source,
-    n_points,
-    passes,
-    places,
-)
+from edgekws.audio.front_end_problems import problems
+from edgekws.codegen.fft import n_points, passes, places
+from edgekws.codegen.front_end import front_end_header, front_end_source
+from edgekws.codegen.front_end_interface import InputQuantization
 from edgekws.core.contract import Normalization
-from edgekws.runtime.front_end import FrontEnd, analysis_window, log_mel, mel_filterbank, problems
+from edgekws.runtime.front_end import FrontEnd, analysis_window, log_mel, mel_filterbank
 from tests.codegen.compiling import COMPILERS
 from tests.codegen.front_end_library import QUANTIZATION, FrontEndLibrary
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edgekws.codegen.front_end import InputQuantization
+from edgekws.codegen.front_end_interface import InputQuantization
 from edgekws.codegen.integer_front_end import (
     integer_front_end_header,
     integer_front_end_source,

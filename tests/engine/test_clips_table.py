@@ -122,3 +122,18 @@ def test_of_windows_the_recordings_are_listed(spoken: Loaded, tmp_path: Path) ->
         return {c for c in clips if c.label in "ab" and c.split != "train"}
 
     assert held_out(listing.clips) == held_out(source.listing.clips) != set()
+
+
+def test_windows_left_out_are_counted_with_their_recordings(spoken: Loaded, tmp_path: Path) -> None:
+    silent = tmp_path / "n" / "g" / "x.wav"
+    silent.parent.mkdir()
+    soundfile.write(silent, np.zeros(24_000), 8_000)
+    summary = Source(spoken.recipe, tmp_path / "cache", quiet).summary()
+    (row,) = summary["rejected"]
+    assert (row["path"], row["reason"], row["detail"]) == (
+        str(silent),
+        "silent",
+        "largest sample 0 of 1",
+    )
+    assert row["clips"] > 1
+    assert f"left out as silent: {row['clips']} clips of 1 recording" in summary["notes"]

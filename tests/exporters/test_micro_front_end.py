@@ -15,7 +15,7 @@ from edgekws.audio.decoding import to_float32
 from edgekws.audio.front_ends import features
 from edgekws.bundle.export import export
 from edgekws.bundle.verify import verify
-from edgekws.codegen.front_end import InputQuantization
+from edgekws.codegen.front_end_interface import InputQuantization
 from edgekws.codegen.micro_front_end import micro_front_end_header, micro_front_end_source
 from edgekws.core.events import quiet
 from edgekws.core.protocols import EXPORTER

@@ -15,8 +15,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgekws.audio import _torchaudio
+from edgekws.audio.front_end_problems import EMPTY_WEIGHT, problems
 from edgekws.runtime import front_end as module
-from edgekws.runtime.front_end import FrontEnd, log_mel, mel_filterbank, problems
+from edgekws.runtime.front_end import FrontEnd, log_mel, mel_filterbank
 
 VALID = (
     FrontEnd(),
@@ -180,7 +181,7 @@ def test_suggested_n_mels_is_the_largest(n_mels: int, n_fft: int) -> None:
     largest = int(match[1]) if match else 0
     for more in range(largest + 1, n_mels):
         bank = mel_filterbank(replace(front_end, n_mels=more))
-        assert bank.max(axis=1).min() < module.EMPTY_WEIGHT
+        assert bank.max(axis=1).min() < EMPTY_WEIGHT
 
 
 @settings(max_examples=30, deadline=None)
@@ -203,7 +204,7 @@ def test_remedies_are_the_nearest_that_fill_every_filter(
 
     def filled(**changes: Any) -> bool:
         bank = mel_filterbank(replace(front_end, **changes))
-        return bool(bank.max(axis=1).min() >= module.EMPTY_WEIGHT)
+        return bool(bank.max(axis=1).min() >= EMPTY_WEIGHT)
 
     fewer = [n for n in range(1, n_mels) if filled(n_mels=n)]
     longer = next(n for n in range(n_fft + 1, 16_000) if filled(n_fft=n))

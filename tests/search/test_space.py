@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from edgekws.audio.front_end_problems import problems
 from edgekws.core.events import quiet
 from edgekws.errors import RecipeError
 from edgekws.recipe.load import builtin_sweeps
-from edgekws.runtime.front_end import FrontEnd, problems
+from edgekws.runtime.front_end import FrontEnd
 from edgekws.search.chain import needed
 from edgekws.search.load import LoadedSweep, load_sweep
 from edgekws.search.size import shared_epochs, total_epochs

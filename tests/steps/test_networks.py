@@ -17,7 +17,7 @@ from edgekws.core.contract import Artifact, Contract, Normalization
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Event, quiet
 from edgekws.core.job import Job
-from edgekws.engine import plan
+from edgekws.engine import untrained
 from edgekws.errors import ParityError
 from edgekws.lowering import checkpoint, parity
 from edgekws.runtime.front_end import FrontEnd
@@ -130,6 +130,6 @@ def test_a_plan_counts_the_folded_network() -> None:
     dataset = SimpleNamespace(labels=lambda: Noise.labels)
     front_end = SimpleNamespace(front_end=lambda: Noise.front_end)
     recipe: Any = SimpleNamespace(seed=7, dataset=dataset, front_end=front_end)
-    network, contract = plan._network(recipe, step_of("teacher"), None, None)
+    network, contract = untrained._network(recipe, step_of("teacher"), None, None)
     assert contract.architecture["kernels"] == [5]
     assert network.state_dict().keys() == checkpoint.build(contract).state_dict().keys()

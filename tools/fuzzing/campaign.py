@@ -133,12 +133,12 @@ def judged(case: Case, box: Box, around: Path) -> tuple[Outcome, list[str]]:
 def _keep(place: Path, case: Case, box: Box, outcome: Outcome, problems: list[str]) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    told = {
+    summary = {
         "arguments": case.arguments, "problems": problems, "code": outcome.code,
         "cpu_s": outcome.cpu_s, "memory_mib": outcome.memory_mib,
         "stderr": outcome.stderr[-20_000:], "stdout": outcome.stdout[-20_000:],
     }  # fmt: skip
-    text = json.dumps(told, indent=1, ensure_ascii=True)
+    text = json.dumps(summary, indent=1, ensure_ascii=True)
     (place / "case.json").write_text(text, encoding="utf-8")
     (place / "stdin").write_bytes(case.stdin)
     shutil.copytree(box.inputs, place / "in", symlinks=True, ignore=_special)
