@@ -13,7 +13,7 @@ import pytest
 
 from edgekws.core.contract import Contract, Normalization
 from edgekws.runtime.front_end import FrontEnd
-from tests.warm import Program, keep_operator_table
+from tests.warm import Program, keep_exports, keep_operator_table
 
 pytest_plugins = ("tests.skips",)
 
@@ -40,6 +40,7 @@ def pytest_collection_finish() -> None:
     """Make exports cheaper, where tests may export."""
     if "torch" in sys.modules:
         keep_operator_table()
+        keep_exports()
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,14 @@ folder or `PYTHONPATH` has too is imported from there.
     program.executable                      # a script that passes its command line on
 """
 
+import collections
 import functools
 import gc
 import importlib
+import io
 import json
 import os
+import pickle
 import runpy
 import signal
 import socket
@@ -58,6 +61,58 @@ def keep_operator_table() -> None:
     apis.get_torchlib_ops = table
 
 
+KEPT_EXPORTS = 32
+"""So many programs are kept: networks of tests are small."""
+
+
+def keep_exports() -> None:
+    """Have torch export a network that it has exported in this process only once.
+
+    The same network is one of the same classes, attributes and weights; what cannot be compared so,
+    such as a class within a function, is exported every time. Other processes export on their own.
+    """
+    onnx: Any = importlib.import_module("torch.onnx")
+    graph: Any = importlib.import_module("torch.fx").GraphModule
+    export = onnx.export
+    programs: collections.OrderedDict[bytes, Any] = collections.OrderedDict()
+
+    @functools.wraps(export)
+    def kept(network: Any, *arguments: Any, **options: Any) -> Any:
+        writes = len(arguments) > 1  # to a file, every time
+        if writes or isinstance(network, graph):  # a graph may be more than its code says
+            return export(network, *arguments, **options)
+        try:
+            key = _content((network, arguments, sorted(map(str, options.items()))))
+        except (AttributeError, TypeError, ValueError, pickle.PicklingError):
+            return export(network, *arguments, **options)
+        if key not in programs:
+            programs[key] = export(network, *arguments, **options)
+        programs.move_to_end(key)
+        while len(programs) > KEPT_EXPORTS:
+            programs.popitem(last=False)
+        return programs[key]
+
+    onnx.export = kept
+
+
+def _content(value: Any) -> bytes:
+    """Return the same bytes for the same objects and tensors, wherever in memory they are."""
+    tensor: Any = importlib.import_module("torch").Tensor
+
+    class Content(pickle.Pickler):
+        def reducer_override(self, part: Any) -> Any:
+            if not isinstance(part, tensor):
+                return NotImplemented
+            values = part.detach().contiguous().numpy()
+            return (tuple, ((str(part.dtype), values.shape, values.tobytes()),))
+
+    written = io.BytesIO()
+    pickler = Content(written)
+    pickler.fast = True  # no references to what was written before, which depend on identity
+    pickler.dump(value)
+    return written.getvalue()
+
+
 class Program:
     """A process that waits for command lines, and ends with the process that started it."""
 
@@ -98,6 +153,7 @@ def _import() -> None:
     import torch
 
     keep_operator_table()
+    keep_exports()
     output, sys.stdout = sys.stdout, sys.stderr
     torch.onnx.export(
         torch.nn.Conv1d(1, 1, 1).eval(), (torch.zeros(2, 1, 4),), dynamo=True, verbose=False
