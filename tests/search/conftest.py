@@ -1,5 +1,6 @@
 """A tiny base recipe on a tiny folder of tones, and a crew that only pretends to train."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,20 +72,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def write_sweep(home: Path, folder: Path, *pairs: tuple[str, str], more: str = "") -> LoadedSweep:
+    """Write a sweep file from pieces of text put in place of others, and load it."""
+    text = SWEEP.replace("base.toml", str(home / "base.toml"))
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new, 1)
+    file = folder / "sweep.toml"
+    file.write_text(text + more, encoding="utf-8")
+    return load_sweep(file)
+
+
 @pytest.fixture
 def write(home: Path, tmp_path: Path) -> Write:
-    """Write a sweep file from pieces of text put in place of others, and load it."""
-
-    def load(*pairs: tuple[str, str], more: str = "") -> LoadedSweep:
-        text = SWEEP.replace("base.toml", str(home / "base.toml"))
-        for old, new in pairs:
-            assert old in text
-            text = text.replace(old, new, 1)
-        file = tmp_path / "sweep.toml"
-        file.write_text(text + more, encoding="utf-8")
-        return load_sweep(file)
-
-    return load
+    """`write_sweep` into a folder of the test's own."""
+    return functools.partial(write_sweep, home, tmp_path)
 
 
 def score(unit: Unit, epochs: int) -> float:

@@ -19,7 +19,7 @@ from edgekws.search.load import LoadedSweep, load_sweep
 from edgekws.search.run import sweep
 from edgekws.search.storage import Storage, file_url
 from edgekws.search.trial import UnitResult
-from tests.search.conftest import Pretender
+from tests.search.conftest import Pretender, write_sweep
 from tests.search.postgres_server import binary, free_port, postgres
 
 HALVING = (
@@ -100,36 +100,38 @@ def finished(url: str, name: str) -> dict[str, Any]:
     return result
 
 
-@pytest.fixture
-def whole(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the same sweep, run by one driver on a file."""
-    monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
-    loaded = write(("200, 400]", "170, 180, 190, 200]"), more=HALVING)
-    drive(loaded.path, tmp_path / "whole", None, tmp_path / "whole.log")
-    return tmp_path / "whole"
+@pytest.fixture(scope="module")
+def whole(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a sweep file, run by one driver on a file: `whole` and `whole.log`."""
+    folder = tmp_path_factory.mktemp("sweep")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKWS_CACHE", str(folder / "cache"))
+        more_hops = ("200, 400]", "170, 180, 190, 200]")
+        loaded = write_sweep(home, folder, more_hops, more=HALVING)
+        drive(loaded.path, folder / "whole", None, folder / "whole.log")
+        yield folder
 
 
 def test_two_drivers_at_once_do_every_unit_once(storage: str, whole: Path, tmp_path: Path) -> None:
-    file, logs = tmp_path / "sweep.toml", [tmp_path / "a.log", tmp_path / "b.log"]
+    file, logs = whole / "sweep.toml", [tmp_path / "a.log", tmp_path / "b.log"]
     drivers = [started(file, tmp_path / log.stem, storage, log) for log in logs]
     for driver in drivers:
         driver.join(LIMIT_S)
         assert driver.exitcode == 0
     assert all(units(log) for log in logs)  # both took part
-    assert sorted(units(*logs)) == sorted(units(tmp_path / "whole.log"))
-    alone = finished(file_url(whole / "sweeps" / "пробный"), "пробный")
+    assert sorted(units(*logs)) == sorted(units(whole / "whole.log"))
+    alone = finished(file_url(whole / "whole" / "sweeps" / "пробный"), "пробный")
     assert finished(storage, "пробный") == alone
     assert len(alone) == 15 + 2 * 2  # one seed of the finalists was there
-    reported = {
-        (tmp_path / name / "ranking.json").read_text("utf-8") for name in ("a", "b", "whole")
-    }
+    runs = (tmp_path / "a", tmp_path / "b", whole / "whole")
+    reported = {(folder / "ranking.json").read_text("utf-8") for folder in runs}
     assert len(reported) == 1
 
 
 def test_a_driver_that_is_killed_leaves_nothing_undone(
     storage: str, whole: Path, tmp_path: Path
 ) -> None:
-    text = (tmp_path / "sweep.toml").read_text("utf-8").replace("пробный", "убитый")
+    text = (whole / "sweep.toml").read_text("utf-8").replace("пробный", "убитый")
     file = tmp_path / "killed.toml"
     file.write_text(text, encoding="utf-8")
     logs = [tmp_path / name for name in ("killed.log", "left.log", "again.log")]
@@ -145,8 +147,8 @@ def test_a_driver_that_is_killed_leaves_nothing_undone(
     drive(file, tmp_path / "again", storage, logs[2])
     assert units(logs[2]) == []
     assert finished(storage, "убитый") == before
-    assert before == finished(file_url(whole / "sweeps" / "пробный"), "пробный")
-    assert len(units(*logs)) - len(units(tmp_path / "whole.log")) in (0, 1)
+    assert before == finished(file_url(whole / "whole" / "sweeps" / "пробный"), "пробный")
+    assert len(units(*logs)) - len(units(whole / "whole.log")) in (0, 1)
 
 
 def test_what_a_server_refuses_is_told_without_the_password(
