@@ -39,9 +39,11 @@ lint: .venv/.installed-dev
 	$(BIN)/mypy
 
 # A worker on each core, and one thread in each: threads that spin would slow the others down.
+# Hundreds of processes import the package: from compiled files, even where Python is set to write
+# none.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
-		$(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest \
+		--numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 # The guide has a page to try the quickstart where make demo, or you, have left its bundle.
 docs: .venv/.installed-docs

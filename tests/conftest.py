@@ -25,15 +25,18 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 
 LONG = (
-    "test_builders.py", "test_guide.py", "test_compress.py", "test_crash.py", "test_cases.py",
-    "test_operators.py", "test_continuous.py", "test_examples.py", "test_drivers.py",
+    "test_guide.py", "test_compress.py", "test_crash.py", "test_operators.py", "test_builders.py",
+    "test_drivers.py", "test_run.py", "test_continuous.py", "test_cases.py", "test_ray_crew.py",
+    "test_examples.py", "test_kill.py", "test_c.py", "test_reading.py", "test_api.py",
+    "test_docs.py", "test_planted.py", "test_silence.py",
 )  # fmt: skip
-"""Files that take minutes: begun first, so that no worker is left alone with one at the end."""
+"""Files that take long: begun first, so that no worker is left alone with one at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of long files first, the others in the order in which they were found."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
 def pytest_collection_finish() -> None:
