@@ -76,8 +76,12 @@ def load(recipe: AnyRecipe, overrides: Sequence[str] = ()) -> Loaded:
     Raises:
         RecipeError: the recipe is invalid; contains every problem with its file, line and key.
     """
-    file = None if isinstance(recipe, Mapping) else _find(recipe)
-    values = given(recipe) if isinstance(recipe, Mapping) else read(_find(recipe))
+    file: Path | None = None
+    if isinstance(recipe, Mapping):
+        values = given(recipe)
+    else:
+        file = _find(recipe)
+        values = read(file)
     problems = override(values, overrides)
     steps = [parse_step(table) for table in _tables(values.data.get("steps"))]
     located = dict(chain.problems(steps))
@@ -125,9 +129,10 @@ def load_budget(path: Path) -> Budget:
 def _find(path: Path | str) -> Path:
     if problem := path_problem(path):
         raise RecipeError([Problem(str(path)[:80], "", problem)])
-    file, known, sweeps = Path(path).expanduser(), builtins(), builtin_sweeps()
-    match = file if file.exists() else known.get(str(path), sweeps.get(str(path)))
+    file = Path(path).expanduser()
+    match = file if file.exists() else _ready().get(str(path))
     if match is None:
+        known = builtins()
         hint = f"; built-in recipes: {', '.join(known)}" if known else ""
         if len(file.parts) == 1 and known:
             hint = closest(file.stem, tuple(known))

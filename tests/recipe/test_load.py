@@ -34,6 +34,16 @@ def test_a_recipe_becomes_typed(quickstart: Path) -> None:
     assert loaded.notes == ()
 
 
+def test_a_file_is_loaded_without_a_look_at_the_built_in_recipes(
+    quickstart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise AssertionError("reads the built-in recipes")
+
+    monkeypatch.setattr("edgekws.recipe.load._ready", fail)
+    assert load(quickstart).path == quickstart
+
+
 def test_the_upper_edge_is_half_the_sample_rate(quickstart: Path) -> None:
     recipe = load(quickstart, ["front_end.sample_rate=8000"]).recipe
     assert recipe.front_end.front_end().f_max == 4000
