@@ -109,7 +109,7 @@ def _write_golden(folder: Path, contract: Contract, windows: NDArray[np.int16]) 
     rows = []
     for number, window in enumerate(windows):
         path = folder / "golden" / f"{number:02d}.wav"
-        with wave.open(str(path), "wb") as file:
+        with path.open("wb") as raw, wave.open(raw, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(contract.front_end.sample_rate)
