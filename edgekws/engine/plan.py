@@ -115,12 +115,12 @@ def _weighed(recipe: Recipe, host: dict[str, Any] | None, emit: Emit, *, counted
         "versions": library_versions(),
         "source": closure(_MODULES | modules_of(recipe)),
     }
+    cache = cache_folder()
 
     def build(folder: Path) -> None:
-        weighed = weigh(recipe, target, emit, counted=counted)
+        weighed = weigh(recipe, target, cache, emit, counted=counted)
         (folder / "plan.json").write_bytes(_WEIGHED.dump_json(weighed))
 
-    cache = cache_folder()
     with used_by(recipe.name, cache):
         folder = build_folder(cache / "plans" / sha256_of(key), build, emit)
     return _WEIGHED.validate_json((folder / "plan.json").read_bytes())

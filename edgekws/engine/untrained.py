@@ -11,6 +11,7 @@ from edgekws.core.latency_run import Files
 from edgekws.core.measurement import Measurement
 from edgekws.core.protocols import QUANTIZER, Backbone, Step, Target
 from edgekws.core.scratch import scratch_folder
+from edgekws.engine.exported import lowered_form
 from edgekws.engine.measure import count, now
 from edgekws.engine.whole import FRONT_END, as_whole, whole_counts
 from edgekws.errors import UnsupportedError
@@ -48,7 +49,9 @@ class Weighed:
     uncounted: str = ""
 
 
-def weigh(recipe: Recipe, target: Target | None, emit: Emit, *, counted: bool) -> Weighed:
+def weigh(
+    recipe: Recipe, target: Target | None, cache: Path, emit: Emit, *, counted: bool
+) -> Weighed:
     """Build every network with random weights, and measure it and the bundle.
 
     Latency is measured on `target`; if `counted`, flash, RAM and instructions are counted too.
@@ -59,7 +62,7 @@ def weigh(recipe: Recipe, target: Target | None, emit: Emit, *, counted: bool) -
         models: dict[str, Path] = {}
         counts: dict[str, tuple[Measurement, ...]] = {}
         notes: dict[str, str] = {}
-        for step, form, contract, note in _forms(recipe, emit):
+        for step, form, contract, note in _forms(recipe, cache, emit):
             path = Path(scratch, f"{len(models)}.onnx")
             onnx_file.save(form, contract, path)
             models[step.name], notes[step.name] = path, note
@@ -138,9 +141,11 @@ def _row(
     )
 
 
-def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto", Contract, str]]:
+def _forms(
+    recipe: Recipe, cache: Path, emit: Emit
+) -> Iterator[tuple[Any, "onnx.ModelProto", Contract, str]]:
     """Yield each step with the ONNX form of its result, and a note on what is estimated."""
-    from edgekws.lowering import export, stream
+    from edgekws.lowering import stream
 
     network: nn.Module | None = None
     contract: Contract | None = None
@@ -152,7 +157,7 @@ def _forms(recipe: Recipe, emit: Emit) -> Iterator[tuple[Any, "onnx.ModelProto",
         note = ""
         if step.gives == "checkpoint":
             network, contract = _network(recipe, step, network, contract)
-            form = export.export_lowered(network, contract)
+            form = lowered_form(network, contract, cache, emit)
         elif step.times_on_target:
             note = "as the step before gives it: the form is chosen by its latency, in the run"
         elif step.keeps == "quantized" and form is not None and contract is not None:

@@ -1,5 +1,6 @@
 """Checkpoints: the weights of a torch network in one safetensors file, with the contract."""
 
+import hashlib
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -39,8 +40,17 @@ def save(network: nn.Module, contract: Contract, path: Path) -> None:
 
     The same weights and contract give the same bytes; the file is written atomically.
     """
+    write_bytes(path, _content(network, contract), OTHER_CACHE)
+
+
+def sha256(network: nn.Module, contract: Contract) -> str:
+    """Return the hash of the file that `save` writes."""
+    return hashlib.sha256(_content(network, contract)).hexdigest()
+
+
+def _content(network: nn.Module, contract: Contract) -> bytes:
     state = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    write_bytes(path, to_bytes(state, {"contract": contract.to_json()}), OTHER_CACHE)
+    return to_bytes(state, {"contract": contract.to_json()})
 
 
 def load(path: Path) -> tuple[nn.Module, Contract]:

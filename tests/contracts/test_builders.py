@@ -116,12 +116,13 @@ class _Saboteur:
 
     @contextmanager
     def strikes(self, folder: Path, at: int) -> Iterator[None]:
-        """Strike at write `at` to `folder`, counted from 1."""
+        """Strike at write `at` to `folder`, counted from 1; not while another build is within."""
+        outer = self.folder, self.left
         self.folder, self.left = str(folder), at
         try:
             yield
         finally:
-            self.folder = ""
+            self.folder, self.left = outer
 
 
 SABOTEUR = _Saboteur()

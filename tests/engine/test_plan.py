@@ -11,6 +11,7 @@ from edgekws.core.events import quiet
 from edgekws.engine.plan import cannot_be_met, plan
 from edgekws.engine.run import compress
 from edgekws.errors import BudgetError
+from edgekws.lowering import export
 from edgekws.metrics import graph
 from edgekws.recipe.load import load
 from edgekws.runtime.front_end import FrontEnd
@@ -130,3 +131,22 @@ def test_a_size_close_to_its_limit_decides_nothing(
     built = plan(close, quiet)
     assert built.broken == ()
     assert any("max_size_kib" in note and "may not be met" in note for note in built.notes)
+
+
+def test_what_does_not_change_the_network_exports_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "small.toml"
+    file.write_text(CHAIN.format(limits="max_params = 1", step=""))
+    before = cannot_be_met(load(file), quiet)
+
+    def fail(*_: object) -> None:
+        raise AssertionError("exported again")
+
+    monkeypatch.setattr(export, "export_lowered", fail)
+    longer = load(file, ["steps.teacher.training.epochs=77", "dataset.clips_per_keyword=50"])
+    assert cannot_be_met(longer, quiet) == before != ()
+    for change in ("seed=8", "steps.teacher.backbone.channels=20", "front_end.n_mels=32"):
+        with pytest.raises(AssertionError, match="exported again"):
+            cannot_be_met(load(file, [change]), quiet)
