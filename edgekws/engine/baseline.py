@@ -59,9 +59,19 @@ class Baseline:
     def __init__(self, steps: Sequence[Step], context: RunContext) -> None:
         """Take the steps of the chain; `add` takes their results."""
         self._last, self._context = last_training(steps), context
+        names = [step.name for step in steps]
+        certain = last_training([step for step in steps if step.kind != "to2d"])
+        self._may_need = set(names[names.index(certain) if certain else 0 :])
         self._networks: dict[str, Measured] = {}
         self._step, self._known, self._converted = "", False, False
         self.retrained = False
+
+    def may_need(self, step: Step) -> bool:
+        """Return whether the plain export of `step` may be the control, or be compared with it.
+
+        Not if another training is certain to follow. A `to2d` may turn out to be exact.
+        """
+        return step.name in self._may_need
 
     def add(self, step: Step, details: Mapping[str, Any], measured: Measured) -> None:
         """Add the network that a step produced; `details` are those of the step."""

@@ -47,13 +47,15 @@ class ChainRun:
         self.done[step.name] = done
         return done
 
-    def measure(self, step: Step) -> Measured:
+    def measure(self, step: Step, *, plain: bool = False) -> Measured:
         """Measure the model that `step` produced, and prove it against its parent.
+
+        With `plain`, a torch network is also exported as it is, as a control of latencies.
 
         Raises:
             ParityError: the step changed what it must preserve.
         """
         parent = self.measured if step.takes is not None else None
         artifact = self.done[step.name].artifact
-        self.measured = measure(artifact, step.keeps, parent, self._context)
+        self.measured = measure(artifact, step.keeps, parent, self._context, plain=plain)
         return self.measured

@@ -35,7 +35,8 @@ class Measured:
     """A model in its ONNX form, with measurements independent of the machine's speed.
 
     `model` is the measured ONNX file, `dev_logits` a `.npy` of `(N, n_labels)`. A torch network
-    also has `naive`, its plain export, and `forms`: all FP32 forms built from it, by name.
+    also has `forms`: all FP32 forms built from it, by name. One that may become the control of
+    latencies also has `naive`, its plain export, which is one of the forms.
     """
 
     model: Path
@@ -52,9 +53,11 @@ class Measured:
 
 
 def measure(
-    artifact: Artifact, keeps: str, parent: Measured | None, context: RunContext
+    artifact: Artifact, keeps: str, parent: Measured | None, context: RunContext, *, plain: bool
 ) -> Measured:
     """Measure one artifact on the dev split, and prove it against the previous step.
+
+    With `plain`, a torch network is also exported as it is, as a control of latencies.
 
     Raises:
         ParityError: a step that must not change what the network computes did change it.
@@ -63,13 +66,14 @@ def measure(
         "artifact": artifact.sha256,
         "parent": parent.sha256 if parent else None,
         "keeps": keeps,
+        "plain": plain,
         "data": context.source.key,
         "versions": library_versions(),
         "source": closure(["edgekws.engine.measure", *network_modules(artifact)]),
     }
 
     def build(folder: Path) -> None:
-        _measure(artifact, keeps, parent, context, folder)
+        _measure(artifact, keeps, parent, context, folder, plain=plain)
 
     folder = build_folder(context.cache / "measurements" / sha256_of(key), build, context.emit)
     record = json.loads((folder / "measured.json").read_text("utf-8"))
@@ -126,7 +130,13 @@ def measure_stream(artifact: Artifact, windowed: Measured, context: RunContext) 
 
 
 def _measure(
-    artifact: Artifact, keeps: str, parent: Measured | None, context: RunContext, folder: Path
+    artifact: Artifact,
+    keeps: str,
+    parent: Measured | None,
+    context: RunContext,
+    folder: Path,
+    *,
+    plain: bool,
 ) -> None:
     from edgekws.lowering import parity
     from edgekws.metrics.accuracy import accuracy
@@ -134,7 +144,7 @@ def _measure(
     working(context.emit, "measuring on dev")
     dev = context.source.features.examples("dev")
     golden = parity.golden(dev)
-    proofs, forms = _write_onnx(artifact, dev.features[golden], folder)
+    proofs, forms = _write_onnx(artifact, dev.features[golden], folder, plain=plain)
     if artifact.format == "audio_teacher":
         logits = _logits_from_audio(artifact, context)
     else:
@@ -151,9 +161,9 @@ def _measure(
 
 
 def _write_onnx(
-    artifact: Artifact, golden: NDArray[np.float32], folder: Path
+    artifact: Artifact, golden: NDArray[np.float32], folder: Path, *, plain: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Write `model.onnx`, and for a checkpoint `naive.onnx` and its other FP32 forms.
+    """Write `model.onnx`, and for a checkpoint its other FP32 forms, with `plain` `naive.onnx`.
 
     Returns the differences of `model` and `naive` from torch, and the file of each form by name.
     All forms are proven.
@@ -165,7 +175,8 @@ def _write_onnx(
         return {}, {}
     network, contract = checkpoint.load(artifact.path)
     lowered, *others = forms.float_forms(export.export_lowered(network, contract)).items()
-    built = {"naive": (forms.PLAIN, export.export_naive(network, contract)), "model": lowered}
+    naive = {"naive": (forms.PLAIN, export.export_naive(network, contract))} if plain else {}
+    built = naive | {"model": lowered}
     built |= {f"fp32-{n}": form for n, form in enumerate(others)}
     expected = parity.torch_logits(network, golden, contract)
     proofs = {}
@@ -173,7 +184,7 @@ def _write_onnx(
         path = folder / f"{stem}.onnx"
         onnx_file.save(model, contract, path)
         proofs[stem] = parity.check(expected, parity.logits(path, golden), what=f"the form {name}")
-    differences = {f"{stem}_max_abs_diff": proofs[stem] for stem in ("model", "naive")}
+    differences = {f"{stem}_max_abs_diff": proofs[stem] for stem in ("model", *naive)}
     return differences, {name: f"{stem}.onnx" for stem, (name, _) in built.items()}
 
 

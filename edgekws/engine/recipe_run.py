@@ -90,7 +90,8 @@ class RecipeRun:
             self._streamed = measure_stream(artifact, self._chain.measured, self._context)
             return self._streamed
         self._streamed = None
-        self._by_name[step.name] = self._chain.measure(step)
+        plain = self._baseline.may_need(step)
+        self._by_name[step.name] = self._chain.measure(step, plain=plain)
         return self._by_name[step.name]
 
     def _judge(self, step: Step, done: Done, measured: Measured | Streamed) -> None:

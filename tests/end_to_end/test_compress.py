@@ -47,6 +47,8 @@ def test_what_a_run_leaves(compressed: Path) -> None:
         for metric in ("params", "macs", "size_kib", "int8_coverage", "accuracy", "macro_recall"):
             assert result.value(metric) is not None, (result.name, metric)
         assert result.value("latency_p90_us")
+    plain = [r.name for r in report.results if "naive_max_abs_diff" in r.parity]
+    assert plain == ["distill", "to2d"]  # of the teacher it would be compared with nothing
     bundle = report.results[-1]
     assert bundle.value("front_end_macs")
     assert bundle.value("int8_coverage") == 1

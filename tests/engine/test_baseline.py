@@ -98,6 +98,22 @@ def test_a_conversion_that_is_found_to_be_exact_is_none_either(tmp_path: Path, f
     assert not chain.retrained
 
 
+@pytest.mark.parametrize(
+    ("steps", "needed"),
+    [
+        ([TEACHER, STUDENT, EXACT, QUANTIZE], ["student", "flat", "quantize"]),
+        ([TEACHER, STUDENT, RETRAINED], ["student", "flat"]),  # `flat` may turn out to be exact
+        ([TEACHER, STUDENT, EXACT, MINE], ["mine"]),
+        ([TEACHER], ["teacher"]),
+    ],
+)
+def test_a_plain_export_before_another_training_is_not_needed(
+    tmp_path: Path, steps: list[Any], needed: list[str]
+) -> None:
+    chain = baseline(tmp_path, steps)
+    assert [step.name for step in steps if chain.may_need(step)] == needed
+
+
 @pytest.mark.parametrize("last", [RETRAINED, MINE])
 def test_what_trains_last_gives_the_control(tmp_path: Path, files: Any, last: Any) -> None:
     chain = baseline(tmp_path, [STUDENT, EXACT, last])

@@ -68,14 +68,19 @@ def test_a_model_is_proved_against_the_one_it_was_made_from(
     monkeypatch.setattr(
         chain_run, "run_step", lambda step, *_, **__: Done(artifact(step), {}, {}, 0.0, False)
     )
-    monkeypatch.setattr(
-        chain_run, "measure", lambda given, keeps, parent, context: (given.name, parent)
-    )
+    plains: list[bool] = []
+
+    def measure(given: Any, keeps: str, parent: Any, context: Any, *, plain: bool) -> Any:
+        plains.append(plain)
+        return given.name, parent
+
+    monkeypatch.setattr(chain_run, "measure", measure)
     chain: Any = ChainRun(object())  # type: ignore[arg-type]
     measured = []
     for step in CHAIN:
         chain.run(step)
-        measured.append(chain.measure(step))
+        measured.append(chain.measure(step, plain=step.name == "to2d"))
+    assert plains == [False, False, False, True, False]
     teacher, other, distill, to2d, quantize = measured
     assert (teacher, other, distill) == (("teacher", None), ("other", None), ("distill", None))
     assert to2d == ("to2d", distill)
