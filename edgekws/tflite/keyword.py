@@ -29,8 +29,8 @@ OPERATORS = frozenset(
 MOST_VARIABLES = 20
 INPUT = Scales((np.float32(26 / 255).item(),), -128)
 OUTPUT = Scales((1 / 256,), 0)
-_LARGEST = 8.0
-"""Differences of logits beyond are cut: the score is then as near to 0 or 1 as 8 bits tell."""
+_DIFFERENCE = Scales((11.5 / 255,), -17)
+"""Of differences of logits, from -5 to 6.5: scores near a cutoff need the finest steps."""
 
 
 def check(graph: Graph) -> None:
@@ -182,11 +182,11 @@ class _Head:
                 "head/bias", np.rint(bias / units).astype(np.int32), Scales(tuple(units.tolist()))
             ),
         )
-        differences = self._add("head", (1, 1, 1, count), "int8", Scales((_LARGEST / 128,)))
+        differences = self._add("head", (1, 1, 1, count), "int8", _DIFFERENCE)
         options = {"padding": "VALID", "strideH": 1, "strideW": 1}
         operators.append(Operator("CONV_2D", inputs, (differences,), options))
         shape = self._constant("head/row", np.array((1, count), np.int32))
-        row = self._add("head/differences", (1, count), "int8", Scales((_LARGEST / 128,)))
+        row = self._add("head/differences", (1, count), "int8", _DIFFERENCE)
         options = {"newShape": [1, count]}
         operators.append(Operator("RESHAPE", (differences, shape), (row,), options))
         factors = self._add("head/factors", (1, count), "int8", LOGISTIC)
