@@ -161,7 +161,7 @@ def test_it_fires_where_the_mean_of_its_scores_exceeds_the_cutoff(
 def test_esphome_accepts_the_manifests_and_the_snippet(exported: Exported, tmp_path: Path) -> None:
     esphome = shutil.which("esphome")
     if esphome is None:
-        pytest.skip("no esphome on PATH: install it in a virtual environment of its own")
+        pytest.skip("no esphome on PATH: .ci/run installs it in a virtual environment of its own")
     folder = tmp_path / "out"
     shutil.copytree(exported.output, folder)
     snippet = (folder / "esphome.yaml").read_text("utf-8")
