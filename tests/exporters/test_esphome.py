@@ -136,7 +136,7 @@ def test_it_is_small(exported: Exported) -> None:
     names = [graph.Tensors(number).Name() for number in range(graph.TensorsLength())]
     assert max(map(len, names)) <= 2
     written = sum(path.stat().st_size for path in exported.output.glob("да.*"))
-    assert written <= 16_000
+    assert written <= 10_500
 
 
 def test_it_fires_where_the_mean_of_its_scores_exceeds_the_cutoff(
