@@ -9,8 +9,8 @@ the keyword, spoken at three speeds by every voice of `--voice` amid silence and
 the recordings of `--speech`.
 
 ONNX and C give the softmax of the keyword, TFLite the product of logistic functions that stands in
-its place. Events of ONNX and C are those of the bundle's detection; those of TFLite and TFLM are
-runs in which the mean of the last scores of the manifest's window exceeds its cutoff.
+its place. Events of ONNX and C are those of the bundle's detection. TFLite and TFLM fire where the
+mean of the last scores of the manifest's window exceeds its cutoff, and not for a second after it.
 """
 
 import argparse
@@ -67,6 +67,9 @@ int main(void)
 ARENA = 1 << 20
 AROUND = 6
 """Hops before and after the highest score that are listed."""
+
+IGNORED_FRAMES = 100
+"""Frames that micro_wake_word ignores after it has fired."""
 
 FORMS = ("onnx", "c", "litert", "tflm")
 PAIRS = (("onnx", "c"), ("litert", "tflm"), ("onnx", "litert"), ("onnx", "tflm"))
@@ -165,12 +168,18 @@ def in_tflm(content: bytes, inputs: Sequence[NDArray[np.int8]]) -> Array:
     return np.array(values)
 
 
-def runs(values: Array, pair: Pair) -> list[int]:
-    """Return the hops at which the mean of the last scores begins to exceed the cutoff."""
-    padded = np.concatenate([np.zeros(pair.window), values])
+def firings(values: Array, pair: Pair, ignored: int) -> list[int]:
+    """Return the hops at which the mean of the last scores exceeds the cutoff.
+
+    After each, so many hops are ignored.
+    """
+    padded = np.concatenate([np.zeros(pair.window - 1), values])
     means = np.convolve(padded, np.ones(pair.window) / pair.window, "valid")
-    above = means > pair.cutoff
-    return np.flatnonzero(above[1:] & ~above[:-1]).tolist()
+    hops: list[int] = []
+    for hop in np.flatnonzero(means > pair.cutoff).tolist():
+        if not hops or hop > hops[-1] + ignored:
+            hops.append(hop)
+    return hops
 
 
 def events(
@@ -179,13 +188,14 @@ def events(
     """Return the numbers of events of each form, and of those that only one of two forms has."""
     found: dict[str, list[Any]] = {form: [] for form in FORMS}
     detector = detect.Detector(folder)
+    ignored = IGNORED_FRAMES // read_json(folder / "manifest.json")["detection"]["hop_frames"]
     with c_detector(folder, quiet) as in_c:
         for number, (stream, row) in enumerate(zip(streams, rows, strict=True)):
             for form, spotter in (("onnx", detector), ("c", in_c)):
                 lines = [*spotter.feed(stream.samples), *spotter.flush()]
                 found[form] += [(number, *event.line("-").values()) for event in lines]
             for form in ("litert", "tflm"):
-                found[form] += [(number, hop) for hop in runs(row[form], pair)]
+                found[form] += [(number, hop) for hop in firings(row[form], pair, ignored)]
     apart = {f"{one}-{other}": len(set(found[one]) ^ set(found[other])) for one, other in PAIRS[:2]}
     return {"counts": {form: len(found[form]) for form in FORMS}, "different": apart}
 

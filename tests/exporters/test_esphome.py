@@ -125,8 +125,12 @@ def test_its_four_forms_score_alike(exported: Exported, micro_bundle: Path, tmp_
         assert np.abs(scores["product"] - scores[form]).max() < 0.04
         assert np.ptp(scores[form]) > 0.02
     half = pair._replace(cutoff=0.5, window=2)
-    assert four_forms.runs(np.array([0.0, 0.9, 0.3, 0.8, 0.8, 0.0, 0.0]), half) == [2]
-    assert four_forms.runs(np.array([0.9, 0.9, 0.0, 0.0, 0.9, 0.9]), half) == [1, 5]
+    assert four_forms.firings(np.array([0.0, 0.9, 0.3, 0.8, 0.8, 0.0, 0.9, 0.9]), half, 1) == [
+        2,
+        4,
+        7,
+    ]
+    assert four_forms.firings(np.array([0.9, 0.9, 0.0, 0.0, 0.9, 0.9]), half, 9) == [1]
 
 
 def test_it_is_small(exported: Exported) -> None:
