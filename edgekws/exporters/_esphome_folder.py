@@ -10,7 +10,7 @@ from edgekws.about import version
 if TYPE_CHECKING:
     from edgekws.tflite.keyword_export import Model
 
-RECORD = "edgekws.json"
+FORM, RECORD = "ESPHome", "edgekws.json"
 _FIXED = frozenset((RECORD, "README.md", "esphome.yaml"))
 _SUFFIXES = (".tflite", ".json")
 SITE = "https://esphome.io/components/micro_wake_word"
@@ -18,20 +18,9 @@ OLDEST = "2024.7.0"
 STEP_MS = 10
 
 
-def obstacle(output: Path) -> str | None:
-    """Return what stands at `output` and is no export to ESPHome; `None` if nothing."""
-    if output.is_symlink():
-        return f"is a link to {output.readlink()}"
-    if not output.exists():
-        return None
-    if not output.is_dir():
-        return "is a file"
-    paths = sorted(output.iterdir())
-    for path in paths:
-        if path.name not in _FIXED and path.suffix not in _SUFFIXES:
-            return f"holds {path.name}, which is no file of an export to ESPHome"
-    missing = paths and not (output / RECORD).is_file()
-    return f"is a folder that holds no {RECORD}" if missing else None
+def belongs(path: Path) -> bool:
+    """Return whether a path in the folder is of an export."""
+    return path.name in _FIXED or path.suffix in _SUFFIXES
 
 
 def names(keywords: Iterable[str]) -> dict[str, str]:

@@ -13,22 +13,13 @@ if TYPE_CHECKING:
     from edgekws.tflite.export import Form
     from edgekws.tflite.graph import Tensor
 
-RECORD = "tflite.json"
+FORM, RECORD = "TFLite", "tflite.json"
 _FILES = frozenset((RECORD, "README.md", "labels.txt", "model.tflite", "stream.tflite"))
 
 
-def obstacle(output: Path) -> str | None:
-    """Return what stands at `output` and is no export to TFLite; `None` if nothing."""
-    if output.is_symlink():
-        return f"is a link to {output.readlink()}"
-    if not output.exists():
-        return None
-    if not output.is_dir():
-        return "is a file"
-    names = {path.name for path in output.iterdir()}
-    if foreign := sorted(names - _FILES):
-        return f"holds {foreign[0]}, which is no file of an export to TFLite"
-    return f"is a folder that holds no {RECORD}" if names and RECORD not in names else None
+def belongs(path: Path) -> bool:
+    """Return whether a path in the folder is of an export."""
+    return path.name in _FILES
 
 
 def record(contract: Contract, sha256: str, forms: "Sequence[Form]") -> str:

@@ -1,22 +1,19 @@
 """Models for ESPHome's micro_wake_word and Home Assistant's satellites: one for each keyword."""
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.pack import identity
 from edgekws.core.contract import Contract
 from edgekws.core.fields import Fields
 from edgekws.core.verified import Verified
-from edgekws.errors import MissingPartError, UnsupportedError, UsageError
+from edgekws.errors import UnsupportedError, UsageError
 from edgekws.exporters import _esphome_folder
-from edgekws.runtime import detect
+from edgekws.exporters._tflite_output import check_output, golden_features
 from edgekws.runtime.front_end import MICROFRONTEND
 
 
@@ -37,13 +34,8 @@ class Exporter(Fields):
             UsageError: it does.
             MissingPartError: the package that has the schema and the interpreter is missing.
         """
-        if importlib.util.find_spec("tflite_micro") is None:
-            raise MissingPartError(
-                "TFLite models need the package tflite-micro; install it with: "
-                "pip install 'edgekws[tflite]'"
-            )
-        if what := _esphome_folder.obstacle(output):
-            raise UsageError(f"{output} {what}; name another --output")
+        form, record = _esphome_folder.FORM, _esphome_folder.RECORD
+        check_output(output, form, record, _esphome_folder.belongs)
 
     def write(self, folder: Path, scratch: Path) -> Path:
         """Write the models, and how far their scores differ on the golden clips.
@@ -61,7 +53,7 @@ class Exporter(Fields):
         model = onnx.load(folder / "stream.onnx")
         settings = manifest["detection"]
         models = export(
-            model, contract.labels, settings, _features(folder, contract), f"edgekws {origin}"
+            model, contract.labels, settings, golden_features(folder), f"edgekws {origin}"
         )
         for name, keyword in _esphome_folder.names(models).items():
             (target / f"{name}.tflite").write_bytes(models[keyword].content)
@@ -98,12 +90,3 @@ def _check(folder: Path, contract: Contract, manifest: dict[str, object]) -> Non
         )
     if "detection" not in manifest:
         raise UsageError("the bundle has no settings for detection; pack it again")
-
-
-def _features(folder: Path, contract: Contract) -> list[NDArray[np.float32]]:
-    """Return the features `(n_mels, T)` of the golden clips."""
-    classifier = detect.Classifier(folder)
-    rows = read_json(folder / "golden" / "golden.json")
-    rate = contract.front_end.sample_rate
-    clips = (detect.read_wav(folder / "golden" / row["file"], rate) for row in rows)
-    return [classifier.features(clip) for clip in clips]

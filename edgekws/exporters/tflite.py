@@ -1,23 +1,19 @@
 """A folder of INT8 TFLite models without a front end, for TFLM, LiteRT and Ethos-U."""
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.pack import identity
-from edgekws.core.contract import Contract
 from edgekws.core.fields import Fields
 from edgekws.core.verified import Verified
-from edgekws.errors import MissingPartError, UsageError
+from edgekws.errors import UsageError
 from edgekws.exporters import _tflite_folder
-from edgekws.runtime import detect
+from edgekws.exporters._tflite_output import check_output, golden_features
 
 
 class Exporter(Fields):
@@ -37,13 +33,8 @@ class Exporter(Fields):
             UsageError: it does.
             MissingPartError: the package that has the schema and the interpreter is missing.
         """
-        if importlib.util.find_spec("tflite_micro") is None:
-            raise MissingPartError(
-                "TFLite models need the package tflite-micro; install it with: "
-                "pip install 'edgekws[tflite]'"
-            )
-        if what := _tflite_folder.obstacle(output):
-            raise UsageError(f"{output} {what}; name another --output")
+        form, record = _tflite_folder.FORM, _tflite_folder.RECORD
+        check_output(output, form, record, _tflite_folder.belongs)
 
     def write(self, folder: Path, scratch: Path) -> Path:
         """Write the models, and how far they differ on the golden clips.
@@ -58,7 +49,7 @@ class Exporter(Fields):
         target = scratch / "tflite"
         target.mkdir()
         contract, origin = read_contract(folder), identity(folder)
-        clips = _features(folder, contract)
+        clips = golden_features(folder)
         forms: list[Form] = []
         for path in _models(folder):
             form = export(path.stem, onnx.load(path), clips, f"edgekws bundle {origin}")
@@ -90,12 +81,3 @@ def _models(folder: Path) -> Iterator[Path]:
     yield folder / "model.onnx"
     if (folder / "stream.onnx").is_file():
         yield folder / "stream.onnx"
-
-
-def _features(folder: Path, contract: Contract) -> list[NDArray[np.float32]]:
-    """Return the features `(n_mels, T)` of the golden clips."""
-    session = detect.session(folder / "frontend.onnx", threads=1)
-    rows = read_json(folder / "golden" / "golden.json")
-    rate = contract.front_end.sample_rate
-    clips = [detect.read_wav(folder / "golden" / row["file"], rate) for row in rows]
-    return [session.run(None, {"waveform": clip[None]})[0][0] for clip in clips]

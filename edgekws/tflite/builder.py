@@ -32,6 +32,7 @@ class Builder:
         self._layers: list[Layer] = []
         self._moved: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._kept: dict[str, View] = {}
+        self._constants: dict[tuple[Any, ...], str] = {}
 
     def view(self, node: Node, name: str) -> View:
         """Return where an input of a node lies.
@@ -63,9 +64,13 @@ class Builder:
         return self._add(Tensor(name, tuple(int(size) for size in shape), type_, scales))
 
     def add_constant(self, name: str, data: NDArray[Any], scales: Scales | None = None) -> str:
-        """Add a constant; return its name, made unique."""
-        kind: Any = data.dtype.name
-        return self._add(Tensor(name, data.shape, kind, scales, np.ascontiguousarray(data)))
+        """Add a constant, unless an equal one is there; return its name, made unique."""
+        key = (data.dtype.name, data.shape, data.tobytes(), scales)
+        if key not in self._constants:
+            kind: Any = data.dtype.name
+            constant = Tensor(name, data.shape, kind, scales, np.ascontiguousarray(data))
+            self._constants[key] = self._add(constant)
+        return self._constants[key]
 
     def add(self, code: str, inputs: list[str], output: str, **options: Any) -> str:
         """Add an operator that runs after those that are there; return its output."""

@@ -29,8 +29,8 @@ OPERATORS = frozenset(
 MOST_VARIABLES = 20
 INPUT = Scales((np.float32(26 / 255).item(),), -128)
 OUTPUT = Scales((1 / 256,), 0)
-_LARGEST = 8.0
-"""Differences of logits beyond are cut: the score is then as near to 0 or 1 as 8 bits tell."""
+_DIFFERENCE = Scales((11.5 / 255,), -17)
+"""Of differences of logits, from -5 to 6.5: scores near a cutoff need the finest steps."""
 
 
 def check(graph: Graph) -> None:
@@ -66,7 +66,37 @@ def keyword_graph(graph: Graph, keyword: int) -> Graph:
     operators = head.with_input(operators)
     known = {name for operator in operators for name in (*operator.inputs, *operator.outputs)}
     tensors = {name: tensor for name, tensor in head.tensors.items() if name in known}
-    return Graph(tensors, tuple(operators), graph.variables, (head.input,), head.output)
+    return _compact(Graph(tensors, tuple(operators), graph.variables, (head.input,), head.output))
+
+
+def _compact(graph: Graph) -> Graph:
+    """Return a graph with numbers as names, and without what consumers do not read.
+
+    That is the scale of a bias: kernels multiply those of input and weights.
+    """
+    names = {name: str(number) for number, name in enumerate(graph.tensors)}
+    variables = {variable.name: str(number) for number, variable in enumerate(graph.variables)}
+    tensors = [
+        replace(tensor, name=names[name], scales=None if tensor.type == "int32" else tensor.scales)
+        for name, tensor in graph.tensors.items()
+    ]
+    operators = []
+    for operator in graph.operators:
+        inputs, outputs = ([names[n] for n in part] for part in (operator.inputs, operator.outputs))
+        options = dict(operator.options)
+        if "sharedName" in options:
+            options["sharedName"] = variables[options["sharedName"]]
+        operators.append(Operator(operator.code, tuple(inputs), tuple(outputs), options))
+    return Graph(
+        {tensor.name: tensor for tensor in tensors},
+        tuple(operators),
+        tuple(
+            replace(v, name=variables[v.name], before=names[v.before], after=names[v.after])
+            for v in graph.variables
+        ),
+        tuple(names[name] for name in graph.inputs),
+        names[graph.output],
+    )
 
 
 @dataclass(frozen=True)
@@ -120,6 +150,11 @@ class _Head:
     def __init__(self, graph: Graph, keyword: int) -> None:
         self.tensors, self.input, self.output = dict(graph.tensors), graph.inputs[0], ""
         self._graph, self._keyword = graph, keyword
+        self._constants = {
+            (tensor.type, tensor.shape, tensor.data.tobytes(), tensor.scales): tensor.name
+            for tensor in graph.tensors.values()
+            if tensor.data is not None
+        }
 
     def replace_dense(self, dense: _Dense) -> list[Operator]:
         """Return the operators, with the head in place of the last layer."""
@@ -147,11 +182,11 @@ class _Head:
                 "head/bias", np.rint(bias / units).astype(np.int32), Scales(tuple(units.tolist()))
             ),
         )
-        differences = self._add("head", (1, 1, 1, count), "int8", Scales((_LARGEST / 128,)))
+        differences = self._add("head", (1, 1, 1, count), "int8", _DIFFERENCE)
         options = {"padding": "VALID", "strideH": 1, "strideW": 1}
         operators.append(Operator("CONV_2D", inputs, (differences,), options))
         shape = self._constant("head/row", np.array((1, count), np.int32))
-        row = self._add("head/differences", (1, count), "int8", Scales((_LARGEST / 128,)))
+        row = self._add("head/differences", (1, count), "int8", _DIFFERENCE)
         options = {"newShape": [1, count]}
         operators.append(Operator("RESHAPE", (differences, shape), (row,), options))
         factors = self._add("head/factors", (1, count), "int8", LOGISTIC)
@@ -194,9 +229,13 @@ class _Head:
         return part
 
     def _constant(self, name: str, data: NDArray[np.generic], scales: Scales | None = None) -> str:
+        """Add a constant, unless an equal one is there; return its name."""
         kind: Type = "int8" if data.dtype == np.int8 else "int32"
-        self.tensors[name] = Tensor(name, data.shape, kind, scales, data)
-        return name
+        key = (kind, data.shape, data.tobytes(), scales)
+        if key not in self._constants:
+            self.tensors[name] = Tensor(name, data.shape, kind, scales, data)
+            self._constants[key] = name
+        return self._constants[key]
 
     def _add(self, name: str, shape: tuple[int, ...], kind: Type, scales: Scales) -> str:
         self.tensors[name] = Tensor(name, shape, kind, scales)

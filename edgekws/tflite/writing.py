@@ -1,5 +1,6 @@
 """A graph as the bytes of a TFLite file, with the schema that the package tflite-micro has."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import flatbuffers
@@ -53,38 +54,45 @@ class _Buffer(schema.BufferT):  # type: ignore[misc]
         return schema.BufferEnd(builder)
 
 
-class _Quantization(schema.QuantizationParametersT):  # type: ignore[misc]
-    """Scales and zero points; equal vectors are written once, which the format allows."""
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    """Writes equal vectors and strings once, which the format allows."""
 
-    def __init__(self, scales: Scales, written: dict[Any, int]) -> None:
-        super().__init__()
-        self._scales, self._written = scales, written
+    def __init__(self) -> None:
+        super().__init__(1024)
+        self._written: dict[Any, int] = {}
 
-    def Pack(self, builder: Any) -> Any:  # noqa: N802 - the name that the schema calls
-        count = len(self._scales.values)
-        scale = self._vector(builder, np.array(self._scales.values, np.float32))
-        zero = self._vector(builder, np.full(count, self._scales.zero, np.int64))
-        schema.QuantizationParametersStart(builder)
-        schema.QuantizationParametersAddScale(builder, scale)
-        schema.QuantizationParametersAddZeroPoint(builder, zero)
-        schema.QuantizationParametersAddQuantizedDimension(builder, self._scales.axis)
-        return schema.QuantizationParametersEnd(builder)
-
-    def _vector(self, builder: Any, values: NDArray[Any]) -> int:
-        key = (values.dtype.name, values.tobytes())
+    def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 - that of flatbuffers
+        key = (x.dtype.name, x.tobytes())
         if key not in self._written:
-            self._written[key] = builder.CreateNumpyVector(values)
+            self._written[key] = super().CreateNumpyVector(x)
         return self._written[key]
+
+    def CreateString(self, s: str, *options: Any) -> int:  # noqa: N802 - that of flatbuffers
+        if s not in self._written:
+            self._written[s] = super().CreateString(s, *options)
+        return self._written[s]
+
+
+class _Once:
+    """A table that several others refer to; written with the first of them."""
+
+    def __init__(self, table: Any) -> None:
+        self._table, self._place = table, 0
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 - the name that the schema calls
+        self._place = self._place or self._table.Pack(builder)
+        return self._place
 
 
 class _Writer:
-    """What the subgraphs share: buffers, operator codes, and vectors of scales."""
+    """What the subgraphs share: buffers, operator codes, scales and options."""
 
     def __init__(self) -> None:
         self.buffers: list[Any] = [schema.BufferT()]  # the first one is empty: no constant
         self.codes: dict[str, int] = {}
         self._constants: dict[bytes, int] = {}
-        self._vectors: dict[Any, int] = {}
+        self._scales: dict[Scales, _Once] = {}
+        self._options: dict[tuple[str, str], _Once] = {}
 
     def subgraph(
         self,
@@ -97,21 +105,30 @@ class _Writer:
         written = schema.SubGraphT()
         written.tensors = [self._tensor(tensor) for tensor in tensors.values()]
         written.operators = [self._operator(operator, numbers) for operator in operators]
-        written.inputs = [numbers[name] for name in inputs]
-        written.outputs = [numbers[name] for name in outputs]
+        written.inputs = _integers(numbers[name] for name in inputs)
+        written.outputs = _integers(numbers[name] for name in outputs)
         return written
 
     def _tensor(self, tensor: Tensor) -> Any:
         written = schema.TensorT()
         written.name = "" if tensor.data is not None else tensor.name
-        written.shape = list(tensor.shape)
+        written.shape = _integers(tensor.shape)
         written.type = getattr(schema.TensorType, tensor.type.upper())
         written.buffer = 0
         if tensor.data is not None:
             written.buffer = self._buffer(tensor.data)
         if tensor.scales is not None:
-            written.quantization = _Quantization(tensor.scales, self._vectors)
+            written.quantization = self._quantization(tensor.scales)
         return written
+
+    def _quantization(self, scales: Scales) -> _Once:
+        if scales not in self._scales:
+            written = schema.QuantizationParametersT()
+            written.scale = np.array(scales.values, np.float32)
+            written.zeroPoint = np.full(len(scales.values), scales.zero, np.int64)
+            written.quantizedDimension = scales.axis
+            self._scales[scales] = _Once(written)
+        return self._scales[scales]
 
     def _buffer(self, data: NDArray[Any]) -> int:
         """Return the number of a constant; equal bytes are written once."""
@@ -126,16 +143,15 @@ class _Writer:
     def _operator(self, operator: Operator, numbers: dict[str, int]) -> Any:
         written = schema.OperatorT()
         written.opcodeIndex = self.codes.setdefault(operator.code, len(self.codes))
-        written.inputs = [numbers[name] for name in operator.inputs]
-        written.outputs = [numbers[name] for name in operator.outputs]
+        written.inputs = _integers(numbers[name] for name in operator.inputs)
+        written.outputs = _integers(numbers[name] for name in operator.outputs)
         if operator.code in _OPTIONS:
             name = _OPTIONS[operator.code]
             written.builtinOptionsType = getattr(schema.BuiltinOptions, name)
-            written.builtinOptions = getattr(schema, f"{name}T")()
-            for field, value in operator.options.items():
-                assert hasattr(written.builtinOptions, field), (operator.code, field)
-                coded = getattr(schema.Padding, value) if field == "padding" else value
-                setattr(written.builtinOptions, field, coded)
+            key = (name, repr(sorted(operator.options.items())))
+            if key not in self._options:
+                self._options[key] = _Once(_options(name, operator))
+            written.builtinOptions = self._options[key]
         return written
 
     def operator_codes(self) -> list[Any]:
@@ -147,6 +163,18 @@ class _Writer:
             code.version = 1
             written.append(code)
         return written
+
+
+def _options(name: str, operator: Operator) -> Any:
+    written = getattr(schema, f"{name}T")()
+    for field, value in operator.options.items():
+        assert hasattr(written, field), (operator.code, field)
+        setattr(written, field, getattr(schema.Padding, value) if field == "padding" else value)
+    return written
+
+
+def _integers(values: Iterable[int]) -> NDArray[np.int32]:
+    return np.array(list(values), np.int32)
 
 
 def write(graph: Graph, description: str) -> bytes:
@@ -164,7 +192,7 @@ def write(graph: Graph, description: str) -> bytes:
     model.version, model.description = VERSION, description
     model.subgraphs, model.buffers = subgraphs, writer.buffers
     model.operatorCodes = writer.operator_codes()
-    builder = flatbuffers.Builder(1024)
+    builder = _Builder()
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 

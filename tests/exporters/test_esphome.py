@@ -12,6 +12,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures
+from tflite_micro import runtime
 
 from edgekws.bundle.export import Exported
 from edgekws.bundle.export import export as export_as
@@ -108,6 +109,40 @@ def test_its_consumer_hears_what_tflm_computes(
         assert np.ptp(computed) > 0.02
 
 
+def test_its_four_forms_score_alike(exported: Exported, micro_bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from tools import four_forms
+
+    keyword, pair = four_forms.read_pair(exported.output / "нет___.json")
+    assert keyword == LABELS[1]
+    program = four_forms.compiled(micro_bundle, tmp_path, ("-O1",))
+    samples = noise(4).ravel() // 4
+    scores = four_forms.scores(four_forms.Bundle(micro_bundle, program, 1), pair.content, samples)
+    assert {len(values) for values in scores.values()} == {199}
+    assert (scores["onnx"] == scores["c"]).all()
+    assert np.abs(scores["litert"] - scores["tflm"]).max() <= 2 / 256
+    for form in ("litert", "tflm"):
+        assert np.abs(scores["product"] - scores[form]).max() < 0.04
+        assert np.ptp(scores[form]) > 0.02
+    half = pair._replace(cutoff=0.5, window=2)
+    assert four_forms.firings(np.array([0.0, 0.9, 0.3, 0.8, 0.8, 0.0, 0.9, 0.9]), half, 1) == [
+        2,
+        4,
+        7,
+    ]
+    assert four_forms.firings(np.array([0.9, 0.9, 0.0, 0.0, 0.9, 0.9]), half, 9) == [1]
+
+
+def test_it_is_small(exported: Exported) -> None:
+    schema = runtime.schema_fb
+    content = (exported.output / "да.tflite").read_bytes()
+    graph = schema.Model.GetRootAsModel(content, 0).Subgraphs(0)
+    names = [graph.Tensors(number).Name() for number in range(graph.TensorsLength())]
+    assert max(map(len, names)) <= 2
+    written = sum(path.stat().st_size for path in exported.output.glob("да.*"))
+    assert written <= 10_500
+
+
 def test_it_fires_where_the_mean_of_its_scores_exceeds_the_cutoff(
     exported: Exported, tmp_path: Path
 ) -> None:
@@ -130,7 +165,7 @@ def test_it_fires_where_the_mean_of_its_scores_exceeds_the_cutoff(
 def test_esphome_accepts_the_manifests_and_the_snippet(exported: Exported, tmp_path: Path) -> None:
     esphome = shutil.which("esphome")
     if esphome is None:
-        pytest.skip("no esphome on PATH: install it in a virtual environment of its own")
+        pytest.skip("no esphome on PATH: .ci/run installs it in a virtual environment of its own")
     folder = tmp_path / "out"
     shutil.copytree(exported.output, folder)
     snippet = (folder / "esphome.yaml").read_text("utf-8")

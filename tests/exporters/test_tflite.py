@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,55 @@ def test_the_arena_that_is_stated_is_enough(exported: Exported, name: str) -> No
     ran.set_input(np.zeros(model["input"]["shape"], np.int8), 0)
     ran.invoke()
     assert ran.get_output(0).shape == (1, len(LABELS))
+
+
+@pytest.mark.parametrize("name", ["model", "stream"])
+def test_litert_computes_what_tflm_does_but_for_rounding(exported: Exported, name: str) -> None:
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    content = (exported.output / f"{name}.tflite").read_bytes()
+    other = litert.Interpreter(model_content=content, num_threads=1)
+    other.allocate_tensors()
+    given, output = other.get_input_details()[0], other.get_output_details()[0]
+    graph = reading.read(onnx.load(exported.output.parent / f"{name}.onnx"))
+    tflm, random, largest = interpreter.Interpreter(graph), np.random.default_rng(0), 0.0
+    for _ in range(20):
+        values = random.integers(-128, 128, given["shape"]).astype(np.int8)
+        other.set_tensor(given["index"], values)
+        other.invoke()
+        apart = other.get_tensor(output["index"]).astype(np.float64) - tflm.run(values)
+        largest = max(largest, float(np.abs(apart).max() * output["quantization"][0]))
+    assert largest < 0.1  # of a logit
+
+
+@pytest.mark.parametrize("name", ["model", "stream"])
+def test_vela_compiles_it_for_an_ethos(exported: Exported, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("ethosu.vela")
+    options = ["--accelerator-config", "ethos-u55-128", "--output-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "ethosu.vela", str(exported.output / f"{name}.tflite")]
+    subprocess.run([*command, *options], check=True, capture_output=True)
+    content = (tmp_path / f"{name}_vela.tflite").read_bytes()
+    model = runtime.schema_fb.Model.GetRootAsModel(content, 0)
+    codes = [model.OperatorCodes(number) for number in range(model.OperatorCodesLength())]
+    assert b"ethos-u" in {code.CustomCode() for code in codes}
+
+
+def test_what_is_equal_is_written_once(exported: Exported) -> None:
+    schema = runtime.schema_fb
+    content = (exported.output / "stream.tflite").read_bytes()
+    graph = schema.Model.GetRootAsModel(content, 0).Subgraphs(0)
+    tensors = [graph.Tensors(number) for number in range(graph.TensorsLength())]
+    unpacked = [schema.TensorT.InitFromObj(tensor) for tensor in tensors]
+    constants = [t for t in unpacked if t.buffer]
+    scales = {
+        (tuple(q.scale), tuple(q.zeroPoint), q.quantizedDimension)
+        for q in (t.quantization for t in unpacked)
+        if q is not None
+    }
+    tables = {t.Quantization()._tab.Pos for t in tensors if t.Quantization() is not None}
+    assert len({(t.buffer, tuple(t.shape), t.type) for t in constants}) > 10
+    assert len(tables) == len(scales)
+    keys = [(t.buffer, tuple(t.shape), t.type, repr(vars(t.quantization or t))) for t in constants]
+    assert len(set(keys)) == len(keys)
 
 
 def test_constants_are_aligned(exported: Exported) -> None:
