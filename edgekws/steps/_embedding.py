@@ -83,20 +83,26 @@ def folded(
 class Vectors(DerivedData):
     """The data of a job as standardized vectors, for `training.fit`.
 
-    `statistics` are the mean and the standard deviation `(size,)` over the clean training clips.
+    Training clips are those augmented for the first epoch: vectors of clean ones would take as
+    long, and nothing is trained on them. `statistics` are their mean and standard deviation
+    `(size,)`.
     """
 
     def __init__(self, data: Data, audio: Audio, embedding: Embedding) -> None:
         """Compute the vectors of the training clips, unless they are cached."""
         super().__init__(data)
         self._audio, self._embedding = audio, embedding
-        clean = audio.vectors(embedding, "train")
-        self.statistics = clean.mean(axis=0), np.maximum(clean.std(axis=0), STD_FLOOR)
+        first = audio.augmented_vectors(embedding, 0)
+        self.statistics = first.mean(axis=0), np.maximum(first.std(axis=0), STD_FLOOR)
 
     def examples(self, split: Split) -> Examples:
         """Return the clips of `split` with their vectors `(N, size, 1)`."""
-        vectors = self._standardized(self._audio.vectors(self._embedding, split))
-        return replace(self._data.examples(split), features=vectors)
+        vectors = (
+            self._audio.augmented_vectors(self._embedding, 0)
+            if split == "train"
+            else self._audio.vectors(self._embedding, split)
+        )
+        return replace(self._data.examples(split), features=self._standardized(vectors))
 
     def augmented(self, epoch: int) -> NDArray[np.float16]:
         """Return the vectors of the training clips as augmented for `epoch`, `(N, size, 1)`."""

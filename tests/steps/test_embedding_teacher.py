@@ -23,6 +23,7 @@ from edgekws.core.protocols import STEP, Step
 from edgekws.errors import DataError, MissingPartError, RecipeError
 from edgekws.lowering import audio_graph, checkpoint, onnx_file, speech_embedding
 from edgekws.runtime.front_end import FrontEnd, log_mel
+from edgekws.steps._embedding import Vectors
 from tests.embeddings import tiny
 
 FRONT_END = FrontEnd(8_000, 0.25, 256, 240, 80, 10, 20.0, 4_000.0)
@@ -132,6 +133,29 @@ def test_the_result_is_one_graph_from_audio_to_logits(taught: Output) -> None:
     assert taught.details["vector_size"] == 4
     last = taught.details["history"]["epochs"][taught.details["history"]["kept_epoch"] - 1]
     assert last["dev_accuracy"] == pytest.approx((logits.argmax(axis=1) == TARGETS).mean())
+
+
+class Augmented(Tones):
+    """Tones whose clean training clips are never embedded; augmented ones are louder."""
+
+    def vectors(self, embedding: Embedding, split: Split) -> NDArray[np.float32]:
+        assert split != "train"
+        return super().vectors(embedding, split)
+
+    def augmented_vectors(self, embedding: Embedding, epoch: int) -> NDArray[np.float32]:
+        return 3 * super().vectors(embedding, "train") + epoch
+
+
+def test_only_augmented_training_clips_are_embedded() -> None:
+    graph = audio_graph.from_audio(tiny(), FRONT_END.window_samples, "tiny")
+    embedding = audio_graph.embedding_of(graph, 8_000)
+    vectors = Vectors(Tones(), Augmented(), embedding)
+    first = vectors.augmented(0)
+    np.testing.assert_allclose(first.mean(axis=0, dtype=float), 0, atol=1e-3)
+    np.testing.assert_allclose(first.std(axis=0, dtype=float), 1, atol=1e-3)
+    np.testing.assert_array_equal(vectors.examples("train").features.astype(np.float16), first)
+    assert vectors.augmented(1).mean() > first.mean()
+    assert len(vectors.examples("dev")) == N
 
 
 def test_a_linear_head_has_one_layer(model: Path, tmp_path: Path) -> None:
