@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import SILENCE, UNKNOWN
@@ -115,6 +116,11 @@ class Dataset(Fields):
     test_speech_minutes: float = Field(
         20, ge=0, le=6000, description="The same of test: other voices, other sentences"
     )
+    sentence_shares: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field(
+        {},
+        description="Shares of engines in the sentences, where they are not those of the clips: "
+        "sentences are long, and neural voices slow, { kokoro = 0.2 }",
+    )
     negatives: Negatives = ()
     drop_disagreeing: float | None = Field(
         None,
@@ -137,6 +143,18 @@ class Dataset(Fields):
             if problem := keyword_problem(keyword):
                 raise ValueError(problem)
         return keywords
+
+    @model_validator(mode="after")
+    def _shares_are_of_engines(self) -> Self:
+        kinds = {engine.kind for engine in self.voices}
+        for kind in self.sentence_shares:
+            if kind not in kinds:
+                raise PydanticCustomError(
+                    "no_effect",
+                    "sentence_shares.{kind} has no effect: {kind} is not in voices; take it out",
+                    {"kind": kind},
+                )
+        return self
 
     @field_validator("unknown_words")
     @classmethod

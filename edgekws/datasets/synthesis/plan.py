@@ -42,6 +42,10 @@ class SyntheticFields(SpokenFields, Protocol):
         """The engines."""
 
     @property
+    def sentence_shares(self) -> Mapping[str, float]:
+        """The shares in the sentences of the engines for which they differ."""
+
+    @property
     def held_out(self) -> HeldOut:
         """What test holds out if several engines speak."""
 
@@ -72,7 +76,7 @@ def synthesise(
     with Espeak() as espeak:
         words = vocabulary(fields, espeak, spoken_accents, seed)
     spoken = list(chain.from_iterable(_plan(fields, words, cast.of, seed)))
-    read = [s for split in SPLITS for s in _sentences(fields, words, cast.of, split, seed)]
+    read = [s for split in SPLITS for s in plan_sentences(fields, words, cast.of, split, seed)]
     wave_format = Format(front_end.sample_rate, front_end.window_samples)
     render(_by_voice([*spoken, *read]), wave_format, seed, folder, emit, cache)
     clips, sentences = (
@@ -134,7 +138,7 @@ def _spoken(
     return spoken
 
 
-def _sentences(
+def plan_sentences(
     fields: SyntheticFields,
     vocabulary: Vocabulary,
     voices: dict[Split, list[EngineVoices]],
@@ -144,7 +148,7 @@ def _sentences(
     """Give sentences to the voices of a split in a drawn order, until there are enough words."""
     place = SPLITS.index(split)
     rng = np.random.default_rng([seed, place, SENTENCES])
-    order = in_turn(voices[split], rng)
+    order = in_turn([_in_sentences(entry, fields) for entry in voices[split]], rng)
     left, spoken = fields.speech_s(split) / 60 * WORDS_PER_MINUTE, list[Spoken]()
     while left > 0:
         i = len(spoken)
@@ -155,6 +159,12 @@ def _sentences(
         said = Utterance(text, f"{split}/sentences/{i:05d}.flac", number, "long")
         spoken.append(Spoken(split, UNKNOWN, engine, voice, said))
     return spoken
+
+
+def _in_sentences(entry: EngineVoices, fields: SyntheticFields) -> EngineVoices:
+    """Return the voices with the engine's share of the sentences in place of that of the clips."""
+    share = fields.sentence_shares.get(entry.engine.kind, entry.engine.share)
+    return entry._replace(engine=entry.engine.model_copy(update={"share": share}))
 
 
 def _by_voice(spoken: Sequence[Spoken]) -> list[VoiceTask]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from edgekws.core.corpus import NEVER_ON_PEOPLE, SPLITS, Listing
 from edgekws.core.events import quiet
@@ -15,11 +16,14 @@ from edgekws.core.protocols import SYNTHESIZER
 from edgekws.core.speech import Cast, Voice
 from edgekws.datasets.synthesis import engines
 from edgekws.datasets.synthesis.held_out import Engine, HeldOut, speaking_splits
+from edgekws.datasets.synthesis.plan import plan_sentences
 from edgekws.datasets.synthesis.spoken_cache import speech_folder
+from edgekws.datasets.synthesis.vocabulary import vocabulary
 from edgekws.datasets.synthesis.voices import EngineVoices, in_turn, split_voices
 from edgekws.datasets.synthetic import Dataset
 from edgekws.errors import DataError, MissingPartError, UsageError
 from edgekws.runtime.front_end import FrontEnd
+from edgekws.synthesizers.speaking.espeak_ng import Espeak
 from tests.tiny_voices import said, write_piper, write_program
 
 FRONT_END = FrontEnd(sample_rate=8000, f_max=4000)
@@ -98,6 +102,22 @@ def test_engines_take_turns_by_their_shares() -> None:
     assert {voice.variant for _, voice in turns} == {"a", "b", "c"}
     alone = [voice.variant for _, voice in islice(in_turn(group[:1], np.random.default_rng(1)), 4)]
     assert alone[:2] == alone[2:]
+
+
+def test_sentences_have_shares_of_their_own() -> None:
+    table = {**SMALL, "speech_minutes": 10, "voices": [{"kind": "espeak"}, {"kind": "flite"}]}
+    voice = Voice("en-us", US[0][1], "m1")
+    shares = []
+    for own in ({}, {"flite": 0.25}):
+        fields = Dataset.model_validate({**table, "sentence_shares": own})
+        with Espeak() as espeak:
+            words = vocabulary(fields, espeak, US, seed=7)
+        group = [EngineVoices(engine, (voice,)) for engine in fields.voices]
+        spoken = plan_sentences(fields, words, {"train": group}, "train", seed=7)
+        shares.append(np.mean([sentence.engine.kind == "flite" for sentence in spoken]))
+    assert shares == pytest.approx([0.5, 0.2], abs=0.01)
+    with pytest.raises(ValidationError, match="kokoro is not in voices; take it out"):
+        Dataset.model_validate({**table, "sentence_shares": {"kokoro": 0.5}})
 
 
 def engine(kind: str, voices: int, **fields: Any) -> Engine:
