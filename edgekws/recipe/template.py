@@ -33,6 +33,9 @@ VOICES: Mapping[str, Mapping[str, Any]] = {
 }
 """Settings of the engines: one with few voices speaks fewer of the clips."""
 
+NEURAL: Mapping[str, float] = {"kokoro": 0.1, "piper": 0.2}
+"""Shares of sentences of the engines that need a second of CPU for one or two of speech."""
+
 _GRAPH_KIB = 8.0
 _CHANNEL_BYTES = 13
 """Overhead of the quantized file: nodes and contract, and for each channel its bias and scales."""
@@ -107,6 +110,7 @@ def recipe_text(answers: Answers, file: Path) -> str:
         file=file.as_posix(),
         summary=_summary(answers, labels),
         engines=[{"kind": kind, **VOICES.get(kind, {})} for kind in answers.voices],
+        neural={kind: share for kind, share in NEURAL.items() if kind in answers.voices},
         channels=channels,
         weight=f"{size.params:,} parameters, {size.macs / 1e6:.2f} M MACs",
     )
