@@ -5,6 +5,8 @@ Each speaker of the test split with enough clips of every keyword is adapted to 
 
     python tools/adapt_people.py RECIPE --checkpoint FILE --tune 5 --least 10 --output FILE.json
 
+`--people TABLE`, with columns file, keyword, speaker, start_s and end_s, names other people: those
+of a recipe whose words are spoken by synthesizers.
 The checkpoint is that of the last step before quantization, as a run holds it. It gets features in
 its own normalization. Misses are counted twice: of clips whose label is not the best, and of clips
 whose posterior is below the threshold at which `--rate` of the clips without a keyword, of other
@@ -12,6 +14,7 @@ people, are accepted; that threshold is found for each network by itself.
 """
 
 import argparse
+import csv
 import json
 import tempfile
 import time
@@ -30,6 +33,7 @@ from edgekws.core.corpus import Clip, Examples, Split
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import quiet
 from edgekws.core.job import Data, Job
+from edgekws.datasets.listing.labels import letters
 from edgekws.engine.data import Source
 from edgekws.lowering import checkpoint
 from edgekws.metrics.differences import difference, systems
@@ -114,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("recipe")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--people", type=Path)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--tune", type=int, default=5)
     parser.add_argument("--least", type=int, default=10)
@@ -138,7 +143,8 @@ class _Bench:
         self._data, self._start, self._contract = data, start, contract
         self._step, self._arguments = step, arguments
         self._fillers = [i for i, n in enumerate(data.labels) if n in (UNKNOWN, SILENCE)]
-        self._clips = _keyword_clips(source, data)
+        people = arguments.people
+        self._clips = _table(people, data) if people else _keyword_clips(source, data)
         self._windows = np.stack([_window(clip, data) for clip in self._clips])
         self._targets = np.array([data.labels.index(clip.label) for clip in self._clips])
         self._people = np.array([clip.speaker for clip in self._clips])
@@ -254,6 +260,24 @@ def _keyword_clips(source: Source, data: Normalized) -> list[Clip]:
         for clip in listing.recordings or listing.clips
         if clip.split == "test" and clip.label in data.labels and clip.label[:1] != "_"
     ]
+
+
+def _table(path: Path, data: Normalized) -> list[Clip]:
+    """Return the clips of a keyword in a table, whatever joins the words of a phrase there."""
+    labels = {letters(label): label for label in data.labels}
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Clip(
+                path.parent / row["file"],
+                labels[letters(row["keyword"])],
+                row["speaker"],
+                "test",
+                float(row["start_s"]),
+                float(row["end_s"]),
+            )
+            for row in csv.DictReader(file)
+            if letters(row["keyword"]) in labels
+        ]
 
 
 def _window(clip: Clip, data: Normalized) -> Array:
