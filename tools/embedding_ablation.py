@@ -203,7 +203,7 @@ def real_examples(
 
 
 def _speaker(row: dict[str, str]) -> str:
-    return Path(row["file"]).name.partition("_nohash_")[0]
+    return Path(row["file"]).name.partition("_")[0]
 
 
 def _number(speaker: str) -> int:

@@ -29,6 +29,8 @@ _PROBES = {
 }
 """A syllable or two signs of each script, which a language that uses the script reads as one."""
 
+_ABJADS = ("ARABIC", "HEBREW")
+
 _LONGEST_READING = 4
 """Most sounds of a sign that is a syllable or word; the name of a sign has more."""
 _SIGNS_ARE_READ_ALONE = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA")
@@ -114,6 +116,19 @@ def spelt(spoken: Mapping[str, tuple[Word, ...]], espeak: Espeak) -> tuple[str, 
         if word.islower() and sounds > len(word) > 1 and _bare(phonemes) == "".join(names):
             result.append(word)
     return tuple(result)
+
+
+def unmarked(spoken: Mapping[str, tuple[Word, ...]]) -> dict[str, str]:
+    """Return the sounds of words in a script that leaves vowels out, written without vowel marks.
+
+    espeak-ng has to guess these vowels, and may leave them out: `ستة` is read as `stt`.
+    """
+    return {
+        word: sound_of(phonemes)
+        for word, phonemes in spoken.items()
+        if any(script in _ABJADS for script in _by_script(word))
+        and not any(unicodedata.category(char) == "Mn" for char in word)
+    }
 
 
 def _bare(phonemes: tuple[Word, ...]) -> str:

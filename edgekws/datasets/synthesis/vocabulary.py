@@ -16,7 +16,13 @@ from edgekws.datasets.synthesis.near_sounding import (
     sound_of,
     sound_of_text,
 )
-from edgekws.datasets.synthesis.pronunciation import borrowed, distinct, speakable, spelt
+from edgekws.datasets.synthesis.pronunciation import (
+    borrowed,
+    distinct,
+    speakable,
+    spelt,
+    unmarked,
+)
 from edgekws.errors import DataError
 from edgekws.synthesizers.speaking.espeak_ng import Espeak
 
@@ -99,6 +105,7 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
     homophones: set[str] = set()
     foreign: set[str] = set()
     letters: set[str] = set()
+    guesses: dict[str, str] = {}
     notes: list[str] = []
     for _, accent in accents:
         espeak.use(accent)
@@ -107,6 +114,7 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
         fillers = speakable(words, fields.language, espeak)
         foreign |= set(borrowed(keywords))
         letters |= set(spelt(keywords, espeak))
+        guesses |= unmarked(keywords)
         taken = frozenset(map(sound_of, keywords.values()))
         spoken = fillers | speakable(small, fields.language, espeak)
         homophones |= {w for w, p in spoken.items() if sound_of(p) in taken}
@@ -116,6 +124,12 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
         spelt_out = ", ".join(sorted(letters))
         notes.append(
             f"espeak-ng reads letter by letter: {spelt_out}; respell what is said as a word"
+        )
+    if guesses:
+        readings = ", ".join(f"{word} as {sounds}" for word, sounds in guesses.items())
+        notes.append(
+            f"espeak-ng guesses vowels that are not written: {readings}; write vowel marks where "
+            "it is wrong"
         )
     if foreign:
         notes.append(f"espeak-ng reads as another language's: {', '.join(sorted(foreign))}")

@@ -10,6 +10,7 @@ from edgekws.datasets.synthesis.pronunciation import (
     distinct,
     speakable,
     spelt,
+    unmarked,
 )
 from edgekws.errors import DataError
 from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
@@ -93,6 +94,12 @@ def test_words_that_sound_the_same_are_refused(espeak: Espeak) -> None:
     _use(espeak, "en")
     with pytest.raises(DataError, match="'knight' and 'night' sound the same in language 'en'"):
         distinct(speakable(["knight", "day", "night"], "en", espeak), "en")
+
+
+def test_words_without_their_vowels_are_reported_as_they_are_read(espeak: Espeak) -> None:
+    _use(espeak, "ar")
+    spoken = speakable(("ستة", "سِتَّا"), "ar", espeak)
+    assert unmarked(spoken) == {"ستة": "stt"}
 
 
 def test_every_accent_is_asked() -> None:
