@@ -102,6 +102,7 @@ def main() -> None:
         "recipe": recipe.name,
         "checkpoint_sha256": sha256_file(arguments.checkpoint),
         "tuned_per_word": arguments.tune,
+        "least": arguments.least,
         "rate": arguments.rate,
         "seed": arguments.seed,
         "step": step.model_dump(mode="json", exclude={"recordings", "room", "name", "budget"}),
