@@ -157,15 +157,14 @@ class _Bench:
 
     @property
     def speakers(self) -> list[str]:
-        """The speakers with enough clips of every keyword."""
-        keywords = [i for i in range(len(self._data.labels)) if i not in self._fillers]
+        """The speakers with enough clips of every keyword that anyone says."""
         return [
             person
             for person in np.unique(self._people).tolist()
             if all(
                 np.count_nonzero((self._people == person) & (self._targets == keyword))
                 >= self._arguments.least
-                for keyword in keywords
+                for keyword in np.unique(self._targets)
             )
         ]
 
