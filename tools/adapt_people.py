@@ -92,6 +92,7 @@ def main() -> None:
     """Adapt to every speaker, judge, and write the results."""
     arguments = _parser().parse_args()
     recipe = load(arguments.recipe, arguments.set).recipe
+    checkpoint_sha256 = sha256_file(arguments.checkpoint)  # a run in progress may move it
     source = Source(recipe, cache_folder(), quiet)
     network, contract = checkpoint.load(arguments.checkpoint)
     data = Normalized(source.features, contract.normalization)
@@ -100,7 +101,7 @@ def main() -> None:
     rows = [bench.row(speaker) for speaker in bench.speakers]
     result = {
         "recipe": recipe.name,
-        "checkpoint_sha256": sha256_file(arguments.checkpoint),
+        "checkpoint_sha256": checkpoint_sha256,
         "tuned_per_word": arguments.tune,
         "least": arguments.least,
         "rate": arguments.rate,
