@@ -5,13 +5,13 @@ Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packaged by `espea
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from edgekws.core.canonical import sha256_file, sha256_of
@@ -144,17 +144,20 @@ class Dataset(Fields):
                 raise ValueError(problem)
         return keywords
 
-    @model_validator(mode="after")
-    def _shares_are_of_engines(self) -> Self:
-        kinds = {engine.kind for engine in self.voices}
-        for kind in self.sentence_shares:
-            if kind not in kinds:
+    @field_validator("sentence_shares")
+    @classmethod
+    def _shares_are_of_engines(
+        cls, shares: Mapping[str, float], info: ValidationInfo
+    ) -> Mapping[str, float]:
+        if "voices" in info.data:  # else they are invalid, which is reported
+            kinds = {engine.kind for engine in info.data["voices"]}
+            if idle := next((kind for kind in shares if kind not in kinds), None):
                 raise PydanticCustomError(
                     "no_effect",
-                    "sentence_shares.{kind} has no effect: {kind} is not in voices; take it out",
-                    {"kind": kind},
+                    "the share of {kind} has no effect: {kind} is not in voices; take it out",
+                    {"kind": idle},
                 )
-        return self
+        return shares
 
     @field_validator("unknown_words")
     @classmethod

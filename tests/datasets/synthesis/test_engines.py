@@ -116,8 +116,18 @@ def test_sentences_have_shares_of_their_own() -> None:
         spoken = plan_sentences(fields, words, {"train": group}, "train", seed=7)
         shares.append(np.mean([sentence.engine.kind == "flite" for sentence in spoken]))
     assert shares == pytest.approx([0.5, 0.2], abs=0.01)
-    with pytest.raises(ValidationError, match="kokoro is not in voices; take it out"):
-        Dataset.model_validate({**table, "sentence_shares": {"kokoro": 0.5}})
+
+
+def test_a_share_of_an_engine_that_does_not_speak_is_refused_at_its_key() -> None:
+    def refused(voices: str) -> dict[tuple[int | str, ...], str]:
+        table = {**SMALL, "voices": [{"kind": voices}], "sentence_shares": {"kokoro": 0.5}}
+        with pytest.raises(ValidationError) as caught:
+            Dataset.model_validate(table)
+        return {error["loc"]: error["msg"] for error in caught.value.errors()}
+
+    message = "the share of kokoro has no effect: kokoro is not in voices; take it out"
+    assert refused("espeak") == {("sentence_shares",): message}
+    assert ("sentence_shares",) not in refused("nobody")
 
 
 def engine(kind: str, voices: int, **fields: Any) -> Engine:
