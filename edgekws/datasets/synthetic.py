@@ -82,7 +82,7 @@ class Dataset(Fields):
     unknown_words: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="Other words, spoken as _unknown_ and in sentences; without it some 470 common "
+        description="Other words, spoken as _unknown_ and in sentences; without it some 560 common "
         "English words, or the numbers 0 to 69 in any other language",
     )
     near_sounding: int = Field(
@@ -118,8 +118,8 @@ class Dataset(Fields):
     )
     sentence_shares: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field(
         {},
-        description="Shares of engines in the sentences, where they are not those of the clips: "
-        "sentences are long, and neural voices slow, { kokoro = 0.2 }",
+        description="Shares of engines in the sentences, if they differ from those in the clips, "
+        "e.g. { kokoro = 0.2 }: sentences are long, and neural voices slow",
     )
     negatives: Negatives = ()
     drop_disagreeing: float | None = Field(

@@ -52,7 +52,7 @@ nine no none nothing now off often okay on one out over please quite ready reall
 so sorry stand start stay sure ten thanks there these think this those three thirty today tonight
 true try twelve twenty two up wait well what when where which who why with yeah yes yet zero
 """
-"""What people say to each other in a word or two, the numbers among it."""
+"""What people say to each other in a word or two, including numbers."""
 
 _PLACES = (
     "near the", "behind the", "in front of the", "under the", "above the", "beside the",
@@ -108,7 +108,7 @@ def filler_words(language: str) -> tuple[str, ...]:
 
 
 def small_words(language: str) -> tuple[str, ...]:
-    """Return the words of sentences that are not in `filler_words`."""
+    """Return the other words that sentences may contain; some are in `filler_words`, too."""
     if not is_english(language):
         return ()
     phrases = (*_PLACES, *_WHEN, *_WHO, *_WHICH, *_STARTS, *_HABITS, *_LINKS)

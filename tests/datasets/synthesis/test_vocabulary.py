@@ -1,10 +1,13 @@
 """Words of sentences: apart between splits, and none with the sounds of a keyword."""
 
+import re
+
 import numpy as np
 import pytest
 
 from edgekws.core.corpus import SPLITS
 from edgekws.core.speech import Voice
+from edgekws.datasets.synthesis.filler_words import filler_words
 from edgekws.datasets.synthesis.near_sounding import sound_of, sound_of_text
 from edgekws.datasets.synthesis.vocabulary import Vocabulary, vocabulary
 from edgekws.datasets.synthetic import Dataset
@@ -42,6 +45,13 @@ def test_what_people_say_on_its_own_is_unknown(words: tuple[str, Vocabulary]) ->
     assert len(fillers) == len(set(fillers))
     if language == "en":
         assert {"yes", "no", "right", "seven", "okay", "thanks"} <= set(fillers)
+
+
+def test_as_many_words_are_there_as_the_reference_says() -> None:
+    description = Dataset.model_fields["unknown_words"].description or ""
+    stated = re.search(r"some (\d+) common English words", description)
+    assert stated
+    assert int(stated[1]) == pytest.approx(len(filler_words("en")), abs=5)
 
 
 def test_sentences_hold_invented_words_and_the_same_seed_gives_the_same(
