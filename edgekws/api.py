@@ -365,7 +365,7 @@ def _validated(model: type[M], fields: Mapping[str, Any]) -> M:
         return model.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"{first['loc'][-1]}: {first['msg']}") from error
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _download(dataset: "Dataset", emit: Emit) -> None:

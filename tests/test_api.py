@@ -148,6 +148,8 @@ def test_wrong_calls_are_told(bundle: Path) -> None:
         edgekws.evaluate(recipe="quickstart")
     with pytest.raises(UsageError, match="seconds: Input should be greater than 0"):
         edgekws.profile(bundle, seconds=-1)
+    with pytest.raises(UsageError, match=r"^affinity\.1: Input should be greater"):
+        edgekws.profile(bundle, affinity=[0, -1])
     with pytest.raises(UsageError, match="points"):
         edgekws.compare("a", "b", recipe="quickstart", points=200)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
