@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgekws.core.contract import Contract, Normalization
-from edgekws.runtime.front_end import FrontEnd
+from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd
 from tests.warm import Program, keep_exports, keep_operator_table
 
 pytest_plugins = ("tests.skips",)
@@ -90,6 +90,20 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pack.pack(bundle, folder / "model.onnx", contract, noise.astype(np.int16), origin)
     pack.seal(bundle, "# card\n")
     return bundle
+
+
+@pytest.fixture(scope="session")
+def micro_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A streaming INT8 bundle with random weights and the micro front end; not to be changed."""
+    from edgekws.audio.front_ends import fixed_normalization
+    from tests.int8_bundle import pack_bundle, write_model
+
+    folder = tmp_path_factory.mktemp("micro")
+    front_end = FrontEnd(kind=MICROFRONTEND, **MICRO_PARAMETERS)
+    normalization = fixed_normalization(front_end)
+    assert normalization is not None
+    write_model(folder, front_end, normalization, scale=4.0)
+    return pack_bundle(folder, folder / "bundle", streaming=True)
 
 
 @pytest.fixture

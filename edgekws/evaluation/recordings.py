@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekws.audio.front_ends import clip_features
 from edgekws.audio.reading import read_blocks
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import Examples
@@ -17,7 +18,7 @@ from edgekws.errors import DataError
 from edgekws.evaluation.evaluation_set import located
 from edgekws.evaluation.models import contract_of, declared_contract, logits_in_order
 from edgekws.runtime.detect import Loudest
-from edgekws.runtime.front_end import FrontEnd, log_mel
+from edgekws.runtime.front_end import FrontEnd
 
 SPEAKER = "^([^_]+)_"
 """The speaker in a file name, as `record` writes it and Speech Commands has it."""
@@ -79,7 +80,7 @@ class RecordingSet:
                 np.array(values, np.float32)[:, None]
                 for values in (contract.normalization.mean, contract.normalization.std)
             )
-            features = (self._log_mel(contract.front_end) - mean) / std
+            features = (self._computed(contract.front_end) - mean) / std
             return logits_in_order(file, contract, self.labels, features)
 
     def _labelled(self, folder: Path) -> list[Recording]:
@@ -103,11 +104,11 @@ class RecordingSet:
     def _rejects(self) -> bool:
         return UNKNOWN in self.labels
 
-    def _log_mel(self, front_end: FrontEnd) -> NDArray[np.float32]:
-        """Return log-mel before normalisation, kept for the newest front end."""
+    def _computed(self, front_end: FrontEnd) -> NDArray[np.float32]:
+        """Return features before normalisation, kept for the newest front end."""
         if self._newest is None or self._newest[0] != front_end:
             windows = (_window(clip, front_end) for clip in self._clips)
-            self._newest = front_end, np.stack([log_mel(wave, front_end) for wave in windows])
+            self._newest = front_end, np.stack([clip_features(wave, front_end) for wave in windows])
         return self._newest[1]
 
 

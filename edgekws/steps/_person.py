@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgekws.audio.augmentation import Augment, Noise, augment_waveform
 from edgekws.audio.folders import audio_files_under
+from edgekws.audio.front_ends import clip_features
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_audio
 from edgekws.audio.room import Room
@@ -21,7 +22,7 @@ from edgekws.datasets.listing.labels import BACKGROUND_NOISE
 from edgekws.datasets.listing.word_folders import Recording, find_recordings
 from edgekws.errors import DataError
 from edgekws.runtime.detect import fit_window
-from edgekws.runtime.front_end import FrontEnd, log_mel
+from edgekws.runtime.front_end import FrontEnd
 from edgekws.steps._derived_data import DerivedData
 
 VARIATIONS = Augment(
@@ -115,14 +116,14 @@ def room_windows(room: Sequence[NDArray[np.float32]], front_end: FrontEnd) -> ND
 def features(
     windows: NDArray[np.float32], front_end: FrontEnd, normalization: Normalization
 ) -> NDArray[np.float32]:
-    """Return normalised log-mel `(N, n_mels, T)` of windows `(N, samples)`."""
+    """Return the normalised features `(N, n_mels, T)` of windows `(N, samples)`."""
     shape = (len(windows), front_end.n_mels, front_end.n_frames)
     mean, std = (
         np.array(part, np.float32)[:, None] for part in (normalization.mean, normalization.std)
     )
     out = np.empty(shape, np.float32)
     for i, window in enumerate(windows):
-        out[i] = (log_mel(window, front_end) - mean) / std
+        out[i] = (clip_features(window, front_end) - mean) / std
     return out
 
 

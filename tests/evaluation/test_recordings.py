@@ -9,8 +9,12 @@ import soundfile
 from typer.testing import CliRunner
 from typer.testing import Result as Ended
 
+from edgekws.audio.decoding import to_float32, to_int16
 from edgekws.cli.app import app
+from edgekws.core.events import quiet
+from edgekws.evaluation.recordings import RecordingSet
 from edgekws.metrics.intervals import clopper_pearson
+from edgekws.runtime.detect import Classifier
 from tests.tone_bundle import RATE, TONES, track
 
 LOW, HIGH = TONES
@@ -80,3 +84,12 @@ def test_folders_without_a_word_of_the_model_are_refused(tone_bundle: Path, tmp_
     soundfile.write(tmp_path / "v" / LOW / "me_nohash_0.wav", np.zeros(0), RATE)
     done = evaluate(tone_bundle, tmp_path / "v", exit_code=5)
     assert "holds no samples; record it again" in done.stderr
+
+
+def test_the_features_are_those_of_the_models_front_end(micro_bundle: Path, tmp_path: Path) -> None:
+    samples = to_int16(track(1.0, {0.3: LOW}))
+    (tmp_path / "да").mkdir()
+    soundfile.write(tmp_path / "да" / "me_nohash_0.wav", samples, RATE)
+    logits = RecordingSet(tmp_path, micro_bundle, quiet).logits(micro_bundle)
+    expected = Classifier(micro_bundle).logits(to_float32(samples))
+    np.testing.assert_array_equal(logits[0], expected)

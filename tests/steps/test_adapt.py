@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from edgekws.audio.front_ends import clip_features, fixed_normalization
 from edgekws.core import family
 from edgekws.core.canonical import sha256_file
 from edgekws.core.contract import Artifact, Contract, Normalization
@@ -19,7 +20,7 @@ from edgekws.core.events import Event, quiet
 from edgekws.core.job import Data, Job
 from edgekws.errors import DataError
 from edgekws.lowering import checkpoint
-from edgekws.runtime.front_end import FrontEnd
+from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd
 from edgekws.steps._adapting import between
 from edgekws.steps._person import (
     WithPerson,
@@ -275,3 +276,13 @@ def test_the_recordings_are_part_of_its_identity(voice: Path, tmp_path: Path) ->
     room = tmp_path / "room.wav"
     soundfile.write(room, np.zeros(SIZE), RATE)
     assert step(voice, room=str(room)).fingerprint() != before
+
+
+def test_features_are_those_of_the_front_end() -> None:
+    front_end = FrontEnd(kind=MICROFRONTEND, **MICRO_PARAMETERS)
+    normalization = fixed_normalization(front_end)
+    assert normalization is not None
+    windows = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 16_000)).astype(np.float32)
+    expected = np.stack([clip_features(window, front_end) for window in windows])
+    np.testing.assert_array_equal(features(windows, front_end, normalization), expected)
+    assert expected.max() > 5
