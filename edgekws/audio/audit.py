@@ -18,11 +18,17 @@ KEEP_ORDER: tuple[Split, ...] = ("test", "dev", "train")
 
 @dataclass(frozen=True)
 class Decoded:
-    """The outcome for one clip: the digest of its window, or the reason it was rejected."""
+    """The outcome for one clip: the digest of its window, or the reason it was rejected.
+
+    `before` is the number of samples before the window that were read too, and `before_digest`
+    their digest.
+    """
 
     digest: str = ""
     reason: Literal["unreadable", "empty", "silent", "duplicate"] | None = None
     detail: str = ""
+    before: int = 0
+    before_digest: str = ""
 
     @property
     def ok(self) -> bool:

@@ -128,40 +128,25 @@ class Change:
     telephone: bool | None = None
 
 
-def augment_waveforms(
-    waves: NDArray[np.float32],
-    noise: Sequence[NDArray[np.float32]],
-    augment: Augment,
-    seed: int,
-    copy: int,
-    clips: NDArray[np.int64],
-    sample_rate: int,
-) -> NDArray[np.float32]:
-    """Return `waves` `(B, samples)` in [-1, 1], augmented.
-
-    The order is speed, pitch, formants, time shift, room, noise, microphone, gain, telephone; the
-    noise is not reverberated, but the microphone's response applies to it too.
-    `clips` `(B,)` are the indices of the clips in the training set, `noise` recordings of any
-    length at `sample_rate`. Shifts are filled with zeros; samples beyond ±1 are clipped, as by a
-    converter. `_silence_` clips get noise as well: noise over noise is still no word. Only a clip
-    of zeros gets none, because it has no level for a ratio.
-    """
-    result = np.empty_like(waves)
-    for wave, out, clip in zip(waves, result, clips, strict=True):
-        out[:] = augment_waveform(wave, noise, augment, (seed, copy, int(clip)), sample_rate)[0]
-    return result
-
-
 def augment_waveform(
     wave: NDArray[np.float32],
     noise: Sequence[NDArray[np.float32]],
     augment: Augment,
     key: tuple[int, int, int],
     sample_rate: int,
+    before: int = 0,
 ) -> tuple[NDArray[np.float32], Change]:
-    """Return one clip of `augment_waveforms`, `(samples,)`, and its draws.
+    """Return a clip `(samples,)` in [-1, 1], augmented, and its draws.
 
-    All draws depend only on `key`, which is (seed, copy, clip).
+    The order is speed, pitch, formants, time shift, room, noise, microphone, gain, telephone; the
+    noise is not reverberated, but the microphone's response applies to it too.
+    All draws depend only on `key`, which is (seed, copy, index of the clip in the training set).
+    `noise` are recordings of any length at `sample_rate`. Shifts are filled with zeros; samples
+    beyond ±1 are clipped, as by a converter. `_silence_` clips get noise as well: noise over noise
+    is still no word. Only a clip of zeros gets none, because it has no level for a ratio.
+
+    The clip begins at sample `before` of `wave`; what came before it goes through the same. It
+    fills shifts and what a higher speed leaves, but has no part in the ratio of clip to noise.
     """
     random = np.random.default_rng(key)
     most = round(augment.time_shift_ms / 1000 * sample_rate)
@@ -169,13 +154,13 @@ def augment_waveform(
     out = np.empty_like(wave)
     drawn: dict[str, Any] = {}
     if augment.speed or augment.pitch_semitones or augment.formant or augment.room:
-        drawn = _change_voice_and_room(wave, shift, augment, key, sample_rate, out)
+        drawn = _change_voice_and_room(wave, shift, augment, key, sample_rate, before, out)
     else:
         _shift(wave, shift, out)
     if augment.noise and random.random() < augment.noise.probability:
         added, source = _draw_noise(noise, len(out), random)
         snr_db = random.uniform(*augment.noise.snr_db)
-        _mix(out, added, snr_db)
+        _mix(out, added, snr_db, before)
         drawn |= source | {"snr_db": snr_db}
     if augment.microphone:
         random_microphone = _draws(key, _MICROPHONE)
@@ -223,12 +208,14 @@ def _change_voice_and_room(
     augment: Augment,
     key: tuple[int, int, int],
     sample_rate: int,
+    before: int,
     out: NDArray[np.float32],
 ) -> dict[str, float]:
     """Change speed, pitch and formants, shift, and add reverberation; return the changes.
 
     Values for all of them are drawn, whichever are used.
     """
+    wave = np.pad(wave, (0, before))  # the middle, which stays in place, is that of the clip
     random = _draws(key, _VOICE_AND_ROOM)
     speed, pitch, in_room, rt60, direct = random.random(5)
     drawn: dict[str, float] = {}
@@ -241,7 +228,7 @@ def _change_voice_and_room(
     if augment.formant:
         drawn["formant"] = at_share(augment.formant, _draws(key, _FORMANT).random())
         wave = warp_formants(wave, drawn["formant"], sample_rate)
-    _shift(wave, shift, out)
+    _shift(wave[: len(out)], shift, out)
     room = augment.room
     if room and in_room < room.probability:
         rt60_s, direct_db = at_share(room.rt60_s, rt60), at_share(room.direct_db, direct)
@@ -257,9 +244,10 @@ def _shift(wave: NDArray[np.float32], samples: int, out: NDArray[np.float32]) ->
     out[max(0, samples) : size + min(0, samples)] = wave[max(0, -samples) : size - max(0, samples)]
 
 
-def _mix(wave: NDArray[np.float32], noise: NDArray[np.float32], snr_db: float) -> None:
+def _mix(wave: NDArray[np.float32], noise: NDArray[np.float32], snr_db: float, before: int) -> None:
     """Add `noise` at `snr_db`, with both powers measured over the whole window."""
-    level, noise_level = float(np.vdot(wave, wave)), float(np.vdot(noise, noise))
+    clip, beside = wave[before:], noise[before:]
+    level, noise_level = float(np.vdot(clip, clip)), float(np.vdot(beside, beside))
     if level > 0 and noise_level > 0:
         wave += noise * np.float32(np.sqrt(level / noise_level / 10 ** (snr_db / 10)))
 

@@ -1,4 +1,7 @@
-"""Decode every clip of a listing once: audit it, cut it to the window, cache it as int16."""
+"""Decode every clip of a listing once: audit it, cut it to the window, cache it as int16.
+
+For a front end with a state, the audio before each window is cached too.
+"""
 
 import hashlib
 import json
@@ -6,7 +9,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from edgekws.audio.audit import (
 from edgekws.audio.near_copies import without_near_copies
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_audio, read_blocks
+from edgekws.audio.run_in import read_before, run_in_samples
 from edgekws.core.canonical import file_state, sha256_of
 from edgekws.core.contract import SILENCE
 from edgekws.core.corpus import SPLITS, Clip, Listing, Rejected, Split, count_clips
@@ -49,7 +53,8 @@ class Corpus:
 
     `noise` are mono recordings `(samples,)` at the front end's rate, mapped from the cache;
     `fingerprint` is the sha256 of labels, speakers and decoded audio, in order, independent of
-    file names. `negatives` are those of the listing, not read yet.
+    file names. `negatives` are those of the listing, not read yet. `before` are the numbers of
+    samples that came before the clips of each split in their recordings, up to `run_in_samples`.
     """
 
     labels: tuple[str, ...]
@@ -61,10 +66,23 @@ class Corpus:
     folder: Path
     window_samples: int
     negatives: tuple[Clip, ...] = ()
+    run_in_samples: int = 0
+    before: dict[Split, tuple[int, ...]] = field(default_factory=dict)
 
     def waveforms(self, split: Split) -> NDArray[np.int16]:
         """Return the clips of `split`, `(N, window_samples)` int16, mapped for reading."""
-        shape = (len(self.splits[split]), self.window_samples)
+        return self._rows(split)[:, self.run_in_samples :]
+
+    def stretches(self, split: Split, part: slice) -> list[NDArray[np.int16]]:
+        """Return the clips of `part`, each with what came before it, `(before + window_samples,)`.
+
+        They are mapped for reading.
+        """
+        rows = zip(self._rows(split)[part], self.before[split][part], strict=True)
+        return [row[self.run_in_samples - before :] for row, before in rows]
+
+    def _rows(self, split: Split) -> NDArray[np.int16]:
+        shape = (len(self.splits[split]), self.run_in_samples + self.window_samples)
         return read_array(self.folder / f"{split}.i16", np.int16, shape)
 
 
@@ -105,7 +123,12 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
             "code": fingerprint(__name__),
             "near_copies": listing.near_copies,
         }
+        | _run_in_key(listing.clips, run_in_samples(front_end))
     )
+
+
+def _run_in_key(clips: Sequence[Clip], run_in: int) -> dict[str, object]:
+    return {"run_in": [run_in, [clip.detached for clip in clips]]} if run_in else {}
 
 
 def identity(clips: Sequence[Clip]) -> list[tuple[object, ...]]:
@@ -115,16 +138,23 @@ def identity(clips: Sequence[Clip]) -> list[tuple[object, ...]]:
 
 def _build(listing: Listing, front_end: FrontEnd, folder: Path, emit: Emit) -> None:
     try:
-        rows = _rows(listing.clips, front_end.window_samples, folder)
+        run_in = run_in_samples(front_end)
+        size = run_in + front_end.window_samples
+        rows = _rows(listing.clips, size, folder)
         outcome = _decode_clips(listing.clips, front_end, rows, emit)
         check_readable(listing.clips, outcome)
         outcome = without_duplicates(listing.clips, outcome)
         outcome = without_near_copies(
-            listing.clips, outcome, rows, front_end.sample_rate, listing.near_copies, emit
+            listing.clips,
+            outcome,
+            [row[run_in:] for row in rows],
+            front_end.sample_rate,
+            listing.near_copies,
+            emit,
         )
         kept = [clip for clip, decoded in zip(listing.clips, outcome, strict=True) if decoded.ok]
         check_coverage(listing.labels, kept)
-        _compact(listing.clips, outcome, front_end.window_samples, folder)
+        _compact(listing.clips, outcome, size, folder)
         noise = _decode_noise(listing.noise, front_end, folder, emit)
     except DataError:
         shutil.rmtree(folder)  # nothing in it can be reused
@@ -160,6 +190,8 @@ def _decode_clip(clip: Clip, front_end: FrontEnd, row: NDArray[np.int16]) -> Dec
         for block in blocks:
             loudest.add(block)
             peak = max(peak, float(np.abs(block).max(initial=0)))
+        short = max(0, front_end.window_samples - loudest.length)
+        before = to_int16(read_before(clip, loudest.start - short // 2, front_end))
     except DataError as error:
         return Decoded(reason="unreadable", detail=str(error))
     if not loudest.length:
@@ -167,8 +199,14 @@ def _decode_clip(clip: Clip, front_end: FrontEnd, row: NDArray[np.int16]) -> Dec
         return Decoded(reason="empty", detail=f"no samples from {clip.start_s:g} s to {end}")
     if peak < SILENT_PEAK and clip.label != SILENCE:
         return Decoded(reason="silent", detail=f"largest sample {peak:.1g} of 1")
-    row[:] = to_int16(loudest.window())
-    return Decoded(hashlib.sha256(row.data).hexdigest())
+    run_in = run_in_samples(front_end)
+    row[run_in:] = to_int16(loudest.window())
+    row[run_in - len(before) : run_in] = before
+    return Decoded(_digest(row[run_in:]), before=len(before), before_digest=_digest(before))
+
+
+def _digest(samples: NDArray[np.int16]) -> str:
+    return hashlib.sha256(samples.data).hexdigest() if len(samples) else ""
 
 
 def to_int16(wave: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -181,19 +219,17 @@ def to_float32(waves: NDArray[np.int16]) -> NDArray[np.float32]:
     return waves * np.float32(1 / 32768)
 
 
-def _compact(
-    clips: Sequence[Clip], outcome: Sequence[Decoded], window_samples: int, folder: Path
-) -> None:
+def _compact(clips: Sequence[Clip], outcome: Sequence[Decoded], size: int, folder: Path) -> None:
     """Remove the rows of rejected clips from the arrays."""
     for split in SPLITS:
         path = folder / f"{split}.i16"
         pairs = zip(clips, outcome, strict=True)
         keep = [decoded.ok for clip, decoded in pairs if clip.split == split]
-        array = open_array(path, np.int16, (len(keep), window_samples))
+        array = open_array(path, np.int16, (len(keep), size))
         for target, source in enumerate(np.flatnonzero(keep)):
             if target != source:
                 array[target] = array[source]
-        os.truncate(path, sum(keep) * window_samples * 2)
+        os.truncate(path, sum(keep) * size * 2)
 
 
 def _decode_noise(
@@ -241,6 +277,8 @@ def _load(listing: Listing, front_end: FrontEnd, folder: Path) -> Corpus:
         "clips": [(c.split, c.label, c.speaker, d.digest) for c, d in pairs if d.ok],
         "noise": written["noise"],
     }
+    if any(decoded.before for decoded in outcome):
+        content["before"] = [decoded.before_digest for decoded in outcome if decoded.ok]
     return Corpus(
         listing.labels,
         splits,
@@ -251,4 +289,6 @@ def _load(listing: Listing, front_end: FrontEnd, folder: Path) -> Corpus:
         folder,
         front_end.window_samples,
         listing.negatives,
+        run_in_samples(front_end),
+        {split: tuple(d.before for c, d in pairs if c.split == split and d.ok) for split in SPLITS},
     )

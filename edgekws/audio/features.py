@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from edgekws.audio import augmentation, front_ends, long_features
 from edgekws.audio.augmentation import Augment
-from edgekws.audio.decoding import Corpus, identity, to_float32
+from edgekws.audio.decoding import Corpus, identity
 from edgekws.audio.parallel import in_parallel
-from edgekws.audio.rendering import augmented
+from edgekws.audio.rendering import augmented, clean
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Normalization
 from edgekws.core.corpus import Clip, Examples, Split
@@ -199,14 +199,14 @@ class Features:
 
     def _write_train(self, folder: Path) -> None:
         out = allocate(folder / "features.f32", np.float32, self._shape("train"))
-        waves = self.waveforms("train")
 
         def write(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
             out[part] = features
             exact = features.astype(np.float64)
             return np.stack([exact.sum(axis=(0, 2)), np.square(exact).sum(axis=(0, 2))])
 
-        sums = self._in_blocks(len(out), lambda part: to_float32(waves[part]), write, "features")
+        render = partial(clean, self._corpus, "train")
+        sums = self._in_blocks(len(out), render, write, "features")
         mean, square = np.sum(sums, axis=0) / (out.shape[0] * out.shape[2])
         std = np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), STD_FLOOR)
         if fixed := front_ends.fixed_normalization(self._front_end):
@@ -218,13 +218,12 @@ class Features:
 
     def _write_clean(self, folder: Path, split: Split) -> None:
         out = allocate(folder / "features.f32", np.float32, self._shape(split))
-        waves = self.waveforms(split)
-        self._write_normalised(out, lambda part: to_float32(waves[part]), f"{split} features")
+        self._write_normalised(out, partial(clean, self._corpus, split), f"{split} features")
 
     def _write_augmented(self, folder: Path, copy: int) -> None:
         out = allocate(folder / "features.f16", np.float16, self._shape("train"))
 
-        def render(part: slice) -> NDArray[np.float32]:
+        def render(part: slice) -> list[NDArray[np.float32]]:
             rate = self._front_end.sample_rate
             return augmented(self._corpus, self._augment, self._seed, copy, part, rate)
 
@@ -237,7 +236,7 @@ class Features:
             out[part] = clean[part]
 
     def _write_normalised(
-        self, out: NDArray[Any], render: Callable[[slice], NDArray[np.float32]], text: str
+        self, out: NDArray[Any], render: Callable[[slice], list[NDArray[np.float32]]], text: str
     ) -> None:
         mean, std = np.array(self.normalization.mean), np.array(self.normalization.std)
 
@@ -249,7 +248,7 @@ class Features:
     def _in_blocks(
         self,
         count: int,
-        render: Callable[[slice], NDArray[np.float32]],
+        render: Callable[[slice], list[NDArray[np.float32]]],
         write: Callable[[slice, NDArray[np.float32]], R],
         text: str,
     ) -> list[R]:

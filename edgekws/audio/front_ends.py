@@ -1,6 +1,6 @@
 """What depends on the kind of a front end: features in numpy, their scale, and the ONNX forms."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,27 +35,30 @@ def fixed_normalization(front_end: FrontEnd) -> Normalization | None:
     return Normalization((0.0,) * front_end.n_mels, (1.0,) * front_end.n_mels)
 
 
-def features(waves: Waves, front_end: FrontEnd) -> NDArray[np.float32]:
-    """Return the features `(B, n_mels, T)` of lone clips `(B, samples)`, before normalisation.
+def features(waves: Waves | Sequence[Waves], front_end: FrontEnd) -> NDArray[np.float32]:
+    """Return the features `(B, n_mels, T)` of clips, before normalisation.
 
-    Log-mel is computed by torch, in batches and double precision.
+    Each is `(window_samples,)`. For a front end with a state, the audio that came before it may
+    precede it, up to `run_in.run_in_samples`. Log-mel is computed by torch, in batches and double
+    precision.
     """
     if front_end.kind == MICROFRONTEND:
-        return np.stack([_scaled(micro_clip_features(to_int16(wave))) for wave in waves])
+        return np.stack([clip_features(wave, front_end) for wave in waves])
     import torch
 
     from edgekws.audio import torch_front_end
 
     computed: NDArray[np.float32] = torch_front_end.log_mel(
-        torch.from_numpy(waves), front_end
+        torch.from_numpy(np.asarray(waves)), front_end
     ).numpy()
     return computed
 
 
 def clip_features(wave: Waves, front_end: FrontEnd) -> NDArray[np.float32]:
-    """Return the features `(n_mels, T)` of a lone clip, without torch."""
+    """Return the features `(n_mels, T)` of a clip as in `features`, without torch."""
     if front_end.kind == MICROFRONTEND:
-        return _scaled(micro_clip_features(to_int16(wave)))
+        before = len(wave) - front_end.window_samples
+        return _scaled(micro_clip_features(to_int16(wave), before))
     return log_mel(wave, front_end)
 
 

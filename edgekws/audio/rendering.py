@@ -1,22 +1,49 @@
-"""Training clips as augmented waveforms."""
+"""Clips as waveforms, as they are and augmented, each after what came before it."""
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekws.audio.augmentation import Augment, augment_waveforms
+from edgekws.audio.augmentation import Augment, Change, augment_waveform
 from edgekws.audio.decoding import Corpus, to_float32
+from edgekws.core.corpus import Split
+from edgekws.runtime.micro_front_end import run_in
+
+
+def clean(corpus: Corpus, split: Split, part: slice) -> list[NDArray[np.float32]]:
+    """Return the clips of `part`, `(before + window_samples,)` each."""
+    return [to_float32(stretch) for stretch in corpus.stretches(split, part)]
+
+
+def with_run_in(corpus: Corpus, split: Split) -> NDArray[np.int16]:
+    """Return the clips of `split`, `(N, run_in_samples + window_samples)`.
+
+    They are the streams whose features those of the clips are. If nothing came before any of them,
+    the windows alone are returned.
+    """
+    if not any(corpus.before[split]):
+        return corpus.waveforms(split)
+    stretches = corpus.stretches(split, slice(None))
+    places = zip(stretches, corpus.before[split], strict=True)
+    return np.stack([stretch[run_in(len(stretch), before)] for stretch, before in places])
 
 
 def augmented(
     corpus: Corpus, augment: Augment, seed: int, copy: int, part: slice, sample_rate: int
-) -> NDArray[np.float32]:
-    """Return the training clips of `part`, `(B, window_samples)`, as augmented for `copy`."""
-    return augment_waveforms(
-        to_float32(corpus.waveforms("train")[part]),
-        corpus.noise,
-        augment,
-        seed,
-        copy,
-        np.arange(part.start, part.stop),
-        sample_rate,
-    )
+) -> list[NDArray[np.float32]]:
+    """Return the training clips of `part` as augmented for `copy`, each as in `clean`."""
+    rendered = []
+    for clip, wave in enumerate(clean(corpus, "train", part), part.start):
+        before = len(wave) - corpus.window_samples
+        key = (seed, copy, clip)
+        out, change = augment_waveform(wave, corpus.noise, augment, key, sample_rate, before)
+        rendered.append(out[_emptied(change, before, len(wave)) :])
+    return rendered
+
+
+def _emptied(change: Change, before: int, samples: int) -> int:
+    """Return how many of the samples `before` a clip have none left after speed and shift."""
+    whole = samples + before  # the clip in the middle, as `augment_waveform` changes its speed
+    lost = whole * (1 - 1 / (change.speed or 1)) / 2 + change.shift_samples
+    return min(before, max(0, math.ceil(lost)))

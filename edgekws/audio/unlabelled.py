@@ -77,12 +77,14 @@ def _sha256(path: Path, known: dict[Path, str]) -> str:
 def write(paths: Sequence[Path], front_end: FrontEnd, folder: Path, emit: Emit) -> None:
     """Decode `paths` one after another into one file, and note where their windows start.
 
+    The place of a window is its first sample, and that of its recording.
+
     A recording shorter than a window is filled up with zeros. Windows below -60 dBFS are left out.
 
     Raises:
         DataError: a recording cannot be read, or no window is left.
     """
-    size, starts, end = front_end.window_samples, list[int](), 0
+    size, places, end = front_end.window_samples, list[tuple[int, int]](), 0
     with (folder / "audio.i16").open("wb") as file:
         for number, path in enumerate(paths, 1):
             begin = end
@@ -92,13 +94,14 @@ def write(paths: Sequence[Path], front_end: FrontEnd, folder: Path, emit: Emit) 
             if end - begin < size:
                 file.write(np.zeros(size - (end - begin), np.int16).tobytes())
                 end = begin + size
-            starts += range(begin, end - size + 1, size // OVERLAP)
+            starts = range(begin, end - size + 1, size // OVERLAP)
+            places += [(start, begin) for start in starts]
             progress(emit, "reading unlabelled", number, len(paths), unit="recordings")
     audio = read_array(folder / "audio.i16", np.int16, (end,))
-    loud = [start for start in starts if _peak(audio[start : start + size]) >= SILENT_PEAK]
+    loud = [place for place in places if _peak(audio[place[0] :][:size]) >= SILENT_PEAK]
     if not loud:
         raise DataError(f"{paths[0]}: silent, and so is everything else in unlabelled")
-    record = {"samples": end, "starts": loud, "silent": len(starts) - len(loud)}
+    record = {"samples": end, "places": loud, "silent": len(places) - len(loud)}
     (folder / "windows.json").write_text(json.dumps(record))
 
 
@@ -109,17 +112,23 @@ class Windows:
         """Map the audio in `folder`."""
         record = json.loads((folder / "windows.json").read_text())
         self._audio = read_array(folder / "audio.i16", np.int16, (record["samples"],))
-        self._starts: list[int] = record["starts"]
+        self._places: list[tuple[int, int]] = record["places"]
         self._size = size
 
     def __len__(self) -> int:
         """Return the number of windows."""
-        return len(self._starts)
+        return len(self._places)
 
     def waveforms(self, part: slice) -> NDArray[np.float32]:
         """Return the windows of `part`, `(B, samples)` in [-1, 1)."""
-        starts = self._starts[part]
-        return to_float32(np.stack([self._audio[start : start + self._size] for start in starts]))
+        return np.stack(self.stretches(part, 0))
+
+    def stretches(self, part: slice, run_in: int) -> list[NDArray[np.float32]]:
+        """Return the windows of `part`, each after up to `run_in` samples of its recording."""
+        return [
+            to_float32(self._audio[max(begin, start - run_in) : start + self._size])
+            for start, begin in self._places[part]
+        ]
 
 
 def _peak(window: NDArray[np.int16]) -> float:

@@ -1,6 +1,7 @@
 """The dataset as audio: vectors of a pre-trained embedding, and recordings without labels."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from edgekws.audio.decoding import Corpus, to_float32
 from edgekws.audio.front_ends import clip_features
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.rendering import augmented
+from edgekws.audio.run_in import run_in_samples
 from edgekws.audio.unlabelled import Windows, recordings, refuse_held_out, write
 from edgekws.core.canonical import file_state, sha256_of
 from edgekws.core.contract import Normalization
@@ -27,11 +29,13 @@ from edgekws.runtime.front_end import FrontEnd
 BLOCK = 32
 """Clips per task."""
 
-Render = Callable[[slice], NDArray[np.float32]]
-"""Returns the clips of a part as waveforms `(B, samples)`."""
+Waves = Sequence[NDArray[np.float32]] | NDArray[np.float32]
 
-Compute = Callable[[NDArray[np.float32]], NDArray[Any]]
-"""Computes a row for each of the waveforms `(B, samples)`."""
+Render = Callable[[slice], Waves]
+"""Returns the clips of a part as waveforms `(samples,)`."""
+
+Compute = Callable[[Waves], NDArray[Any]]
+"""Computes a row for each of the waveforms `(samples,)`."""
 
 
 class Waveforms:
@@ -79,7 +83,8 @@ class Waveforms:
         rate = self._front_end.sample_rate
 
         def render(part: slice) -> NDArray[np.float32]:
-            return augmented(self._corpus, self._augment, self._seed, copy, part, rate)
+            waves = augmented(self._corpus, self._augment, self._seed, copy, part, rate)
+            return np.stack([wave[-self._corpus.window_samples :] for wave in waves])
 
         count = len(self._corpus.splits["train"])
         return self._embedded(embedding, render, count, key)
@@ -103,13 +108,12 @@ class Waveforms:
         mean, std = (np.array(part)[:, None] for part in (statistics.mean, statistics.std))
         shape = (len(windows), front_end.n_mels, front_end.n_frames)
 
-        def features(waves: NDArray[np.float32]) -> NDArray[np.float64]:
+        def features(waves: Waves) -> NDArray[np.float64]:
             return np.stack([(clip_features(wave, front_end) - mean) / std for wave in waves])
 
         key = key | {"normalization": [statistics.mean, statistics.std]}
-        return self._computed(
-            "unlabelled", lambda: features, windows.waveforms, shape, key, np.float16
-        )
+        render = partial(windows.stretches, run_in=run_in_samples(front_end))
+        return self._computed("unlabelled", lambda: features, render, shape, key, np.float16)
 
     def unlabelled_vectors(
         self, embedding: Embedding, sources: Sequence[Path]
@@ -191,7 +195,7 @@ def runner(embedding: Embedding, sample_rate: int) -> Compute:
         embedding.model, options, providers=["CPUExecutionProvider"]
     )
 
-    def run(waves: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(waves: Waves) -> NDArray[np.float32]:
         # one at a time: an embedding may use statistics of its whole input, such as its peak
         rows = [_at_rate(wave, sample_rate, embedding) for wave in waves]
         return np.concatenate([session.run(None, {"audio": row[None]})[0] for row in rows])

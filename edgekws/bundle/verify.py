@@ -30,6 +30,8 @@ RUNTIME = Path(detect.__file__)
 def score(bundle: Path, windows: NDArray[np.int16]) -> NDArray[np.float32]:
     """Return the logits `(N, n_labels)` of windows `(N, window_samples)` from the bundle itself.
 
+    Of longer rows, the windows are the ends of streams.
+
     This runs the bundle's `detect.py`, in an interpreter without torch and edgekws; use it only on
     a bundle that was packed here.
 

@@ -27,7 +27,8 @@ class Clip:
     """One labelled piece of audio; `end_s=None` is the end of the file.
 
     `word` is the word in a clip of `_unknown_`, if it is known; `synthesizer` is the engine that
-    spoke the clip, `None` for a recording of a person or of noise.
+    spoke the clip, `None` for a recording of a person or of noise. What precedes a clip in its file
+    came before it, unless the clip is `detached`.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Clip:
     end_s: float | None = None
     word: str | None = None
     synthesizer: str | None = None
+    detached: bool = False
 
 
 @dataclass(frozen=True)

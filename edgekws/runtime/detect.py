@@ -113,6 +113,7 @@ class Loudest:
         self._energy = np.zeros(1)
         self._best, self._window = -math.inf, self._last
         self.length = 0
+        self.start = 0  # of the loudest window, in samples from the beginning of the clip
 
     def add(self, block: np.ndarray) -> None:
         """Process the next samples, float32."""
@@ -127,6 +128,7 @@ class Loudest:
             if windows[first] > self._best:
                 self._best = float(windows[first])
                 self._window = samples[first : first + self._size].copy()
+                self.start = self.length - len(samples) + first
         self._last, self._energy = samples[-self._size :], energy[-self._size - 1 :]
 
     def window(self) -> np.ndarray:

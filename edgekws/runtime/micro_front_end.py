@@ -68,21 +68,25 @@ class MicroFrontEnd:
         return signal, noise
 
 
-def clip_features(samples: NDArray[np.int16]) -> NDArray[np.uint16]:
-    """Return the features `(frames, 40)` of a lone clip.
+def clip_features(samples: NDArray[np.int16], before: int = 0) -> NDArray[np.uint16]:
+    """Return the features `(frames, 40)` of a clip, which starts at sample `before`.
 
-    Its noise is estimated before it begins, from `RUN_IN` frames of the clip played backwards, and
-    forwards again if it is shorter.
+    Its noise is estimated from `RUN_IN` frames before it. What `samples` lack of them, all for a
+    lone clip, are the samples played backwards, and forwards again if they are shorter. `before` is
+    at most `RUN_IN * HOP`.
     """
-    return MicroFrontEnd().feed(samples[run_in(len(samples))])[RUN_IN:]
+    return MicroFrontEnd().feed(samples[run_in(len(samples), before)])[RUN_IN:]
 
 
-def run_in(samples: int) -> Integers:
-    """Return the places in a lone clip of the samples before it and of its own."""
+def run_in(samples: int, before: int = 0) -> Integers:
+    """Return the places of samples and of those that are played before them.
+
+    `before` of the samples are part of the run-in; a lone clip has none.
+    """
     forwards = np.arange(samples)
     there_and_back = np.concatenate([forwards, forwards[::-1]])
-    before = np.resize(there_and_back, RUN_IN * HOP)[::-1]
-    return np.concatenate([before, forwards])
+    played = np.resize(there_and_back, RUN_IN * HOP - before)[::-1]
+    return np.concatenate([played, forwards])
 
 
 def _channels(windows: Integers) -> Integers:

@@ -3,8 +3,9 @@
     python -I score_windows.py DETECT.py BUNDLE WINDOWS.npy LOGITS.npy [STREAM.npy]
 
 `DETECT.py` is the runtime, of the bundle or the installed one; no other code is loaded from the
-bundle. `WINDOWS.npy` holds int16 `(N, window_samples)`; `LOGITS.npy` receives float32
-`(N, n_labels)`, `STREAM.npy` the logits of the bundle's streaming network.
+bundle. `WINDOWS.npy` holds int16 `(N, window_samples)`, or longer rows: streams, each of which ends
+with its window. `LOGITS.npy` receives float32 `(N, n_labels)`, `STREAM.npy` the logits of the
+bundle's streaming network.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +28,10 @@ def main(
         RuntimeError: the runtime imported a training library.
     """
     runtime = _load(detect)
-    classifier = runtime.Classifier(bundle)
     waveforms = np.load(windows, mmap_mode="r")
+    classifier = runtime.Classifier(bundle)
+    if waveforms.shape[1] > classifier.window_samples:
+        classifier = _streamed(runtime, bundle)
     scores = [classifier.logits(row.astype(np.float32) / 32768) for row in waveforms]
     if stream is not None:
         network = runtime.streaming_network(bundle)
@@ -37,6 +41,26 @@ def main(
     if training:
         raise RuntimeError(f"the bundle's runtime imports {', '.join(sorted(training))}")
     np.save(logits, np.stack(scores))
+
+
+def _streamed(runtime: ModuleType, bundle: Path) -> Any:
+    """Return a classifier whose features are those of a stream that ends with the window."""
+    manifest = runtime.read_manifest(bundle)
+    front_end = runtime.StreamFrontEnd(bundle, manifest, threads=1)
+    n_frames = manifest["contract"]["input_shape"][-1]
+    n_fft = manifest["contract"]["front_end"]["n_fft"]
+    hop = front_end.hop_samples // front_end.hop_frames
+
+    class Streamed(runtime.Classifier):  # type: ignore[name-defined, misc]
+        def features(self, window: np.ndarray) -> np.ndarray:
+            frames = 1 + (len(window) - n_fft) // hop
+            whole_hops = np.pad(window, (-frames % front_end.hop_frames * hop, 0))
+            front_end.reset()
+            hops = front_end.features(front_end.windows(whole_hops))
+            features = np.concatenate([part.copy() for part in hops], axis=1)
+            return features[:, -n_frames:]
+
+    return Streamed(bundle)
 
 
 def _load(detect: Path) -> ModuleType:

@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edgekws.audio import waveforms
-from edgekws.audio.augmentation import Augment, Noise, augment_waveforms
+from edgekws.audio.augmentation import Augment, Noise, augment_waveform
 from edgekws.audio.decoding import Corpus, decode, to_float32
 from edgekws.audio.waveforms import Waveforms
 from edgekws.core.contract import Normalization
@@ -60,9 +60,10 @@ def test_augmented_vectors_are_those_of_the_clips_that_the_student_gets(
     make: Make, corpus: Corpus
 ) -> None:
     for epoch, copy in ((0, 0), (1, 1), (2, 0)):
-        clips = to_float32(corpus.waveforms("train"))
-        waves = augment_waveforms(
-            clips, corpus.noise, AUGMENT, 7, copy, np.arange(len(clips)), 8_000
+        clips = enumerate(to_float32(corpus.waveforms("train")))
+        keyed = (((7, copy, number), clip) for number, clip in clips)
+        waves = np.stack(
+            [augment_waveform(clip, corpus.noise, AUGMENT, key, 8_000)[0] for key, clip in keyed]
         )
         vectors = make().augmented_vectors(embedding(SAMPLES), epoch)
         np.testing.assert_array_equal(vectors, by_hand(waves))

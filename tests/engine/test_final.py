@@ -9,18 +9,29 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import soundfile
 from onnx import helper, numpy_helper
 
+from edgekws.audio.augmentation import Augment
+from edgekws.audio.decoding import decode
+from edgekws.audio.features import Features
 from edgekws.audio.front_end_graph import front_end_model
 from edgekws.bundle.verify import score
 from edgekws.core.contract import SILENCE, UNKNOWN, Normalization
-from edgekws.core.corpus import NEVER_ON_PEOPLE, Examples
+from edgekws.core.corpus import NEVER_ON_PEOPLE, SPLITS, Clip, Examples, Listing
 from edgekws.core.events import quiet
-from edgekws.engine.final import GOLDEN_CLIPS, _build, _prove_runtime, front_end_features
+from edgekws.engine.final import (
+    GOLDEN_CLIPS,
+    _build,
+    _label_agreement,
+    _prove_runtime,
+    _score_test,
+    front_end_features,
+)
 from edgekws.errors import ParityError
 from edgekws.lowering import parity
 from edgekws.metrics import graph
-from edgekws.runtime.front_end import FrontEnd
+from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd
 from tests.tones import Linear
 
 LABELS = ("да", "нет", UNKNOWN, SILENCE)
@@ -68,6 +79,47 @@ def test_a_runtime_that_computes_something_else_breaks_it(
         _prove_runtime(bundle, logits, windows, features)
 
 
+@pytest.fixture
+def in_recordings(tmp_path: Path) -> Any:
+    """Windows of longer recordings, for the micro front end."""
+    clips = []
+    for seed, split in enumerate(SPLITS):
+        samples = np.random.default_rng(seed).standard_normal(10 * 16_000)
+        samples *= np.geomspace(0.1, 0.001, len(samples))
+        soundfile.write(tmp_path / f"{split}.wav", samples, 16_000)
+        starts = (0.0, 0.5, 1.7, 3.3, 6.1, 9.0)
+        clips += [Clip(tmp_path / f"{split}.wav", "да", split, split, s, s + 1) for s in starts]
+    front_end = FrontEnd(kind=MICROFRONTEND, **MICRO_PARAMETERS)
+    corpus = decode(Listing(("да",), tuple(clips)), front_end, tmp_path / "cache", quiet)
+    data = Features(corpus, front_end, Augment(copies=0), 7, tmp_path / "cache", quiet)
+    return SimpleNamespace(source=SimpleNamespace(features=data, corpus=corpus))
+
+
+def test_windows_of_recordings_are_scored_as_ends_of_streams(
+    micro_bundle: Path, in_recordings: Any
+) -> None:
+    logits, proofs = _score_test(micro_bundle, in_recordings)
+    data = in_recordings.source.features
+    expected = parity.logits(micro_bundle / "model.onnx", data.examples("test").features)
+    np.testing.assert_array_equal(logits, expected)
+    lone = score(micro_bundle, data.waveforms("test"))
+    np.testing.assert_array_equal(logits[0], lone[0])
+    assert (logits[1:] != lone[1:]).any(axis=1).all()
+    assert proofs == {
+        "runtime_max_abs_diff": 0,
+        "front_end_max_abs_diff": 0,
+        "label_agreement": 1,
+    }
+
+
+def test_other_labels_than_in_training_break_it(bundle: Path, windows: np.ndarray) -> None:
+    features = front_end_features(bundle / "frontend.onnx", windows)
+    logits = parity.logits(bundle / "model.onnx", features)
+    assert _label_agreement(bundle, logits, features) == 1
+    with pytest.raises(ParityError, match="the label that its network gives them in training"):
+        _label_agreement(bundle, -logits, features)
+
+
 class Splits:
     """Noise in two splits: on dev the network `model` is always right, on test half the time."""
 
@@ -106,7 +158,8 @@ def final(linear: Linear, tmp_path: Path) -> SimpleNamespace:
         test_caveats=(NEVER_ON_PEOPLE,),
         kind_of_test="other engine (flite)",
     )
-    source = SimpleNamespace(features=data, listing=listing)
+    corpus = SimpleNamespace(before={"test": (0,) * 24}, waveforms=data.waveforms)
+    source = SimpleNamespace(features=data, listing=listing, corpus=corpus)
     context: Any = SimpleNamespace(source=source, emit=quiet)
     folder = tmp_path / "final"
     folder.mkdir()

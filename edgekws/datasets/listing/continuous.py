@@ -208,6 +208,7 @@ def _composed(plans: Sequence[_Plan], folder: Path, window_s: float) -> Iterator
                 "train",
                 *place,
                 synthesizer=clip.synthesizer,
+                detached=True,
             )
 
 
