@@ -2,14 +2,18 @@
 
 The library keeps its state (voice, phases, noise generators) in globals, so its output depends on
 earlier calls. A new copy is therefore loaded for each voice, in processes rather than threads; the
-same calls then give the same samples.
+same calls then give the same samples. Copies that are loaded at the same time share nothing, except
+that the Klatt voices take their noise from the C library.
 """
 
 import _ctypes
 import ctypes
 import os
 import re
+import shutil
+import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.core.kinds import closest
+from edgekws.core.scratch import scratch_folder
 from edgekws.errors import DataError, MissingPartError
 
 INSTALL = "pip install espeakng-loader"
@@ -35,6 +40,9 @@ _LANGUAGE = re.compile(r"\([a-z-]+\)")
 """What precedes words that are read in another language."""
 
 Wave = NDArray[np.float32]
+
+_first = threading.Lock()
+"""Held while the library's own file is loaded. It can be loaded once: others load a copy of it."""
 
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
@@ -54,15 +62,22 @@ class Espeak:
 
     Raises:
         MissingPartError: the wheel is not installed, or its library cannot be loaded.
+        MachineError: a second copy finds no temporary folder.
     """
 
     def __init__(self) -> None:
         """Load the library and its data."""
         library, self.data = _locate()
-        try:
-            self._library = ctypes.CDLL(str(library))
-        except OSError as error:
-            raise MissingPartError(f"{library}: does not load: {error}; {INSTALL}") from error
+        with ExitStack() as stack:
+            if first := _first.acquire(blocking=False):
+                stack.callback(_first.release)
+            self._library = _loaded(library) if first else _loaded_copy(library)
+            stack.callback(_ctypes.dlclose, self._library._handle)
+            self._initialize()
+            stack.callback(self._library.espeak_Terminate)
+            self._unload = stack.pop_all().close
+
+    def _initialize(self) -> None:
         self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self.sample_rate: int = self._library.espeak_Initialize(
@@ -93,8 +108,7 @@ class Espeak:
 
     def close(self) -> None:
         """Unload the library, so that the next copy starts from the same state."""
-        self._library.espeak_Terminate()
-        _ctypes.dlclose(self._library._handle)
+        self._unload()
 
     def accents(self) -> tuple[tuple[str, str], ...]:
         """Return (language code, identifier) of every accent: `("en-us", "gmw/en-US")`."""
@@ -221,6 +235,18 @@ def accent_of(name: str, accents: tuple[tuple[str, str], ...]) -> str:
     exact = [c for c, identifier in accents if code in (c.lower(), identifier.lower())]
     wider = [c for c, _ in accents if c.startswith(f"{code}-")]
     return (exact + wider + [""])[0]
+
+
+def _loaded(library: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise MissingPartError(f"{library}: does not load: {error}; {INSTALL}") from error
+
+
+def _loaded_copy(library: Path) -> ctypes.CDLL:
+    with scratch_folder("espeak") as folder:
+        return _loaded(Path(shutil.copy(library, folder)))
 
 
 def _locate() -> tuple[Path, Path]:
