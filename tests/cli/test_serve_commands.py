@@ -5,21 +5,25 @@ import json
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
 pytest.importorskip("wyoming", reason="wyoming is not installed: pip install '.[serve]'")
 
+from edgekws.cli.app import app
 from edgekws.serving import address
 from tests.serving.conftest import answers, choose, expected, send
 from tests.tone_bundle import TONES, make, track
 
 LOW, HIGH = TONES
 ROOT = Path(__file__).parents[2]
-REQUIREMENTS = ROOT / "examples" / "serve" / "requirements.txt"
+DOCKERFILE = ROOT / "examples" / "serve" / "Dockerfile"
+REQUIREMENTS = DOCKERFILE.with_name("requirements.txt")
 
 SLIM = """
 import sys
@@ -107,6 +111,28 @@ def test_the_image_installs_the_versions_of_the_constraints() -> None:
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert {f"{name}=={version}" for name, version in requirements().items()} <= set(constraints)
     assert not {"torch", "onnxsim", "scipy"} & set(requirements())
+
+
+def test_the_image_copies_what_it_installs_and_starts_the_server() -> None:
+    text = DOCKERFILE.read_text(encoding="utf-8").replace("\\\n", " ")
+    steps = [line.split(maxsplit=1) for line in text.splitlines() if line[:1].isupper()]
+    copied = {source for step, rest in steps if step == "COPY" for source in rest.split()[:-1]}
+    assert [source for source in sorted(copied) if not (ROOT / source).exists()] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {project["project"]["readme"], *project["project"]["license-files"]}
+    needed |= {*wheel["packages"], *wheel["force-include"], "pyproject.toml"}
+    assert needed <= copied
+    assert str(REQUIREMENTS.relative_to(ROOT)) in copied
+    (entry,) = (json.loads(rest) for step, rest in steps if step == "ENTRYPOINT")
+    program, command, *arguments = entry
+    commands: Any = get_command(app)
+    serve = commands.commands[command]
+    assert program == "edgekws"
+    with serve.make_context(command, arguments) as context:
+        assert context.params["uri"] == address.OPEN
+        assert str(context.params["bundle"]) == "/bundle"
+    assert ["EXPOSE", address.OPEN.rpartition(":")[2]] in steps
 
 
 def test_ctrl_c_ends_it_and_lines_are_for_people(bundle: Path, tmp_path: Path) -> None:
