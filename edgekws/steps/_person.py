@@ -14,6 +14,7 @@ from edgekws.audio.front_ends import clip_features
 from edgekws.audio.parallel import in_parallel
 from edgekws.audio.reading import read_audio
 from edgekws.audio.room import Room
+from edgekws.audio.run_in import run_in_samples
 from edgekws.core.contract import SILENCE, UNKNOWN, Normalization
 from edgekws.core.corpus import Examples, Split
 from edgekws.core.events import Emit
@@ -102,21 +103,27 @@ def read_person(
     )
 
 
-def room_windows(room: Sequence[NDArray[np.float32]], front_end: FrontEnd) -> NDArray[np.float32]:
-    """Return the windows of recordings of the room, `(N, samples)`, half a window apart."""
-    size = front_end.window_samples
-    windows = [
-        wave[start : start + size]
+def room_windows(
+    room: Sequence[NDArray[np.float32]], front_end: FrontEnd
+) -> list[NDArray[np.float32]]:
+    """Return the windows of recordings of the room, half a window apart.
+
+    Each follows what came before it, up to `run_in_samples`.
+    """
+    size, run_in = front_end.window_samples, run_in_samples(front_end)
+    return [
+        wave[max(0, start - run_in) : start + size]
         for wave in room
         for start in range(0, len(wave) - size + 1, size // OVERLAP)
     ]
-    return np.stack(windows) if windows else np.empty((0, size), np.float32)
 
 
 def features(
-    windows: NDArray[np.float32], front_end: FrontEnd, normalization: Normalization
+    windows: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+    front_end: FrontEnd,
+    normalization: Normalization,
 ) -> NDArray[np.float32]:
-    """Return the normalised features `(N, n_mels, T)` of windows `(N, samples)`."""
+    """Return the normalised features `(N, n_mels, T)` of windows, such as `room_windows`."""
     shape = (len(windows), front_end.n_mels, front_end.n_frames)
     mean, std = (
         np.array(part, np.float32)[:, None] for part in (normalization.mean, normalization.std)

@@ -209,7 +209,7 @@ def test_clips_are_read_labelled_and_numbered(voice: Path) -> None:
     assert len(read_person(voice, None, LABELS[:2], FRONT_END)) == 8  # other words have no label
     assert [len(wave) for wave in person.room] == [8 * SIZE]
     windows = room_windows(person.room, FRONT_END)
-    assert windows.shape == (15, SIZE)
+    assert [len(window) for window in windows] == 15 * [SIZE]
     assert np.array_equal(windows[1], person.room[0][SIZE // 2 :][:SIZE])
     assert len(person_files(voice, voice / "low" / "me_nohash_0.wav")) == 14
 
@@ -286,3 +286,7 @@ def test_features_are_those_of_the_front_end() -> None:
     expected = np.stack([clip_features(window, front_end) for window in windows])
     np.testing.assert_array_equal(features(windows, front_end, normalization), expected)
     assert expected.max() > 5
+    in_room = room_windows([windows.ravel()], front_end)
+    assert [len(window) for window in in_room] == [16_000, 24_000, 32_000]
+    expected = clip_features(windows.ravel(), front_end)[None]
+    np.testing.assert_array_equal(features(in_room[2:], front_end, normalization), expected)
