@@ -51,7 +51,7 @@ def calibrate(
             metavar="X",
             min=0,
             max=1e6,
-            help="Highest rate of false alarms, all keywords together.",
+            help="Highest rate of false alarms to expect, all keywords together.",
         ),
     ],
     output: Annotated[
@@ -69,10 +69,11 @@ def calibrate(
 ) -> None:
     """Choose thresholds, smoothing and refractory time of a bundle for a rate of false alarms.
 
-    Minimizes misses subject to at most --max-fa-per-hour events, all keywords together, in audio
-    without keywords: the negatives, and the positives outside their labels. The times of labels
-    also set the placement of events. The new bundle contains the settings and the curves they were
-    chosen on; the original is not changed.
+    Minimizes misses subject to at most --max-fa-per-hour events, all keywords together, to expect
+    in other audio without keywords: like the negatives, and the positives outside their labels. In
+    these, fewer are counted: thresholds that just exclude what is there let something else through.
+    The times of labels also set the placement of events. The new bundle contains the settings and
+    the curves they were chosen on; the original is not changed.
 
     Use recordings of other speakers than the test's, such as those of dev.
 

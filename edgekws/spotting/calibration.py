@@ -24,14 +24,21 @@ from edgekws.spotting.results import (
     thinned,
 )
 from edgekws.spotting.scores import Scores
-from edgekws.spotting.thresholds import Worth, allocate, centred, worth
+from edgekws.spotting.tail import Tail, tail_of
+from edgekws.spotting.thresholds import Candidate, Worth, allocate, centred, worth
 
 SMOOTHING_MS = (0, 60, 100, 150, 200, 300, 400, 600, 800)
 REFRACTORY_MS = (250, 500, 1000, 2000)
 """Candidates; smoothing is no longer than the window."""
 
-FAR_TOO_MANY = 4
-"""Multiple of the allowed false alarms at which the search for lower thresholds ends."""
+FAR_TOO_MANY, AT_LEAST = 4, 12
+"""Multiple of the allowed false alarms at which the search for lower thresholds ends, and how many
+a keyword has by then, to fit their tail to."""
+
+LEAST_EXPECTED = 0.1
+"""False alarms of each keyword to expect in as much other speech, at least: in a few minutes, fewer
+cannot be aimed for without missing what is said. Then none is counted in these.
+"""
 
 LEAST_MEASURED = 8
 """Least labels with times for which a keyword gets a length and an offset of its own."""
@@ -47,7 +54,14 @@ class _Choice(NamedTuple):
     worth: Worth
     timing: Timing
     settings: dict[str, Any]
-    points: dict[str, Point]
+    chosen: dict[str, Candidate]
+
+
+class _Limit(NamedTuple):
+    """The most false alarms, of all keywords: expected in as much other speech, and counted."""
+
+    expected: float
+    counted: int
 
 
 def calibrate_on(
@@ -62,9 +76,10 @@ def calibrate_on(
     `origin` holds fingerprints of the scored recordings, for the manifest. Of all candidate
     smoothings, refractory times and thresholds, those with the fewest mistakes near spoken
     keywords (misses, confusions, repeats) are chosen, with at most `max_fa_per_hour` false alarms
-    of all keywords together in keyword-free audio. If labels have times, `timing_offset_ms` makes
-    the median error of an event's end zero, and `keyword_ms` is the median length of a label;
-    `timing_offsets_ms` and `keyword_lengths_ms` are those of each keyword with enough labels.
+    of all keywords together to expect in other keyword-free audio of this kind (see `tail`). If
+    labels have times, `timing_offset_ms` makes the median error of an event's end zero, and
+    `keyword_ms` is the median length of a label; `timing_offsets_ms` and `keyword_lengths_ms` are
+    those of each keyword with enough labels.
 
     Raises:
         DataError: there is no keyword-free audio.
@@ -82,7 +97,8 @@ def choose(
 ) -> dict[str, Any]:
     """Return the manifest's `detection` with the best settings on the recordings."""
     free_hours = float(free_s(scores, tolerance_s).sum()) / HOUR_S
-    allowed = int(max_fa_per_hour * free_hours + 1e-9)
+    allowed, least = max_fa_per_hour * free_hours, LEAST_EXPECTED * len(scores.keywords)
+    limit = _Limit(max(allowed, least), int(allowed + 1e-9) if allowed >= least else 0)
     settings = {**scores.settings, **_lengths(scores)}
     best: _Choice | None = None
     spans = _spans(scores)
@@ -92,13 +108,13 @@ def choose(
         with_offsets = {**settings, **_first_offsets(scores, keyword_tracks, span)}
         for timing in _timings(scores, span):
             choice = _best_thresholds(
-                scores, keyword_tracks, timing, with_offsets, allowed, tolerance_s
+                scores, keyword_tracks, timing, with_offsets, limit, tolerance_s
             )
             if best is None or choice.worth < best.worth:
                 best = choice
     progress(emit, "calibrate", len(spans), len(spans))
     assert best is not None
-    return _settings(scores, _refined(scores, best, allowed, tolerance_s))
+    return _settings(scores, _refined(scores, best, limit, tolerance_s))
 
 
 def _spans(scores: Scores) -> list[int]:
@@ -119,7 +135,7 @@ def _best_thresholds(
     keyword_tracks: Sequence[Track],
     timing: Timing,
     settings: dict[str, Any],
-    allowed: int,
+    limit: _Limit,
     tolerance_s: float,
 ) -> _Choice:
     """Return the best thresholds for one smoothing and refractory time.
@@ -127,19 +143,26 @@ def _best_thresholds(
     `settings` place the events.
     """
     tried_thresholds = candidates(scores, keyword_tracks, timing)
-    at = {
-        word: partial(
+    at, tried = {}, {}
+    for word, track in zip(scores.keywords, keyword_tracks, strict=True):
+        evaluate = partial(
             _point, track=track, keyword=word, timing=timing, axis=scores.axis,
             placing=placing_of(settings, word), tolerance_s=tolerance_s,
-        )
-        for word, track in zip(scores.keywords, keyword_tracks, strict=True)
-    }  # fmt: skip
-    points = {
-        word: _worth_trying(at[word], tried_thresholds[word], allowed) for word in scores.keywords
-    }
-    chosen = allocate(points, allowed)
-    middle = {word: centred(point, points[word], at[word]) for word, point in chosen.items()}
-    return _Choice(worth(middle), timing, settings, middle)
+        )  # fmt: skip
+        points = _worth_trying(evaluate, tried_thresholds[word], limit)
+        tail = tail_of(points)
+        at[word] = partial(_candidate, evaluate=evaluate, tail=tail)
+        tried[word] = [
+            Candidate(point, tail.expected(point.threshold))
+            for point in points
+            if point.false_alarms <= limit.counted
+        ]
+    chosen = allocate(tried, limit.expected)
+    left = limit.expected - worth(chosen)[1]
+    for word, strictest in chosen.items():
+        chosen[word] = centred(strictest, tried[word], at[word], left + strictest.expected)
+        left -= chosen[word].expected - strictest.expected
+    return _Choice(worth(chosen), timing, settings, chosen)
 
 
 def _point(threshold: float, **rest: Any) -> Point:
@@ -147,14 +170,18 @@ def _point(threshold: float, **rest: Any) -> Point:
     return tradeoff([threshold], **rest)[0]
 
 
+def _candidate(threshold: float, evaluate: Callable[[float], Point], tail: Tail) -> Candidate:
+    return Candidate(evaluate(threshold), tail.expected(threshold))
+
+
 def _worth_trying(
-    point: Callable[[float], Point], thresholds: Sequence[float], allowed: int
+    point: Callable[[float], Point], thresholds: Sequence[float], limit: _Limit
 ) -> list[Point]:
     """Return the points from the highest threshold down to one with far too many false alarms."""
     points: list[Point] = []
     for threshold in reversed(thresholds):
         points.append(point(threshold))
-        if points[-1].false_alarms > FAR_TOO_MANY * (1 + allowed):
+        if points[-1].false_alarms > max(FAR_TOO_MANY * (1 + limit.counted), AT_LEAST):
             break
     return points[::-1]
 
@@ -204,20 +231,20 @@ def _measured(
     return measured
 
 
-def _refined(scores: Scores, best: _Choice, allowed: int, tolerance_s: float) -> _Choice:
+def _refined(scores: Scores, best: _Choice, limit: _Limit, tolerance_s: float) -> _Choice:
     """Return the choice with the offsets of its own hits, and thresholds for these offsets."""
     keyword_tracks = tracks(scores.counts, scores.axis, best.timing.span)
     offsets_ms = {}
     for word, track in zip(scores.keywords, keyword_tracks, strict=True):
         placing = placing_of(best.settings, word)
-        threshold = best.points[word].threshold
+        threshold = best.chosen[word].point.threshold
         rest = (word, best.timing, scores.axis, placing, tolerance_s)
         result = outcome_at(threshold, track, *rest)
         errors_s = result.end_errors_s[scores.axis.timed[word][result.hit_labels]]
         offsets_ms[word] = 1000 * (placing.offset_s + errors_s)
     offsets = _measured(best.settings, "timing_offset_ms", "timing_offsets_ms", offsets_ms)
     return _best_thresholds(
-        scores, keyword_tracks, best.timing, best.settings | offsets, allowed, tolerance_s
+        scores, keyword_tracks, best.timing, best.settings | offsets, limit, tolerance_s
     )
 
 
@@ -227,7 +254,7 @@ def _settings(scores: Scores, best: _Choice) -> dict[str, Any]:
         **{key: value for key, value in best.settings.items() if key != "calibration"},
         "smoothing_ms": round(best.timing.span * interval_ms, 3),
         "refractory_ms": round(best.timing.refractory * interval_ms, 3),
-        "thresholds": {word: point.threshold for word, point in best.points.items()},
+        "thresholds": {word: chosen.point.threshold for word, chosen in best.chosen.items()},
         "source": "calibrated",
     }
 

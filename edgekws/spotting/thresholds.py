@@ -1,85 +1,105 @@
 """A threshold for each keyword: distribute the allowed false alarms where they help most."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.metrics.event_tradeoff import LOWEST, Point
 
-MOST_ALLOWED = 2_000
-"""Most false alarms to distribute one by one."""
+PARTS = 20
+"""Parts of a false alarm that are distributed one by one."""
 
-Worth = tuple[int, int]
+MOST_PARTS = 2_000
+"""Most parts to distribute; of more, each is larger."""
+
+Worth = tuple[int, float]
 """Mistakes near spoken keywords, then false alarms elsewhere: lower is better, in this order."""
 
 
-def allocate(points: Mapping[str, Sequence[Point]], allowed: int) -> dict[str, Point]:
-    """Return a point for each keyword: fewest mistakes with at most `allowed` false alarms in all.
+class Candidate(NamedTuple):
+    """One threshold with its errors, and the false alarms to expect in as much other speech."""
 
-    Exact, by dynamic programming over the false alarms allowed to the keywords so far. Ties go to
-    fewer false alarms, and among a keyword's equal points to the highest threshold.
+    point: Point
+    expected: float
+
+
+def allocate(candidates: Mapping[str, Sequence[Candidate]], allowed: float) -> dict[str, Candidate]:
+    """Return a candidate per keyword: fewest mistakes with at most `allowed` expected in all.
+
+    By dynamic programming over the parts of false alarms allowed to the keywords so far, with
+    expected ones rounded up to whole parts. Ties go to fewer of them.
     """
-    allowed = min(allowed, MOST_ALLOWED, *[_most(points)])
-    weight = 1 + _most(points)
-    best = np.zeros(allowed + 1, np.int64)
+    size = max(1 / PARTS, allowed / MOST_PARTS)
+    budget = int(allowed / size + 1e-9)
+    weight = 1 + budget
+    best = np.zeros(budget + 1, np.int64)
     given: list[NDArray[np.int64]] = []
-    for keyword_points in points.values():
-        alone = _within(keyword_points, allowed, weight)
+    for of_word in candidates.values():
+        alone = _within(of_word, budget, size, weight)
         # [a, b]: b of the a allowed go to this keyword, the rest to those before it.
-        table = np.full((allowed + 1, allowed + 1), np.iinfo(np.int64).max)
-        for b in range(allowed + 1):
-            table[b:, b] = best[: allowed + 1 - b] + alone[b]
+        table = np.full((budget + 1, budget + 1), np.iinfo(np.int64).max)
+        for b in range(budget + 1):
+            table[b:, b] = best[: budget + 1 - b] + alone[b]
         given.append(table.argmin(axis=1))
         best = table.min(axis=1)
-    chosen, left = {}, allowed
-    for word, shares in zip(reversed(list(points)), reversed(given), strict=True):
+    chosen, left = {}, budget
+    for word, shares in zip(reversed(list(candidates)), reversed(given), strict=True):
         share = int(shares[left])
-        chosen[word] = min(
-            (point for point in points[word] if point.false_alarms <= share),
-            key=lambda point: (point.mistakes, point.false_alarms, -point.threshold),
-        )
+        fitting = (c for c in candidates[word] if _parts(c, size) <= share)
+        chosen[word] = min(fitting, key=lambda c: (c.point.mistakes, c.expected))
         left -= share
-    return {word: chosen[word] for word in points}
+    return {word: chosen[word] for word in candidates}
 
 
-def worth(points: Mapping[str, Point]) -> Worth:
-    """Return the mistakes and the false alarms of all keywords together."""
+def worth(candidates: Mapping[str, Candidate]) -> Worth:
+    """Return the mistakes and the expected false alarms of all keywords together."""
     return (
-        sum(point.mistakes for point in points.values()),
-        sum(point.false_alarms for point in points.values()),
+        sum(candidate.point.mistakes for candidate in candidates.values()),
+        sum(candidate.expected for candidate in candidates.values()),
     )
 
 
-def centred(chosen: Point, points: Sequence[Point], evaluate: Callable[[float], Point]) -> Point:
-    """Return the point in the middle of the equally good thresholds, if it is as good itself.
+def centred(
+    chosen: Candidate,
+    candidates: Sequence[Candidate],
+    evaluate: Callable[[float], Candidate],
+    allowed: float,
+) -> Candidate:
+    """Return the middle of the equally good thresholds, if no more than `allowed` are expected.
 
     Between the highest false alarm and the lowest hit all thresholds are equal on these
     recordings; on others, the middle is the safest.
     """
-    low = high = min(chosen.threshold, 1.0)
-    for point in reversed(points):
-        if point.threshold <= chosen.threshold:
-            if (point.mistakes, point.false_alarms) != (chosen.mistakes, chosen.false_alarms):
+    low = high = min(chosen.point.threshold, 1.0)
+    errors = (chosen.point.mistakes, chosen.point.false_alarms)
+    for point, _ in reversed(candidates):
+        if point.threshold <= chosen.point.threshold:
+            if (point.mistakes, point.false_alarms) != errors:
                 break
             low = min(point.threshold, 1.0)
-    if chosen.threshold > 1 and low == high:
+    if chosen.point.threshold > 1 and low == high:
         return chosen
     middle = evaluate(max(LOWEST, round((low + high) / 2, 4)))
-    as_good = middle.mistakes <= chosen.mistakes and middle.false_alarms <= chosen.false_alarms
-    return middle if as_good else chosen
+    as_good = middle.point.mistakes <= errors[0] and middle.point.false_alarms <= errors[1]
+    return middle if as_good and middle.expected <= allowed else chosen
 
 
-def _within(points: Sequence[Point], allowed: int, weight: int) -> NDArray[np.int64]:
-    """Return the fewest mistakes, then false alarms, as one number for each number allowed."""
-    least_by_count = np.full(allowed + 1, np.iinfo(np.int64).max // 4)
-    for point in points:
-        if point.false_alarms <= allowed:
-            cost = point.mistakes * weight + point.false_alarms
-            least_by_count[point.false_alarms] = min(least_by_count[point.false_alarms], cost)
-    least: NDArray[np.int64] = np.minimum.accumulate(least_by_count)
+def _within(
+    candidates: Sequence[Candidate], budget: int, size: float, weight: int
+) -> NDArray[np.int64]:
+    """Return the fewest mistakes, then parts, as one number for each number of parts allowed."""
+    least_by_parts = np.full(budget + 1, np.iinfo(np.int64).max // 4)
+    for candidate in candidates:
+        parts = _parts(candidate, size)
+        if parts <= budget:
+            cost = candidate.point.mistakes * weight + parts
+            least_by_parts[parts] = min(least_by_parts[parts], cost)
+    least: NDArray[np.int64] = np.minimum.accumulate(least_by_parts)
     return least
 
 
-def _most(points: Mapping[str, Sequence[Point]]) -> int:
-    return sum(max(point.false_alarms for point in curve) for curve in points.values())
+def _parts(candidate: Candidate, size: float) -> int:
+    return ceil(candidate.expected / size - 1e-9)

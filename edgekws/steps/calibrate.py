@@ -20,8 +20,9 @@ class Step(StepFields):
     """Choose thresholds, smoothing and refractory time on streams of the dev split.
 
     The model processes them once, as a device would. The chosen settings make the fewest mistakes
-    where keywords are said, with no more false alarms than
-    `false_alarms_per_hour`, of all keywords together. The model stays as it is, to the byte.
+    where keywords are said, with no more false alarms of all keywords together than
+    `false_alarms_per_hour` to expect in other speech of this kind; in these streams, fewer are
+    counted. The model stays as it is, to the byte.
     """
 
     listens: ClassVar[bool] = True
@@ -33,8 +34,8 @@ class Step(StepFields):
         None,
         ge=0,
         le=10_000,
-        description="false alarms allowed per hour, all keywords together (default: the "
-        f"recipe's {LIMIT}, or {ALLOWED_PER_HOUR:g} without one)",
+        description="false alarms allowed per hour of other speech of this kind, all keywords "
+        f"together (default: the recipe's {LIMIT}, or {ALLOWED_PER_HOUR:g} without one)",
     )
 
     @property

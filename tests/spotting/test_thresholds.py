@@ -1,41 +1,60 @@
 """False alarms are shared out as by trying every combination."""
 
 from itertools import product
+from math import ceil
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekws.metrics.event_tradeoff import NEVER, Point
-from edgekws.spotting.thresholds import allocate, centred, worth
+from edgekws.spotting.thresholds import PARTS, Candidate, allocate, centred, worth
 
 
 @st.composite
-def curves(draw: st.DrawFn) -> dict[str, list[Point]]:
+def curves(draw: st.DrawFn) -> dict[str, list[Candidate]]:
     built = {}
     for word in ("a", "b", "c")[: draw(st.integers(1, 3))]:
-        counts = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=5))
-        rows = [Point(0.1 * (n + 1), m, 0, 0, f) for n, (m, f) in enumerate(counts)]
-        built[word] = [*rows, Point(NEVER, 6, 0, 0, 0)]
+        counts = draw(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 3)), max_size=5))
+        rows = [
+            Candidate(Point(0.1 * (n + 1), misses, 0, 0, 0), expected)
+            for n, (misses, expected) in enumerate(counts)
+        ]
+        built[word] = [*rows, Candidate(Point(NEVER, 6, 0, 0, 0), 0.0)]
     return built
 
 
-@given(curves(), st.integers(0, 12))
-def test_no_combination_is_better(points: dict[str, list[Point]], allowed: int) -> None:
-    result = allocate(points, allowed)
-    assert list(result) == list(points)
+@given(curves(), st.floats(0, 6))
+def test_no_combination_is_better(candidates: dict[str, list[Candidate]], allowed: float) -> None:
+    result = allocate(candidates, allowed)
+    assert list(result) == list(candidates)
+    assert worth(result)[1] <= allowed + 1e-6
+
+    def parts(candidate: Candidate) -> int:
+        return ceil(candidate.expected * PARTS - 1e-9)
+
     fitting = [
-        chosen
-        for row in product(*points.values())
-        if worth(chosen := dict(zip(points, row, strict=True)))[1] <= allowed
+        worth(dict(zip(candidates, row, strict=True)))[0]
+        for row in product(*candidates.values())
+        if sum(map(parts, row)) <= int(allowed * PARTS + 1e-9)
     ]
-    assert worth(result) == min(map(worth, fitting))
+    assert worth(result)[0] == min(fitting)
 
 
-def test_the_middle_between_false_alarms_and_hits_is_taken() -> None:
-    points = [Point(0.3, 0, 0, 0, 2), Point(0.4, 0, 0, 0, 0), Point(0.8, 0, 0, 0, 0),
-              Point(0.9, 3, 0, 0, 0)]  # fmt: skip
-    assert centred(points[2], points, lambda t: Point(t, 0, 0, 0, 0)).threshold == 0.6
-    assert centred(points[2], points, lambda t: Point(t, 1, 0, 0, 0)) == points[2]
-    never = Point(NEVER, 3, 0, 0, 0)
-    noisy = [Point(0.5, 1, 0, 0, 9), never]
-    assert centred(never, noisy, lambda t: Point(t, 3, 0, 0, 0)) == never
+def test_the_middle_between_false_alarms_and_hits_is_taken_if_it_is_allowed() -> None:
+    rows = [(0.3, 0, 2, 2.0), (0.4, 0, 0, 1.0), (0.8, 0, 0, 0.2), (0.9, 3, 0, 0.1)]
+    candidates = [Candidate(Point(t, m, 0, 0, f), expected) for t, m, f, expected in rows]
+
+    def middle(misses: int) -> Candidate:
+        at = centred(
+            candidates[2], candidates, lambda t: Candidate(Point(t, misses, 0, 0, 0), 0.5), 0.6
+        )
+        assert at.expected <= 0.6
+        return at
+
+    assert middle(0).point.threshold == 0.6
+    assert middle(1) == candidates[2]
+    same = lambda t: Candidate(Point(t, 0, 0, 0, 0), 0.7)  # noqa: E731
+    assert centred(candidates[2], candidates, same, 0.6) == candidates[2]
+    never = Candidate(Point(NEVER, 3, 0, 0, 0), 0.0)
+    noisy = [Candidate(Point(0.5, 1, 0, 0, 9), 9.0), never]
+    assert centred(never, noisy, lambda t: Candidate(Point(t, 3, 0, 0, 0), 0.0), 1.0) == never

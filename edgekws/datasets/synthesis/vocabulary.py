@@ -5,6 +5,7 @@ from itertools import chain
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.speech import Accents, Voice
@@ -30,7 +31,15 @@ HELD_OUT = 0.2
 """Share of the words of `_unknown_` that only test has, and of the others only dev."""
 
 INVENTED, NEAR = 0.2, 0.01
-"""Shares of the words of sentences replaced by invented and by near-sounding words."""
+"""Shares of the words of sentences replaced by invented words, and in train by near-sounding ones.
+"""
+
+NEIGHBOURS, PER_PHONEME = 0.02, 1 / 6
+"""The share of speech that sounds like a word of two phonemes but for one of them, and the factor
+for each phoneme more, to six: measured on English by `tools/neighbour_rates.py`.
+
+Sentences of dev and test have as many near-sounding words, because false alarms are counted there.
+"""
 
 PER_FILLER = 3
 """Invented words for each filler word."""
@@ -62,6 +71,7 @@ class Vocabulary(NamedTuple):
     Invented words are to the filler words what near-sounding words are to the keywords: they give
     sentences more sounds next to each other than a few hundred words have.
     `avoided` are the words that sound like a keyword, and the keywords: no sentence has them.
+    `frequencies` are those of the near-sounding words of an accent among the words of speech.
     """
 
     accents: Accents
@@ -69,6 +79,7 @@ class Vocabulary(NamedTuple):
     near: dict[Split, dict[str, tuple[str, ...]]]
     invented: dict[Split, dict[str, tuple[str, ...]]]
     avoided: frozenset[str]
+    frequencies: dict[str, dict[str, float]]
     notes: tuple[str, ...]
 
     def unknown(self, split: Split, voice: Voice) -> tuple[str, ...]:
@@ -83,13 +94,23 @@ class Vocabulary(NamedTuple):
         text = sentence(language, self.fillers[split], self.avoided, rng)
         if not voice.phonemes:
             return text
-        invented, near = self.invented[split][voice.accent], self.near[split][voice.accent]
+        near, invented = self.near[split][voice.accent], self.invented[split][voice.accent]
+        share, weights = self._near_share(split, voice.accent)
         words = []
         for word in text.split():
             draw = rng.random()
-            others = near if draw < NEAR else invented if draw < NEAR + INVENTED else ()
-            words.append(others[int(rng.integers(len(others)))] if others else word)
+            others = near if draw < share else invented if draw < share + INVENTED else ()
+            p = weights if draw < share else None
+            words.append(others[int(rng.choice(len(others), p=p))] if others else word)
         return " ".join(words)
+
+    def _near_share(self, split: Split, accent: str) -> tuple[float, NDArray[np.float64] | None]:
+        """Return the share of near-sounding words in sentences, and of each among them."""
+        if split == "train":
+            return NEAR, None
+        of_word = self.frequencies[accent]
+        weights = np.array([of_word[word] for word in self.near[split][accent]])
+        return min(sum(of_word.values()), INVENTED), weights / weights.sum()
 
 
 def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int) -> Vocabulary:
@@ -101,6 +122,7 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
     words = fields.unknown_words or filler_words(fields.language)
     small = small_words(fields.language)
     near: dict[str, tuple[str, ...]] = {}
+    frequencies: dict[str, dict[str, float]] = {}
     invented: dict[str, dict[str, tuple[str, ...]]] = {}
     homophones: set[str] = set()
     foreign: set[str] = set()
@@ -118,7 +140,8 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
         taken = frozenset(map(sound_of, keywords.values()))
         spoken = fillers | speakable(small, fields.language, espeak)
         homophones |= {w for w, p in spoken.items() if sound_of(p) in taken}
-        near[accent] = _near(keywords, fillers, fields.near_sounding, taken, seed)
+        frequencies[accent] = _near(keywords, fillers, fields.near_sounding, taken, seed)
+        near[accent] = tuple(frequencies[accent])
         invented[accent] = _invented(fillers, taken, seed)
     if letters:
         spelt_out = ", ".join(sorted(letters))
@@ -158,6 +181,7 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
             for split, of in parts.items()
         },
         frozenset(homophones).union(fields.keywords),
+        frequencies,
         tuple(notes),
     )
 
@@ -177,13 +201,25 @@ def _near(
     count: int,
     taken: frozenset[str],
     seed: int,
-) -> tuple[str, ...]:
+) -> dict[str, float]:
+    """Return the near-sounding words, and how often each is among the words of speech."""
     inventory = [p for word in chain(*fillers.values(), *keywords.values()) for p in word]
-    near: list[str] = []
+    near: dict[str, float] = {}
     for keyword, phonemes in keywords.items():
         rng = np.random.default_rng([seed, *keyword.encode()])
-        near += near_sounding(phonemes, inventory, count, taken, rng)
-    return tuple(dict.fromkeys(near))
+        words = near_sounding(phonemes, inventory, count, taken, rng)
+        for word in words:
+            near.setdefault(word, neighbours(sum(map(len, phonemes))) / len(words))
+    return near
+
+
+def neighbours(phonemes: int) -> float:
+    """Return the share of speech that sounds like a word of so many phonemes but for one.
+
+    >>> [round(9000 * neighbours(phonemes), 1) for phonemes in (2, 3, 4, 5, 6)]  # per hour
+    [180.0, 30.0, 5.0, 0.8, 0.1]
+    """
+    return NEIGHBOURS * PER_PHONEME ** (min(max(phonemes, 2), 6) - 2)
 
 
 def _invented(

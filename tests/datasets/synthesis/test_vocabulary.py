@@ -1,6 +1,7 @@
 """Words of sentences: apart between splits, and none with the sounds of a keyword."""
 
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from edgekws.core.corpus import SPLITS
 from edgekws.core.speech import Voice
 from edgekws.datasets.synthesis.filler_words import filler_words
 from edgekws.datasets.synthesis.near_sounding import sound_of, sound_of_text
-from edgekws.datasets.synthesis.vocabulary import Vocabulary, vocabulary
+from edgekws.datasets.synthesis.vocabulary import Vocabulary, neighbours, vocabulary
 from edgekws.datasets.synthetic import Dataset
 from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 
@@ -71,6 +72,29 @@ def test_sentences_hold_invented_words_and_the_same_seed_gives_the_same(
     share = sum(word.startswith("[[") for word in spoken) / len(spoken)
     assert 0.15 < share < 0.3
     assert not built.avoided & set(spoken)
+
+
+def test_near_sounding_words_are_in_dev_as_often_as_in_speech_and_in_train_more_often() -> None:
+    fields = Dataset(keywords=("go", "thermostat"), near_sounding=20)
+    with Espeak() as espeak:
+        accents = accents_of("en-us", espeak.accents())
+        built = vocabulary(fields, espeak, accents, 7)
+    voice = Voice(*accents[0], "f1")
+    of_word = built.frequencies[voice.accent]
+    shares: dict[str, dict[float, float]] = {}
+    for split in SPLITS:
+        texts = (
+            built.sentence("en", split, voice, np.random.default_rng(seed)) for seed in range(2000)
+        )
+        words = [word for text in texts for word in re.findall(r"\[\[.*?\]\]|\S+", text)]
+        near = Counter(of_word[word] for word in words if word in of_word)
+        shares[split] = {share: count / len(words) for share, count in near.items()}
+    short, long = max(of_word.values()), min(of_word.values())
+    assert sum(shares["train"].values()) == pytest.approx(0.01, abs=0.003)
+    assert shares["train"][long] > 0.002
+    for split in ("dev", "test"):
+        assert shares[split][short] == pytest.approx(neighbours(2), abs=0.004)
+        assert shares[split].get(long, 0) < 0.0005
 
 
 def test_a_voice_without_phonemes_has_real_words_only(words: tuple[str, Vocabulary]) -> None:
