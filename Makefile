@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet --constraint constraints.txt --editable
+# Most of the modules are never imported; the others are compiled on their first import.
+PIP := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable
 # Its files alone are used, not the packages that it asks for, one of which has no wheel.
 WORD_EMBEDDING := efficientword-net==1.0.5
 
@@ -29,8 +30,9 @@ help:
 	$(BIN)/pip install --quiet --no-deps $(WORD_EMBEDDING)
 	@touch $@ .venv/.installed .venv/.installed-docs
 
+# Its processes import compiled files, even where Python is set to write none.
 demo: .venv/.installed
-	$(BIN)/edgekws compress recipes/quickstart.toml
+	PYTHONDONTWRITEBYTECODE= $(BIN)/edgekws compress recipes/quickstart.toml
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -52,6 +52,8 @@ def test_the_demo_installs_the_package_alone_and_the_tests_all_they_need() -> No
     assert _rule("lint").startswith("lint: .venv/.installed-dev\n")
     assert "\t$(PIP) .\n" in _rule(".venv/.installed")
     assert "\t$(PIP) '.[dev]'\n" in _rule(".venv/.installed-dev")
+    assert " --no-compile " in re.findall(r"^PIP := .*", MAKEFILE, re.MULTILINE)[0]
+    assert "\tPYTHONDONTWRITEBYTECODE= $(BIN)/edgekws compress " in _rule("demo")
     needed_by_tests_alone = {"ray", "mypy", "playwright", "pytest", "sphinx"}
     plain = {re.split(r"[\[><=]", one)[0] for one in PROJECT["dependencies"]}
     assert not needed_by_tests_alone & plain
