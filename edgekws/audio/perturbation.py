@@ -1,5 +1,7 @@
 """Voice perturbation: speed, pitch at the same tempo, and formants at the same pitch."""
 
+from functools import lru_cache
+
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -51,17 +53,14 @@ def warp_formants(wave: NDArray[np.float32], ratio: float, sample_rate: int) -> 
     """
     hop = max(1, round(FRAME_S / 4 * sample_rate))
     frame = 4 * hop
-    window = np.hanning(frame + 1)[:-1].astype(np.float32)
+    window = _hann(frame)
     padded = np.pad(wave, (frame, 2 * frame))
     frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop] * window
     spectra = np.fft.rfft(frames)  # (frames, bins)
     envelope = _log_envelope(spectra, round(ENVELOPE_S * sample_rate))
     gain = np.clip(_stretched(envelope, ratio) - envelope, -_MOST_GAIN, _MOST_GAIN)
     changed = np.fft.irfft(spectra * np.exp(gain), frame) * window
-    out = np.zeros(len(padded), np.float32)
-    for start, part in zip(range(0, len(padded), hop), changed, strict=False):
-        out[start : start + frame] += part
-    out = out[frame : frame + len(wave)]
+    out = overlap_add(changed, hop)[frame : frame + len(wave)]
     level, new_level = float(np.vdot(wave, wave)), float(np.vdot(out, out))
     return out * np.float32(np.sqrt(level / new_level)) if new_level > 0 else out
 
@@ -90,26 +89,44 @@ def stretch(wave: NDArray[np.float32], ratio: float, sample_rate: int) -> NDArra
     """
     hop, search = round(HOP_S * sample_rate), round(SEARCH_S * sample_rate)
     size, frame = round(len(wave) * ratio), 2 * hop
-    window = np.hanning(frame + 1)[:-1].astype(np.float32)
     # The frame before the first starts at -hop, and every frame may shift by `search`.
     lead = hop + search
     padded = np.pad(wave, (lead, 2 * frame + 2 * search))
-    out = np.zeros(size + 2 * frame, np.float32)
-    position = lead - hop
-    out[:frame] = window * padded[position : position + frame]
+    positions = [lead - hop]
     for start in range(0, size, hop):
-        continuation = padded[position + hop :][:frame]
+        after = positions[-1] + hop
         first = round(start / ratio) + lead - search
-        position = first + _best_match(padded[first:][: frame + 2 * search], continuation)
-        out[start + hop :][:frame] += window * padded[position:][:frame]
-    return out[hop : hop + size]
+        region = padded[first : first + frame + 2 * search]
+        positions.append(first + _best_match(region, padded[after : after + frame]))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[positions]
+    return overlap_add(frames * _hann(frame), hop)[hop : hop + size]
 
 
 def _best_match(wave: NDArray[np.float32], frame: NDArray[np.float32]) -> int:
     """Return the position at which `frame` best matches `wave`, the middle if all is silent."""
     scores = np.correlate(wave, frame, "valid")
-    best = int(np.argmax(scores))
+    best = int(scores.argmax())
     return best if scores[best] > 0 else len(scores) // 2
+
+
+def overlap_add(frames: NDArray[np.floating], hop: int) -> NDArray[np.float32]:
+    """Return the sum of `frames` `(N, frame)`, each `hop` after the previous one.
+
+    A sample is the sum of the frames in their order, whatever the sizes.
+    """
+    count, shifts = len(frames), frames.shape[1] // hop
+    out = np.zeros((count + shifts - 1, hop), np.float32)
+    for shift in reversed(range(shifts)):
+        out[shift : shift + count] += frames[:, shift * hop : (shift + 1) * hop]
+    return out.reshape(-1)
+
+
+@lru_cache(maxsize=8)
+def _hann(size: int) -> NDArray[np.float32]:
+    """Return the periodic Hann window `(size,)`."""
+    window = np.hanning(size + 1)[:-1].astype(np.float32)
+    window.flags.writeable = False
+    return window
 
 
 def _centred(wave: NDArray[np.float32], size: int) -> NDArray[np.float32]:

@@ -5,8 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from edgekws.audio.perturbation import (
+    HOP_S,
     SEARCH_S,
     change_speed,
+    overlap_add,
     shift_pitch,
     stretch,
     warp_formants,
@@ -161,3 +163,34 @@ def test_any_length_can_be_stretched(ratio: float, size: int) -> None:
     assert np.isfinite(longer).all()
     if ratio == 1.0:
         np.testing.assert_allclose(longer, wave, atol=1e-6)
+
+
+@pytest.mark.parametrize("shifts", [1, 2, 4])
+def test_frames_are_added_to_the_bit_as_one_after_the_other(shifts: int) -> None:
+    hop, random = 5, np.random.default_rng(shifts)
+    frames = random.normal(size=(9, shifts * hop)).astype(np.float32)
+    frames[random.random(frames.shape) < 0.3] = -0.0
+    slow = np.zeros((9 + shifts - 1) * hop, np.float32)
+    for start, frame in enumerate(frames):
+        slow[start * hop :][: len(frame)] += frame
+    assert overlap_add(frames, hop).tobytes() == slow.tobytes()
+
+
+@pytest.mark.parametrize("ratio", [0.8, 1.26])
+def test_stretching_equals_a_slow_overlap_add_to_the_bit(ratio: float) -> None:
+    wave = _vowel(131) + np.random.default_rng(0).normal(0, 0.01, SIZE).astype(np.float32)
+    wave[4_000:7_000] = 0
+    hop, search = round(HOP_S * RATE), round(SEARCH_S * RATE)
+    size, frame, lead = round(SIZE * ratio), 2 * hop, hop + search
+    window = np.hanning(frame + 1)[:-1].astype(np.float32)
+    padded = np.pad(wave, (lead, 2 * frame + 2 * search))
+    slow = np.zeros(size + 2 * frame, np.float32)
+    place = lead - hop
+    slow[:frame] = window * padded[place:][:frame]
+    for start in range(0, size, hop):
+        first = round(start / ratio) + lead - search
+        region, after = padded[first:][: frame + 2 * search], padded[place + hop :][:frame]
+        scores = np.correlate(region, after, "valid")
+        place = first + (int(np.argmax(scores)) if scores.max() > 0 else search)
+        slow[start + hop :][:frame] += window * padded[place:][:frame]
+    assert stretch(wave, ratio, RATE).tobytes() == slow[hop : hop + size].tobytes()
