@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ from edgekws.training.model import Model
 from edgekws.training.options import CrossEntropyLoss, DistillationLoss, FocalLoss, Training
 from edgekws.training.reproducible import reproducible
 
-BATCH = 512
+BATCH = 256
+"""Windows scored at once, of any recordings: torch prepares its kernels anew for each size."""
 
 ALARM = 0.5
 """The posterior from which a window counts as a false alarm."""
@@ -111,17 +113,18 @@ def score_windows(
     """Return the windows of the training negatives, `hop_frames` apart, with their scores."""
     keywords = [i for i, label in enumerate(data.labels) if label not in (UNKNOWN, SILENCE)]
     model.network.to(device).eval()
-    recordings = data.negatives()
+    recordings = [_windows(r, data.front_end.n_frames, hop_frames) for r in data.negatives()]
+    places = ((n, i) for n, windows in enumerate(recordings) for i in range(len(windows)))
+    total = sum(map(len, recordings))
     scored: list[MinedWindow] = []
-    for number, recording in enumerate(recordings):
-        windows = _windows(recording, data.front_end.n_frames, hop_frames)
-        for first in range(0, len(windows), BATCH):
-            scores = _scores(model, windows[first : first + BATCH], keywords, device)
-            scored += [
-                MinedWindow(number, (first + i) * hop_frames, score)
-                for i, score in enumerate(scores.tolist())
-            ]
-        progress(emit, "mining", number + 1, len(recordings), unit="recordings")
+    while batch := list(islice(places, BATCH)):
+        windows = np.stack([recordings[number][i] for number, i in batch])
+        scores = _scores(model, windows, keywords, device).tolist()
+        scored += [
+            MinedWindow(number, i * hop_frames, score)
+            for (number, i), score in zip(batch, scores, strict=True)
+        ]
+        progress(emit, "mining", len(scored), total, unit="windows")
     model.network.cpu()
     return tuple(scored)
 
@@ -177,7 +180,7 @@ def _windows(recording: NDArray[np.float32], n_frames: int, hop_frames: int) -> 
 def _scores(
     model: Model, windows: NDArray[np.float32], keywords: Sequence[int], device: str
 ) -> NDArray[np.float32]:
-    batch = torch.from_numpy(np.ascontiguousarray(windows)).to(device)
+    batch = torch.from_numpy(windows).to(device)
     posteriors = model.logits(batch).softmax(dim=1)[:, list(keywords)]
     scores: NDArray[np.float32] = posteriors.amax(dim=1).cpu().numpy()
     return scores

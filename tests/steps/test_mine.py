@@ -98,7 +98,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return Artifact("checkpoint", path, sha256_file(path), contract)
 
 
-def test_windows_equal_those_of_a_slow_search(trained: Artifact) -> None:
+@pytest.mark.parametrize("batch", [4, 256])  # one ends within a recording, one holds them all
+def test_windows_equal_those_of_a_slow_search(
+    trained: Artifact, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_mining, "BATCH", batch)
     network, contract = checkpoint.load(trained.path)
     data = Speech()
     windows = score_windows(Model.of(network, contract), data, 7, "cpu", quiet)
