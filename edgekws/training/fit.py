@@ -164,7 +164,7 @@ class _Run:
         torch.autograd.backward(loss)
         self.optimizer.step()
         if self.mean:
-            self.mean.update(self.network, step)
+            self.mean.update(step)
         return loss.detach()
 
     def _on_device(self, array: NDArray[np.float32]) -> Tensor:

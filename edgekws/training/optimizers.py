@@ -70,14 +70,14 @@ class RunningMean:
         """Start from a copy of `network`."""
         self.network = copy.deepcopy(network).eval()
         self._decay = decay
+        means, news = self.network.state_dict().values(), network.state_dict().values()
+        self._pairs = list(zip(means, news, strict=True))
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Update the mean with the weights after batch `step`, counted from 0."""
+    def update(self, step: int) -> None:
+        """Update the mean with the network's weights after batch `step`, counted from 0."""
         decay = min(self._decay, (1 + step) / (10 + step))
-        for mean, new in zip(
-            self.network.state_dict().values(), network.state_dict().values(), strict=True
-        ):
+        for mean, new in self._pairs:
             if mean.is_floating_point():
                 mean.lerp_(new, 1 - decay)
             else:

@@ -57,7 +57,7 @@ def test_running_mean_is_the_weighted_sum_of_all_weights() -> None:
             state["num_batches_tracked"] += 1
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * network.weight.detach()
-        mean.update(network, step)
+        mean.update(step)
     averaged = mean.network.state_dict()
     torch.testing.assert_close(averaged["weight"], expected)
     assert averaged["num_batches_tracked"] == 12
