@@ -69,6 +69,13 @@ class Corpus:
     run_in_samples: int = 0
     before: dict[Split, tuple[int, ...]] = field(default_factory=dict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields for another process, which maps the noise itself."""
+        return self.__dict__ | {"noise": tuple(map(len, self.noise))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"noise": _read_noise(state["folder"], state["noise"])})
+
     def waveforms(self, split: Split) -> NDArray[np.int16]:
         """Return the clips of `split`, `(N, window_samples)` int16, mapped for reading."""
         return self._rows(split)[:, self.run_in_samples :]
@@ -268,9 +275,7 @@ def _load(listing: Listing, front_end: FrontEnd, folder: Path) -> Corpus:
         for clip, decoded in pairs
         if decoded.reason is not None
     )
-    lengths = written["noise"]["lengths"]
-    joined = np.load(folder / "noise.npy", mmap_mode="r") if lengths else np.empty(0, np.float32)
-    noise = tuple(np.split(joined, np.cumsum(lengths)[:-1])) if lengths else ()
+    noise = _read_noise(folder, written["noise"]["lengths"])
     content = {
         "labels": listing.labels,
         "window_samples": front_end.window_samples,
@@ -292,3 +297,11 @@ def _load(listing: Listing, front_end: FrontEnd, folder: Path) -> Corpus:
         run_in_samples(front_end),
         {split: tuple(d.before for c, d in pairs if c.split == split and d.ok) for split in SPLITS},
     )
+
+
+def _read_noise(folder: Path, lengths: Sequence[int]) -> tuple[NDArray[np.float32], ...]:
+    """Return the noise recordings of a corpus in `folder`, of these lengths, mapped for reading."""
+    if not lengths:
+        return ()
+    joined = np.load(folder / "noise.npy", mmap_mode="r")
+    return tuple(np.split(joined, np.cumsum(lengths)[:-1]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgekws.audio import augmentation, front_ends, long_features
 from edgekws.audio.augmentation import Augment
 from edgekws.audio.decoding import Corpus, identity
-from edgekws.audio.parallel import in_parallel
+from edgekws.audio.parallel import in_parallel, spread
 from edgekws.audio.rendering import augmented, clean
 from edgekws.core.canonical import sha256_of
 from edgekws.core.contract import Normalization
@@ -222,12 +222,11 @@ class Features:
 
     def _write_augmented(self, folder: Path, copy: int) -> None:
         out = allocate(folder / "features.f16", np.float16, self._shape("train"))
-
-        def render(part: slice) -> list[NDArray[np.float32]]:
-            rate = self._front_end.sample_rate
-            return augmented(self._corpus, self._augment, self._seed, copy, part, rate)
-
-        self._write_normalised(out, render, f"augmentation {copy + 1} of {self._augment.copies}")
+        rate = self._front_end.sample_rate
+        render = partial(augmented, self._corpus, self._augment, self._seed, copy, sample_rate=rate)
+        text = f"augmentation {copy + 1} of {self._augment.copies}"
+        with spread(render, len(out)) as render_part:
+            self._write_normalised(out, render_part, text)
 
     def _write_half(self, folder: Path) -> None:
         out = allocate(folder / "features.f16", np.float16, self._shape("train"))

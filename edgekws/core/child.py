@@ -25,6 +25,7 @@ def child(
     *arguments: str,
     flags: Sequence[str] = ISOLATED,
     env: Mapping[str, str] | None = None,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
     stdout: int | IO[bytes] = subprocess.DEVNULL,
     stderr: int | IO[bytes] = subprocess.DEVNULL,
 ) -> Iterator["subprocess.Popen[bytes]"]:
@@ -38,6 +39,7 @@ def child(
         arguments: Arguments of the script.
         flags: Flags of the interpreter.
         env: Environment of the script; this process's by default.
+        stdin: Standard input, as for `subprocess.Popen`.
         stdout: Standard output, as for `subprocess.Popen`.
         stderr: Standard error, as for `subprocess.Popen`.
     """
@@ -46,7 +48,7 @@ def child(
         try:
             process = subprocess.Popen(
                 [sys.executable, *flags, _tether.__file__, str(read_end), script, *arguments],
-                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env,
+                stdin=stdin, stdout=stdout, stderr=stderr, env=env,
                 pass_fds=(read_end,), process_group=0,
             )  # fmt: skip
         finally:

@@ -154,7 +154,7 @@ def test_key_covers_the_code(
     assert sum(path.is_dir() for path in (cache / "features").iterdir()) == 2
 
 
-def test_cores_do_not_change_a_bit(
+def test_cores_and_processes_do_not_change_a_bit(
     corpus: Corpus, small: FrontEnd, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BLOCK", 2)
@@ -164,6 +164,10 @@ def test_cores_do_not_change_a_bit(
     one = _features(corpus, small, tmp_path / "other")
     assert many.normalization == one.normalization
     assert many.augmented(0).tobytes() == one.augmented(0).tobytes()
+    monkeypatch.setattr("edgekws.audio.parallel.cores", lambda: 2)
+    monkeypatch.setattr("edgekws.audio.parallel.MANY", 1)
+    elsewhere = _features(corpus, small, tmp_path / "third")
+    assert elsewhere.augmented(0).tobytes() == one.augmented(0).tobytes()
     assert torch.get_num_threads() == before
 
 

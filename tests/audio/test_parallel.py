@@ -1,10 +1,11 @@
 """Work on all cores comes back in order, and stops when it should."""
 
+import os
 import time
 
 import pytest
 
-from edgekws.audio.parallel import cores, in_parallel
+from edgekws.audio.parallel import MANY, cores, in_parallel, spread
 from edgekws.core.events import Event, quiet
 
 
@@ -30,3 +31,15 @@ def test_a_failure_drops_what_has_not_begun() -> None:
     with pytest.raises(KeyboardInterrupt):
         in_parallel(task, 500, quiet, "tasks")
     assert len(begun) < 10 * cores() + 10
+
+
+def test_much_work_alone_goes_to_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with spread(os.getpgid, MANY - 1) as call:
+        assert call is os.getpgid
+    monkeypatch.setattr("edgekws.audio.parallel.cores", lambda: 2)
+    with spread(os.getpgid, MANY) as call:
+        numbers = set(in_parallel(lambda _: call(0), 8, quiet, "calls"))
+    assert os.getpgid(0) not in numbers
+    monkeypatch.setattr("edgekws.audio.parallel.cores", lambda: 1)
+    with spread(os.getpgid, MANY) as call:
+        assert call is os.getpgid

@@ -7,6 +7,8 @@ running speech for keywords, and misses keywords inside sentences.
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from pydantic import Field
 
 from edgekws.audio.composition import Wave, between, set_into, turned_down, word_span
 from edgekws.audio.opening import length_s
-from edgekws.audio.parallel import in_parallel
+from edgekws.audio.parallel import in_parallel, spread
 from edgekws.audio.reading import read_audio
 from edgekws.core.canonical import file_state, sha256_of
 from edgekws.core.contract import SILENCE, UNKNOWN
@@ -40,6 +42,9 @@ BETWEEN = 0.5
 
 SPOKEN, QUIET_DB = 0.7, -40.0
 """Share of the partial windows with speech beside the word; in the others it is so quiet."""
+
+BLOCK = 16
+"""Windows per task."""
 
 TABLES = ("speech", "part", "pair", "word")
 
@@ -180,18 +185,22 @@ def _write(
     plans: Sequence[_Plan], front_end: FrontEnd, seed: int, folder: Path, emit: Emit
 ) -> None:
     """Write the windows of each table end to end into a WAV file."""
-    for table in TABLES[1:]:
-        own = [plan for plan in plans if plan.table == table]
-        windows: list[NDArray[np.int16]] = in_parallel(
-            lambda i: _compose(own[i], front_end, seed),  # noqa: B023 used before the next turn
-            len(own),
-            emit,
-            "composing windows",
-        )
-        with (folder / f"{table}.wav").open("wb") as raw, wave.open(raw, "wb") as file:
-            file.setparams((1, 2, front_end.sample_rate, 0, "NONE", ""))
-            for window in windows:
-                file.writeframes(window.astype("<i2").tobytes())
+    with spread(partial(_compose_all, front_end=front_end, seed=seed), len(plans)) as compose:
+        for table in TABLES[1:]:
+            own = [plan for plan in plans if plan.table == table]
+            blocks = [own[start : start + BLOCK] for start in range(0, len(own), BLOCK)]
+            composed = in_parallel(
+                lambda i: compose(blocks[i]),  # noqa: B023 used before the next turn
+                len(blocks),
+                emit,
+                "composing windows",
+                step=4,
+                unit="blocks",
+            )
+            with (folder / f"{table}.wav").open("wb") as raw, wave.open(raw, "wb") as file:
+                file.setparams((1, 2, front_end.sample_rate, 0, "NONE", ""))
+                for window in chain.from_iterable(composed):
+                    file.writeframes(window.astype("<i2").tobytes())
 
 
 def _composed(plans: Sequence[_Plan], folder: Path, window_s: float) -> Iterator[Clip]:
@@ -210,6 +219,10 @@ def _composed(plans: Sequence[_Plan], folder: Path, window_s: float) -> Iterator
                 synthesizer=clip.synthesizer,
                 detached=True,
             )
+
+
+def _compose_all(plans: Sequence[_Plan], front_end: FrontEnd, seed: int) -> list[NDArray[np.int16]]:
+    return [_compose(plan, front_end, seed) for plan in plans]
 
 
 def _compose(plan: _Plan, front_end: FrontEnd, seed: int) -> NDArray[np.int16]:

@@ -130,10 +130,14 @@ def test_a_keyword_inside_speech_is_whole_and_keeps_its_label(
         assert share_at(wave, HIGH) > 0.0002
 
 
-def test_the_same_again_and_other_windows_for_another_seed(
-    listing: Listing, tmp_path: Path
+def test_the_same_in_other_processes_and_other_windows_for_another_seed(
+    listing: Listing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, again = (added(listing, tmp_path / name, {"in_speech": 1}) for name in ("a", "b"))
+    one = added(listing, tmp_path / "a", {"in_speech": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr("edgekws.audio.parallel.cores", lambda: 2)
+        patch.setattr("edgekws.audio.parallel.MANY", 1)
+        again = added(listing, tmp_path / "b", {"in_speech": 1})
     other = added(listing, tmp_path / "c", {"in_speech": 1}, seed=2)
     first, second, third = (np.stack(waves(clips)) for clips in (one, again, other))
     np.testing.assert_array_equal(first, second)
