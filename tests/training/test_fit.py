@@ -1,6 +1,7 @@
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,12 @@ from edgekws.training.options import (
     FocalLoss,
     Training,
 )
+from edgekws.training.reproducible import reproducible
 from edgekws.training.scores import DevMetrics, score
 from edgekws.training.state import NEWEST, PREVIOUS
 from tests.training.conftest import Patterns
+
+MEMORY: Any = torch.utils.deterministic  # its types lack its only setting
 
 Build = Callable[[], nn.Module]
 JobIn = Callable[..., Job]
@@ -437,12 +441,34 @@ def test_torch_settings_are_restored(tmp_path: Path, job_in: JobIn, network_2d: 
     seen = []
 
     def emit(event: Event) -> None:
-        seen.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
+        fills = MEMORY.fill_uninitialized_memory
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        seen.append((torch.get_num_threads(), deterministic, fills))
 
     fit(Model(network_2d(), "2d"), SHORT, CE, replace(job, emit=emit))
-    assert set(seen) == {(threads + 1, True)}
+    assert set(seen) == {(threads + 1, True, False)}
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+    assert MEMORY.fill_uninitialized_memory
+
+
+def test_no_operator_reads_memory_that_was_not_written(
+    tmp_path: Path, job_in: JobIn, network_3d: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(folder: str) -> bytes:
+        network = network_3d()
+        fit(Model(network, "3d"), SHORT, CE, job_in(tmp_path / folder))
+        return weights(network)
+
+    @contextmanager
+    def filling(job: Job) -> Iterator[None]:
+        with reproducible(job):
+            MEMORY.fill_uninitialized_memory = True  # with NaN
+            yield
+
+    plain = train("plain")
+    monkeypatch.setattr(fit_module, "reproducible", filling)
+    assert train("filled") == plain
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
