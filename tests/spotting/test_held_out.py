@@ -152,14 +152,20 @@ def test_without_speech_other_words_take_its_place(folder: Path, tmp_path: Path)
     assert sum(len(samples(one)) for one in detected) >= 2 * RATE * len(more)
     notes = read_notes(tmp_path / "streams")
     assert "of other words and silence, joined with pauses" in notes[0]
-    assert notes[1] == "dev: the data has no speech without keywords; give dataset.negatives"
+    assert notes[1] == (
+        "dev: the data has no speech without keywords; give recordings of it in "
+        "dataset.negatives, or have it spoken by dataset.spoken"
+    )
 
 
 def test_with_nothing_but_keywords_there_is_nothing_to_listen_to(
     folder: Path, tmp_path: Path
 ) -> None:
     clips = tuple(clip for clip in words(folder) if clip.label in WORDS)
-    with pytest.raises(DataError, match=r"no speech without keywords.*give dataset\.negatives"):
+    with pytest.raises(
+        DataError,
+        match=r"no speech without keywords.* or have it spoken by dataset\.spoken, or take",
+    ):
         streams(Listing(tuple(WORDS), clips), "dev", tmp_path)
 
 

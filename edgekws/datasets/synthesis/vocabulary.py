@@ -1,6 +1,6 @@
 """The words that a synthetic dataset speaks, by split and accent."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -19,7 +19,6 @@ from edgekws.datasets.synthesis.near_sounding import (
 )
 from edgekws.datasets.synthesis.pronunciation import (
     borrowed,
-    distinct,
     speakable,
     spelt,
     unmarked,
@@ -117,7 +116,7 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
     """Return the words of a dataset in `accents`, and notes on how espeak-ng reads them.
 
     Raises:
-        DataError: a keyword is not speakable or sounds like another, or no other word is left.
+        DataError: a keyword is not speakable, or no other word is left.
     """
     words = fields.unknown_words or filler_words(fields.language)
     small = small_words(fields.language)
@@ -132,14 +131,13 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
     for _, accent in accents:
         espeak.use(accent)
         keywords = speakable(fields.keywords, fields.language, espeak)
-        distinct(keywords, fields.language)
         fillers = speakable(words, fields.language, espeak)
         foreign |= set(borrowed(keywords))
         letters |= set(spelt(keywords, espeak))
         guesses |= unmarked(keywords)
         taken = frozenset(map(sound_of, keywords.values()))
         spoken = fillers | speakable(small, fields.language, espeak)
-        homophones |= {w for w, p in spoken.items() if sound_of(p) in taken}
+        homophones |= {w for w, p in spoken.items() if _says_one_of(taken, w, p)}
         frequencies[accent] = _near(keywords, fillers, fields.near_sounding, taken, seed)
         near[accent] = tuple(frequencies[accent])
         invented[accent] = _invented(fillers, taken, seed)
@@ -184,6 +182,15 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
         frequencies,
         tuple(notes),
     )
+
+
+def _says_one_of(taken: Collection[str], text: str, reading: tuple[Word, ...]) -> bool:
+    """Return whether a text sounds like a keyword, or is a number that contains one: `21`, "один".
+
+    espeak-ng joins the words of some numbers.
+    """
+    sounds = sound_of(reading)
+    return any(sound in sounds for sound in taken) if text.isdecimal() else sounds in taken
 
 
 def _apart(words: Iterable[str], seed: int) -> dict[Split, tuple[str, ...]]:
