@@ -38,7 +38,7 @@ class Sentences(NamedTuple):
 
 
 class SpokenSentences(Fields):
-    """Sentences of ordinary words, none a keyword, synthesised on this machine.
+    """Sentences of ordinary words without a keyword, synthesised on this machine.
 
     Train, dev and test have different voices and words. Sentences are those of a dataset of kind
     `synthetic`, with its rooms and its background noise.
