@@ -2,6 +2,7 @@
 
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,22 @@ def test_every_word_is_where_the_table_says_and_nowhere_else(folder: Path, tmp_p
     assert len(starts) == 1 or min(np.diff(starts)) > 1
     (summary,) = read_notes(tmp_path / "streams")
     assert summary == "dev: 1.7 minutes of speech without keywords, 8 keywords in them"
+
+
+@pytest.mark.parametrize(
+    ("speakers", "of"), [("bc", " (spoken by espeak)"), ("c", " (in part spoken by espeak)")]
+)
+def test_the_notes_say_what_a_synthesizer_spoke(
+    speakers: str, of: str, folder: Path, tmp_path: Path
+) -> None:
+    recorded = listing(folder)
+    negatives = tuple(
+        replace(clip, synthesizer="espeak" if str(clip.speaker) in speakers else None)
+        for clip in recorded.negatives
+    )
+    streams(replace(recorded, negatives=negatives), "dev", tmp_path)
+    (summary,) = read_notes(tmp_path / "streams")
+    assert summary == f"dev: 1.7 minutes of speech without keywords{of}, 8 keywords in them"
 
 
 def test_they_are_the_same_again_and_differ_between_splits(folder: Path, tmp_path: Path) -> None:

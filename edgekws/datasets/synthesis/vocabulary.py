@@ -40,6 +40,8 @@ for each phoneme more, to six: measured on English by `tools/neighbour_rates.py`
 Sentences of dev and test have as many near-sounding words, because false alarms are counted there.
 """
 
+_NO_MARKS = str.maketrans("j", "i", "@#_-:")
+
 PER_FILLER = 3
 """Invented words for each filler word."""
 
@@ -187,10 +189,18 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
 def _says_one_of(taken: Collection[str], text: str, reading: tuple[Word, ...]) -> bool:
     """Return whether a text sounds like a keyword, or is a number that contains one: `21`, "один".
 
-    espeak-ng joins the words of some numbers.
+    espeak-ng joins the words of some numbers, and reads digits with other variants of a sound than
+    the written word: `3` as `tR;i`, "три" as `t@-r;I`.
     """
     sounds = sound_of(reading)
-    return any(sound in sounds for sound in taken) if text.isdecimal() else sounds in taken
+    if not text.isdecimal():
+        return sounds in taken
+    return any(_rough(sound) in _rough(sounds) for sound in taken)
+
+
+def _rough(sounds: str) -> str:
+    """Return phonemes in lower case, without schwas, pauses and marks."""
+    return sounds.translate(_NO_MARKS).casefold()
 
 
 def _apart(words: Iterable[str], seed: int) -> dict[Split, tuple[str, ...]]:
