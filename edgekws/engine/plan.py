@@ -191,7 +191,9 @@ def _few_speakers(recipe: Recipe, emit: Emit) -> tuple[str, ...]:
         return ()  # the run generates its clips
     try:
         front_end = recipe.front_end.front_end()
-        words = recipe.dataset.model_copy(update={"spoken": None})  # a plan speaks nothing
+        words = recipe.dataset
+        if _spoken(recipe):  # a plan speaks nothing
+            words = words.model_copy(update={"spoken": None})
         clips = words.list_clips(front_end, recipe.seed, cache_folder(), emit).clips
     except DataError:  # a plan needs no data; compress reports what is wrong with it
         return ()

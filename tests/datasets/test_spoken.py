@@ -74,7 +74,8 @@ def test_every_kind_has_sentences_of_other_voices_in_each_split(
     assert any(
         note.startswith("minutes of sentences without a keyword: ") for note in listing.notes
     )
-    assert "spoken sentences: words per split: train 4, dev 1, test 1" in listing.notes
+    few = "these are few: name more in unknown_words"
+    assert f"spoken sentences: words per split: train 4, dev 1, test 1; {few}" in listing.notes
     plain = listed(dataset(kind), cache)
     assert not plain.negatives
     assert plain.kind_of_test == listing.kind_of_test == "real people"
@@ -157,6 +158,12 @@ def test_a_label_that_is_not_read_in_the_language_asks_for_what_is_said(
     with pytest.raises(
         DataError, match=r"dataset\.spoken: 'left' is in Latin letters.*dataset\.spoken\.without"
     ):
+        data.list_clips(FrontEnd(), 7, tmp_path / "cache", quiet)
+
+
+def test_a_language_that_espeak_does_not_speak(words: Path, tmp_path: Path) -> None:
+    data = dataset("folder", spoken={"language": "en-uk"})
+    with pytest.raises(DataError, match=r"does not speak language 'en-uk'; did you mean en-us\?$"):
         data.list_clips(FrontEnd(), 7, tmp_path / "cache", quiet)
 
 

@@ -25,6 +25,9 @@ SENTENCES = 9_999
 WORDS_PER_MINUTE = 190
 """Somewhat more than the voices speak, pauses included: what is asked for is a minimum."""
 
+FEW_WORDS = 8
+"""Fewer words of a split make sentences that repeat themselves."""
+
 
 class SentenceFields(SpokenFields, Protocol):
     """The fields of a dataset with spoken sentences."""
@@ -72,8 +75,7 @@ def speak_sentences(
     wave_format = Format(front_end.sample_rate, front_end.window_samples)
     render(by_voice(said), wave_format, seed, folder, emit, cache)
     clips = clips_of(said, folder)
-    counts = ", ".join(f"{split} {len(words.fillers[split])}" for split in SPLITS)
-    notes = [*voice_notes(words, cast, clips), f"words per split: {counts}", *words.notes]
+    notes = [*voice_notes(words, cast, clips), _word_note(words), *words.notes]
     return clips, [*length_notes(clips), *(f"spoken sentences: {note}" for note in notes)]
 
 
@@ -134,6 +136,13 @@ def voice_notes(words: Vocabulary, cast: SplitVoices, clips: Sequence[Clip]) -> 
         "that sound alike, is in two splits",
         f"accents: {accents}; {'; '.join(cast.notes)}",
     ]
+
+
+def _word_note(words: Vocabulary) -> str:
+    counts = ", ".join(f"{split} {len(words.fillers[split])}" for split in SPLITS)
+    few = any(len(words.fillers[split]) < FEW_WORDS for split in SPLITS)
+    advice = "; these are few: name more in unknown_words" if few else ""
+    return f"words per split: {counts}{advice}"
 
 
 def length_notes(sentences: Sequence[Clip]) -> list[str]:

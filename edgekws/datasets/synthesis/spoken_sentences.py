@@ -150,6 +150,7 @@ class SpokenSentences(Fields):
         from edgekws.datasets.synthesis.pronunciation import check_readable
         from edgekws.datasets.synthesis.sentences import speak_sentences
 
+        check_readable(self.language, ())
         try:
             check_readable(self.language, self.keywords)
         except DataError as error:

@@ -195,7 +195,7 @@ def _says_one_of(taken: Collection[str], text: str, reading: tuple[Word, ...]) -
     sounds = sound_of(reading)
     if not text.isdecimal():
         return sounds in taken
-    return any(_rough(sound) in _rough(sounds) for sound in taken)
+    return any(_rough(sound) in _rough(sounds) for sound in taken if _rough(sound))
 
 
 def _rough(sounds: str) -> str:
