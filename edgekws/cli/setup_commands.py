@@ -40,12 +40,15 @@ def init(
         typer.Option(
             "--negatives",
             metavar="PATH",
-            help="With --data, speech without a keyword: folder, recording or table; repeatable.",
+            help="With --data, speech without a keyword: folder, recording or table; repeatable. "
+            "Without it, sentences are synthesized.",
         ),
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option("--language", help="Language of the synthesizer, without --data."),
+        typer.Option(
+            "--language", help="Language of the synthesizer (en); no effect with --negatives."
+        ),
     ] = None,
     max_params: Annotated[
         int | None, typer.Option("--max-params", min=1, help="Maximum parameters (10000).")
@@ -163,7 +166,7 @@ def _ask(given: Given) -> Given:
             given |= {"keywords": _prompt("Words to spot, separated by commas", "lights, music")}
             folder = _prompt("Folder of recordings (empty: spoken by a synthesizer)", "")
             given |= {"data": Path(folder) if folder else None}
-        if given["data"] is None and given["language"] is None:
+        if not given["negatives"] and given["language"] is None:
             given |= {"language": _prompt("Language of the synthesizer", Answers.language)}
         asked = {
             key: _prompt(question, getattr(Answers, key))
@@ -186,8 +189,8 @@ def _recipe(given: Given, output: Path) -> str:
     words = tuple(word.strip() for word in composed.split(",") if word.strip())
     if not words and given["data"] is None:
         raise UsageError("init needs --keywords WORDS, or --data DIR with a folder for each word")
-    if given["data"] is not None and given["language"] is not None:
-        raise UsageError("--language is the synthesizer's; it has no effect with --data")
+    if given["negatives"] and given["language"] is not None:
+        raise UsageError("--language is the synthesizer's; it has no effect with --negatives")
     if given["data"] is None and given["negatives"]:
         raise UsageError("--negatives has no effect without --data: sentences are spoken instead")
     answers = {key: value for key, value in given.items() if value is not None}

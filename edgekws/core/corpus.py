@@ -17,6 +17,7 @@ REAL_PEOPLE, OTHER_ENGINE = "real people", "other engine"
 SAME_ENGINE = "same engine, held-out voices"
 
 NEVER_ON_PEOPLE = "tested on synthetic voices only, never on real people"
+ALARMS_NOT_OF_PEOPLE = "false alarms are counted in synthetic speech, not among people"
 
 NearCopies = Literal["refuse", "leave_out"]
 """How to handle a recording that appears, re-encoded or altered, in two splits."""
@@ -71,9 +72,12 @@ class Listing:
 
     @property
     def test_caveats(self) -> tuple[str, ...]:
-        """The caveat of a test without real people; empty with them or without a test."""
+        """The caveat of a test without real people, or with none in its speech; or empty."""
         kinds = kinds_of_test(self.clips)
-        return (NEVER_ON_PEOPLE,) if kinds and REAL_PEOPLE not in kinds else ()
+        if kinds and REAL_PEOPLE not in kinds:
+            return (NEVER_ON_PEOPLE,)
+        speech = {clip.synthesizer for clip in self.negatives if clip.split == "test"}
+        return (ALARMS_NOT_OF_PEOPLE,) if kinds and speech and None not in speech else ()
 
 
 def kinds_of_test(clips: Iterable[Clip]) -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from edgekws.core.corpus import NearCopies
 from edgekws.datasets.listing.labels import keyword_problem
 from edgekws.datasets.listing.word_folders import word_name
+from edgekws.datasets.synthesis.spoken_sentences import SpokenSentences
 
 
 def _once(keywords: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -55,6 +56,14 @@ Negatives = Annotated[
         "files, folders (each folder in them is a speaker) and tables with a column file, and "
         "perhaps speaker, start_s and end_s; split by speaker, a quarter or more each for dev and "
         "test"
+    ),
+]
+Spoken = Annotated[
+    SpokenSentences | None,
+    Field(
+        description="Sentences without a keyword, synthesised on this machine: speech to train "
+        "_unknown_ and to count false alarms, where nothing is recorded for negatives, or beside "
+        'it: spoken = { language = "en" }'
     ),
 ]
 NoiseFolder = Annotated[

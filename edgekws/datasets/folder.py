@@ -5,12 +5,14 @@ Recognition", 2018, https://arxiv.org/abs/1804.03209.
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from edgekws.core.canonical import sha256_of
+from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import Listing
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
@@ -25,6 +27,7 @@ from edgekws.datasets._fields import (
     Silence,
     SilenceRatio,
     SpeakerPattern,
+    Spoken,
     TestFraction,
     Unknown,
 )
@@ -44,6 +47,7 @@ from edgekws.datasets.listing.word_folders import (
     find_recordings,
     word_name,
 )
+from edgekws.datasets.synthesis.spoken_sentences import spoken_stamp
 from edgekws.runtime.front_end import FrontEnd
 
 
@@ -63,6 +67,7 @@ class Dataset(Fields):
     unknown: Unknown = True
     max_unknown_ratio: MaxUnknownRatio = None
     negatives: Negatives = ()
+    spoken: Spoken = None
     noise: NoiseFolder = None
     silence: Silence = None
     silence_ratio: SilenceRatio = 0.4
@@ -76,11 +81,13 @@ class Dataset(Fields):
 
         Raises:
             DataError: a folder is missing.
+            MissingPartError: an engine of `spoken` is not installed.
         """
-        fields = self.model_dump(mode="json", exclude={"root", "noise", "negatives"})
+        fields = self.model_dump(mode="json", exclude={"root", "noise", "negatives", "spoken"})
         folders = [existing(folder) for folder in (self.root, self.noise) if folder]
         files = [*map(stamps, folders), *negative_stamps(self.negatives)]
-        return sha256_of([fields, files, fingerprint(__name__, ("soundfile",))])
+        code, spoken = fingerprint(__name__, ("soundfile",)), spoken_stamp(self.spoken)
+        return sha256_of([fields, files, code, *spoken])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits.
@@ -95,6 +102,7 @@ class Dataset(Fields):
         if self.keywords is None:
             contents = find_recordings(root, self.noise)
             words = {recording.word for recording in contents.recordings}
+            words |= {UNKNOWN} if self.spoken else set()
             return labels_of(self._choice, self._keywords(contents), words, noise=noise)
         others = ("any other word",)
         return labels_of(self._choice, tuple(map(word_name, self.keywords)), others, noise=noise)
@@ -103,16 +111,20 @@ class Dataset(Fields):
         """List the recordings; reads no audio except some windows of noise.
 
         Raises:
-            DataError: a folder, keyword or listed file is missing, a table is wrong, or there
-                are too few speakers or noise recordings to split.
+            DataError: a folder, keyword or listed file is missing, a table is wrong, there are
+                too few speakers or noise recordings to split, or `spoken` cannot be spoken.
+            MissingPartError: an engine of `spoken` is not installed.
         """
         root = self.root.expanduser()
         contents = find_recordings(root, self.noise.expanduser() if self.noise else None)
         noise = find_noise(self.noise, root, self.silence is True, contents.ignored)
         rule = Rule(self.speaker_pattern, self.dev_fraction, self.test_fraction)
+        keywords, speak = self._keywords(contents), None
+        if self.spoken:
+            speak = partial(self.spoken.list_sentences, keywords, front_end, seed, cache, emit)
         listing = list_recordings(
-            contents, self._choice, self._keywords(contents), rule, noise, front_end, seed, root,
-            negatives=self.negatives,
+            contents, self._choice, keywords, rule, noise, front_end, seed, root,
+            negatives=self.negatives, speak=speak,
         )  # fmt: skip
         return replace(listing, near_copies=self.near_copies)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
@@ -24,6 +25,7 @@ from edgekws.datasets._fields import (
     Silence,
     SilenceRatio,
     SpeakerPattern,
+    Spoken,
     TestFraction,
     Unknown,
 )
@@ -42,10 +44,11 @@ from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import SUFFIXES, read_table
 from edgekws.datasets.listing.windows import Windows
 from edgekws.datasets.listing.word_folders import Recordings, word_name
+from edgekws.datasets.synthesis.spoken_sentences import spoken_stamp
 from edgekws.runtime.front_end import FrontEnd
 
-_LOCATIONS = ("path", "root", "noise", "negatives")
-"""Fields with the locations of files, excluded from the fingerprint."""
+_APART = ("path", "root", "noise", "negatives", "spoken")
+"""Fields with locations of files, or with a fingerprint of their own."""
 
 
 class Dataset(Fields):
@@ -83,6 +86,7 @@ class Dataset(Fields):
         "{ per_keyword = 4, partial = 1, per_negative_second = 0.5 }",
     )
     negatives: Negatives = ()
+    spoken: Spoken = None
     noise: NoiseFolder = None
     silence: Silence = None
     silence_ratio: SilenceRatio = 0.4
@@ -110,8 +114,9 @@ class Dataset(Fields):
 
         Raises:
             DataError: the table, a file or a folder is missing, or a row is wrong.
+            MissingPartError: an engine of `spoken` is not installed.
         """
-        fields = self.model_dump(mode="json", exclude={*_LOCATIONS})
+        fields = self.model_dump(mode="json", exclude={*_APART})
         files = [(path.stat().st_size, path.stat().st_mtime_ns) for path in self._files()]
         noise = stamps(existing(self.noise)) if self.noise else []
         background = self._root / BACKGROUND_NOISE
@@ -120,7 +125,8 @@ class Dataset(Fields):
         negatives = negative_stamps(self.negatives)
         table = sha256_file(self.path.expanduser())
         code = fingerprint(__name__, ("soundfile",))
-        return sha256_of([fields, table, files, noise, negatives, code])
+        spoken = spoken_stamp(self.spoken)
+        return sha256_of([fields, table, files, noise, negatives, code, *spoken])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits.
@@ -136,7 +142,7 @@ class Dataset(Fields):
             return labels_of(self._choice, keywords, ("any other word",), noise=noise)
         contents = self._read()
         words = {recording.word for recording in contents.recordings}
-        if self.windows and self.windows.gives_unknown:
+        if self.spoken or (self.windows and self.windows.gives_unknown):
             words.add(UNKNOWN)
         return labels_of(self._choice, self._keywords(contents), words, noise=noise)
 
@@ -145,14 +151,18 @@ class Dataset(Fields):
 
         Raises:
             DataError: the table is missing, columns or rows are wrong (lists the first ten
-                problems), a keyword has no rows or fits in no window, or there are too few
-                speakers or noise recordings to split.
+                problems), a keyword has no rows or fits in no window, there are too few
+                speakers or noise recordings to split, or `spoken` cannot be spoken.
+            MissingPartError: an engine of `spoken` is not installed.
         """
         contents = self._read()
+        keywords, speak = self._keywords(contents), None
+        if self.spoken:
+            speak = partial(self.spoken.list_sentences, keywords, front_end, seed, cache, emit)
         listing = list_recordings(
             contents,
             self._choice,
-            self._keywords(contents),
+            keywords,
             self._rule,
             find_noise(self.noise, self._root, self.silence is True, contents.ignored),
             front_end,
@@ -160,6 +170,7 @@ class Dataset(Fields):
             self.path,
             self.windows,
             self.negatives,
+            speak,
         )
         late = tuple(beyond_the_end(contents.recordings))
         notes = (*listing.notes, *late)

@@ -22,7 +22,7 @@ from edgekws.core.events import Emit, Event
 from edgekws.core.fields import Fields
 from edgekws.core.source_code import fingerprint
 from edgekws.datasets._download import Archive, fetch, unpack
-from edgekws.datasets._fields import NearCopiesRule, Negatives
+from edgekws.datasets._fields import NearCopiesRule, Negatives, Spoken
 from edgekws.datasets.listing.clips import (
     at_most,
     cut_silence,
@@ -41,6 +41,7 @@ from edgekws.datasets.listing.word_folders import (
     Recording,
     find_recordings,
 )
+from edgekws.datasets.synthesis.spoken_sentences import spoken_stamp
 from edgekws.errors import DataError
 from edgekws.runtime.front_end import FrontEnd
 
@@ -109,6 +110,7 @@ class Dataset(Fields):
     )
 
     negatives: Negatives = ()
+    spoken: Spoken = None
     near_copies: NearCopiesRule = "refuse"
 
     @field_validator("preset", mode="before")
@@ -131,12 +133,14 @@ class Dataset(Fields):
 
         Raises:
             DataError: the data is missing.
+            MissingPartError: an engine of `spoken` is not installed.
         """
         test = self._test_set()
         files: list[object] = [stamps(self._folder()), stamps(test) if test else []]
-        fields = self.model_dump(mode="json", exclude={"root", "negatives"})
+        fields = self.model_dump(mode="json", exclude={"root", "negatives", "spoken"})
         files += negative_stamps(self.negatives)
-        return sha256_of([fields, files, fingerprint(__name__, ("soundfile",))])
+        code, spoken = fingerprint(__name__, ("soundfile",)), spoken_stamp(self.spoken)
+        return sha256_of([fields, files, code, *spoken])
 
     def labels(self) -> tuple[str, ...]:
         """Return the class names, in the order of the logits."""
@@ -146,7 +150,9 @@ class Dataset(Fields):
         """List the recordings; reads no audio except some windows of noise.
 
         Raises:
-            DataError: the data, a word, a list or a noise recording is missing.
+            DataError: the data, a word, a list or a noise recording is missing, or `spoken` cannot
+                be spoken.
+            MissingPartError: an engine of `spoken` is not installed.
         """
         folder = self._folder()
         recordings, notes = self._recordings(folder)
@@ -179,6 +185,11 @@ class Dataset(Fields):
             clips = self._with_fillers(clips, per_split, front_end, seed, notes)
         notes.append(noise_note(per_split))
         notes += unheard_notes(clips)
+        if self.spoken:
+            keywords = WORDS[self.preset]
+            sentences = self.spoken.list_sentences(keywords, front_end, seed, cache, emit)
+            negatives += sentences.clips
+            notes += sentences.notes
         return Listing(
             self.labels(),
             tuple(clips),

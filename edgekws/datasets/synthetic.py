@@ -3,11 +3,9 @@
 Source: espeak-ng, https://github.com/espeak-ng/espeak-ng, as packaged by `espeakng-loader`.
 """
 
-import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,21 +14,25 @@ from pydantic_core import PydanticCustomError
 
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import SILENCE, UNKNOWN
-from edgekws.core.corpus import SPLITS, Clip, Listing, Split
+from edgekws.core.corpus import Listing, Split
 from edgekws.core.events import Emit
 from edgekws.core.fields import Fields
 from edgekws.core.protocols import AnySynthesizer
-from edgekws.core.source_code import fingerprint
 from edgekws.core.store import build_folder
 from edgekws.datasets._fields import Negatives
 from edgekws.datasets.listing.labels import keyword_problem, readable
 from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
 from edgekws.datasets.listing.splits import Rule
+from edgekws.datasets.synthesis.clip_tables import (
+    load_clips,
+    load_notes,
+    save_clips,
+    save_notes,
+)
 from edgekws.datasets.synthesis.held_out import HeldOut
-from edgekws.errors import MissingPartError
+from edgekws.datasets.synthesis.identity import speech_code
 from edgekws.lowering import speech_embedding
 from edgekws.runtime.front_end import FrontEnd
-from edgekws.synthesizers.speaking.espeak_ng import INSTALL
 
 if TYPE_CHECKING:
     from edgekws.core.embedding import Embedding
@@ -39,10 +41,7 @@ if TYPE_CHECKING:
 HELD_OUT = 0.15
 """Share of the speakers of `negatives` that dev and test have each."""
 
-_MANIFEST = "manifest.csv"
-_SENTENCES = "sentences.csv"
-_NOTES = "notes.txt"
-_COLUMNS = ("path", "label", "speaker", "split", "start_s", "end_s", "synthesizer")
+_MANIFEST, _SENTENCES = "manifest.csv", "sentences.csv"
 
 
 class Dataset(Fields):
@@ -170,10 +169,7 @@ class Dataset(Fields):
         Raises:
             MissingPartError: espeak-ng is not installed, or the embedding for `drop_disagreeing`.
         """
-        try:
-            code = fingerprint(__name__, ("espeakng-loader", "numpy", "soxr", "soundfile"))
-        except PackageNotFoundError as error:
-            raise MissingPartError(f"{error.name} is not installed; {INSTALL}") from error
+        code = speech_code(__name__)
         fields = self.model_dump(mode="json", exclude={"negatives"})
         engines = [engine.fingerprint() for engine in self.voices]
         judge: list[str] = []
@@ -249,45 +245,16 @@ def _judge(front_end: FrontEnd) -> "Embedding":
 
 
 def _save(folder: Path, spoken: "Synthesised") -> None:
-    _save_clips(folder, _MANIFEST, spoken.clips)
-    _save_clips(folder, _SENTENCES, spoken.sentences)
-    (folder / _NOTES).write_text("\n".join(spoken.notes), encoding="utf-8")
-
-
-def _save_clips(folder: Path, name: str, clips: Sequence[Clip]) -> None:
-    with (folder / name).open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(_COLUMNS)
-        for clip in clips:
-            path = clip.path.relative_to(folder).as_posix()
-            end_s = "" if clip.end_s is None else clip.end_s
-            row = (path, clip.label, clip.speaker, clip.split, clip.start_s, end_s)
-            table.writerow((*row, clip.synthesizer))
+    save_clips(folder, _MANIFEST, spoken.clips)
+    save_clips(folder, _SENTENCES, spoken.sentences)
+    save_notes(folder, spoken.notes)
 
 
 def _load(folder: Path, labels: tuple[str, ...]) -> Listing:
-    notes = (folder / _NOTES).read_text(encoding="utf-8").splitlines()
     return Listing(
         labels,
-        _load_clips(folder, _MANIFEST),
+        load_clips(folder, _MANIFEST),
         tuple(sorted((folder / "noise" / "train").iterdir())),
-        tuple(notes),
-        negatives=_load_clips(folder, _SENTENCES),
+        load_notes(folder),
+        negatives=load_clips(folder, _SENTENCES),
     )
-
-
-def _load_clips(folder: Path, name: str) -> tuple[Clip, ...]:
-    splits: dict[str, Split] = {split: split for split in SPLITS}
-    with (folder / name).open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Clip(
-                folder / row["path"],
-                row["label"],
-                row["speaker"] or None,
-                splits[row["split"]],
-                float(row["start_s"]),
-                float(row["end_s"]) if row["end_s"] else None,
-                synthesizer=row["synthesizer"] or None,
-            )
-            for row in csv.DictReader(file)
-        )

@@ -20,6 +20,7 @@ from edgekws.core.measurement import (
 from edgekws.core.protocols import Target
 from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder, used_by
+from edgekws.datasets.synthesis.spoken_sentences import SpokenSentences
 from edgekws.engine.final import UNTESTED
 from edgekws.engine.untrained import PlanRow, Weighed, weigh
 from edgekws.errors import DataError, MissingPartError
@@ -75,6 +76,7 @@ def plan(loaded: Loaded, emit: Emit) -> Plan:
         *_teachers_on_audio(recipe),
         *(() if recipe.listens else (UNTESTED,)),
         *_few_speakers(recipe, emit),
+        *_spoken(recipe),
         *unreached,
         *((f"latency estimated {weighed.measured_at}",) if weighed.measured_at else ()),
         *((weighed.uncounted or _ESTIMATED,) if counted else ()),
@@ -189,11 +191,20 @@ def _few_speakers(recipe: Recipe, emit: Emit) -> tuple[str, ...]:
         return ()  # the run generates its clips
     try:
         front_end = recipe.front_end.front_end()
-        clips = recipe.dataset.list_clips(front_end, recipe.seed, cache_folder(), emit).clips
+        words = recipe.dataset
+        if _spoken(recipe):  # a plan speaks nothing
+            words = words.model_copy(update={"spoken": None})
+        clips = words.list_clips(front_end, recipe.seed, cache_folder(), emit).clips
     except DataError:  # a plan needs no data; compress reports what is wrong with it
         return ()
     counts = {s: len({c.speaker for c in clips if c.split == s} - {None}) for s in ("dev", "test")}
     return tuple(f"{split}: {care(count)}" for split, count in counts.items() if care(count))
+
+
+def _spoken(recipe: Recipe) -> tuple[str, ...]:
+    """Return a note on the sentences that the run synthesises for recordings of words."""
+    spoken: SpokenSentences | None = getattr(recipe.dataset, "spoken", None)
+    return (spoken.describe(),) if spoken else ()
 
 
 def _host(target: Target) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """Generate a commented recipe from a few answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgekws.backbones.mel_spanning import Backbone
-from edgekws.core.contract import UNKNOWN
+from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.family import load as load_member
 from edgekws.core.kinds import closest
 from edgekws.core.scratch import scratch_folder
 from edgekws.datasets.synthesis.engines import speaking
-from edgekws.datasets.synthesis.pronunciation import check_language
+from edgekws.datasets.synthesis.filler_words import is_english
+from edgekws.datasets.synthesis.pronunciation import check_language, check_readable
 from edgekws.errors import DataError, MissingPartError, RecipeError, UsageError
 from edgekws.lowering.speech_embedding import installed_embedding
 from edgekws.recipe.load import load
@@ -56,8 +57,9 @@ class Answers:
 
     Without `keywords`, every word folder under `data` is a keyword; without `data`, the words are
     synthesized in `language`, by the engines `voices`, and with `embedding`, a package, the teacher
-    is a head on its embedding. `negatives`, beside `data`, is speech without a keyword. `host` is
-    the machine of a target `ssh`. `max_*` are the limits of the budget.
+    is a head on its embedding. `negatives`, beside `data`, is speech without a keyword; if there is
+    none, sentences without one are synthesized in `language`. `host` is the machine of a target
+    `ssh`. `max_*` are the limits of the budget.
     """
 
     keywords: tuple[str, ...] = ()
@@ -101,11 +103,13 @@ def recipe_text(answers: Answers, file: Path) -> str:
         raise UsageError(f"{file}: the file's name becomes the recipe's name: {problem}")
     table = _dataset(answers)
     labels = _labels(answers, table)
+    if "spoken" in table:
+        table["spoken"] |= _not_compared(answers.language, labels)
     channels = _widest(answers, len(labels))
     size = student_weight(channels, len(labels))
     text: str = _template().render(
         asdict(answers) | {"root": None, "noise": None, "negatives": None} | table,
-        mines=UNKNOWN in labels and (answers.data is None or bool(answers.negatives)),
+        mines=UNKNOWN in labels,
         name=name,
         file=file.as_posix(),
         summary=_summary(answers, labels),
@@ -158,6 +162,8 @@ def _dataset(answers: Answers) -> dict[str, Any]:
     beside: dict[str, Any] = {"noise": noise} if noise else {}
     if answers.negatives:
         beside["negatives"] = [str(path) for path in answers.negatives]
+    else:
+        beside["spoken"] = {"language": answers.language}
     return {"kind": "folder", "root": str(answers.data), **beside, **words}
 
 
@@ -169,6 +175,34 @@ def _check_language(answers: Answers) -> None:
         return
     except DataError as error:
         raise UsageError(str(error)) from error
+
+
+def _not_compared(language: str, labels: Sequence[str]) -> dict[str, Any]:
+    """Return `without = []` if the labels of recordings cannot be read as English.
+
+    The English sentences are not of the same words then. In other languages they are of numbers,
+    which may be the keywords.
+
+    Raises:
+        UsageError: espeak-ng does not speak the language, or not the labels in it.
+    """
+    words = [label for label in labels if label not in (UNKNOWN, SILENCE)]
+    try:
+        check_readable(language, ())
+    except MissingPartError:
+        return {}
+    except DataError as error:
+        raise UsageError(str(error)) from error
+    try:
+        check_readable(language, words)
+    except DataError as error:
+        if is_english(language):
+            return {"without": []}
+        raise UsageError(
+            f"{error}; without --language the sentences are English, and dataset.spoken.without "
+            "in a recipe names what is said for a label"
+        ) from error
+    return {}
 
 
 def _noise(root: Path) -> str | None:

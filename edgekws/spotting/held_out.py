@@ -61,6 +61,8 @@ TAIL_S = 0.3
 PAUSE_S = (0.2, 0.8)
 """Pause between two joined clips; uniform."""
 
+_GIVE_SPEECH = "give recordings of it in dataset.negatives, or have it spoken by dataset.spoken"
+
 _COLUMNS = ("file", "keyword", "start_s", "end_s", "speaker")
 _FLOOR = 10 ** (-70 / 20)
 
@@ -181,11 +183,11 @@ def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) 
     waves, clips = corpus.waveforms(split), corpus.splits[split]
     notes: list[str] = []
     if negatives:
-        of = "of speech without keywords"
+        of = f"of speech without keywords{_speaker_note(negatives)}"
         total_s, backgrounds = _speech(negatives, sample_rate, rng)
     else:
         of = "of other words and silence, joined with pauses"
-        notes.append(f"{split}: the data has no speech without keywords; give dataset.negatives")
+        notes.append(f"{split}: the data has no speech without keywords; {_GIVE_SPEECH}")
         others = [n for n, clip in enumerate(clips) if clip.label not in keywords]
         total_s, backgrounds = _joined_clips(waves, others, sample_rate, rng)
     words = [
@@ -199,6 +201,13 @@ def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) 
     return _Streams(
         _insert_words(backgrounds, words[:fit], each_s, sample_rate, rng), total_s, of, tuple(notes)
     )
+
+
+def _speaker_note(speech: Sequence[Clip]) -> str:
+    """Return the engines that spoke all of the speech or a part of it, empty if people did."""
+    engines = sorted({clip.synthesizer for clip in speech if clip.synthesizer})
+    part = "" if all(clip.synthesizer for clip in speech) else "in part "
+    return f" ({part}spoken by {', '.join(engines)})" if engines else ""
 
 
 def _balanced(
@@ -243,7 +252,7 @@ def _joined_clips(
     if not others:
         raise DataError(
             "there is no speech without keywords, and no clip of another word or of silence, to "
-            "count false alarms in; give dataset.negatives, or take the step calibrate out"
+            f"count false alarms in; {_GIVE_SPEECH}, or take the step calibrate out"
         )
     total_s = len(others) * (waves.shape[1] / sample_rate + float(np.mean(PAUSE_S)))
     pieces = (("", to_float32(waves[n])) for n in rng.permutation(others))  # of many speakers each

@@ -17,10 +17,10 @@ from edgekws.steps._finetuning import FinetuningFields
 class Step(FinetuningFields):
     """Run the network on the training negatives, and train it on its false alarms.
 
-    The negatives are the parts of the training recordings without a keyword, and the training part
-    of `dataset.negatives`, as a dataset with `windows` provides them. The windows with the highest
-    posteriors of a keyword are added to the training clips as `_unknown_` (hard negative mining,
-    Sung and Poggio 1998).
+    The negatives are the parts of the training recordings without a keyword, as a dataset with
+    `windows` provides them, and the training part of `dataset.negatives` and `dataset.spoken`. The
+    windows with the highest posteriors of a keyword are added to the training clips as `_unknown_`
+    (hard negative mining, Sung and Poggio 1998).
     """
 
     keeps: ClassVar[str] = "retrained"
@@ -124,5 +124,5 @@ def _check_data(data: Data) -> None:
     if not data.negatives():
         raise DataError(
             "mine needs speech without a keyword, in recordings longer than the window: name "
-            "folders of it in dataset.negatives"
+            "folders of it in dataset.negatives, or have it spoken by dataset.spoken"
         )

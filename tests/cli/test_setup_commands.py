@@ -69,7 +69,11 @@ def test_init_replaces_a_file_only_when_told_to() -> None:
     ("arguments", "code", "message"),
     [
         ((), 2, "init needs --keywords WORDS, or --data DIR with a folder for each word"),
-        (("--data", ".", "--language", "de"), 2, "it has no effect with --data"),
+        (
+            ("--data", ".", "--negatives", "talk", "--language", "de"),
+            2,
+            "it has no effect with --negatives",
+        ),
         (("--keywords", "a", "--negatives", "b"), 2, "--negatives has no effect without --data"),
         (("--data", "nowhere"), 5, "nowhere: no such folder"),
         (("--keywords", "a", "--output", f"{__file__}/r.toml"), 1, "r.toml: cannot be written ("),

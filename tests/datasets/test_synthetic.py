@@ -16,8 +16,7 @@ from edgekws.core.events import Event, quiet
 from edgekws.core.family import load
 from edgekws.core.protocols import SYNTHESIZER
 from edgekws.core.speech import Cast, Voice
-from edgekws.datasets import synthetic
-from edgekws.datasets.synthesis import rendering
+from edgekws.datasets.synthesis import identity, rendering
 from edgekws.datasets.synthesis.filler_words import filler_words, sentence
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, speak
 from edgekws.datasets.synthesis.vocabulary import vocabulary
@@ -337,7 +336,7 @@ def test_a_missing_espeak_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     def absent(module: str, names: tuple[str, ...]) -> str:
         raise PackageNotFoundError(names[0])
 
-    monkeypatch.setattr(synthetic, "fingerprint", absent)
+    monkeypatch.setattr(identity, "fingerprint", absent)
     with pytest.raises(MissingPartError, match="espeakng-loader is not installed; pip install"):
         SMALL.fingerprint()
 

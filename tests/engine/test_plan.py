@@ -1,5 +1,6 @@
 """What a plan does without the machine that it would measure on."""
 
+import itertools
 from pathlib import Path
 
 import onnx
@@ -15,6 +16,7 @@ from edgekws.lowering import export
 from edgekws.metrics import graph
 from edgekws.recipe.load import load
 from edgekws.runtime.front_end import FrontEnd
+from tests.contracts.test_datasets import record
 from tests.loopback_sshd import free_port
 
 
@@ -22,11 +24,13 @@ def test_an_unreachable_target_costs_the_latencies_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEKWS_CACHE", str(tmp_path / "cache"))
+    for word, speaker in itertools.product(("yes", "no"), range(4)):
+        record(tmp_path / "words" / word / f"s{speaker}_1.wav", speaker + len(word))
     file = tmp_path / "small.toml"
     file.write_text(f"""
 schema = 1
 name = "small"
-dataset = {{ kind = "synthetic", keywords = ["yes", "no"] }}
+dataset = {{ kind = "folder", root = "{tmp_path / "words"}", spoken = {{ language = "de" }} }}
 target = {{ kind = "ssh", host = "127.0.0.1", port = {free_port()} }}
 budget = {{ max_params = 1, max_latency_p50_us = 100, max_total_macs = 5, max_bundle_size_kib = 9 }}
 [[steps]]
@@ -39,6 +43,10 @@ backbone = {{ kind = "inverted_bottleneck" }}
     assert row.latency_p50_us is None
     counted = ["params", "total_macs", "bundle_size_kib"]
     assert [verdict.limit.metric for verdict in reported.verdicts] == counted
+    said = "spoken by espeak in language 'de'; minutes: train 60, dev 60, test 60"
+    assert f"sentences without a keyword: {said}" in reported.notes
+    assert "dev: 1 speaker: read it with care" in reported.notes
+    assert not (tmp_path / "cache" / "sentences").exists()
     why, later = reported.notes[-2:]
     params, macs, whole = reported.broken
     assert why.startswith("latency is not estimated: 127.0.0.1 cannot be reached: nothing listens")

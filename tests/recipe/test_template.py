@@ -71,17 +71,39 @@ def test_recordings_with_noise_beside_them(tmp_path: Path) -> None:
 
 def test_speech_without_a_keyword_beside_recordings(tmp_path: Path) -> None:
     root = word_folders(tmp_path / "words", "yes", "no")
-    without = recipe(tmp_path, "yes", data=root)
-    assert "negatives" not in without["dataset"]
-    assert [s["kind"] for s in without["steps"]] == [
-        *("teacher", "distill", "to2d", "quantize", "simplify", "stream", "calibrate")
-    ]
     talk = (tmp_path / "talk", tmp_path / 'a "b".csv')
     given = recipe(tmp_path, "yes", data=root, negatives=talk)
     assert given["dataset"]["negatives"] == [str(path) for path in talk]
+    assert "spoken" not in given["dataset"]
     assert given["steps"][2]["kind"] == "mine"
     every = recipe(tmp_path, data=root, negatives=talk)  # each word is a keyword: no _unknown_
     assert "mine" not in [s["kind"] for s in every["steps"]]
+
+
+def test_recordings_without_speech_beside_them_get_spoken_sentences(tmp_path: Path) -> None:
+    root = word_folders(tmp_path / "words", "yes", "no")
+    for words in (("yes",), ()):  # with every word a keyword, sentences are _unknown_
+        data = recipe(tmp_path, *words, data=root)
+        assert data["dataset"]["spoken"] == {"language": "en"}
+        assert "negatives" not in data["dataset"]
+        assert data["continuous"]["per_speech_second"] == 0.4
+        assert {"max_miss_rate", "max_false_alarms_per_hour"} <= set(data["budget"])
+        assert [s["kind"] for s in data["steps"]] == [
+            *("teacher", "distill", "mine", "to2d", "quantize", "simplify", "stream", "calibrate")
+        ]
+
+
+def test_labels_that_are_not_read_in_the_language_of_the_sentences(tmp_path: Path) -> None:
+    root = word_folders(tmp_path / "слова", "да", "нет")
+    assert recipe(tmp_path, data=root, language="ru")["dataset"]["spoken"] == {"language": "ru"}
+    english = recipe(tmp_path, data=root)["dataset"]["spoken"]
+    assert english == {"language": "en", "without": []}
+    with pytest.raises(
+        UsageError, match=r"'да' is in Cyrillic .* without --language the sentences"
+    ):
+        recipe(tmp_path, data=root, language="ar")
+    with pytest.raises(UsageError, match="does not speak language 'en-uk'; did you mean en-us"):
+        recipe(tmp_path, data=root, language="en-uk")
 
 
 def test_the_noise_that_the_dataset_finds_by_itself_is_not_named(tmp_path: Path) -> None:

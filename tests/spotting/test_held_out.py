@@ -2,6 +2,7 @@
 
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,22 @@ def test_every_word_is_where_the_table_says_and_nowhere_else(folder: Path, tmp_p
     assert summary == "dev: 1.7 minutes of speech without keywords, 8 keywords in them"
 
 
+@pytest.mark.parametrize(
+    ("speakers", "of"), [("bc", " (spoken by espeak)"), ("c", " (in part spoken by espeak)")]
+)
+def test_the_notes_say_what_a_synthesizer_spoke(
+    speakers: str, of: str, folder: Path, tmp_path: Path
+) -> None:
+    recorded = listing(folder)
+    negatives = tuple(
+        replace(clip, synthesizer="espeak" if str(clip.speaker) in speakers else None)
+        for clip in recorded.negatives
+    )
+    streams(replace(recorded, negatives=negatives), "dev", tmp_path)
+    (summary,) = read_notes(tmp_path / "streams")
+    assert summary == f"dev: 1.7 minutes of speech without keywords{of}, 8 keywords in them"
+
+
 def test_they_are_the_same_again_and_differ_between_splits(folder: Path, tmp_path: Path) -> None:
     bytes_of = {}
     for name, split in {"a": "dev", "b": "dev", "c": "test"}.items():
@@ -152,14 +169,20 @@ def test_without_speech_other_words_take_its_place(folder: Path, tmp_path: Path)
     assert sum(len(samples(one)) for one in detected) >= 2 * RATE * len(more)
     notes = read_notes(tmp_path / "streams")
     assert "of other words and silence, joined with pauses" in notes[0]
-    assert notes[1] == "dev: the data has no speech without keywords; give dataset.negatives"
+    assert notes[1] == (
+        "dev: the data has no speech without keywords; give recordings of it in "
+        "dataset.negatives, or have it spoken by dataset.spoken"
+    )
 
 
 def test_with_nothing_but_keywords_there_is_nothing_to_listen_to(
     folder: Path, tmp_path: Path
 ) -> None:
     clips = tuple(clip for clip in words(folder) if clip.label in WORDS)
-    with pytest.raises(DataError, match=r"no speech without keywords.*give dataset\.negatives"):
+    with pytest.raises(
+        DataError,
+        match=r"no speech without keywords.* or have it spoken by dataset\.spoken, or take",
+    ):
         streams(Listing(tuple(WORDS), clips), "dev", tmp_path)
 
 

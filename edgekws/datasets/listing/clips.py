@@ -1,11 +1,15 @@
 """From recordings to a listing: choose labels, hold out speakers, cut `_silence_`."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from edgekws.audio.folders import ignored_line
+from edgekws.audio.opening import length_s
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.kinds import closest
@@ -17,6 +21,7 @@ from edgekws.datasets.listing.speakers import ranked
 from edgekws.datasets.listing.splits import Rule, caveats, split_clips, split_notes
 from edgekws.datasets.listing.windows import Cut, Windows, cut_notes, cut_windows
 from edgekws.datasets.listing.word_folders import Recordings, word_name
+from edgekws.datasets.synthesis.spoken_sentences import Sentences
 from edgekws.errors import DataError
 from edgekws.runtime.front_end import FrontEnd
 
@@ -78,10 +83,12 @@ def list_recordings(
     source: Path,
     windows: Windows | None = None,
     negatives: Sequence[Path] = (),
+    speak: Callable[[], Sentences] | None = None,
 ) -> Listing:
     """Split the recordings, cut windows and `_silence_`, cap `_unknown_`, and list all clips.
 
-    `negatives` are sources of recordings without a keyword. Windows are cut as `windows` says,
+    `negatives` are sources of recordings without a keyword, and `speak` synthesises sentences
+    without one: they are `_unknown_` where no other word is. Windows are cut as `windows` says,
     `_silence_` from the noise. If there are recordings of
     `_silence_`, none is cut from the noise unless the choice has `silence = true`.
 
@@ -90,20 +97,26 @@ def list_recordings(
             clips in some split.
     """
     words = {r.word for r in contents.recordings}
-    if windows and windows.gives_unknown:
+    if choice.unknown and (speak or (windows and windows.gives_unknown)):
         words.add(UNKNOWN)
     labels = labels_of(choice, keywords, words, noise=bool(noise))
     used = [r for r in contents.recordings if r.word in labels or _is_unknown(r.word, labels)]
     clips = split_clips(used, keywords, rule, seed, source)
     speech = list_negatives(negatives, clips, rule, seed, source, contents.ignored)
+    sentences = speak() if speak else Sentences()
+    speech += sentences.clips
     warnings = caveats(clips, rule)
     notes = split_notes(contents, clips, rule) + _left_out(contents, choice, words - {*keywords})
+    notes += sentences.notes
     recordings: list[Clip] = []
     cut = Cut(clips, free=speech)
     if windows:
         recordings = clips + speech
         cut = cut_windows(clips, speech, windows, front_end.window_s, keywords, seed)
         notes += cut_notes(cut, keywords, front_end.window_s, source)
+    if UNKNOWN in labels:
+        window_s = front_end.window_s
+        cut.clips.extend(_sentence_windows(sentences.clips, cut.clips, keywords, window_s, seed))
     clips = _capped(cut.clips, keywords, choice.max_unknown_ratio, seed, notes)
     silence = SILENCE in labels and (choice.silence is True or SILENCE not in words)
     per_split = noise_per_split(noise, seed, silence)
@@ -179,6 +192,32 @@ def cut_silence(
         for split, count in counts.items()
         for clip in silence_clips(noise[split], count, front_end.window_s, split, seed)
     ]
+
+
+def _sentence_windows(
+    sentences: Sequence[Clip],
+    clips: Sequence[Clip],
+    keywords: Sequence[str],
+    window_s: float,
+    seed: int,
+) -> list[Clip]:
+    """Return windows of sentences as `_unknown_`, for each split whose `clips` have none.
+
+    They are as many as the mean keyword has clips in that split.
+    """
+    windows = []
+    for place, split in enumerate(SPLITS):
+        own = [clip for clip in sentences if clip.split == split]
+        if not own or any(c.split == split and c.label == UNKNOWN for c in clips):
+            continue
+        rng = np.random.default_rng([seed, place])
+        count = max(round(mean_count(clips, keywords, split)), 1)
+        for n in rng.choice(len(own), count, replace=count > len(own)):
+            room_s = max(length_s(own[n].path) - window_s, 0.0)
+            start_s = round(float(rng.uniform(0, room_s)), 3)
+            end_s = round(start_s + window_s, 3)
+            windows.append(replace(own[n], start_s=start_s, end_s=end_s))
+    return windows
 
 
 def noise_note(per_split: dict[Split, tuple[Path, ...]]) -> str:

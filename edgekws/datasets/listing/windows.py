@@ -59,7 +59,7 @@ class Windows(Fields):
         ge=0,
         le=100,
         description="windows per second without a keyword, as _unknown_: from the same "
-        "recordings and from dataset.negatives",
+        "recordings, from dataset.negatives and from dataset.spoken",
     )
 
     @property

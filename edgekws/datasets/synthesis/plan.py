@@ -7,43 +7,35 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from edgekws.audio.opening import length_s
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
 from edgekws.core.events import Emit, progress
-from edgekws.core.protocols import Synthesizer
-from edgekws.core.speech import Voice
 from edgekws.datasets.listing.silence import silence_clips
 from edgekws.datasets.synthesis.held_out import HeldOut
 from edgekws.datasets.synthesis.noise_recordings import make_noise
 from edgekws.datasets.synthesis.pronunciation import check_accents
-from edgekws.datasets.synthesis.rendering import Fit, Format, Utterance, VoiceTask, render
-from edgekws.datasets.synthesis.vocabulary import SpokenFields, Vocabulary, vocabulary
+from edgekws.datasets.synthesis.rendering import Fit, Format, Utterance, render
+from edgekws.datasets.synthesis.sentences import (
+    SentenceFields,
+    Spoken,
+    by_voice,
+    clips_of,
+    length_notes,
+    plan_sentences,
+    voice_notes,
+)
+from edgekws.datasets.synthesis.vocabulary import Vocabulary, vocabulary
 from edgekws.datasets.synthesis.voices import EngineVoices, SplitVoices, in_turn, split_voices
 from edgekws.runtime.front_end import FrontEnd
 from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
-
-SENTENCES = 9_999
-"""What sentences have in place of the number of a label."""
-
-WORDS_PER_MINUTE = 190
-"""Somewhat more than the voices speak, pauses included: what is asked for is a minimum."""
 
 _NOISE_S = (10, 60)
 _RECORDINGS = 5
 
 
-class SyntheticFields(SpokenFields, Protocol):
+class SyntheticFields(SentenceFields, Protocol):
     """The fields of `synthetic.Dataset` used here."""
-
-    @property
-    def voices(self) -> tuple[Synthesizer, ...]:
-        """The engines."""
-
-    @property
-    def sentence_shares(self) -> Mapping[str, float]:
-        """The shares in the sentences of the engines for which they differ."""
 
     @property
     def held_out(self) -> HeldOut:
@@ -51,9 +43,6 @@ class SyntheticFields(SpokenFields, Protocol):
 
     def clips(self, label: str, split: Split) -> int:
         """Return the number of clips of `label` in `split`."""
-
-    def speech_s(self, split: Split) -> float:
-        """Return how many seconds of sentences there are in `split`."""
 
 
 class Synthesised(NamedTuple):
@@ -72,33 +61,16 @@ def synthesise(
         accents = accents_of(fields.language, espeak.accents(), espeak.names())
         check_accents(fields.keywords, fields.language, accents, espeak)
     cast = split_voices(fields.voices, accents, fields.keywords[0], seed, fields.held_out)
-    spoken_accents = tuple(accent for accent in accents if accent[0] in cast.accents)
     with Espeak() as espeak:
-        words = vocabulary(fields, espeak, spoken_accents, seed)
+        words = vocabulary(fields, espeak, cast.spoken(accents), seed)
     spoken = list(chain.from_iterable(_plan(fields, words, cast.of, seed)))
     read = [s for split in SPLITS for s in plan_sentences(fields, words, cast.of, split, seed)]
     wave_format = Format(front_end.sample_rate, front_end.window_samples)
-    render(_by_voice([*spoken, *read]), wave_format, seed, folder, emit, cache)
-    clips, sentences = (
-        [
-            Clip(folder / s.said.path, s.label, s.voice.name, s.split, synthesizer=s.engine.kind)
-            for s in part
-        ]
-        for part in (spoken, read)
-    )
+    render(by_voice([*spoken, *read]), wave_format, seed, folder, emit, cache)
+    clips, sentences = clips_of(spoken, folder), clips_of(read, folder)
     clips += _silence(fields, clips, front_end, seed, folder, emit)
-    notes = [*_notes(words, cast, clips), *_sentence_notes(sentences)]
+    notes = [*_notes(words, cast, clips), *length_notes(sentences)]
     return Synthesised(clips, sentences, [*notes, *_samples_notes(fields, spoken, folder)])
-
-
-class Spoken(NamedTuple):
-    """An utterance with its split, label, engine and voice."""
-
-    split: Split
-    label: str
-    engine: Synthesizer
-    voice: Voice
-    said: Utterance
 
 
 def _plan(
@@ -138,42 +110,6 @@ def _spoken(
     return spoken
 
 
-def plan_sentences(
-    fields: SyntheticFields,
-    vocabulary: Vocabulary,
-    voices: dict[Split, list[EngineVoices]],
-    split: Split,
-    seed: int,
-) -> list[Spoken]:
-    """Give sentences to the voices of a split in a drawn order, until there are enough words."""
-    place = SPLITS.index(split)
-    rng = np.random.default_rng([seed, place, SENTENCES])
-    order = in_turn([_in_sentences(entry, fields) for entry in voices[split]], rng)
-    left, spoken = fields.speech_s(split) / 60 * WORDS_PER_MINUTE, list[Spoken]()
-    while left > 0:
-        i = len(spoken)
-        engine, voice = next(order)
-        text = vocabulary.sentence(fields.language, split, voice, rng)
-        left -= len(text.split())
-        number = (place * 10_000 + SENTENCES) * 1_000_000 + i
-        said = Utterance(text, f"{split}/sentences/{i:05d}.flac", number, "long")
-        spoken.append(Spoken(split, UNKNOWN, engine, voice, said))
-    return spoken
-
-
-def _in_sentences(entry: EngineVoices, fields: SyntheticFields) -> EngineVoices:
-    """Return the voices with the engine's share of the sentences in place of that of the clips."""
-    share = fields.sentence_shares.get(entry.engine.kind, entry.engine.share)
-    return entry._replace(engine=entry.engine.model_copy(update={"share": share}))
-
-
-def _by_voice(spoken: Sequence[Spoken]) -> list[VoiceTask]:
-    tasks: dict[Voice, tuple[Synthesizer, list[Utterance]]] = {}
-    for one in spoken:
-        tasks.setdefault(one.voice, (one.engine, []))[1].append(one.said)
-    return [VoiceTask(engine, voice, tuple(said)) for voice, (engine, said) in tasks.items()]
-
-
 def _silence(
     fields: SyntheticFields,
     clips: Sequence[Clip],
@@ -197,17 +133,10 @@ def _silence(
 
 
 def _notes(vocabulary: Vocabulary, cast: SplitVoices, clips: Sequence[Clip]) -> list[str]:
-    speakers = ", ".join(
-        f"{split} {len({c.speaker for c in clips if c.split == split and c.speaker})}"
-        for split in SPLITS
-    )
-    accents = ", ".join(code for code, _ in vocabulary.accents)
     fillers = _counts(vocabulary.fillers)
     near = _counts({s: {t for ts in of.values() for t in ts} for s, of in vocabulary.near.items()})
     return [
-        f"voices (accent+variant) per split: {speakers}; no variant, and no family of variants "
-        "that sound alike, is in two splits",
-        f"accents: {accents}; {'; '.join(cast.notes)}",
+        *voice_notes(vocabulary, cast, clips),
         f"words of _unknown_ per split: {fillers}, and near-sounding ones: {near}",
         "_silence_ and the noise for augmentation: white, pink, brown, hum and babble made for "
         "each split",
@@ -217,16 +146,6 @@ def _notes(vocabulary: Vocabulary, cast: SplitVoices, clips: Sequence[Clip]) -> 
 
 def _counts(parts: Mapping[Split, Collection[str]]) -> str:
     return ", ".join(f"{split} {len(parts[split])}" for split in SPLITS)
-
-
-def _sentence_notes(sentences: Sequence[Clip]) -> list[str]:
-    if not sentences:
-        return []
-    minutes = ", ".join(
-        f"{split} {sum(length_s(c.path) for c in sentences if c.split == split) / 60:.0f}"
-        for split in SPLITS
-    )
-    return [f"minutes of sentences without a keyword: {minutes}; no sentence is in two splits"]
 
 
 def _samples_notes(fields: SyntheticFields, spoken: Sequence[Spoken], folder: Path) -> list[str]:

@@ -48,6 +48,19 @@ def check_language(language: str, words: Sequence[str]) -> None:
         check_accents(words, language, accents, espeak)
 
 
+def check_readable(language: str, words: Sequence[str]) -> None:
+    """Refuse words that an accent of `language` cannot speak.
+
+    Raises:
+        DataError: espeak-ng does not support the language, or as `speakable`.
+        MissingPartError: espeak-ng is not installed.
+    """
+    with Espeak() as espeak:
+        for _, accent in accents_of(language, espeak.accents(), espeak.names()):
+            espeak.use(accent)
+            speakable(words, language, espeak)
+
+
 def check_accents(words: Sequence[str], language: str, accents: Accents, espeak: Espeak) -> None:
     """Refuse words that one of `accents` cannot speak, or that sound the same in it.
 

@@ -1,6 +1,6 @@
 """The words that a synthetic dataset speaks, by split and accent."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -19,7 +19,6 @@ from edgekws.datasets.synthesis.near_sounding import (
 )
 from edgekws.datasets.synthesis.pronunciation import (
     borrowed,
-    distinct,
     speakable,
     spelt,
     unmarked,
@@ -40,6 +39,8 @@ for each phoneme more, to six: measured on English by `tools/neighbour_rates.py`
 
 Sentences of dev and test have as many near-sounding words, because false alarms are counted there.
 """
+
+_NO_MARKS = str.maketrans("j", "i", "@#_-:")
 
 PER_FILLER = 3
 """Invented words for each filler word."""
@@ -117,7 +118,7 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
     """Return the words of a dataset in `accents`, and notes on how espeak-ng reads them.
 
     Raises:
-        DataError: a keyword is not speakable or sounds like another, or no other word is left.
+        DataError: a keyword is not speakable, or no other word is left.
     """
     words = fields.unknown_words or filler_words(fields.language)
     small = small_words(fields.language)
@@ -132,14 +133,13 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
     for _, accent in accents:
         espeak.use(accent)
         keywords = speakable(fields.keywords, fields.language, espeak)
-        distinct(keywords, fields.language)
         fillers = speakable(words, fields.language, espeak)
         foreign |= set(borrowed(keywords))
         letters |= set(spelt(keywords, espeak))
         guesses |= unmarked(keywords)
         taken = frozenset(map(sound_of, keywords.values()))
         spoken = fillers | speakable(small, fields.language, espeak)
-        homophones |= {w for w, p in spoken.items() if sound_of(p) in taken}
+        homophones |= {w for w, p in spoken.items() if _says_one_of(taken, w, p)}
         frequencies[accent] = _near(keywords, fillers, fields.near_sounding, taken, seed)
         near[accent] = tuple(frequencies[accent])
         invented[accent] = _invented(fillers, taken, seed)
@@ -184,6 +184,23 @@ def vocabulary(fields: SpokenFields, espeak: Espeak, accents: Accents, seed: int
         frequencies,
         tuple(notes),
     )
+
+
+def _says_one_of(taken: Collection[str], text: str, reading: tuple[Word, ...]) -> bool:
+    """Return whether a text sounds like a keyword, or is a number that contains one: `21`, "один".
+
+    espeak-ng joins the words of some numbers, and reads digits with other variants of a sound than
+    the written word: `3` as `tR;i`, "три" as `t@-r;I`.
+    """
+    sounds = sound_of(reading)
+    if not text.isdecimal():
+        return sounds in taken
+    return any(_rough(sound) in _rough(sounds) for sound in taken if _rough(sound))
+
+
+def _rough(sounds: str) -> str:
+    """Return phonemes in lower case, without schwas, pauses and marks."""
+    return sounds.translate(_NO_MARKS).casefold()
 
 
 def _apart(words: Iterable[str], seed: int) -> dict[Split, tuple[str, ...]]:

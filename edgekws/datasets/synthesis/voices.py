@@ -35,11 +35,11 @@ class SplitVoices(NamedTuple):
     of: dict[Split, list[EngineVoices]]
     notes: tuple[str, ...]
 
-    @property
-    def accents(self) -> frozenset[str]:
-        """The codes of the accents that any voice speaks."""
+    def spoken(self, accents: Accents) -> Accents:
+        """Return those of `accents` that any voice speaks."""
         every = chain.from_iterable(self.of.values())
-        return frozenset(voice.code for entry in every for voice in entry.voices)
+        codes = frozenset(voice.code for entry in every for voice in entry.voices)
+        return tuple(accent for accent in accents if accent[0] in codes)
 
 
 def split_voices(

@@ -16,7 +16,7 @@ from edgekws.core.protocols import SYNTHESIZER
 from edgekws.core.speech import Cast, Voice
 from edgekws.datasets.synthesis import engines
 from edgekws.datasets.synthesis.held_out import Engine, HeldOut, speaking_splits
-from edgekws.datasets.synthesis.plan import plan_sentences
+from edgekws.datasets.synthesis.sentences import plan_sentences
 from edgekws.datasets.synthesis.spoken_cache import speech_folder
 from edgekws.datasets.synthesis.vocabulary import vocabulary
 from edgekws.datasets.synthesis.voices import EngineVoices, in_turn, split_voices
