@@ -29,6 +29,7 @@ from edgekws.core.events import Emit, Event, quiet
 from edgekws.core.footprint import Footprint
 from edgekws.datasets.listing.continuous import Continuous, with_windows
 from edgekws.datasets.synthesis.disagreement import without_disagreeing
+from edgekws.datasets.synthesis.spoken_sentences import SpokenSentences
 from edgekws.datasets.synthetic import Dataset as Synthetic
 from edgekws.engine import plan
 from edgekws.engine.data import Source
@@ -225,6 +226,8 @@ def _everything(recipe: Loaded, folder: Path, emit: Emit = quiet) -> Path:
             speech_minutes=0.05, dev_speech_minutes=0.05, test_speech_minutes=0.05,
         )  # fmt: skip
         spoken.list_clips(FrontEnd(), 3, cache, emit)
+        sentences = SpokenSentences(minutes=0.05, dev_minutes=0.05, test_minutes=0.05)
+        sentences.list_sentences(("stop",), FrontEnd(), 3, cache, emit)
         front_end = recipe.recipe.front_end.front_end()
         words = recipe.recipe.dataset.list_clips(front_end, 3, cache, emit)
         _listen(words, front_end, cache, emit)
