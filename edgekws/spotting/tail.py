@@ -9,11 +9,10 @@ Source: Pickands, "Statistical inference using extreme order statistics", 1975.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
 from math import log
 from typing import NamedTuple
 
-from edgekws.metrics.event_tradeoff import LOWEST, Point
+from edgekws.metrics.event_tradeoff import LOWEST, NEVER, Point
 
 MOST_TOPS = 20
 """Most scores of false alarms, from the highest down, that the tail is fitted to."""
@@ -54,15 +53,15 @@ class Tail(NamedTuple):
 
 def tail_of(points: Sequence[Point]) -> Tail:
     """Return the tail of the false alarms counted at `points`, thresholds in increasing order."""
-    most = list(accumulate((point.false_alarms for point in reversed(points)), max))[::-1]
-    tops = [
-        min(p.threshold for p, alarms in zip(points, most, strict=True) if alarms < count)
-        for count in range(1, min(max(most), MOST_TOPS) + 1)
-    ]
-    logits = tuple(map(_logit, tops))
-    measured = USUAL_WEIGHT + max(len(logits) - 1, 0)
-    beyond = USUAL_WEIGHT * USUAL_SCALE + sum(logit - logits[-1] for logit in logits[:-1])
-    return Tail(logits, beyond / measured, measured)
+    tops: list[float] = []
+    higher = NEVER
+    for point in reversed(points):
+        tops += [_logit(higher)] * (point.false_alarms - len(tops))
+        higher = point.threshold
+    highest = tops[:MOST_TOPS]
+    measured = USUAL_WEIGHT + max(len(highest) - 1, 0)
+    beyond = USUAL_WEIGHT * USUAL_SCALE + sum(top - highest[-1] for top in highest[:-1])
+    return Tail(tuple(tops), beyond / measured, measured)
 
 
 def _logit(threshold: float) -> float:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgekws.metrics.event_tradeoff import NEVER, Point
-from edgekws.spotting.tail import MOST_TOPS, tail_of
+from edgekws.spotting.tail import tail_of
 
 Draw = Callable[[np.random.Generator], NDArray[np.float64]]
 
@@ -30,7 +30,7 @@ def counted(logits: NDArray[np.float64]) -> list[Point]:
 
 
 @pytest.mark.parametrize("draw", TAILS.values(), ids=TAILS)
-@pytest.mark.parametrize("allowed", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("allowed", [0.3, 1.0, 3.0, 30.0])
 def test_a_threshold_for_a_number_of_false_alarms_has_as_many_in_other_speech(
     draw: Draw, allowed: float
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_threshold_for_a_number_of_false_alarms_has_as_many_in_other_speech(
     assert 0.6 * allowed < np.mean(alarms) < 1.4 * allowed
 
 
-@given(st.lists(st.floats(-6, 6), max_size=40))
+@given(st.lists(st.floats(-6, 6), max_size=80))
 def test_no_fewer_are_expected_than_counted_and_no_more_at_higher_thresholds(
     logits: list[float],
 ) -> None:
@@ -54,5 +54,5 @@ def test_no_fewer_are_expected_than_counted_and_no_more_at_higher_thresholds(
     expected = [tail.expected(point.threshold) for point in points]
     assert expected[-1] == 0
     for point, more in zip(points, expected, strict=True):
-        assert more >= min(point.false_alarms, MOST_TOPS) - 1e-9
+        assert more >= point.false_alarms - 1e-9
     assert all(a >= b - 1e-9 for a, b in pairwise(expected))
