@@ -44,17 +44,18 @@ def test_the_middle_between_false_alarms_and_hits_is_taken_if_it_is_allowed() ->
     rows = [(0.3, 0, 2, 2.0), (0.4, 0, 0, 1.0), (0.8, 0, 0, 0.2), (0.9, 3, 0, 0.1)]
     candidates = [Candidate(Point(t, m, 0, 0, f), expected) for t, m, f, expected in rows]
 
-    def middle(misses: int) -> Candidate:
-        at = centred(
-            candidates[2], candidates, lambda t: Candidate(Point(t, misses, 0, 0, 0), 0.5), 0.6
+    def at(misses: int, expected: float) -> Candidate:
+        """Return what is chosen if the middle has these errors and 0.6 are allowed."""
+        return centred(
+            candidates[2],
+            candidates,
+            lambda t: Candidate(Point(t, misses, 0, 0, 0), expected),
+            0.6,
         )
-        assert at.expected <= 0.6
-        return at
 
-    assert middle(0).point.threshold == 0.6
-    assert middle(1) == candidates[2]
-    same = lambda t: Candidate(Point(t, 0, 0, 0, 0), 0.7)  # noqa: E731
-    assert centred(candidates[2], candidates, same, 0.6) == candidates[2]
+    assert at(0, 0.5).point.threshold == 0.6
+    assert at(1, 0.5) == candidates[2]
+    assert at(0, 0.7) == candidates[2]
     never = Candidate(Point(NEVER, 3, 0, 0, 0), 0.0)
     noisy = [Candidate(Point(0.5, 1, 0, 0, 9), 9.0), never]
     assert centred(never, noisy, lambda t: Candidate(Point(t, 3, 0, 0, 0), 0.0), 1.0) == never
