@@ -1,9 +1,14 @@
-"""The worst false alarms and misses of a bundle in continuous audio, to be heard and seen."""
+"""The worst false alarms and misses of a bundle in continuous audio, to be heard and seen.
+
+Strict thresholds leave few false alarms or none; close calls, the highest scores below a threshold
+where no keyword is said, then show what a keyword is nearly confused with.
+"""
 
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +24,7 @@ from edgekws.spotting.results import placing_of, timing_of
 from edgekws.spotting.scores import Scores
 
 MOST = 3
-"""Mistakes of each kind that are kept."""
+"""False alarms and close calls that are kept, and misses."""
 
 LONGEST_S = 2.0
 """Of a longer label, the part before the highest score is kept."""
@@ -27,18 +32,20 @@ LONGEST_S = 2.0
 AROUND_S = 0.3
 """Audio before and after a mistake."""
 
+_Kind = Literal["false alarm", "close call", "miss"]
+
 _PREFIX = "data:audio/flac;base64,"
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A false alarm, or a keyword that was missed, with its highest smoothed posterior.
+    """A false alarm, nearly one, or a keyword that was missed, with its highest smoothed posterior.
 
     `recording` is its index, `start_s` and `end_s` are in it; `audio` is a FLAC file as a data
     URI.
     """
 
-    kind: Literal["false alarm", "miss"]
+    kind: _Kind
     keyword: str
     score: float
     threshold: float
@@ -62,7 +69,10 @@ def from_details(details: Mapping[str, Any]) -> tuple[Mistake, ...]:
 
 
 def worst(scores: Scores, settings: Mapping[str, Any], tolerance_s: float) -> tuple[Mistake, ...]:
-    """Return the false alarms with the highest scores and the misses with the lowest."""
+    """Return the false alarms with the highest scores, and the misses with the lowest.
+
+    Close calls follow where there are few false alarms.
+    """
     span = timing_of(settings, scores).span
     lowest = min(LOWEST, *settings["thresholds"].values())
     keyword_tracks = tracks(scores.counts, scores.axis, span, lowest)
@@ -71,37 +81,53 @@ def worst(scores: Scores, settings: Mapping[str, Any], tolerance_s: float) -> tu
         for word, track in zip(scores.keywords, keyword_tracks, strict=True)
         for mistake in _mistakes(word, track, scores, settings, tolerance_s)
     ]
-    alarms = sorted((m for m in mistakes if m.kind == "false alarm"), key=lambda m: -m.score)
-    misses = sorted((m for m in mistakes if m.kind == "miss"), key=lambda m: m.score)
-    return (*alarms[:MOST], *misses[:MOST])
+    alarms, calls, misses = (
+        sorted((m for m in mistakes if m.kind == kind), key=lambda m: m.score)
+        for kind in ("false alarm", "close call", "miss")
+    )
+    return (*[*alarms[::-1], *calls[::-1]][:MOST], *misses[:MOST])
 
 
 def _mistakes(
     word: str, track: Track, scores: Scores, settings: Mapping[str, Any], tolerance_s: float
 ) -> Iterator[Mistake]:
     axis, threshold = scores.axis, settings["thresholds"][word]
-    timing, placing = timing_of(settings, scores), placing_of(settings, word)
-    result = outcome_at(threshold, track, word, timing, axis, placing, tolerance_s)
-    detected = events(runs(track, level(threshold, timing.span), timing), axis, placing)
-    labels = axis.labels[word]
-    missed = np.setdiff1d(np.arange(len(labels.start)), result.hit_labels)
-    alarms = np.isin(detected.start, result.false_alarms_s)
-    spans = [("false alarm", *span) for span in zip(*(d[alarms] for d in detected), strict=True)]
-    spans += [("miss", *span) for span in zip(*(side[missed] for side in labels), strict=True)]
+    timing = timing_of(settings, scores)
     times = axis.seconds(track.decisions)
     reach_s = scores.window_s + timing.span * axis.interval_s
-    for kind, start, end in spans:
-        near = np.flatnonzero((times >= start) & (times <= end + reach_s))
-        values = track.values[near]
+    for kind, start, end in _spans(word, track, scores, settings, tolerance_s):
+        first = int(np.searchsorted(times, start))
+        values = track.values[first : np.searchsorted(times, end + reach_s, side="right")]
         peak = float(values.max(initial=0)) / (timing.span * UNIT)
+        if kind == "close call" and peak >= threshold:  # a false alarm, or close to a keyword
+            continue
         if end - start > LONGEST_S:
-            last = times[near[values.argmax()]] if len(near) else start
+            last = times[first + values.argmax()] if len(values) else start
             start = min(max(start, last - LONGEST_S), end - LONGEST_S)
             end = start + LONGEST_S
         number = int(recording_of(np.array([start]), axis.recordings)[0])
         zero = float(axis.recordings.start[number])
         place = (round(float(start) - zero, 3), round(float(end) - zero, 3))
         yield Mistake(kind, word, round(peak, 4), threshold, number, *place)
+
+
+def _spans(
+    word: str, track: Track, scores: Scores, settings: Mapping[str, Any], tolerance_s: float
+) -> Iterator[tuple[_Kind, float, float]]:
+    """Yield where a keyword was missed, and where its score is high though it is not said."""
+    axis, threshold, labels = scores.axis, settings["thresholds"][word], scores.axis.labels[word]
+    timing, placing = timing_of(settings, scores), placing_of(settings, word)
+    outcome = partial(
+        outcome_at, track=track, keyword=word, timing=timing, axis=axis, placing=placing,
+        tolerance_s=tolerance_s,
+    )  # fmt: skip
+    missed = np.setdiff1d(np.arange(len(labels.start)), outcome(threshold).hit_labels)
+    yield from (("miss", *span) for span in zip(*(d[missed] for d in labels), strict=True))
+    limits: dict[_Kind, float] = {"false alarm": threshold, "close call": min(threshold, LOWEST)}
+    for kind, limit in limits.items():
+        detected = events(runs(track, level(limit, timing.span), timing), axis, placing)
+        alarms = np.isin(detected.start, outcome(limit).false_alarms_s)
+        yield from ((kind, *span) for span in zip(*(d[alarms] for d in detected), strict=True))
 
 
 def with_audio(mistakes: Sequence[Mistake], recordings: Sequence[Path]) -> tuple[Mistake, ...]:

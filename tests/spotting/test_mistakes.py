@@ -50,6 +50,20 @@ def test_they_are_the_counted_ones(heard: tuple[Scores, list[Path]]) -> None:
     assert miss.score < miss.threshold
 
 
+def test_close_calls_take_the_place_of_false_alarms_that_a_threshold_prevents(
+    heard: tuple[Scores, list[Path]],
+) -> None:
+    scores, _ = heard
+    (alarm, _) = mistakes.worst(scores, scores.settings, TOLERANCE_S)
+    strict = {**scores.settings, "thresholds": dict.fromkeys((LOW, HIGH), 1.01)}
+    found = mistakes.worst(scores, strict, TOLERANCE_S)
+    call = found[0]
+    assert (call.kind, call.keyword, call.recording) == ("close call", HIGH, 1)
+    assert call.score == alarm.score < call.threshold
+    assert call.start_s == pytest.approx(2.0, abs=0.6)
+    assert [mistake.kind for mistake in found[1:]] == ["miss"] * 3
+
+
 def test_of_a_label_without_an_end_two_seconds_are_kept(tmp_path: Path) -> None:
     """The keyword is said too softly; its recording is much longer."""
     detector, manifest = opened(tone_bundle.make(tmp_path, streaming=True), quiet)
@@ -62,7 +76,8 @@ def test_of_a_label_without_an_end_two_seconds_are_kept(tmp_path: Path) -> None:
     free = Labelled(tmp_path / "a.wav")
     scores = listen(detector, manifest, [said, free], quiet)
     settings = {**scores.settings, "thresholds": dict.fromkeys((LOW, HIGH), 1.01)}
-    (miss,) = mistakes.worst(scores, settings, TOLERANCE_S)
+    miss = mistakes.worst(scores, settings, TOLERANCE_S)[-1]
+    assert miss.kind == "miss"
     assert miss.end_s - miss.start_s == pytest.approx(mistakes.LONGEST_S)
     assert miss.score > 0
     assert miss.start_s < 25.2 < miss.end_s
