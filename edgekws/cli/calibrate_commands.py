@@ -136,7 +136,8 @@ def evaluate_events(
     """Report misses and false alarms per hour of a bundle in continuous audio.
 
     Per keyword: misses and false alarms per hour with their 95 % intervals, the median error of the
-    event's end, and, in page and picture, misses against false alarms over thresholds.
+    event's end, and, in page and picture, misses against false alarms over thresholds. The worst
+    mistakes are listed with file and time; the page plays them.
     No false alarm in 20 minutes is reported as what it shows: fewer than 11 per hour.
 
     Intervals are by speaker: the column speaker of a table, and the folders directly under
@@ -154,20 +155,23 @@ def evaluate_events(
           --where speaker=spk003,spk004 --negatives talk --output report
     """
     from edgekws.evaluation import evaluate_events as engine
-    from edgekws.report import event_page, event_rows
+    from edgekws.report import event_page, event_rows, mistake_rows
+    from edgekws.spotting import mistakes
     from edgekws.spotting.labelled_audio import parse_where
 
     if output is not None:
         event_page.check_output(output)
     chosen = parse_where(where or ())
     with view_for(json) as view:
-        evaluation = engine.evaluate_events(
+        evaluation, worst = engine.evaluate_events(
             bundle, positives, negatives or (), view.emit, chosen, tolerance_s
         )
         for note in evaluation.notes:
             view.emit(Event("warning", note))
         table = (event_rows.title(evaluation), event_rows.HEADS, event_rows.rows(evaluation))
-        view.show(Shown("events", (asdict(evaluation),), [table], event_rows.lines(evaluation)))
+        tables = [table, mistake_rows.table(worst)] if worst else [table]
+        record = asdict(evaluation) | {"mistakes": [mistakes.as_record(one) for one in worst]}
+        view.show(Shown("events", (record,), tables, event_rows.lines(evaluation)))
         if output is not None:
-            for file in event_page.write_files(evaluation, str(bundle), output):
+            for file in event_page.write_files(evaluation, str(bundle), output, worst):
                 view.emit(Event("note", f"written: {file}"))

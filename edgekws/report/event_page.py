@@ -1,10 +1,12 @@
 """Misses and false alarms in continuous audio as a self-contained HTML page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgekws.core.output import PICTURES, check_form, is_folder, write_text
-from edgekws.report import _page, event_rows
+from edgekws.report import _page, event_rows, mistake_rows
 from edgekws.report.event_plots import curves_svg, write_picture
+from edgekws.spotting.mistakes import Mistake
 from edgekws.spotting.proof import proof
 from edgekws.spotting.results import EventEvaluation
 
@@ -21,7 +23,9 @@ def check_output(output: Path) -> None:
     check_form(output, (*PAGES, *PICTURES))
 
 
-def write_files(evaluation: EventEvaluation, name: str, output: Path) -> list[Path]:
+def write_files(
+    evaluation: EventEvaluation, name: str, output: Path, worst: Sequence[Mistake] = ()
+) -> list[Path]:
     """Write a page, a picture, or both to a folder, depending on the path; return the files.
 
     Raises:
@@ -32,13 +36,13 @@ def write_files(evaluation: EventEvaluation, name: str, output: Path) -> list[Pa
     files = [output / "events.html", output / "det.png"] if is_folder(output) else [output]
     for file in files:
         if file.suffix.lower() in PAGES:
-            write_text(file, page(evaluation, name))
+            write_text(file, page(evaluation, name, worst))
         else:
             write_picture(evaluation, file)
     return files
 
 
-def page(evaluation: EventEvaluation, name: str) -> str:
+def page(evaluation: EventEvaluation, name: str, worst: Sequence[Mistake] = ()) -> str:
     """Return the page of the bundle called `name`: the same evaluation gives the same text."""
     from markupsafe import Markup
 
@@ -52,5 +56,6 @@ def page(evaluation: EventEvaluation, name: str) -> str:
         "heads": event_rows.HEADS,
         "rows": event_rows.rows(evaluation),
         "curves": Markup(curves_svg(evaluation)),
+        "worst": [mistake_rows.figure(mistake) for mistake in worst],
     }
     return _page.render("events.html", values)

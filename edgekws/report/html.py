@@ -19,13 +19,11 @@ from edgekws.core.measurement import (
 from edgekws.core.output import write_text
 from edgekws.core.report import Report, Result
 from edgekws.metrics.intervals import care
-from edgekws.report import _page, event_rows, head
+from edgekws.report import _page, event_rows, head, mistake_rows
 from edgekws.report._details import Block, block, details_block, heading, scalar
 from edgekws.report.event_plots import curves_svg
 from edgekws.report.plots import frontier_svg, history_svg, overview_svg
-from edgekws.report.spectrogram import as_png
 from edgekws.spotting import mistakes
-from edgekws.spotting.mistakes import Mistake
 from edgekws.spotting.results import EventEvaluation, from_details
 
 _OWN_SECTION = ("per_class", "confusion", "continuous", "mistakes")
@@ -122,19 +120,7 @@ def _speech(evaluation: EventEvaluation, result: Result) -> dict[str, Any]:
         "lines": [*event_rows.lines(evaluation), *evaluation.notes],
         "curves": Markup(curves_svg(evaluation)) if bundled else "",
         "open": bundled or bool(worst),
-        "mistakes": [_mistake(mistake) for mistake in worst],
-    }
-
-
-def _mistake(mistake: Mistake) -> dict[str, Any]:
-    """Return a mistake on dev with its sound and its picture."""
-    sign = "≥" if mistake.kind == "false alarm" else "<"
-    return {
-        "title": f"{mistake.kind}: {mistake.keyword}",
-        "score": f"score {mistake.score:.2f} {sign} threshold {mistake.threshold:.2f}",
-        "place": f"recording {mistake.recording}, {mistake.start_s:.2f} s",
-        "audio": mistake.audio,
-        "picture": as_png(*mistakes.samples_of(mistake)),
+        "mistakes": [mistake_rows.figure(mistake) for mistake in worst],
     }
 
 

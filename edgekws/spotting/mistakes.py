@@ -7,7 +7,7 @@ where no keyword is said, then show what a keyword is nearly confused with.
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from edgekws.spotting.results import placing_of, timing_of
 from edgekws.spotting.scores import Scores
 
 MOST = 3
-"""False alarms and close calls that are kept, and misses."""
+"""False alarms and close calls that a step keeps, and misses."""
 
 LONGEST_S = 2.0
 """Of a longer label, the part before the highest score is kept."""
@@ -41,8 +41,8 @@ _PREFIX = "data:audio/flac;base64,"
 class Mistake:
     """A false alarm, nearly one, or a keyword that was missed, with its highest smoothed posterior.
 
-    `recording` is its index, `start_s` and `end_s` are in it; `audio` is a FLAC file as a data
-    URI.
+    `recording` is its index, `start_s` and `end_s` are in it; `file` is its path where that means
+    something to a user, and `audio` a FLAC file as a data URI.
     """
 
     kind: _Kind
@@ -52,6 +52,7 @@ class Mistake:
     recording: int
     start_s: float
     end_s: float
+    file: str = ""
     audio: str = ""
 
 
@@ -68,10 +69,17 @@ def from_details(details: Mapping[str, Any]) -> tuple[Mistake, ...]:
     return _MISTAKES.validate_python(details.get("mistakes", ()))
 
 
-def worst(scores: Scores, settings: Mapping[str, Any], tolerance_s: float) -> tuple[Mistake, ...]:
+def as_record(mistake: Mistake) -> dict[str, Any]:
+    """Return a mistake for programs: its file and times, without its audio."""
+    return {k: v for k, v in asdict(mistake).items() if k not in ("recording", "audio")}
+
+
+def worst(
+    scores: Scores, settings: Mapping[str, Any], tolerance_s: float, most: int = MOST
+) -> tuple[Mistake, ...]:
     """Return the false alarms with the highest scores, and the misses with the lowest.
 
-    Close calls follow where there are few false alarms.
+    There are at most `most` of each; close calls follow where there are fewer false alarms.
     """
     span = timing_of(settings, scores).span
     lowest = min(LOWEST, *settings["thresholds"].values())
@@ -85,7 +93,7 @@ def worst(scores: Scores, settings: Mapping[str, Any], tolerance_s: float) -> tu
         sorted((m for m in mistakes if m.kind == kind), key=lambda m: m.score)
         for kind in ("false alarm", "close call", "miss")
     )
-    return (*[*alarms[::-1], *calls[::-1]][:MOST], *misses[:MOST])
+    return (*[*alarms[::-1], *calls[::-1]][:most], *misses[:most])
 
 
 def _mistakes(

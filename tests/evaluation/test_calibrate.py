@@ -71,7 +71,8 @@ def run(bundle: Path, recordings: Path, output: Path, rate: float = 0.0) -> Cali
 
 
 def judge(bundle: Path, recordings: Path, **where: frozenset[str]) -> EventEvaluation:
-    return evaluate_events(bundle, recordings / "t.csv", [recordings / "noise"], quiet, where, 0.25)
+    noise = [recordings / "noise"]
+    return evaluate_events(bundle, recordings / "t.csv", noise, quiet, where, 0.25).evaluation
 
 
 def settings(bundle: Path) -> Any:
@@ -284,10 +285,14 @@ def test_false_alarms_an_hour_are_those_of_the_negatives_where_labels_have_no_ti
         write(tmp_path / "clips" / LOW, f"{number}.wav", track(1.5, {0.5: LOW}, seed=number))
     write(tmp_path / "talk", "1.wav", track(10.0, dict.fromkeys(np.arange(1.0, 10, 2), LOW)))
     negatives = [tmp_path / "talk"]
-    built = evaluate_events(tones, tmp_path / "clips", negatives, quiet, {}, 0.25)
+    built, worst = evaluate_events(tones, tmp_path / "clips", negatives, quiet, {}, 0.25)
     assert built.keyword_free_s == pytest.approx(10.0)
     assert built.total.false_alarms == 5
     assert built.total.false_alarms_per_hour == pytest.approx(1800)
+    alarms = [one for one in worst if one.kind == "false alarm"]
+    assert {one.file for one in alarms} == {str(tmp_path / "talk" / "1.wav")}
+    assert sorted(round(one.start_s) for one in alarms) == [1, 3, 5, 7, 9]
+    assert all(one.audio for one in worst)
 
 
 def test_a_label_ends_with_its_recording(tones: Path, tmp_path: Path) -> None:

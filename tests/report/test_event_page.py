@@ -3,13 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from edgekws.errors import MachineError, UsageError
 from edgekws.metrics.event_intervals import Basis
 from edgekws.metrics.event_tradeoff import Point
 from edgekws.metrics.intervals import clopper_pearson, garwood
-from edgekws.report import event_page, event_rows
+from edgekws.report import event_page, event_rows, mistake_rows
+from edgekws.spotting import mistakes
+from edgekws.spotting.mistakes import Mistake
 from edgekws.spotting.proof import proof
 from edgekws.spotting.results import ALL_KEYWORDS, EventEvaluation, KeywordEvents
 
@@ -140,3 +144,17 @@ def test_outputs_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match=r"b\.html: cannot be written .*; name another --output"):
         event_page.write_files(evaluation(0), "x", tmp_path / "file" / "b.html")
+
+
+def test_worst_mistakes_are_seen_and_heard(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16_000) * 0.3) * 0.5, 8000)
+    call = Mistake("close call", "да", 0.61, 0.7, 0, 0.4, 1.1, file="речь/a.wav")
+    (call,) = mistakes.with_audio([call], [tmp_path / "a.wav"])
+    page = event_page.page(evaluation(4), "связка", [call])
+    for told in ("close call: да", "score 0.61 &lt; threshold 0.70; речь/a.wav, 0.40 s"):
+        assert told in page
+    assert call.audio in page
+    assert "close call: да" not in event_page.page(evaluation(4), "связка")
+    _, heads, (row,) = mistake_rows.table([call])
+    assert len(heads) == len(row)
+    assert row == ["close call", "да", "0.610", "0.700", "речь/a.wav", "0.40 s"]
