@@ -76,7 +76,10 @@ def augment(
         UsageError: `output` has other content, or overlaps with the source.
         MachineError: `output` cannot be written.
     """
-    listing = source.dataset.list_clips(source.front_end, source.seed, cache_folder(), quiet)
+    dataset: Any = source.dataset
+    if getattr(dataset, "spoken", None):  # sentences for windows, none of which is written
+        dataset = dataset.model_copy(update={"spoken": None})
+    listing = dataset.list_clips(source.front_end, source.seed, cache_folder(), quiet)
     check_speakers(listing.clips)
     order = _order(source, listing, copies, form, seed)
     identity = _identity(order, emit)

@@ -12,6 +12,7 @@ import edgekws.curation.augment as room
 from edgekws.core.events import Event, quiet
 from edgekws.curation.augment import Augmented, augment
 from edgekws.curation.source import data_source
+from edgekws.datasets.synthesis.spoken_sentences import SpokenSentences
 from edgekws.errors import DataError, UsageError
 from edgekws.runtime.front_end import FrontEnd
 
@@ -63,6 +64,15 @@ def test_originals_are_kept_and_train_is_augmented(folder: Path, tmp_path: Path)
     assert all(0 <= float(row["snr_db"]) <= 20 for row in augmented)
     clips = {p for p in contents(tmp_path / "more") if p.endswith(".wav")}
     assert clips == {row["path"] for row in cells}
+
+
+def test_sentences_without_a_keyword_are_not_spoken_for_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(SpokenSentences, "list_sentences")
+    run(folder, tmp_path / "more", 2, 'dataset.spoken={ language = "ru" }')
+    run(folder, tmp_path / "same", 2)
+    assert rows(tmp_path / "more") == rows(tmp_path / "same")
 
 
 def test_the_manifest_is_a_dataset(folder: Path, tmp_path: Path) -> None:
