@@ -1,10 +1,10 @@
 """Streams from one split, with keywords at known times.
 
-If the data has recordings with keyword times, these are the streams. Otherwise keyword clips are
-inserted into the split's keyword-free speech, at most one every `APART_S`. The level of a keyword,
-its reverberation and its level above the speech, which is attenuated under it, are random. Without
-such speech, clips of other words and of silence are joined with pauses instead. The random draws
-depend only on the split, so that every seed is evaluated on the same streams.
+If the data has recordings with keyword times, these and the split's keyword-free speech are the
+streams. Otherwise keyword clips are inserted into that speech, at most one every `APART_S`. The
+level of a keyword, its reverberation and its level above the speech, which is attenuated under it,
+are random. Without such speech, clips of other words and of silence are joined with pauses instead.
+The random draws depend only on the split, so that every seed is evaluated on the same streams.
 """
 
 import csv
@@ -30,6 +30,7 @@ from edgekws.core.events import Emit, progress
 from edgekws.core.table import csv_text
 from edgekws.errors import DataError
 from edgekws.spotting.labelled_audio import Label, Labelled
+from edgekws.spotting.own_recordings import LONGEST_S, Streams, own_recordings
 
 TABLE = "streams.csv"
 NOTES = "notes.json"
@@ -45,9 +46,6 @@ AROUND_S = 1.0
 
 TURN_S = 0.2
 """Length of the fade at either end of the attenuation."""
-
-LONGEST_S = 4 * 3600.0
-"""Most audio to use from a split."""
 
 SNR_DB = (10.0, 30.0)
 """Level of a keyword above the surrounding speech; uniform."""
@@ -85,11 +83,9 @@ def write_streams(
         DataError: a recording cannot be read, or there is no audio without keywords.
     """
     keywords = frozenset(listing.labels) - {UNKNOWN, SILENCE}
-    recordings = [clip for clip in listing.recordings if clip.split == split]
-    if any(clip.end_s is not None and clip.label in keywords for clip in recordings):
-        streams = _from_recordings(recordings, keywords, sample_rate, split)
-    else:
-        streams = _composed(corpus, listing, split, sample_rate)
+    streams = own_recordings(listing, split, keywords, sample_rate) or _composed(
+        corpus, listing, split, sample_rate
+    )
     rows: list[tuple[object, ...]] = [_COLUMNS]
     seconds, count = 0.0, 0
     for number, (recording, samples) in enumerate(streams.recordings):
@@ -130,52 +126,7 @@ def read_notes(folder: Path) -> list[str]:
     return notes
 
 
-@dataclass(frozen=True)
-class _Streams:
-    """Recordings generated on demand, their approximate total length, and notes."""
-
-    recordings: Iterable[tuple[Labelled, NDArray[np.int16]]]
-    total_s: float
-    of: str
-    notes: tuple[str, ...] = ()
-
-
-def _from_recordings(
-    clips: Sequence[Clip], keywords: frozenset[str], sample_rate: int, split: Split
-) -> _Streams:
-    """Return the recordings with known keyword times, those with keywords first."""
-    by_file: dict[Path, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        by_file[clip.path].append(clip)
-    order = sorted(by_file, key=lambda path: not any(c.label in keywords for c in by_file[path]))
-    lengths = {path: length_s(path) for path in order}
-    chosen, total_s = [], 0.0
-    for path in order:
-        if total_s < LONGEST_S:
-            chosen.append(path)
-            total_s += lengths[path]
-    notes = []
-    if len(chosen) < len(order):
-        skipped = len(order) - len(chosen)
-        notes.append(
-            f"{split}: {skipped} recordings are not listened to, {LONGEST_S / 3600:g} hours are"
-        )
-
-    def recordings() -> Iterator[tuple[Labelled, NDArray[np.int16]]]:
-        for path in chosen:
-            rows = by_file[path]
-            labels = tuple(Label(c.label, c.start_s, c.end_s) for c in rows if c.label in keywords)
-            samples = [to_int16(block) for block in read_blocks(path, sample_rate)]
-            speakers = sorted({c.speaker for c in rows if c.speaker})
-            yield (
-                Labelled(path, labels, speaker=" & ".join(speakers)),
-                np.concatenate([np.zeros(0, np.int16), *samples]),
-            )
-
-    return _Streams(recordings(), total_s, "of the data's own recordings", tuple(notes))
-
-
-def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) -> _Streams:
+def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) -> Streams:
     """Return keyword clips inserted into the speech of the split, or into its other clips."""
     rng = np.random.default_rng([1, *split.encode()])
     keywords = [label for label in listing.labels if label not in (UNKNOWN, SILENCE)]
@@ -198,7 +149,7 @@ def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) 
     if fit < len(words):
         notes.append(f"{split}: {len(words) - fit} of {len(words)} keyword clips find no room")
     each_s = total_s / fit if fit else np.inf
-    return _Streams(
+    return Streams(
         _insert_words(backgrounds, words[:fit], each_s, sample_rate, rng), total_s, of, tuple(notes)
     )
 

@@ -14,6 +14,7 @@ from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import Clip, Listing, Split
 from edgekws.core.events import quiet
 from edgekws.errors import DataError
+from edgekws.spotting import own_recordings
 from edgekws.spotting.held_out import APART_S, TABLE, read_notes, read_streams, write_streams
 from edgekws.spotting.labelled_audio import Label, Labelled
 
@@ -196,8 +197,45 @@ def test_recordings_with_times_are_the_streams(folder: Path, tmp_path: Path) -> 
         Clip(said, "да", "c", "dev", 1.0, 1.4),
         Clip(folder / "speech-a.flac", UNKNOWN, "a", "train"),
     )
-    first, second = streams(listing(folder, recordings=recordings), "dev", tmp_path)
+    first, second = streams(listing(folder, speech=False, recordings=recordings), "dev", tmp_path)
     assert (first.labels, first.speaker) == ((Label("да", 1.0, 1.4),), "c")
     assert np.abs(samples(first) - wave).max() < 2 / 32768
     assert (second.labels, second.speaker) == ((), "b")
     assert len(samples(second)) == 50 * RATE
+
+
+def test_recordings_with_times_come_with_the_parts_without_a_keyword(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts that the table of negatives does not name are not listened to."""
+    monkeypatch.setattr(own_recordings, "PIECE_S", 4.0)
+    said, speech = folder / "said-and-free.wav", folder / "speech-b.flac"
+    soundfile.write(said, noise(6.0, 0.01, 6), RATE)
+    recordings = (Clip(said, "да", "c", "dev", 1.0, 1.4),)
+    negatives = (
+        Clip(said, UNKNOWN, "c", "dev", 1.4, 6.0),
+        Clip(speech, UNKNOWN, "b", "dev", 10.0, 15.0),
+        Clip(speech, UNKNOWN, "a", "train", 20.0, 28.0),
+        Clip(speech, UNKNOWN, "b", "dev", 30.0, 32.0),
+    )
+    whole = listing(folder, speech=False, recordings=recordings)
+    heard = streams(replace(whole, negatives=negatives), "dev", tmp_path)
+    assert [len(samples(one)) / RATE for one in heard] == [6, 4, 1, 2]
+    assert [one.speaker for one in heard] == ["c", "b", "b", "b"]
+    wave = soundfile.read(speech)[0]
+    assert np.abs(samples(heard[1]) - wave[10 * RATE : 14 * RATE]).max() < 2 / 32768
+
+
+def test_a_recording_with_rows_of_two_splits_is_not_listened_to(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("alone", "talk"):
+        soundfile.write(folder / f"{name}.wav", noise(6.0, 0.01, 7), RATE)
+    recordings = (
+        Clip(folder / "talk.wav", "да", "b", "dev", 1.0, 1.4),
+        Clip(folder / "talk.wav", "да", "a", "train", 3.0, 3.4),
+        Clip(folder / "alone.wav", "да", "b", "dev", 2.0, 2.4),
+    )
+    heard = streams(listing(folder, speech=False, recordings=recordings), "dev", tmp_path)
+    assert [one.labels for one in heard] == [(Label("да", 2.0, 2.4),)]
+    assert read_notes(tmp_path / "streams")[1].startswith("dev: 1 recording")
