@@ -169,7 +169,9 @@ class Dataset(Fields):
             if (label := r.word if r.word in words else UNKNOWN) in words or fillers
         ]
         rule = Rule("", HELD_OUT, HELD_OUT)
-        negatives = list_negatives(self.negatives, clips, rule, seed, folder, Counter())
+        ignored: Counter[str] = Counter()
+        negatives = list_negatives(self.negatives, clips, rule, seed, folder, ignored)
+        notes += ignored_line(ignored)
         others = Counter(r.word for r in recordings if r.word not in words)
         if others and not fillers:
             names = ", ".join(sorted(others))

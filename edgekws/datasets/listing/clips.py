@@ -18,7 +18,7 @@ from edgekws.datasets.listing.negatives import list_negatives
 from edgekws.datasets.listing.silence import noise_per_split, noise_recordings, silence_clips
 from edgekws.datasets.listing.source import existing
 from edgekws.datasets.listing.speakers import ranked
-from edgekws.datasets.listing.splits import Rule, caveats, split_clips, split_notes
+from edgekws.datasets.listing.splits import Rule, caveats, refuse_shared, split_clips, split_notes
 from edgekws.datasets.listing.windows import Cut, Windows, cut_notes, cut_windows
 from edgekws.datasets.listing.word_folders import Recordings, word_name
 from edgekws.datasets.synthesis.spoken_sentences import Sentences
@@ -89,12 +89,12 @@ def list_recordings(
 
     `negatives` are sources of recordings without a keyword, and `speak` synthesises sentences
     without one: they are `_unknown_` where no other word is. Windows are cut as `windows` says,
-    `_silence_` from the noise. If there are recordings of
-    `_silence_`, none is cut from the noise unless the choice has `silence = true`.
+    `_silence_` from the noise. If there are recordings of `_silence_`, none is cut from the noise
+    unless the choice has `silence = true`.
 
     Raises:
-        DataError: there are too few speakers or noise recordings to split, or a keyword has no
-            clips in some split.
+        DataError: there are too few speakers or noise recordings to split, a keyword has no clips
+            in some split, or windows are cut from a recording with clips in two splits.
     """
     words = {r.word for r in contents.recordings}
     if choice.unknown and (speak or (windows and windows.gives_unknown)):
@@ -111,12 +111,13 @@ def list_recordings(
     recordings: list[Clip] = []
     cut = Cut(clips, free=speech)
     if windows:
+        refuse_shared(clips, source)
         recordings = clips + speech
         cut = cut_windows(clips, speech, windows, front_end.window_s, keywords, seed)
         notes += cut_notes(cut, keywords, front_end.window_s, source)
     if UNKNOWN in labels:
         window_s = front_end.window_s
-        cut.clips.extend(_sentence_windows(sentences.clips, cut.clips, keywords, window_s, seed))
+        cut.clips.extend(_speech_windows(sentences.clips, cut.clips, keywords, window_s, seed))
     clips = _capped(cut.clips, keywords, choice.max_unknown_ratio, seed, notes)
     silence = SILENCE in labels and (choice.silence is True or SILENCE not in words)
     per_split = noise_per_split(noise, seed, silence)
@@ -194,29 +195,30 @@ def cut_silence(
     ]
 
 
-def _sentence_windows(
-    sentences: Sequence[Clip],
+def _speech_windows(
+    speech: Sequence[Clip],
     clips: Sequence[Clip],
     keywords: Sequence[str],
     window_s: float,
     seed: int,
 ) -> list[Clip]:
-    """Return windows of sentences as `_unknown_`, for each split whose `clips` have none.
+    """Return windows of `speech` as `_unknown_`, for each split whose `clips` have none.
 
     They are as many as the mean keyword has clips in that split.
     """
     windows = []
     for place, split in enumerate(SPLITS):
-        own = [clip for clip in sentences if clip.split == split]
+        own = [clip for clip in speech if clip.split == split]
         if not own or any(c.split == split and c.label == UNKNOWN for c in clips):
             continue
         rng = np.random.default_rng([seed, place])
         count = max(round(mean_count(clips, keywords, split)), 1)
         for n in rng.choice(len(own), count, replace=count > len(own)):
-            room_s = max(length_s(own[n].path) - window_s, 0.0)
-            start_s = round(float(rng.uniform(0, room_s)), 3)
+            clip = own[n]
+            last_s = (length_s(clip.path) if clip.end_s is None else clip.end_s) - window_s
+            start_s = round(float(rng.uniform(clip.start_s, max(last_s, clip.start_s))), 3)
             end_s = round(start_s + window_s, 3)
-            windows.append(replace(own[n], start_s=start_s, end_s=end_s))
+            windows.append(replace(clip, start_s=start_s, end_s=end_s))
     return windows
 
 

@@ -12,6 +12,7 @@ from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.fields import Fields
 from edgekws.core.kinds import closest
 from edgekws.datasets.listing.labels import label_problem
+from edgekws.datasets.listing.negatives import ROUNDED_S
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import Row, Table
 from edgekws.datasets.listing.word_folders import Recording, word_name
@@ -29,8 +30,6 @@ SPLIT_NAMES: dict[str, Split] = {
 }
 
 _SHOWN = 20
-_ROUNDED_S = 0.1
-"""An end may exceed the length of its file by this much: times and frames are rounded."""
 
 Where = Mapping[str, Sequence[str]]
 
@@ -125,7 +124,7 @@ def beyond_the_end(listed: Sequence[Recording]) -> Iterator[str]:
                 whole_s = length_s(recording.path)
             except DataError:
                 continue
-            if recording.end_s > whole_s + _ROUNDED_S:
+            if recording.end_s > whole_s + ROUNDED_S:
                 late.append((recording, whole_s))
     if late:
         recording, whole_s = late[0]

@@ -3,10 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
 from edgekws.audio.folders import audio_files_under
+from edgekws.audio.opening import length_s
 from edgekws.core.canonical import file_state, sha256_file
 from edgekws.core.contract import UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Split
@@ -20,6 +22,9 @@ from edgekws.errors import DataError
 
 HELD_OUT = 0.25
 """Least share of the speakers in dev and in test: false alarms are counted by the hour."""
+
+ROUNDED_S = 0.1
+"""An end may exceed the length of its file by this much: times and frames are rounded."""
 
 
 def list_negatives(
@@ -38,17 +43,18 @@ def list_negatives(
     recording itself. `rule` was made for the names of `words`: if it extracts the same new speaker
     from all names in a folder, each recording counts as a speaker. Speakers of `words`, the clips
     of `source`, keep their split; others are held out by `rule`, at least `HELD_OUT` of them in dev
-    and in test. `ignored` counts files that are not recordings.
+    and in test. `ignored` counts files that are not recordings, and ends after that of their file.
 
     Raises:
         DataError: a source is missing or empty, a row is wrong, there are fewer than three new
-            speakers, a recording or a copy of it is among `words`, or its copies are in two splits.
+            speakers, a recording or a copy of it is among `words`, or its copies or overlapping
+            parts of it are in two splits.
     """
     known = {clip.speaker or clip.path.name: clip.split for clip in words}
     parts: dict[tuple[Path, float], _Part] = {}
     for one in sources:
         for part in _parts(one, rule, known.keys(), ignored):
-            parts.setdefault((part.path, part.start_s), part)
+            parts.setdefault((part.path, part.start_s), _within(part, ignored))
     split_of = known | _splits({part.unit for part in parts.values()} - set(known), rule, seed)
     negatives = [
         Clip(part.path, UNKNOWN, part.speaker, split_of[part.unit], part.start_s, part.end_s)
@@ -56,6 +62,7 @@ def list_negatives(
     ]
     _refuse_in_both(words, negatives, source)
     _refuse_copies(words, negatives, source)
+    _refuse_overlaps(negatives)
     return negatives
 
 
@@ -102,6 +109,29 @@ def _parts(source: Path, rule: Rule, known: Collection[str], ignored: Counter[st
     return parts
 
 
+def _within(part: _Part, ignored: Counter[str]) -> _Part:
+    """Return the part without what is beyond the end of its file; unreadable ones are read later.
+
+    Raises:
+        DataError: it begins there.
+    """
+    if part.end_s is None and not part.start_s:
+        return part
+    try:
+        whole_s = length_s(part.path)
+    except DataError:
+        return part
+    if part.start_s >= whole_s:
+        raise DataError(
+            f"dataset.negatives: {part.path} is {whole_s:g} s long, and has a part from "
+            f"{part.start_s:g} s on; correct start_s"
+        )
+    if part.end_s is None or part.end_s <= whole_s:
+        return part
+    ignored["values of end_s after the end of their file"] += part.end_s > whole_s + ROUNDED_S
+    return part._replace(end_s=whole_s)
+
+
 def _share_a_prefix(parts: Sequence[_Part], known: Collection[str]) -> bool:
     """Return whether the one "speaker" of a folder is merely how all its names begin."""
     speakers = {part.speaker for part in parts} - {None, *known}
@@ -143,6 +173,24 @@ def _refuse_copies(words: Iterable[Clip], negatives: Iterable[Clip], source: Pat
                 )
 
 
+def _refuse_overlaps(negatives: Iterable[Clip]) -> None:
+    """Raise `DataError` for parts of one recording that overlap and are in two splits."""
+    by_file: dict[Path, list[Clip]] = defaultdict(list)
+    for clip in negatives:
+        by_file[clip.path.resolve()].append(clip)
+    for clips in by_file.values():
+        clips.sort(key=lambda clip: clip.start_s)
+        longest = clips[0]
+        for clip in clips[1:]:
+            if clip.start_s < (longest.end_s or inf) and clip.split != longest.split:
+                raise DataError(
+                    f"dataset.negatives: {clip.path} from {clip.start_s:g} s on would be in "
+                    f"{clip.split}, and in {longest.split} as part of what begins at "
+                    f"{longest.start_s:g} s; name each part of a recording once"
+                )
+            longest = max(longest, clip, key=lambda clip: clip.end_s or inf)
+
+
 def _part(path: Path, folder: Path, rule: Rule) -> _Part:
     parts = path.relative_to(folder).parts
     speaker = parts[0] if len(parts) > 1 else rule.speaker(path)
@@ -154,7 +202,8 @@ def _splits(units: set[str], rule: Rule, seed: int) -> dict[str, Split]:
         return {}
     if len(units) < len(SPLITS):
         raise DataError(
-            f"dataset.negatives: {len(units)} speakers ({', '.join(sorted(units))}), but 3 are "
+            f"dataset.negatives: {len(units)} speaker{'s' * (len(units) > 1)} "
+            f"({', '.join(sorted(units))}), but 3 are "
             "needed, one for each split; put every speaker's recordings into a separate folder, or "
             "name the folders that hold the recordings, and each recording counts as a speaker"
         )

@@ -117,6 +117,24 @@ def caveats(clips: Sequence[Clip], rule: Rule) -> list[str]:
     ]
 
 
+def refuse_shared(clips: Iterable[Clip], source: Path) -> None:
+    """Refuse recordings with clips in two splits, to cut windows around these clips from.
+
+    Raises:
+        DataError: there is one; a window around one clip may hold speech of another.
+    """
+    first: dict[Path, Clip] = {}
+    for clip in clips:
+        other = first.setdefault(clip.path, clip)
+        if other.split != clip.split and clip.label != SILENCE:
+            raise DataError(
+                f"{source}: {clip.path} has clips in {other.split} (of {other.speaker}) and in "
+                f"{clip.split} (of {clip.speaker}), and windows of one would hold speech of the "
+                "other; give all rows of a recording the same speaker, or the same split in a "
+                "column split"
+            )
+
+
 def _carved(
     pool: set[str], missing: Sequence[Split], rule: Rule, seed: int, source: Path
 ) -> dict[str, Split]:

@@ -90,7 +90,7 @@ def cut_windows(
     keywords: Collection[str],
     seed: int,
 ) -> Cut:
-    """Cut `words`, rows with the positions of words, and whole `negatives`.
+    """Cut `words`, rows with the positions of words, and `negatives`, recordings or parts of them.
 
     Parts that no row of `keywords` covers are assumed to contain none.
     """
@@ -183,14 +183,16 @@ class _Cutter:
                 self._free(placed[0], first, last)
 
     def negative(self, clip: Clip) -> None:
-        """Cut a recording without a keyword."""
+        """Cut a recording, or a part of one, without a keyword."""
         end = _length_s(clip.path)
         if end is None:  # reported when it is read
             self.clips.append(clip)
-        elif end < self._window_s:
+            return
+        last = end if clip.end_s is None else min(clip.end_s, end)
+        if last - clip.start_s < self._window_s:
             self.counts["short"] += 1
         else:
-            self._free(clip, 0.0, end)
+            self._free(clip, clip.start_s, last)
 
     def _word(self, clip: Clip, others: Sequence[tuple[float, float]], end: float) -> None:
         if end < self._window_s:

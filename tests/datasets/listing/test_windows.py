@@ -179,6 +179,32 @@ def test_negatives_are_the_parts_without_a_keyword(home: Path) -> None:
         assert all(share(row, part) == 0 for row in rows.get(part.path, ()))
 
 
+def test_windows_of_a_part_of_a_negative_stay_in_it(home: Path) -> None:
+    rows = [f"neg/n{n}/a.wav,n{n},{0.5 * (n % 3)},{0.5 * (n % 3) + 2}" for n in range(8)]
+    (home / "neg.csv").write_text("\n".join(["file,speaker,start_s,end_s", *rows]), "utf-8")
+    listing = listed(home, negatives=[home / "neg.csv"])
+    parts = {c.path: c for c in listing.negatives if c.path.parent.parent.name == "neg"}
+    assert len(parts) == 8
+    assert all(part.end_s == part.start_s + 2 for part in parts.values())
+    windows = [clip for clip in listing.clips if clip.path in parts]
+    assert len(windows) >= 8
+    for clip in windows:
+        part = parts[clip.path]
+        assert part.start_s <= clip.start_s < (clip.end_s or 9) <= (part.end_s or 0)
+
+
+def test_a_recording_with_speakers_of_two_splits_is_refused(home: Path) -> None:
+    lines = (home / "t.csv").read_text("utf-8").splitlines()
+    splits = ["train", *["dev", "test"] * 5]
+    rows = [f"{line},{splits[int(line[0])]}" for line in lines[1:]]
+    rows.append("1-да.wav,нет,гость,3,3.4,train")
+    (home / "t.csv").write_text("\n".join([f"{lines[0]},split", *rows]), "utf-8")
+    with pytest.raises(
+        DataError, match=r"1-да.wav has clips in dev \(of г1\) and in train \(of гость"
+    ):
+        listed(home)
+
+
 def test_windows_come_from_the_seed_and_dev_and_test_from_none(home: Path) -> None:
     negatives = [home / "neg"]
     assert listed(home, negatives=negatives) == listed(home, negatives=negatives)
