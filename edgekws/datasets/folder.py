@@ -102,7 +102,7 @@ class Dataset(Fields):
         if self.keywords is None:
             contents = find_recordings(root, self.noise)
             words = {recording.word for recording in contents.recordings}
-            words |= {UNKNOWN} if self.spoken else set()
+            words |= {UNKNOWN} if self.spoken or self.negatives else set()
             return labels_of(self._choice, self._keywords(contents), words, noise=noise)
         others = ("any other word",)
         return labels_of(self._choice, tuple(map(word_name, self.keywords)), others, noise=noise)

@@ -142,7 +142,7 @@ class Dataset(Fields):
             return labels_of(self._choice, keywords, ("any other word",), noise=noise)
         contents = self._read()
         words = {recording.word for recording in contents.recordings}
-        if self.spoken or (self.windows and self.windows.gives_unknown):
+        if self.spoken or self.negatives or (self.windows and self.windows.gives_unknown):
             words.add(UNKNOWN)
         return labels_of(self._choice, self._keywords(contents), words, noise=noise)
 

@@ -97,7 +97,7 @@ def list_recordings(
             in some split, or windows are cut from a recording with clips in two splits.
     """
     words = {r.word for r in contents.recordings}
-    if choice.unknown and (speak or (windows and windows.gives_unknown)):
+    if choice.unknown and (speak or negatives or (windows and windows.gives_unknown)):
         words.add(UNKNOWN)
     labels = labels_of(choice, keywords, words, noise=bool(noise))
     used = [r for r in contents.recordings if r.word in labels or _is_unknown(r.word, labels)]
@@ -117,7 +117,7 @@ def list_recordings(
         notes += cut_notes(cut, keywords, front_end.window_s, source)
     if UNKNOWN in labels:
         window_s = front_end.window_s
-        cut.clips.extend(_speech_windows(sentences.clips, cut.clips, keywords, window_s, seed))
+        cut.clips.extend(_speech_windows(speech, cut.clips, keywords, window_s, seed))
     clips = _capped(cut.clips, keywords, choice.max_unknown_ratio, seed, notes)
     silence = SILENCE in labels and (choice.silence is True or SILENCE not in words)
     per_split = noise_per_split(noise, seed, silence)

@@ -55,7 +55,7 @@ def test_every_kind_splits_them_by_speaker(kind: str, home: Path) -> None:
     }
     assert {clip.split for clip in listing.negatives} == set(SPLITS)
     assert {clip.label for clip in listing.negatives} == {"_unknown_"}
-    assert not {clip.path for clip in listing.clips} & {clip.path for clip in listing.negatives}
+    assert not set(listing.clips) & set(listing.negatives)
 
 
 @pytest.mark.parametrize(("fraction", "dev"), [(0.05, 2), (0.6, 4)])
@@ -107,13 +107,39 @@ def test_files_and_tables_name_single_recordings_and_parts(home: Path) -> None:
     assert len(listing.negatives) == 6
 
 
+def test_parts_end_with_their_file(home: Path) -> None:
+    rows = [f"talk/p{n}/a.flac,q{n},0.5,{2 + n}" for n in range(4)]  # 2.5 s each
+    (home / "talk.csv").write_text("\n".join(["file,speaker,start_s,end_s", *rows]))
+    listing = listed("folder", ["talk.csv"])
+    assert sorted(clip.end_s or 0 for clip in listing.negatives) == [2.0, 2.5, 2.5, 2.5]
+    assert "ignored: 3 values of end_s after the end of their file" in listing.notes
+
+
+def test_parts_that_overlap_are_in_one_split(home: Path) -> None:
+    rows = [f"talk/p0/a.flac,q{n},{0.5 * n},{0.5 * n + 0.6}" for n in range(4)]
+    (home / "talk.csv").write_text("\n".join(["file,speaker,start_s,end_s", *rows]))
+    with pytest.raises(
+        DataError, match=r"a.flac from .* s on would be in .*name each part .* once"
+    ):
+        listed("folder", ["talk.csv"])
+
+
+def test_they_are_the_other_words_where_there_are_none(home: Path) -> None:
+    """Without `_unknown_`, nothing would be trained on them."""
+    listing = listed("folder", ["talk"])
+    assert listing.labels == ("left", "right", "_unknown_")
+    unknown = [clip for clip in listing.clips if clip.label == "_unknown_"]
+    assert {clip.split for clip in unknown} == set(SPLITS)
+    assert {clip.path.parent.parent.name for clip in unknown} == {"talk"}
+
+
 def test_a_speaker_of_the_words_keeps_the_split(home: Path) -> None:
     for speaker in range(4):
         folder = home / "talk" / f"s{speaker}"
         folder.mkdir()
         (home / "talk" / f"p{speaker}" / "a.flac").rename(folder / "b.flac")
     listing = listed("folder", ["talk"])
-    split_of = {clip.speaker: clip.split for clip in listing.clips if clip.speaker}
+    split_of = {clip.speaker: clip.split for clip in listing.clips if clip.label != "_unknown_"}
     own = {clip.speaker: clip.split for clip in listing.negatives if clip.speaker in split_of}
     assert len(own) == 4
     assert own == {speaker: split_of[speaker] for speaker in own}
@@ -124,7 +150,7 @@ def test_a_speaker_of_the_words_keeps_the_split(home: Path) -> None:
     [
         (["missing"], "missing: no such folder"),
         (["empty"], "empty: holds no recordings; remove it from dataset.negatives"),
-        (["talk/p1", "talk/p2"], "dataset.negatives: 1 speakers .* but 3 are needed"),
+        (["talk/p1", "talk/p2"], "dataset.negatives: 1 speaker .* but 3 are needed"),
         (["bad.csv"], r"bad\.csv:1: .*file"),
     ],
 )
