@@ -76,7 +76,9 @@ class Miner:
         teachers: Sequence[Model],
         number: int,
     ) -> Round:
-        """Add the hardest windows that are new, and train; undo it if false alarms do not fall.
+        """Add the hardest windows that are new, and train.
+
+        A round after the first is undone if false alarms do not fall.
 
         Raises:
             RecipeError, MachineError: as `training.fit.fit`.

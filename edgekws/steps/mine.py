@@ -42,8 +42,9 @@ class Step(FinetuningFields):
         3,
         ge=1,
         le=100,
-        description="most times to mine and train; a round that does not lower the number of "
-        "false alarms is undone, and one that lowers it by less than a tenth is the last",
+        description="most times to mine and train; a round after the first that does not lower "
+        "the number of false alarms is undone, and one that lowers it by less than a tenth is the "
+        "last",
     )
 
     def run(self, inputs: Mapping[str, Artifact], job: Job) -> Output:
