@@ -100,8 +100,12 @@ def write_streams(
         done, total = int(seconds), int(streams.total_s)
         progress(emit, f"streams of {split}", min(done, total), total)
     (folder / TABLE).write_text(csv_text(rows), "utf-8", newline="")
-    summary = f"{split}: {seconds / 60:.1f} minutes {streams.of}, {count} keywords in them"
-    (folder / NOTES).write_text(json.dumps([summary, *streams.notes], ensure_ascii=False), "utf-8")
+    notes = [f"{split}: {seconds / 60:.1f} minutes {streams.of}, {count} keywords in them"]
+    notes += streams.notes
+    if count < streams.clips:
+        left_out = streams.clips - count
+        notes.append(f"{split}: {left_out} of {streams.clips} keyword clips find no room")
+    (folder / NOTES).write_text(json.dumps(notes, ensure_ascii=False), "utf-8")
 
 
 def read_streams(folder: Path) -> list[Labelled]:
@@ -146,11 +150,13 @@ def _composed(corpus: Corpus, listing: Listing, split: Split, sample_rate: int) 
         for n in _balanced(clips, keywords, rng)
     ]
     fit = min(len(words), int(total_s / APART_S))
-    if fit < len(words):
-        notes.append(f"{split}: {len(words) - fit} of {len(words)} keyword clips find no room")
     each_s = total_s / fit if fit else np.inf
     return Streams(
-        _insert_words(backgrounds, words[:fit], each_s, sample_rate, rng), total_s, of, tuple(notes)
+        _insert_words(backgrounds, words[:fit], each_s, sample_rate, rng),
+        total_s,
+        of,
+        tuple(notes),
+        len(words),
     )
 
 

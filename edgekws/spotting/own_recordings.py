@@ -26,12 +26,16 @@ Recorded = tuple[Labelled, NDArray[np.int16]]
 
 @dataclass(frozen=True)
 class Streams:
-    """Recordings generated on demand, their approximate total length, and notes."""
+    """Recordings generated on demand, their approximate total length, and notes.
+
+    `clips` is the number of keyword clips that are inserted if there is room.
+    """
 
     recordings: Iterable[Recorded]
     total_s: float
     of: str
     notes: tuple[str, ...] = ()
+    clips: int = 0
 
 
 class _Part(NamedTuple):

@@ -154,13 +154,18 @@ def test_they_are_the_same_again_and_differ_between_splits(folder: Path, tmp_pat
     assert bytes_of["a"][TABLE] != bytes_of["c"][TABLE]
 
 
-def test_too_little_speech_takes_as_many_of_each_keyword(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seconds", "each"), [(4 * APART_S, 2), (31.5, 1)])
+def test_too_little_speech_takes_as_many_of_each_keyword(
+    seconds: float, each: int, folder: Path, tmp_path: Path
+) -> None:
+    """Of 31.5 s, the last 1.5 s are too short for the third word."""
     listed = listing(folder)
-    short = Clip(folder / "speech-b.flac", UNKNOWN, "b", "dev", 0.0, 4 * APART_S)
+    short = Clip(folder / "speech-b.flac", UNKNOWN, "b", "dev", 0.0, seconds)
     detected = streams(Listing(listed.labels, listed.clips, negatives=(short,)), "dev", tmp_path)
     said = [label.keyword for one in detected for label in one.labels]
-    assert sorted(said) == ["да", "да", "нет", "нет"]
-    assert read_notes(tmp_path / "streams")[1:] == ["dev: 4 of 8 keyword clips find no room"]
+    assert sorted(said) == ["да"] * each + ["нет"] * each
+    note = f"dev: {8 - 2 * each} of 8 keyword clips find no room"
+    assert read_notes(tmp_path / "streams")[1:] == [note]
 
 
 def test_without_speech_other_words_take_its_place(folder: Path, tmp_path: Path) -> None:
