@@ -43,7 +43,7 @@ def report_result(report: "Report", page: Path | None = None) -> Shown:
         (*notes, *([str(page)] if page else [])),
         (*tables.step_tables(report, wide=False), *rest),
         caption=_whole_note(m for bundle in bundles for m in bundle.measurements),
-        problem="" if report.ok else _over_budget(verdict for _, verdict in report.deciding()),
+        problem="" if report.ok else _over_budget(report.deciding()),
     )
 
 
@@ -78,7 +78,7 @@ def check_result(measurements: Sequence[Measurement], verdicts: Sequence[Verdict
     measured = ("measured", ("metric", "value"), list(tables.measured_lines(measurements)))
     budget = tables.budget_tables(tables.bounded(verdicts, "model"))
     shown = (measured, *_whole(measurements), *budget)
-    problem = "" if record["ok"] else _over_budget(verdicts)
+    problem = "" if record["ok"] else _over_budget([("", v) for v in verdicts])
     note = _whole_note(measurements)
     return Shown("check", (record,), shown, caption=note, problem=problem)
 
@@ -169,14 +169,16 @@ def exported_result(exported: "Exported") -> Shown:
     return Shown("exported", (asdict(exported),), (), lines)
 
 
-def _over_budget(verdicts: Iterable[Verdict]) -> str:
-    """Return the limits that are exceeded, and by how much."""
-    limits = [
-        f"{v.limit.key} = {figures.figure(v.limit.metric, v.limit.value)} "
-        f"({figures.figure(v.limit.metric, v.measured)}, {figures.margin(v)})"
-        for v in verdicts
-        if not v.ok
-    ]
+def _over_budget(verdicts: Iterable[tuple[str, Verdict]]) -> str:
+    """Return the limits that are exceeded, and by how much; each with its results, if several."""
+    exceeded: dict[str, list[str]] = {}
+    over = [(name, verdict) for name, verdict in verdicts if not verdict.ok]
+    several = len({name for name, _ in over}) > 1
+    for name, v in over:
+        limit = f"{v.limit.key} = {figures.figure(v.limit.metric, v.limit.value)}"
+        measured = f"{figures.figure(v.limit.metric, v.measured)}, {figures.margin(v)}"
+        exceeded.setdefault(limit, []).append(f"{name} {measured}" if several else measured)
+    limits = [f"{limit} ({'; '.join(of)})" for limit, of in exceeded.items()]
     return f"the budget is not met: {'; '.join(limits)}"
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from edgekws.core.measurement import Measurement
+from edgekws.core.measurement import Budget, Limit, Measurement
 from edgekws.core.report import Report, Result
 from edgekws.report.head import facts
 from edgekws.report.html import _values
@@ -77,3 +77,19 @@ def few_without_details(report: Report) -> Report:
     """Return the report with what the page draws of a test in continuous speech left out."""
     results = tuple(Result(r.name, r.kind, r.sha256, r.measurements) for r in report.results)
     return Report("a", "0" * 64, {}, {}, results, ok=True)
+
+
+def test_a_limit_that_several_results_exceed_is_named_once() -> None:
+    limits = [Limit.parse("max_miss_rate", 0.05), Limit.parse("max_params", 10)]
+    params = Measurement("params", 12)
+    results = tuple(
+        replace(result, verdicts=Budget(tuple(on)).check([*result.measurements, params]))
+        for result, on in zip(report(9).results, (limits[1:], limits), strict=True)
+    )
+    problem = report_result(replace(report(9), results=results, ok=False)).problem
+    assert problem == (
+        "the budget is not met: max_params = 10 (export 12, −20.0 %; bundle 12, −20.0 %); "
+        "max_miss_rate = 5.0 % (bundle 10.0 %, −5.0 pp)"
+    )
+    problem = report_result(replace(report(9), results=results[1:], ok=False)).problem
+    assert "max_miss_rate = 5.0 % (10.0 %, −5.0 pp)" in problem
