@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from edgekws.core.events import Emit, progress
 from edgekws.metrics.event_intervals import alarms_per_hour
-from edgekws.metrics.event_tradeoff import Point, outcome_at, tracks, tradeoff
+from edgekws.metrics.event_tradeoff import LOWEST, Point, outcome_at, tracks, tradeoff
 from edgekws.metrics.events import HOUR_S
 from edgekws.metrics.score_tracks import Timing, Track, peaks
 from edgekws.runtime.detect import UNIT
+from edgekws.spotting import proof
 from edgekws.spotting.results import (
     EventEvaluation,
     candidates,
@@ -265,10 +266,10 @@ def _false_alarm_evidence(
     """Yield a note if the recordings are too few to show the rate of false alarms."""
     seconds = free_s(scores, tolerance_s)
     none = alarms_per_hour(np.zeros(len(seconds), np.int64), seconds, scores.axis.groups)
-    shown = f"{seconds.sum() / 60:.0f} minutes free of keywords"
+    shown = f"{proof.span(float(seconds.sum()))} free of keywords"
     limit = f"{max_fa_per_hour:g} false alarms per hour"
     if none.ci95 is None:
-        yield f"{shown} are of one speaker, and cannot show {limit} of others"
+        yield f"{shown}, of one speaker, cannot show {limit} for others"
     elif none.ci95[1] > max_fa_per_hour:
         yield (
             f"{shown} cannot show {limit}: even with none in them, up to {none.ci95[1]:.1f} "
@@ -282,7 +283,11 @@ def _notes(evaluation: EventEvaluation) -> Iterator[str]:
         if not keyword.labels:
             yield f"{keyword.keyword} is not among the positives: its threshold is a guess"
         elif keyword.misses == keyword.labels:
-            yield f"{keyword.keyword} is always missed: hits would exceed the limit of false alarms"
+            low = min(keyword.curve, key=lambda point: point.misses)
+            reason = "hits would exceed the limit of false alarms"
+            if low.misses == keyword.labels:
+                reason = f"it is no hit at any threshold from {LOWEST:g} on"
+            yield f"{keyword.keyword} is always missed: {reason}"
 
 
 def _record(evaluation: EventEvaluation) -> dict[str, Any]:

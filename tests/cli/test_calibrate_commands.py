@@ -43,7 +43,7 @@ def test_calibrate_shows_a_table_and_writes_a_page(place: Path, tmp_path: Path) 
     limit = ["--max-fa-per-hour", "2", "--output", output, "--page", page]
     done = run("calibrate", place / "bundle", *common(place), *limit, "--where", "split=dev")
     assert done.exit_code == 0, done.output
-    assert "0 minutes free of keywords cannot show 2 false alarms per hour" in done.stderr
+    assert "9 s free of keywords cannot show 2 false alarms per hour" in done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == [LOW, HIGH]
     assert "no false alarm in 9 s shows fewer than 4,340 per hour" in done.stdout
     assert "smoothing " in done.stdout
