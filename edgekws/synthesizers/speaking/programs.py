@@ -29,7 +29,7 @@ class Speech(NamedTuple):
 
 
 def located(name: str, install: str) -> Path:
-    """Return the file of a program.
+    """Return the file of a program, with its folder: `./say.sh` is not looked up in `PATH` later.
 
     Raises:
         MissingPartError: there is none; the message has `install`.
@@ -37,7 +37,7 @@ def located(name: str, install: str) -> Path:
     path = shutil.which(name)
     if path is None:
         raise MissingPartError(f"{name} is not installed; {install}")
-    return Path(path)
+    return Path(path).absolute()
 
 
 def identity(program: Path) -> str:
@@ -84,13 +84,18 @@ def speech_of(
     """
     from edgekws.audio.opening import open_audio
 
+    name = one_line(command[0])
     output.unlink(missing_ok=True)
     output_of(command, text, limit_s)
     if not output.is_file():
-        raise DataError(f"{one_line(command[0])}: wrote no file {output.name}")
-    with open_audio(output) as file:
-        rate = int(file.samplerate)
-        samples = file.read(_LONGEST_S * rate + 1, dtype="float32", always_2d=True).mean(axis=1)
+        raise DataError(f"{name}: wrote no file {output.name}")
+    try:
+        with open_audio(output) as file:
+            rate = int(file.samplerate)
+            samples = file.read(_LONGEST_S * rate + 1, dtype="float32", always_2d=True).mean(axis=1)
+    except DataError as error:  # names a temporary file, which cannot be mended
+        reason = str(error).removeprefix(f"{output}: ").partition(";")[0]
+        raise DataError(f"{name}: wrote {output.name} wrongly: {reason}") from error
     if len(samples) > _LONGEST_S * rate or not np.isfinite(samples).all():
-        raise DataError(f"{one_line(command[0])}: wrote over {_LONGEST_S} s, or no numbers")
+        raise DataError(f"{name}: wrote over {_LONGEST_S} s, or no numbers")
     return Speech(np.asarray(samples, np.float32), rate)
