@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from edgekws.audio.opening import HIGHEST_HZ, LOWEST_HZ
 from edgekws.core.canonical import sha256_file, sha256_of
 from edgekws.core.fields import Fields
 from edgekws.core.source_code import fingerprint
@@ -179,11 +180,14 @@ def _read(path: Path) -> _Config:
             {str(k): [int(i) for i in ids] for k, ids in record["phoneme_id_map"].items()},
             {str(k): list(new) for k, new in record.get("phoneme_map", {}).items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         text = f"{file}: is not the configuration of a Piper voice: {type(error).__name__} {error}"
         raise DataError(text) from error
     if kind not in ("espeak", "text"):
         raise DataError(f'{file}: phoneme_type is "{kind}"; espeak and text are supported')
+    if not LOWEST_HZ <= config.sample_rate <= HIGHEST_HZ:
+        rate = config.sample_rate
+        raise DataError(f"{file}: audio.sample_rate is {rate}, which is no rate in Hz")
     if lacking := {_START, _END, _PAD} - config.ids.keys():
         raise DataError(f"{file}: phoneme_id_map has no {', '.join(sorted(lacking))}")
     return config

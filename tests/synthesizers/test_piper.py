@@ -104,6 +104,8 @@ def test_a_voice_of_letters_speaks_no_phonemes(tmp_path: Path) -> None:
     [
         ({"phoneme_type": "pinyin"}, 'phoneme_type is "pinyin"; espeak and text are supported'),
         ({"espeak": {}}, "is not the configuration of a Piper voice: KeyError 'voice'"),
+        ({"audio": {"sample_rate": 0}}, r"audio\.sample_rate is 0, which is no rate in Hz"),
+        ({"audio": {"sample_rate": float("inf")}}, "a Piper voice: OverflowError"),
         ({"phoneme_id_map": {"a": [1]}}, r"phoneme_id_map has no \$, \^, _"),
         ({"phoneme_id_map": 3}, "is not the configuration of a Piper voice: AttributeError"),
     ],
