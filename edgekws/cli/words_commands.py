@@ -46,10 +46,11 @@ def words(
     answers = words_answers(tuple(keywords), language)
     with view_for(json) as view:
         if recipe.exists():
-            _check_same(recipe, answers)
+            voices = _voices_of(recipe, answers)
         else:
+            voices = answers.voices
             write_text(recipe, recipe_text(answers, recipe))
-        view.emit(Event("note", f"recipe: {recipe}; voices: {', '.join(answers.voices)}"))
+        view.emit(Event("note", f"recipe: {recipe}; voices: {', '.join(voices)}"))
         planned = api.plan(recipe, emit=view.emit)
         view.show(planned.shown)
         if not planned.ok:
@@ -68,8 +69,8 @@ def words(
         raise BudgetError(result.shown.problem)
 
 
-def _check_same(recipe: Path, answers: "Answers") -> None:
-    """Refuse an existing recipe for other words."""
+def _voices_of(recipe: Path, answers: "Answers") -> tuple[str, ...]:
+    """Return the engines of an existing recipe; refuse one for other words."""
     from edgekws.recipe.load import load
 
     dataset = load(recipe).recipe.dataset
@@ -79,3 +80,4 @@ def _check_same(recipe: Path, answers: "Answers") -> None:
             f"{recipe} is there already, for {', '.join(there[0])} ({there[1]}); "
             "--output names another folder"
         )
+    return tuple(dict.fromkeys(engine.kind for engine in getattr(dataset, "voices", ())))

@@ -1,6 +1,7 @@
 """`words`: one command from typed words to a bundle."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,11 @@ def test_it_resumes_with_an_edited_recipe_but_not_with_other_words(
 ) -> None:
     assert run("hello", "--output", "out", "--dry-run").exit_code == 0
     recipe = Path("out/out.toml")
-    edited = recipe.read_text().replace("seed = 7", "seed = 8")
+    edited = re.sub(r'"kokoro",[^}]*', '"flite" ', recipe.read_text()).replace("kokoro", "flite")
     recipe.write_text(edited)
-    assert run("hello", "--output", "out", "--dry-run").exit_code == 0
+    resumed = run("hello", "--output", "out", "--dry-run")
+    assert resumed.exit_code == 0, resumed.output
+    assert "voices: espeak, flite" in resumed.output
     assert recipe.read_text() == edited
     result = run("goodbye", "--output", "out")
     assert result.exit_code == 2
