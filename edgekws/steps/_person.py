@@ -1,5 +1,6 @@
 """One person's clips and their room, for fine-tuning: read, varied, mixed with training clips."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.audio.augmentation import Augment, Noise, augment_waveform
+from edgekws.audio.decoding import SILENT_PEAK
 from edgekws.audio.folders import audio_files_under
 from edgekws.audio.front_ends import clip_features
 from edgekws.audio.parallel import in_parallel
@@ -73,7 +75,8 @@ def read_person(
     The room is `room`, a file or folder, and `_background_noise_` of the recordings.
 
     Raises:
-        DataError: a file is missing or cannot be read, or no keyword has two clips.
+        DataError: a file is missing, cannot be read, is silent or a copy of another, or no keyword
+            has two clips.
     """
     index = {label: i for i, label in enumerate(labels)}
     clips = [
@@ -86,7 +89,7 @@ def read_person(
     if not any(spoken[word] > 1 for word in keywords):
         raise DataError(
             f"{recordings}: holds no keyword twice ({', '.join(keywords)}); record some of each: "
-            f"edgekws record {' '.join(keywords)} --output {recordings}"
+            + shlex.join(["edgekws", "record", *keywords, "--output", str(recordings)])
         )
     seen: Counter[str] = Counter()
     takes = []
@@ -95,8 +98,10 @@ def read_person(
         seen[clip.word] += 1
     targets = [index.get(clip.word, index.get(UNKNOWN, -1)) for clip in clips]
     rate = front_end.sample_rate
+    windows = [_window(clip, front_end) for clip in clips]
+    _refuse_copies(clips, windows)
     return Person(
-        np.stack([_window(clip, front_end) for clip in clips]),
+        np.stack(windows),
         np.array(targets, np.int64),
         np.array(takes, np.int64),
         tuple(read_audio(path, rate) for path in _room_files(recordings, room)),
@@ -207,8 +212,19 @@ def _room_files(recordings: Path, room: Path | None) -> list[Path]:
     return files
 
 
+def _refuse_copies(clips: Sequence[Recording], windows: Sequence[NDArray[np.float32]]) -> None:
+    """Refuse equal clips: a network would be judged on what it was tuned on."""
+    first: dict[bytes, Recording] = {}
+    for clip, window in zip(clips, windows, strict=True):
+        same = first.setdefault(window.tobytes(), clip)
+        if same is not clip and clip.word != SILENCE:
+            raise DataError(f"{clip.path}: is a copy of {same.path}; leave one of them out")
+
+
 def _window(clip: Recording, front_end: FrontEnd) -> NDArray[np.float32]:
     wave = read_audio(clip.path, front_end.sample_rate, clip.start_s, clip.end_s)
     if not len(wave):
         raise DataError(f"{clip.path}: holds no samples; record it again, or leave it out")
+    if np.abs(wave).max() < SILENT_PEAK and clip.word != SILENCE:
+        raise DataError(f"{clip.path}: is silent; record it again, or leave it out")
     return np.asarray(fit_window(wave, front_end.window_samples), np.float32)

@@ -1,5 +1,6 @@
 """`adapt`: a network learns one person's voice, and takes no more for a keyword than before."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,9 @@ def test_recordings_that_cannot_be_learnt(
     inputs = {"input": trained}
     with pytest.raises(DataError, match=r"holds no keyword twice \(low, high\); record some of"):
         step(tmp_path / "v").run(inputs, job(tmp_path / "a", data))
+    spaced = (tmp_path / "v").rename(tmp_path / "a b")
+    with pytest.raises(DataError, match=r"edgekws record 'turn on' low --output '.*/a b'"):
+        read_person(spaced, None, ("turn on", "low"), FRONT_END)
     with pytest.raises(DataError, match="no such folder"):
         step(tmp_path / "none").fingerprint()
     with pytest.raises(DataError, match=r"none: no such file or folder \(room\)"):
@@ -268,6 +272,18 @@ def test_recordings_that_cannot_be_learnt(
     held = Job(data, 7, "cpu", 1, tmp_path, quiet, audio=strict)
     with pytest.raises(DataError, match="13 files"):
         step(voice).run(inputs, held)
+
+
+def test_silent_clips_and_copies_are_refused(voice: Path, tmp_path: Path) -> None:
+    voice = shutil.copytree(voice, tmp_path / "voice")
+    shutil.copy(voice / "low" / "me_nohash_0.wav", voice / "low" / "memo.wav")
+    with pytest.raises(DataError, match=r"memo\.wav: is a copy of .*nohash_0\.wav; leave one of"):
+        read_person(voice, None, LABELS, FRONT_END)
+    soundfile.write(voice / "low" / "memo.wav", np.full(SIZE, 5e-4), RATE)
+    with pytest.raises(DataError, match=r"memo\.wav: is silent; record it again, or leave it"):
+        read_person(voice, None, LABELS, FRONT_END)
+    (voice / "low" / "memo.wav").rename(voice / "_background_noise_" / "memo.wav")
+    assert len(read_person(voice, None, LABELS, FRONT_END)) == 12
 
 
 def test_the_recordings_are_part_of_its_identity(voice: Path, tmp_path: Path) -> None:
