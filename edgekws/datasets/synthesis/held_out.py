@@ -37,10 +37,12 @@ def speaking_splits(
     A single engine speaks in all of its splits, even with too few voices for them. With several,
     one that speaks in test and not in train is the only kind that does so, unless `held_out` is
     `voices`. If there is none, the kind with the fewest voices becomes it: one of `LEAST_VOICES` to
-    `MOST_VOICES` for `auto`, with any number from `LEAST_VOICES` for `engine`.
+    `MOST_VOICES` for `auto`, with any number from `LEAST_VOICES` for `engine`. A note says where
+    `engine` finds none.
     """
     if len(engines) == 1:
-        return [tuple(split for split in SPLITS if split in engines[0].engine.splits)], []
+        own = tuple(split for split in SPLITS if split in engines[0].engine.splits)
+        return [own], _none_spared(held_out)
     named = [entry.usable(SPLITS) for entry in engines]
     if held_out == "voices":
         return named, []
@@ -54,11 +56,21 @@ def speaking_splits(
         return kept, [f"test hears {', '.join(sorted(unheard))} alone, which training never hears"]
     spared = _spared(engines, held_out)
     if not spared:
-        return named, []
+        return named, _none_spared(held_out)
     note = f'held_out = "{held_out}" holds {spared} out for test, which training never hears'
     return [
         ("test",) if entry.engine.kind == spared else entry.usable(SPLITS[:2]) for entry in engines
     ], [note]
+
+
+def _none_spared(held_out: HeldOut) -> list[str]:
+    """Return a note if an engine was to be held out."""
+    if held_out != "engine":
+        return []
+    return [
+        f'held_out = "engine" holds none out: no engine with {LEAST_VOICES} voices or more can be '
+        "spared in training"
+    ]
 
 
 def _spared(engines: Sequence[Engine], held_out: HeldOut) -> str | None:

@@ -143,7 +143,7 @@ ALL, HEARD = ("train", "dev", "test"), ("train", "dev")
 @pytest.mark.parametrize(
     ("engines", "held_out", "expected"),
     [
-        ([engine("espeak", 2)], "engine", [ALL]),  # too few are refused when they are split
+        ([engine("espeak", 2)], "auto", [ALL]),  # too few are refused when they are split
         ([engine("espeak", 90), engine("kokoro", 28)], "auto", [ALL, ALL]),
         ([engine("espeak", 90), engine("kokoro", 28)], "engine", [HEARD, ("test",)]),
         ([engine("espeak", 90), engine("flite", 4)], "auto", [HEARD, ("test",)]),
@@ -181,6 +181,15 @@ def test_test_holds_out_an_engine_that_can_be_spared(
     tested = {e.engine.kind for e, of in zip(engines, splits, strict=True) if "test" in of}
     assert [f" {kind} " in note for note in notes for kind in tested] == [True] * len(notes)
     assert bool(notes) == (not tested & trained)
+
+
+@pytest.mark.parametrize(
+    "engines", [[engine("espeak", 90)], [engine("espeak", 90), engine("piper", 1)]]
+)
+def test_an_engine_that_cannot_be_held_out_is_reported(engines: list[Engine]) -> None:
+    splits, (note,) = speaking_splits(engines, "engine")
+    assert splits == [ALL, ("train",)][: len(engines)]
+    assert note.startswith('held_out = "engine" holds none out: no engine with 3 voices or more')
 
 
 def test_too_few_voices_and_the_same_voice_twice_are_refused(tmp_path: Path) -> None:
