@@ -10,7 +10,7 @@ from edgekws.curation import sound_findings as sound
 from edgekws.curation.evidence import LEVELS, Evidence, Finding, Level, finding
 from edgekws.curation.listing import NO_SPLIT
 from edgekws.curation.repeats import Repeat
-from edgekws.datasets.listing.word_folders import word_name
+from edgekws.datasets.listing.labels import word_name
 from edgekws.metrics.intervals import FEW_SPEAKERS as FEW_TO_JUDGE
 
 RARE = 0.2

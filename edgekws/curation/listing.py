@@ -11,10 +11,11 @@ from edgekws.core.corpus import SPLITS, Clip
 from edgekws.core.environment import cache_folder
 from edgekws.core.events import Emit
 from edgekws.curation.source import DataSource
+from edgekws.datasets.listing.labels import word_name
 from edgekws.datasets.listing.manifest_rows import filtered, recordings
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import Table, read_table
-from edgekws.datasets.listing.word_folders import LISTS, Recording, word_folders, word_name
+from edgekws.datasets.listing.word_folders import LISTS, Recording, word_folders
 from edgekws.errors import DataError
 
 NO_SPLIT = "–"

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import soundfile
 
-from edgekws.datasets.listing.labels import BACKGROUND_NOISE, keyword_problem, misnamed
-from edgekws.datasets.listing.word_folders import word_name
+from edgekws.datasets.listing.labels import BACKGROUND_NOISE, keyword_problem, misnamed, word_name
 from edgekws.errors import UsageError
 
 

@@ -19,10 +19,9 @@ from edgekws.core.source_code import closure
 from edgekws.core.speech import Cast, Voice
 from edgekws.curation.folder import is_complete, partial_folder
 from edgekws.curation.source import read_fields
-from edgekws.datasets.listing.labels import label_problem
+from edgekws.datasets.listing.labels import label_problem, word_name
 from edgekws.datasets.listing.speakers import ranked
 from edgekws.datasets.listing.tables import read_text
-from edgekws.datasets.listing.word_folders import word_name
 from edgekws.datasets.synthesis.held_out import Engine, HeldOut, speaking_splits
 from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, render

@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from edgekws.core.corpus import NearCopies
-from edgekws.datasets.listing.labels import keyword_problem
-from edgekws.datasets.listing.word_folders import word_name
+from edgekws.datasets.listing.labels import keyword_problem, word_name
 from edgekws.datasets.synthesis.spoken_sentences import SpokenSentences
 
 

@@ -36,14 +36,14 @@ from edgekws.datasets.listing.clips import (
     labels_of,
     list_recordings,
 )
-from edgekws.datasets.listing.labels import BACKGROUND_NOISE
+from edgekws.datasets.listing.labels import BACKGROUND_NOISE, word_name
 from edgekws.datasets.listing.manifest_rows import Columns, beyond_the_end, filtered, recordings
 from edgekws.datasets.listing.negatives import negative_stamps
 from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import SUFFIXES, read_table
 from edgekws.datasets.listing.windows import Windows
-from edgekws.datasets.listing.word_folders import Recordings, word_name
+from edgekws.datasets.listing.word_folders import Recordings
 from edgekws.datasets.synthesis.spoken_sentences import spoken_stamp
 from edgekws.runtime.front_end import FrontEnd
 

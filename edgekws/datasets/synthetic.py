@@ -20,7 +20,7 @@ from edgekws.core.fields import Fields
 from edgekws.core.protocols import AnySynthesizer
 from edgekws.core.store import build_folder
 from edgekws.datasets._fields import Negatives
-from edgekws.datasets.listing.labels import keyword_problem, readable
+from edgekws.datasets.listing.labels import keyword_problem, readable, word_name
 from edgekws.datasets.listing.negatives import list_negatives, negative_stamps
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.synthesis.clip_tables import (
@@ -136,6 +136,7 @@ class Dataset(Fields):
     @field_validator("keywords")
     @classmethod
     def _keywords_are_labels(cls, keywords: tuple[str, ...]) -> tuple[str, ...]:
+        keywords = tuple(map(word_name, keywords))
         for keyword, count in Counter(keywords).items():
             if count > 1:
                 raise ValueError(f"{keyword!r} is named {count} times")

@@ -1,7 +1,7 @@
 """Generate a commented recipe from a few answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.family import load as load_member
 from edgekws.core.kinds import closest
 from edgekws.core.scratch import scratch_folder
+from edgekws.datasets.listing.labels import word_name
 from edgekws.datasets.synthesis.engines import speaking
 from edgekws.datasets.synthesis.filler_words import is_english
 from edgekws.datasets.synthesis.pronunciation import check_language, check_readable
@@ -86,7 +87,8 @@ def words_answers(keywords: tuple[str, ...], language: str) -> Answers:
         voices = speaking(language)
     except DataError as error:
         raise UsageError(str(error)) from error
-    return Answers(keywords, language=language, voices=voices, embedding=installed_embedding())
+    composed = tuple(map(word_name, keywords))
+    return Answers(composed, language=language, voices=voices, embedding=installed_embedding())
 
 
 def recipe_text(answers: Answers, file: Path) -> str:
@@ -101,6 +103,7 @@ def recipe_text(answers: Answers, file: Path) -> str:
     name = file.stem
     if problem := slug_problem(name):
         raise UsageError(f"{file}: the file's name becomes the recipe's name: {problem}")
+    answers = replace(answers, keywords=tuple(map(word_name, answers.keywords)))
     table = _dataset(answers)
     labels = _labels(answers, table)
     if "spoken" in table:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from edgekws.core.events import Emit
 from edgekws.core.kinds import closest
+from edgekws.datasets.listing.labels import word_name
 from edgekws.datasets.listing.tables import SUFFIXES, Row, Table, read_table
 from edgekws.datasets.listing.unlabelled import SPEAKER, audio_in, list_unlabelled, seconds
-from edgekws.datasets.listing.word_folders import word_name
 from edgekws.errors import DataError, UsageError
 
 FILE = ("file", "path")

@@ -183,6 +183,15 @@ def test_notes_report_voices_words_and_noise(generated: tuple[Path, Listing, lis
     assert "minutes of sentences without a keyword: train 0, dev 0, test 0; no sentence" in notes
 
 
+def test_words_are_composed_as_espeak_reads_them() -> None:
+    fields = {"keywords": ("e\u0301te\u0301",), "unknown_words": ("nai\u0308f",)}
+    dataset = Dataset.model_validate({**fields, "language": "fr"})
+    assert dataset.keywords == ("\u00e9t\u00e9",)
+    assert dataset.unknown_words == ("na\u00eff",)
+    with pytest.raises(ValueError, match="is named 2 times"):
+        Dataset(keywords=("\u00e9", "e\u0301"))
+
+
 def test_the_fingerprint_follows_the_fields() -> None:
     assert SMALL.fingerprint() == SMALL.model_copy().fingerprint()
     assert SMALL.fingerprint() != SMALL.model_copy(update={"near_sounding": 3}).fingerprint()

@@ -1,6 +1,7 @@
 """A recipe from a few answers: it loads, and its student is the widest that fits the budget."""
 
 import tomllib
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,10 @@ def word_folders(root: Path, *words: str) -> Path:
 
 
 def test_words_to_be_spoken(tmp_path: Path) -> None:
-    data = recipe(tmp_path, "да", 'слово "в" \\ кавычках', language="ru", max_size_kib=50)
+    words = ("да", 'слово "в" \\ кавычках', unicodedata.normalize("NFD", "йод"))
+    data = recipe(tmp_path, *words, language="ru", max_size_kib=50)
     assert data["dataset"]["kind"] == "synthetic"
-    assert data["dataset"]["keywords"] == ["да", 'слово "в" \\ кавычках']
+    assert data["dataset"]["keywords"] == [*words[:2], "йод"]
     assert data["dataset"]["language"] == "ru"
     assert data["budget"]["max_size_kib"] == 50
     assert [s["kind"] for s in data["steps"]] == [

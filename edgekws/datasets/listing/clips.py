@@ -13,14 +13,14 @@ from edgekws.audio.opening import length_s
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import SPLITS, Clip, Listing, Split
 from edgekws.core.kinds import closest
-from edgekws.datasets.listing.labels import BACKGROUND_NOISE, misnamed
+from edgekws.datasets.listing.labels import BACKGROUND_NOISE, misnamed, word_name
 from edgekws.datasets.listing.negatives import list_negatives
 from edgekws.datasets.listing.silence import noise_per_split, noise_recordings, silence_clips
 from edgekws.datasets.listing.source import existing
 from edgekws.datasets.listing.speakers import ranked
 from edgekws.datasets.listing.splits import Rule, caveats, refuse_shared, split_clips, split_notes
 from edgekws.datasets.listing.windows import Cut, Windows, cut_notes, cut_windows
-from edgekws.datasets.listing.word_folders import Recordings, word_name
+from edgekws.datasets.listing.word_folders import Recordings
 from edgekws.datasets.synthesis.spoken_sentences import Sentences
 from edgekws.errors import DataError
 from edgekws.runtime.front_end import FrontEnd

@@ -1,5 +1,6 @@
 """Checks of labels: readable text that can be the name of a folder."""
 
+import unicodedata
 from collections.abc import Iterable
 
 from edgekws.core.contract import SILENCE, UNKNOWN
@@ -34,6 +35,11 @@ def label_problem(label: str) -> str | None:
     return None
 
 
+def word_name(text: str) -> str:
+    """Return `text` composed (NFC): equal on every file system, and as espeak-ng reads it."""
+    return unicodedata.normalize("NFC", text)
+
+
 def letters(text: str) -> str:
     """Return the letters and digits of `text` in lower case.
 
@@ -51,12 +57,12 @@ def keyword_problem(keyword: str) -> str | None:
 
 
 def readable(words: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Return `words` if all are valid labels; for a validator.
+    """Return `words`, composed (NFC) to be spoken, if all are valid labels; for a validator.
 
     Raises:
         ValueError: one of them is not.
     """
-    checked = tuple(words) if words is not None else None
+    checked = tuple(map(word_name, words)) if words is not None else None
     for word in checked or ():
         if problem := label_problem(word):
             raise ValueError(problem)

@@ -11,11 +11,11 @@ from edgekws.audio.opening import length_s
 from edgekws.core.corpus import SPLITS, Split
 from edgekws.core.fields import Fields
 from edgekws.core.kinds import closest
-from edgekws.datasets.listing.labels import label_problem
+from edgekws.datasets.listing.labels import label_problem, word_name
 from edgekws.datasets.listing.negatives import ROUNDED_S
 from edgekws.datasets.listing.splits import Rule
 from edgekws.datasets.listing.tables import Row, Table
-from edgekws.datasets.listing.word_folders import Recording, word_name
+from edgekws.datasets.listing.word_folders import Recording
 from edgekws.errors import DataError
 
 SPLIT_NAMES: dict[str, Split] = {

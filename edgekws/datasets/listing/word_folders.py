@@ -1,7 +1,6 @@
 """Recordings in the layout of Speech Commands: a folder per word, and lists of the splits."""
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from edgekws.audio.folders import audio_files, is_hidden
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import Split
-from edgekws.datasets.listing.labels import BACKGROUND_NOISE, label_problem, misnamed
+from edgekws.datasets.listing.labels import BACKGROUND_NOISE, label_problem, misnamed, word_name
 from edgekws.datasets.listing.tables import read_table, read_text
 from edgekws.errors import DataError
 
@@ -83,11 +82,6 @@ def _synthesizers(root: Path) -> dict[Path, str]:
         return {}
     cells = [row.cells for row in read_table(root / _MANIFEST).rows]
     return {root / row["path"]: row["synthesizer"] for row in cells if row.get("synthesizer")}
-
-
-def word_name(text: str) -> str:
-    """Return `text` composed (NFC), so that names are equal on every file system."""
-    return unicodedata.normalize("NFC", text)
 
 
 def _by_folder(root: Path, noise: Path | None) -> Recordings:
