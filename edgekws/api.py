@@ -132,7 +132,8 @@ def adapt(
     The chain of the recipe is run with a step `adapt`; earlier steps come from the cache.
 
     Raises:
-        UsageError: the recipe trains no network, or `output` cannot name a recipe.
+        UsageError: the recipe trains no network or is adapted already, or `output` cannot name a
+            recipe.
         EdgekwsError: as `compress`.
     """
     from edgekws.evaluation.models import run_folder

@@ -18,11 +18,16 @@ def adapted(recipe: Recipe, recordings: Path, room: Path | None, output: Path) -
     does, get the adapted one.
 
     Raises:
-        UsageError: the recipe trains no network that could be tuned, or the last part of `output`
-            cannot name a recipe.
+        UsageError: the recipe trains no network that could be tuned, or is adapted already, or the
+            last part of `output` cannot name a recipe.
     """
     if problem := slug_problem(output.name):
         raise UsageError(f"--output {output}: its last part names the bundle; {problem}")
+    if any(step.name == ADAPT for step in recipe.steps):
+        raise UsageError(
+            f'{recipe.name}: has a step "{ADAPT}" already; name the recipe, or the run, that it '
+            "was adapted from"
+        )
     networks = [n for n, step in enumerate(recipe.steps) if step.gives == "checkpoint"]
     if not networks:
         raise UsageError(f"{recipe.name}: trains no network that can be adapted")

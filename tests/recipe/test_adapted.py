@@ -52,3 +52,9 @@ def test_what_is_built_of_a_network_is_built_of_the_adapted_one() -> None:
 def test_outputs_that_cannot_name_a_bundle() -> None:
     with pytest.raises(UsageError, match=r"--output dist/a:b: its last part names the bundle; "):
         adapted(load("quickstart").recipe, VOICE, None, Path("dist/a:b"))
+
+
+def test_a_recipe_that_is_adapted_already() -> None:
+    once = load(adapted(load("quickstart").recipe, VOICE, None, Path("dist/mine"))).recipe
+    with pytest.raises(UsageError, match=r'mine: has a step "adapt" already; name the recipe, or '):
+        adapted(once, VOICE, None, Path("dist/ours"))
