@@ -19,10 +19,14 @@ def adapted(recipe: Recipe, recordings: Path, room: Path | None, output: Path) -
 
     Raises:
         UsageError: the recipe trains no network that could be tuned, or is adapted already, or the
-            last part of `output` cannot name a recipe.
+            last part of `output` is its name, or cannot name a recipe.
     """
     if problem := slug_problem(output.name):
         raise UsageError(f"--output {output}: its last part names the bundle; {problem}")
+    if output.name == recipe.name:
+        raise UsageError(
+            f"--output {output}: would replace the bundle of {recipe.name}; name another"
+        )
     if any(step.name == ADAPT for step in recipe.steps):
         raise UsageError(
             f'{recipe.name}: has a step "{ADAPT}" already; name the recipe, or the run, that it '

@@ -52,6 +52,8 @@ def test_what_is_built_of_a_network_is_built_of_the_adapted_one() -> None:
 def test_outputs_that_cannot_name_a_bundle() -> None:
     with pytest.raises(UsageError, match=r"--output dist/a:b: its last part names the bundle; "):
         adapted(load("quickstart").recipe, VOICE, None, Path("dist/a:b"))
+    with pytest.raises(UsageError, match=r"would replace the bundle of quickstart; name another"):
+        adapted(load("quickstart").recipe, VOICE, None, Path("dist/quickstart"))
 
 
 def test_a_recipe_that_is_adapted_already() -> None:
