@@ -131,6 +131,7 @@ that of each other label. It is never more than the softmax of the bundle, and e
 8-bit rounding where a single other label counts. *differs by* is the largest difference from the
 softmax on the golden clips, *other side* counts those on the other side of the cutoff.
 
-The arena is what TFLM needs on a machine of 64 bits; with 32 bits it is less. A model fires when
-the mean of its last *window* scores exceeds the cutoff.
+The arena is what TFLM needs on a machine of 64 bits, and at most what Espressif's kernels, ESP-NN,
+take beside it on an ESP32-S3. A model fires when the mean of its last *window* scores exceeds the
+cutoff. ESPHome keeps cutoffs in steps of 1/255, rounded down.
 """

@@ -78,7 +78,8 @@ of the ONNX models. The front end is not in them: `{RECORD}` holds its settings.
 
 A streaming network keeps its state in resource variables, which its first run fills. For another
 stream, create another interpreter. The arena is what TFLM needs on a machine of 64 bits; with 32
-bits it is less. Logits are integers: multiply by their scale before a softmax.
+bits it is less, but kernels made for a chip, such as ESP-NN, take more. Logits are integers:
+multiply by their scale before a softmax.
 
 ## How far they differ
 

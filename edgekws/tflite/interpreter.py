@@ -82,7 +82,10 @@ def quantized(graph: Graph, features: NDArray[np.float32]) -> NDArray[np.int8]:
 
 
 def arena_bytes(content: bytes) -> int:
-    """Return the arena that TFLM needs here, up to 255 bytes more; with 32 bits it needs less."""
+    """Return the arena that TFLM's own kernels need here, up to 255 bytes more.
+
+    With 32 bits they need less; kernels made for a chip may need more.
+    """
     command = [sys.executable, "-c", _MEASURE]
     done = subprocess.run(command, input=content, capture_output=True, check=True)
     return int(done.stdout)

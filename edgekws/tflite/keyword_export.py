@@ -12,6 +12,7 @@ from edgekws.errors import UnsupportedError
 from edgekws.lowering.stream_parity import StreamSession
 from edgekws.runtime import detect
 from edgekws.runtime.micro_front_end import HOP, SAMPLE_RATE, SCALE
+from edgekws.tflite.esp_nn import scratch_bytes
 from edgekws.tflite.graph import Graph
 from edgekws.tflite.interpreter import Interpreter, arena_bytes
 from edgekws.tflite.keyword import check, keyword_graph
@@ -26,9 +27,9 @@ Clips = Sequence[NDArray[np.float32]]
 class Model:
     """The file of a keyword, what ESPHome's manifest says of it, and how its scores differ.
 
-    `arena` is what TFLM needs on this machine, in bytes. A run is a hop of a golden clip;
-    `different` are those on one side of the cutoff with the score, and on the other with the
-    softmax of the bundle.
+    `arena` is what TFLM needs on this machine, and at most what ESP-NN takes beside it, in bytes.
+    A run is a hop of a golden clip; `different` are those on one side of the cutoff with the score,
+    and on the other with the softmax of the bundle.
     """
 
     content: bytes
@@ -70,7 +71,7 @@ def export(
             content,
             cutoff,
             window,
-            arena_bytes(content),
+            arena_bytes(content) + scratch_bytes(derived),
             len(scores),
             int(((scores > cutoff) != (expected > cutoff)).sum()),
             float(np.abs(scores - expected).max()),

@@ -22,7 +22,7 @@ from edgekws.exporters.esphome import Exporter
 from edgekws.lowering.stream_parity import StreamSession
 from edgekws.runtime.front_end import FrontEnd
 from edgekws.runtime.micro_front_end import SCALE, MicroFrontEnd
-from edgekws.tflite.interpreter import Interpreter
+from edgekws.tflite.interpreter import Interpreter, arena_bytes
 from edgekws.tflite.keyword import OPERATORS, check, keyword_graph
 from edgekws.tflite.keyword_export import quantized
 from edgekws.tflite.reading import read
@@ -81,6 +81,8 @@ def test_every_keyword_has_a_pair(exported: Exported, micro_bundle: Path) -> Non
         assert micro["probability_cutoff"] == round(settings["thresholds"][keyword], 4)
         assert micro["sliding_window_size"] == round(settings["smoothing_ms"] / 20)
         assert micro["feature_step_size"] == 10
+        content = (exported.output / f"{name}.tflite").read_bytes()
+        assert micro["tensor_arena_size"] >= arena_bytes(content) + 2 * 3 * 40 * 8
         assert f"model: {name}.json" in (exported.output / "esphome.yaml").read_text("utf-8")
     assert exported.verified.notes[-1].startswith("cutoffs are defaults")
 
