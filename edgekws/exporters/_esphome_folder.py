@@ -12,15 +12,26 @@ if TYPE_CHECKING:
 
 FORM, RECORD = "ESPHome", "edgekws.json"
 _FIXED = frozenset((RECORD, "README.md", "esphome.yaml"))
-_SUFFIXES = (".tflite", ".json")
 SITE = "https://esphome.io/components/micro_wake_word"
 OLDEST = "2024.7.0"
 STEP_MS = 10
 
 
 def belongs(path: Path) -> bool:
-    """Return whether a path in the folder is of an export."""
-    return path.name in _FIXED or path.suffix in _SUFFIXES
+    """Return whether a path in the folder is of the export that its record describes.
+
+    Models of others, which may lie beside it, are not.
+    """
+    return path.name in _FIXED or path.with_suffix(".tflite").name in _recorded(path.parent)
+
+
+def _recorded(folder: Path) -> frozenset[str]:
+    """Return the names of the models that the record of a folder lists."""
+    try:
+        models = json.loads((folder / RECORD).read_text("utf-8"))["models"]
+        return frozenset(model["file"] for model in models.values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return frozenset()
 
 
 def names(keywords: Iterable[str]) -> dict[str, str]:

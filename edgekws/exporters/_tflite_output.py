@@ -46,6 +46,19 @@ def _obstacle(output: Path, form: str, record: str, belongs: Callable[[Path], bo
     return f"is a folder that holds no {record}" if missing else None
 
 
+def check_onnx(folder: Path) -> None:
+    """Refuse a bundle in the format of onnxruntime.
+
+    Raises:
+        UsageError: the bundle has no ONNX models.
+    """
+    if not (folder / "model.onnx").is_file():
+        raise UsageError(
+            "the bundle holds model.ort, not model.onnx; export the bundle that it was converted "
+            "from"
+        )
+
+
 def golden_features(folder: Path) -> list[NDArray[np.float32]]:
     """Return the features `(n_mels, T)` of the golden clips of a bundle."""
     session = detect.session(folder / "frontend.onnx", threads=1)

@@ -13,7 +13,7 @@ from edgekws.core.fields import Fields
 from edgekws.core.verified import Verified
 from edgekws.errors import UnsupportedError, UsageError
 from edgekws.exporters import _esphome_folder
-from edgekws.exporters._tflite_output import check_output, golden_features
+from edgekws.exporters._tflite_output import check_onnx, check_output, golden_features
 from edgekws.runtime.front_end import MICROFRONTEND
 
 
@@ -41,7 +41,8 @@ class Exporter(Fields):
         """Write the models, and how far their scores differ on the golden clips.
 
         Raises:
-            UsageError: the bundle has no streaming network, or no settings for detection.
+            UsageError: the bundle has no ONNX models, no streaming network, or no settings for
+                detection.
             UnsupportedError: ESPHome cannot run the network or its front end.
         """
         from edgekws.tflite.keyword_export import export
@@ -84,6 +85,7 @@ def _check(folder: Path, contract: Contract, manifest: dict[str, object]) -> Non
             f"the front end of this bundle is {contract.front_end.kind}, but ESPHome computes "
             f'microfrontend; train it with kind = "{MICROFRONTEND}" in [front_end]'
         )
+    check_onnx(folder)
     if not (folder / "stream.onnx").is_file():
         raise UsageError(
             "the bundle has no stream.onnx, the streaming network; add a step stream to its recipe"

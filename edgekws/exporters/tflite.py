@@ -11,9 +11,8 @@ from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.pack import identity
 from edgekws.core.fields import Fields
 from edgekws.core.verified import Verified
-from edgekws.errors import UsageError
 from edgekws.exporters import _tflite_folder
-from edgekws.exporters._tflite_output import check_output, golden_features
+from edgekws.exporters._tflite_output import check_onnx, check_output, golden_features
 
 
 class Exporter(Fields):
@@ -73,11 +72,7 @@ class Exporter(Fields):
 
 
 def _models(folder: Path) -> Iterator[Path]:
-    if not (folder / "model.onnx").is_file():
-        raise UsageError(
-            "the bundle holds model.ort, not model.onnx; export the bundle that it was converted "
-            "from"
-        )
+    check_onnx(folder)
     yield folder / "model.onnx"
     if (folder / "stream.onnx").is_file():
         yield folder / "stream.onnx"

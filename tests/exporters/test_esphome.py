@@ -225,9 +225,34 @@ def test_without_a_streaming_network_it_is_refused(micro_bundle: Path, tmp_path:
         Exporter().write(folder, tmp_path)
 
 
+def test_a_bundle_without_onnx_models_is_refused(micro_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(micro_bundle, folder)
+    (folder / "stream.onnx").rename(folder / "stream.ort")
+    (folder / "model.onnx").rename(folder / "model.ort")
+    with pytest.raises(UsageError, match=r"holds model\.ort, not model\.onnx; export the bundle"):
+        Exporter().write(folder, tmp_path)
+
+
+def test_models_of_others_beside_an_export_are_not_replaced(
+    exported: Exported, tmp_path: Path
+) -> None:
+    exporter: Any = EXPORTER.validate_python({"kind": "esphome"})
+    folder = tmp_path / "out"
+    shutil.copytree(exported.output, folder)
+    exporter.check_output(folder)
+    (folder / "okay_nabu.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"holds okay_nabu\.json, which is no file of an export"):
+        exporter.check_output(folder)
+    (folder / "okay_nabu.json").unlink()
+    (folder / "edgekws.json").write_text('{"models": []}')
+    with pytest.raises(UsageError, match=r"which is no file of an export to ESPHome"):
+        exporter.check_output(folder)
+
+
 def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     exporter: Any = EXPORTER.validate_python({"kind": "esphome"})
-    (tmp_path / "x.json").write_text("{}")
+    (tmp_path / "README.md").write_text("x")
     with pytest.raises(UsageError, match=r"is a folder that holds no edgekws\.json"):
         exporter.check_output(tmp_path)
     (tmp_path / "notes.txt").write_text("x")
