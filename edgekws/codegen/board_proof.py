@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edgekws.codegen import arithmetic
 from edgekws.codegen.board_runs import Codes, NetworkRun
 from edgekws.codegen.ir import Network
+from edgekws.codegen.reference_cpu import difference_advice
 from edgekws.errors import ParityError
 from edgekws.lowering.stream_parity import StreamSession
 
@@ -27,7 +28,7 @@ def require_equal(
     if different := count_different(on_board, expected):
         raise ParityError(
             f"{different} of {len(expected)} inferences have other logits on a {cpu} than in "
-            "onnxruntime, from the same features; please report it"
+            f"onnxruntime, from the same features; {difference_advice()}"
         )
     return len(expected)
 

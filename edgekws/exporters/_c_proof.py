@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.pack import identity
 from edgekws.codegen.compiler import COMPILERS, Compiler, found
+from edgekws.codegen.reference_cpu import difference_advice
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.verified import Verified
 from edgekws.errors import ParityError
@@ -67,7 +68,7 @@ def prove(written: Path, folder: Path) -> Verified:
     if different := int((reference != logits).any(axis=1).sum()):
         raise ParityError(
             f"{different} of {len(clips)} golden clips have other logits in C ({compiler.version}) "
-            "than in onnxruntime, from the same features; please report it"
+            f"than in onnxruntime, from the same features; {difference_advice()}"
         )
     if (expected.argmax(axis=1) != logits.argmax(axis=1)).any():
         raise ParityError("a golden clip has another label in C than in the bundle")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgekws.bundle.declared import read_contract, read_json
 from edgekws.bundle.pack import identity
 from edgekws.codegen import reading, wasm
+from edgekws.codegen.reference_cpu import difference_advice
 from edgekws.core.scratch import scratch_folder
 from edgekws.core.verified import Verified
 from edgekws.errors import MachineError, ParityError
@@ -88,7 +89,7 @@ def prove(written: Path, folder: Path) -> Verified:
         if different := int((computed.logits != expected).any(axis=1).sum()):
             raise ParityError(
                 f"{different} of {len(clips)} golden clips have other logits in WebAssembly {name} "
-                "SIMD than in onnxruntime, from the same features; please report it"
+                f"SIMD than in onnxruntime, from the same features; {difference_advice()}"
             )
     recorded = np.array([row.get("stream_logits", row["logits"]) for row in rows], np.float32)
     if (recorded.argmax(axis=1) != expected.argmax(axis=1)).any():

@@ -13,6 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edgekws.codegen.graph_nodes import optimized_model
+from edgekws.codegen.reference_cpu import difference_advice
 from edgekws.errors import ParityError
 from edgekws.lowering.stream_state import stream_of
 from edgekws.runtime import detect
@@ -155,7 +156,7 @@ class _Parts:
             if row.own_largest > allowed:
                 raise ParityError(
                     f"layer {row.layer} differs by {row.own_largest} steps in TFLite from the same "
-                    f"input, more than the {allowed} of its rounding; please report it"
+                    f"input, more than the {allowed} of its rounding; {difference_advice()}"
                 )
 
     def _stored(self, name: str, values: Values) -> NDArray[np.int8]:
