@@ -74,29 +74,31 @@ def serve(
     from edgekws.serving.address import parse_address
 
     address = parse_address(uri)
+    if zeroconf:
+        from edgekws.serving.discovery import check_announceable
+
+        check_announceable(address)
     if systemd:
         from edgekws.serving.systemd import unit
 
-        write_line(unit(bundle, _options(uri, clients, languages or [], zeroconf)).rstrip())
+        options = _options(uri, clients, languages or [], zeroconf, json)
+        write_line(unit(bundle, options).rstrip())
         return
     _check_wyoming()
     from edgekws.cli.console import Terminal
-    from edgekws.serving.discovery import check_announceable
     from edgekws.serving.spotters import spotters
 
-    if zeroconf:
-        check_announceable(address)
     with Terminal() as notes:
         lent = spotters(bundle, notes.emit, clients, languages or [])
         log = _json_line if json else _text_line
         asyncio.run(_serve(lent, address, log, notes.emit, zeroconf))
 
 
-def _options(uri: str, clients: int, languages: list[str], zeroconf: bool) -> list[str]:
+def _options(uri: str, clients: int, languages: list[str], zeroconf: bool, json: bool) -> list[str]:
     options = ["--uri", uri, "--clients", str(clients)]
     for language in languages:
         options += ["--language", language]
-    return options + ["--zeroconf"] * zeroconf
+    return options + ["--zeroconf"] * zeroconf + ["--json"] * json
 
 
 def _check_wyoming() -> None:

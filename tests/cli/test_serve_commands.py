@@ -148,10 +148,10 @@ def test_ctrl_c_ends_it_and_lines_are_for_people(bundle: Path, tmp_path: Path) -
 
 
 def test_systemd_prints_a_unit_and_needs_no_bundle(tmp_path: Path) -> None:
-    options = ("--uri", address.OPEN, "--language", "en", "--zeroconf", "--systemd")
+    options = ("--uri", address.OPEN, "--language", "en", "--zeroconf", "--json", "--systemd")
     out, _ = edgekws(tmp_path / "b", *options).communicate(timeout=60)
     command = f"ExecStart={sys.executable} -m edgekws serve {tmp_path}/b --uri {address.OPEN} "
-    assert f"{command}--clients 16 --language en --zeroconf\n" in out
+    assert f"{command}--clients 16 --language en --zeroconf --json\n" in out
     assert out.startswith("# Write this to /etc/systemd/system/edgekws.service")
 
 
@@ -161,6 +161,8 @@ def test_usage_and_data_errors_have_their_codes(bundle: Path, tmp_path: Path) ->
     code, line = failed(tmp_path / "none")
     assert (code, "no such bundle" in line) == (5, True)
     code, line = failed(bundle, "--uri", "tcp://127.0.0.1:0", "--clients", 1, "--zeroconf")
+    assert (code, "announces to the network what is open to it" in line) == (2, True)
+    code, line = failed(bundle, "--zeroconf", "--systemd")
     assert (code, "announces to the network what is open to it" in line) == (2, True)
 
 
