@@ -15,6 +15,7 @@ from edgekws.lowering.export import export_lowered
 from edgekws.lowering.stream import streaming_form
 from edgekws.runtime.detect import Detector
 from edgekws.runtime.front_end import FrontEnd
+from tests.cpu import SATURATES
 from tests.quantizers.conftest import log_mel_like, settle
 
 LABELS = ("да", 'нет?"\\', "_unknown_", "_silence_")
@@ -36,7 +37,7 @@ def write_model(
     backbone = BACKBONE.validate_python({"kind": "inverted_bottleneck", **FIELDS})
     network = settle(backbone.build(40, len(LABELS)), scale * log_mel_like(shape, 16, seed=0))
     source: Any = export_lowered(network, contract)
-    quantizer = QUANTIZER.validate_python({"kind": "onnxruntime"})
+    quantizer = QUANTIZER.validate_python({"kind": "onnxruntime", "reduce_range": SATURATES})
     quantized = quantizer.quantize(source, scale * log_mel_like(shape, 16, seed=1), "minmax")
     onnx_file.save(quantized, contract, folder / "model.onnx")
     stream = streaming_form(onnx_file.load(folder / "model.onnx")[0], contract)

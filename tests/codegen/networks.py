@@ -13,6 +13,7 @@ from edgekws.core.contract import Contract, Normalization
 from edgekws.core.protocols import BACKBONE, QUANTIZER
 from edgekws.lowering.export import export_lowered
 from edgekws.runtime.front_end import FrontEnd
+from tests.cpu import SATURATES
 from tests.quantizers.conftest import log_mel_like, settle
 
 N_MELS, FRAMES, N_LABELS = 40, 48, 5
@@ -34,7 +35,7 @@ def quantized_network(
     """Return a network, after some batches of BatchNorm, as an INT8 model."""
     network = settle(network, log_mel_like(shape, 32, seed=0))
     source: Any = network if backend == "neural_compressor" else lowered(network, shape)
-    quantizer = QUANTIZER.validate_python({"kind": backend})
+    quantizer = QUANTIZER.validate_python({"kind": backend, "reduce_range": SATURATES})
     return quantizer.quantize(source, log_mel_like(shape, 24, seed=1), "minmax")
 
 

@@ -21,6 +21,7 @@ from edgekws.lowering.stream import streaming_form
 from edgekws.lowering.stream_parity import StreamSession
 from edgekws.lowering.stream_state import hop_s, of_one_hop, stream_of
 from edgekws.runtime.front_end import FrontEnd
+from tests.cpu import SATURATES
 
 N_MELS, N_LABELS = 6, 4
 Features = NDArray[np.float32]
@@ -174,7 +175,7 @@ def trained(**fields: Any) -> tuple[onnx.ModelProto, Contract]:
 
 
 def int8(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
-    quantizer = QUANTIZER.validate_python({"kind": "onnxruntime"})
+    quantizer = QUANTIZER.validate_python({"kind": "onnxruntime", "reduce_range": SATURATES})
     return quantizer.quantize(model, clips(24, *contract.input_shape, seed=2), "minmax")
 
 
