@@ -17,3 +17,5 @@ def main() -> None:
         app.main()
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        process.ENDING.set()

@@ -19,6 +19,9 @@ _ASCII = {
 INTERRUPTED = Event()
 """Set once a signal has interrupted the command, even if a library swallows the exception."""
 
+ENDING = Event()
+"""Set once the command ends: a signal sent to itself then would kill Python as it shuts down."""
+
 _AGAIN_S = 0.01
 
 _LIKE_CTRL_C = (signal.SIGTERM, signal.SIGHUP)
@@ -51,9 +54,15 @@ def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
     if not isinstance(dropped.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(dropped)
         return
-    later = Timer(_AGAIN_S, signal.pthread_kill, (main_thread().ident, signal.SIGINT))
+    later = Timer(_AGAIN_S, _interrupt_itself)
     later.daemon = True
     later.start()
+
+
+def _interrupt_itself() -> None:
+    main = main_thread().ident
+    if main is not None and not ENDING.is_set():
+        signal.pthread_kill(main, signal.SIGINT)
 
 
 def _go_on(number: int, frame: FrameType | None) -> None:
