@@ -110,5 +110,7 @@ def build_program(network: Network, build: Build, folder: Path) -> NetworkProgra
     sources = sorted(path.name for path in folder.glob("*.c"))
     command = [build.compiler, *WARNINGS, *build.flags, *sources, "-o", "program"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if "libclang_rt" in done.stderr:
+        pytest.skip("clang has no sanitizers here: libclang-rt-dev is not installed")
     assert done.returncode == 0, done.stderr
     return NetworkProgram(network, (*build.runner, str(folder / "program")))

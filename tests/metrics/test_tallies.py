@@ -66,11 +66,14 @@ def test_shares_are_sums_over_single_clips(rows: list[tuple[str, int, bool]], me
     ("metric", "row"), [("accuracy", [0, 49, 0, 0]), (MACRO_RECALL, [5, 31, 1, 31])]
 )
 def test_all_right_is_exactly_one(metric: str, row: list[int]) -> None:
-    """The weights of 49 clips add up to a hair less; `_silence_` is none of the macro recall's."""
+    """The weights of 49 clips may add up to a hair less; `_silence_` is none of the macro recall's.
+
+    Whether they do depends on how the CPU adds.
+    """
     table = np.array([row])
     weights = clip_weights(metric, table[0], LABELS)
     assert weights is not None
-    assert float(table[0] @ weights) < 1
+    assert float(table[0] @ weights) == pytest.approx(1)
     wrong = np.array([[row[0], 0, 0, 0]])
     assert share(table, table - wrong, weights, 1).value == 1.0
     one_wrong = table - np.array([[0, 1, 0, 0]])

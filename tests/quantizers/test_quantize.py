@@ -22,6 +22,7 @@ from edgekws.core.protocols import QUANTIZER, Quantizer
 from edgekws.errors import UnsupportedError
 from edgekws.quantizers import neural_compressor
 from edgekws.quantizers import onnxruntime as onnxruntime_backend
+from tests.cpu import needs_exact_sums
 from tests.quantizers.conftest import Case
 
 BACKENDS = family.kinds("Quantizer")
@@ -112,6 +113,7 @@ def test_weights_are_symmetric_per_channel(quantized: tuple[str, Case, onnx.Mode
     assert checked >= 3
 
 
+@needs_exact_sums
 def test_it_computes_what_the_float_network_computes(
     quantized: tuple[str, Case, onnx.ModelProto],
 ) -> None:

@@ -16,6 +16,7 @@ from edgekws.errors import UnsupportedError
 from edgekws.lowering.parity import logits
 from edgekws.quantizers.int8.fake_quantize import FakeQuantized
 from edgekws.quantizers.int8.rounded_layers import RoundedLayer, Rounding
+from tests.cpu import needs_exact_sums
 from tests.quantizers.conftest import Case
 
 
@@ -32,6 +33,7 @@ def roundings(simulated: FakeQuantized) -> dict[str, Rounding]:
     return {n: m for n, m in simulated.graph.named_modules() if isinstance(m, Rounding)}
 
 
+@needs_exact_sums
 @pytest.mark.parametrize("name", ["bottleneck", "plain", "selu", "relu_before_norm", "spectrogram"])
 def test_computes_what_the_quantizers_give(
     name: str,

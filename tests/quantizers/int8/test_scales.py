@@ -16,6 +16,7 @@ from edgekws.lowering import parity
 from edgekws.lowering.graph import Graph
 from edgekws.quantizers import neural_compressor, onnxruntime
 from edgekws.quantizers.int8.scales import floor_scales
+from tests.cpu import needs_exact_sums
 from tests.quantizers.conftest import Case
 
 BACKENDS: dict[str, Quantizer] = {
@@ -62,6 +63,7 @@ def scales(model: onnx.ModelProto) -> list[np.ndarray]:
     return [constants[node.input[1]] for node in rounding]
 
 
+@needs_exact_sums
 @pytest.mark.parametrize(("kind", "backend", "calibration"), CASES)
 def test_the_rest_is_computed_as_ever(
     case_of: Callable[..., Case], kind: str, backend: str, calibration: str
