@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.cpu import needs_exact_sums
 from tools import bit_exact
 
 STREAMING = 17
@@ -19,6 +20,7 @@ def case() -> bit_exact.Case:
     return bit_exact.drawn("inverted_bottleneck", STREAMING)
 
 
+@needs_exact_sums
 def test_bits_that_differ_are_counted_and_no_others_do(
     case: bit_exact.Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
