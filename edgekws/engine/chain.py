@@ -19,7 +19,9 @@ from edgekws.core.source_code import closure, modules_of
 from edgekws.core.store import build_folder, discard
 from edgekws.engine.data import Source
 from edgekws.engine.listening import listen
+from edgekws.quantizers.int8.isa import saturates_on
 from edgekws.recipe.model import Recipe
+from edgekws.runtime import latency
 
 SCHEMA = 2
 """Version of `result.json`; increase it when the format changes."""
@@ -55,16 +57,21 @@ def resolved(recipe: Recipe) -> Recipe:
 
     These are the threads and the device of training, what the target's instruction set requires of
     the steps, and the rate of false alarms for which thresholds are chosen. All of them affect the
-    result; set in a recipe, they are the same on every machine.
+    result; set in a recipe, they are the same on every machine. Where sums saturate here, on the
+    machine that measures accuracy, the steps take it into account for any target.
     """
-    host = recipe.target.fingerprint()
-    isa = frozenset((host["machine"], *host["isa"]))
+    here = _instruction_set(latency.fingerprint(1))
+    isa = here if saturates_on(here) else _instruction_set(recipe.target.fingerprint())
     changes = {
         "threads": recipe.threads or core_count(),
         "device": recipe.device or device_kind(),
         "steps": tuple(step.resolved(isa).for_budget(recipe.budget) for step in recipe.steps),
     }
     return recipe.model_copy(update=changes)
+
+
+def _instruction_set(host: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset((host["machine"], *host["isa"]))
 
 
 def run_context(source: Source, recipe: Recipe, cache: Path, emit: Emit) -> RunContext:

@@ -80,7 +80,7 @@ class Step(StepFields):
     saturates: bool | None = Field(
         None,
         description="whether the CPU adds U8 × S8 products in 16 bits, as x86 without VNNI does; "
-        "default: as on the target; sets reduce_range where a backend leaves it out",
+        "default: as on the target, or here; sets reduce_range where a backend leaves it out",
     )
 
     @property

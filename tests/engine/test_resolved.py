@@ -14,6 +14,7 @@ from edgekws.errors import DataError
 from edgekws.recipe.load import load
 from edgekws.recipe.lock import lock
 from edgekws.recipe.model import Recipe
+from edgekws.runtime import latency
 from edgekws.targets.host import Target
 
 RECIPES = sorted(
@@ -35,6 +36,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         monkeypatch.setattr(chain, "core_count", lambda: cores)
         monkeypatch.setattr(chain, "device_kind", lambda: device)
         monkeypatch.setattr(Target, "fingerprint", lambda self: reported)
+        monkeypatch.setattr(latency, "fingerprint", lambda threads: reported)
 
     return become
 
@@ -66,6 +68,16 @@ def test_the_instruction_set_is_in_the_lock(machine: Machine) -> None:
     assert "saturates = true" in lock(resolved(quickstart))
     machine(2, "cpu", VNNI)
     assert "saturates = false" in lock(resolved(quickstart))
+
+
+def test_where_sums_saturate_here_weights_are_narrow_for_any_target(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accuracy is measured here: with 8-bit weights it would not be that of the target."""
+    quickstart = load(next(path for path in RECIPES if path.stem == "quickstart")).recipe
+    machine(2, "cpu", AVX2)
+    monkeypatch.setattr(Target, "fingerprint", lambda self: {"machine": "aarch64", "isa": []})
+    assert "saturates = true" in lock(resolved(quickstart))
 
 
 def test_what_a_recipe_names_stays(machine: Machine) -> None:
