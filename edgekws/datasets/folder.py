@@ -38,15 +38,11 @@ from edgekws.datasets.listing.clips import (
     labels_of,
     list_recordings,
 )
-from edgekws.datasets.listing.labels import BACKGROUND_NOISE
+from edgekws.datasets.listing.labels import BACKGROUND_NOISE, word_name
 from edgekws.datasets.listing.negatives import negative_stamps
 from edgekws.datasets.listing.source import existing, stamps
 from edgekws.datasets.listing.splits import Rule
-from edgekws.datasets.listing.word_folders import (
-    Recordings,
-    find_recordings,
-    word_name,
-)
+from edgekws.datasets.listing.word_folders import Recordings, find_recordings
 from edgekws.datasets.synthesis.spoken_sentences import spoken_stamp
 from edgekws.runtime.front_end import FrontEnd
 
