@@ -25,15 +25,14 @@ _TYPES = {"integer": "integer", "number": "number", "boolean": "true or false", 
 
 RECIPE_INTRO = """# Recipe keys
 
-Every key of a recipe with its type, its default and its meaning. A key without a default is
-required where it says so, and otherwise optional; a table that defaults to its own has the defaults
-of its keys. `--set KEY=VALUE` overrides any of them on the
+Every key of a recipe with its type, its default and its meaning. In the column of defaults,
+*required* marks a key that must be there, – an optional one without a default, and *its own* a
+table whose keys have the defaults listed for that table. `--set KEY=VALUE` overrides any key on the
 command line: `--set dataset.root=DIR`, `--set steps.distill.training.epochs=5`.
 
 A table with a `kind` is a choice between the members of a family: the `kind` of a
-[dataset](#datasets), of a [synthesizer](#synthesizers), of a [step](#steps), of a
-[backbone](#backbones), of a
-[quantizer](#quantizers) or of a [target](#targets).
+[dataset](#datasets), a [synthesizer](#synthesizers), a [step](#steps), a [backbone](#backbones), a
+[quantizer](#quantizers) or a [target](#targets).
 
 Editors that read JSON schemas complete and check recipes with
 [recipe.schema.json](../recipe.schema.json), which is made from the same classes.

@@ -37,12 +37,12 @@ MEANINGS = {
     "silence_recall": "Share of the `_silence_` clips that are recognized as such.",
     "unknown_accepted": "Share of the `_unknown_` clips that are taken for a keyword.",
     "miss_rate": "Share of the keywords in the streams that no event hits.",
-    "false_alarms_per_hour": "Events of all keywords that hit none, for each hour of the streams "
-    "without keywords.",
+    "false_alarms_per_hour": "Events that hit no keyword, all keywords together, per hour of the "
+    "streams without keywords.",
     "detection_delay_ms": "Median audio time from the end of a keyword to the moment when its "
     "event is reported.",
-    "unheard_accepted": "Share of the `_unknown_` clips of words that no training clip has "
-    "that are taken for a keyword.",
+    "unheard_accepted": "Share of the `_unknown_` clips that are taken for a keyword, among words "
+    "that no training clip has.",
     "latency_p50_us": "Median time of one run of the network on the target.",
     "latency_p90_us": "Time within which nine of ten runs of the network finish.",
     "latency_p99_us": "Time within which 99 of 100 runs of the network finish.",
@@ -53,18 +53,18 @@ MEANINGS = {
     "front_end_peak_ram_kib": "Most memory that the front end's activations occupy at once.",
     "front_end_latency_p50_us": "Median time of the front end for one window of audio.",
     "front_end_latency_p90_us": "Time within which nine of ten runs of the front end finish.",
-    "bundle_size_kib": "All files that a device needs: both graphs, `detect.py`, `labels.txt` and "
-    "`manifest.json`.",
+    "bundle_size_kib": "All files that a device needs: front end, network, `detect.py`, "
+    "`labels.txt` and `manifest.json`, for clips or for a stream, whichever is larger.",
     "total_macs": "MACs of front end and network added up.",
     "total_peak_ram_kib": "Peak memory of front end and network added up.",
     "total_latency_p50_us": "Median time from a window of audio to its label.",
     "total_latency_p90_us": "Time within which nine of ten windows get their label.",
     "total_latency_p99_us": "Time within which 99 of 100 windows get their label.",
     "flash_kib": "Flash of the bundle's C on a microcontroller: code, weights, tables, start-up.",
-    "ram_kib": "Its RAM: state, events, a block of samples and the deepest stack.",
-    "instructions_per_s": "Instructions that it takes for a second of audio.",
-    "front_end_instructions_per_s": "Those of the front end.",
-    "network_instructions_per_s": "Those of the network.",
+    "ram_kib": "RAM of that C: state, events, a block of samples and the deepest stack.",
+    "instructions_per_s": "Instructions of that C for a second of audio.",
+    "front_end_instructions_per_s": "Instructions of the front end for a second of audio.",
+    "network_instructions_per_s": "Instructions of the network for a second of audio.",
 }
 
 READ = {
@@ -73,7 +73,7 @@ READ = {
     "cache folder, which `XDG_CACHE_HOME` moves.",
     "GITHUB_ACTIONS": "`true` makes `edgekws check` write annotations for GitHub, as "
     "`--format github` does.",
-    "RAY_ADDRESS": "Cluster of `edgekws sweep --engine ray` where `--ray-address` is not given.",
+    "RAY_ADDRESS": "Cluster of `edgekws sweep --engine ray` if `--ray-address` is not given.",
     "TMPDIR": "Folder of temporary files.",
 }
 """What edgekws itself reads."""
@@ -117,8 +117,9 @@ Every metric that a `[budget]` can limit, as `max_` or `min_` and its name: `max
 `min_macro_recall = 0.9`. Shares are numbers between 0 and 1. [How numbers are
 made](../explanation/how-numbers-are-made.md) says how each is measured.
 
-A metric of a *step* is measured after every step. One of the *bundle* is known only once the
-bundle is packed; `plan` predicts what can be counted. One with *clips* needs labelled audio.
+The column *of* says where a metric is measured. Those of a *step* are measured after every step.
+Those of the *bundle* are known only once the bundle is packed; `plan` predicts what can be counted.
+Those with *clips* need labelled audio.
 
 | metric | in tables | unit | of | meaning |
 |---|---|---|---|---|"""
@@ -127,10 +128,10 @@ bundle is packed; `plan` predicts what can be counted. One with *clips* needs la
 METRICS_END = """
 ## In continuous speech
 
-Metrics of *streams* are measured where the recipe has a step `calibrate`, or limits one of them: on
-dev after `quantize`, where the thresholds are chosen for each model, and after `calibrate`; of the
-bundle on test. Streams are the data's own recordings where it says when keywords are spoken;
-otherwise keyword clips are set into speech of the same split, 10 to 30 dB above it.
+Metrics of *streams* are measured if the recipe has a step `calibrate`, or limits one of them: on
+dev after `quantize`, with thresholds chosen for each model, and after `calibrate`; for the bundle
+on test. If the data says when keywords are spoken, streams are its own recordings; otherwise
+keyword clips are set into speech of the same split, 10 to 30 dB above it.
 
 `edgekws evaluate-events` and `edgekws calibrate` report these, in total and for each keyword, with
 intervals by speaker or by recording:
@@ -138,11 +139,12 @@ intervals by speaker or by recording:
 | figure | meaning |
 |---|---|
 | misses | Labelled keywords that no event overlaps, with the tolerance of `--tolerance-s`. |
-| false alarms per hour | Events that hit no label, for each hour of audio without keywords. |
+| false alarms per hour | Events that hit no label, per hour of audio without keywords. |
 | error of the end | How far the end of an event is from the end of its label, as a median. |
-| repeats | Further events on a label that was hit already; they are no false alarms. |
+| repeats | Further events on a label that was already hit; they do not count as false alarms. |
 
-A rate of zero is reported as what it shows: with so many minutes, fewer than so many an hour.
+A rate of zero is reported as what it proves: fewer than a certain number per hour, depending on the
+length of the audio.
 """
 
 

@@ -60,12 +60,12 @@ def prune(
             "--max-size",
             min=0,
             metavar="GIB",
-            help="Least recently used entries, down to this size.",
+            help="Least recently used entries, until the cache has this size.",
         ),
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", metavar="NAME", help="Entries no other recipe has used."),
+        typer.Option("--recipe", metavar="NAME", help="Entries that only this recipe has used."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would be removed; remove nothing.")

@@ -69,13 +69,13 @@ def calibrate(
 ) -> None:
     """Choose thresholds, smoothing and refractory time of a bundle for a rate of false alarms.
 
-    Minimizes misses subject to at most --max-fa-per-hour events, all keywords together, to expect
-    in other audio without keywords: like the negatives, and the positives outside their labels. In
-    these, fewer are counted: thresholds that just exclude what is there let something else through.
-    The times of labels also set the placement of events. The new bundle contains the settings and
-    the curves they were chosen on; the original is not changed.
+    Minimizes misses with at most --max-fa-per-hour false alarms, all keywords together, as expected
+    in other audio that resembles the negatives and the positives outside their labels. In these
+    recordings themselves, fewer are counted: thresholds that just exclude what is there let
+    something else through. The times of labels also determine where events begin and end. The new
+    bundle contains the settings and the curves they were chosen on; the original is not changed.
 
-    Use recordings of other speakers than the test's, such as those of dev.
+    Use recordings of speakers who are not in the test, such as those of dev.
 
     \b
     Examples:

@@ -168,7 +168,7 @@ def synth(
 
     espeak-ng speaks, or the engines of --set dataset.voices.
 
-    WORD/VOICE_nohash_N.wav, 16 kHz, 16 bit, one second; change rate or length with
+    Files are WORD/VOICE_nohash_N.wav, 16 kHz, 16 bit, one second; change rate or length with
     --set front_end.sample_rate=8000, --set front_end.window_s=1.5. A voice is an accent of the
     language with a variant (en-us+f1) and counts as a speaker; no variant is in two splits.
     manifest.csv, validation_list.txt and testing_list.txt list the splits, so the folder is a

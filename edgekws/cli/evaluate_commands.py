@@ -42,7 +42,7 @@ def evaluate(
         typer.Option(
             "--recordings",
             metavar="DIR",
-            help="Word folders instead of a recipe, such as record writes: every clip is a test.",
+            help="Word folders instead of a recipe, as record writes them; every clip is tested.",
         ),
     ] = None,
     overrides: Overrides = None,

@@ -28,7 +28,8 @@ def record(
         int, typer.Option("--per-word", metavar="N", min=1, max=10_000, help="Clips of each word.")
     ] = 5,
     speaker: Annotated[
-        str, typer.Option("--speaker", metavar="NAME", help="The speaker; begins the file names.")
+        str,
+        typer.Option("--speaker", metavar="NAME", help="The speaker; file names begin with it."),
     ] = "me",
     device: Annotated[
         str | None,
@@ -41,7 +42,11 @@ def record(
     noise: Annotated[
         float,
         typer.Option(
-            "--noise", metavar="SECONDS", min=0, max=36_000, help="Also record the quiet room."
+            "--noise",
+            metavar="SECONDS",
+            min=0,
+            max=36_000,
+            help="Also record the room, without words.",
         ),
     ] = 0.0,
     file: Annotated[

@@ -59,7 +59,7 @@ def serve(
     and refractory time come from the bundle. PCM of any usual rate and width is converted.
 
     Only this machine can connect, unless --uri says otherwise. There is no password, and audio is
-    not encrypted: open it to networks that you trust. Ctrl-C or SIGTERM ends the server.
+    not encrypted: open it only to networks you trust. Ctrl-C or SIGTERM ends the server.
 
     A line per event goes to standard output. This needs the package wyoming:
     pip install 'edgekws[serve]'. --zeroconf also needs zeroconf: pip install 'edgekws[zeroconf]'.
