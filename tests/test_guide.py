@@ -97,7 +97,7 @@ WHOLE = {"edgekws compress lights.toml": "trains for long; the page's run with f
 """Commands that are only read where nothing follows them, and why."""
 
 FOREIGN = {"ssh", "scp", "ssh-copy-id", "arecord", "pytest", "python3", ".", "pip", "make"}
-FOREIGN |= {"cd", "cc", "./hello", "./lights-c/kws", "vela", "docker", "sudo", "journalctl", "apt"}
+FOREIGN |= {"cc", "./hello", "./lights-c/kws", "vela", "docker", "sudo", "journalctl", "apt"}
 """Programs that are no part of edgekws."""
 
 README = ROOT / "README.md"
@@ -186,7 +186,7 @@ def test_other_programs_are_known(page: Path, command: str) -> None:
             script = re.sub(r"^.*detect\.py$", "edgekws/runtime/detect.py", arguments[0])
             source = (ROOT / script).read_text(encoding="utf-8")
             assert [a for a in arguments if a.startswith("--") and f'"{a}"' not in source] == []
-        elif program == "make":
+        elif program == "make" and arguments[0] != "-C":
             assert f"\n{arguments[0]}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
         elif program == "pip" or program.endswith("/pip"):
             extras = set(re.findall(r"\.\[(\w+)\]", command))
