@@ -187,10 +187,10 @@ def test_a_metric_is_shown_as_soon_as_it_is_measured(copy: Path) -> None:
     measurements = json.loads(path.read_text())["results"][-1]["measurements"]
     measurements = [one for one in measurements if one["metric"] != "keyword_recall"]
     change(path, measurements, "results", -1, "measurements")
-    assert "clips together" not in render(copy)["arabic-5.md"]
+    assert "words together" not in render(copy)["arabic-5.md"]
     more = {"metric": "keyword_recall", "value": 0.5, "ci95": None, "speakers": 3}
     change(path, [*measurements, more], "results", -1, "measurements")
-    shown = r"- of all keyword clips together \S+( %)? \(3 speakers\) are right\n"
+    shown = r"- keyword clips, all words together: \S+( %)? \(3 speakers\) correct\n"
     assert re.search(shown, render(copy)["arabic-5.md"])
 
 
