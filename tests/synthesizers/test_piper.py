@@ -89,6 +89,21 @@ def test_every_speaker_of_a_file_is_a_voice(tmp_path: Path) -> None:
     assert [v.name for of in german.voices.values() for v in of] == ["de+piper-german"]
 
 
+def test_the_qualities_of_a_voice_are_in_one_split(tmp_path: Path) -> None:
+    for name in ("en_US-amy-low", "en_US-amy-medium", "en_US-joe-medium", "en_US-tom-x_low"):
+        write_piper(tmp_path, name)
+    for quality in ("low", "high"):
+        write_piper(tmp_path, f"en_US-both-{quality}", 2)
+    families = Synthesizer(folder=tmp_path).cast(US, None, 1).families
+    assert set(families) == {
+        ("piper-en_US-amy-low", "piper-en_US-amy-medium"),
+        ("piper-en_US-joe-medium",),
+        ("piper-en_US-tom-x_low",),
+        ("piper-en_US-both-high-0", "piper-en_US-both-low-0"),
+        ("piper-en_US-both-high-1", "piper-en_US-both-low-1"),
+    }
+
+
 def test_a_voice_of_letters_speaks_no_phonemes(tmp_path: Path) -> None:
     write_piper(tmp_path, phoneme_type="text")
     engine = Synthesizer(folder=tmp_path)
