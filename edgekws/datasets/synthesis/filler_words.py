@@ -84,6 +84,8 @@ _LINKS = (
     "who said that", "which means that",
 )  # fmt: skip
 
+_NO_PUNCTUATION = str.maketrans("", "", ",.;:!?")
+
 _NUMBERS = 70
 _LENGTHS = (4, 10)
 """Words of a sentence in a language of which only single words are known."""
@@ -122,12 +124,22 @@ def sentence(
     """Return a sentence drawn from `rng`, of `words` and small words, and none that is `avoided`.
 
     In English it has the grammar of one ("the tired doctor sold his guitar behind the station,
-    because …"); in other languages it is a row of words.
+    because …"); in other languages it is a row of words. Case and punctuation are not heard.
     """
+    phrases = tuple(map(_heard, avoided))
     while True:
         text = _drawn(language, words, rng)
-        if not any(f" {word} " in f" {text.replace(',', '')} " for word in avoided):
+        if not any(phrase in _heard(text) for phrase in phrases):
             return text
+
+
+def _heard(text: str) -> str:
+    """Return the words of a text, between spaces.
+
+    >>> _heard("Hey, Computer!")
+    ' hey computer '
+    """
+    return f" {' '.join(text.casefold().translate(_NO_PUNCTUATION).split())} "
 
 
 def _drawn(language: str, words: Sequence[str], rng: np.random.Generator) -> str:

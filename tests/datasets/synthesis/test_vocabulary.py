@@ -8,7 +8,7 @@ import pytest
 
 from edgekws.core.corpus import SPLITS
 from edgekws.core.speech import Voice
-from edgekws.datasets.synthesis.filler_words import filler_words
+from edgekws.datasets.synthesis.filler_words import filler_words, sentence
 from edgekws.datasets.synthesis.near_sounding import sound_of, sound_of_text
 from edgekws.datasets.synthesis.vocabulary import Vocabulary, neighbours, vocabulary
 from edgekws.datasets.synthetic import Dataset
@@ -38,6 +38,13 @@ def test_invented_words_are_apart_between_splits_and_hold_no_keyword(
             for part in parts:
                 assert not [w for w in part if any(k in sound_of_text(w) for k in keywords)]
             assert len(parts[0] & parts[2]) <= 0.05 * len(parts[2])
+
+
+@pytest.mark.parametrize("keyword", ["Good Morning", "good morning!", "good, morning"])
+def test_no_sentence_holds_a_phrase_however_it_is_written(keyword: str) -> None:
+    rng, words = np.random.default_rng(0), ("good", "morning", "lamp")
+    texts = [sentence("en", words, frozenset({keyword}), rng) for _ in range(50)]
+    assert not [text for text in texts if "good morning" in text]
 
 
 def test_what_people_say_on_its_own_is_unknown(words: tuple[str, Vocabulary]) -> None:
