@@ -25,9 +25,14 @@ from edgekws.datasets.listing.tables import read_text
 from edgekws.datasets.synthesis.held_out import Engine, HeldOut, speaking_splits
 from edgekws.datasets.synthesis.pronunciation import check_language
 from edgekws.datasets.synthesis.rendering import Format, Utterance, VoiceTask, render
-from edgekws.datasets.synthesis.voices import EngineVoices, by_share, voices_per_split
+from edgekws.datasets.synthesis.voices import (
+    EngineVoices,
+    by_share,
+    people_apart,
+    voices_per_split,
+)
 from edgekws.datasets.synthetic import Dataset
-from edgekws.errors import UsageError
+from edgekws.errors import DataError, UsageError
 from edgekws.synthesizers.speaking.espeak_ng import Espeak, accents_of
 
 COLUMNS = ("path", "label", "speaker", "split", "text", "accent", "variant", "synthesizer")
@@ -103,7 +108,7 @@ def synth(
 
     Raises:
         DataError: espeak-ng does not speak the language or a word in it, two words sound the same,
-            or one is too long.
+            one is too long, or no voice is left for train.
         UsageError: a voice is unknown, `output` has other content, or an engine runs a program,
             which was not allowed.
         MissingPartError: an engine is not installed.
@@ -170,7 +175,10 @@ def _voices(
         for split, of in voices_per_split(part, seed, splits if enough else splits[:1]).items():
             if drawn := _drawn(set(of) & set(chosen), seed):
                 voices[split].append(EngineVoices(engine, tuple(drawn)))
-    return voices
+    apart, notes = people_apart(voices)
+    if not apart["train"]:
+        raise DataError(f"no voice is left for train ({'; '.join(notes)}); name others in --voices")
+    return apart
 
 
 def _part(cast: Cast, chosen: Sequence[Voice]) -> Cast:

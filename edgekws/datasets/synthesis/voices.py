@@ -3,7 +3,8 @@
 Families of timbres are split: no timbre of train occurs in dev or test.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ from edgekws.errors import DataError
 
 _LEAST_FAMILIES = 3
 DEV_SHARE = TEST_SHARE = 0.15
+
+_PERSON = re.compile(r"(?<![a-z])(awb|bdl|clb|jmk|kal|ked|ksp|rms|slt)(?![a-z])")
+"""People of whom several engines have a voice: `flite-slt`, `festival-cmu_us_slt_arctic_hts`."""
 
 Family = tuple[str, ...]
 
@@ -61,8 +65,36 @@ def split_voices(
         for split, of in voices_per_split(cast, seed, splits).items():
             if of:
                 by_split[split].append(EngineVoices(engine, tuple(of)))
+    by_split, left_out = people_apart(by_split)
     _check(by_split)
-    return SplitVoices(by_split, (*(entry.cast.note for entry in casts), *notes))
+    return SplitVoices(by_split, (*(entry.cast.note for entry in casts), *notes, *left_out))
+
+
+def people_apart(
+    by_split: Mapping[Split, Sequence[EngineVoices]],
+) -> tuple[dict[Split, list[EngineVoices]], list[str]]:
+    """Leave voices out of train and dev whose person another engine has in a later split.
+
+    A note names them, if there are any.
+    """
+    apart: dict[Split, list[EngineVoices]] = {split: [] for split in SPLITS}
+    heard: set[str | None] = set()
+    left_out: list[str] = []
+    for split in reversed(SPLITS):
+        for engine, voices in by_split[split]:
+            kept = tuple(voice for voice in voices if _person(voice) not in heard)
+            left_out += [voice.variant for voice in voices if voice not in kept]
+            if kept:
+                apart[split].append(EngineVoices(engine, kept))
+        heard.update(filter(None, (_person(v) for _, voices in apart[split] for v in voices)))
+    names = ", ".join(left_out)
+    return apart, [f"left out, as dev or test hears the same people: {names}"] if names else []
+
+
+def _person(voice: Voice) -> str | None:
+    """Return the person whose voice it is, if several engines have it."""
+    match = _PERSON.search(voice.variant)
+    return match[1] if match else None
 
 
 def _check(by_split: dict[Split, list[EngineVoices]]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from edgekws.core.corpus import NEVER_ON_PEOPLE, SPLITS, Listing
+from edgekws.core.corpus import NEVER_ON_PEOPLE, SPLITS, Listing, Split
 from edgekws.core.events import quiet
 from edgekws.core.permission import commands_allowed
 from edgekws.core.protocols import SYNTHESIZER
@@ -19,7 +19,7 @@ from edgekws.datasets.synthesis.held_out import Engine, HeldOut, speaking_splits
 from edgekws.datasets.synthesis.sentences import plan_sentences
 from edgekws.datasets.synthesis.spoken_cache import speech_folder
 from edgekws.datasets.synthesis.vocabulary import vocabulary
-from edgekws.datasets.synthesis.voices import EngineVoices, in_turn, split_voices
+from edgekws.datasets.synthesis.voices import EngineVoices, in_turn, people_apart, split_voices
 from edgekws.datasets.synthetic import Dataset
 from edgekws.errors import DataError, MissingPartError, UsageError
 from edgekws.runtime.front_end import FrontEnd
@@ -102,6 +102,23 @@ def test_engines_take_turns_by_their_shares() -> None:
     assert {voice.variant for _, voice in turns} == {"a", "b", "c"}
     alone = [voice.variant for _, voice in islice(in_turn(group[:1], np.random.default_rng(1)), 4)]
     assert alone[:2] == alone[2:]
+
+
+def test_no_person_is_in_two_splits_by_two_engines() -> None:
+    def voices(kind: str, *names: str) -> EngineVoices:
+        said = tuple(Voice("en-us", "gmw/en-US", f"{kind}-{name}") for name in names)
+        return EngineVoices(SYNTHESIZER.validate_python({"kind": kind}), said)
+
+    espeak = voices("espeak", "sltx")  # no name of a person
+    by_split: dict[Split, list[EngineVoices]] = {
+        "train": [espeak, voices("flite", "kal16", "awb"), voices("flite", "slt")],
+        "dev": [voices("flite", "rms")],
+        "test": [voices("festival", "cmu_us_slt_arctic_hts", "kal_diphone")],
+    }
+    apart, notes = people_apart(by_split)
+    assert apart == {**by_split, "train": [espeak, voices("flite", "awb")]}
+    assert notes == ["left out, as dev or test hears the same people: flite-kal16, flite-slt"]
+    assert people_apart(apart) == (apart, [])
 
 
 def test_sentences_have_shares_of_their_own() -> None:
