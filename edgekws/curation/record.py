@@ -83,8 +83,8 @@ def record(order: Order, sources: Iterable[Source], watch: Watch, emit: Emit) ->
     next of the `sources` begins where one ends.
 
     Raises:
-        DataError: the sources ended before everything was recorded, or `MOST_REFUSED` takes in a
-            row were refused.
+        DataError: the sources ended before everything was recorded, `MOST_REFUSED` takes in a row
+            were refused, or a recording of the room that is there cannot be read.
         MachineError: a clip cannot be written.
     """
     new = refused = 0

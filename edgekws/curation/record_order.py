@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
+from edgekws.audio.opening import length_s
 from edgekws.datasets.listing.labels import BACKGROUND_NOISE, keyword_problem, misnamed, word_name
 from edgekws.errors import UsageError
+
+LEAST_ROOM_S = 0.01
+"""A shorter rest of the room is not missing: recordings end at whole samples of either rate."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Order:
 
     def is_complete(self) -> bool:
         """Return whether all clips, and all of the room, are there."""
-        return next(self.missing(), None) is None and self.recorded_room_s() >= self.room_s
+        rest_s = self.room_s - self.recorded_room_s()
+        return next(self.missing(), None) is None and rest_s < LEAST_ROOM_S
 
     def clips(self, word: str) -> list[Path]:
         """Return the clips of a word by the speaker."""
@@ -61,8 +64,12 @@ class Order:
         return _free(folder, f"{self.speaker}_room_", self.room_files())
 
     def recorded_room_s(self) -> float:
-        """Return the seconds of the room that are there."""
-        return float(sum(soundfile.info(path).duration for path in self.room_files()))
+        """Return the seconds of the room that are there.
+
+        Raises:
+            DataError: one of the files cannot be read.
+        """
+        return sum(map(length_s, self.room_files()))
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,22 @@ def test_the_room_is_recorded_in_pieces(tmp_path: Path) -> None:
     assert [soundfile.info(out / name).duration for name in clips(out)] == [10, 5, 5]
 
 
+def test_seconds_of_the_room_need_not_be_whole_samples(tmp_path: Path) -> None:
+    file = recording(tmp_path, track(3.0, {}))
+    run("--noise", 2.33333, "--from", file, "--output", tmp_path / "voice")
+    (name,) = clips(tmp_path / "voice")
+    assert soundfile.info(tmp_path / "voice" / name).frames == round(2.33333 * RATE)
+
+
+def test_a_damaged_recording_of_the_room_is_named(tmp_path: Path) -> None:
+    room = tmp_path / "voice" / "_background_noise_"
+    room.mkdir(parents=True)
+    (room / "me_room_0.wav").write_bytes(b"RIFF")
+    file = recording(tmp_path, track(3.0, {}))
+    done = run("--noise", 2, "--from", file, "--output", tmp_path / "voice", exit_code=5)
+    assert "me_room_0.wav: cannot be read as audio" in done.stderr
+
+
 def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     memos = tmp_path / "memos"
     memos.mkdir()
