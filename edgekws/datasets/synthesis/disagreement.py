@@ -22,6 +22,7 @@ from edgekws.core.corpus import Clip, Listing
 from edgekws.core.embedding import Embedding
 from edgekws.core.events import Emit
 from edgekws.core.store import build_folder
+from edgekws.errors import DataError
 from edgekws.runtime.front_end import FrontEnd
 
 FOLDS = 5
@@ -99,7 +100,7 @@ def without_disagreeing(
     stay as they are. `identity` is that of the listing; judgements are kept in `cache/judged`.
 
     Raises:
-        DataError: a clip cannot be read.
+        DataError: a clip cannot be read, or no training clip of a keyword is left.
         MachineError: the cache cannot be written.
     """
     train = [c for c in listing.clips if c.split == "train" and c.label != SILENCE]
@@ -127,6 +128,11 @@ def without_disagreeing(
         if clip.label != UNKNOWN and row is not None and row[1] >= least
     ]
     left_out = set(dropped)
+    left = {clip.label for clip in train if clip not in left_out}
+    if lost := [label for label in dict.fromkeys(c.label for c in dropped) if label not in left]:
+        raise DataError(
+            f"drop_disagreeing = {least:g} leaves no training clip of {', '.join(lost)}; raise it"
+        )
     clips = tuple(clip for clip in listing.clips if clip not in left_out)
     of = sum(clip.label != UNKNOWN for clip in train)
     return replace(listing, clips=clips, notes=(*listing.notes, _note(dropped, of, least)))

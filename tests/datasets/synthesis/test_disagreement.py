@@ -14,7 +14,7 @@ from edgekws.core.corpus import Clip, Listing, Split
 from edgekws.core.events import Event, quiet
 from edgekws.datasets.synthesis.disagreement import judged, without_disagreeing
 from edgekws.datasets.synthetic import Dataset
-from edgekws.errors import MissingPartError
+from edgekws.errors import DataError, MissingPartError
 from edgekws.lowering import speech_embedding
 from edgekws.runtime.front_end import FrontEnd
 from tests.embeddings import embedding
@@ -84,6 +84,8 @@ def test_training_clips_of_keywords_are_left_out_and_counted(
     events.clear()
     assert filtered(1.0).clips == listing.clips
     assert not events  # the judgements are in the cache
+    with pytest.raises(DataError, match="= -1 leaves no training clip of high, low; raise it"):
+        filtered(-1.0)
 
 
 def test_a_missing_embedding_names_the_command_that_installs_it(
