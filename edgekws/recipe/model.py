@@ -135,7 +135,12 @@ class PcenFields(Fields):
     )
     bias: float = Field(default=Pcen.bias, gt=0, le=100, description="added before the root")
     root: float = Field(default=Pcen.root, gt=0, le=1, description="exponent of the compression")
-    epsilon: float = Field(default=Pcen.epsilon, gt=0, le=1, description="added to the mean")
+    epsilon: float = Field(
+        default=Pcen.epsilon,
+        ge=1e-9,
+        le=1,
+        description="added to the mean; above digital silence, which would be amplified",
+    )
 
 
 class FrontEndFields(Fields):

@@ -34,6 +34,7 @@ def test_options_and_their_defaults(quickstart: Path) -> None:
         (["mean=clip", "mean_seconds=2"], 'mean_seconds: has no effect without mean = "running"'),
         (["pcen.gain=0.8"], 'front_end.pcen: has no effect without compression = "pcen"'),
         (["compression=pcen", "mean=running"], 'PCEN follows the level .*; use mean = "none"'),
+        (["compression=pcen", "pcen.epsilon=1e-12"], "epsilon: must be 1e-09 or more, not 1e-12"),
         (["mean=running", "mean_seconds=0"], "mean_seconds: must be more than 0.0, not 0"),
     ],
 )
