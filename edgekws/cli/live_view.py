@@ -36,10 +36,8 @@ class LiveView:
 
     def update(self, content: Callable[[], RenderableType]) -> None:
         """Show new content, unless this is no terminal or the last update was just now."""
-        now = time.monotonic()
-        if not self._console.is_terminal or now - self._shown < self._every_s:
+        if not self._console.is_terminal or time.monotonic() - self._shown < self._every_s:
             return
-        self._shown = now
         if self._live is None:
             self._live = Live(
                 console=self._console,
@@ -50,3 +48,4 @@ class LiveView:
             )
             self._live.start()
         self._live.update(content(), refresh=True)
+        self._shown = time.monotonic()  # after it: a slow terminal would be written to all the time

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from typer.testing import Result as Ended
 
 from edgekws.cli.app import app
+from edgekws.cli.live_view import LiveView
 from edgekws.cli.take_view import TakeView
 from edgekws.core.events import quiet
 from edgekws.curation.record import Moment
@@ -234,3 +236,16 @@ def test_the_prompt_is_live_on_a_terminal() -> None:
     assert "2 of 5" in shown
     assert "-52 dBFS" in shown
     assert "нет" not in shown
+
+
+def test_a_slow_terminal_is_not_updated_all_the_time() -> None:
+    def slowly() -> str:
+        time.sleep(0.3)
+        return "first"
+
+    shown_on = io.StringIO()
+    with LiveView(Console(file=shown_on, force_terminal=True), 0.2) as view:
+        view.update(slowly)
+        view.update(lambda: "second")
+    assert "first" in shown_on.getvalue()
+    assert "second" not in shown_on.getvalue()
