@@ -129,7 +129,8 @@ def sentence(
     phrases = tuple(map(_heard, avoided))
     while True:
         text = _drawn(language, words, rng)
-        if not any(phrase in _heard(text) for phrase in phrases):
+        heard = _heard(text)
+        if not any(phrase in heard for phrase in phrases):
             return text
 
 
