@@ -18,4 +18,4 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        process.ENDING.set()
+        process.end()

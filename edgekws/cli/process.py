@@ -19,7 +19,7 @@ _ASCII = {
 INTERRUPTED = Event()
 """Set once a signal has interrupted the command, even if a library swallows the exception."""
 
-ENDING = Event()
+_ENDING = Event()
 """Set once the command ends: a signal sent to itself then would kill Python as it shuts down."""
 
 _AGAIN_S = 0.01
@@ -61,8 +61,18 @@ def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
 
 def _interrupt_itself() -> None:
     main = main_thread().ident
-    if main is not None and not ENDING.is_set():
+    if main is not None and not _ENDING.is_set():
         signal.pthread_kill(main, signal.SIGINT)
+
+
+def end() -> None:
+    """Send no more interruptions, and let the exit code stand.
+
+    Python that was started with `-m` would end by SIGINT instead where the last text it evaluated
+    was interrupted, as that of a dataclass can be while it is imported: so evaluate another.
+    """
+    _ENDING.set()
+    eval("0")
 
 
 def _go_on(number: int, frame: FrameType | None) -> None:

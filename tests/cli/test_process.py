@@ -110,6 +110,28 @@ def test_an_interruption_within_a_finalizer_is_not_lost(number: signal.Signals) 
     assert (process.returncode, err) == (130, AGAIN)
 
 
+IN_A_TEXT = """
+import runpy, sys
+import edgekws.recipe.load
+def load(path, overrides):
+    exec("raise KeyboardInterrupt")
+edgekws.recipe.load.load = load
+sys.argv = ["edgekws", "plan", "quickstart"]
+runpy.run_module("edgekws", run_name="__main__")
+"""
+
+
+def test_an_interruption_within_a_text_that_python_evaluates_ends_with_the_same_code(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in_a_text.py").write_text(IN_A_TEXT)
+    command = [sys.executable, "-m", "in_a_text"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, AGAIN)
+
+
 def test_a_command_under_nohup_goes_on() -> None:
     command = ["nohup", sys.executable, "-c", SLOW]
     pipe = subprocess.PIPE
