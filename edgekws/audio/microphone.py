@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def open_microphone(
     Raises:
         MissingPartError: sounddevice, PortAudio or the microphone is missing.
     """
-    library = _sounddevice()
+    library = sounddevice()
     try:
         rate = _rate(library, device)
         size = round(BLOCK_S * rate)
@@ -61,9 +62,14 @@ def _blocks(stream: Any, size: int, emit: Emit) -> Iterator[NDArray[np.float32]]
         yield block[:, 0]
 
 
-def _sounddevice() -> Any:
+def sounddevice() -> Any:
+    """Return the module that reads microphones.
+
+    Raises:
+        MissingPartError: it or PortAudio is missing.
+    """
     try:
-        import sounddevice
+        return import_module("sounddevice")
     except ModuleNotFoundError as error:
         raise MissingPartError(
             "the microphone needs the package sounddevice; install it with: "
@@ -74,4 +80,3 @@ def _sounddevice() -> Any:
             f"sounddevice does not find PortAudio ({error}); install it, on Debian with: "
             "apt install libportaudio2"
         ) from error
-    return sounddevice

@@ -13,6 +13,9 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
+from edgekws.audio.microphone import sounddevice
+from edgekws.audio.speaker_weights import INSTALL as ENCODER
+from edgekws.audio.speaker_weights import weights
 from edgekws.codegen import board, wasm
 from edgekws.codegen.compiler import INSTALL, found
 from edgekws.core.environment import cache_folder, core_count, device_kind
@@ -32,7 +35,6 @@ LIMIT_S = 60.0
 _GIB = 2**30
 _OTHER_CACHE = "point EDGEKWS_CACHE at another folder"
 _VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
-_REDUCE = 'in a quantize step, say backend = { kind = "neural_compressor", reduce_range = true }'
 
 _TINY_MODEL = """
 import time
@@ -80,6 +82,8 @@ def examine() -> Iterator[Check]:
     yield _espeak()
     yield from _synthesizers()
     yield from _embeddings()
+    yield speaker_encoder()
+    yield sound_input()
     yield from _cache(cache_folder())
     yield _temporary()
     yield from (_output(Path(name)) for name in ("runs", "dist"))
@@ -108,8 +112,8 @@ def int8(flags: set[str], machine: str) -> Check:
     if "asimddp" in flags:
         return Check("INT8", "ok", "asimddp: INT8 dot products in hardware")
     if machine in ("x86_64", "AMD64"):
-        text = "no VNNI: sums of U8 × S8 products saturate at 16 bits, which costs accuracy"
-        return Check("INT8", "warn", text, _REDUCE)
+        text = "no VNNI: weights get 7 bits here, or sums of U8 × S8 products would saturate"
+        return Check("INT8", "ok", text)
     text = "no INT8 dot products: an INT8 model is small here, but hardly faster than FP32"
     return Check("INT8", "warn", text, "compare both with edgekws check before choosing")
 
@@ -205,6 +209,25 @@ def _embeddings() -> Iterator[Check]:
             yield Check(package, "warn", text, advice)
         else:
             yield Check(package, "ok", "an embedding_teacher can use it")
+
+
+def speaker_encoder() -> Check:
+    """Check the weights with which effective speakers are counted."""
+    if weights():
+        return Check("resemblyzer", "ok", "effective speakers are counted")
+    text = "not installed (optional): the report counts voices, not effective speakers"
+    return Check("resemblyzer", "warn", text, ENCODER)
+
+
+def sound_input() -> Check:
+    """Check the library that reads microphones; none is opened."""
+    try:
+        sounddevice()
+    except MissingPartError as error:
+        reason, _, advice = str(error).partition("; ")
+        advice = advice.removeprefix("install it with: ")
+        return Check("microphone", "warn", f"{reason} (optional)", advice)
+    return Check("microphone", "ok", "detect and record can listen, if one is plugged in")
 
 
 def _cache(folder: Path) -> Iterator[Check]:

@@ -2,14 +2,13 @@
 
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
 
 from edgekws.core import environment
-from edgekws.core.family import load
 from edgekws.engine import doctor
 from edgekws.engine.doctor import Check, examine, int8, library
 
@@ -41,7 +40,7 @@ def test_nothing_is_missing_here_and_every_complaint_has_an_advice(cache: Path) 
         ({"avx2", "avx512_vnni"}, "x86_64", "ok", "avx512_vnni"),
         ({"avx2", "avx_vnni"}, "x86_64", "ok", "avx_vnni"),
         ({"asimd", "asimddp"}, "aarch64", "ok", "asimddp"),
-        ({"avx2"}, "x86_64", "warn", "saturate"),
+        ({"avx2"}, "x86_64", "ok", "weights get 7 bits"),
         ({"asimd"}, "aarch64", "warn", "hardly faster"),
     ],
 )
@@ -66,10 +65,19 @@ def test_what_web_pages_need_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert doctor.web_pages().status == "ok"
 
 
-def test_without_vnni_the_advice_is_what_a_recipe_can_say() -> None:
-    advice = tomllib.loads(int8({"avx2"}, "x86_64").advice.partition("say ")[2])["backend"]
-    built = load("Quantizer", advice["kind"]).model_validate(advice)
-    assert built.model_dump()["reduce_range"] is True
+def test_the_speaker_encoder_and_the_microphone_are_optional(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "weights", lambda: None)
+    assert doctor.speaker_encoder().advice == "pip install --no-deps resemblyzer==0.1.4"
+    monkeypatch.setattr(doctor, "weights", lambda: Path("pretrained.pt"))
+    assert doctor.speaker_encoder().status == "ok"
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    check = doctor.sound_input()
+    assert check.detail == "the microphone needs the package sounddevice (optional)"
+    assert check.advice == "pip install 'edgekws[microphone]'"
+    monkeypatch.setitem(sys.modules, "sounddevice", ModuleType("sounddevice"))
+    assert doctor.sound_input().status == "ok"
 
 
 def test_a_library_is_held_against_its_range() -> None:
