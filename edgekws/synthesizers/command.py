@@ -103,7 +103,8 @@ class Synthesizer(Fields):
             wanted = ", ".join(identifiers)
             raise DataError(f"command speaks {self.language}, and not {wanted}")
         program = Path(self.command[0]).stem
-        phonemes = "ipa" in self._used()
+        used = self._used()
+        phonemes = "ipa" in used and "text" not in used
         voices = {}
         for name in self.names:
             variant = f"{program}-{name}"

@@ -62,6 +62,9 @@ _SOUNDS = (
 )  # fmt: skip
 """espeak-ng's phonemes in the notation of the model."""
 
+_TO_BLEND = 6
+"""Styles that blends need: two for each split."""
+
 _HELD_OUT = 0.15
 _WEIGHT = (25, 75)
 """Percent of the second style in a blend."""
@@ -124,6 +127,8 @@ class Synthesizer(Fields):
             for name in part
         }
         note = f"kokoro: {len(spoken)} styles and {len(voices) - len(spoken)} blends of them"
+        if self.blends and len(spoken) < _TO_BLEND:
+            note += f"; blends need {_TO_BLEND} styles, two for each split"
         families = tuple(tuple(f"kokoro-{name}" for name in part) for part in parts)
         return Cast(families, voices, note)
 
@@ -202,7 +207,7 @@ def _parts(styles: list[str], blends: int, seed: int) -> list[list[str]]:
     """
     order = sorted(styles, key=lambda name: sha256_of(["kokoro", seed, name]))
     held_out = max(round(_HELD_OUT * len(order)), 1)
-    if not blends or len(order) < 3 * 2:
+    if not blends or len(order) < _TO_BLEND:
         return [[name] for name in styles]
     held_out = max(held_out, 2)
     parts = [order[:held_out], order[held_out : 2 * held_out], order[2 * held_out :]]

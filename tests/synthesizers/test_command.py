@@ -39,6 +39,18 @@ def test_a_program_is_refused_unless_it_is_allowed(tmp_path: Path) -> None:
         engine.cast(US, "lights", 1)
 
 
+@pytest.mark.parametrize(
+    ("placeholders", "phonemes"),
+    [(("{ipa}",), True), (("{text}",), False), (("{text}", "{ipa}"), False), ((), False)],
+)
+def test_invented_words_are_for_programs_that_need_no_spelling(
+    placeholders: tuple[str, ...], phonemes: bool
+) -> None:
+    with commands_allowed(True):
+        cast = program("", *placeholders).cast(US, None, 1)
+    assert [voice.phonemes for of in cast.voices.values() for voice in of] == [phonemes]
+
+
 def test_names_and_text_reach_the_program_as_they_are(tmp_path: Path) -> None:
     command = tuple(write_program(tmp_path))
     engine = Synthesizer(command=command, language="en-us", names=("a b", "c"))

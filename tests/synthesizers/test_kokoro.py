@@ -47,6 +47,14 @@ def test_blends_are_of_styles_of_one_split(folder: Path, seed: int) -> None:
         assert 25 <= int(percent) < 75
 
 
+def test_a_note_says_how_many_styles_blends_need(tmp_path: Path) -> None:
+    folder = write_kokoro(tmp_path / "few", STYLES[:5])
+    cast = Synthesizer(folder=folder, blends=60).cast(ENGLISH, None, 1)
+    assert cast.note == (
+        "kokoro: 5 styles and 0 blends of them; blends need 6 styles, two for each split"
+    )
+
+
 def test_a_blend_is_between_its_styles(folder: Path) -> None:
     engine = Synthesizer(folder=folder, blends=60)
     voices = engine.cast(ENGLISH, None, 1).voices
