@@ -130,12 +130,13 @@ def _key(listing: Listing, front_end: FrontEnd) -> str:
             "code": fingerprint(__name__),
             "near_copies": listing.near_copies,
         }
-        | _run_in_key(listing.clips, run_in_samples(front_end))
+        | _run_in_key(front_end)
     )
 
 
-def _run_in_key(clips: Sequence[Clip], run_in: int) -> dict[str, object]:
-    return {"run_in": [run_in, [clip.detached for clip in clips]]} if run_in else {}
+def _run_in_key(front_end: FrontEnd) -> dict[str, int]:
+    run_in = run_in_samples(front_end)
+    return {"run_in": run_in} if run_in else {}
 
 
 def identity(clips: Sequence[Clip]) -> list[tuple[object, ...]]:

@@ -212,7 +212,7 @@ class Features:
         if fixed := front_ends.fixed_normalization(self._front_end):
             mean, std = np.array(fixed.mean), np.array(fixed.std)
         for part in _blocks(len(out)):
-            out[part] = _normalised(out[part], mean, std)
+            out[part] = normalised(out[part], mean, std)
         written = {"mean": mean.tolist(), "std": std.tolist()}
         (folder / "normalization.json").write_text(json.dumps(written))
 
@@ -240,7 +240,7 @@ class Features:
         mean, std = np.array(self.normalization.mean), np.array(self.normalization.std)
 
         def write(part: slice, features: NDArray[np.float32]) -> None:
-            out[part] = _normalised(features, mean, std)
+            out[part] = normalised(features, mean, std)
 
         self._in_blocks(len(out), render, write, text)
 
@@ -273,7 +273,7 @@ def _blocks(count: int) -> list[slice]:
     return [slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
 
 
-def _normalised(
+def normalised(
     features: NDArray[np.float32], mean: NDArray[np.float64], std: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Normalise log-mel `(B, n_mels, T)` by band."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekws.audio.decoding import to_int16
+from edgekws.audio.run_in import as_stream
 from edgekws.core.contract import Normalization
 from edgekws.runtime.front_end import (
     MICROFRONTEND,
@@ -48,10 +49,15 @@ def features(waves: Waves | Sequence[Waves], front_end: FrontEnd) -> NDArray[np.
 
     from edgekws.audio import torch_front_end
 
-    computed: NDArray[np.float32] = torch_front_end.log_mel(
-        torch.from_numpy(np.asarray(waves)), front_end
-    ).numpy()
-    return computed
+    out = np.empty((len(waves), front_end.n_mels, front_end.n_frames), np.float32)
+    streams = [_after_its_past(wave, front_end) for wave in waves]
+    lengths = np.array([len(stream) for stream in streams])
+    for length in np.unique(lengths):
+        chosen = np.flatnonzero(lengths == length)
+        batch = torch.from_numpy(np.stack([streams[i] for i in chosen]))
+        computed = torch_front_end.log_mel(batch, front_end).numpy()
+        out[chosen] = computed[..., -front_end.n_frames :]
+    return out
 
 
 def clip_features(wave: Waves, front_end: FrontEnd) -> NDArray[np.float32]:
@@ -59,7 +65,11 @@ def clip_features(wave: Waves, front_end: FrontEnd) -> NDArray[np.float32]:
     if front_end.kind == MICROFRONTEND:
         before = len(wave) - front_end.window_samples
         return _scaled(micro_clip_features(to_int16(wave), before))
-    return log_mel(wave, front_end)
+    return log_mel(_after_its_past(wave, front_end), front_end)[..., -front_end.n_frames :]
+
+
+def _after_its_past(wave: Waves, front_end: FrontEnd) -> Waves:
+    return as_stream(wave, front_end) if len(wave) > front_end.window_samples else wave
 
 
 def recording_features(

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from edgekws.audio.augmentation import Augment, Change, augment_waveform
 from edgekws.audio.decoding import Corpus, to_float32
+from edgekws.audio.run_in import as_stream
 from edgekws.core.corpus import Split
-from edgekws.runtime.micro_front_end import run_in
+from edgekws.runtime.front_end import FrontEnd
 
 
 def clean(corpus: Corpus, split: Split, part: slice) -> list[NDArray[np.float32]]:
@@ -16,17 +17,14 @@ def clean(corpus: Corpus, split: Split, part: slice) -> list[NDArray[np.float32]
     return [to_float32(stretch) for stretch in corpus.stretches(split, part)]
 
 
-def with_run_in(corpus: Corpus, split: Split) -> NDArray[np.int16]:
-    """Return the clips of `split`, `(N, run_in_samples + window_samples)`.
+def streams(corpus: Corpus, split: Split, front_end: FrontEnd) -> dict[int, NDArray[np.int16]]:
+    """Return the clips of `split` that have a past, by number, as the streams that end with them.
 
-    They are the streams whose features those of the clips are. If nothing came before any of them,
-    the windows alone are returned.
+    Each is `(run_in_samples + window_samples,)`; its features are those of the clip.
     """
-    if not any(corpus.before[split]):
-        return corpus.waveforms(split)
-    stretches = corpus.stretches(split, slice(None))
-    places = zip(stretches, corpus.before[split], strict=True)
-    return np.stack([stretch[run_in(len(stretch), before)] for stretch, before in places])
+    stretches = enumerate(corpus.stretches(split, slice(None)))
+    size = corpus.window_samples
+    return {n: as_stream(part, front_end) for n, part in stretches if len(part) > size}
 
 
 def augmented(

@@ -29,7 +29,7 @@ class Clip:
 
     `word` is the word in a clip of `_unknown_`, if it is known; `synthesizer` is the engine that
     spoke the clip, `None` for a recording of a person or of noise. What precedes a clip in its file
-    came before it, unless the clip is `detached`.
+    came before it.
     """
 
     path: Path
@@ -40,7 +40,6 @@ class Clip:
     end_s: float | None = None
     word: str | None = None
     synthesizer: str | None = None
-    detached: bool = False
 
 
 @dataclass(frozen=True)

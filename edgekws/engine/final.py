@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -185,18 +185,20 @@ def _score_test(bundle: Path, context: RunContext) -> tuple[NDArray[np.float32],
     A clip that has a past in its recording is scored as the end of a stream.
     """
     from edgekws.audio.decoding import to_float32
+    from edgekws.audio.features import normalised
     from edgekws.audio.front_ends import features
-    from edgekws.audio.rendering import with_run_in
+    from edgekws.audio.rendering import streams
 
     data, corpus = context.source.features, context.source.corpus
     windows, of_training = data.waveforms("test"), data.examples("test").features
     logits = verify.score(bundle, windows)
-    streams = with_run_in(corpus, "test")
-    if streams.shape == windows.shape:
+    with_past = streams(corpus, "test", data.front_end)
+    if not with_past:
         return logits, _prove_runtime(bundle, logits, windows, of_training)
-    lone = features(to_float32(windows), data.front_end)
+    mean, std = map(np.array, astuple(data.normalization))
+    lone = normalised(features(to_float32(windows), data.front_end), mean, std)
     proofs = _prove_runtime(bundle, logits, windows, lone)
-    logits = verify.score(bundle, streams)
+    logits[list(with_past)] = verify.score(bundle, np.stack(list(with_past.values())))
     proofs["label_agreement"] = _label_agreement(bundle, logits, of_training)
     return logits, proofs
 

@@ -16,8 +16,9 @@ from edgekws.audio.decoding import Corpus, decode, to_float32
 from edgekws.audio.features import Features
 from edgekws.audio.front_ends import clip_features, features, recording_features
 from edgekws.audio.reading import read_audio
-from edgekws.audio.rendering import augmented, clean, with_run_in
+from edgekws.audio.rendering import augmented, clean, streams
 from edgekws.audio.room import Room
+from edgekws.audio.run_in import run_in_samples
 from edgekws.audio.unlabelled import Windows, write
 from edgekws.core.canonical import sha256_of
 from edgekws.core.corpus import Clip, Listing
@@ -26,6 +27,7 @@ from edgekws.runtime.front_end import MICRO_PARAMETERS, MICROFRONTEND, FrontEnd
 from edgekws.runtime.micro_front_end import HOP, RUN_IN, SCALE, MicroFrontEnd
 
 RATE = 16_000
+RUNNING, PCEN = FrontEnd(mean="running"), FrontEnd(compression="pcen")
 MICRO = FrontEnd(kind=MICROFRONTEND, **MICRO_PARAMETERS)
 LABEL = "слово"
 
@@ -74,6 +76,41 @@ def test_features_are_those_of_the_stream(recording: Path, tmp_path: Path) -> No
     assert data.examples("dev").features.shape == (1, 40, MICRO.n_frames)
 
 
+@pytest.mark.parametrize("front_end", [RUNNING, PCEN], ids=["running mean", "pcen"])
+def test_a_running_mean_is_that_of_the_stream(
+    recording: Path, tmp_path: Path, front_end: FrontEnd
+) -> None:
+    clips = [clip_at(recording, 2.5), clip_at(recording, 0.4), clip_at(recording, 0.0)]
+    corpus = corpus_of(clips, tmp_path / "cache", front_end)
+    data = Features(corpus, front_end, Augment(copies=0), 7, tmp_path / "cache", quiet)
+    past = run_in_samples(front_end)
+    samples = np.concatenate([np.zeros(past - 6_400), to_float32(speech(5.0, 0))])
+    parts = [samples[-round(2.5 * RATE) - past :][: past + RATE], samples[: past + RATE]]
+    parts.append(samples[past - 6_400 :][:RATE])
+    mean, std = (np.array(x)[:, None] for x in (data.normalization.mean, data.normalization.std))
+    for part, computed in zip(parts, data.examples("train").features, strict=True):
+        (stream,) = recording_features([part.astype(np.float32)], front_end)
+        expected = (stream[:, -front_end.n_frames :] - mean) / std
+        np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-4)
+    assert corpus.before["train"] == (past, 6_400, 0)
+    assert set(streams(corpus, "train", front_end)) == {0, 1}
+
+
+def test_what_a_mean_of_the_past_needs() -> None:
+    """Three time constants, at most 2 s, in whole hops."""
+    pasts = {
+        RUNNING: 2.0,
+        FrontEnd(mean="running", mean_seconds=0.5): 1.5,
+        FrontEnd(mean="running", mean_seconds=0.5, hop_length=320): 1.5,
+        PCEN: 1.2,
+        MICRO: 1.0,
+        FrontEnd(mean="clip"): 0.0,
+    }
+    assert {front_end: run_in_samples(front_end) / RATE for front_end in pasts} == pasts
+    hop = FrontEnd(mean="running", hop_length=300).hop_length
+    assert run_in_samples(FrontEnd(mean="running", hop_length=hop)) == 107 * hop
+
+
 def test_the_past_is_that_of_the_window_in_the_clip(recording: Path, tmp_path: Path) -> None:
     """A long clip's window is its loudest part, and a short one's begins before the clip."""
     samples = speech(5.0, 0)
@@ -83,14 +120,13 @@ def test_the_past_is_that_of_the_window_in_the_clip(recording: Path, tmp_path: P
         clip_at(recording, 0.75, 3.0),
         clip_at(recording, 3.0, 3.5),
         clip_at(recording, 0.1, 0.5),
-        clip_at(recording, 3.75, 4.75, detached=True),
     ]
     corpus = corpus_of(clips, tmp_path / "cache")
-    long, short, early, detached = corpus.stretches("train", slice(None))
+    long, short, early = corpus.stretches("train", slice(None))
     np.testing.assert_array_equal(long, samples[8_000:40_000])
     np.testing.assert_array_equal(short[:RATE], samples[28_000:44_000])
     assert not short[RATE : RATE + 4_000].any()
-    assert (len(early), len(detached)) == (RATE, RATE)
+    assert len(early) == RATE
 
 
 def test_rejected_clips_leave_no_gap(recording: Path, tmp_path: Path) -> None:
@@ -127,7 +163,7 @@ def test_log_mel_has_no_past(
         return sha256_of(value)
 
     monkeypatch.setattr(decoding, "sha256_of", kept)
-    clips = [clip_at(recording, 1.5), clip_at(recording, 3.0, detached=True)]
+    clips = [clip_at(recording, 1.5), clip_at(recording, 3.0)]
     corpus = corpus_of(clips, tmp_path / "cache", FrontEnd())
     known = {"rows", "labels", "noise", "sample_rate", "window_samples", "versions", "code"}
     assert [set(key) for key in keys] == [
@@ -146,7 +182,7 @@ def test_log_mel_has_no_past(
         augmented(corpus, Augment(), 7, 0, slice(1, 2), rate)[0],
         augment_waveform(windows[1], (), Augment(), key, rate)[0],
     )
-    assert with_run_in(corpus, "train").shape == (2, RATE)
+    assert not streams(corpus, "train", FrontEnd())
 
 
 def past_and_clip(**options: Any) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from edgekws.audio.composition import Wave, between, set_into, turned_down, word
 from edgekws.audio.opening import length_s
 from edgekws.audio.parallel import in_parallel, spread
 from edgekws.audio.reading import read_audio
+from edgekws.audio.run_in import run_in_samples
 from edgekws.core.canonical import file_state, sha256_of
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import Clip, Listing
@@ -120,6 +121,7 @@ def with_windows(
             "speech": [(*file_state(c.path), c.start_s, c.end_s) for c in speech],
             "wanted": wanted.model_dump(mode="json"),
             "front_end": [front_end.sample_rate, front_end.window_samples],
+            "past": run_in_samples(front_end),
             "seed": seed,
             "code": fingerprint(__name__, ("numpy", "soxr", "soundfile")),
         }
@@ -129,7 +131,7 @@ def with_windows(
         lambda partial: _write(plans, front_end, seed, partial, emit),
         emit,
     )
-    composed = list(_composed(plans, folder, front_end.window_s))
+    composed = list(_composed(plans, folder, front_end))
     counts = {
         "of speech": len(windows),
         "with part of a keyword": sum(plan.table == "part" for plan in plans),
@@ -184,7 +186,7 @@ def _plans(
 def _write(
     plans: Sequence[_Plan], front_end: FrontEnd, seed: int, folder: Path, emit: Emit
 ) -> None:
-    """Write the windows of each table end to end into a WAV file."""
+    """Write the windows of each table, each after its past, end to end into a WAV file."""
     with spread(partial(_compose_all, front_end=front_end, seed=seed), len(plans)) as compose:
         for table in TABLES[1:]:
             own = [plan for plan in plans if plan.table == table]
@@ -203,21 +205,22 @@ def _write(
                     file.writeframes(window.astype("<i2").tobytes())
 
 
-def _composed(plans: Sequence[_Plan], folder: Path, window_s: float) -> Iterator[Clip]:
+def _composed(plans: Sequence[_Plan], folder: Path, front_end: FrontEnd) -> Iterator[Clip]:
+    past_s, window_s = run_in_samples(front_end) / front_end.sample_rate, front_end.window_s
     for table in TABLES[1:]:
         own = [plan for plan in plans if plan.table == table]
         for n, plan in enumerate(own):
             clip = plan.clips[0]
             label = clip.label if table == "word" else UNKNOWN
-            place = (n * window_s, (n + 1) * window_s)
+            end_s = (n + 1) * (past_s + window_s)
             yield Clip(
                 folder / f"{table}.wav",
                 label,
                 clip.speaker,
                 "train",
-                *place,
+                end_s - window_s,
+                end_s,
                 synthesizer=clip.synthesizer,
-                detached=True,
             )
 
 
@@ -226,63 +229,75 @@ def _compose_all(plans: Sequence[_Plan], front_end: FrontEnd, seed: int) -> list
 
 
 def _compose(plan: _Plan, front_end: FrontEnd, seed: int) -> NDArray[np.int16]:
+    """Return a window after its past, `(run_in_samples + window_samples,)`."""
     rng = np.random.default_rng([seed, TABLES.index(plan.table), plan.number])
-    rate, size = front_end.sample_rate, front_end.window_samples
-    words = [_word(clip, rate, size) for clip in plan.clips]
-    around = [_speech(clip, rate, size, rng) for clip in plan.speech]
-    window = _COMPOSERS[plan.table](words, around, size, rate, rng)
+    words = [_word(clip, front_end) for clip in plan.clips]
+    around = [_speech(clip, front_end, rng) for clip in plan.speech]
+    window = _COMPOSERS[plan.table](words, around, front_end, rng)
     return np.round(turned_down(window) * 32767).astype(np.int16)
 
 
-def _word(clip: Clip, rate: int, size: int) -> Wave:
-    wave = read_audio(clip.path, rate, clip.start_s, clip.end_s)
-    start, end = word_span(wave, rate)
-    return wave[start:end][:size]
+def _word(clip: Clip, front_end: FrontEnd) -> Wave:
+    wave = read_audio(clip.path, front_end.sample_rate, clip.start_s, clip.end_s)
+    start, end = word_span(wave, front_end.sample_rate)
+    return wave[start:end][: front_end.window_samples]
 
 
-def _speech(clip: Clip, rate: int, size: int, rng: np.random.Generator) -> Wave:
-    """Return a window of speech, followed by silence if it is shorter."""
+def _speech(clip: Clip, front_end: FrontEnd, rng: np.random.Generator) -> Wave:
+    """Return a window of speech after its past, which begins with silence if speech is too short.
+
+    Speech that is shorter than a window is followed by silence.
+    """
+    rate, past = front_end.sample_rate, run_in_samples(front_end)
+    total = past + front_end.window_samples
     end_s = length_s(clip.path) if clip.end_s is None else clip.end_s
-    room_s = max(0.0, end_s - clip.start_s - size / rate)
+    room_s = max(0.0, end_s - clip.start_s - total / rate)
     start_s = clip.start_s + rng.uniform(0, room_s)
-    wave = read_audio(clip.path, rate, start_s, min(end_s, start_s + size / rate + 0.01))[:size]
-    return np.pad(wave, (0, size - len(wave)))
+    wave = read_audio(clip.path, rate, start_s, min(end_s, start_s + total / rate + 0.01))[:total]
+    silence = min(past, total - len(wave))
+    return np.pad(wave, (silence, total - len(wave) - silence))
 
 
 def _with_part(
-    words: Sequence[Wave], around: Sequence[Wave], size: int, rate: int, rng: np.random.Generator
+    words: Sequence[Wave], around: Sequence[Wave], front_end: FrontEnd, rng: np.random.Generator
 ) -> Wave:
     """Return a window that begins or ends within a word, with speech or quiet beside it."""
-    word = words[0]
+    word, rate = words[0], front_end.sample_rate
+    size, past = front_end.window_samples, run_in_samples(front_end)
     length = max(1, round(rng.uniform(*PART) * len(word)))
     level_db = rng.uniform(*AROUND_DB) if rng.random() < SPOKEN else QUIET_DB
-    nothing, rest = word[:0], around[0][: size - length]
     if rng.random() < 0.5:
-        return between(nothing, word[-length:], rest, level_db, rate)
-    return between(rest, word[:length], nothing, level_db, rate)
+        heard = word[-(past + length) :]
+        before, after = around[1][: past + length - len(heard)], around[0][past:][: size - length]
+        return between(before, heard, after, level_db, rate)
+    return between(around[0][: past + size - length], word[:length], word[:0], level_db, rate)
 
 
 def _with_pair(
-    words: Sequence[Wave], around: Sequence[Wave], size: int, rate: int, rng: np.random.Generator
+    words: Sequence[Wave], around: Sequence[Wave], front_end: FrontEnd, rng: np.random.Generator
 ) -> Wave:
     """Return a window with the end of one word, a pause, and the beginning of another."""
     first, second = words
-    end = first[-max(1, round(rng.uniform(*PART) * len(first))) :]
+    size, past = front_end.window_samples, run_in_samples(front_end)
+    length = max(1, round(rng.uniform(*PART) * len(first)))
     start = second[: max(1, round(rng.uniform(*PART) * len(second)))]
-    pause = np.zeros(max(0, size - len(end) - len(start)), np.float32)
-    return np.concatenate([end, pause, start])[:size]
+    end = first[-(past + length) :]
+    before = np.zeros(past + length - len(end), np.float32)
+    pause = np.zeros(max(0, size - length - len(start)), np.float32)
+    return np.concatenate([before, end, pause, start])[: past + size]
 
 
 def _with_word(
-    words: Sequence[Wave], around: Sequence[Wave], size: int, rate: int, rng: np.random.Generator
+    words: Sequence[Wave], around: Sequence[Wave], front_end: FrontEnd, rng: np.random.Generator
 ) -> Wave:
     """Return a window with a whole word inside speech, which stops for it or continues below it."""
-    word = words[0]
+    word, rate = words[0], front_end.sample_rate
+    size, past = front_end.window_samples, run_in_samples(front_end)
     start = int(rng.integers(size - len(word) + 1))
     if rng.random() < BETWEEN:
-        before, after = around[0][:start], around[1][: size - start - len(word)]
+        before, after = around[0][: past + start], around[1][past:][: size - start - len(word)]
         return between(before, word, after, rng.uniform(*AROUND_DB), rate)
-    return set_into(around[0], word, start, rng.uniform(*SNR_DB), rate)
+    return set_into(around[0], word, past + start, rng.uniform(*SNR_DB), rate)
 
 
 _COMPOSERS: dict[str, Callable[..., Wave]] = {

@@ -10,6 +10,7 @@ import soundfile
 
 from edgekws.audio.composition import rms
 from edgekws.audio.reading import read_audio
+from edgekws.audio.run_in import read_before
 from edgekws.core.contract import SILENCE, UNKNOWN
 from edgekws.core.corpus import Clip, Listing, Split
 from edgekws.core.events import quiet
@@ -55,8 +56,14 @@ def listing(tmp_path: Path) -> Listing:
     return Listing(labels, tuple(clips), (), ("a note",), negatives=tuple(negatives))
 
 
-def added(listing: Listing, folder: Path, wanted: dict[str, float], seed: int = 1) -> list[Clip]:
-    made = with_windows(listing, Continuous(**wanted), FRONT_END, seed, folder, quiet)
+def added(
+    listing: Listing,
+    folder: Path,
+    wanted: dict[str, float],
+    seed: int = 1,
+    front_end: FrontEnd = FRONT_END,
+) -> list[Clip]:
+    made = with_windows(listing, Continuous(**wanted), front_end, seed, folder, quiet)
     assert made.clips[: len(listing.clips)] == listing.clips
     return list(made.clips[len(listing.clips) :])
 
@@ -128,6 +135,40 @@ def test_a_keyword_inside_speech_is_whole_and_keeps_its_label(
         low = sum(share_at(piece, LOW) > 0.3 and rms(piece) > 0.05 for piece in pieces)
         assert 0.37 <= low / 100 <= 0.45
         assert share_at(wave, HIGH) > 0.0002
+
+
+def low_pieces(wave: np.ndarray) -> list[bool]:
+    """Return which hundredths of a second hold the keyword."""
+    pieces = wave[: len(wave) // 160 * 160].reshape(-1, 160)
+    return [rms(piece) > 0.02 and share_at(piece, LOW) > 0.3 for piece in pieces]
+
+
+def test_a_front_end_with_a_state_hears_what_comes_before(listing: Listing, tmp_path: Path) -> None:
+    """The past is speech, and the rest of a keyword that the window cuts."""
+    running = FrontEnd(mean="running")
+    wanted = {"per_speech_second": 0.0, "in_speech": 2.0, "partial": 5.0, "pairs": 2.0}
+    new = added(listing, tmp_path / "cache", wanted, front_end=running)
+    pasts = [read_before(clip, 0, running) for clip in new]
+    assert {len(past) for past in pasts} == {2 * RATE}
+    kinds = Counter(clip.path.stem for clip in new)
+    assert kinds == {"part": 50, "pair": 20, "word": 20}
+    for clip, past, wave in zip(new, pasts, waves(new), strict=True):
+        whole = low_pieces(np.concatenate([past, wave]))
+        heard = sum(whole[200:])
+        if clip.path.stem == "word":
+            assert 37 <= heard <= 45
+            assert not any(whole[:199])
+            assert share_at(past, HIGH) > 0.9
+        elif clip.path.stem == "pair":
+            assert whole[198:202] == [True] * 4
+            assert sum(whole[:200]) >= 19  # the first half of a keyword, at least
+            assert not any(whole[:150])
+        elif whole[200]:
+            assert 37 <= sum(whole) <= 45
+            assert share_at(past[: RATE // 2], HIGH) > 0.9 or rms(past[: RATE // 2]) < 0.01
+        else:
+            assert whole[-1] or whole[-2]
+            assert not any(whole[:200])
 
 
 def test_the_same_in_other_processes_and_other_windows_for_another_seed(
