@@ -54,11 +54,12 @@ def _streamed(runtime: ModuleType, bundle: Path) -> Any:
     class Streamed(runtime.Classifier):  # type: ignore[name-defined, misc]
         def features(self, window: np.ndarray) -> np.ndarray:
             frames = 1 + (len(window) - n_fft) // hop
-            whole_hops = np.pad(window, (-frames % front_end.hop_frames * hop, 0))
+            # filled up after the window: silence before it would belong to its past
+            whole_hops = np.pad(window, (0, -frames % front_end.hop_frames * hop))
             front_end.reset()
             hops = front_end.features(front_end.windows(whole_hops))
             features = np.concatenate([part.copy() for part in hops], axis=1)
-            return features[:, -n_frames:]
+            return features[:, frames - n_frames : frames]
 
     return Streamed(bundle)
 
