@@ -113,12 +113,14 @@ def test_windows_of_recordings_are_scored_as_ends_of_streams(
     pack.pack(bundle, network.path, network.contract, data.waveforms("dev"), {"recipe": "проба"})
     logits, proofs = _score_test(bundle, in_recordings)
     expected = parity.logits(bundle / "model.onnx", data.examples("test").features)
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-3)
+    exact = data.front_end.kind == MICROFRONTEND
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=0 if exact else 1e-3)
     lone = score(bundle, data.waveforms("test"))
     np.testing.assert_array_equal(logits[0], lone[0])
     assert (np.abs(logits[1:] - lone[1:]) > 0.1).any(axis=1).all()
+    assert proofs["runtime_max_abs_diff"] == 0
+    assert proofs["front_end_max_abs_diff"] <= (0 if exact else 1e-3)
     assert proofs["label_agreement"] == 1
-    assert proofs["front_end_max_abs_diff"] <= 1e-3
 
 
 def test_other_labels_than_in_training_break_it(bundle: Path, windows: np.ndarray) -> None:
